@@ -1,0 +1,49 @@
+# What a person would type. Everything happens in .venv; nothing else is touched.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+TELL := patclass train --data your-patents.csv --labels class
+
+.PHONY: help demo test lint lock bench-sections clean
+
+help:  ## show these targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+# torch first and alone: a machine with a CPU wheel on pip's find-links takes that one, and
+# nothing later can pull in another build.
+.venv/ready: requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch .venv/ready
+
+demo: .venv/ready  ## tune the embedded base on the sample, verify, classify a new patent
+	$(BIN)/patclass train --data sample --epochs 4 --batch-tokens 1024 --restart
+	$(BIN)/patclass verify final_model
+	$(BIN)/patclass predict "A drill bit for boreholes has a steel body with blades that carry \
+	cutters of polycrystalline diamond, and nozzles that flush cuttings into the annulus."
+	@echo
+	@echo "Next: $(BIN)/$(TELL)"
+	@echo "      $(BIN)/patclass classify your-patents.csv answers.csv"
+	@echo "      $(BIN)/patclass --help"
+
+test: .venv/ready  ## run the whole test suite
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lint: .venv/ready  ## mend style, then check types
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/mypy
+
+lock: .venv/ready  ## write the pinned versions of what is installed
+	$(BIN)/python scripts/lock.py
+
+bench-sections: .venv/ready  ## train on the shared patents and report (hours on two cores)
+	$(BIN)/patclass train --config scripts/sections.toml
+
+clean:  ## remove the environment and the demo's model
+	rm -rf .venv final_model final_model.run final_model.previous

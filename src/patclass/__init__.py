@@ -1,0 +1,20 @@
+"""patclass: LoRA-tuned classifiers for patents that prove their answers."""
+
+import os
+
+__version__ = "0.1.0"
+
+# Nothing phones home. Set before any hub library is imported.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+__all__ = ["Classifier", "Prediction", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the classifier's module, and torch with it, only when it is asked for."""
+    if name in ("Classifier", "Prediction", "load"):
+        from patclass import inference
+
+        return getattr(inference, name)
+    raise AttributeError(f"module 'patclass' has no attribute '{name}'")

@@ -1,0 +1,6 @@
+"""``python -m patclass``."""
+
+from patclass.cli import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,63 @@
+"""The list of a bundle's files with their hashes. Knows no content."""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from patclass.bundle.layout import FORMAT, LAYOUT, VERSION, Manifest
+from patclass.errors import BundleError
+from patclass.files import write_json
+from patclass.model.base import file_sha256
+
+
+def write_manifest(folder: Path) -> None:
+    """Hash all files of ``folder`` and list them; after this it is a bundle."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    manifest = Manifest(format=FORMAT, version=VERSION, files=hashes)
+    write_json(folder / LAYOUT.manifest, manifest.model_dump())
+
+
+def check_manifest(folder: Path) -> Manifest:
+    """Compare every listed file with its hash.
+
+    :raises BundleError: naming the first file that is missing, altered or not listed.
+    """
+    manifest = _read_manifest(folder)
+    for name in LAYOUT.required:
+        if name not in manifest.files:
+            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BundleError(f"{folder}: the manifest names '{name}' outside of the bundle.")
+        if not path.is_file():
+            raise BundleError(f"{folder}: {name} is missing. Copy the bundle again as a whole.")
+        actual = file_sha256(path)
+        if actual != expected:
+            raise BundleError(
+                f"{folder}: {name} was altered (SHA-256 {actual[:12]}…, expected "
+                f"{expected[:12]}…). Copy the bundle again, or train anew."
+            )
+    return manifest
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / LAYOUT.manifest
+    if not path.is_file():
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {LAYOUT.manifest}. Make one with "
+            "'patclass train', or name another folder with --model."
+        )
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.get("version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise BundleError(
+                f"{folder} has bundle format {version}; this release reads up to {VERSION}. "
+                "Install a newer patclass."
+            )
+        return Manifest.model_validate(data)
+    except (ValueError, ValidationError, OSError) as problem:
+        raise BundleError(f"{path} is damaged: {problem}") from problem

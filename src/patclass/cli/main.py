@@ -1,0 +1,69 @@
+"""The ``patclass`` command and how its errors are shown."""
+
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from patclass import __version__
+from patclass.cli.classify import classify
+from patclass.cli.doctor import doctor
+from patclass.cli.evaluate import evaluate
+from patclass.cli.predict import predict
+from patclass.cli.train import train
+from patclass.cli.verify import verify
+from patclass.errors import PatclassError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="patclass")
+def main() -> None:
+    """Fine-tune a pretrained language model on patents, prove it, and classify with it.
+
+    \b
+    A first run on the built-in sample, with no network:
+        patclass train --data sample
+        patclass predict "A drill bit with cutting inserts of polycrystalline diamond ..."
+
+    Exit codes: 0 done; 1 the model is not worth using; 2 an error that one line explains;
+    130 interrupted.
+    """
+
+
+for command in (train, evaluate, verify, predict, classify, doctor):
+    main.add_command(command)
+
+
+def run() -> NoReturn:
+    """The entry point ``patclass``."""
+    run_command(main)
+
+
+def run_command(command: click.Command) -> NoReturn:
+    """Run a command; show errors as one line and exit."""
+    # A container's stop is treated like Ctrl-C, so that the best epoch so far is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = command(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _say("interrupted", EXIT_INTERRUPTED)
+    except click.ClickException as problem:
+        problem.show()
+        code = EXIT_ERROR
+    except PatclassError as problem:
+        code = _say(f"error: {problem}", EXIT_ERROR)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = EXIT_ERROR
+    except KeyboardInterrupt:
+        code = _say("interrupted", EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(" ".join(message.split()), err=True)
+    return code

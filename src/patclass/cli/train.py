@@ -1,0 +1,94 @@
+"""``patclass train``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from patclass.cli.options import settings_options
+
+EXIT_WEAK = 1
+EXIT_INTERRUPTED = 130
+
+
+HELP = """LoRA-tune a pretrained model on patents, evaluate it, and save a verified bundle.
+
+Settings come from a TOML file, from PATCLASS_TRAIN_<NAME> environment variables and from
+flags; later wins. Checkpoints, curve and rejected rows stand in <output>.run/.
+
+\b
+The built-in sample, then your own patents with CPC symbols, then the hub:
+    patclass train --data sample
+    patclass train --data patents.csv --labels class --epochs 2
+    patclass train --data ccdv/patent-classification:abstract --base llama-3.2-1b
+
+Ctrl-C keeps the best epoch so far as a bundle; --resume goes on after any stop.
+"""
+
+
+def training_command(defaults: dict[str, Any]) -> click.Command:
+    """``patclass train`` with other defaults than the built-in ones."""
+
+    @click.command("train", help=HELP)
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file with the tables [data], [base], [lora], [fit], [output].",
+    )
+    @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the same run.")
+    @click.option("--restart", is_flag=True, help="Throw an unfinished run away.")
+    @settings_options(defaults=defaults)
+    def command(config: Path | None, resume: bool, restart: bool, **flags: Any) -> int:
+        return run_training(flags, config, resume, restart, defaults)
+
+    return command
+
+
+def run_training(
+    flags: dict[str, Any],
+    config: Path | None,
+    resume: bool,
+    restart: bool,
+    defaults: dict[str, Any],
+) -> int:
+    """Train as asked; return the exit code."""
+    from patclass.config import load_settings
+    from patclass.training.run import train as run
+
+    settings = load_settings(flags, config, defaults=defaults)
+    if resume:
+        stored = _stored(settings.output.output)
+        settings = load_settings(flags, config, defaults=defaults | stored)
+    result = run(settings, resume, restart, click.echo)
+    if result.bundle is None:
+        click.echo("interrupted before the first epoch was finished; go on with --resume", err=True)
+        return EXIT_INTERRUPTED
+    if result.report is None:
+        click.echo(
+            f"interrupted: epoch {result.fit.best_epoch}, the best so far, is in {result.bundle}. "
+            "Go on with --resume, or measure it with 'patclass evaluate'.",
+            err=True,
+        )
+        return EXIT_INTERRUPTED
+    click.echo(f"saved and verified in a fresh process: {result.bundle}")
+    return 0 if result.report.passed or settings.output.allow_weak else EXIT_WEAK
+
+
+def _stored(output: Path) -> dict[str, Any]:
+    """The settings of the run to resume, so that its flags need not be given again."""
+    from patclass.errors import TrainingError
+    from patclass.training.run import work_folder
+
+    path = work_folder(output) / "settings.json"
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise TrainingError(
+            f"nothing to resume: {path} cannot be read ({problem}). Run without --resume, or "
+            "name the bundle's folder with --output."
+        ) from problem
+    return {name: value for group in groups.values() for name, value in group.items()}
+
+
+train = training_command({})

@@ -1,0 +1,61 @@
+"""Hub data sets through the ``datasets`` library. Knows no labels beyond a ClassLabel's names."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetNotFoundError
+
+from patclass.data.rows import Row
+from patclass.data.sources import SPLITS, Source
+from patclass.errors import DataError
+from patclass.labels.sections import SECTIONS
+
+# Some copies of this data set store plain integers; its nine labels are the CPC sections.
+KNOWN_LABEL_NAMES = {"ccdv/patent-classification": {"label": tuple(SECTIONS.values())}}
+
+
+def open_hub(repo: str, config: str | None, revision: str | None) -> Source:
+    """Open a data set of the hub, or a local folder in the hub's layout.
+
+    :raises DataError: if it or its config does not exist or cannot be reached.
+    """
+    splits = _load(repo, config, revision)
+    found = {split: splits[split] for split in SPLITS if split in splits}
+    if not found:
+        raise DataError(f"{repo} has no split train, validation or test, only {list(splits)}.")
+    features = next(iter(found.values())).features
+    names = {
+        column: tuple(feature.names)
+        for column, feature in features.items()
+        if isinstance(feature, ClassLabel)
+    }
+    name = repo + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
+    return Source(
+        name,
+        tuple(features),
+        {split: partial(_rows, dataset) for split, dataset in found.items()},
+        names or KNOWN_LABEL_NAMES.get(repo, {}),
+        tuple(split for split in splits if split not in found),
+    )
+
+
+def _load(repo: str, config: str | None, revision: str | None) -> DatasetDict:
+    try:
+        return load_dataset(repo, config, revision=revision)
+    except DatasetNotFoundError as problem:
+        raise DataError(
+            f"data set '{repo}' is not on the hub or not open to you: {problem} "
+            "If it is gated, accept its terms and set HF_TOKEN."
+        ) from problem
+    except ValueError as problem:  # unknown config; the message lists the configs there are
+        raise DataError(f"cannot open '{repo}' with config '{config}': {problem}") from problem
+    except (OSError, RuntimeError) as problem:
+        raise DataError(
+            f"cannot load '{repo}': {problem}. Check the network, or give a local file or folder."
+        ) from problem
+
+
+def _rows(dataset: Dataset) -> Iterator[Row]:
+    for number, fields in enumerate(dataset, start=1):
+        yield Row(number, dict(fields))

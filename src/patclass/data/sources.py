@@ -1,0 +1,106 @@
+"""Where rows come from: ``--data`` as a source with splits. Knows no labels and no text view."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from patclass.data.rows import FORMATS, Row, columns_of, read_rows
+from patclass.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+
+_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
+_SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Splits of rows under one name; ``names`` are the label names of integer columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    splits: dict[str, Callable[[], Iterator[Row]]]
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+def open_source(spec: str) -> Source:
+    """Open ``--data``: ``sample``, a file, a folder of splits, or a hub data set.
+
+    A hub data set is ``owner/name``, ``owner/name:config`` or ``owner/name:config@revision``;
+    a local folder in the hub's layout (a README.md that lists configs) works the same way.
+
+    :raises DataError: if nothing of that name can be read.
+    """
+    if spec == "sample":
+        return _local_folder(sample_folder(), "sample")
+    path, _, config = spec.partition(":")
+    local = Path(path)
+    if local.is_file():
+        return _local_file(local)
+    if local.is_dir():
+        return _hub(path, config or None, None) if _has_configs(local) else _local_folder(local)
+    match = _HUB.fullmatch(spec)
+    if match is None or Path(spec).suffix.lower() in FORMATS:
+        raise DataError(
+            f"no such data: '{spec}'. Give an existing file ({', '.join(FORMATS)}), a folder with "
+            "train/validation/test files, a hub data set such as "
+            "ccdv/patent-classification:abstract, or 'sample'."
+        )
+    return _hub(match["repo"], match["config"], match["revision"])
+
+
+def sample_folder() -> Path:
+    """The folder of the sample corpus that is part of the package."""
+    return Path(str(resources.files("patclass") / "sample"))
+
+
+def _local_file(path: Path) -> Source:
+    return Source(path.name, tuple(columns_of(path)), {"train": lambda: read_rows(path)})
+
+
+def _local_folder(folder: Path, name: str | None = None) -> Source:
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in FORMATS)
+    found: dict[str, Path] = {}
+    for split in SPLITS:
+        matches = [path for path in files if _names_split(path, split)]
+        if len(matches) > 1:
+            raise DataError(
+                f"{folder} has {len(matches)} files for '{split}': "
+                f"{', '.join(path.name for path in matches)}; keep one of them there."
+            )
+        found.update({split: path for path in matches})
+    if "train" not in found and "test" not in found:
+        raise DataError(
+            f"{folder} has no train or test file; name them e.g. train.csv, validation.csv, "
+            f"test.csv ({', '.join(FORMATS)})."
+        )
+    columns = dict.fromkeys(column for path in found.values() for column in columns_of(path))
+    readers = {split: (lambda path=path: read_rows(path)) for split, path in found.items()}
+    ignored = tuple(path.name for path in files if path not in found.values())
+    return Source(name or folder.name, tuple(columns), readers, ignored=ignored)
+
+
+def _names_split(path: Path, split: str) -> bool:
+    words = re.split(r"[^a-z]+", path.stem.lower())
+    return any(word in words for word in _SPLIT_WORDS[split])
+
+
+def _has_configs(folder: Path) -> bool:
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return False
+    head = readme.read_text(encoding="utf-8", errors="replace")[:20_000]
+    return head.startswith("---") and re.search(r"^configs:", head, re.MULTILINE) is not None
+
+
+def _hub(repo: str, config: str | None, revision: str | None) -> Source:
+    from patclass.data.hub import open_hub  # the datasets library takes a second to import
+
+    return open_hub(repo, config, revision)

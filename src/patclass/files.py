@@ -1,0 +1,108 @@
+"""Files and folders that appear whole or not at all. Knows nothing of their content."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from patclass.errors import OutputError, cannot_write
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON with a final newline."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_writable(target: Path) -> None:
+    """Fail now rather than after hours of work if ``target`` could not be written.
+
+    :raises OutputError: if its folder cannot be made or written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent):
+            pass
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target`` that takes its place if the block succeeds.
+
+    The path keeps the suffix of ``target``, because writers choose the format by it.
+
+    :raises OutputError: if the disk is full or the folder cannot be written.
+    """
+    check_writable(target)
+    aside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(target)
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: Path, marker: str) -> Iterator[Path]:
+    """Yield a folder beside ``target`` that takes its place if the block succeeds.
+
+    An existing ``target`` is kept as ``<target>.previous``, but only if it holds ``marker``
+    (that is, was written by this function's caller) or is empty.
+
+    :raises OutputError: if something else stands there, or writing fails.
+    """
+    check_writable(target)
+    check_replaceable(target, marker)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+    try:
+        yield aside
+        for path in sorted(aside.rglob("*")):
+            sync(path)
+        sync(aside)
+        aside.chmod(0o755)
+        _swap(aside, target)
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_replaceable(target: Path, marker: str) -> None:
+    """Refuse to put a folder over something that is not of the same kind.
+
+    :raises OutputError: if ``target`` is a file, or a folder with other things in it.
+    """
+    if not target.exists() or (target / marker).is_file():
+        return
+    if not target.is_dir() or any(target.iterdir()):
+        raise OutputError(
+            f"{target} exists and was not made by patclass; nothing there was touched. "
+            "Name another place with --output."
+        )
+
+
+def _swap(new: Path, target: Path) -> None:
+    if target.exists():
+        previous = target.with_name(f"{target.name}.previous")
+        if previous.exists():
+            shutil.rmtree(previous)
+        target.rename(previous)
+    new.rename(target)
+    sync(target.parent)

@@ -1,0 +1,83 @@
+"""Writers of result rows: JSONL, CSV, TSV, Parquet. Know no model."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from patclass.data.rows import file_format
+
+COLUMNS = ("id", "label", "name", "confidence", "top", "error")
+
+_TOP = pa.list_(
+    pa.struct([("label", pa.string()), ("name", pa.string()), ("confidence", pa.float64())])
+)
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("label", pa.string()),
+        ("name", pa.string()),
+        ("confidence", pa.float64()),
+        ("top", _TOP),
+        ("error", pa.string()),
+    ]
+)
+
+
+class Sink(Protocol):
+    """Takes result rows with the keys of ``COLUMNS``; None where a cell is empty."""
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows."""
+
+
+class _JsonSink:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows:
+            filled = {key: value for key, value in row.items() if value is not None}
+            self._file.write(json.dumps(filled, ensure_ascii=False) + "\n")
+
+
+class _CsvSink:
+    def __init__(self, file: Any, delimiter: str) -> None:
+        self._writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows:
+            top = json.dumps(row["top"], ensure_ascii=False) if row["top"] else None
+            self._writer.writerow(row | {"top": top})
+
+
+class _ParquetSink:
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._writer.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA))
+
+
+@contextmanager
+def open_sink(path: Path) -> Iterator[Sink]:
+    """Open ``path`` for result rows; its suffix decides the format.
+
+    :raises DataError: if the suffix is no known format.
+    """
+    suffix = file_format(path)
+    if suffix == ".parquet":
+        with pq.ParquetWriter(path, _SCHEMA) as writer:
+            yield _ParquetSink(writer)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if suffix == ".jsonl":
+            yield _JsonSink(file)
+        else:
+            yield _CsvSink(file, "\t" if suffix == ".tsv" else ",")

@@ -1,0 +1,96 @@
+"""A file of patents to a file of answers, larger than memory, in order, whole or not at all."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from patclass.data.rows import Row, columns_of, file_format, read_rows
+from patclass.data.views import FIELDS
+from patclass.errors import DataError, OutputError
+from patclass.files import check_writable, whole_file
+from patclass.inference.classifier import Classifier
+from patclass.inference.sinks import COLUMNS, open_sink
+
+# Enough rows that sorting by length leaves little padding, few enough to stay small in memory.
+CHUNK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """How many rows went through, and how many of them with an error."""
+
+    rows: int
+    errors: int
+
+
+def classify_file(
+    classifier: Classifier,
+    source: Path,
+    target: Path,
+    k: int = 3,
+    advance: Callable[[int], object] = lambda rows: None,
+) -> StreamResult:
+    """Answer every row of ``source`` with a row in ``target``; bad rows carry an ``error``.
+
+    :raises DataError: if ``source`` cannot be read or has no text column.
+    :raises OutputError: if ``target`` cannot be written; it is then not there at all.
+    """
+    check_files(source, target)
+    total = errors = 0
+    with whole_file(target) as aside, open_sink(aside) as sink:
+        for chunk in _chunks(read_rows(source)):
+            answers = _answers(classifier, chunk, k)
+            sink.write(answers)
+            total += len(answers)
+            errors += sum(answer["error"] is not None for answer in answers)
+            advance(len(answers))
+    return StreamResult(total, errors)
+
+
+def check_files(source: Path, target: Path) -> None:
+    """Refuse before any model is loaded what could only fail.
+
+    :raises DataError: if ``source`` has no text column or a format is unknown.
+    :raises OutputError: if ``target`` is ``source`` or cannot be written.
+    """
+    file_format(target)
+    check_writable(target)
+    columns = columns_of(source)
+    usable = {"text", *FIELDS}
+    if not usable & set(columns):
+        raise DataError(
+            f"{source} has no column text, {', '.join(FIELDS)}; it has "
+            f"{', '.join(map(repr, columns[:20])) or 'none'}. Rename the column of the text."
+        )
+    if target.exists() and os.path.samefile(source, target):
+        raise OutputError(f"{target} is the input itself; name another file for the answers.")
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        yield chunk
+
+
+def _answers(classifier: Classifier, rows: list[Row], k: int) -> list[dict[str, Any]]:
+    """One answer a row, in order; the usable rows are scored together."""
+    answers = [dict.fromkeys(COLUMNS) | {"id": _id(row)} for row in rows]
+    texts: dict[int, str] = {}
+    for position, row in enumerate(rows):
+        try:
+            if row.error is not None:
+                raise DataError(row.error)
+            texts[position] = classifier.text_of(row.fields)
+        except DataError as problem:
+            answers[position]["error"] = str(problem)
+    predictions = classifier.rank(list(texts.values()), k) if texts else []
+    for position, prediction in zip(texts, predictions, strict=True):
+        answers[position].update(asdict(prediction))
+    return answers
+
+
+def _id(row: Row) -> str:
+    name = row.fields.get("id")
+    return str(row.number) if name is None or name == "" else str(name)

@@ -1,0 +1,39 @@
+"""CPC and IPC symbols as text. Knows their form, not the scheme's tables."""
+
+import re
+from dataclasses import dataclass
+
+LEVELS = ("section", "class", "subclass")
+
+_SYMBOL = re.compile(r"([A-HY])(?:(\d\d)(?:([A-Z])(?:(\d{1,4})(?:/(\d{2,6}))?)?)?)?")
+_SEPARATORS = re.compile(r"[;,|\n]")
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A parsed symbol such as ``A61K31/00``, possibly known only to a coarser level."""
+
+    text: str
+    depth: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Symbol | None":
+        """Read ``A61K 31/00``, ``a61k31/00``, ``A61K``, ``A61`` or ``A``; None if it is none."""
+        compact = re.sub(r"\s+", "", text).upper()
+        match = _SYMBOL.fullmatch(compact)
+        if match is None:
+            return None
+        return cls(compact, min(3, sum(part is not None for part in match.groups())))
+
+    def cut(self, level: str) -> str | None:
+        """The code at ``level`` (section, class or subclass); None if the symbol is coarser."""
+        wanted = LEVELS.index(level) + 1
+        return self.text[: (1, 3, 4)[wanted - 1]] if self.depth >= wanted else None
+
+
+def split_codes(cell: object) -> list[str]:
+    """All codes in a cell: a list, or text with ``;``, ``,`` or ``|`` between them."""
+    if cell is None:
+        return []
+    parts = _SEPARATORS.split(cell) if isinstance(cell, str) else [str(code) for code in cell]
+    return [part.strip(" []'\"") for part in parts if part.strip(" []'\"")]

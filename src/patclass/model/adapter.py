@@ -1,0 +1,132 @@
+"""The LoRA adapter on a backbone, through PEFT. Knows no head and no text.
+
+The backbone is wrapped without a head of its own, so no target rule can ever wrap the head,
+and whether the head is saved does not depend on PEFT's task type.
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from patclass.config import LoraSettings
+from patclass.errors import ModelError
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+
+def add_adapter(backbone: PreTrainedModel, settings: LoraSettings, base_name: str) -> PeftModel:
+    """Wrap ``backbone`` with a fresh adapter whose output is zero.
+
+    :raises ModelError: if the target modules do not exist in this architecture.
+    """
+    config = LoraConfig(
+        task_type="FEATURE_EXTRACTION",
+        r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=_targets(settings.targets),
+        base_model_name_or_path=base_name,
+    )
+    return _wrap(backbone, config)
+
+
+def _targets(spec: str) -> str | list[str] | None:
+    """PEFT's form: None lets it take the architecture's usual modules."""
+    if spec in ("auto", "all-linear"):
+        return None if spec == "auto" else spec
+    return [name.strip() for name in spec.split(",") if name.strip()]
+
+
+def _wrap(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    name = config.base_model_name_or_path
+    try:
+        with warnings.catch_warnings():
+            # PEFT complains that the base's name is not the folder it was loaded from, and
+            # asks transformers by a name that has become an alias.
+            warnings.filterwarnings("ignore", message="The PEFT config's `base_model_name")
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+            model = get_peft_model(backbone, config)
+        model.peft_config["default"].base_model_name_or_path = name
+        return model
+    except ValueError as problem:
+        linear = {
+            name.rsplit(".", 1)[-1]
+            for name, module in backbone.named_modules()
+            if isinstance(module, torch.nn.Linear)
+        }
+        raise ModelError(
+            f"LoRA targets do not fit this base ({problem}). Its linear layers are: "
+            f"{', '.join(sorted(linear))}; name some with --targets."
+        ) from problem
+
+
+def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's tensors by PEFT's names, on the CPU."""
+    state = get_peft_model_state_dict(model)
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def has_moved(model: PeftModel) -> bool:
+    """Whether any adapter weight differs from its start, where every ``lora_B`` is zero."""
+    moved = (
+        bool(parameter.detach().any())
+        for name, parameter in model.named_parameters()
+        if "lora_B" in name
+    )
+    return any(moved)
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write the adapter in PEFT's own layout, with the base's name instead of a local path."""
+    folder.mkdir()
+    save_file(adapter_weights(model), folder / WEIGHTS)
+    config = model.peft_config["default"].to_dict()
+    config["inference_mode"] = True
+    text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
+    """Wrap ``backbone`` with a saved adapter; every tensor must be there and fit.
+
+    :raises ModelError: if tensors are missing, surplus or of another shape.
+    """
+    try:
+        config = LoraConfig.from_pretrained(str(folder))
+        saved = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, TypeError, SafetensorError) as problem:
+        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
+    model = _wrap(backbone, config)
+    expected = {name: tuple(t.shape) for name, t in get_peft_model_state_dict(model).items()}
+    found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
+    if expected != found:
+        wrong = sorted(expected.items() ^ found.items())[0]
+        raise ModelError(
+            f"the adapter in {folder} does not fit its base: {wrong[0]} with shape {wrong[1]} "
+            "stands on one side only."
+        )
+    set_peft_model_state_dict(model, saved)
+    return model
+
+
+def merge_adapter(model: PeftModel) -> PreTrainedModel:
+    """Fold the adapter into the backbone's float weights and return the plain backbone.
+
+    :raises ModelError: if a weight of the base is not floating point (quantised): merging
+        rounds the adapter away and flips answers.
+    """
+    for name, parameter in model.named_parameters():
+        if not parameter.is_floating_point():
+            raise ModelError(
+                f"cannot merge into quantised weights ({name} is {parameter.dtype}); "
+                "merge in float, then quantise."
+            )
+    return model.merge_and_unload()

@@ -1,0 +1,59 @@
+"""What follows from a base's config.json: encoder or decoder, pooling, defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from patclass.errors import ModelError
+from patclass.model.pooling import Pooling
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The traits of a base that training and serving depend on."""
+
+    model_type: str
+    pooling: Pooling
+    learning_rate: float
+    hidden_size: int
+    stored: torch.dtype
+    max_positions: int | None
+
+
+def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
+    """Read the traits from a ``config.json``.
+
+    :raises ModelError: if the kind is unsupported or the base is quantised: adapters are
+        merged in float, and merging into a quantised base flips answers.
+    """
+    model_type = str(config.get("model_type", ""))
+    if "quantization_config" in config:
+        raise ModelError(
+            f"base '{name}' is quantised; adapters are trained and merged in float. "
+            "Use the float weights of the same model."
+        )
+    # Many encoders can also be loaded as causal models, so the masked table is asked first.
+    encoder = model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if config.get("is_encoder_decoder") or not (
+        encoder or model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    ):
+        raise ModelError(
+            f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, ModernBERT …) "
+            "or a decoder (Llama, Qwen, Gemma …) is needed."
+        )
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    positions = config.get("max_position_embeddings")
+    return Architecture(
+        model_type,
+        Pooling.MEAN if encoder else Pooling.LAST,
+        1e-3 if encoder else 2e-4,
+        int(config["hidden_size"]),
+        getattr(torch, stored, torch.float32),
+        int(positions) if positions else None,
+    )

@@ -1,0 +1,152 @@
+"""A base model's files, found and verified. Knows folders and hashes, loads no weights."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from patclass.errors import ModelError
+from patclass.model.presets import PRESETS, Preset
+
+# Only what can be read without executing anything: no pickled weights, no repository code.
+DOWNLOADED = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*")
+
+# Folders that hold base models, for bundles that travel between machines.
+SEARCH_PATH = "PATCLASS_BASE_PATH"
+
+
+@dataclass(frozen=True)
+class BaseFiles:
+    """A folder that holds one base model."""
+
+    name: str
+    revision: str | None
+    folder: Path
+    sha256: str
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The base's ``config.json``."""
+        return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+
+
+def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseFiles:
+    """Find a preset, a hub id or a local folder; check a preset's hashes.
+
+    :param download: whether files that are not here yet may be fetched from the hub.
+
+    :raises ModelError: if it is unknown, unreachable, gated, incomplete or altered.
+    """
+    preset = PRESETS.get(name)
+    if preset is not None:
+        return _resolve_preset(name, preset, revision, download)
+    folder = _local_folder(name)
+    if folder is not None:
+        return _checked(str(folder), None, folder)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelError(
+            f"unknown base '{name}': use a preset ({', '.join(PRESETS)}), a hub id such as "
+            "owner/name, or an existing folder with config.json and *.safetensors. A base that "
+            f"was moved is also looked for by its folder's name in {SEARCH_PATH}."
+        )
+    return _checked(name, revision, _fetch(name, revision, download))
+
+
+def _local_folder(name: str) -> Path | None:
+    """``name`` itself, or a folder of the same name on the search path."""
+    places = [Path(place) / Path(name).name for place in _search_path()]
+    found = next((place for place in (Path(name), *places) if place.is_dir()), None)
+    return found.resolve() if found else None
+
+
+def _search_path() -> list[str]:
+    return [place for place in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if place]
+
+
+def _resolve_preset(name: str, preset: Preset, revision: str | None, download: bool) -> BaseFiles:
+    folder = _wheel_folder(preset) if revision in (None, preset.revision) else None
+    revision = revision or preset.revision
+    folder = folder or _fetch(preset.repo, revision, download)
+    if revision == preset.revision:
+        for file, expected in preset.hashes:
+            actual = file_sha256(folder / file)
+            if actual != expected:
+                raise ModelError(
+                    f"base '{name}': {file} has SHA-256 {actual[:12]}…, expected {expected[:12]}…; "
+                    "the file was altered. Install the package that holds it again."
+                )
+    return _checked(name, revision, folder)
+
+
+def _wheel_folder(preset: Preset) -> Path | None:
+    spec = find_spec(preset.wheel_module) if preset.wheel_module else None
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+
+
+def _fetch(repo: str, revision: str | None, download: bool) -> Path:
+    try:
+        folder = snapshot_download(
+            repo,
+            revision=revision,
+            allow_patterns=list(DOWNLOADED),
+            local_files_only=not download,
+        )
+        return Path(folder)
+    except GatedRepoError as problem:
+        raise ModelError(
+            f"'{repo}' is gated: accept its licence on the hub, create a read token and set "
+            "HF_TOKEN, then run again. Without it, use --base minilm."
+        ) from problem
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as problem:
+        raise ModelError(
+            f"'{repo}' (revision {revision or 'main'}) is not on the hub, or is private or gated: "
+            "check the name, and set HF_TOKEN if it needs access."
+        ) from problem
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
+        raise ModelError(
+            f"'{repo}' is not in the local cache and the hub cannot be reached. Connect (gated "
+            "models also need HF_TOKEN), give a local folder with --base, or use --base minilm."
+        ) from problem
+
+
+def _checked(name: str, revision: str | None, folder: Path) -> BaseFiles:
+    for needed in ("config.json", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise ModelError(f"base '{name}' has no {needed} in {folder}; it is incomplete.")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise ModelError(
+            f"base '{name}' has no *.safetensors in {folder}; pickled weights are never loaded. "
+            "Save the model again with safe_serialization=True."
+        )
+    return BaseFiles(name, revision, folder, _joint_sha256(weights))
+
+
+def _joint_sha256(files: list[Path]) -> str:
+    """The hash of a single weight file; of several, the hash over their hashes."""
+    hashes = [file_sha256(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    :raises ModelError: if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem

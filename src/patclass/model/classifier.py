@@ -1,0 +1,164 @@
+"""Backbone, pooling and head as one module. Knows no text and no label names."""
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from patclass.config import LoraSettings
+from patclass.errors import ModelError
+from patclass.model.adapter import add_adapter, load_adapter, merge_adapter
+from patclass.model.architecture import Architecture, architecture_of
+from patclass.model.base import BaseFiles
+from patclass.model.device import Compute
+from patclass.model.pooling import Pooling, pool
+from patclass.model.tokenizer import Batch
+
+HEAD = "head.safetensors"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a classifier is built from."""
+
+    base: BaseFiles
+    compute: Compute
+
+    @property
+    def architecture(self) -> Architecture:
+        """The base's traits."""
+        return architecture_of(self.base.config, self.base.name)
+
+
+class PatentClassifier(nn.Module):
+    """A backbone with an adapter, pooled, and a linear head in float32.
+
+    The head stays float32 and outside the backbone: in bfloat16, small steps would leave
+    most of its weights as they are.
+    """
+
+    def __init__(
+        self, backbone: PeftModel | PreTrainedModel, pooling: Pooling, hidden: int, labels: int
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.head = nn.Linear(hidden, labels, dtype=torch.float32)
+        forward = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+        parameters = inspect.signature(forward.forward).parameters
+        self._takes_positions = pooling is Pooling.LAST and "position_ids" in parameters
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    def embed(self, batch: Batch) -> torch.Tensor:
+        """The pooled state of each text, float32 of shape (rows, hidden)."""
+        mask = batch.attention_mask
+        inputs = {"input_ids": batch.input_ids, "attention_mask": mask}
+        if self._takes_positions:
+            # Positions count real tokens, so that left and right padding answer the same.
+            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        states = self.backbone(**inputs).last_hidden_state
+        return pool(states, mask, self.pooling)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits, float32 of shape (rows, labels)."""
+        logits: torch.Tensor = self.head(self.embed(batch))
+        return logits
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Adapter and head parameters by name."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def save_head(self, folder: Path) -> None:
+        """Write the head's weight (labels, hidden) and bias (labels,)."""
+        state = {name: t.detach().cpu().contiguous() for name, t in self.head.state_dict().items()}
+        save_file(state, folder / HEAD)
+
+
+def new_classifier(
+    parts: Parts, lora: LoraSettings, labels: int, gradient_checkpointing: bool = False
+) -> PatentClassifier:
+    """A classifier to train: fresh adapter, fresh head.
+
+    :raises ModelError: if base, architecture or targets do not fit.
+    """
+    backbone = load_backbone(parts)
+    _switch_dropout_off(backbone)
+    if gradient_checkpointing:
+        # The re-entrant kind would cut the adapter's gradients off: its inputs need none.
+        backbone.gradient_checkpointing_enable({"use_reentrant": False})
+    adapted = add_adapter(backbone, lora, parts.base.name)
+    traits = parts.architecture
+    model = PatentClassifier(adapted, traits.pooling, traits.hidden_size, labels)
+    return model.to(parts.compute.device)
+
+
+def _switch_dropout_off(backbone: PreTrainedModel) -> None:
+    """Frozen weights cannot overfit; the adapter has a dropout of its own.
+
+    The base's would only cost time: a third of a training step on a CPU.
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def load_classifier(parts: Parts, adapter: Path, head: Path, labels: int) -> PatentClassifier:
+    """A classifier to answer with: saved adapter merged in float, saved head.
+
+    :param head: folder that holds the head.
+    :raises ModelError: if adapter or head are missing or have the wrong shape.
+    """
+    backbone = merge_adapter(load_adapter(load_backbone(parts), adapter))
+    traits = parts.architecture
+    model = PatentClassifier(backbone, traits.pooling, traits.hidden_size, labels)
+    model.head.load_state_dict(_load_head(head, labels, traits.hidden_size))
+    return model.to(parts.compute.device).eval()
+
+
+def load_backbone(parts: Parts) -> PreTrainedModel:
+    """The pretrained model without any head, in the chosen precision.
+
+    :raises ModelError: if its weights cannot be read.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    traits = parts.architecture
+    try:
+        backbone = AutoModel.from_pretrained(
+            parts.base.folder,
+            dtype=parts.compute.dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+        raise ModelError(f"cannot load base '{parts.base.name}': {problem}") from problem
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # its output is not used; an adapter on it would never learn
+    if traits.pooling is Pooling.LAST:
+        backbone.config.use_cache = False
+    return backbone
+
+
+def _load_head(folder: Path, labels: int, hidden: int) -> dict[str, torch.Tensor]:
+    path = folder / HEAD
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as problem:
+        raise ModelError(f"cannot read the head {path}: {problem}") from problem
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    expected = {"weight": (labels, hidden), "bias": (labels,)}
+    if shapes != expected:
+        raise ModelError(f"the head {path} has shapes {shapes}, expected {expected}.")
+    return state

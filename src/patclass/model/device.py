@@ -1,0 +1,144 @@
+"""Which device and number format to use here, and why. Knows hardware, no model.
+
+Processors are probed, not assumed: bfloat16 on a processor that only emulates it is 40 to
+500 times slower than float32.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+
+import torch
+
+from patclass.errors import ConfigError
+
+# A float32 product of 512 terms has a relative error near 3e-7; anything above this bound
+# is no longer float32 in all but name.
+FLOAT32_ERROR = 2e-6
+BFLOAT16_GAIN = 1.3
+_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, the format of the frozen base, and the reasons in words."""
+
+    device: str
+    precision: str
+    fast_float32: bool
+    reason: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch type of ``precision``."""
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.precision}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class CpuProbe:
+    """What this processor measurably does."""
+
+    float32_error: float
+    fast_float32_error: float
+    bfloat16_gain: float
+
+    @property
+    def fast_float32(self) -> bool:
+        """Whether oneDNN's faster float32 products are as exact as float32."""
+        return self.fast_float32_error <= FLOAT32_ERROR
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether bfloat16 products are really faster than float32 ones."""
+        return self.bfloat16_gain >= BFLOAT16_GAIN
+
+
+@cache
+def probe_cpu() -> CpuProbe:
+    """Measure errors and speeds of 512×512 products (some 50 ms)."""
+    before = torch.get_float32_matmul_precision()
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(_SIDE, _SIDE, generator=generator) for _ in range(2))
+    exact = left.double() @ right.double()
+
+    def error() -> float:
+        return float(((left @ right).double() - exact).norm() / exact.norm())
+
+    try:
+        torch.set_float32_matmul_precision("highest")
+        plain = error()
+        torch.set_float32_matmul_precision("medium")
+        fast = error()
+        seconds = _seconds(lambda: left @ right)
+        half_left, half_right = left.bfloat16(), right.bfloat16()
+        gain = seconds / _seconds(lambda: half_left @ half_right)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return CpuProbe(plain, fast, gain)
+
+
+def _seconds(product: Callable[[], object], repeats: int = 5) -> float:
+    product()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        product()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def choose_compute(
+    device: str = "auto", precision: str = "auto", stored: torch.dtype = torch.float32
+) -> Compute:
+    """Choose device and precision.
+
+    :param stored: the type in which the base's weights are stored; ``auto`` never goes below.
+    :raises ConfigError: if a device is asked for that is not there.
+    """
+    device = _choose_device(device)
+    if device == "cpu":
+        return _choose_cpu(precision, stored)
+    if precision == "auto":
+        # float16 is not usable for training on MPS, and bfloat16 there depends on the system.
+        half = device == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bfloat16" if half else "float32"
+    reason = torch.cuda.get_device_name() if device == "cuda" else "Apple GPU, never float16"
+    return Compute(device, precision, False, reason)
+
+
+def _choose_device(device: str) -> str:
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return next(name for name, present in there.items() if present)
+    if not there[device]:
+        found = ", ".join(name for name, present in there.items() if present)
+        raise ConfigError(f"--device {device}: there is none here; use {found} or auto.")
+    return device
+
+
+def _choose_cpu(precision: str, stored: torch.dtype) -> Compute:
+    probe = probe_cpu()
+    gain = f"bfloat16 is {probe.bfloat16_gain:.1f}× as fast as float32 here"
+    if precision == "bfloat16":
+        return Compute("cpu", precision, probe.fast_float32, f"asked for; {gain}")
+    if precision == "auto" and stored == torch.bfloat16 and probe.bfloat16:
+        reason = f"the base is stored in bfloat16, and {gain}"
+        return Compute("cpu", "bfloat16", probe.fast_float32, reason)
+    error = f"relative error {probe.fast_float32_error:.0e}, plain {probe.float32_error:.0e}"
+    if probe.fast_float32:
+        return Compute("cpu", "float32", True, f"oneDNN's fast products are exact ({error})")
+    return Compute("cpu", "float32", False, f"oneDNN's fast products are not exact ({error})")
+
+
+def apply_compute(compute: Compute) -> None:
+    """Set torch's process-wide product precision to what was chosen."""
+    torch.set_float32_matmul_precision("medium" if compute.fast_float32 else "highest")

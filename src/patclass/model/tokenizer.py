@@ -1,0 +1,102 @@
+"""Text to token ids and padded batches. Knows a tokenizer.json, no model.
+
+Nothing here trusts what a tokenizer.json says of truncation and padding: MiniLM's cuts at
+128 and pads every text to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from patclass.errors import ModelError
+
+FILE = "tokenizer.json"
+
+# Far above any real text's characters per token, far below what makes a tokenizer slow.
+CHARS_PER_TOKEN = 20
+
+# In the order of preference: real padding tokens, then tokens reserved for such use, then
+# any special token. Padding is masked everywhere, so which one it is does not matter, but
+# it must exist: the embedding is never resized.
+PAD_TOKENS = (
+    "[PAD]",
+    "<pad>",
+    "<|finetune_right_pad_id|>",
+    "<|reserved_special_token_0|>",
+    "<|endoftext|>",
+    "</s>",
+    "<|end_of_text|>",
+    "<unk>",
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded ids and their mask, both int64 of shape (rows, tokens)."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.input_ids.to(device), self.attention_mask.to(device))
+
+
+class TextTokenizer:
+    """A tokenizer with a length limit and an explicit padding token."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self._tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.pad_id = _pad_id(tokenizer)
+
+    @classmethod
+    def load(cls, folder: Path, max_tokens: int) -> "TextTokenizer":
+        """Read ``tokenizer.json`` from a base or a bundle.
+
+        :raises ModelError: if the file is broken.
+        """
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / FILE))
+        except Exception as problem:  # the Rust library raises bare Exception
+            raise ModelError(f"cannot read {folder / FILE}: {problem}") from problem
+        return cls(tokenizer, max_tokens)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, added ones included."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json``."""
+        self._tokenizer.save(str(folder / FILE))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, cut at ``max_tokens``."""
+        limit = self.max_tokens * CHARS_PER_TOKEN
+        encodings = self._tokenizer.encode_batch_fast([text[:limit] for text in texts])
+        return [encoding.ids for encoding in encodings]
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> Batch:
+        """Pad rows of ids on the right to the longest of them."""
+        width = max(1, max(len(row) for row in rows))
+        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for line, row in enumerate(rows):
+            ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
+            mask[line, : len(row)] = 1
+        return Batch(ids, mask)
+
+
+def _pad_id(tokenizer: Tokenizer) -> int:
+    for token in PAD_TOKENS:
+        found = tokenizer.token_to_id(token)
+        if found is not None:
+            return int(found)
+    special = [i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+    return int(min(special)) if special else 0

@@ -1,0 +1,242 @@
+"""The training loop. Knows tokens and label positions; not where they come from."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from patclass.config import FitSettings
+from patclass.data.batches import training_batches
+from patclass.data.corpus import Example
+from patclass.errors import TrainingError, cannot_write
+from patclass.evaluation.metrics import Metrics, evaluate
+from patclass.model.adapter import has_moved
+from patclass.model.classifier import PatentClassifier
+from patclass.model.scoring import score, softmax
+from patclass.model.tokenizer import TextTokenizer
+from patclass.training.checkpoint import (
+    Progress,
+    latest_checkpoint,
+    read_progress,
+    restore,
+    save_checkpoint,
+)
+from patclass.training.curve import Curve
+from patclass.training.schedule import learning_rate
+
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended; ``best_epoch`` counts from 1."""
+
+    best_epoch: int | None
+    steps: int
+    seconds: float
+    interrupted: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt from what."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    codes: Sequence[str]
+    peak_rate: float
+    seed: int
+    run: str
+
+
+class Fit:
+    """One training run in a work folder; ``run()`` may be called once.
+
+    Each epoch is evaluated on validation and the best one is kept in the work folder. The
+    order of batches depends on seed and epoch alone, and the learning rate on the step alone,
+    so weights, moments and the random state are all that a checkpoint needs.
+    """
+
+    def __init__(
+        self,
+        model: PatentClassifier,
+        tokenizer: TextTokenizer,
+        task: Task,
+        settings: FitSettings,
+        folder: Path,
+    ) -> None:
+        self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
+        self.folder = folder
+        device = model.device
+        self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+        self.optimizer = torch.optim.AdamW(
+            list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
+        )
+        self.rows = tokenizer.encode([example.text for example in task.train])
+        self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
+        self.steps = sum(len(batches) for batches in self.plan)
+        self.progress = Progress(run=task.run)
+
+    def _epoch_batches(self, epoch: int) -> list[list[int]]:
+        rng = np.random.default_rng((self.task.seed, epoch))
+        lengths = [len(row) for row in self.rows]
+        return training_batches(lengths, self.settings.batch_tokens, rng)
+
+    def run(self, resume: bool = False) -> FitResult:
+        """Train; leave the best epoch's weights in the model.
+
+        Ctrl-C ends the run after which the best epoch so far, if any, is in the model.
+
+        :raises TrainingError: if the loss is not finite, or no adapter weight has moved after
+            the first step, or there is nothing to resume.
+        """
+        start = time.perf_counter()
+        checkpoint = self._restore() if resume else None
+        self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
+        self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        interrupted = False
+        with tqdm(total=self.steps, initial=self.progress.step, unit="step", disable=None) as bar:
+            try:
+                while self.progress.epoch < self.settings.epochs:
+                    self._epoch(bar)
+            except KeyboardInterrupt:
+                interrupted = True
+        self._load_best()
+        seconds = time.perf_counter() - start
+        return FitResult(self.progress.best_epoch, self.progress.step, seconds, interrupted)
+
+    def _restore(self) -> Path:
+        checkpoint = latest_checkpoint(self.folder)
+        if checkpoint is None:
+            raise TrainingError(
+                f"nothing to resume in {self.folder}: no checkpoint was written yet. "
+                "Run again without --resume."
+            )
+        self.progress = read_progress(checkpoint)
+        if self.progress.run != self.task.run:
+            raise TrainingError(
+                f"{self.folder} holds a run with other settings or other data; resume with the "
+                "same ones, or start anew with --restart."
+            )
+        restore(checkpoint, self.model, self.optimizer)
+        return checkpoint
+
+    def _epoch(self, bar: "tqdm[None]") -> None:
+        batches = self.plan[self.progress.epoch]
+        self.model.train()
+        while self.progress.step_in_epoch < len(batches):
+            self._step(batches[self.progress.step_in_epoch], bar)
+            if self.progress.step % self.settings.checkpoint_steps == 0:
+                self._checkpoint()
+        self._finish_epoch(bar)
+
+    def _step(self, batch: list[int], bar: "tqdm[None]") -> None:
+        start = time.perf_counter()
+        rate = self._set_rate()
+        loss = self._loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.progress.step + 1}: training has diverged. "
+                f"Lower --learning-rate (now {self.task.peak_rate:g}) or use --precision float32."
+            )
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._count_step()
+        tokens = sum(len(self.rows[position]) for position in batch)
+        speed = tokens / (time.perf_counter() - start)
+        step = self.progress.step
+        self.curve.add(step=step, loss=value, rate=rate, tokens_per_second=round(speed))
+        bar.set_postfix_str(f"loss {value:.3f}, {speed:,.0f} tokens/s", refresh=False)
+        bar.update()
+
+    def _set_rate(self) -> float:
+        rate = learning_rate(
+            self.progress.step, self.steps, self.task.peak_rate, self.settings.warmup
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _count_step(self) -> None:
+        done, here = self.progress.step + 1, self.progress.step_in_epoch + 1
+        if done == 1 and not has_moved(self.accelerator.unwrap_model(self.model).backbone):
+            raise TrainingError(
+                "no adapter weight has moved after the first step: the gradients do not reach "
+                "the adapter. Check --targets, and --gradient-checkpointing if it is on."
+            )
+        self.progress = self.progress.model_copy(update={"step": done, "step_in_epoch": here})
+
+    def _loss(self, batch: list[int]) -> torch.Tensor:
+        padded = self.tokenizer.pad([self.rows[position] for position in batch])
+        labels = torch.tensor([self.task.train[position].label for position in batch])
+        device = self.accelerator.device
+        return cross_entropy(self.model(padded.to(device)), labels.to(device))
+
+    def _finish_epoch(self, bar: "tqdm[None]") -> None:
+        metrics = self._validate()
+        progress = self.progress
+        epoch = progress.epoch + 1
+        better = progress.is_beaten_by(metrics.accuracy, metrics.loss)
+        update: dict[str, object] = {"epoch": epoch, "step_in_epoch": 0}
+        if better:
+            update |= {
+                "best_epoch": epoch,
+                "best_accuracy": metrics.accuracy,
+                "best_loss": metrics.loss,
+            }
+            self._save_best()
+        self.curve.add(
+            step=progress.step,
+            epoch=epoch,
+            validation_accuracy=metrics.accuracy,
+            validation_macro_f1=metrics.macro_f1,
+            validation_loss=metrics.loss,
+        )
+        bar.write(
+            f"epoch {epoch}/{self.settings.epochs}: validation accuracy {metrics.accuracy:.1%}, "
+            f"macro F1 {metrics.macro_f1:.3f}, loss {metrics.loss:.3f}{' (best)' if better else ''}"
+        )
+        self.progress = progress.model_copy(update=update)
+        self._checkpoint()
+
+    def _validate(self) -> Metrics:
+        rows = self.task.validation
+        texts = [example.text for example in rows]
+        with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
+            model = self.accelerator.unwrap_model(self.model)
+            logits = score(model, self.tokenizer, texts, bar.update)
+        return evaluate([example.label for example in rows], softmax(logits), self.task.codes)
+
+    def _checkpoint(self) -> None:
+        model = self.accelerator.unwrap_model(self.model)
+        save_checkpoint(self.folder, model, self.optimizer, self.progress)
+
+    def _save_best(self) -> None:
+        weights = self.accelerator.unwrap_model(self.model).trainable()
+        state = {name: p.detach().cpu().contiguous() for name, p in weights.items()}
+        aside = self.folder / f".partial-{BEST}"
+        try:
+            save_file(state, aside)
+            aside.replace(self.folder / BEST)
+        except OSError as problem:
+            raise cannot_write(self.folder / BEST, problem) from problem
+
+    def _load_best(self) -> None:
+        self.model = self.accelerator.unwrap_model(self.model)
+        if self.progress.best_epoch is None:
+            return
+        best = load_file(self.folder / BEST)
+        with torch.no_grad():
+            for name, parameter in self.model.trainable().items():
+                parameter.copy_(best[name])

@@ -1,0 +1,232 @@
+"""A whole run: settings to data, model, training, evaluation, and a verified bundle."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from patclass import __version__
+from patclass.bundle.layout import LAYOUT, BaseInfo, DataInfo, Description, TextInfo
+from patclass.bundle.writer import Content, write_bundle
+from patclass.config import TrainSettings
+from patclass.data.corpus import Corpus, load_corpus, write_rejects
+from patclass.data.sources import SPLITS
+from patclass.errors import BundleError, ModelError, TrainingError, cannot_write
+from patclass.evaluation.measure import measure
+from patclass.evaluation.report import Report
+from patclass.files import check_replaceable, check_writable, write_json
+from patclass.model.base import BaseFiles, resolve_base
+from patclass.model.classifier import Parts, new_classifier
+from patclass.model.device import apply_compute, choose_compute
+from patclass.model.tokenizer import TextTokenizer
+from patclass.training.checkpoint import latest_checkpoint
+from patclass.training.loop import BEST, Fit, FitResult, Task
+
+Echo = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has brought about; ``bundle`` is None if no epoch was finished."""
+
+    bundle: Path | None
+    report: Report | None
+    fit: FitResult
+
+
+def work_folder(output: Path) -> Path:
+    """Where a run keeps its checkpoints, curve and rejects: beside the bundle."""
+    return output.with_name(f"{output.name}.run")
+
+
+def train(
+    settings: TrainSettings, resume: bool = False, restart: bool = False, echo: Echo = print
+) -> RunResult:
+    """Tune, evaluate, save and verify.
+
+    :param resume: go on from the last checkpoint of an unfinished run.
+    :param restart: throw an unfinished run away.
+    :raises PatclassError: if data, base or settings cannot be used, or training fails.
+    """
+    output = settings.output.output
+    check_writable(output)
+    check_replaceable(output, LAYOUT.manifest)
+    base = resolve_base(settings.base.base, settings.base.revision)
+    settings, parts = _decide(settings, base)
+    echo(f"device: {parts.compute}")
+    corpus = load_corpus(settings.data)
+    _describe(corpus, base, echo)
+    folder = _open_work_folder(output, resume, restart)
+    _start_records(folder, settings, corpus, resume, echo)
+    fit = _make_fit(settings, parts, corpus, folder)
+    result = fit.run(resume)
+    if result.best_epoch is None:
+        return RunResult(None, None, result)
+    report = None if result.interrupted else _evaluate(fit, corpus, echo)
+    description = _description(settings, parts, corpus, result.interrupted)
+    content = Content(
+        fit.model, fit.tokenizer, corpus.labels, description, report, folder / "curve.jsonl"
+    )
+    write_bundle(output, content, verify_in_fresh_process)
+    if not result.interrupted:
+        _clear(folder)
+    return RunResult(output, report, result)
+
+
+def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Parts]:
+    """Replace every ``auto`` of the computation by what was chosen here."""
+    probe = Parts(base, choose_compute("cpu", "float32")).architecture
+    limit = probe.max_positions
+    if limit is not None and settings.base.max_tokens > limit:
+        raise ModelError(
+            f"--max-tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}."
+        )
+    compute = choose_compute(settings.base.device, settings.base.precision, probe.stored)
+    apply_compute(compute)
+    chosen = settings.base.model_copy(
+        update={"device": compute.device, "precision": compute.precision}
+    )
+    rate = settings.fit.learning_rate or probe.learning_rate
+    fit = settings.fit.model_copy(update={"learning_rate": rate})
+    return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
+
+
+def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
+    rows = ", ".join(f"{len(corpus[split]):,} {split}" for split in SPLITS)
+    codes = corpus.labels.codes
+    names = " ".join(codes[:20]) + (" …" if len(codes) > 20 else "")
+    echo(f"base: {base.name}{f' @ {base.revision[:12]}' if base.revision else ''}")
+    echo(f"data: {corpus.source}, text from {corpus.view}, {rows}")
+    echo(f"labels: {len(codes)} ({names})")
+    for note in corpus.notes:
+        echo(f"note: {note}")
+    if corpus.leaked:
+        echo(f"warning: {corpus.leaked} test texts also stand in train and flatter the result")
+
+
+def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
+    folder = work_folder(output)
+    unfinished = latest_checkpoint(folder) if folder.exists() else None
+    if unfinished and not resume and not restart:
+        raise TrainingError(
+            f"{folder} holds an unfinished run ({unfinished.name}). Go on with --resume, or "
+            "throw it away with --restart."
+        )
+    try:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise cannot_write(folder, problem) from problem
+    return folder
+
+
+def _start_records(
+    folder: Path, settings: TrainSettings, corpus: Corpus, resume: bool, echo: Echo
+) -> None:
+    try:
+        if not resume:
+            write_json(folder / "settings.json", settings.model_dump(mode="json"))
+        write_rejects(corpus.rejects, folder / "rejects.jsonl")
+    except OSError as problem:
+        raise cannot_write(folder, problem) from problem
+    for reason, count in corpus.reject_counts.items():
+        echo(f"rejected: {count:,} rows ({reason})")
+    if corpus.rejects:
+        echo(f"rejected rows are listed in {folder / 'rejects.jsonl'}")
+
+
+def _make_fit(settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Path) -> Fit:
+    torch.manual_seed(settings.data.seed)
+    model = new_classifier(
+        parts, settings.lora, len(corpus.labels), settings.fit.gradient_checkpointing
+    )
+    tokenizer = TextTokenizer.load(parts.base.folder, settings.base.max_tokens)
+    assert settings.fit.learning_rate is not None  # _decide has filled it in
+    task = Task(
+        corpus["train"],
+        corpus["validation"],
+        corpus.labels.codes,
+        settings.fit.learning_rate,
+        settings.data.seed,
+        _run_id(settings, parts.base, corpus),
+    )
+    return Fit(model, tokenizer, task, settings.fit, folder)
+
+
+def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
+    """A hash over all that decides a run's weights; checkpoint intervals do not."""
+    decisive = settings.model_dump(mode="json", exclude={"output": True, "data": {"data"}})
+    decisive["fit"].pop("checkpoint_steps")
+    parts = [decisive, base.sha256, corpus.fingerprint()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _evaluate(fit: Fit, corpus: Corpus, echo: Echo) -> Report:
+    echo(f"evaluating {len(corpus['test']):,} test rows, model and baselines")
+    report = measure(fit.model, fit.tokenizer, corpus, "test")
+    echo("\n" + report.text() + "\n")
+    return report
+
+
+def _description(
+    settings: TrainSettings, parts: Parts, corpus: Corpus, interrupted: bool
+) -> Description:
+    base, traits = parts.base, parts.architecture
+    return Description(
+        patclass=__version__,
+        created=datetime.now(UTC).strftime("%Y-%m-%d"),
+        base=BaseInfo(
+            name=base.name, revision=base.revision, sha256=base.sha256, model_type=traits.model_type
+        ),
+        pooling=traits.pooling.value,
+        precision=parts.compute.precision,
+        text=TextInfo(view=str(corpus.view), max_tokens=settings.base.max_tokens),
+        labels=len(corpus.labels),
+        data=DataInfo(
+            source=corpus.source,
+            fingerprint=corpus.fingerprint(),
+            rows={split: len(corpus[split]) for split in SPLITS},
+            rejects=corpus.reject_counts,
+        ),
+        interrupted=interrupted,
+        settings=settings.model_dump(mode="json", exclude={"output"}),
+    )
+
+
+def verify_in_fresh_process(folder: Path) -> None:
+    """Reload a bundle in a new process and compare its golden logits.
+
+    :raises BundleError: with what that process said.
+    """
+    # The package may run from a source folder that only this process knows of.
+    here = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH")) if part)
+    done = subprocess.run(
+        [sys.executable, "-m", "patclass", "verify", str(folder)],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BundleError(
+            f"the bundle was not saved, because a fresh process could not reproduce it: "
+            f"{said[-1] if said else f'exit code {done.returncode}'}"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    (folder / BEST).unlink(missing_ok=True)

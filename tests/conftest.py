@@ -1,0 +1,166 @@
+"""Small real parts: a Llama and a BERT with tokenizers trained on the spot, rows of patents."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+# Nothing in the tests may reach for a hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+WORDS = {
+    "A": "plough seed harvest crop soil tillage cow milking garment shoe toothbrush",
+    "C": "polymer catalyst alkyl acid reaction compound enzyme alloy solvent molar",
+    "H": "circuit antenna transistor voltage battery signal electrode inductor gate amplifier",
+}
+
+
+def patent_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Rows that a tiny model can learn: each label draws from words of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for number in range(count):
+        code = list(WORDS)[number % len(WORDS)]
+        words = WORDS[code].split()
+        picks = torch.randint(len(words), (12 + number % 9,), generator=generator).tolist()
+        rows.append(
+            {
+                "id": f"P{seed}-{number}",
+                "title": f"The {words[picks[0]]} and {words[picks[1]]}",
+                "abstract": "A device with " + " ".join(words[pick] for pick in picks) + ".",
+                "main_code": f"{code}0{1 + number % 2}B 1/00",
+            }
+        )
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _corpus() -> list[str]:
+    return [f"{row['title']}. {row['abstract']}" for row in patent_rows(60)]
+
+
+def _llama_tokenizer() -> Tokenizer:
+    """Byte-level, with a beginning token, an end token and no padding token: like Llama's."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|finetune_right_pad_id|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 0)]
+    )
+    return tokenizer
+
+
+def _bert_tokenizer() -> Tokenizer:
+    """WordPiece with truncation and padding switched on in the file, as MiniLM's has it."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real Llama with random weights, stored in float32 with its language-model head."""
+    folder = tmp_path_factory.mktemp("bases") / "tiny-llama"
+    tokenizer = _llama_tokenizer()
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real BERT encoder with random weights."""
+    folder = tmp_path_factory.mktemp("bases") / "tiny-bert"
+    tokenizer = _bert_tokenizer()
+    torch.manual_seed(2)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        pad_token_id=0,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(params=["tiny_bert", "tiny_llama"])
+def tiny_base(request: pytest.FixtureRequest) -> Path:
+    """Both kinds of base, one after the other."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def patents(tmp_path: Path) -> Path:
+    """A folder of train, validation and test files."""
+    folder = tmp_path / "patents"
+    folder.mkdir()
+    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+        write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
+    return folder
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def patclass(tmp_path: Path) -> Run:
+    """Run the command line in a process of its own, in an empty folder."""
+
+    def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "patclass", *map(str, arguments)],
+            cwd=options.pop("cwd", tmp_path),
+            env=os.environ | options.pop("env", {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+
+    return run

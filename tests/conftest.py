@@ -1,7 +1,11 @@
 """Small real parts: a Llama and a BERT with tokenizers trained on the spot, rows of patents."""
 
-import json
 import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach for a hub
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +19,8 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
-# Nothing in the tests may reach for a hub.
-os.environ["HF_HUB_OFFLINE"] = "1"
+# Tiny models gain nothing from threads, and processes side by side lose by them.
+torch.set_num_threads(1)
 
 WORDS = {
     "A": "plough seed harvest crop soil tillage cow milking garment shoe toothbrush",
@@ -99,6 +103,7 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
+        initializer_range=0.3,
         bos_token_id=0,
         eos_token_id=1,
         pad_token_id=None,
@@ -121,6 +126,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=128,
+        initializer_range=0.3,
         pad_token_id=0,
     )
     BertModel(config).save_pretrained(folder)

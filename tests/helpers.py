@@ -1,8 +1,11 @@
 """Short cuts for tests that train."""
 
 from pathlib import Path
+from unittest.mock import patch
 
+from patclass.bundle import read_bundle
 from patclass.config import TrainSettings, load_settings
+from patclass.training import run as run_module
 from patclass.training.run import RunResult, train
 
 
@@ -22,6 +25,16 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
     return load_settings(flags | more, environment={})
 
 
+def tiny_train(settings: TrainSettings, **how: bool) -> RunResult:
+    """Train silently; verify the bundle in this process, as a new one takes seconds to start."""
+
+    def verify(folder: Path) -> None:
+        read_bundle(folder).verify("cpu")
+
+    with patch.object(run_module, "verify_in_fresh_process", verify):
+        return train(settings, echo=lambda line: None, **how)
+
+
 def tiny_run(base: Path, data: Path, output: Path, **more: object) -> RunResult:
-    """Train a tiny model silently."""
-    return train(tiny_settings(base, data, output, **more), echo=lambda line: None)
+    """Train a tiny model with the settings of ``tiny_settings``."""
+    return tiny_train(tiny_settings(base, data, output, **more))

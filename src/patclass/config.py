@@ -6,7 +6,7 @@ does not exist is an error that names it.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ ENVIRONMENT_PREFIX = "PATCLASS_TRAIN_"
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(_Group):
@@ -174,19 +174,23 @@ def _merge_file(values: dict[str, dict[str, Any]], file: Path) -> None:
         raise ConfigError(f"{file} is not valid TOML: {problem}.") from problem
     fields = TrainSettings.fields()
     for table, entries in tables.items():
-        if table not in values or not isinstance(entries, dict):
+        if not isinstance(entries, dict):
+            place = f"[{fields[table][0]}]" if table in fields else "a table"
+            raise ConfigError(f"'{table}' stands outside of a table in {file}; put it in {place}.")
+        if table not in values:
             raise ConfigError(f"unknown table '[{table}]' in {file}{_hint(table, values)}")
+        known = [name for name, (group, _) in fields.items() if group == table]
         for name, value in entries.items():
-            if fields.get(name, ("", None))[0] != table:
-                group = TrainSettings.model_fields[table].annotation
+            if name not in known:
                 raise ConfigError(
-                    f"unknown key '{name}' in [{table}] of {file}{_hint(name, group.model_fields)}"  # type: ignore[union-attr]
+                    f"unknown key '{name}' in [{table}] of {file}{_hint(name, known)}"
                 )
             values[table][name] = value
 
 
-def _hint(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, list(known), n=1)
+def _hint(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
     return f": did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}."
 
 

@@ -1,10 +1,17 @@
 """The whole path at small size: data to verified bundle, for an encoder and a decoder."""
 
+import json
 from pathlib import Path
 
-from helpers import tiny_run
+import pytest
+
+from conftest import patent_rows, write_jsonl
+from helpers import tiny_run, tiny_settings
 from patclass.bundle import read_bundle
+from patclass.errors import BundleError, ModelError, TrainingError
 from patclass.inference import load
+from patclass.training import run as run_module
+from patclass.training.run import train, work_folder
 
 
 def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp_path: Path):
@@ -16,4 +23,116 @@ def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp
     assert read_bundle(result.bundle).verify("cpu") < 1e-4
     classifier = load(result.bundle, "cpu")
     assert classifier.classes_ == ["A", "C", "H"]
-    assert classifier.predict(["antenna circuit voltage inductor"]) == ["H"]
+    rows = patent_rows(24, 3)
+    right = [
+        answer == row["main_code"][0]
+        for answer, row in zip(classifier.predict(rows), rows, strict=True)
+    ]
+    assert sum(right) / len(right) == pytest.approx(result.report.model.accuracy)
+
+
+def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path, tmp_path: Path):
+    tiny_run(tiny_base, patents, tmp_path / "model", epochs=1)
+    files = {
+        p.relative_to(tmp_path / "model").as_posix()
+        for p in (tmp_path / "model").rglob("*")
+        if p.is_file()
+    }
+    assert files == {
+        "README.md",
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "bundle.json",
+        "confusion.png",
+        "curve.jsonl",
+        "golden.json",
+        "head.safetensors",
+        "labels.json",
+        "manifest.json",
+        "report.json",
+        "tokenizer.json",
+    }
+
+
+def test_the_first_line_says_device_and_precision(tiny_bert: Path, patents: Path, tmp_path: Path):
+    lines: list[str] = []
+    train(tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1), echo=lines.append)
+    assert lines[0].startswith("device: cpu, float32: oneDNN's fast products are")
+    assert any("90 train, 18 validation, 24 test" in line for line in lines)
+
+
+def test_five_labels_and_their_names_survive_the_reload(tiny_bert: Path, tmp_path: Path):
+    rows = [row | {"label": f"kind {number % 5}"} for number, row in enumerate(patent_rows(60))]
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    tiny_run(tiny_bert, data, tmp_path / "model", epochs=1)
+    classifier = load(tmp_path / "model", "cpu")
+    assert classifier.classes_ == [f"kind {n}" for n in range(5)]
+    assert classifier.predict_proba(["A device."]).shape == (1, 5)
+
+
+def test_head_and_adapter_are_trained_and_saved(tiny_base: Path, patents: Path, tmp_path: Path):
+    """The bundle answers as the trained model, and not as an untrained one would."""
+    from safetensors.torch import load_file
+
+    tiny_run(tiny_base, patents, tmp_path / "one", epochs=1, learning_rate=1e-12)
+    tiny_run(tiny_base, patents, tmp_path / "two", epochs=1)
+    for file in ("head.safetensors", "adapter/adapter_model.safetensors"):
+        before, after = (load_file(tmp_path / name / file) for name in ("one", "two"))
+        assert before.keys() == after.keys()
+        assert all(not tensor.equal(after[name]) for name, tensor in before.items())
+
+
+def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):
+    bad = [{"id": "x1", "title": "", "abstract": "", "main_code": "A01B"}, {"title": "No code"}]
+    data = write_jsonl(tmp_path / "rows.jsonl", patent_rows(60) + bad)
+    lines: list[str] = []
+    train(tiny_settings(tiny_bert, data, tmp_path / "m", epochs=1), echo=lines.append)
+    assert "rejected: 1 rows (train: no text)" in lines
+    listed = (work_folder(tmp_path / "m") / "rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in listed] == [61, 62]
+    description = read_bundle(tmp_path / "m").description
+    assert description.data.rejects == {"train: no label": 1, "train: no text": 1}
+
+
+def test_a_finished_run_leaves_no_checkpoint_and_can_be_repeated(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    for _ in range(2):
+        tiny_run(tiny_bert, patents, tmp_path / "model", epochs=1, checkpoint_steps=1)
+    left = {path.name for path in work_folder(tmp_path / "model").iterdir()}
+    assert left == {"curve.jsonl", "rejects.jsonl", "settings.json"}
+    assert (tmp_path / "model.previous" / "manifest.json").is_file()
+
+
+def test_a_bundle_that_a_fresh_process_cannot_reproduce_is_not_saved(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    honest = run_module.write_bundle
+
+    def falsify(target, content, check):
+        def altered(folder: Path) -> None:
+            head = folder / "head.safetensors"
+            data = bytearray(head.read_bytes())
+            data[-1] ^= 0x40
+            head.write_bytes(data)
+            check(folder)
+
+        honest(target, content, altered)
+
+    monkeypatch.setattr(run_module, "write_bundle", falsify)
+    settings = tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1)
+    with pytest.raises(BundleError, match=r"fresh process.*head\.safetensors was altered"):
+        train(settings, echo=lambda line: None)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_text_longer_than_the_base_reads_is_refused(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    with pytest.raises(ModelError, match=r"--max-tokens 500.*at most 128"):
+        tiny_run(tiny_bert, patents, tmp_path / "model", max_tokens=500)
+
+
+def test_nothing_to_resume_says_so(tiny_bert: Path, patents: Path, tmp_path: Path):
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(tiny_settings(tiny_bert, patents, tmp_path / "m"), resume=True, echo=lambda _: None)

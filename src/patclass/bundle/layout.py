@@ -5,11 +5,11 @@ does not know is refused with the way out.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-FORMAT = "patclass-bundle"
+FORMAT: Final = "patclass-bundle"
 VERSION = 1
 
 

@@ -23,7 +23,7 @@ def fill_batches(lengths: Sequence[int], order: Sequence[int], budget: int) -> l
             batches.append(current)
             current, longest = [], lengths[position]
         current.append(position)
-    return batches + [current] if current else batches
+    return [*batches, current] if current else batches
 
 
 def training_batches(

@@ -122,6 +122,11 @@ def load_corpus(settings: DataSettings) -> Corpus:
         "test": settings.test_rows,
     }
     splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
+    if len({row.label for row in splits["train"]}) < 2:
+        raise DataError(
+            f"only {len(splits['train'])} rows of one label or none are left to train on; give "
+            "more rows, or raise --train-rows."
+        )
     return Corpus(source.name, view, labels, splits, tuple(rejects), tuple(notes))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
-from datasets.exceptions import DatasetNotFoundError
+from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from patclass.data.rows import Row
 from patclass.data.sources import SPLITS, Source
@@ -50,6 +50,8 @@ def _load(repo: str, config: str | None, revision: str | None) -> DatasetDict:
         ) from problem
     except ValueError as problem:  # unknown config; the message lists the configs there are
         raise DataError(f"cannot open '{repo}' with config '{config}': {problem}") from problem
+    except DatasetsError as problem:
+        raise DataError(f"'{repo}' holds files that cannot be read: {problem}") from problem
     except (OSError, RuntimeError) as problem:
         raise DataError(
             f"cannot load '{repo}': {problem}. Check the network, or give a local file or folder."

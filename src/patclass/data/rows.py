@@ -6,11 +6,12 @@ nothing vanishes and one bad row does not end a long job.
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,9 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 # A patent's full text in one CSV cell easily passes the csv module's default of 128 KiB.
 csv.field_size_limit(2**31 - 1)
+
+# What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def columns_of(path: Path) -> list[str]:
     if suffix == ".jsonl":
         rows = islice(read_rows(path), 100)
         return list(dict.fromkeys(key for row in rows for key in row.fields))
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with _open_csv(path) as file:
         return next(csv.reader(file, delimiter=_delimiter(suffix)), [])
 
 
@@ -97,9 +101,13 @@ def _check_readable(path: Path) -> None:
         raise DataError(f"cannot read {path}: {problem.strerror}.") from problem
 
 
-def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
+def _open_csv(path: Path) -> TextIO:
     # surrogateescape keeps undecodable bytes recognisable instead of failing the whole file.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
+    with _open_csv(path) as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         number = 0
         while True:
@@ -117,7 +125,7 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
 def _csv_row(number: int, fields: dict[Any, Any]) -> Row:
     if None in fields:
         return Row(number, error="more cells than the header has columns")
-    if any("\udc80" <= char <= "\udcff" for text in fields.values() for char in text or ""):
+    if any(_SURROGATE.search(text) for text in fields.values() if text):
         return Row(number, error="undecodable: not UTF-8")
     return Row(number, fields)
 
@@ -141,6 +149,8 @@ def _json_row(number: int, line: bytes) -> Row:
         return Row(number, error=f"undecodable: not JSON ({problem})")
     if not isinstance(fields, dict):
         return Row(number, error="undecodable: not a JSON object")
+    if _SURROGATE.search(json.dumps(fields, ensure_ascii=False)):
+        return Row(number, error="undecodable: half a surrogate pair")
     return Row(number, fields)
 
 
@@ -159,7 +169,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                 for fields in batch.to_pylist():
                     number += 1
                     yield Row(number, fields)
-        except (pa.ArrowException, OSError) as problem:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
             raise DataError(
                 f"{path} is corrupt after row {number}: {problem}. Make the file again."
             ) from problem

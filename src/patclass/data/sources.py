@@ -1,8 +1,9 @@
 """Where rows come from: ``--data`` as a source with splits. Knows no labels and no text view."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Source:
 
     name: str
     columns: tuple[str, ...]
-    splits: dict[str, Callable[[], Iterator[Row]]]
+    splits: Mapping[str, Callable[[], Iterator[Row]]]
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
 
@@ -40,20 +41,42 @@ def open_source(spec: str) -> Source:
     """
     if spec == "sample":
         return _local_folder(sample_folder(), "sample")
-    path, _, config = spec.partition(":")
-    local = Path(path)
-    if local.is_file():
-        return _local_file(local)
-    if local.is_dir():
-        return _hub(path, config or None, None) if _has_configs(local) else _local_folder(local)
+    local = _local(spec)
+    if local is not None:
+        return local
     match = _HUB.fullmatch(spec)
     if match is None or Path(spec).suffix.lower() in FORMATS:
         raise DataError(
-            f"no such data: '{spec}'. Give an existing file ({', '.join(FORMATS)}), a folder with "
-            "train/validation/test files, a hub data set such as "
+            f"no such data: '{spec[:200]}'. Give an existing file ({', '.join(FORMATS)}), a folder "
+            "with train/validation/test files, a hub data set such as "
             "ccdv/patent-classification:abstract, or 'sample'."
         )
     return _hub(match["repo"], match["config"], match["revision"])
+
+
+def _local(spec: str) -> Source | None:
+    """A file or folder named by ``spec``, or by its part before a config; None if neither."""
+    if _exists(spec):
+        path = Path(spec)
+        if path.is_file():
+            return _local_file(path)
+        return _hub(spec, None, None) if _has_configs(path) else _local_folder(path)
+    name, _, config = spec.rpartition(":")
+    if not _exists(name):
+        return None
+    if not (Path(name).is_dir() and _has_configs(Path(name))):
+        raise DataError(
+            f"'{name}' has no configs, so '{config}' cannot be one of them (--data {spec}); "
+            "leave it out."
+        )
+    return _hub(name, config, None)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).exists()
+    except (OSError, ValueError):  # too long, or a character that no path has
+        return False
 
 
 def sample_folder() -> Path:
@@ -62,7 +85,7 @@ def sample_folder() -> Path:
 
 
 def _local_file(path: Path) -> Source:
-    return Source(path.name, tuple(columns_of(path)), {"train": lambda: read_rows(path)})
+    return Source(path.name, tuple(columns_of(path)), {"train": partial(read_rows, path)})
 
 
 def _local_folder(folder: Path, name: str | None = None) -> Source:
@@ -75,14 +98,15 @@ def _local_folder(folder: Path, name: str | None = None) -> Source:
                 f"{folder} has {len(matches)} files for '{split}': "
                 f"{', '.join(path.name for path in matches)}; keep one of them there."
             )
-        found.update({split: path for path in matches})
+        if matches:
+            found[split] = matches[0]
     if "train" not in found and "test" not in found:
         raise DataError(
             f"{folder} has no train or test file; name them e.g. train.csv, validation.csv, "
             f"test.csv ({', '.join(FORMATS)})."
         )
     columns = dict.fromkeys(column for path in found.values() for column in columns_of(path))
-    readers = {split: (lambda path=path: read_rows(path)) for split, path in found.items()}
+    readers = {split: partial(read_rows, path) for split, path in found.items()}
     ignored = tuple(path.name for path in files if path not in found.values())
     return Source(name or folder.name, tuple(columns), readers, ignored=ignored)
 

@@ -50,10 +50,8 @@ class TextView:
 
     def text_of(self, fields: Mapping[str, Any]) -> str:
         """The text of one row; empty if none of the columns holds any."""
-        parts = [clean(fields.get(column)) for column in self.columns]
-        return " ".join(_sentence(part) for part in parts[:-1] if part) + (
-            (" " if any(parts[:-1]) else "") + parts[-1]
-        )
+        found = [part for column in self.columns if (part := clean(fields.get(column)))]
+        return " ".join([*map(_sentence, found[:-1]), *found[-1:]])
 
     def text_of_patent(self, fields: Mapping[str, Any]) -> str:
         """The text of a row whose columns nobody chose: ``text``, this view, or any field."""

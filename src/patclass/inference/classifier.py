@@ -62,10 +62,7 @@ class Classifier:
 
         :raises DataError: if there is no text, or far too much.
         """
-        if isinstance(patent, str):
-            text = clean(patent)
-        else:
-            text = self._view.text_of_patent(patent)
+        text = clean(patent) if isinstance(patent, str) else self._view.text_of_patent(patent)
         if not text:
             columns = "text, title, abstract, claims or description"
             raise DataError(f"no text: expected words in {columns}.")

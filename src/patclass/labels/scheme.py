@@ -59,7 +59,7 @@ class NamedLabels:
 
     def code_of(self, fields: Fields) -> str:
         text = _cell(fields, self.column)
-        if text.isdigit() and int(text) < len(self.names):
+        if text.isdecimal() and int(text) < len(self.names):
             return self.labels[int(text)].code
         if text in self.names:
             return self.labels[self.names.index(text)].code
@@ -129,7 +129,7 @@ class ListLabels:
         return _unanimous(found)
 
     def _match(self, symbol: Symbol) -> str | None:
-        matches = [code for code in self.codes if symbol.text.startswith(code)]
+        matches = [code for code in self.codes if symbol.is_within(code)]
         return max(matches, key=len) if matches else None
 
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:

@@ -16,11 +16,19 @@ class Symbol:
     text: str
     depth: int
 
+    def is_within(self, code: str) -> bool:
+        """Whether this symbol stands in the scheme at or below ``code``."""
+        if not self.text.startswith(code):
+            return False
+        # A main group's number must end where the code does: A61K31 is not within A61K3.
+        return len(code) <= len("A61K") or not self.text[len(code) :][:1].isdigit()
+
     @classmethod
     def parse(cls, text: str) -> "Symbol | None":
         """Read ``A61K 31/00``, ``a61k31/00``, ``A61K``, ``A61`` or ``A``; None if it is none."""
         compact = re.sub(r"\s+", "", text).upper()
-        match = _SYMBOL.fullmatch(compact)
+        # Only ASCII: other scripts have digits and letters that look or upper-case alike.
+        match = _SYMBOL.fullmatch(compact) if text.isascii() else None
         if match is None:
             return None
         return cls(compact, min(3, sum(part is not None for part in match.groups())))
@@ -35,5 +43,8 @@ def split_codes(cell: object) -> list[str]:
     """All codes in a cell: a list, or text with ``;``, ``,`` or ``|`` between them."""
     if cell is None:
         return []
-    parts = _SEPARATORS.split(cell) if isinstance(cell, str) else [str(code) for code in cell]
+    if isinstance(cell, (list, tuple)):
+        parts = [str(code) for code in cell]
+    else:
+        parts = _SEPARATORS.split(str(cell))
     return [part.strip(" []'\"") for part in parts if part.strip(" []'\"")]

@@ -70,8 +70,14 @@ def _wrap(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:
 
 def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
     """The adapter's tensors by PEFT's names, on the CPU."""
-    state = get_peft_model_state_dict(model)
+    state = _state(model)
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def _state(model: PeftModel) -> dict[str, torch.Tensor]:
+    # The embedding is never resized; left to itself, PEFT would ask the hub about that.
+    state: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return state
 
 
 def has_moved(model: PeftModel) -> bool:
@@ -105,7 +111,7 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     except (OSError, ValueError, TypeError, SafetensorError) as problem:
         raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
     model = _wrap(backbone, config)
-    expected = {name: tuple(t.shape) for name, t in get_peft_model_state_dict(model).items()}
+    expected = {name: tuple(t.shape) for name, t in _state(model).items()}
     found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     if expected != found:
         wrong = sorted(expected.items() ^ found.items())[0]

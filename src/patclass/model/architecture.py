@@ -44,8 +44,8 @@ def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
         encoder or model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     ):
         raise ModelError(
-            f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, ModernBERT …) "
-            "or a decoder (Llama, Qwen, Gemma …) is needed."
+            f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, "
+            "ModernBERT …) or a decoder (Llama, Qwen, Gemma …) is needed."
         )
     stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     positions = config.get("max_position_embeddings")

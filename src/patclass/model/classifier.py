@@ -96,7 +96,7 @@ def new_classifier(
     _switch_dropout_off(backbone)
     if gradient_checkpointing:
         # The re-entrant kind would cut the adapter's gradients off: its inputs need none.
-        backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        backbone.activation_checkpointing_enable({"use_reentrant": False})
     adapted = add_adapter(backbone, lora, parts.base.name)
     traits = parts.architecture
     model = PatentClassifier(adapted, traits.pooling, traits.hidden_size, labels)

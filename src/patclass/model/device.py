@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
+from typing import Literal
 
 import torch
 
 from patclass.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
 
 # A float32 product of 512 terms has a relative error near 3e-7; anything above this bound
 # is no longer float32 in all but name.
@@ -26,7 +29,7 @@ class Compute:
     """A device, the format of the frozen base, and the reasons in words."""
 
     device: str
-    precision: str
+    precision: Precision
     fast_float32: bool
     reason: str
 
@@ -93,7 +96,9 @@ def _seconds(product: Callable[[], object], repeats: int = 5) -> float:
 
 
 def choose_compute(
-    device: str = "auto", precision: str = "auto", stored: torch.dtype = torch.float32
+    device: str = "auto",
+    precision: Precision | Literal["auto"] = "auto",
+    stored: torch.dtype = torch.float32,
 ) -> Compute:
     """Choose device and precision.
 
@@ -125,7 +130,7 @@ def _choose_device(device: str) -> str:
     return device
 
 
-def _choose_cpu(precision: str, stored: torch.dtype) -> Compute:
+def _choose_cpu(precision: Precision | Literal["auto"], stored: torch.dtype) -> Compute:
     probe = probe_cpu()
     gain = f"bfloat16 is {probe.bfloat16_gain:.1f}× as fast as float32 here"
     if precision == "bfloat16":

@@ -23,6 +23,7 @@ from patclass.errors import BundleError, ModelError, TrainingError, cannot_write
 from patclass.evaluation.measure import measure
 from patclass.evaluation.report import Report
 from patclass.files import check_replaceable, check_writable, write_json
+from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, new_classifier
 from patclass.model.device import apply_compute, choose_compute
@@ -83,18 +84,18 @@ def train(
 
 def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Parts]:
     """Replace every ``auto`` of the computation by what was chosen here."""
-    probe = Parts(base, choose_compute("cpu", "float32")).architecture
-    limit = probe.max_positions
+    traits = architecture_of(base.config, base.name)
+    limit = traits.max_positions
     if limit is not None and settings.base.max_tokens > limit:
         raise ModelError(
             f"--max-tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}."
         )
-    compute = choose_compute(settings.base.device, settings.base.precision, probe.stored)
+    compute = choose_compute(settings.base.device, settings.base.precision, traits.stored)
     apply_compute(compute)
     chosen = settings.base.model_copy(
         update={"device": compute.device, "precision": compute.precision}
     )
-    rate = settings.fit.learning_rate or probe.learning_rate
+    rate = settings.fit.learning_rate or traits.learning_rate
     fit = settings.fit.model_copy(update={"learning_rate": rate})
     return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 

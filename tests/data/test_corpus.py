@@ -1,0 +1,418 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import SHARED, write_jsonl
+from patclass.config import DataSettings
+from patclass.data.corpus import Corpus, Example, Reject, load_corpus, write_rejects
+from patclass.data.sources import SPLITS
+from patclass.data.views import MAX_CHARS
+from patclass.errors import DataError
+
+
+def load(path: Path, **more: object) -> Corpus:
+    return load_corpus(DataSettings(data=str(path), **more))
+
+
+def labelled(count: int, codes: str = "AB", start: int = 0) -> list[dict[str, object]]:
+    """Rows with a text of their own and the labels in turn."""
+    return [
+        {"id": f"P{number}", "text": f"text {number}", "label": codes[number % len(codes)]}
+        for number in range(start, start + count)
+    ]
+
+
+def three(folder: Path, **rows: list[dict[str, object]]) -> Path:
+    """A folder of three splits; those that are not given are ordinary."""
+    folder.mkdir(exist_ok=True)
+    for number, split in enumerate(SPLITS):
+        write_jsonl(folder / f"{split}.jsonl", rows.get(split, labelled(8, start=100 * number)))
+    return folder
+
+
+def codes(corpus: Corpus, split: str = "train") -> list[str]:
+    return [corpus.labels[example.label].code for example in corpus[split]]
+
+
+def texts(corpus: Corpus, split: str = "train") -> list[str]:
+    return [example.text for example in corpus[split]]
+
+
+# Text and labels
+
+
+def test_rows_become_examples_in_their_order(tmp_path: Path):
+    corpus = load(three(tmp_path / "mine"))
+    assert corpus.source == "mine"
+    assert corpus["train"][:2] == [Example("P0", "text 0", 0), Example("P1", "text 1", 1)]
+    assert corpus.labels.codes == ["A", "B"]
+    assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
+    assert (corpus.rejects, corpus.notes, corpus.leaked) == ((), (), 0)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("auto", "The plough. It cuts soil."),
+        ("title+abstract", "The plough. It cuts soil."),
+        ("abstract", "It cuts soil."),
+        ("claims+title", "1. A plough; The plough"),
+    ],
+)
+def test_the_text_view_chooses_and_joins_columns(tmp_path: Path, view: str, expected: str):
+    fields = {"title": "The plough", "abstract": "It cuts soil.", "claims": "1. A plough;"}
+    rows = [fields | {"id": number, "label": "AB"[number % 2]} for number in range(10)]
+    corpus = load(three(tmp_path / "mine", train=rows, validation=rows, test=rows), text=view)
+    assert texts(corpus) == [expected] * 10
+    assert str(corpus.view) == view.replace("auto", "title+abstract")
+
+
+def test_the_position_is_the_name_of_a_row_without_an_id(tmp_path: Path):
+    rows = [{key: row[key] for key in ("text", "label")} for row in labelled(6)]
+    rows[1]["publication_number"] = "US1"
+    corpus = load(three(tmp_path / "mine", train=rows))
+    assert [example.id for example in corpus["train"]] == ["1", "US1", "3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("auto", ["A", "C", "H"]),
+        ("section", ["A", "C", "H"]),
+        ("class", ["A01", "A02", "C01", "C02", "H01", "H02"]),
+        ("subclass", ["A01B", "A02B", "C01B", "C02B", "H01B", "H02B"]),
+    ],
+)
+def test_the_main_code_gives_the_label_of_the_level(patents: Path, level: str, expected: list[str]):
+    corpus = load(patents, labels=level)
+    assert corpus.labels.codes == expected
+    assert codes(corpus)[:2] == [expected[0], expected[len(expected) // 3 * 2 - 1]]
+    assert corpus.rejects == ()
+
+
+def test_the_column_of_a_level_gives_the_label(tmp_path: Path):
+    rows = [{"text": f"text {number}", "class": f"H0{number % 3 + 1}"} for number in range(30)]
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", rows), labels="class")
+    assert corpus.labels.codes == ["H01", "H02", "H03"]
+
+
+def test_unanimous_codes_give_the_label_and_ambiguous_ones_are_rejected(tmp_path: Path):
+    cells = [["A61K", "A61P 3/00"], ["G06F"], ["A61K", "G06F"], [], None]
+    rows = [{"text": f"text {number}", "codes": cells[number % 5]} for number in range(20)]
+    folder = three(tmp_path / "mine", train=rows, validation=rows, test=rows)
+    corpus = load(folder, labels="class")
+    assert codes(corpus) == ["A61", "G06"] * 4
+    assert corpus.reject_counts == {
+        f"{split}: {reason}": count
+        for split in sorted(SPLITS)
+        for reason, count in (("ambiguous label", 4), ("no label", 8))
+    }
+
+
+def test_a_code_column_of_an_unusual_name_gives_the_label(tmp_path: Path):
+    rows = [
+        {"text": f"text {n}", "symbols": "H04L 9/00; H04W" if n % 2 else "A61K"} for n in range(20)
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    assert load(path, labels="class", code_column="symbols").labels.codes == ["A61", "H04"]
+
+
+def test_a_list_of_codes_is_a_label_set_of_its_own(patents: Path):
+    corpus = load(patents, labels="H02,A01,C")
+    assert corpus.labels.codes == ["H02", "A01", "C"]
+    assert set(codes(corpus)) == {"H02", "A01", "C"}
+    assert corpus.reject_counts["train: label not in the list"] == 30
+
+
+def test_any_column_can_be_the_label(tmp_path: Path):
+    rows = [{"text": f"text {n}", "topic": ["pumps", "valves"][n % 2]} for n in range(20)]
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", rows), labels="topic")
+    assert corpus.labels.codes == ["pumps", "valves"]
+
+
+# Rejects
+
+
+def messy(tmp_path: Path) -> Path:
+    rows = labelled(12)
+    rows[2]["text"] = " "
+    rows[3]["label"] = None
+    rows[5]["text"] = "x" * (MAX_CHARS + 1)
+    folder = three(tmp_path / "mine", train=rows)
+    with (folder / "train.jsonl").open("ab") as file:
+        file.write(b'{"id": "P99", "text": "caf\xe9", "label": "A"}\n[]\n')
+    return folder
+
+
+def test_what_cannot_be_used_is_counted_by_reason(tmp_path: Path):
+    corpus = load(messy(tmp_path))
+    assert corpus.reject_counts == {
+        "train: no label": 1,
+        "train: no text": 1,
+        f"train: text longer than {MAX_CHARS} characters": 1,
+        "train: undecodable: not UTF-8": 1,
+        "train: undecodable: not a JSON object": 1,
+    }
+    assert len(corpus["train"]) + len(corpus.rejects) == 14
+
+
+def test_rejects_are_written_with_their_place_and_without_their_text(tmp_path: Path):
+    corpus = load(messy(tmp_path))
+    write_rejects(corpus.rejects, tmp_path / "rejects.jsonl")
+    lines = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [Reject(**json.loads(line)) for line in lines] == list(corpus.rejects)
+    assert [json.loads(line)["row"] for line in lines] == [3, 4, 6, 13, 14]
+    assert json.loads(lines[0]) == {"split": "train", "row": 3, "id": "P2", "reason": "no text"}
+
+
+def test_rejects_keep_any_characters_of_an_id(tmp_path: Path):
+    reject = Reject("test", 1, "ÄÖ-特許 \u2028", "no text")
+    write_rejects([reject], tmp_path / "rejects.jsonl")
+    assert Reject(**json.loads((tmp_path / "rejects.jsonl").read_bytes())) == reject
+
+
+def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path: Path):
+    rows = labelled(12)
+    rows[3] |= {"id": "\ud800", "text": ""}
+    rows[4]["text"] = "a \udfff b"
+    corpus = load(three(tmp_path / "mine", train=rows))
+    write_rejects(corpus.rejects, tmp_path / "rejects.jsonl")
+    assert [text.encode() for text in texts(corpus)]
+
+
+def test_a_label_that_train_lacks_is_a_reject_of_the_other_splits(tmp_path: Path):
+    folder = three(
+        tmp_path / "mine", validation=labelled(4, "BA"), test=labelled(9, "ABC", start=600)
+    )
+    corpus = load(folder)
+    assert corpus.labels.codes == ["A", "B"]
+    assert codes(corpus, "test") == ["A", "B"] * 3
+    assert codes(corpus, "validation") == ["B", "A"] * 2
+    assert corpus.reject_counts == {"test: label 'C' not in train": 3}
+    assert [(reject.row, reject.id) for reject in corpus.rejects] == [
+        (3, "P602"),
+        (6, "P605"),
+        (9, "P608"),
+    ]
+
+
+# What cannot be loaded
+
+
+def test_an_unknown_level_is_named(patents: Path):
+    with pytest.raises(DataError, match="unknown label level or column 'klass': use section"):
+        load(patents, labels="klass")
+
+
+def test_a_missing_text_column_is_named(patents: Path):
+    with pytest.raises(DataError, match="no column 'claims' for the text"):
+        load(patents, text="title+claims")
+
+
+def test_a_missing_code_column_is_named(patents: Path):
+    with pytest.raises(DataError, match="no column 'symbols'"):
+        load(patents, code_column="symbols")
+
+
+def test_one_class_only_is_refused_with_the_class(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(8, "A"))
+    with pytest.raises(DataError, match=r"a\.jsonl has one class only: 'A' in all 8 usable"):
+        load(path)
+
+
+def test_no_usable_training_row_is_refused_with_the_reasons(tmp_path: Path):
+    rows = [row | {"text": None} for row in labelled(8)] + [{"id": "x", "text": "a", "label": ""}]
+    with pytest.raises(DataError, match=r"no usable training row \(no text: 8; no label: 1\)"):
+        load(write_jsonl(tmp_path / "a.jsonl", rows))
+
+
+def test_data_without_a_train_split_are_refused(tmp_path: Path):
+    write_jsonl(tmp_path / "test.jsonl", labelled(8))
+    with pytest.raises(DataError, match=r"no usable training row \(no train split\)"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_without_a_usable_row_is_refused(tmp_path: Path, split: str):
+    folder = three(tmp_path / "mine", **{split: labelled(8, "C")})
+    with pytest.raises(DataError, match=f"the {split} split has no usable row"):
+        load(folder)
+
+
+def test_an_empty_file_is_named(tmp_path: Path):
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(DataError, match=r"a\.csv is empty"):
+        load(tmp_path / "a.csv")
+
+
+def test_a_file_with_a_header_alone_has_no_usable_row(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("id,text,label\n")
+    with pytest.raises(DataError, match=r"a\.csv has no usable training row"):
+        load(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_too_few_rows_to_set_aside_are_refused(tmp_path: Path, count: int):
+    with pytest.raises(DataError):
+        load(write_jsonl(tmp_path / "a.jsonl", labelled(count)))
+
+
+def test_a_cut_that_leaves_one_label_is_refused(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(100, "AAAAAAAAAB"))
+    with pytest.raises(DataError):
+        load(path, train_rows=2)
+
+
+# Splits
+
+
+def test_missing_splits_are_set_aside_from_train_by_share_of_label(tmp_path: Path):
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(400, "AAAB")))
+    assert {split: Counter(codes(corpus, split)) for split in SPLITS} == {
+        "train": {"A": 243, "B": 81},
+        "validation": {"A": 27, "B": 9},
+        "test": {"A": 30, "B": 10},
+    }
+    everything = [text for split in SPLITS for text in texts(corpus, split)]
+    assert sorted(everything) == sorted(f"text {number}" for number in range(400))
+    assert corpus.notes == (
+        "no test split: 40 rows of train set aside for it",
+        "no validation split: 36 rows of train set aside for it",
+    )
+
+
+def test_only_the_split_that_is_missing_is_set_aside(tmp_path: Path):
+    folder = three(tmp_path / "mine", train=labelled(50))
+    (folder / "validation.jsonl").unlink()
+    corpus = load(folder)
+    assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
+    assert (len(corpus["train"]), len(corpus["validation"])) == (45, 5)
+    assert corpus.notes == ("no validation split: 5 rows of train set aside for it",)
+
+
+def test_what_is_set_aside_depends_on_the_seed_alone(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(200))
+    assert load(path, seed=1).splits == load(path, seed=1).splits
+    assert set(texts(load(path, seed=1), "test")) != set(texts(load(path, seed=2), "test"))
+
+
+def test_files_of_a_folder_that_are_no_split_are_noted(tmp_path: Path):
+    folder = three(tmp_path / "mine")
+    write_jsonl(folder / "extra.jsonl", labelled(3))
+    assert load(folder).notes == ("ignored: extra.jsonl",)
+
+
+def test_subsets_are_stratified_and_shuffled(tmp_path: Path):
+    path = three(tmp_path / "mine", train=labelled(200, "AAAB"), test=labelled(40, "AB"))
+    corpus = load(path, train_rows=40, test_rows=10, validation_rows=4)
+    assert Counter(codes(corpus)) == {"A": 30, "B": 10}
+    assert Counter(codes(corpus, "test")) == {"A": 5, "B": 5}
+    assert Counter(codes(corpus, "validation")) == {"A": 2, "B": 2}
+    positions = [int(text.split()[1]) for text in texts(corpus)]
+    assert positions != sorted(positions)
+
+
+def test_subsets_depend_on_the_seed_alone(tmp_path: Path):
+    folder = three(tmp_path / "mine", train=labelled(200))
+    first = load(folder, train_rows=40, seed=3)
+    assert first.splits == load(folder, train_rows=40, seed=3).splits
+    assert set(texts(first)) != set(texts(load(folder, train_rows=40, seed=4)))
+
+
+def test_a_cut_of_train_leaves_the_other_splits_alone(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(200))
+    whole, cut = load(path), load(path, train_rows=20)
+    assert (whole["test"], whole["validation"]) == (cut["test"], cut["validation"])
+    assert set(texts(cut)) < set(texts(whole))
+
+
+def test_a_subset_larger_than_the_split_is_the_split(tmp_path: Path):
+    corpus = load(three(tmp_path / "mine"), train_rows=500)
+    assert sorted(texts(corpus)) == sorted(f"text {number}" for number in range(8))
+
+
+# Fingerprint and leaks
+
+
+def test_equal_data_have_equal_fingerprints_wherever_they_lie(tmp_path: Path):
+    first, second = load(three(tmp_path / "one")), load(three(tmp_path / "two"))
+    assert first.fingerprint() == second.fingerprint()
+    assert len(first.fingerprint()) == 64
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("change", [{"id": "Q"}, {"text": "text 1."}, {"label": "A"}])
+def test_any_change_of_a_row_changes_the_fingerprint(
+    tmp_path: Path, split: str, change: dict[str, str]
+):
+    rows = labelled(8, start=100 * SPLITS.index(split))
+    rows[1] |= change
+    changed = load(three(tmp_path / "two", **{split: rows}))
+    assert load(three(tmp_path / "one")).fingerprint() != changed.fingerprint()
+
+
+def test_the_order_of_rows_and_their_split_count_for_the_fingerprint(tmp_path: Path):
+    corpus = load(three(tmp_path / "mine"))
+    train, validation, test = (corpus[split] for split in SPLITS)
+    variants = [
+        corpus,
+        replace(corpus, splits=corpus.splits | {"train": train[::-1]}),
+        replace(corpus, splits=corpus.splits | {"train": train[:-1]}),
+        replace(corpus, splits=corpus.splits | {"train": test, "test": train}),
+        # The same rows in the same order: only the border between two splits moves.
+        replace(corpus, splits=corpus.splits | {"train": [], "validation": train + validation}),
+    ]
+    assert len({variant.fingerprint() for variant in variants}) == len(variants)
+
+
+def test_test_texts_that_stand_in_train_are_counted_whatever_their_case(tmp_path: Path):
+    test = labelled(6, start=200)
+    test[0]["text"] = "text 3"
+    test[1]["text"] = " TEXT  4 "
+    test[2]["text"] = "text 101"  # stands in validation only
+    assert load(three(tmp_path / "mine", test=test)).leaked == 2
+
+
+# The shared patents
+
+NINE_CLASSES = "A61,A01,G06,H01,B01,C07,G08,F16,H04"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared patents without their full texts, which take most of the time to read."""
+    folder = tmp_path_factory.mktemp("shared")
+    columns = ["id", "title", "abstract", "main_code", "codes", "section"]
+    for split in SPLITS:
+        path = SHARED / "data" / f"patents-{split}.parquet"
+        if not path.is_file():
+            pytest.skip(f"the shared patents are not here: {path} is missing")
+        pq.write_table(pq.read_table(path, columns=columns), folder / f"{split}.parquet")
+    return folder
+
+
+def usable(corpus: Corpus, folder: Path) -> list[int]:
+    """Rows of each split that could be used, before any cut."""
+    rejected = Counter(reject.split for reject in corpus.rejects)
+    rows = [pq.read_metadata(folder / f"{split}.parquet").num_rows for split in SPLITS]
+    return [count - rejected[split] for count, split in zip(rows, SPLITS, strict=True)]
+
+
+def test_the_shared_patents_have_a_section_each_as_their_readme_counts_them(shared: Path):
+    corpus = load(shared, labels="section", train_rows=200)
+    assert corpus.labels.codes == list("ABCDEFGH")
+    assert usable(corpus, shared) == [19_071, 2_765, 2_782]
+    assert [len(corpus[split]) for split in SPLITS] == [200, 2_765, 2_782]
+    assert set(corpus.reject_counts) == {f"{split}: ambiguous label" for split in SPLITS}
+
+
+def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared: Path):
+    corpus = load(shared, labels=NINE_CLASSES, train_rows=900)
+    assert corpus.labels.codes == NINE_CLASSES.split(",")
+    for split in SPLITS:
+        assert set(codes(corpus, split)) == set(NINE_CLASSES.split(","))
+    assert usable(corpus, shared) == [9_404, 1_395, 1_405]

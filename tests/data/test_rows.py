@@ -1,0 +1,266 @@
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from patclass.data.rows import Row, columns_of, count_rows, read_rows
+from patclass.errors import DataError
+
+quick = settings(deadline=None, max_examples=60)
+
+cells = st.fixed_dictionaries({"id": st.text(max_size=20), "text": st.text(max_size=20)})
+json_values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all examples of a property: each overwrites the file of the last."""
+    return tmp_path_factory.mktemp("rows")
+
+
+def rows_of(path: Path, content: bytes) -> list[Row]:
+    path.write_bytes(content)
+    return list(read_rows(path))
+
+
+def parquet(path: Path, rows: int = 600, **options: object) -> Path:
+    table = pa.table(
+        {
+            "text": [f"text {number} of many different ones" for number in range(rows)],
+            "codes": [["A61K", f"H{number % 90:02}"] for number in range(rows)],
+            "year": [None if number % 2 else number for number in range(rows)],
+        }
+    )
+    pq.write_table(table, path, **options)
+    return path
+
+
+# CSV and TSV
+
+
+@quick
+@given(st.lists(cells, min_size=1, max_size=6))
+@pytest.mark.parametrize(("name", "delimiter"), [("rows.csv", ","), ("rows.tsv", "\t")])
+def test_any_unicode_cells_survive_a_csv_file(
+    folder: Path, name: str, delimiter: str, rows: list[dict[str, str]]
+):
+    path = folder / name
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "text"], delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert list(read_rows(path)) == [Row(number, row) for number, row in enumerate(rows, start=1)]
+    assert columns_of(path) == ["id", "text"]
+    assert count_rows(path) == len(rows)
+
+
+@quick
+@given(
+    st.lists(st.binary(max_size=30) | st.sampled_from([b'"', b",", b"a,b", b"\xff,\x00", b"\r"]))
+)
+def test_no_bytes_of_a_csv_file_raise_anything_but_a_data_error(folder: Path, lines: list[bytes]):
+    try:
+        rows = rows_of(folder / "bytes.csv", b"\n".join(lines))
+        columns = columns_of(folder / "bytes.csv")
+    except DataError:
+        rows, columns = [], []
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    assert all(row.error is None or not row.fields for row in rows)
+    assert all(isinstance(column, str) for column in columns)
+
+
+def test_quotes_commas_and_newlines_stay_inside_their_cell(tmp_path: Path):
+    content = b'id,text\n1,"A ""smart"" valve,\nwith a seat"\r\n2,plain\n'
+    assert [row.fields for row in rows_of(tmp_path / "a.csv", content)] == [
+        {"id": "1", "text": 'A "smart" valve,\nwith a seat'},
+        {"id": "2", "text": "plain"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "A.CSV"])
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path, name: str):
+    rows = rows_of(tmp_path / name, b"\xef\xbb\xbftext\na valve\n")
+    assert columns_of(tmp_path / name) == ["text"]
+    assert rows == [Row(1, {"text": "a valve"})]
+
+
+def test_a_csv_row_that_is_not_utf8_is_an_error_in_its_place(tmp_path: Path):
+    content = b"id,text\n1,good\n2,caf\xe9\n3,caf\xc3\xa9\n"
+    rows = rows_of(tmp_path / "a.csv", content)
+    assert [row.number for row in rows] == [1, 2, 3]
+    assert rows[1] == Row(2, error="undecodable: not UTF-8")
+    assert rows[2].fields["text"] == "café"
+
+
+def test_a_csv_row_with_too_many_cells_is_an_error_and_one_with_too_few_has_none(tmp_path: Path):
+    rows = rows_of(tmp_path / "a.csv", b"id,text\n1,a,b\n2\n3,c\n")
+    assert rows[0] == Row(1, error="more cells than the header has columns")
+    assert rows[1].fields == {"id": "2", "text": None}
+    assert rows[2].fields == {"id": "3", "text": "c"}
+
+
+def test_a_cell_longer_than_the_limit_of_the_csv_module_is_read(tmp_path: Path):
+    rows = rows_of(tmp_path / "a.csv", b"text\n" + b"word " * 60_000 + b"\n")
+    assert [len(row.fields["text"]) for row in rows] == [300_000]
+
+
+def test_tabs_separate_the_cells_of_a_tsv_file_and_commas_do_not(tmp_path: Path):
+    rows = rows_of(tmp_path / "a.tsv", b"id\ttext\n1\tone, two\n")
+    assert rows == [Row(1, {"id": "1", "text": "one, two"})]
+
+
+def test_the_columns_are_the_keys_of_the_rows_even_if_the_header_is_not_utf8(tmp_path: Path):
+    rows = rows_of(tmp_path / "a.csv", b"id,r\xe9sum\xe9\n1,a valve\n")
+    assert list(rows[0].fields) in ([], columns_of(tmp_path / "a.csv"))
+
+
+# JSONL
+
+
+@quick
+@given(st.lists(st.dictionaries(st.text(), json_values), min_size=1, max_size=5), st.booleans())
+def test_any_unicode_values_survive_a_jsonl_file(
+    folder: Path, rows: list[dict[str, object]], ascii_only: bool
+):
+    lines = [json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows]
+    found = rows_of(folder / "rows.jsonl", "".join(lines).encode())
+    assert found == [Row(number, row) for number, row in enumerate(rows, start=1)]
+    assert set(columns_of(folder / "rows.jsonl")) == {key for row in rows for key in row}
+
+
+@quick
+@example(
+    [b"\xef\xbb\xbf", b"\x00", b"\r", b"{}\r", b"nan", b'{"a":1}{', b"[" * 90_000, b"9" * 5_000]
+)
+@given(st.lists(st.binary(max_size=30) | st.sampled_from([b'{"a": 1}', b"[]", b'{"a": "\xff"}'])))
+def test_no_line_of_a_jsonl_file_vanishes_or_raises(folder: Path, lines: list[bytes]):
+    content = b"\n".join(lines)
+    expected = sum(bool(line.strip()) for line in content.split(b"\n"))
+    try:
+        rows = rows_of(folder / "bytes.jsonl", content)
+    except DataError:
+        rows = []
+    assert [row.number for row in rows] == list(range(1, expected + 1))
+    assert all(row.error is None or not row.fields for row in rows)
+
+
+def test_bad_lines_are_errors_in_their_place_with_the_reason(tmp_path: Path):
+    content = b'{"id": 1}\n{"id": \n[1, 2]\n{"id": "\xff"}\n\n{"id": 5}\n'
+    rows = rows_of(tmp_path / "a.jsonl", content)
+    assert [row.number for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[0].fields == {"id": 1}
+    assert rows[1].error is not None
+    assert rows[1].error.startswith("undecodable: not JSON (")
+    assert rows[2].error == "undecodable: not a JSON object"
+    assert rows[3].error == "undecodable: not UTF-8"
+    assert rows[4].fields == {"id": 5}
+
+
+def test_a_byte_order_mark_does_not_spoil_the_first_line(tmp_path: Path):
+    assert rows_of(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"id": 1}') == [Row(1, {"id": 1})]
+
+
+@pytest.mark.parametrize("line", [b'{"text": "a \\ud800 b"}', b'{"text": ["\\udc00"]}'])
+def test_half_a_surrogate_pair_is_an_error(tmp_path: Path, line: bytes):
+    (row,) = rows_of(tmp_path / "a.jsonl", line)
+    assert row.error is not None
+    assert row.error.startswith("undecodable")
+
+
+def test_the_columns_of_a_jsonl_file_are_the_keys_of_its_first_hundred_rows(tmp_path: Path):
+    lines = ['{"text": "a", "id": 1}', *['{"id": 1}'] * 98, '{"late": 1}', '{"too_late": 1}']
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(lines))
+    assert columns_of(path) == ["text", "id", "late"]
+
+
+# Parquet
+
+
+def test_parquet_rows_come_out_in_order_with_their_types(tmp_path: Path):
+    path = parquet(tmp_path / "a.parquet")
+    rows = list(read_rows(path))
+    assert [row.number for row in rows] == list(range(1, 601))
+    assert rows[590].fields == {
+        "text": "text 590 of many different ones",
+        "codes": ["A61K", "H50"],
+        "year": 590,
+    }
+    assert rows[591].fields["year"] is None
+    assert columns_of(path) == ["text", "codes", "year"]
+    assert count_rows(path) == 600
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content[:-40], lambda content: b"garbage" * 40])
+@pytest.mark.parametrize("use", [columns_of, count_rows, lambda path: list(read_rows(path))])
+def test_a_truncated_or_wrong_parquet_file_is_named(tmp_path: Path, spoil: object, use: object):
+    path = parquet(tmp_path / "a.parquet")
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match=r"a\.parquet is not a readable Parquet file"):
+        use(path)
+
+
+def test_damage_inside_a_parquet_file_is_found_after_the_rows_before_it(tmp_path: Path):
+    path = parquet(tmp_path / "a.parquet", row_group_size=300)
+    start = pq.read_metadata(path).row_group(1).column(0).dictionary_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    rows = read_rows(path)
+    read = []
+    with pytest.raises(DataError, match=r"a\.parquet is corrupt after row \d+: "):
+        read.extend(row.number for row in rows)
+    assert read[:256] == list(range(1, 257))
+
+
+def test_a_parquet_string_that_is_not_utf8_costs_no_more_than_a_data_error(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    strings = pa.array([b"good", b"caf\xe9", b"good"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": strings}), path)
+    try:
+        errors = [row.error is not None for row in read_rows(path)]
+    except DataError as problem:
+        errors = str(problem)
+    assert errors == [False, True, False] or "a.parquet" in errors
+
+
+# All formats
+
+USES = [columns_of, count_rows, read_rows]
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_an_empty_file_is_named(tmp_path: Path, suffix: str, use: object):
+    path = tmp_path / f"a.{suffix}"
+    path.touch()
+    with pytest.raises(DataError, match=rf"a\.{suffix} is empty"):
+        use(path)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, suffix: str, use: object):
+    with pytest.raises(DataError, match=rf"cannot read .*a\.{suffix}: No such file"):
+        use(tmp_path / f"a.{suffix}")
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(DataError, match=r"cannot read .*a\.csv: Is a directory"):
+        read_rows(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(("name", "shown"), [("a.xlsx", ".xlsx"), ("patents", "patents")])
+def test_an_unknown_format_is_named_with_the_known_ones(
+    tmp_path: Path, name: str, shown: str, use: object
+):
+    expected = rf"{name}: '{shown}' is no known format; use \.csv, \.tsv, \.jsonl, \.parquet"
+    with pytest.raises(DataError, match=expected):
+        use(tmp_path / name)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from patclass.errors import ConfigError
+from patclass.model import device as device_module
+from patclass.model.device import (
+    Compute,
+    CpuProbe,
+    apply_compute,
+    choose_compute,
+    probe_cpu,
+)
+
+EXACT_AND_FAST = CpuProbe(2e-7, 4e-7, 2.0)
+EMULATED = CpuProbe(2e-7, 2e-3, 0.02)
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> CpuProbe:
+    monkeypatch.setattr(device_module, "probe_cpu", lambda: request.param)
+    return request.param
+
+
+def test_the_probe_measures_and_leaves_the_setting_alone():
+    torch.set_float32_matmul_precision("high")
+    probe_cpu.cache_clear()
+    measured = probe_cpu()
+    assert torch.get_float32_matmul_precision() == "high"
+    torch.set_float32_matmul_precision("highest")
+    assert 0 < measured.float32_error < 2e-6
+    assert measured.bfloat16_gain > 0
+
+
+@pytest.mark.parametrize("probe", [EXACT_AND_FAST], indirect=True)
+def test_bfloat16_is_chosen_where_it_is_real_and_the_base_is_stored_so(probe: CpuProbe):
+    chosen = choose_compute("cpu", stored=torch.bfloat16)
+    assert chosen.precision == "bfloat16"
+    assert "2.0×" in chosen.reason
+    assert choose_compute("cpu", stored=torch.float32).precision == "float32"
+
+
+@pytest.mark.parametrize("probe", [EMULATED], indirect=True)
+def test_emulated_bfloat16_and_inexact_fast_products_are_not_chosen(probe: CpuProbe):
+    chosen = choose_compute("cpu", stored=torch.bfloat16)
+    assert (chosen.precision, chosen.fast_float32) == ("float32", False)
+    assert "not exact" in chosen.reason
+
+
+@pytest.mark.parametrize("probe", [EXACT_AND_FAST], indirect=True)
+def test_exact_fast_products_are_used(probe: CpuProbe):
+    chosen = choose_compute("cpu")
+    assert chosen.fast_float32
+    apply_compute(chosen)
+    assert torch.get_float32_matmul_precision() == "medium"
+    apply_compute(Compute("cpu", "float32", False, ""))
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("probe", [EMULATED], indirect=True)
+def test_what_is_asked_for_is_done_and_its_price_told(probe: CpuProbe):
+    chosen = choose_compute("cpu", "bfloat16")
+    assert chosen.precision == "bfloat16"
+    assert "0.0×" in chosen.reason
+
+
+def test_mps_never_computes_in_float16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    chosen = choose_compute("mps", stored=torch.float16)
+    assert chosen.precision == "float32"
+
+
+def test_cuda_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    assert str(choose_compute()) == "cuda, bfloat16: a card"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="--device cuda: there is none here; use cpu or auto"):
+        choose_compute("cuda")

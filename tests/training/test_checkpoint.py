@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from patclass.errors import TrainingError
+from patclass.model.classifier import PatentClassifier
+from patclass.training.checkpoint import (
+    Progress,
+    latest_checkpoint,
+    read_progress,
+    restore,
+    save_checkpoint,
+)
+from tiny_parts import tiny_batch, tiny_classifier
+
+
+def trained(folder: Path) -> tuple[PatentClassifier, torch.optim.Optimizer]:
+    model = tiny_classifier(folder)
+    optimizer = torch.optim.AdamW(model.trainable().values(), lr=1e-3)
+    model(tiny_batch(folder)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_weights_moments_and_random_state_come_back(tiny_bert: Path, tmp_path: Path):
+    model, optimizer = trained(tiny_bert)
+    save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=7, epoch=1))
+    expected = torch.rand(3)
+    other = tiny_classifier(tiny_bert)
+    fresh = torch.optim.AdamW(other.trainable().values(), lr=1e-3)
+    checkpoint = latest_checkpoint(tmp_path)
+    assert checkpoint is not None
+    restore(checkpoint, other, fresh)
+    assert torch.equal(torch.rand(3), expected)
+    assert read_progress(checkpoint) == Progress(run="r", step=7, epoch=1)
+    for name, parameter in other.trainable().items():
+        original = model.trainable()[name]
+        assert torch.equal(parameter, original)
+        for key, value in optimizer.state[original].items():
+            assert torch.equal(fresh.state[parameter][key], value)
+
+
+def test_only_the_newest_is_kept_and_torn_ones_do_not_count(tiny_bert: Path, tmp_path: Path):
+    model, optimizer = trained(tiny_bert)
+    for step in (9, 10):
+        save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=step))
+    (tmp_path / ".partial-checkpoint-00000011").mkdir()
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000010"]
+    assert latest_checkpoint(tmp_path) == tmp_path / "checkpoint-00000010"
+
+
+def test_a_damaged_one_says_how_to_start_anew(tmp_path: Path):
+    (tmp_path / "progress.json").write_text('{"run": 1')
+    with pytest.raises(TrainingError, match="--restart"):
+        read_progress(tmp_path)
+
+
+def test_one_of_another_model_is_refused(tiny_bert: Path, tmp_path: Path):
+    model, optimizer = trained(tiny_bert)
+    save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=1))
+    other = tiny_classifier(tiny_bert, targets="all-linear")
+    with pytest.raises(TrainingError, match="does not fit this run"):
+        restore(tmp_path / "checkpoint-00000001", other, torch.optim.AdamW(other.parameters()))
+
+
+def test_better_is_more_accuracy_then_less_loss():
+    progress = Progress(run="r", best_epoch=1, best_accuracy=0.8, best_loss=0.5)
+    assert Progress(run="r").is_beaten_by(0.0, 9.0)
+    assert progress.is_beaten_by(0.81, 9.0)
+    assert progress.is_beaten_by(0.8, 0.4)
+    assert not progress.is_beaten_by(0.8, 0.5)
+    assert not progress.is_beaten_by(0.79, 0.1)

@@ -1,0 +1,174 @@
+"""Stops of every kind: kill -9 and resume, Ctrl-C, and runs that must not go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from helpers import tiny_run, tiny_settings, tiny_train
+from patclass.bundle import read_bundle
+from patclass.errors import TrainingError
+from patclass.model.classifier import PatentClassifier
+from patclass.training.loop import Fit
+from patclass.training.run import work_folder
+
+FLAGS = {"epochs": 4, "checkpoint_steps": 3}
+
+
+def steps_done(output: Path) -> int:
+    curve = work_folder(output) / "curve.jsonl"
+    lines = curve.read_text().splitlines() if curve.exists() else []
+    return max((json.loads(line)["step"] for line in lines[:-1]), default=0)
+
+
+def start(base: Path, data: Path, output: Path, *more: str) -> "subprocess.Popen[str]":
+    """A run in a process of its own, with the settings of ``tiny_settings``."""
+    settings = {
+        "base": base, "data": data, "output": output, "batch-tokens": 400, "max-tokens": 64,
+        "learning-rate": 5e-3, "device": "cpu", "epochs": 4, "checkpoint-steps": 3,
+    }  # fmt: skip
+    flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    return subprocess.Popen(
+        [sys.executable, "-m", "patclass", "train", "--allow-weak", *flags, *more],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stop_after(process: "subprocess.Popen[str]", output: Path, steps: int, how: int) -> None:
+    deadline = time.monotonic() + 90
+    while steps_done(output) < steps:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, how)
+
+
+def weights(bundle: Path) -> dict[str, bytes]:
+    files = ("head.safetensors", "adapter/adapter_model.safetensors")
+    return {
+        name: tensor.numpy().tobytes()
+        for file in files
+        for name, tensor in load_file(bundle / file).items()
+    }
+
+
+def test_kill_9_and_resume_ends_with_the_same_weights(
+    tiny_base: Path, patents: Path, tmp_path: Path
+):
+    tiny_run(tiny_base, patents, tmp_path / "whole", **FLAGS)
+    process = start(tiny_base, patents, tmp_path / "killed")
+    stop_after(process, tmp_path / "killed", 10, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    settings = tiny_settings(tiny_base, patents, tmp_path / "killed", **FLAGS)
+    result = tiny_train(settings, resume=True)
+    assert result.bundle is not None
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    curves = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "tokens_per_second"}
+            for line in (tmp_path / name / "curve.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "killed")
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    output = tmp_path / "model"
+    process = start(tiny_bert, patents, output)
+    stop_after(process, output, 4, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(TrainingError, match=r"--resume.*--restart"):
+        tiny_run(tiny_bert, patents, output, **FLAGS)
+    other = tiny_settings(tiny_bert, patents, output, r=4, **FLAGS)
+    with pytest.raises(TrainingError, match="other settings"):
+        tiny_train(other, resume=True)
+    same = tiny_settings(tiny_bert, patents, output, **FLAGS)
+    assert tiny_train(same, restart=True).bundle == output
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_the_best_epoch_as_a_valid_bundle(
+    how: int, tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    output = tmp_path / "model"
+    process = start(tiny_bert, patents, output, "--epochs", "400")
+    stop_after(process, output, 20, how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: epoch" in errors
+    assert "Traceback" not in errors
+    bundle = read_bundle(output)
+    assert bundle.description.interrupted
+    bundle.verify("cpu")
+    assert "interrupted" in (output / "README.md").read_text()
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_no_bundle(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupt(self: Fit, batch: list[int], bar: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fit, "_step", interrupt)
+    result = tiny_run(tiny_bert, patents, tmp_path / "model")
+    assert result.bundle is None
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tiny_bert: Path, patents: Path, tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"the loss is nan at step \d+.*--learning-rate"):
+        tiny_run(tiny_bert, patents, tmp_path / "model", learning_rate=1e38)
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_adapter_that_does_not_move_stops_the_run(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As when checkpointing or a detached input cuts the gradients off."""
+    attached = PatentClassifier.embed
+    monkeypatch.setattr(
+        PatentClassifier, "embed", lambda self, batch: attached(self, batch).detach()
+    )
+    with pytest.raises(TrainingError, match="no adapter weight has moved after the first step"):
+        tiny_run(tiny_bert, patents, tmp_path / "model")
+
+
+def test_the_best_epoch_is_kept_not_the_last(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """From the second epoch on the weights are spoilt, so the first must come out."""
+    honest = Fit._epoch
+    first: dict[str, object] = {}
+
+    def spoil(self: Fit, bar: object) -> None:
+        honest(self, bar)
+        if self.progress.epoch == 1:
+            first.update({n: p.detach().clone() for n, p in self.model.trainable().items()})
+        self.model.head.weight.data.neg_()
+
+    monkeypatch.setattr(Fit, "_epoch", spoil)
+    result = tiny_run(tiny_bert, patents, tmp_path / "model")
+    assert result.fit.best_epoch == 1
+    saved = load_file(tmp_path / "model" / "head.safetensors")["weight"]
+    assert saved.equal(first["head.weight"])
+
+
+def test_runs_with_the_same_seed_are_the_same_and_others_are_not(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        tiny_run(tiny_bert, patents, tmp_path / name, epochs=1, seed=seed)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "c")

@@ -87,8 +87,6 @@ def test_an_error_of_the_program_itself_is_not_hidden():
         run_command(click.command()(failing(ZeroDivisionError())))
 
 
-# BUG: click turns a broken pipe into sys.exit(1) itself, so the branch for BrokenPipeError in
-# run_command is never reached; 1 means "the model is not worth using".
 def test_a_reader_that_goes_away_is_not_taken_for_a_weak_model():
     with subprocess.Popen(
         [sys.executable, "-m", "patclass", "--help"],
@@ -105,7 +103,6 @@ def test_a_reader_that_goes_away_is_not_taken_for_a_weak_model():
     assert process.returncode not in (1, 130)
 
 
-# BUG: an OSError on standard output passes run_command as a traceback with exit code 1.
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_2():
     with Path("/dev/full").open("w") as full:

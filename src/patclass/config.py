@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from patclass.errors import ConfigError
 
@@ -104,6 +104,14 @@ class OutputSettings(_Group):
     """Where the result goes, and what counts as success."""
 
     output: Path = Field(Path("final_model"), description="Folder of the finished bundle.")
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_name(cls, output: Path) -> Path:
+        if output.name in ("", ".."):
+            raise ValueError("name a folder that is to be made, such as final_model")
+        return output
+
     allow_weak: bool = Field(
         False, description="Exit with 0 even if the model does not beat TF-IDF + regression."
     )

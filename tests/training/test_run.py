@@ -15,7 +15,7 @@ from patclass.training.run import train, work_folder
 
 
 def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp_path: Path):
-    result = tiny_run(tiny_base, patents, tmp_path / "model")
+    result = tiny_run(tiny_base, patents, tmp_path / "model", epochs=8)
     assert result.bundle == tmp_path / "model"
     assert result.report is not None
     assert result.report.model.accuracy > 0.6

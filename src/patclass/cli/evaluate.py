@@ -36,11 +36,13 @@ def evaluate(bundle: Path, split: str, target: Path | None, **flags: Any) -> int
     from patclass.bundle import read_bundle
     from patclass.config import load_settings
     from patclass.data.corpus import load_corpus
-    from patclass.errors import DataError
+    from patclass.errors import ConfigError, DataError
     from patclass.evaluation.measure import measure
     from patclass.evaluation.plots import confusion_picture
     from patclass.files import whole_file, write_json
 
+    if target is not None and target.suffix != ".json":
+        raise ConfigError(f"--report {target}: name a file that ends in .json.")
     opened = read_bundle(bundle)
     settings = load_settings(flags, environment={}, defaults=opened.description.settings["data"])
     corpus = load_corpus(settings.data)

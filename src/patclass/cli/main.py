@@ -56,8 +56,10 @@ def run_command(command: click.Command) -> NoReturn:
         code = EXIT_ERROR
     except PatclassError as problem:
         code = _say(f"error: {problem}", EXIT_ERROR)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as problem:
+        place = f"{problem.filename}: " if problem.filename else ""
+        code = _say(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
+    except SystemExit:  # click's answer to a reader that went away; 1 would mean a weak model
         code = EXIT_ERROR
     except KeyboardInterrupt:
         code = _say("interrupted", EXIT_INTERRUPTED)

@@ -22,21 +22,10 @@ def predict(text: str | None, k: int, as_json: bool, model: Path) -> int:
         patclass predict "A drill bit with cutting inserts ..." -k 3
         patclass predict --json < abstract.txt
     """
-    from patclass.data.views import MAX_CHARS
-    from patclass.errors import DataError
     from patclass.inference import load
 
     if text is None:
-        if sys.stdin.isatty():
-            raise click.UsageError("no TEXT: give it as an argument or on standard input.")
-        # Characters take at most four bytes; more than that is over the limit anyway.
-        raw = sys.stdin.buffer.read(4 * MAX_CHARS + 4)
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as problem:
-            if len(raw) <= 4 * MAX_CHARS:
-                raise DataError(f"standard input is not UTF-8: {problem}") from problem
-            text = raw.decode("utf-8", errors="ignore")
+        text = _standard_input()
     prediction = load(model).rank([text], k)[0]
     if as_json:
         click.echo(json.dumps(asdict(prediction), ensure_ascii=False))
@@ -46,3 +35,22 @@ def predict(text: str | None, k: int, as_json: bool, model: Path) -> int:
         name = "" if candidate.name == candidate.label else f"  {candidate.name}"
         click.echo(f"{candidate.confidence:6.1%}  {candidate.label:{width}}{name}")
     return 0
+
+
+def _standard_input() -> str:
+    from patclass.data.views import MAX_CHARS
+    from patclass.errors import DataError
+
+    if sys.stdin.isatty():
+        raise click.UsageError("no TEXT: give it as an argument or on standard input.")
+    # A character takes up to four bytes, so anything longer is over the limit for certain.
+    raw = sys.stdin.buffer.read(4 * MAX_CHARS + 1)
+    if len(raw) > 4 * MAX_CHARS:
+        raise DataError(
+            f"standard input has more than {MAX_CHARS:,} characters, which is all that is "
+            "accepted. Give the title and the abstract, or cut it."
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise DataError(f"standard input is not UTF-8: {problem}.") from problem

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from patclass.config import DataSettings
 from patclass.data.rows import Row
 from patclass.data.sources import SPLITS, Source, open_source
@@ -134,7 +136,7 @@ def _usable(
     rows: Iterable[Row], split: str, view: TextView, scheme: LabelScheme, rejects: list[Reject]
 ) -> list[_Coded]:
     usable = []
-    for row in rows:
+    for row in tqdm(rows, desc=f"reading {split}", unit="row", disable=None, leave=False):
         name = next((str(row.fields[c]) for c in ID_COLUMNS if row.fields.get(c)), str(row.number))
         try:
             usable.append(_coded(row, name, view, scheme))

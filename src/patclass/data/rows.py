@@ -7,7 +7,7 @@ nothing vanishes and one bad row does not end a long job.
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -57,23 +57,28 @@ def columns_of(path: Path) -> list[str]:
     suffix = file_format(path)
     _check_readable(path)
     if suffix == ".parquet":
-        return list(_open_parquet(path).schema_arrow.names)
-    if suffix == ".jsonl":
+        columns = list(_open_parquet(path).schema_arrow.names)
+    elif suffix == ".jsonl":
         rows = islice(read_rows(path), 100)
-        return list(dict.fromkeys(key for row in rows for key in row.fields))
-    with _open_csv(path) as file:
-        return next(csv.reader(file, delimiter=_delimiter(suffix)), [])
+        columns = list(dict.fromkeys(key for row in rows for key in row.fields))
+    else:
+        with _open_csv(path) as file:
+            columns = next(csv.reader(file, delimiter=_delimiter(suffix)), [])
+    if not columns:
+        raise DataError(f"{path} has no columns; expected named fields such as text or title.")
+    return columns
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row]:
     """Stream the rows of a CSV, TSV, JSONL or Parquet file in their order.
 
+    :param wanted: the only columns that a Parquet file need be read for.
     :raises DataError: if the file is missing, empty, corrupt or of an unknown format.
     """
     suffix = file_format(path)
     _check_readable(path)
     if suffix == ".parquet":
-        return _read_parquet(path)
+        return _read_parquet(path, wanted)
     return _read_jsonl(path) if suffix == ".jsonl" else _read_csv(path, _delimiter(suffix))
 
 
@@ -161,15 +166,17 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise DataError(f"{path} is not a readable Parquet file: {problem}") from problem
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
     number = 0
     with _open_parquet(path) as file:
         try:
-            for batch in file.iter_batches(batch_size=256):
+            names = file.schema_arrow.names
+            columns = names if wanted is None else [name for name in names if name in wanted]
+            for batch in file.iter_batches(batch_size=256, columns=columns):
                 for fields in batch.to_pylist():
                     number += 1
                     yield Row(number, fields)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as problem:
             raise DataError(
                 f"{path} is corrupt after row {number}: {problem}. Make the file again."
             ) from problem

@@ -47,7 +47,7 @@ def open_source(spec: str) -> Source:
     match = _HUB.fullmatch(spec)
     if match is None or Path(spec).suffix.lower() in FORMATS:
         raise DataError(
-            f"no such data: '{spec[:200]}'. Give an existing file ({', '.join(FORMATS)}), a folder "
+            f"no such data: '{spec}'. Give an existing file ({', '.join(FORMATS)}), a folder "
             "with train/validation/test files, a hub data set such as "
             "ccdv/patent-classification:abstract, or 'sample'."
         )

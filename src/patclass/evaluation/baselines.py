@@ -8,6 +8,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
 
 from patclass.data.corpus import Example
 from patclass.evaluation.metrics import Metrics, evaluate
@@ -39,11 +40,14 @@ def tfidf_regression(
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), min_df=2 if len(train) > 1000 else 1, sublinear_tf=True
     )
-    features = vectorizer.fit_transform(row.text[:BASELINE_CHARS] for row in train)
+    try:
+        features = vectorizer.fit_transform(row.text[:BASELINE_CHARS] for row in train)
+    except ValueError:  # not one word in all the texts: there is nothing to go by
+        return majority(train, test, codes)
+    seen = vectorizer.transform(row.text[:BASELINE_CHARS] for row in validation)
     chosen, best = None, -1.0
-    for strength in STRENGTHS:
+    for strength in tqdm(STRENGTHS, desc="fitting the TF-IDF baseline", disable=None):
         model = _fit(features, [row.label for row in train], strength)
-        seen = vectorizer.transform(row.text[:BASELINE_CHARS] for row in validation)
         accuracy = float(model.score(seen, [row.label for row in validation]))
         if accuracy > best:
             chosen, best = model, accuracy

@@ -29,7 +29,7 @@ class Report(BaseModel):
                 f"regression on the same rows ({self.tfidf.accuracy:.1%})"
             )
         chance = math.log(len(self.model.per_class))
-        if self.model.loss >= chance:
+        if not self.model.loss < chance:  # a NaN must not pass
             reasons.append(
                 f"its loss of {self.model.loss:.3f} is not better than guessing ({chance:.3f})"
             )

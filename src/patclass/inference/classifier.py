@@ -71,6 +71,8 @@ class Classifier:
                 f"the text has {len(text):,} characters; at most {MAX_CHARS:,} are accepted. "
                 "Give the title and the abstract, or cut it."
             )
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise DataError("the text is not valid Unicode: it holds half a surrogate pair.")
         return text
 
     def predict_proba(

@@ -17,6 +17,8 @@ from patclass.inference.sinks import COLUMNS, open_sink
 # Enough rows that sorting by length leaves little padding, few enough to stay small in memory.
 CHUNK_ROWS = 256
 
+INPUT_COLUMNS = ("id", "text", *FIELDS)
+
 
 @dataclass(frozen=True)
 class StreamResult:
@@ -41,7 +43,7 @@ def classify_file(
     check_files(source, target)
     total = errors = 0
     with whole_file(target) as aside, open_sink(aside) as sink:
-        for chunk in _chunks(read_rows(source)):
+        for chunk in _chunks(read_rows(source, INPUT_COLUMNS)):
             answers = _answers(classifier, chunk, k)
             sink.write(answers)
             total += len(answers)
@@ -59,8 +61,7 @@ def check_files(source: Path, target: Path) -> None:
     file_format(target)
     check_writable(target)
     columns = columns_of(source)
-    usable = {"text", *FIELDS}
-    if not usable & set(columns):
+    if not {"text", *FIELDS} & set(columns):
         raise DataError(
             f"{source} has no column text, {', '.join(FIELDS)}; it has "
             f"{', '.join(map(repr, columns[:20])) or 'none'}. Rename the column of the text."

@@ -12,11 +12,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from patclass.config import LoraSettings
 from patclass.errors import ModelError
+from patclass.model.tensors import save_tensors
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -70,8 +71,7 @@ def _wrap(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:
 
 def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
     """The adapter's tensors by PEFT's names, on the CPU."""
-    state = _state(model)
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    return {name: tensor.detach().cpu() for name, tensor in _state(model).items()}
 
 
 def _state(model: PeftModel) -> dict[str, torch.Tensor]:
@@ -93,7 +93,7 @@ def has_moved(model: PeftModel) -> bool:
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write the adapter in PEFT's own layout, with the base's name instead of a local path."""
     folder.mkdir()
-    save_file(adapter_weights(model), folder / WEIGHTS)
+    save_tensors(adapter_weights(model), folder / WEIGHTS)
     config = model.peft_config["default"].to_dict()
     config["inference_mode"] = True
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -19,6 +19,7 @@ from patclass.model.architecture import Architecture, architecture_of
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
 from patclass.model.pooling import Pooling, pool
+from patclass.model.tensors import save_tensors
 from patclass.model.tokenizer import Batch
 
 HEAD = "head.safetensors"
@@ -81,8 +82,7 @@ class PatentClassifier(nn.Module):
 
     def save_head(self, folder: Path) -> None:
         """Write the head's weight (labels, hidden) and bias (labels,)."""
-        state = {name: t.detach().cpu().contiguous() for name, t in self.head.state_dict().items()}
-        save_file(state, folder / HEAD)
+        save_tensors(self.head.state_dict(), folder / HEAD)
 
 
 def new_classifier(

@@ -74,7 +74,8 @@ class TextTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
-        self._tokenizer.save(str(folder / FILE))
+        # The library's own save() turns a full disk into an anonymous exception.
+        (folder / FILE).write_text(self._tokenizer.to_str(), encoding="utf-8")
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut at ``max_tokens``."""

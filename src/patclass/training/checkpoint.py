@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from patclass.errors import TrainingError, cannot_write
 from patclass.files import sync, write_json
 from patclass.model.classifier import PatentClassifier
+from patclass.model.tensors import save_tensors
 
 _PREFIX = "checkpoint-"
 
@@ -50,7 +51,7 @@ def save_checkpoint(
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        save_file(_tensors(model, optimizer), aside / "state.safetensors")
+        save_tensors(_tensors(model, optimizer), aside / "state.safetensors")
         write_json(aside / "progress.json", progress.model_dump())
         for path in (*aside.iterdir(), aside):
             sync(path)
@@ -114,4 +115,4 @@ def _tensors(model: PatentClassifier, optimizer: torch.optim.Optimizer) -> dict[
         tensors[f"weight/{name}"] = parameter
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{name}"] = value
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return tensors

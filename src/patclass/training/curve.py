@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from patclass.errors import cannot_write
+
 
 class Curve:
     """Appends to a file; on resume, forgets what came after the checkpoint."""
@@ -11,7 +13,7 @@ class Curve:
     def __init__(self, path: Path, resume_at: int | None = None) -> None:
         self._path = path
         kept = [] if resume_at is None else self._lines_until(resume_at)
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self._write("w", "".join(f"{line}\n" for line in kept))
 
     def _lines_until(self, step: int) -> list[str]:
         if not self._path.exists():
@@ -20,9 +22,18 @@ class Curve:
         return [line for line in lines if _step(line) <= step]
 
     def add(self, **entry: Any) -> None:
-        """Append one line; ``step`` is the number of steps done."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Append one line; ``step`` is the number of steps done.
+
+        :raises OutputError: if the disk is full.
+        """
+        self._write("a", json.dumps(entry) + "\n")
+
+    def _write(self, mode: str, text: str) -> None:
+        try:
+            with self._path.open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as problem:
+            raise cannot_write(self._path, problem) from problem
 
 
 def _step(line: str) -> float:

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from patclass.config import FitSettings
 from patclass.data.batches import training_batches
 from patclass.data.corpus import Example
-from patclass.errors import TrainingError, cannot_write
+from patclass.errors import TrainingError
 from patclass.evaluation.metrics import Metrics, evaluate
+from patclass.files import whole_file
 from patclass.model.adapter import has_moved
 from patclass.model.classifier import PatentClassifier
 from patclass.model.scoring import score, softmax
+from patclass.model.tensors import save_tensors
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import (
     Progress,
@@ -223,14 +225,8 @@ class Fit:
         save_checkpoint(self.folder, model, self.optimizer, self.progress)
 
     def _save_best(self) -> None:
-        weights = self.accelerator.unwrap_model(self.model).trainable()
-        state = {name: p.detach().cpu().contiguous() for name, p in weights.items()}
-        aside = self.folder / f".partial-{BEST}"
-        try:
-            save_file(state, aside)
-            aside.replace(self.folder / BEST)
-        except OSError as problem:
-            raise cannot_write(self.folder / BEST, problem) from problem
+        with whole_file(self.folder / BEST) as aside:
+            save_tensors(self.accelerator.unwrap_model(self.model).trainable(), aside)
 
     def _load_best(self) -> None:
         self.model = self.accelerator.unwrap_model(self.model)

@@ -1,0 +1,484 @@
+"""Whatever is wrong with flags, files, disk or hub: one line that names it, and exit code 2."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import ROOT, Run, patent_rows, write_jsonl
+from helpers import tiny_run
+from patclass.cli.main import run
+
+ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
+TEN_MEGABYTES = 10_000_000
+LONG_NAME = "x" * 300
+CANNOT_GIVE_UP = 77
+
+# Several tiny runs in one process that has loaded torch once. The limit stands in for the
+# disk; it falls when the run says the word, so that each kind of file is met by it.
+FULL_DISK = """
+import contextlib, io, json, resource, sys, traceback
+import patclass.training.run
+from patclass.cli.main import run
+
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+
+class Stage(io.StringIO):
+    def __init__(self, word, size):
+        super().__init__()
+        self.word, self.size = word, size
+
+    def write(self, text):
+        if self.word in text:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, hard))
+        return super().write(text)
+
+for word, size, arguments in json.loads(sys.argv[1]):
+    sys.argv = ["patclass", *arguments]
+    said, code = io.StringIO(), None
+    with contextlib.redirect_stdout(Stage(word, size)), contextlib.redirect_stderr(said):
+        try:
+            run()
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException:
+            traceback.print_exc()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+# Root may read and write anywhere, so the right is given up first; modules are loaded before
+# that, because the interpreter itself may stand where only root can read.
+NO_RIGHTS = f"""
+import contextlib, io, json, os, sys, traceback
+import patclass.inference.stream, patclass.training.run
+from patclass.cli.main import run
+
+calls = json.loads(sys.argv[1])
+if os.geteuid() == 0:
+    try:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    except PermissionError:
+        sys.exit({CANNOT_GIVE_UP})
+for arguments in calls:
+    sys.argv = ["patclass", *arguments]
+    said, code = io.StringIO(), None
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        try:
+            run()
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException:
+            traceback.print_exc()
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said of it."""
+
+    code: object
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle; every module that wants one finds it in the same place."""
+    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
+    if not (home / "model").exists():
+        home.mkdir(exist_ok=True)
+        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run the command line in this process, up to its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["patclass", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as stop:
+            run()
+        return Outcome(stop.value.code, capsys.readouterr().err)
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where results would go."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def train(cli: Cli, tiny_bert: Path, patents: Path, place: Path) -> Cli:
+    """Train a tiny model on good data, but for the flags that are given."""
+    usual = ("--base", tiny_bert, "--data", patents, "--max-tokens", 64, "--epochs", 1)
+    return lambda *flags: cli("train", *usual, "--output", place / "model", *flags)
+
+
+def check_refused(outcome: Outcome, *named: object) -> None:
+    """Exit code 2 and one line that names what is wrong."""
+    assert "Traceback" not in outcome.err
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    for value in named:
+        assert str(value) in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--base", "nosuch"), ("'nosuch'", "minilm", "llama-3.2-1b")),
+        (("--text", "nosuch"), ("'nosuch'", "abstract")),
+        (("--text", "title+claims"), ("'claims'", "abstract")),
+        (("--labels", "group"), ("'group'", "subclass")),
+        (("--labels", "A61,nonsense"), ("nonsense",)),
+        (("--code-column", "nosuch", "--labels", "class"), ("'nosuch'", "main_code")),
+        (("--data", "missing.csv"), ("'missing.csv'",)),
+        (("--data", "nosuch"), ("'nosuch'", "sample")),
+        (("--max-tokens", "129"), ("129", "at most 128")),
+        (("--max-tokens", "many"), ("--max-tokens 'many'",)),
+        (("--epochs", "0"), ("--epochs '0'",)),
+        (("--learning-rate", "nan"), ("--learning-rate 'nan'",)),
+        (("--device", ABSENT_DEVICE), (f"--device {ABSENT_DEVICE}", "cpu")),
+        (("--device", "abacus"), ("--device 'abacus'",)),
+        (("--targets", "nosuch"), ("nosuch", "query")),
+        (("--config", "missing.toml"), ("missing.toml",)),
+        (("--resume",), ("nothing to resume", "model.run")),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
+)
+def test_training_refuses_a_wrong_value(
+    train: Cli, place: Path, flags: tuple[str, ...], named: tuple[str, ...]
+):
+    check_refused(train(*flags), *named)
+    assert not (place / "model").exists()
+    assert [path.name for path in place.rglob("*partial*")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("empty.csv", b"", "empty.csv is empty"),
+        ("header.csv", b"text,label\n", "header.csv"),
+        ("corrupt.parquet", b"PAR1 not really PAR1", "corrupt.parquet"),
+        ("bytes.csv", b"text,label\n\xff\xfe,A\n", "not UTF-8"),
+        ("one.csv", b"text,label\nwords,A\nmore words,A\n", "one class only: 'A'"),
+        ("unlabelled.csv", b"text,label\nwords,\nmore words,\n", "no label"),
+        ("sheet.xlsx", b"PK", "sheet.xlsx"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value[:-3] else "",
+)
+def test_training_refuses_unusable_data(
+    train: Cli, tmp_path: Path, place: Path, name: str, content: bytes, named: str
+):
+    (tmp_path / name).write_bytes(content)
+    check_refused(train("--data", tmp_path / name), name, named)
+    assert list(place.iterdir()) == []
+
+
+def test_training_names_the_data_that_lacks_a_column(train: Cli, tmp_path: Path):
+    (tmp_path / "blank.jsonl").write_text("\n\n", encoding="utf-8")
+    check_refused(train("--data", tmp_path / "blank.jsonl"), "blank.jsonl")
+
+
+def test_training_refuses_one_class_left_by_a_cut(train: Cli, tmp_path: Path, place: Path):
+    rows = [{"text": f"words {n}", "label": "rare" if n < 2 else "usual"} for n in range(40)]
+    data = write_jsonl(tmp_path / "uneven.jsonl", rows)
+    check_refused(train("--data", data, "--train-rows", 3), "one label", "--train-rows")
+    assert not (place / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[fit]\nepohcs = 3\n", "unknown key 'epohcs' in [fit]"),
+        ("[fit]\nbase = 'minilm'\n", "unknown key 'base' in [fit]"),
+        ("[fitt]\nepochs = 3\n", "'[fitt]'"),
+        ("epochs = 3\n", "epochs"),
+        ("[fit]\nepochs = \n", "line 2"),
+        ("[fit]\nwarmup = 'little'\n", "--warmup 'little'"),
+    ],
+)
+def test_training_refuses_a_wrong_settings_file(
+    train: Cli, tmp_path: Path, place: Path, content: str, named: str
+):
+    (tmp_path / "run.toml").write_text(content, encoding="utf-8")
+    check_refused(train("--config", tmp_path / "run.toml"), named)
+    assert list(place.iterdir()) == []
+
+
+def test_a_misspelt_key_is_answered_with_the_right_one(train: Cli, tmp_path: Path):
+    (tmp_path / "run.toml").write_text("[fit]\nepohcs = 3\n", encoding="utf-8")
+    assert "did you mean 'epochs'?" in train("--config", tmp_path / "run.toml").err
+
+
+def test_a_misspelt_environment_variable_is_named(train: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATCLASS_TRAIN_EPOHCS", "3")
+    check_refused(train(), "'epohcs'", "PATCLASS_TRAIN_")
+
+
+def test_training_does_not_replace_a_foreign_folder(train: Cli, patents: Path):
+    before = sorted(path.name for path in patents.iterdir())
+    check_refused(train("--output", patents), patents, "not made by patclass")
+    assert sorted(path.name for path in patents.iterdir()) == before
+
+
+def test_the_empty_current_folder_as_output_is_no_crash(
+    train: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(place)
+    check_refused(train("--output", "."), "--output")
+
+
+@pytest.mark.parametrize("flags", [("--epohcs", "3"), ("--max-tokns=9",), ("-x",)])
+def test_a_misspelt_flag_is_shown_with_the_use_of_the_command(patclass: Run, flags):
+    done = patclass("train", *flags)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Usage: ")
+    assert flags[0].split("=")[0] in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("k", ["0", "101", "many"])
+def test_a_wrong_number_of_labels_is_refused(cli: Cli, k: str):
+    outcome = cli("predict", "words", "-k", k)
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: ")
+    assert f"'-k': {k} is not" in outcome.err.replace(f"'{k}'", k)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("predict", "words", "--model"), ("verify",), ("evaluate",), ("classify", "IN", "OUT", "-m")],
+    ids=lambda command: command[0],
+)
+def test_a_folder_that_is_no_bundle_is_refused(
+    cli: Cli, patents: Path, place: Path, command: tuple[str, ...]
+):
+    files = {"IN": patents / "test.jsonl", "OUT": place / "out.csv"}
+    check_refused(cli(*(files.get(part, part) for part in command), patents), patents, "manifest")
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("missing.csv", None, "cannot read"),
+        ("empty.csv", b"", "is empty"),
+        ("empty.parquet", b"", "is empty"),
+        ("corrupt.parquet", b"PAR1 not really PAR1", "not a readable Parquet file"),
+        ("bytes.jsonl", bytes(range(128, 256)), "has no columns"),
+        ("notes.txt", b"text\nwords\n", "'.txt' is no known format"),
+        ("README", b"text\nwords\n", "README"),
+        ("other.csv", b"id,summary\n1,words\n", "'summary'"),
+        ("other.jsonl", b'{"id": 1, "summary": "words"}\n', "'summary'"),
+    ],
+)
+def test_classify_refuses_a_file_it_cannot_read(
+    cli: Cli, bundle: Path, tmp_path: Path, place: Path, name: str, content, named: str
+):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    outcome = cli("classify", tmp_path / name, place / "out.csv", "--model", bundle)
+    check_refused(outcome, name, named)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out", "out.json"])
+def test_classify_refuses_a_format_it_cannot_write(
+    cli: Cli, bundle: Path, patents: Path, place: Path, name: str
+):
+    outcome = cli("classify", patents / "test.jsonl", place / name, "--model", bundle)
+    check_refused(outcome, name, "no known format")
+    assert list(place.iterdir()) == []
+
+
+def test_classify_does_not_write_over_its_input(cli: Cli, bundle: Path, patents: Path):
+    source = patents / "test.jsonl"
+    before = source.read_bytes()
+    check_refused(cli("classify", source, source, "--model", bundle), source, "the input itself")
+    assert source.read_bytes() == before
+
+
+def test_a_text_of_ten_megabytes_is_refused(cli: Cli, bundle: Path):
+    outcome = cli("predict", "x" * TEN_MEGABYTES, "--model", bundle)
+    check_refused(outcome, "10,000,000 characters", "1,000,000")
+
+
+def test_ten_megabytes_on_standard_input_are_refused(patclass: Run, bundle: Path):
+    done = patclass("predict", "--model", bundle, input="x" * TEN_MEGABYTES)
+    assert done.stdout == ""
+    check_refused(Outcome(done.returncode, done.stderr), "1,000,000")
+
+
+def test_the_size_of_standard_input_is_not_misstated(cli: Cli, bundle: Path):
+    outcome = cli("predict", "--model", bundle, stdin=b"x" * TEN_MEGABYTES)
+    check_refused(outcome, "1,000,000")
+    assert "4,000,004" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("stdin", "named"),
+    [(b"", "no text"), (b" \n", "no text"), (b"\xff\xfe", "standard input is not UTF-8")],
+)
+def test_unusable_standard_input_is_refused(cli: Cli, bundle: Path, stdin: bytes, named: str):
+    check_refused(cli("predict", "--model", bundle, stdin=stdin), named)
+
+
+def test_an_argument_that_is_not_utf8_is_answered_or_refused(cli: Cli, bundle: Path):
+    outcome = cli("predict", "circuit \udcff", "--model", bundle)
+    assert outcome.code in (0, 2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "words", "--model", LONG_NAME),
+        ("verify", LONG_NAME),
+        ("train", "--base", LONG_NAME),
+        ("train", "--data", LONG_NAME),
+        ("train", "--output", LONG_NAME),
+        ("train", "--config", LONG_NAME),
+        ("classify", f"{LONG_NAME}.csv", "out.csv"),
+        ("classify", "in.csv", f"{LONG_NAME}.csv"),
+    ],
+    ids=lambda command: " ".join(command).replace(LONG_NAME, "LONG"),
+)
+def test_a_name_too_long_for_the_system_is_refused(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+):
+    monkeypatch.chdir(place)
+    (place / "in.csv").write_text("text\nwords\n", encoding="utf-8")
+    check_refused(cli(*command), LONG_NAME)
+    assert [path.name for path in place.iterdir()] == ["in.csv"]
+
+
+def test_a_gated_base_without_token_and_network_says_how_to_get_it(
+    patclass: Run, tmp_path: Path, place: Path
+):
+    done = patclass(
+        *("train", "--base", "llama-3.2-1b", "--output", place / "model"),
+        env={"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "HF_TOKEN": ""},
+    )
+    check_refused(Outcome(done.returncode, done.stderr), "Llama-3.2-1B", "HF_TOKEN", "minilm")
+    assert list(place.iterdir()) == []
+
+
+# Which file meets the full disk: when the limit falls, and how many bytes a file may have.
+FULL = {
+    "curve": ("labels:", 2000, ("--batch-tokens", "60")),
+    "best epoch": ("labels:", 1500, ()),
+    "checkpoint": ("labels:", 8000, ()),
+    "adapter": ("evaluating", 1000, ()),
+    "tokenizer": ("evaluating", 4000, ()),
+    "picture": ("evaluating", 19_000, ()),
+}
+
+
+def run_calls(script: str, calls: object) -> list[Outcome]:
+    """Outcomes of the calls that ``script`` made in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(calls)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == CANNOT_GIVE_UP:
+        pytest.skip("root cannot give up its rights here")
+    assert done.returncode == 0, done.stderr
+    return [Outcome(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def full_disk(
+    tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Outcome, Path]]:
+    """What each run that met a full disk said, and where it wrote."""
+    places = {case: tmp_path_factory.mktemp("full") for case in FULL}
+    usual = f"--base {tiny_bert} --data {bundle.parent} --max-tokens 64 --epochs 1 --r 1".split()
+    calls = [
+        (word, size, ["train", *usual, *flags, "--output", str(places[case] / "model")])
+        for case, (word, size, flags) in FULL.items()
+    ]
+    outcomes = run_calls(FULL_DISK, calls)
+    return dict(zip(places, zip(outcomes, places.values(), strict=True), strict=True))
+
+
+@pytest.mark.parametrize("case", FULL)
+def test_a_full_disk_while_training_or_saving_is_refused(
+    full_disk: dict[str, tuple[Outcome, Path]], case: str
+):
+    outcome, place = full_disk[case]
+    check_refused(outcome, f"cannot write {place}", "File too large")
+    assert not (place / "model").exists()
+
+
+@pytest.mark.parametrize("case", FULL)
+def test_a_full_disk_leaves_nothing_half_written(
+    full_disk: dict[str, tuple[Outcome, Path]], case: str
+):
+    place = full_disk[case][1]
+    assert [path.name for path in place.rglob("*partial*")] == []
+    assert not (place / "model").exists()
+    assert (place / "model.run" / "settings.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def no_rights() -> Iterator[tuple[Path, list[Outcome]]]:
+    """A folder that may not be written, one that may not be read, and what was said of them."""
+    if not hasattr(os, "setuid"):
+        pytest.skip("this system has no user ids to give up rights with")
+    home = Path(tempfile.mkdtemp(prefix="patclass-test-", dir="/tmp"))
+    (home / "in.csv").write_text("text\nwords\n", encoding="utf-8")
+    (home / "closed").mkdir(mode=0o000)
+    home.chmod(0o755 if os.geteuid() == 0 else 0o555)
+    calls = [
+        ["train", "--data", "sample", "--output", str(home / "model")],
+        ["classify", str(home / "in.csv"), str(home / "out.csv")],
+        ["predict", "words", "--model", str(home / "closed" / "model")],
+    ]
+    yield home, run_calls(NO_RIGHTS, calls)
+    home.chmod(0o755)
+    (home / "closed").chmod(0o755)
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize(("call", "name"), [(0, "model"), (1, "out.csv")])
+def test_a_read_only_folder_is_refused(no_rights: tuple[Path, list[Outcome]], call: int, name: str):
+    home, outcomes = no_rights
+    check_refused(outcomes[call], f"cannot write {home / name}: Permission denied")
+    assert sorted(path.name for path in home.iterdir()) == ["closed", "in.csv"]
+
+
+def test_a_bundle_that_may_not_be_read_is_refused(no_rights: tuple[Path, list[Outcome]]):
+    home, outcomes = no_rights
+    check_refused(outcomes[2], home / "closed")

@@ -1,0 +1,295 @@
+"""What each command prints, writes and exits with when nothing is wrong with its input."""
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import patclass
+from conftest import ROOT, patent_rows, write_jsonl
+from helpers import tiny_run
+from patclass.bundle import read_bundle
+from patclass.cli.main import main, run
+from patclass.config import TrainSettings
+from patclass.evaluation.report import Report
+from patclass.model.presets import PRESETS
+
+PATENT = patent_rows(3, seed=8)[2]
+TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: object
+    out: str
+    err: str
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle; every module that wants one finds it in the same place."""
+    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
+    if not (home / "model").exists():
+        home.mkdir(exist_ok=True)
+        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run the command line in this process, up to its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["patclass", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as stop:
+            run()
+        return Outcome(stop.value.code, *capsys.readouterr())
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+def help_of(command: str) -> str:
+    done = CliRunner().invoke(main, [command, "--help"])
+    assert done.exit_code == 0
+    return done.output
+
+
+def flags_of(command: click.Command) -> list[str]:
+    options = (option for option in command.params if isinstance(option, click.Option))
+    return [flag for option in options for flag in (*option.opts, *option.secondary_opts)]
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_help_mentions_every_flag(name: str):
+    said = help_of(name)
+    flags = flags_of(main.commands[name])
+    assert [flag for flag in flags if not re.search(rf"{flag}\b", said)] == []
+    assert said.startswith(f"Usage: main {name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("train", ["--config", "--resume", "--restart"]),
+        ("evaluate", ["--split", "--report", "--data", "--labels", "--text"]),
+        ("predict", ["-k", "--json", "--model"]),
+        ("classify", ["-k", "--model"]),
+        ("verify", []),
+        ("doctor", []),
+    ],
+)
+def test_commands_have_the_flags_they_are_known_for(name: str, flags: list[str]):
+    assert set(flags) <= set(flags_of(main.commands[name]))
+
+
+def test_every_setting_of_training_is_a_flag_with_its_default():
+    said = re.sub(r"\s+", "", help_of("train"))
+    for name, (_, info) in TrainSettings.fields().items():
+        assert f"--{name.replace('_', '-')}" in said
+        if isinstance(info.default, int) and not isinstance(info.default, bool):
+            assert f"{info.description}[default:{info.default}]".replace(" ", "") in said
+
+
+def test_help_of_the_whole_names_every_command_and_the_exit_codes(cli: Cli):
+    said = cli("--help")
+    assert said.code == 0
+    assert all(f"\n  {name} " in said.out for name in main.commands)
+    assert "Exit codes: 0 done; 1 " in said.out
+
+
+def test_version(cli: Cli):
+    said = cli("--version")
+    assert (said.code, said.out) == (0, f"patclass, version {patclass.__version__}\n")
+
+
+def test_the_first_run_shows_its_own_defaults(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "src" / "train.py", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = re.sub(r"\s+", "", done.stdout)
+    assert "[default:llama-3.2-1b]" in said
+    assert "[default:ccdv/patent-classification:abstract]" in said
+    assert said.count("[default:1000]") == 1
+    assert said.count("[default:100]") == 2
+
+
+@pytest.fixture(scope="module")
+def doctor() -> list[str]:
+    """The lines that doctor prints."""
+    done = CliRunner().invoke(main, ["doctor"])
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()
+
+
+def test_doctor_says_which_device_and_precision_and_why(doctor: list[str]):
+    chosen = [line for line in doctor if " for a " in line]
+    assert len(chosen) == 2
+    pattern = r"for a (float32|bfloat16) base: (cpu|cuda|mps), (float32|bfloat16): \S.{10,}"
+    assert all(re.search(pattern, line) for line in chosen)
+    assert sum("relative error" in line for line in doctor) >= 1
+    assert sum("the speed of float32" in line for line in doctor) == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_doctor_says_whether_each_base_is_ready(doctor: list[str], preset: str):
+    (line,) = (line for line in doctor if line.startswith(f"base        {preset} "))
+    assert re.search(r"\): (verified|not ready: \S+)", line)
+
+
+def test_doctor_has_verified_the_embedded_base(doctor: list[str]):
+    assert any(line.startswith("base        minilm") for line in doctor)
+    assert any(line.endswith(": verified") for line in doctor if "minilm (" in line)
+
+
+def test_doctor_says_versions_token_and_disk(doctor: list[str]):
+    said = "\n".join(doctor)
+    assert f"torch {torch.__version__.split('+')[0]}" in said
+    assert re.search(r"^hub token +(set|not set)", said, re.MULTILINE)
+    assert re.search(r"^disk +\d+\.\d GiB free", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("k", "lines"), [(1, 1), (2, 2), (3, 3), (100, 3)])
+def test_predict_prints_a_line_for_each_of_the_best(cli: Cli, bundle: Path, k: int, lines: int):
+    said = cli("predict", TEXT, "-k", k, "--model", bundle)
+    assert (said.code, said.err) == (0, "")
+    shown = said.out.splitlines()
+    assert len(shown) == lines
+    assert re.fullmatch(r" *\d+\.\d%  H  Electricity", shown[0])
+    shares = [float(line.split("%")[0]) for line in shown]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_predict_prints_three_lines_unless_told_otherwise(cli: Cli, bundle: Path):
+    assert len(cli("predict", TEXT, "--model", bundle).out.splitlines()) == 3
+
+
+def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundle: Path):
+    said = cli("predict", TEXT, "--json", "-k", 2, "--model", bundle)
+    answer = json.loads(said.out)
+    assert said.code == 0
+    assert set(answer) == {"label", "name", "confidence", "top"}
+    assert (answer["label"], answer["name"]) == ("H", "Electricity")
+    assert [set(entry) for entry in answer["top"]] == [{"label", "name", "confidence"}] * 2
+    assert answer["top"][0]["confidence"] == answer["confidence"] > 0.5
+
+
+def test_predict_reads_standard_input(cli: Cli, bundle: Path):
+    given = cli("predict", TEXT, "--json", "--model", bundle)
+    read = cli("predict", "--json", "--model", bundle, stdin=f"{TEXT}\n".encode())
+    assert read.code == 0
+    assert read.out == given.out
+
+
+def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path):
+    said = cli("predict", "--json", "--model", bundle, stdin="größe 半導体 🧪".encode())
+    assert json.loads(said.out)["label"] in ("A", "C", "H")
+
+
+def test_classify_writes_the_file_and_says_how_many_rows(cli: Cli, bundle: Path, tmp_path: Path):
+    rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
+    source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
+    said = cli("classify", source, target, "-k", 1, "--model", bundle)
+    assert said == Outcome(0, f"{target}: 6 rows, 1 of them with an error\n", "")
+    with target.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    assert [len(json.loads(row["top"])) for row in found[:5]] == [1] * 5
+
+
+def test_verify_prints_the_difference(cli: Cli, bundle: Path):
+    said = cli("verify", bundle)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(f"{bundle}: whole; 8 golden texts answered alike")
+    found = re.search(r"largest difference of a logit (\S+), allowed 0\.001", said.out)
+    assert found is not None
+    assert float(found[1]) < 1e-3
+
+
+def test_evaluate_writes_the_report_and_its_picture(cli: Cli, bundle: Path, tmp_path: Path):
+    said = cli("evaluate", bundle, "--report", tmp_path / "out" / "report.json")
+    report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert said.out == report.text() + "\n"
+    assert said.code == (0 if report.passed else 1)
+    assert (report.split, report.model.rows, report.train_rows) == ("test", 24, 90)
+    stored = json.loads((bundle / "report.json").read_text())
+    assert report.model.accuracy == pytest.approx(stored["model"]["accuracy"])
+    with Image.open(tmp_path / "out" / "report.png") as image:
+        assert image.format == "PNG"
+        assert image.width > 300
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_evaluate_measures_other_data_and_another_split(cli: Cli, bundle: Path, tmp_path: Path):
+    for split, seed in (("train", 4), ("validation", 5), ("test", 6)):
+        write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(12, seed))
+    said = cli("evaluate", bundle, "--data", tmp_path, "--split", "validation")
+    assert said.out.splitlines()[-1].startswith("validation, 12 rows: ")
+    assert said.err == ""
+
+
+def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):
+    # TF-IDF tells these rows apart without a mistake, so no model can beat it.
+    said = cli("evaluate", bundle)
+    assert said.code == 1
+    assert "FAILED: the model is not worth using" in said.out
+
+
+def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_path: Path):
+    said = cli("evaluate", bundle, "--labels", "class", "--report", tmp_path / "report.json")
+    assert said.code == 2
+    assert said.err.startswith("error: labels disagree: ")
+    assert "'A', 'C', 'H'" in said.err
+    assert "'A01'" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_does_not_lose_a_report_named_like_a_picture(
+    cli: Cli, bundle: Path, tmp_path: Path
+):
+    said = cli("evaluate", bundle, "--report", tmp_path / "report.png")
+    files = list(tmp_path.iterdir())
+    assert said.code == 2 or len(files) == 2
+
+
+@pytest.mark.parametrize(("flag", "code"), [("--no-allow-weak", 1), ("--allow-weak", 0)])
+def test_train_exits_with_1_for_a_weak_model_unless_that_is_allowed(
+    cli: Cli, tiny_bert: Path, bundle: Path, tmp_path: Path, flag: str, code: int
+):
+    target = tmp_path / "model"
+    said = cli(
+        *("train", "--base", tiny_bert, "--data", bundle.parent, "--output", target, flag),
+        *("--max-tokens", 64, "--epochs", 1, "--learning-rate", 1e-9, "--train-rows", 12),
+    )
+    assert said.code == code
+    assert "FAILED: the model is not worth using" in said.out
+    assert said.out.splitlines()[-1] == f"saved and verified in a fresh process: {target}"
+    # A weak model is kept all the same: it may be what there is to look at.
+    assert read_bundle(target).description.data.rows["train"] == 12

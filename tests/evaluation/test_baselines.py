@@ -1,0 +1,74 @@
+"""The two rivals: right where they can be, and never in the way of a report."""
+
+import numpy as np
+import pytest
+
+from patclass.data.corpus import Example
+from patclass.evaluation.baselines import majority, tfidf_regression
+
+CODES = ["A", "B", "C"]
+WORDS = {0: "plough soil harvest", 1: "welding torch nozzle", 2: "polymer catalyst acid"}
+
+
+def rows(*labels: int, start: int = 0) -> list[Example]:
+    """Rows whose words give the label away."""
+    return [
+        Example(str(number), f"{WORDS[label]} number{number}", label)
+        for number, label in enumerate(labels, start)
+    ]
+
+
+def test_majority_answers_with_the_most_frequent_label_of_train():
+    metrics = majority(rows(1, 1, 1, 0, 2), rows(0, 1, 1, 2), CODES)
+    assert metrics.accuracy == pytest.approx(2 / 4)
+    assert [sum(column) for column in zip(*metrics.confusion, strict=True)] == [0, 4, 0]
+
+
+def test_majority_answers_with_the_shares_of_train():
+    metrics = majority(rows(0, 0, 0, 1), rows(0, 1), ["A", "B"])
+    assert metrics.loss == pytest.approx(-(np.log(3 / 4) + np.log(1 / 4)) / 2, abs=1e-6)
+
+
+def test_regression_separates_texts_that_can_be_separated():
+    train, seen, unseen = rows(*[0, 1, 2] * 8), rows(0, 1, 2, start=50), rows(2, 1, 0, start=60)
+    metrics = tfidf_regression(train, seen, unseen, CODES)
+    assert metrics.accuracy == 1
+    assert metrics.loss < np.log(3)
+
+
+def test_regression_learns_nothing_from_texts_that_say_nothing():
+    train = [Example(str(n), "the same words everywhere", n % 2) for n in range(20)]
+    metrics = tfidf_regression(train, train, train, ["A", "B"])
+    assert metrics.accuracy == pytest.approx(0.5)
+    assert metrics.loss == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_regression_counts_pairs_of_words():
+    # Each word occurs under both labels; only its neighbour tells them apart.
+    pairs = ["valve closed. pump open", "valve open. pump closed"]
+    train = [Example(str(n), pairs[n % 2], n % 2) for n in range(20)]
+    assert tfidf_regression(train, train, train, ["A", "B"]).accuracy == 1
+
+
+def test_a_label_absent_from_train_is_counted_and_never_answered():
+    train, test = rows(*[0, 1] * 6), rows(0, 1, 2, start=90)
+    for metrics in (
+        majority(train, test, CODES),
+        tfidf_regression(train, train, test, CODES),
+    ):
+        assert [c.code for c in metrics.per_class] == CODES
+        assert metrics.confusion[2][2] == 0
+        assert sum(metrics.confusion[2]) == 1
+        assert np.isfinite(metrics.loss)
+
+
+def test_a_long_text_is_counted_by_its_head_only():
+    tail = " plough" * 3000
+    train = rows(*[0, 1] * 6)
+    test = [Example("1", "welding torch nozzle " + "the " * 3000 + tail, 1)]
+    assert tfidf_regression(train, train, test, CODES).accuracy == 1
+
+
+def test_texts_without_words_do_not_stop_a_report():
+    train = [Example("1", "x = 1", 0), Example("2", "y > 2", 1)]
+    assert np.isfinite(tfidf_regression(train, train, train, ["A", "B"]).loss)

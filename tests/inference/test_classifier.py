@@ -1,0 +1,150 @@
+"""The object that answers: scikit-learn's verbs on texts and on fields."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import patclass
+from conftest import patent_rows, write_jsonl
+from helpers import tiny_run
+from patclass.data.views import MAX_CHARS
+from patclass.errors import BundleError, ConfigError, DataError
+from patclass.inference import Candidate, Classifier, Prediction, load
+
+CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
+SOIL = "A device with plough seed harvest crop soil tillage cow milking garment shoe."
+ACID = "A device with polymer catalyst alkyl acid reaction compound enzyme alloy solvent."
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle; every module that wants one finds it in the same place."""
+    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
+    if not (home / "model").exists():
+        home.mkdir(exist_ok=True)
+        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle: Path) -> Classifier:
+    return load(bundle, "cpu")
+
+
+def test_the_package_offers_what_is_needed_to_answer(bundle: Path):
+    answers = patclass.load(str(bundle), device="cpu").rank([CIRCUIT], k=1)
+    assert isinstance(answers[0], patclass.Prediction)
+
+
+def test_it_has_learnt_its_labels(classifier: Classifier):
+    assert classifier.classes_ == ["A", "C", "H"]
+    assert classifier.predict(patent_rows(9, seed=8)) == ["A", "C", "H"] * 3
+
+
+def test_probabilities_are_rows_that_sum_to_one(classifier: Classifier):
+    probabilities = classifier.predict_proba([SOIL, ACID, CIRCUIT, "x"])
+    assert probabilities.shape == (4, 3)
+    assert probabilities.dtype == np.float32
+    assert (probabilities > 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(classifier: Classifier):
+    alone = np.concatenate([classifier.predict_proba([text]) for text in (SOIL, "x", CIRCUIT)])
+    together = classifier.predict_proba([SOIL, "x", CIRCUIT])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_no_patents_give_no_answers(classifier: Classifier):
+    assert classifier.predict_proba([]).shape == (0, 3)
+    assert classifier.predict([]) == []
+    assert classifier.rank([]) == []
+
+
+def test_rank_names_the_best_first(classifier: Classifier):
+    patent = patent_rows(3, seed=8)[2]
+    probabilities = classifier.predict_proba([patent])[0]
+    answer = classifier.rank([patent], k=2)[0]
+    assert answer == Prediction(
+        "H", "Electricity", answer.top[0].confidence, (answer.top[0], answer.top[1])
+    )
+    assert answer.top[0] == Candidate("H", "Electricity", float(probabilities.max()))
+    assert answer.top[0].confidence > answer.top[1].confidence
+
+
+@pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])
+def test_rank_gives_at_most_as_many_labels_as_there_are(classifier: Classifier, k: int, labels):
+    assert len(classifier.rank([CIRCUIT], k)[0].top) == labels
+
+
+@pytest.mark.parametrize(
+    ("patent", "text"),
+    [
+        ("  two\n words ", "two words"),
+        ({"text": "whole", "title": "T", "abstract": "A"}, "whole"),
+        ({"title": "T", "abstract": "A"}, "T. A"),
+        ({"title": "T", "abstract": None}, "T"),
+        ({"abstract": "A"}, "A"),
+        ({"claims": "1. A pump.", "description": "D"}, "1. A pump."),
+        ({"title": "", "abstract": " ", "description": "D"}, "D"),
+        ({"text": 42}, "42"),
+    ],
+)
+def test_the_text_of_a_patent_is_found_in_its_fields(classifier: Classifier, patent, text: str):
+    assert classifier.text_of(patent) == text
+
+
+def test_fields_answer_like_the_text_they_make(classifier: Classifier):
+    fields = {"title": "The antenna and gate", "abstract": CIRCUIT}
+    text = f"The antenna and gate. {CIRCUIT}"
+    np.testing.assert_array_equal(
+        classifier.predict_proba([fields]), classifier.predict_proba([text])
+    )
+
+
+@pytest.mark.parametrize("patent", ["", " \n\t", {}, {"text": None}, {"summary": "words"}])
+def test_no_text_is_an_error_that_names_the_fields(classifier: Classifier, patent):
+    with pytest.raises(DataError, match=r"no text.*abstract"):
+        classifier.predict([CIRCUIT, patent])
+
+
+def test_far_too_much_text_is_an_error_that_names_the_limit(classifier: Classifier):
+    with pytest.raises(DataError, match=r"1,000,001 characters; at most 1,000,000"):
+        classifier.predict(["x" * (MAX_CHARS + 1)])
+
+
+def test_text_at_the_limit_is_answered(classifier: Classifier):
+    assert len(classifier.predict(["circuit " * (MAX_CHARS // 8)])) == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "半導体装置", "\u202e x \u200b", "\x1b[31m", "🧪" * 50])
+def test_odd_characters_are_answered(classifier: Classifier, text: str):
+    assert len(classifier.predict([text])) == 1
+
+
+@pytest.mark.parametrize("patent", ["\ud800 circuit", {"abstract": "circuit \udcff"}])
+def test_half_a_character_is_answered_or_refused_in_words(classifier: Classifier, patent):
+    with suppress(DataError):
+        assert len(classifier.predict([patent])) == 1
+
+
+def test_progress_counts_every_row(classifier: Classifier):
+    counted: list[int] = []
+    classifier.predict_proba([SOIL] * 7, counted.append)
+    assert sum(counted) == 7
+
+
+def test_a_folder_that_is_no_bundle_is_an_error_that_names_it(tmp_path: Path):
+    with pytest.raises(BundleError, match="is not a bundle"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there_is_an_error(bundle: Path):
+    with pytest.raises(ConfigError, match="cuda"):
+        load(bundle, "cuda")

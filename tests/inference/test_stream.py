@@ -1,0 +1,333 @@
+"""Files of patents to files of answers: every format, every row, in order, whole or not."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import patent_rows, write_jsonl
+from helpers import tiny_run
+from patclass.data.rows import Row
+from patclass.data.views import MAX_CHARS
+from patclass.errors import DataError, OutputError
+from patclass.inference import Classifier, load, stream
+from patclass.inference.sinks import COLUMNS
+from patclass.inference.stream import StreamResult, classify_file
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+WORDS = ("antenna circuit voltage", "plough seed harvest", "polymer catalyst acid")
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle; every module that wants one finds it in the same place."""
+    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
+    if not (home / "model").exists():
+        home.mkdir(exist_ok=True)
+        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle: Path) -> Classifier:
+    return load(bundle, "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen rows then are several chunks."""
+    monkeypatch.setattr(stream, "CHUNK_ROWS", 4)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=5)
+    elif path.suffix == ".jsonl":
+        write_jsonl(path, rows)
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter=DELIMITERS[path.suffix])
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows with the same keys and types whatever the format."""
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [dict.fromkeys(COLUMNS) | json.loads(line) for line in lines]
+    with path.open(encoding="utf-8", newline="") as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file, delimiter=DELIMITERS[path.suffix]))
+    for row in rows:
+        row.update({key: None for key, cell in row.items() if cell == ""})
+        row["top"] = json.loads(row["top"]) if row["top"] else None
+        row["confidence"] = float(row["confidence"]) if row["confidence"] else None
+    return rows
+
+
+def patents(count: int) -> list[dict[str, Any]]:
+    """Rows of different lengths, so that scoring sorts them differently from the file."""
+    return [
+        {"id": f"P{n}", "text": " ".join([WORDS[n % 3]] * (1 + 5 * n % 7)) + "."}
+        for n in range(count)
+    ]
+
+
+def answers(classifier: Classifier, rows: list[dict[str, Any]], folder: Path) -> list[dict]:
+    classify_file(classifier, write(folder / "in.jsonl", rows), folder / "out.jsonl")
+    return read(folder / "out.jsonl")
+
+
+@pytest.mark.parametrize("target", SUFFIXES)
+@pytest.mark.parametrize("source", SUFFIXES)
+def test_every_format_goes_to_every_format(
+    classifier: Classifier, tmp_path: Path, source: str, target: str
+):
+    rows = patents(13)
+    rows[6]["text"] = ""
+    given, out = write(tmp_path / f"in{source}", rows), tmp_path / f"out{target}"
+    assert classify_file(classifier, given, out, k=2) == StreamResult(rows=13, errors=1)
+    found = read(out)
+    assert [row["id"] for row in found] == [f"P{n}" for n in range(13)]
+    assert "no text" in found.pop(6)["error"]
+    expected = classifier.rank([row["text"] for row in rows if row["text"]], k=2)
+    for row, answer in zip(found, expected, strict=True):
+        assert (row["label"], row["name"], row["error"]) == (answer.label, answer.name, None)
+        assert row["confidence"] == pytest.approx(answer.confidence, abs=1e-5)
+        assert [entry["label"] for entry in row["top"]] == [top.label for top in answer.top]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [given.name, out.name]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 21])
+def test_as_many_rows_come_out_as_went_in_and_in_their_order(
+    classifier: Classifier, tmp_path: Path, count: int
+):
+    rows = patent_rows(count, seed=8)
+    found = answers(classifier, rows, tmp_path)
+    assert [row["id"] for row in found] == [f"P8-{n}" for n in range(count)]
+    expected = [classifier.predict([row])[0] for row in rows]
+    assert [row["label"] for row in found] == expected
+    assert len(set(expected)) == min(3, count)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_without_an_id_get_their_number(classifier: Classifier, tmp_path: Path, suffix: str):
+    rows = [{"text": row["text"]} for row in patents(6)]
+    classify_file(classifier, write(tmp_path / f"in{suffix}", rows), tmp_path / "out.csv")
+    assert [row["id"] for row in read(tmp_path / "out.csv")] == list("123456")
+
+
+def test_ids_that_are_numbers_or_empty_or_repeated_are_kept_apart(
+    classifier: Classifier, tmp_path: Path
+):
+    rows = [{"id": i, "text": "gate"} for i in (7, 0, None, "", "7")]
+    found = answers(classifier, rows, tmp_path)
+    assert [row["id"] for row in found] == ["7", "0", "3", "4", "7"]
+
+
+@pytest.mark.parametrize("field", ["text", "title", "abstract", "claims", "description"])
+def test_any_field_of_a_patent_is_enough(classifier: Classifier, tmp_path: Path, field: str):
+    text = patent_rows(1, seed=8)[0]["abstract"]
+    found = answers(classifier, [{field: text}], tmp_path)
+    assert (found[0]["label"], found[0]["error"]) == (classifier.predict([text])[0], None)
+
+
+def test_fields_are_read_as_training_read_them(classifier: Classifier, tmp_path: Path):
+    rows = patent_rows(9, seed=5)
+    found = answers(classifier, rows, tmp_path)
+    expected = classifier.rank([f"{row['title']}. {row['abstract']}" for row in rows])
+    assert [row["confidence"] for row in found] == pytest.approx(
+        [answer.confidence for answer in expected], abs=1e-5
+    )
+
+
+def test_bad_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
+    lines = [
+        b'{"id": "good", "text": "antenna circuit"}',
+        b'{"id": "cut off", "text": "ante',
+        b'["no", "object"]',
+        b'{"id": "latin", "text": "gr\xf6\xdfe"}',
+        b'{"id": "empty", "text": "  "}',
+        json.dumps({"id": "long", "text": "x" * (MAX_CHARS + 1)}).encode(),
+        b'{"id": "null", "text": null}',
+        b'{"id": "last", "text": "antenna circuit"}',
+    ]
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"\n".join(lines))
+    result = classify_file(classifier, source, tmp_path / "out.jsonl")
+    assert result == StreamResult(rows=8, errors=6)
+    found = read(tmp_path / "out.jsonl")
+    ids = [row["id"] for row in found]
+    assert ids == ["good", "2", "3", "4", "empty", "long", "null", "last"]
+    assert [row["error"] is None for row in found] == [n in (0, 7) for n in range(8)]
+    assert all(row["label"] is None and row["top"] is None for row in found[1:7])
+    reasons = ("not JSON", "not a JSON object", "not UTF-8", "no text", "1,000,001", "no text")
+    for row, reason in zip(found[1:7], reasons, strict=True):
+        assert reason in row["error"]
+
+
+def test_bad_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"id,text\na,antenna\nb,one,two\nc,gr\xf6\xdfe\nd\ne,circuit\n")
+    assert classify_file(classifier, source, tmp_path / "out.csv") == StreamResult(5, 3)
+    found = read(tmp_path / "out.csv")
+    assert [row["label"] is None for row in found] == [False, True, True, True, False]
+    assert "more cells" in found[1]["error"]
+    assert "not UTF-8" in found[2]["error"]
+    assert "no text" in found[3]["error"]
+
+
+# Neither a tokenizer nor a UTF-8 file takes half a surrogate pair, and JSON can spell one.
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("field", ["text", "id"])
+def test_half_a_character_in_one_row_does_not_stop_the_others(
+    classifier: Classifier, tmp_path: Path, field: str, suffix: str
+):
+    rows = [{"id": row["id"], "text": row["abstract"]} for row in patent_rows(6, seed=8)]
+    expected = classifier.predict(rows[3:])
+    rows[2][field] = "circuit \ud800"
+    source, target = write(tmp_path / "in.jsonl", rows), tmp_path / f"out{suffix}"
+    assert classify_file(classifier, source, target).rows == 6
+    assert [row["label"] for row in read(target)][3:] == expected
+
+
+# The strings of a Parquet file need not be UTF-8.
+def test_a_parquet_text_that_is_not_utf8_is_no_crash(classifier: Classifier, tmp_path: Path):
+    offsets, data = b"\0\0\0\0\2\0\0\0\7\0\0\0", b"\xff\xfewords"
+    texts = pa.StringArray.from_buffers(2, pa.py_buffer(offsets), pa.py_buffer(data))
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    with suppress(DataError):
+        result = classify_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv")
+        assert result == StreamResult(2, 1)
+
+
+def test_a_parquet_column_that_is_not_needed_does_not_stop_the_job(
+    classifier: Classifier, tmp_path: Path
+):
+    filed = pa.array([2**62], pa.timestamp("us"))
+    pq.write_table(pa.table({"text": ["antenna"], "filed": filed}), tmp_path / "in.parquet")
+    result = classify_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv")
+    assert result == StreamResult(1, 0)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_without_rows_gives_a_file_without_rows(
+    classifier: Classifier, tmp_path: Path, suffix: str
+):
+    source = tmp_path / f"in{suffix}"
+    if suffix == ".csv":
+        source.write_text("id,text\n", encoding="utf-8")
+    else:
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), source)
+    target = tmp_path / f"out{suffix}"
+    assert classify_file(classifier, source, target) == StreamResult(0, 0)
+    assert read(target) == []
+
+
+def corrupt_parquet(path: Path) -> Path:
+    """A file whose footer and first rows are fine and whose third row group is not."""
+    rows = [{"id": str(n), "text": f"antenna {n}"} for n in range(900)]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=300)
+    chunk = pq.ParquetFile(path).metadata.row_group(2).column(1)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xff" * chunk.total_compressed_size)
+    return path
+
+
+def interrupt(rows: int) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("existing", [None, "answers of yesterday"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_failure_in_the_middle_leaves_out_as_it_was(
+    classifier: Classifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    existing: str | None,
+):
+    monkeypatch.setattr(stream, "CHUNK_ROWS", 200)
+    source, target = corrupt_parquet(tmp_path / "in.parquet"), tmp_path / f"out{suffix}"
+    if existing is not None:
+        target.write_text(existing, encoding="utf-8")
+    done: list[int] = []
+    with pytest.raises(DataError, match=r"in\.parquet is corrupt after row [1-9]"):
+        classify_file(classifier, source, target, advance=done.append)
+    assert sum(done) > 0
+    assert (target.read_text(encoding="utf-8") if target.exists() else None) == existing
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_interruption_leaves_no_out(classifier: Classifier, tmp_path: Path):
+    source = write(tmp_path / "in.csv", patents(9))
+    with pytest.raises(KeyboardInterrupt):
+        classify_file(classifier, source, tmp_path / "out.csv", advance=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_the_input_is_never_the_output(
+    classifier: Classifier, tmp_path: Path, link: Callable[[Path, Path], None] | None
+):
+    source = target = write(tmp_path / "in.csv", patents(3))
+    before = source.read_bytes()
+    if link is not None:
+        target = tmp_path / "out.csv"
+        link(source, target)
+    with pytest.raises(OutputError, match="is the input itself"):
+        classify_file(classifier, source, target)
+    assert source.read_bytes() == before
+
+
+def test_rows_are_taken_a_chunk_at_a_time(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    taken: list[int] = []
+    ahead: list[int] = []
+
+    def rows(path: Path, wanted: object) -> Iterator[Row]:
+        for number in range(1, 51):
+            taken.append(number)
+            yield Row(number, {"text": "antenna"})
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        ahead.append(len(taken) - done)
+
+    done = 0
+    monkeypatch.setattr(stream, "read_rows", rows)
+    source = write(tmp_path / "in.csv", patents(1))
+    result = classify_file(classifier, source, tmp_path / "out.csv", advance=advance)
+    assert result.rows == done == 50
+    assert len(ahead) == 13
+    assert max(ahead) == 0
+
+
+def test_answers_are_written_as_they_come(classifier: Classifier, tmp_path: Path):
+    sizes: list[int] = []
+
+    def advance(rows: int) -> None:
+        sizes.extend(path.stat().st_size for path in tmp_path.glob(".out.partial*"))
+
+    source = write(tmp_path / "in.jsonl", patents(400))
+    classify_file(classifier, source, tmp_path / "out.jsonl", advance=advance)
+    # The file buffers some kilobytes; a list of all answers would leave it empty to the end.
+    assert len(sizes) == 100
+    assert 0 < sizes[50] < sizes[-1]

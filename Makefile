@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock bench-sections clean
+.PHONY: help demo test lint lock docs bench-sections clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,9 @@ lint: .venv/ready  ## mend style, then check types
 
 lock: .venv/ready  ## write the pinned versions of what is installed
 	$(BIN)/python scripts/lock.py
+
+docs: .venv/ready  ## write the pages that come from the code
+	$(BIN)/python scripts/docs.py
 
 bench-sections: .venv/ready  ## train on the shared patents and report (hours on two cores)
 	$(BIN)/patclass train --config scripts/sections.toml

@@ -1,0 +1,123 @@
+"""What the documents say is run: commands, links, the settings page."""
+
+import csv
+import io
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from conftest import ROOT, patent_rows, write_jsonl
+from patclass.cli.main import main
+from patclass.errors import PatclassError
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+# Small enough for a test; flags in the documents still win.
+SMALL = {"TRAIN_ROWS": "24", "VALIDATION_ROWS": "9", "TEST_ROWS": "12", "EPOCHS": "1"}
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the documents speak of."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in SMALL.items():
+        monkeypatch.setenv(f"PATCLASS_TRAIN_{name}", value)
+    monkeypatch.setenv("PATCLASS_TRAIN_ALLOW_WEAK", "true")
+    rows = patent_rows(60)
+    for name in ("patents.csv", "new-patents.csv"):
+        with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+    (tmp_path / "abstract.txt").write_text(rows[0]["abstract"], encoding="utf-8")
+    write_jsonl(tmp_path / "patents.jsonl", rows)
+    return tmp_path
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run one ``patclass`` line in this process, with ``<`` as a shell has it."""
+    words = shlex.split(line)
+    if "<" in words:
+        at = words.index("<")
+        raw = io.BytesIO(Path(words[at + 1]).read_bytes())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw))
+        words = words[:at]
+    return main(words[1:], standalone_mode=False) or 0
+
+
+def test_the_commands_of_the_readme_run_in_their_order(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    lines = [line for line in commands(ROOT / "README.md") if line.startswith("patclass ")]
+    assert len(lines) >= 6
+    for line in lines:
+        assert run(line, monkeypatch) == 0, line
+    assert (workplace / "answers.parquet").is_file()
+    assert capsys.readouterr().out
+
+
+def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    run("patclass train --data patents.jsonl", monkeypatch)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    scope: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), scope)
+    assert scope["classifier"].classes_ == ["A", "C", "H"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists(page: Path):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for line in commands(page):
+        words = shlex.split(line)
+        if words[0] == "make":
+            assert words[1] in targets
+        elif words[0] == "patclass":
+            assert words[1] in main.commands
+        elif words[0] == "python":
+            assert (ROOT / words[1]).is_file()
+        else:
+            assert words[:2] == ["pip", "install"]
+
+
+def test_the_original_first_run_is_understood_to_its_last_flag(monkeypatch: pytest.MonkeyPatch):
+    """With no hub it can only end in the message that says how to get the base."""
+    from patclass.cli.train import training_command
+
+    scope = runpy.run_path(str(ROOT / "src" / "train.py"))
+    command = training_command(scope["FIRST_RUN"])
+    lines = [line for line in commands(ROOT / "README.md") if "src/train.py" in line]
+    assert len(lines) == 2
+    for line in lines:
+        with pytest.raises(PatclassError, match="HF_TOKEN"):
+            command.main(shlex.split(line)[2:], standalone_mode=False)
+    with pytest.raises(click.NoSuchOption):
+        command.main(["--nosuch", "1"], standalone_mode=False)
+
+
+def test_the_settings_page_is_what_the_code_says():
+    page = runpy.run_path(str(ROOT / "scripts" / "docs.py"))["page"]()
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run 'make docs'"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_the_lock_file_pins_every_dependency():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert pins[0] == "torch==2.13.0"
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in pins)

@@ -5,16 +5,23 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach for a hub
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
+import io
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+
+from helpers import tiny_run
+from patclass.cli.main import run
+from patclass.inference import Classifier, load
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -148,6 +155,51 @@ def patents(tmp_path: Path) -> Path:
     for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
         write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle; its folder also holds the data it was trained on."""
+    home = tmp_path_factory.mktemp("tiny-bundle")
+    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+        write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+    tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture(scope="session")
+def classifier(bundle: Path) -> Classifier:
+    """The bundle, loaded."""
+    return load(bundle, "cpu")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: object
+    err: str
+    out: str = ""
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run the command line in this process, up to its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["patclass", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as stop:
+            run()
+        out, err = capsys.readouterr()
+        return Outcome(stop.value.code, err, out)
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

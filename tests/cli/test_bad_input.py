@@ -1,23 +1,18 @@
 """Whatever is wrong with flags, files, disk or hub: one line that names it, and exit code 2."""
 
-import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from conftest import ROOT, Run, patent_rows, write_jsonl
-from helpers import tiny_run
-from patclass.cli.main import run
+from conftest import ROOT, Cli, Outcome, Run, write_jsonl
 
 ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
@@ -84,45 +79,6 @@ for arguments in calls:
             traceback.print_exc()
     print(json.dumps([code, said.getvalue()]))
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it said of it."""
-
-    code: object
-    err: str
-
-
-Cli = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained bundle; every module that wants one finds it in the same place."""
-    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
-    if not (home / "model").exists():
-        home.mkdir(exist_ok=True)
-        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
-        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    """Run the command line in this process, up to its exit code."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["patclass", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as stop:
-            run()
-        return Outcome(stop.value.code, capsys.readouterr().err)
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -1,14 +1,10 @@
 """What each command prints, writes and exits with when nothing is wrong with its input."""
 
 import csv
-import io
 import json
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,56 +14,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 import patclass
-from conftest import ROOT, patent_rows, write_jsonl
-from helpers import tiny_run
+from conftest import ROOT, Cli, Outcome, patent_rows, write_jsonl
 from patclass.bundle import read_bundle
-from patclass.cli.main import main, run
+from patclass.cli.main import main
 from patclass.config import TrainSettings
 from patclass.evaluation.report import Report
 from patclass.model.presets import PRESETS
 
 PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it said."""
-
-    code: object
-    out: str
-    err: str
-
-
-Cli = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained bundle; every module that wants one finds it in the same place."""
-    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
-    if not (home / "model").exists():
-        home.mkdir(exist_ok=True)
-        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
-        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    """Run the command line in this process, up to its exit code."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["patclass", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as stop:
-            run()
-        return Outcome(stop.value.code, *capsys.readouterr())
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 def help_of(command: str) -> str:
@@ -217,7 +172,7 @@ def test_classify_writes_the_file_and_says_how_many_rows(cli: Cli, bundle: Path,
     rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
     source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
     said = cli("classify", source, target, "-k", 1, "--model", bundle)
-    assert said == Outcome(0, f"{target}: 6 rows, 1 of them with an error\n", "")
+    assert said == Outcome(0, err="", out=f"{target}: 6 rows, 1 of them with an error\n")
     with target.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["id"] for row in found] == [row["id"] for row in rows]

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import patclass
-from conftest import patent_rows, write_jsonl
-from helpers import tiny_run
+from conftest import patent_rows
 from patclass.data.views import MAX_CHARS
 from patclass.errors import BundleError, ConfigError, DataError
 from patclass.inference import Candidate, Classifier, Prediction, load
@@ -17,23 +16,6 @@ from patclass.inference import Candidate, Classifier, Prediction, load
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 SOIL = "A device with plough seed harvest crop soil tillage cow milking garment shoe."
 ACID = "A device with polymer catalyst alkyl acid reaction compound enzyme alloy solvent."
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained bundle; every module that wants one finds it in the same place."""
-    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
-    if not (home / "model").exists():
-        home.mkdir(exist_ok=True)
-        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
-        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
-
-
-@pytest.fixture(scope="module")
-def classifier(bundle: Path) -> Classifier:
-    return load(bundle, "cpu")
 
 
 def test_the_package_offers_what_is_needed_to_answer(bundle: Path):

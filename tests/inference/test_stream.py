@@ -13,34 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import patent_rows, write_jsonl
-from helpers import tiny_run
 from patclass.data.rows import Row
 from patclass.data.views import MAX_CHARS
 from patclass.errors import DataError, OutputError
-from patclass.inference import Classifier, load, stream
+from patclass.inference import Classifier, stream
 from patclass.inference.sinks import COLUMNS
 from patclass.inference.stream import StreamResult, classify_file
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 WORDS = ("antenna circuit voltage", "plough seed harvest", "polymer catalyst acid")
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained bundle; every module that wants one finds it in the same place."""
-    home = tmp_path_factory.getbasetemp() / "tiny-bundle"
-    if not (home / "model").exists():
-        home.mkdir(exist_ok=True)
-        for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-            write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
-        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
-
-
-@pytest.fixture(scope="module")
-def classifier(bundle: Path) -> Classifier:
-    return load(bundle, "cpu")
 
 
 @pytest.fixture(autouse=True)

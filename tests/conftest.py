@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from helpers import tiny_run
+from helpers import Cli, Outcome, tiny_run
 from patclass.cli.main import run
 from patclass.inference import Classifier, load
 
@@ -171,18 +170,6 @@ def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(bundle: Path) -> Classifier:
     """The bundle, loaded."""
     return load(bundle, "cpu")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it said."""
-
-    code: object
-    err: str
-    out: str = ""
-
-
-Cli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
-"""Short cuts for tests that train."""
+"""Short cuts for tests that train or call the command line."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,6 +9,18 @@ from patclass.bundle import read_bundle
 from patclass.config import TrainSettings, load_settings
 from patclass.training import run as run_module
 from patclass.training.run import RunResult, train
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it said."""
+
+    code: object
+    err: str
+    out: str = ""
+
+
+Cli = Callable[..., Outcome]
 
 
 def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> TrainSettings:

@@ -24,6 +24,7 @@ CANNOT_GIVE_UP = 77
 FULL_DISK = """
 import contextlib, io, json, resource, sys, traceback
 import patclass.training.run
+from helpers import Cli, Outcome
 from patclass.cli.main import run
 
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

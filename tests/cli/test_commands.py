@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 import patclass
-from conftest import ROOT, Cli, Outcome, patent_rows, write_jsonl
+from conftest import ROOT, patent_rows, write_jsonl
+from helpers import Cli, Outcome
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
 from patclass.config import TrainSettings

@@ -42,8 +42,8 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
 def tiny_train(settings: TrainSettings, **how: bool) -> RunResult:
     """Train silently; verify the bundle in this process, as a new one takes seconds to start."""
 
-    def verify(folder: Path) -> None:
-        read_bundle(folder).verify("cpu")
+    def verify(folder: Path, device: str) -> None:
+        read_bundle(folder).verify(device)
 
     with patch.object(run_module, "verify_in_fresh_process", verify):
         return train(settings, echo=lambda line: None, **how)

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 # itself only names what inference offers; its entry point only starts the command line.
 ORDER = [
     {"errors"},
-    {"files", "config", "labels"},
+    {"arrays", "files", "config", "labels"},
     {"data"},
     {"model"},
     {"evaluation"},

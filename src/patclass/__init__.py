@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 # Nothing phones home. Set before any hub library is imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 __all__ = ["Classifier", "Prediction", "__version__", "load"]

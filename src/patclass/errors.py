@@ -37,5 +37,6 @@ def cannot_write(target: object, problem: OSError) -> OutputError:
     """Turn a failed write into a message that says what to do."""
     reason = problem.strerror or str(problem)
     return OutputError(
-        f"cannot write {target}: {reason}. Free some space or name another place with --output."
+        f"cannot write {target}: {reason}. Free some space, gain the right to write there, "
+        "or name another place."
     )

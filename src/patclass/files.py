@@ -53,6 +53,7 @@ def whole_file(target: Path) -> Iterator[Path]:
         yield aside
         sync(aside)
         aside.replace(target)
+        sync(target.parent)
     except OSError as problem:
         raise cannot_write(target, problem) from problem
     finally:
@@ -70,13 +71,13 @@ def whole_folder(target: Path, marker: str) -> Iterator[Path]:
     """
     check_writable(target)
     check_replaceable(target, marker)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+    aside = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
+        aside.mkdir()
         yield aside
         for path in sorted(aside.rglob("*")):
             sync(path)
         sync(aside)
-        aside.chmod(0o755)
         _swap(aside, target)
     except OSError as problem:
         raise cannot_write(target, problem) from problem
@@ -87,22 +88,42 @@ def whole_folder(target: Path, marker: str) -> Iterator[Path]:
 def check_replaceable(target: Path, marker: str) -> None:
     """Refuse to put a folder over something that is not of the same kind.
 
-    :raises OutputError: if ``target`` is a file, or a folder with other things in it.
+    :raises OutputError: if it or its ``.previous`` is a file, or a folder with other things.
     """
-    if not target.exists() or (target / marker).is_file():
+    for place in (target, previous_of(target)):
+        check_own(place, marker)
+
+
+def check_own(place: Path, marker: str) -> None:
+    """Refuse to touch what patclass has not made.
+
+    :raises OutputError: if ``place`` is a file, or a folder with things but without ``marker``.
+    """
+    if not place.exists() or (place / marker).is_file():
         return
-    if not target.is_dir() or any(target.iterdir()):
+    if not place.is_dir() or any(place.iterdir()):
         raise OutputError(
-            f"{target} exists and was not made by patclass; nothing there was touched. "
-            "Name another place with --output."
+            f"{place} exists and was not made by patclass; nothing there was touched. Name "
+            "another place for the result, or move it away."
         )
 
 
+def previous_of(target: Path) -> Path:
+    """Where the folder that ``target`` replaces is kept."""
+    return target.with_name(f"{target.name}.previous")
+
+
 def _swap(new: Path, target: Path) -> None:
-    if target.exists():
-        previous = target.with_name(f"{target.name}.previous")
+    previous = previous_of(target)
+    replaced = target.exists()
+    if replaced:
         if previous.exists():
             shutil.rmtree(previous)
         target.rename(previous)
-    new.rename(target)
+    try:
+        new.rename(target)
+    except OSError:
+        if replaced:
+            previous.rename(target)
+        raise
     sync(target.parent)

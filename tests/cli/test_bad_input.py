@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ROOT, Cli, Outcome, Run, write_jsonl
+from conftest import ROOT, Run, write_jsonl
+from helpers import Cli, Outcome
 
 ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
@@ -24,7 +25,6 @@ CANNOT_GIVE_UP = 77
 FULL_DISK = """
 import contextlib, io, json, resource, sys, traceback
 import patclass.training.run
-from helpers import Cli, Outcome
 from patclass.cli.main import run
 
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

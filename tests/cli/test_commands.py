@@ -49,10 +49,10 @@ def test_help_mentions_every_flag(name: str):
     ("name", "flags"),
     [
         ("train", ["--config", "--resume", "--restart"]),
-        ("evaluate", ["--split", "--report", "--data", "--labels", "--text"]),
-        ("predict", ["-k", "--json", "--model"]),
+        ("evaluate", ["--split", "--report", "--data", "--labels", "--device"]),
+        ("predict", ["-k", "--json", "--model", "--device"]),
         ("classify", ["-k", "--model"]),
-        ("verify", []),
+        ("verify", ["--device"]),
         ("doctor", []),
     ],
 )

@@ -51,7 +51,7 @@ def test_rows_become_examples_in_their_order(tmp_path: Path):
     assert corpus["train"][:2] == [Example("P0", "text 0", 0), Example("P1", "text 1", 1)]
     assert corpus.labels.codes == ["A", "B"]
     assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
-    assert (corpus.rejects, corpus.notes, corpus.leaked) == ((), (), 0)
+    assert (corpus.rejects, corpus.notes, corpus.leaked("test")) == ((), (), 0)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_label_that_train_lacks_is_a_reject_of_the_other_splits(tmp_path: Path
     assert corpus.labels.codes == ["A", "B"]
     assert codes(corpus, "test") == ["A", "B"] * 3
     assert codes(corpus, "validation") == ["B", "A"] * 2
-    assert corpus.reject_counts == {"test: label 'C' not in train": 3}
+    assert corpus.reject_counts == {"test: label 'C' not known": 3}
     assert [(reject.row, reject.id) for reject in corpus.rejects] == [
         (3, "P602"),
         (6, "P605"),
@@ -374,7 +374,7 @@ def test_test_texts_that_stand_in_train_are_counted_whatever_their_case(tmp_path
     test[0]["text"] = "text 3"
     test[1]["text"] = " TEXT  4 "
     test[2]["text"] = "text 101"  # stands in validation only
-    assert load(three(tmp_path / "mine", test=test)).leaked == 2
+    assert load(three(tmp_path / "mine", test=test)).leaked("test") == 2
 
 
 # The shared patents

@@ -123,7 +123,10 @@ def test_the_columns_are_the_keys_of_the_rows_even_if_the_header_is_not_utf8(tmp
 
 
 @quick
-@given(st.lists(st.dictionaries(st.text(), json_values), min_size=1, max_size=5), st.booleans())
+@given(
+    st.lists(st.dictionaries(st.text(), json_values, min_size=1), min_size=1, max_size=5),
+    st.booleans(),
+)
 def test_any_unicode_values_survive_a_jsonl_file(
     folder: Path, rows: list[dict[str, object]], ascii_only: bool
 ):

@@ -39,7 +39,7 @@ def test_without_the_wheel_the_pinned_revision_is_asked_of_the_hub(
     monkeypatch.setattr(
         base_module,
         "snapshot_download",
-        lambda repo, revision, **more: asked.append((repo, revision)) or Path("nowhere"),
+        lambda repo, revision, **more: asked.append((repo, revision)) or "nowhere",
     )
     with pytest.raises(ModelError, match=r"cannot read nowhere"):
         resolve_base("minilm")

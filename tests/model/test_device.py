@@ -71,7 +71,7 @@ def test_mps_never_computes_in_float16(monkeypatch: pytest.MonkeyPatch):
 
 def test_cuda_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     assert str(choose_compute()) == "cuda, bfloat16: a card"
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from patclass.arrays import FloatArray
 from patclass.bundle.layout import Golden
 from patclass.errors import BundleError
-from patclass.model.scoring import FloatArray
 
 # Fixed texts rather than rows of the data: a bundle must not carry its owner's texts. They
 # span one word to longer than any limit, other scripts, and three technical fields.

@@ -5,9 +5,11 @@ does not know is refused with the way out.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from patclass.config import BaseSettings, DataSettings, FitSettings, LoraSettings
 
 FORMAT: Final = "patclass-bundle"
 VERSION = 1
@@ -90,6 +92,15 @@ class LabelInfo(_Frozen):
     name: str
 
 
+class RunSettings(_Frozen):
+    """The settings of the run; where the result went says nothing about it."""
+
+    data: DataSettings
+    base: BaseSettings
+    lora: LoraSettings
+    fit: FitSettings
+
+
 class Description(_Frozen):
     """``bundle.json``."""
 
@@ -102,7 +113,7 @@ class Description(_Frozen):
     labels: int
     data: DataInfo
     interrupted: bool
-    settings: dict[str, Any]
+    settings: RunSettings
 
 
 class Golden(_Frozen):

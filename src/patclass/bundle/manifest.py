@@ -48,7 +48,7 @@ def _read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise BundleError(
             f"{folder} is not a bundle: it has no {LAYOUT.manifest}. Make one with "
-            "'patclass train', or name another folder with --model."
+            "'patclass train', or name the folder of one."
         )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

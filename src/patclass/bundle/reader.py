@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from pydantic import BaseModel, ValidationError
 
 from patclass.bundle.golden import check_golden
@@ -37,7 +38,11 @@ class Bundle:
         """
         base = self._resolve_base()
         try:
-            compute = choose_compute(device, self.description.precision)
+            # A bundle made where bfloat16 is real still answers, in float32, where it is not.
+            if self.description.precision == "bfloat16":
+                compute = choose_compute(device, "auto", torch.bfloat16)
+            else:
+                compute = choose_compute(device, "float32")
             apply_compute(compute)
             return load_classifier(
                 Parts(base, compute), self.folder / LAYOUT.adapter, self.folder, len(self.labels)

@@ -1,10 +1,11 @@
 """``patclass classify``."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from patclass.cli.options import model_option, top_option
+from patclass.cli.options import device_option, model_option, top_option
 
 
 @click.command()
@@ -12,13 +13,14 @@ from patclass.cli.options import model_option, top_option
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @top_option
 @model_option
-def classify(source: Path, target: Path, k: int, model: Path) -> int:
+@device_option
+def classify(source: Path, target: Path, k: int, model: Path, device: str) -> int:
     """Classify every row of the file IN into the file OUT.
 
     CSV, TSV, JSONL and Parquet, told by the suffix; formats may differ. IN has a column 'text',
     or 'title', 'abstract', 'claims', 'description', and maybe 'id'. OUT keeps the order and has
     id, label, name, confidence, top, and error for rows that cannot be answered. OUT appears
-    when all rows are done, or not at all.
+    when all rows are done, or not at all. The exit code is 1 if every row has an error.
 
     \b
         patclass classify patents.csv answers.parquet
@@ -30,8 +32,11 @@ def classify(source: Path, target: Path, k: int, model: Path) -> int:
     from patclass.inference.stream import check_files, classify_file
 
     check_files(source, target)
-    with tqdm(total=count_rows(source), unit="row", disable=None) as bar:
-        result = classify_file(load(model), source, target, k, bar.update)
+    classifier = load(model, device)
+    # Without a terminal there is no bar, and no need to read the file twice.
+    total = count_rows(source) if sys.stderr.isatty() else None
+    with tqdm(total=total, unit="row", disable=None) as bar:
+        result = classify_file(classifier, source, target, k, bar.update)
     bad = f", {result.errors:,} of them with an error" if result.errors else ""
     click.echo(f"{target}: {result.rows:,} rows{bad}")
-    return 0
+    return 1 if result.rows and result.errors == result.rows else 0

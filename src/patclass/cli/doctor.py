@@ -1,6 +1,5 @@
 """``patclass doctor``."""
 
-import os
 import platform
 import shutil
 from importlib.metadata import version
@@ -14,6 +13,7 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenize
 def doctor() -> int:
     """Say what this machine offers: device, number formats, bases, versions."""
     import torch
+    from huggingface_hub import get_token
 
     from patclass.errors import ModelError
     from patclass.model.base import resolve_base
@@ -39,10 +39,10 @@ def doctor() -> int:
     for name, preset in PRESETS.items():
         try:
             resolve_base(name, download=False)
-            state = "verified"
+            state = "verified" if preset.hashes else "present"
         except ModelError as problem:
             state = f"not ready: {problem}"
         click.echo(f"base        {name} ({preset.summary}): {state}")
-    click.echo(f"hub token   {'set' if os.environ.get('HF_TOKEN') else 'not set (HF_TOKEN)'}")
+    click.echo(f"hub token   {'set' if get_token() else 'not set (HF_TOKEN)'}")
     click.echo(f"disk        {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
     return 0

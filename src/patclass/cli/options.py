@@ -19,6 +19,18 @@ model_option = click.option(
     help="Folder of the bundle that answers.",
 )
 
+bundle_argument = click.argument(
+    "bundle", type=click.Path(path_type=Path), default=Path("final_model"), required=False
+)
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+
 top_option = click.option(
     "-k",
     type=click.IntRange(1, 100),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from patclass.cli.options import model_option, top_option
+from patclass.cli.options import device_option, model_option, top_option
 
 
 @click.command()
@@ -15,7 +15,8 @@ from patclass.cli.options import model_option, top_option
 @top_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_option
-def predict(text: str | None, k: int, as_json: bool, model: Path) -> int:
+@device_option
+def predict(text: str | None, k: int, as_json: bool, model: Path, device: str) -> int:
     """Classify one patent's TEXT, or what comes on standard input.
 
     \b
@@ -26,7 +27,7 @@ def predict(text: str | None, k: int, as_json: bool, model: Path) -> int:
 
     if text is None:
         text = _standard_input()
-    prediction = load(model).rank([text], k)[0]
+    prediction = load(model, device).rank([text], k)[0]
     if as_json:
         click.echo(json.dumps(asdict(prediction), ensure_ascii=False))
         return 0

@@ -56,13 +56,16 @@ def run_training(
     from patclass.config import load_settings
     from patclass.training.run import train as run
 
+    if resume and restart:
+        raise click.UsageError("--resume and --restart exclude each other.")
     settings = load_settings(flags, config, defaults=defaults)
     if resume:
         stored = _stored(settings.output.output)
         settings = load_settings(flags, config, defaults=defaults | stored)
     result = run(settings, resume, restart, click.echo)
     if result.bundle is None:
-        click.echo("interrupted before the first epoch was finished; go on with --resume", err=True)
+        way = "go on with --resume" if result.fit.checkpoint else "start again"
+        click.echo(f"interrupted before the first epoch was finished; {way}", err=True)
         return EXIT_INTERRUPTED
     if result.report is None:
         click.echo(
@@ -83,12 +86,12 @@ def _stored(output: Path) -> dict[str, Any]:
     path = work_folder(output) / "settings.json"
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        return {name: value for group in groups.values() for name, value in group.items()}
+    except (OSError, ValueError, AttributeError) as problem:
         raise TrainingError(
             f"nothing to resume: {path} cannot be read ({problem}). Run without --resume, or "
             "name the bundle's folder with --output."
         ) from problem
-    return {name: value for group in groups.values() for name, value in group.items()}
 
 
 train = training_command({})

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import click
 
+from patclass.cli.options import bundle_argument, device_option
+
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-def verify(bundle: Path) -> int:
-    """Prove that a bundle is whole and answers as it did when it was saved.
+@bundle_argument
+@device_option
+def verify(bundle: Path, device: str) -> int:
+    """Prove that BUNDLE (default: final_model) is whole and answers as it did when it was saved.
 
     Checks every file's hash, the base's hash, the labels, and the logits of the golden texts.
     """
     from patclass.bundle import read_bundle
 
     opened = read_bundle(bundle)
-    difference = opened.verify()
+    difference = opened.verify(device)
     click.echo(
         f"{bundle}: whole; {len(opened.golden.texts)} golden texts answered alike "
         f"(largest difference of a logit {difference:.1e}, allowed {opened.golden.tolerance:g})"

@@ -24,7 +24,8 @@ from patclass.labels import LabelScheme, LabelSet, Unusable, label_scheme
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
 
-ID_COLUMNS = ("id", "publication_number", "patent_number", "patent_id")
+# Up to here, rare labels are a matter of taste; above, a column of texts or numbers is meant.
+MANY_LABELS = 20
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,10 @@ class Corpus:
         counts = Counter(f"{reject.split}: {reject.reason}" for reject in self.rejects)
         return dict(sorted(counts.items()))
 
-    @property
-    def leaked(self) -> int:
-        """Test texts that also stand in train; a figure above zero flatters the result."""
+    def leaked(self, split: str) -> int:
+        """Texts of ``split`` that also stand in train; more than none flatters the result."""
         seen = {example.text.lower() for example in self.splits["train"]}
-        return sum(example.text.lower() in seen for example in self.splits["test"])
+        return sum(example.text.lower() in seen for example in self.splits[split])
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, texts and labels of all splits, in their order."""
@@ -99,8 +99,10 @@ class _Coded:
     code: str
 
 
-def load_corpus(settings: DataSettings) -> Corpus:
+def load_corpus(settings: DataSettings, known: LabelSet | None = None) -> Corpus:
     """Read, label, split and cut the data of a run.
+
+    :param known: the labels of an existing model; rows with others are rejected.
 
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
@@ -114,7 +116,12 @@ def load_corpus(settings: DataSettings) -> Corpus:
         for split, read in source.splits.items()
     }
     codes = [row.code for row in coded.get("train", [])]
-    labels = _label_set(scheme, codes, source, rejects)
+    if known is not None and not set(codes) & set(known.codes):
+        raise DataError(
+            f"labels disagree: the model knows {known.codes[:12]}, {source.name} has "
+            f"{sorted(set(codes))[:12]}. Choose the same ones with --labels."
+        )
+    labels = known or _label_set(scheme, codes, source, rejects)
     splits = {split: _examples(rows, split, labels, rejects) for split, rows in coded.items()}
     notes = [f"ignored: {name}" for name in source.ignored]
     splits = _complete(splits, settings.seed, notes)
@@ -129,6 +136,10 @@ def load_corpus(settings: DataSettings) -> Corpus:
             f"only {len(splits['train'])} rows of one label or none are left to train on; give "
             "more rows, or raise --train-rows."
         )
+    present = {row.label for row in splits["train"]}
+    missing = [label.code for position, label in enumerate(labels) if position not in present]
+    if missing:
+        notes.append(f"labels without a training row: {', '.join(missing[:20])}")
     return Corpus(source.name, view, labels, splits, tuple(rejects), tuple(notes))
 
 
@@ -137,15 +148,14 @@ def _usable(
 ) -> list[_Coded]:
     usable = []
     for row in tqdm(rows, desc=f"reading {split}", unit="row", disable=None, leave=False):
-        name = next((str(row.fields[c]) for c in ID_COLUMNS if row.fields.get(c)), str(row.number))
         try:
-            usable.append(_coded(row, name, view, scheme))
+            usable.append(_coded(row, view, scheme))
         except Unusable as reason:
-            rejects.append(Reject(split, row.number, name, str(reason)))
+            rejects.append(Reject(split, row.number, row.id, str(reason)))
     return usable
 
 
-def _coded(row: Row, name: str, view: TextView, scheme: LabelScheme) -> _Coded:
+def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
     if row.error is not None:
         raise Unusable(row.error)
     text = view.text_of(row.fields)
@@ -153,7 +163,7 @@ def _coded(row: Row, name: str, view: TextView, scheme: LabelScheme) -> _Coded:
         raise Unusable("no text")
     if len(text) > MAX_CHARS:
         raise Unusable(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, name, text, scheme.code_of(row.fields))
+    return _Coded(row.number, row.id, text, scheme.code_of(row.fields))
 
 
 def _label_set(
@@ -171,6 +181,12 @@ def _label_set(
             f"{source.name} has one class only: '{codes[0]}' in all {len(codes)} usable training "
             "rows. A classifier needs two; check --labels."
         )
+    kinds = len(set(codes))
+    if kinds > max(MANY_LABELS, len(codes) / 2):
+        raise DataError(
+            f"{kinds} labels for {len(codes)} training rows is nearly one a row, e.g. "
+            f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with --labels."
+        )
     return scheme.label_set(codes)
 
 
@@ -182,7 +198,7 @@ def _examples(
         if row.code in labels:
             known.append(Example(row.id, row.text, labels.index(row.code)))
         else:
-            rejects.append(Reject(split, row.row, row.id, f"label '{row.code}' not in train"))
+            rejects.append(Reject(split, row.row, row.id, f"label '{row.code}' not known"))
     return known
 
 
@@ -193,7 +209,8 @@ def _complete(
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in splits:
             rows = splits["train"]
-            rest, aside = split_off([row.label for row in rows], share, seed)
+            keys = [row.text for row in rows]
+            rest, aside = split_off([row.label for row in rows], keys, share, seed)
             splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in aside]}
             notes.append(f"no {split} split: {len(aside)} rows of train set aside for it")
         if not splits[split]:

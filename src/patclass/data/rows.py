@@ -18,10 +18,13 @@ import pyarrow.parquet as pq
 
 from patclass.errors import DataError
 
+ID_COLUMNS = ("id", "publication_number", "patent_number", "patent_id")
+
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-# A patent's full text in one CSV cell easily passes the csv module's default of 128 KiB.
-csv.field_size_limit(2**31 - 1)
+# A patent's full text in one cell easily passes the csv module's default of 128 KiB; without
+# any bound, one stray quotation mark would swallow the rest of a file.
+csv.field_size_limit(4_000_000)
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -34,6 +37,12 @@ class Row:
     number: int
     fields: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The patent's number, or the row's where there is none."""
+        names = (self.fields.get(column) for column in ID_COLUMNS)
+        return next((str(name) for name in names if name not in (None, "")), str(self.number))
 
 
 def file_format(path: Path) -> str:

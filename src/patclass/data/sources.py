@@ -98,6 +98,8 @@ def _local_folder(folder: Path, name: str | None = None) -> Source:
                 f"{folder} has {len(matches)} files for '{split}': "
                 f"{', '.join(path.name for path in matches)}; keep one of them there."
             )
+        if matches and matches[0] in found.values():
+            raise DataError(f"{matches[0]} is named for two splits; name it for one of them.")
         if matches:
             found[split] = matches[0]
     if "train" not in found and "test" not in found:

@@ -28,7 +28,11 @@ class TextView:
 
         :raises DataError: if a column is missing.
         """
-        wanted = cls._auto(columns) if spec == "auto" else tuple(spec.split("+"))
+        wanted = (
+            cls._auto(columns)
+            if spec == "auto"
+            else tuple(part.strip() for part in spec.split("+"))
+        )
         missing = [column for column in wanted if column not in columns]
         if missing or not wanted:
             raise DataError(
@@ -54,8 +58,8 @@ class TextView:
         return " ".join([*map(_sentence, found[:-1]), *found[-1:]])
 
     def text_of_patent(self, fields: Mapping[str, Any]) -> str:
-        """The text of a row whose columns nobody chose: ``text``, this view, or any field."""
-        for view in (TextView(("text",)), self, TextView(("title", "abstract"))):
+        """The text of a row: by this view, else ``text``, else any of a patent's fields."""
+        for view in (self, TextView(("text",)), TextView(("title", "abstract"))):
             text = view.text_of(fields)
             if text:
                 return text

@@ -10,9 +10,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
+from patclass.arrays import FloatArray
 from patclass.data.corpus import Example
 from patclass.evaluation.metrics import Metrics, evaluate
-from patclass.model.scoring import FloatArray
 
 # Inverse regularisation, chosen on validation so that the rival is a fair one.
 STRENGTHS = (1.0, 4.0, 16.0)

@@ -2,12 +2,13 @@
 
 from tqdm import tqdm
 
+from patclass.arrays import softmax
 from patclass.data.corpus import Corpus
 from patclass.evaluation.baselines import majority, tfidf_regression
 from patclass.evaluation.metrics import evaluate
 from patclass.evaluation.report import Report
 from patclass.model.classifier import PatentClassifier
-from patclass.model.scoring import score, softmax
+from patclass.model.scoring import score
 from patclass.model.tokenizer import TextTokenizer
 
 
@@ -21,7 +22,7 @@ def measure(
     return Report(
         split=split,
         train_rows=len(corpus["train"]),
-        leaked_rows=corpus.leaked,
+        leaked_rows=corpus.leaked(split),
         model=evaluate([row.label for row in rows], softmax(logits), codes),
         majority=majority(corpus["train"], rows, codes),
         tfidf=tfidf_regression(corpus["train"], corpus["validation"], rows, codes),

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from patclass.model.scoring import FloatArray
+from patclass.arrays import FloatArray
 
 
 class _Frozen(BaseModel):

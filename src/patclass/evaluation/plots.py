@@ -23,7 +23,7 @@ def confusion_picture(metrics: Metrics, title: str, path: Path) -> None:
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true label", shrink=0.8)
-    axes.set(xlabel="answered", ylabel="true", title=title)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     ticks = range(0, len(codes), max(1, len(codes) // 40))
     axes.set_xticks(ticks, [codes[i][:14] for i in ticks], rotation=90 if len(codes) > 12 else 0)
     axes.set_yticks(ticks, [codes[i][:14] for i in ticks])

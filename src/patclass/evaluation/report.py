@@ -83,5 +83,5 @@ class Report(BaseModel):
             f"{code[:12]:12}" + "".join(f"{count:>{width}}" for count in row)
             for code, row in zip(codes, self.model.confusion, strict=True)
         ]
-        header = f"{'true / said':12}" + "".join(f"{code[:12]:>{width}}" for code in codes)
+        header = f"{'true / pred.':12}" + "".join(f"{code[:12]:>{width}}" for code in codes)
         return "\n".join([header, *cells])

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from patclass.arrays import FloatArray, softmax
 from patclass.bundle import Bundle, read_bundle
 from patclass.data.views import MAX_CHARS, TextView, clean
 from patclass.errors import DataError
-from patclass.model.scoring import FloatArray, score, softmax
+from patclass.model.scoring import score
 
 Patent = str | Mapping[str, Any]
 
@@ -48,7 +49,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         self.bundle = bundle
         self.labels = bundle.labels
-        self._view = TextView(tuple(bundle.description.text.view.split("+")))
+        self.view = TextView(tuple(bundle.description.text.view.split("+")))
         self._model = bundle.load_model(device)
         self._tokenizer = bundle.load_tokenizer()
 
@@ -62,7 +63,7 @@ class Classifier:
 
         :raises DataError: if there is no text, or far too much.
         """
-        text = clean(patent) if isinstance(patent, str) else self._view.text_of_patent(patent)
+        text = clean(patent) if isinstance(patent, str) else self.view.text_of_patent(patent)
         if not text:
             columns = "text, title, abstract, claims or description"
             raise DataError(f"no text: expected words in {columns}.")

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from patclass.data.rows import Row, columns_of, file_format, read_rows
-from patclass.data.views import FIELDS
+from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
+from patclass.data.views import FIELDS, TextView
 from patclass.errors import DataError, OutputError
 from patclass.files import check_writable, whole_file
 from patclass.inference.classifier import Classifier
@@ -16,8 +16,6 @@ from patclass.inference.sinks import COLUMNS, open_sink
 
 # Enough rows that sorting by length leaves little padding, few enough to stay small in memory.
 CHUNK_ROWS = 256
-
-INPUT_COLUMNS = ("id", "text", *FIELDS)
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,10 @@ def classify_file(
     :raises OutputError: if ``target`` cannot be written; it is then not there at all.
     """
     check_files(source, target)
+    _check_columns(classifier.view, source)
     total = errors = 0
     with whole_file(target) as aside, open_sink(aside) as sink:
-        for chunk in _chunks(read_rows(source, INPUT_COLUMNS)):
+        for chunk in _chunks(read_rows(source, (*ID_COLUMNS, *_text_columns(classifier.view)))):
             answers = _answers(classifier, chunk, k)
             sink.write(answers)
             total += len(answers)
@@ -55,19 +54,27 @@ def classify_file(
 def check_files(source: Path, target: Path) -> None:
     """Refuse before any model is loaded what could only fail.
 
-    :raises DataError: if ``source`` has no text column or a format is unknown.
+    :raises DataError: if a format is unknown or ``source`` cannot be read.
     :raises OutputError: if ``target`` is ``source`` or cannot be written.
     """
     file_format(target)
     check_writable(target)
-    columns = columns_of(source)
-    if not {"text", *FIELDS} & set(columns):
-        raise DataError(
-            f"{source} has no column text, {', '.join(FIELDS)}; it has "
-            f"{', '.join(map(repr, columns[:20])) or 'none'}. Rename the column of the text."
-        )
+    columns_of(source)
     if target.exists() and os.path.samefile(source, target):
         raise OutputError(f"{target} is the input itself; name another file for the answers.")
+
+
+def _check_columns(view: TextView, source: Path) -> None:
+    columns, usable = columns_of(source), _text_columns(view)
+    if not set(usable) & set(columns):
+        raise DataError(
+            f"{source} has no column {', '.join(usable)}; it has "
+            f"{', '.join(map(repr, columns[:20]))}. Rename the column of the text."
+        )
+
+
+def _text_columns(view: TextView) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*view.columns, "text", *FIELDS)))
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -77,7 +84,7 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _answers(classifier: Classifier, rows: list[Row], k: int) -> list[dict[str, Any]]:
     """One answer a row, in order; the usable rows are scored together."""
-    answers = [dict.fromkeys(COLUMNS) | {"id": _id(row)} for row in rows]
+    answers = [dict.fromkeys(COLUMNS) | {"id": row.id} for row in rows]
     texts: dict[int, str] = {}
     for position, row in enumerate(rows):
         try:
@@ -90,8 +97,3 @@ def _answers(classifier: Classifier, rows: list[Row], k: int) -> list[dict[str, 
     for position, prediction in zip(texts, predictions, strict=True):
         answers[position].update(asdict(prediction))
     return answers
-
-
-def _id(row: Row) -> str:
-    name = row.fields.get("id")
-    return str(row.number) if name is None or name == "" else str(name)

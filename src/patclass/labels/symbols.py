@@ -6,6 +6,8 @@ from dataclasses import dataclass
 LEVELS = ("section", "class", "subclass")
 
 _SYMBOL = re.compile(r"([A-HY])(?:(\d\d)(?:([A-Z])(?:(\d{1,4})(?:/(\d{2,6}))?)?)?)?")
+# Offices add the scheme's version: A61K 31/00 (2006.01).
+_VERSION = re.compile(r"\s*\(\d{4}\.\d{2}\)\s*$")
 _SEPARATORS = re.compile(r"[;,|\n]")
 
 
@@ -26,7 +28,7 @@ class Symbol:
     @classmethod
     def parse(cls, text: str) -> "Symbol | None":
         """Read ``A61K 31/00``, ``a61k31/00``, ``A61K``, ``A61`` or ``A``; None if it is none."""
-        compact = re.sub(r"\s+", "", text).upper()
+        compact = re.sub(r"\s+", "", _VERSION.sub("", text)).upper()
         # Only ASCII: other scripts have digits and letters that look or upper-case alike.
         match = _SYMBOL.fullmatch(compact) if text.isascii() else None
         if match is None:

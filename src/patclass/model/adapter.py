@@ -106,9 +106,9 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     :raises ModelError: if tensors are missing, surplus or of another shape.
     """
     try:
-        config = LoraConfig.from_pretrained(str(folder))
+        config = _read_config(folder / CONFIG)
         saved = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, TypeError, SafetensorError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
         raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
     model = _wrap(backbone, config)
     expected = {name: tuple(t.shape) for name, t in _state(model).items()}
@@ -121,6 +121,22 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
         )
     set_peft_model_state_dict(model, saved)
     return model
+
+
+def _read_config(path: Path) -> LoraConfig:
+    """Take the four figures that matter; PEFT's other settings may rewrite base weights."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config["peft_type"] != "LORA":
+        raise ValueError(f"its kind is {config['peft_type']}, not LORA")
+    return LoraConfig(
+        task_type="FEATURE_EXTRACTION",
+        r=int(config["r"]),
+        lora_alpha=int(config["lora_alpha"]),
+        lora_dropout=float(config["lora_dropout"]),
+        target_modules=config["target_modules"],
+        base_model_name_or_path=str(config["base_model_name_or_path"]),
+        inference_mode=True,
+    )
 
 
 def merge_adapter(model: PeftModel) -> PreTrainedModel:

@@ -13,6 +13,9 @@ from transformers.models.auto.modeling_auto import (
 from patclass.errors import ModelError
 from patclass.model.pooling import Pooling
 
+# What the width of a token's state is called, over the architectures.
+HIDDEN_SIZES = ("hidden_size", "dim", "n_embd", "d_model")
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -47,13 +50,21 @@ def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
             f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, "
             "ModernBERT …) or a decoder (Llama, Qwen, Gemma …) is needed."
         )
+    hidden = next((config[key] for key in HIDDEN_SIZES if key in config), None)
+    if hidden is None:
+        raise ModelError(f"base '{name}' names no hidden size in its config.json.")
     stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     positions = config.get("max_position_embeddings")
     return Architecture(
         model_type,
         Pooling.MEAN if encoder else Pooling.LAST,
         1e-3 if encoder else 2e-4,
-        int(config["hidden_size"]),
+        int(hidden),
         getattr(torch, stored, torch.float32),
-        int(positions) if positions else None,
+        int(positions) - _reserved_positions(model_type) if positions else None,
     )
+
+
+def _reserved_positions(model_type: str) -> int:
+    """RoBERTa and its kin count positions from the padding token's id plus one."""
+    return 2 if "roberta" in model_type or model_type in ("camembert", "mpnet") else 0

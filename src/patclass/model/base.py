@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,8 @@ DOWNLOADED = ("*.safetensors", "*.safetensors.index.json", "config.json", "token
 # Folders that hold base models, for bundles that travel between machines.
 SEARCH_PATH = "PATCLASS_BASE_PATH"
 
+_COMMIT = re.compile("[0-9a-f]{40}")
+
 
 @dataclass(frozen=True)
 class BaseFiles:
@@ -38,8 +42,15 @@ class BaseFiles:
 
     @property
     def config(self) -> dict[str, object]:
-        """The base's ``config.json``."""
-        return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+        """The base's ``config.json``.
+
+        :raises ModelError: if it is broken.
+        """
+        path = self.folder / "config.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as problem:
+            raise ModelError(f"cannot read {path}: {problem}") from problem
 
 
 def resolve_base(name: str, revision: str | None = None, download: bool = True) -> BaseFiles:
@@ -61,7 +72,9 @@ def resolve_base(name: str, revision: str | None = None, download: bool = True) 
             "owner/name, or an existing folder with config.json and *.safetensors. A base that "
             f"was moved is also looked for by its folder's name in {SEARCH_PATH}."
         )
-    return _checked(name, revision, _fetch(name, revision, download))
+    fetched = _fetch(name, revision, download)
+    # The cache names a snapshot's folder after its commit; a branch could move on.
+    return _checked(name, fetched.name, fetched)
 
 
 def _local_folder(name: str) -> Path | None:
@@ -76,10 +89,13 @@ def _search_path() -> list[str]:
 
 
 def _resolve_preset(name: str, preset: Preset, revision: str | None, download: bool) -> BaseFiles:
-    folder = _wheel_folder(preset) if revision in (None, preset.revision) else None
+    pinned = revision in (None, preset.revision)
+    folder = _wheel_folder(preset) if pinned else None
     revision = revision or preset.revision
-    folder = folder or _fetch(preset.repo, revision, download)
-    if revision == preset.revision:
+    if folder is None:
+        folder = _fetch(preset.repo, revision, download)
+        revision = folder.name
+    if pinned:
         for file, expected in preset.hashes:
             actual = file_sha256(folder / file)
             if actual != expected:
@@ -96,14 +112,19 @@ def _wheel_folder(preset: Preset) -> Path | None:
 
 
 def _fetch(repo: str, revision: str | None, download: bool) -> Path:
-    try:
+    def snapshot(local: bool) -> Path:
+        patterns = list(DOWNLOADED)
         folder = snapshot_download(
-            repo,
-            revision=revision,
-            allow_patterns=list(DOWNLOADED),
-            local_files_only=not download,
+            repo, revision=revision, allow_patterns=patterns, local_files_only=local
         )
         return Path(folder)
+
+    try:
+        # A commit never changes, so what is here needs no question to the hub.
+        if revision is not None and _COMMIT.fullmatch(revision):
+            with suppress(LocalEntryNotFoundError):
+                return snapshot(local=True)
+        return snapshot(local=not download)
     except GatedRepoError as problem:
         raise ModelError(
             f"'{repo}' is gated: accept its licence on the hub, create a read token and set "

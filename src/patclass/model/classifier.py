@@ -114,12 +114,14 @@ def _switch_dropout_off(backbone: PreTrainedModel) -> None:
 
 
 def load_classifier(parts: Parts, adapter: Path, head: Path, labels: int) -> PatentClassifier:
-    """A classifier to answer with: saved adapter merged in float, saved head.
+    """A classifier to answer with: saved adapter (merged in float32), saved head.
 
     :param head: folder that holds the head.
     :raises ModelError: if adapter or head are missing or have the wrong shape.
     """
-    backbone = merge_adapter(load_adapter(load_backbone(parts), adapter))
+    backbone = load_adapter(load_backbone(parts), adapter)
+    if parts.compute.dtype == torch.float32:
+        backbone = merge_adapter(backbone)  # bfloat16 would round most of the adapter away
     traits = parts.architecture
     model = PatentClassifier(backbone, traits.pooling, traits.hidden_size, labels)
     model.head.load_state_dict(_load_head(head, labels, traits.hidden_size))
@@ -135,15 +137,22 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     traits = parts.architecture
     try:
-        backbone = AutoModel.from_pretrained(
+        backbone, loaded = AutoModel.from_pretrained(
             parts.base.folder,
             dtype=parts.compute.dtype,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
         raise ModelError(f"cannot load base '{parts.base.name}': {problem}") from problem
+    missing = [key for key in loaded["missing_keys"] if not key.startswith("pooler.")]
+    if missing:
+        raise ModelError(
+            f"base '{parts.base.name}' lacks {len(missing)} weights of its architecture, e.g. "
+            f"{sorted(missing)[0]}; they would be random. Use a complete copy."
+        )
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # its output is not used; an adapter on it would never learn
     if traits.pooling is Pooling.LAST:

@@ -110,7 +110,7 @@ def choose_compute(
         return _choose_cpu(precision, stored)
     if precision == "auto":
         # float16 is not usable for training on MPS, and bfloat16 there depends on the system.
-        half = device == "cuda" and torch.cuda.is_bf16_supported()
+        half = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bfloat16" if half else "float32"
     reason = torch.cuda.get_device_name() if device == "cuda" else "Apple GPU, never float16"
     return Compute(device, precision, False, reason)

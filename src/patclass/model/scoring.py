@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from patclass.arrays import FloatArray
 from patclass.data.batches import scoring_batches
 from patclass.model.classifier import PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
-
-FloatArray = npt.NDArray[np.float32]
 
 # Batching gains nothing on a CPU beyond a few full rows; this bounds memory as well.
 SCORING_TOKENS = 4096
@@ -37,9 +35,3 @@ def score(
         advance(len(batch))
     model.train(training)
     return logits
-
-
-def softmax(logits: FloatArray) -> FloatArray:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)

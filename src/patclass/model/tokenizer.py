@@ -67,11 +67,6 @@ class TextTokenizer:
             raise ModelError(f"cannot read {folder / FILE}: {problem}") from problem
         return cls(tokenizer, max_tokens)
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens, added ones included."""
-        return int(self._tokenizer.get_vocab_size())
-
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
         # The library's own save() turns a full disk into an anonymous exception.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from patclass.errors import TrainingError, cannot_write
@@ -55,8 +56,8 @@ def save_checkpoint(
         write_json(aside / "progress.json", progress.model_dump())
         for path in (*aside.iterdir(), aside):
             sync(path)
-        shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
+        sync(folder)
     except OSError as problem:
         shutil.rmtree(aside, ignore_errors=True)
         raise cannot_write(target, problem) from problem
@@ -101,7 +102,7 @@ def restore(checkpoint: Path, model: PatentClassifier, optimizer: torch.optim.Op
         torch.set_rng_state(tensors["random/cpu"])
         if torch.cuda.is_available() and "random/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random/cuda"])
-    except (KeyError, RuntimeError, OSError) as problem:
+    except (KeyError, RuntimeError, OSError, SafetensorError) as problem:
         raise TrainingError(
             f"checkpoint {checkpoint} does not fit this run ({problem}); start with --restart."
         ) from problem

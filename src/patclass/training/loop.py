@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from patclass.arrays import softmax
 from patclass.config import FitSettings
 from patclass.data.batches import training_batches
 from patclass.data.corpus import Example
@@ -21,7 +23,7 @@ from patclass.evaluation.metrics import Metrics, evaluate
 from patclass.files import whole_file
 from patclass.model.adapter import has_moved
 from patclass.model.classifier import PatentClassifier
-from patclass.model.scoring import score, softmax
+from patclass.model.scoring import score
 from patclass.model.tensors import save_tensors
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import (
@@ -39,12 +41,13 @@ BEST = "best.safetensors"
 
 @dataclass(frozen=True)
 class FitResult:
-    """How a run ended; ``best_epoch`` counts from 1."""
+    """How a run ended; ``best_epoch`` counts from 1, ``checkpoint`` says if one is there."""
 
     best_epoch: int | None
     steps: int
     seconds: float
     interrupted: bool
+    checkpoint: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ class Fit:
         self.folder = folder
         device = model.device
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+        if self.accelerator.num_processes > 1:
+            raise TrainingError(
+                f"{self.accelerator.num_processes} processes were launched, but training runs in "
+                "one; start it with 'patclass train' alone."
+            )
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
         )
@@ -111,9 +119,15 @@ class Fit:
                     self._epoch(bar)
             except KeyboardInterrupt:
                 interrupted = True
+            except torch.OutOfMemoryError as problem:
+                raise TrainingError(
+                    f"the device has too little memory: {problem} Lower --batch-tokens (now "
+                    f"{self.settings.batch_tokens}) or use --gradient-checkpointing."
+                ) from problem
         self._load_best()
         seconds = time.perf_counter() - start
-        return FitResult(self.progress.best_epoch, self.progress.step, seconds, interrupted)
+        kept = latest_checkpoint(self.folder) is not None
+        return FitResult(self.progress.best_epoch, self.progress.step, seconds, interrupted, kept)
 
     def _restore(self) -> Path:
         checkpoint = latest_checkpoint(self.folder)
@@ -136,7 +150,8 @@ class Fit:
         self.model.train()
         while self.progress.step_in_epoch < len(batches):
             self._step(batches[self.progress.step_in_epoch], bar)
-            if self.progress.step % self.settings.checkpoint_steps == 0:
+            due = self.progress.step % self.settings.checkpoint_steps == 0
+            if due and self.progress.step_in_epoch < len(batches):
                 self._checkpoint()
         self._finish_epoch(bar)
 
@@ -146,10 +161,7 @@ class Fit:
         loss = self._loss(batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {self.progress.step + 1}: training has diverged. "
-                f"Lower --learning-rate (now {self.task.peak_rate:g}) or use --precision float32."
-            )
+            raise self._diverged(f"the loss is {value}")
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
@@ -161,6 +173,12 @@ class Fit:
         self.curve.add(step=step, loss=value, rate=rate, tokens_per_second=round(speed))
         bar.set_postfix_str(f"loss {value:.3f}, {speed:,.0f} tokens/s", refresh=False)
         bar.update()
+
+    def _diverged(self, sign: str) -> TrainingError:
+        return TrainingError(
+            f"{sign} at step {self.progress.step + 1}: training has diverged. Lower "
+            f"--learning-rate (now {self.task.peak_rate:g}) or use --precision float32."
+        )
 
     def _set_rate(self) -> float:
         rate = learning_rate(
@@ -218,6 +236,8 @@ class Fit:
         with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
             model = self.accelerator.unwrap_model(self.model)
             logits = score(model, self.tokenizer, texts, bar.update)
+        if not np.isfinite(logits).all():
+            raise self._diverged("a logit on validation is not a number")
         return evaluate([example.label for example in rows], softmax(logits), self.task.codes)
 
     def _checkpoint(self) -> None:
@@ -232,7 +252,12 @@ class Fit:
         self.model = self.accelerator.unwrap_model(self.model)
         if self.progress.best_epoch is None:
             return
-        best = load_file(self.folder / BEST)
+        try:
+            best = load_file(self.folder / BEST)
+        except (OSError, SafetensorError) as problem:
+            raise TrainingError(
+                f"{self.folder / BEST} is damaged ({problem}); start anew with --restart."
+            ) from problem
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():
                 parameter.copy_(best[name])

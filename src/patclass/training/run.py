@@ -14,7 +14,14 @@ from pathlib import Path
 import torch
 
 from patclass import __version__
-from patclass.bundle.layout import LAYOUT, BaseInfo, DataInfo, Description, TextInfo
+from patclass.bundle.layout import (
+    LAYOUT,
+    BaseInfo,
+    DataInfo,
+    Description,
+    RunSettings,
+    TextInfo,
+)
 from patclass.bundle.writer import Content, write_bundle
 from patclass.config import TrainSettings
 from patclass.data.corpus import Corpus, load_corpus, write_rejects
@@ -22,7 +29,7 @@ from patclass.data.sources import SPLITS
 from patclass.errors import BundleError, ModelError, TrainingError, cannot_write
 from patclass.evaluation.measure import measure
 from patclass.evaluation.report import Report
-from patclass.files import check_replaceable, check_writable, write_json
+from patclass.files import check_own, check_replaceable, check_writable, write_json
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, new_classifier
@@ -32,6 +39,8 @@ from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import BEST, Fit, FitResult, Task
 
 Echo = Callable[[str], object]
+
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def train(
     content = Content(
         fit.model, fit.tokenizer, corpus.labels, description, report, folder / "curve.jsonl"
     )
-    write_bundle(output, content, verify_in_fresh_process)
+    write_bundle(output, content, lambda folder: _prove(folder, fit, parts.compute.device))
     if not result.interrupted:
         _clear(folder)
     return RunResult(output, report, result)
@@ -109,12 +118,14 @@ def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
     echo(f"labels: {len(codes)} ({names})")
     for note in corpus.notes:
         echo(f"note: {note}")
-    if corpus.leaked:
-        echo(f"warning: {corpus.leaked} test texts also stand in train and flatter the result")
+    for split in ("validation", "test"):
+        if corpus.leaked(split):
+            echo(f"warning: {corpus.leaked(split)} {split} texts also stand in train")
 
 
 def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
     folder = work_folder(output)
+    check_own(folder, SETTINGS)
     unfinished = latest_checkpoint(folder) if folder.exists() else None
     if unfinished and not resume and not restart:
         raise TrainingError(
@@ -135,7 +146,7 @@ def _start_records(
 ) -> None:
     try:
         if not resume:
-            write_json(folder / "settings.json", settings.model_dump(mode="json"))
+            write_json(folder / SETTINGS, settings.model_dump(mode="json"))
         write_rejects(corpus.rejects, folder / "rejects.jsonl")
     except OSError as problem:
         raise cannot_write(folder, problem) from problem
@@ -199,11 +210,20 @@ def _description(
             rejects=corpus.reject_counts,
         ),
         interrupted=interrupted,
-        settings=settings.model_dump(mode="json", exclude={"output"}),
+        settings=RunSettings(
+            data=settings.data, base=settings.base, lora=settings.lora, fit=settings.fit
+        ),
     )
 
 
-def verify_in_fresh_process(folder: Path) -> None:
+def _prove(folder: Path, fit: Fit, device: str) -> None:
+    fit.model.to("cpu")  # two models may be more than the device holds
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    verify_in_fresh_process(folder, device)
+
+
+def verify_in_fresh_process(folder: Path, device: str) -> None:
     """Reload a bundle in a new process and compare its golden logits.
 
     :raises BundleError: with what that process said.
@@ -212,7 +232,7 @@ def verify_in_fresh_process(folder: Path) -> None:
     here = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH")) if part)
     done = subprocess.run(
-        [sys.executable, "-m", "patclass", "verify", str(folder)],
+        [sys.executable, "-m", "patclass", "verify", str(folder), "--device", device],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,

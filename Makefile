@@ -19,7 +19,8 @@ help:  ## show these targets
 	touch .venv/ready
 
 demo: .venv/ready  ## tune the embedded base on the sample, verify, classify a new patent
-	$(BIN)/patclass train --data sample --epochs 4 --batch-tokens 1024 --restart
+	$(BIN)/patclass train --data sample --epochs 3 --max-tokens 192 \
+	--batch-tokens 1024 --learning-rate 2e-3 --restart
 	$(BIN)/patclass verify final_model
 	$(BIN)/patclass predict "A drill bit for boreholes has a steel body with blades that carry \
 	cutters of polycrystalline diamond, and nozzles that flush cuttings into the annulus."

@@ -71,3 +71,14 @@ def test_what_the_package_names_is_there():
     assert all(hasattr(patclass, name) for name in patclass.__all__)
     with pytest.raises(AttributeError, match="nosuch"):
         _ = patclass.nosuch
+
+
+def test_nothing_phones_home():
+    script = (
+        "import os, patclass; import datasets.config, huggingface_hub.constants as hub; "
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, datasets.config.HF_UPDATE_DOWNLOAD_COUNTS)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "False"]

@@ -249,3 +249,33 @@ def test_train_exits_with_1_for_a_weak_model_unless_that_is_allowed(
     assert said.out.splitlines()[-1] == f"saved and verified in a fresh process: {target}"
     # A weak model is kept all the same: it may be what there is to look at.
     assert read_bundle(target).description.data.rows["train"] == 12
+
+
+def test_evaluate_measures_other_rows_with_the_labels_of_the_bundle(
+    cli: Cli, bundle: Path, tmp_path: Path
+):
+    """The new rows lack one of the labels; the limits of the training run are not theirs."""
+    for split, count, seed in (("train", 60, 11), ("validation", 12, 12), ("test", 30, 13)):
+        rows = [row for row in patent_rows(count, seed) if not row["main_code"].startswith("C")]
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    said = cli("evaluate", bundle, "--data", tmp_path)
+    assert "test, 20 rows" in said.out
+    assert re.search(r"^C +0\.000 +0\.000 +0\.000 +0$", said.out, re.MULTILINE)
+    assert "has changed" not in said.err
+
+
+def test_evaluate_says_when_the_data_of_training_has_changed(cli: Cli, bundle: Path):
+    assert "has changed" not in cli("evaluate", bundle).err
+    test = bundle.parent / "test.jsonl"
+    before = test.read_text(encoding="utf-8")
+    try:
+        test.write_text(before.splitlines(keepends=True)[0] + before, encoding="utf-8")
+        assert "the data has changed since this model was trained" in cli("evaluate", bundle).err
+    finally:
+        test.write_text(before, encoding="utf-8")
+
+
+def test_classify_exits_with_1_if_no_row_could_be_answered(cli: Cli, bundle: Path, tmp_path: Path):
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": ""}, {"text": None}])
+    assert cli("classify", source, tmp_path / "out.csv", "--model", bundle).code == 1
+    assert (tmp_path / "out.csv").is_file()

@@ -416,3 +416,16 @@ def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared:
     for split in SPLITS:
         assert set(codes(corpus, split)) == set(NINE_CLASSES.split(","))
     assert usable(corpus, shared) == [9_404, 1_395, 1_405]
+
+
+def test_a_column_of_texts_is_no_column_of_labels(tmp_path: Path):
+    rows = [{"text": f"text {n}", "title": f"title {n}"} for n in range(60)]
+    with pytest.raises(DataError, match="60 labels for 60 training rows"):
+        load_corpus(DataSettings(data=str(write_jsonl(tmp_path / "a.jsonl", rows)), labels="title"))
+
+
+def test_a_label_of_the_list_without_rows_is_noted(tmp_path: Path):
+    rows = [{"text": f"text {n}", "main_code": ("A61K", "G06F")[n % 2]} for n in range(60)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G60"))
+    assert "labels without a training row: G60" in corpus.notes

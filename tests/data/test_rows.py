@@ -267,3 +267,12 @@ def test_an_unknown_format_is_named_with_the_known_ones(
     expected = rf"{name}: '{shown}' is no known format; use \.csv, \.tsv, \.jsonl, \.parquet"
     with pytest.raises(DataError, match=expected):
         use(tmp_path / name)
+
+
+def test_one_stray_quotation_mark_does_not_swallow_a_whole_file(tmp_path: Path):
+    lines = ["id,text\n", '1,"never closed\n'] + [f"{n},{'x' * 1000}\n" for n in range(2, 8000)]
+    (tmp_path / "a.csv").write_text("".join(lines), encoding="utf-8")
+    found = list(read_rows(tmp_path / "a.csv"))
+    assert found[0].error is not None
+    assert found[-1].fields["id"] == "7999"
+    assert len(found) > 1000

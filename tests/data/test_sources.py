@@ -138,3 +138,9 @@ def test_a_colon_may_be_part_of_the_name_of_a_file(tmp_path: Path):
 def test_a_name_too_long_for_any_file_is_refused():
     with pytest.raises(DataError, match="no such data"):
         open_source("x" * 300)
+
+
+def test_a_file_named_for_two_splits_is_refused(tmp_path: Path):
+    fill(tmp_path, "train_val.csv", "test.csv")
+    with pytest.raises(DataError, match=r"train_val\.csv is named for two splits"):
+        open_source(str(tmp_path))

@@ -99,3 +99,9 @@ def test_a_symbol_is_cut_to_a_level_unless_it_is_coarser(text: str, cuts: list[s
 )
 def test_a_cell_holds_any_number_of_codes(cell: str | list[object] | None, codes: list[str]):
     assert split_codes(cell) == codes
+
+
+def test_the_version_of_the_scheme_behind_a_symbol_is_passed_over():
+    symbol = Symbol.parse("A61K 31/00 (2006.01)")
+    assert symbol is not None
+    assert symbol.text == "A61K31/00"

@@ -94,3 +94,23 @@ def test_merging_into_quantised_weights_is_refused(saved: Path, tiny_bert: Path)
 def test_unknown_targets_are_answered_with_the_linear_layers_there_are(tiny_bert: Path):
     with pytest.raises(ModelError, match=r"nosuch.*query.*--targets"):
         tiny_classifier(tiny_bert, targets="nosuch")
+
+
+@pytest.mark.parametrize(
+    "change", [{"peft_type": "IA3"}, {"r": None}, {"r": 3}], ids=["kind", "no rank", "rank"]
+)
+def test_a_config_that_does_not_fit_is_refused(saved: Path, tiny_bert: Path, change):
+    config = json.loads((saved / CONFIG).read_text())
+    (saved / CONFIG).write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match="adapter"):
+        load_adapter(load_backbone(tiny_parts(tiny_bert)), saved)
+
+
+def test_settings_that_could_rewrite_the_base_are_not_taken_over(saved: Path, tiny_bert: Path):
+    config = json.loads((saved / CONFIG).read_text())
+    (saved / CONFIG).write_text(json.dumps(config | {"init_lora_weights": "pissa"}))
+    untouched = load_backbone(tiny_parts(tiny_bert)).state_dict()
+    loaded = load_adapter(load_backbone(tiny_parts(tiny_bert)), saved).get_base_model().state_dict()
+    for name, tensor in loaded.items():
+        if "lora_" not in name:
+            assert torch.equal(tensor, untouched[name.replace(".base_layer", "")])

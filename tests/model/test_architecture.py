@@ -51,3 +51,25 @@ def test_a_quantised_base_is_refused():
     config = {"model_type": "llama", "hidden_size": 8, "quantization_config": {"bits": 4}}
     with pytest.raises(ModelError, match="base 'x' is quantised"):
         architecture_of(config, "x")
+
+
+@pytest.mark.parametrize(
+    ("config", "hidden"),
+    [
+        ({"model_type": "distilbert", "dim": 768}, 768),
+        ({"model_type": "gpt2", "n_embd": 640}, 640),
+    ],
+)
+def test_the_width_is_found_under_its_other_names(config: dict[str, object], hidden: int):
+    assert architecture_of(config, "x").hidden_size == hidden
+
+
+def test_a_config_without_a_width_is_refused():
+    with pytest.raises(ModelError, match="names no hidden size"):
+        architecture_of({"model_type": "bert"}, "x")
+
+
+def test_roberta_reads_two_positions_fewer_than_it_has():
+    config = {"hidden_size": 8, "max_position_embeddings": 514}
+    assert architecture_of(config | {"model_type": "xlm-roberta"}, "x").max_positions == 512
+    assert architecture_of(config | {"model_type": "bert"}, "x").max_positions == 514

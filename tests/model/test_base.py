@@ -107,3 +107,36 @@ def test_sharded_weights_have_a_joint_hash(tiny_bert: Path, tmp_path: Path):
     shutil.copytree(tiny_bert, folder)
     shutil.copy(folder / "model.safetensors", folder / "second.safetensors")
     assert resolve_base(str(folder)).sha256 != resolve_base(str(tiny_bert)).sha256
+
+
+def test_a_hub_base_is_recorded_by_its_commit_not_by_its_branch(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    commit = "ab" * 20
+    shutil.copytree(tiny_bert, tmp_path / commit)
+    monkeypatch.setattr(base_module, "snapshot_download", lambda *_, **__: str(tmp_path / commit))
+    assert resolve_base("someone/something").revision == commit
+
+
+def test_a_commit_that_is_here_needs_no_question_to_the_hub(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    commit = "cd" * 20
+    shutil.copytree(tiny_bert, tmp_path / commit)
+    local: list[bool] = []
+
+    def snapshot(repo: str, local_files_only: bool, **more: object) -> str:
+        local.append(local_files_only)
+        return str(tmp_path / commit)
+
+    monkeypatch.setattr(base_module, "snapshot_download", snapshot)
+    resolve_base("someone/something", commit)
+    assert local == [True]
+
+
+def test_a_broken_config_is_named(tiny_bert: Path, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_bert, folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"cannot read .*config\.json"):
+        _ = resolve_base(str(folder)).config

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from patclass.errors import ModelError
@@ -159,4 +160,32 @@ def test_broken_weights_of_a_base_are_refused(tiny_bert: Path, tmp_path: Path):
         (tmp_path / file).write_bytes((tiny_bert / file).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not a tensor file")
     with pytest.raises(ModelError, match="cannot load base"):
+        load_backbone(tiny_parts(tmp_path))
+
+
+@torch.inference_mode()
+def test_an_adapter_is_not_rounded_away_on_a_bfloat16_base(tiny_base: Path, tmp_path: Path):
+    model = tiny_classifier(tiny_base, precision="bfloat16")
+    with torch.no_grad():
+        for name, parameter in model.trainable().items():
+            if "lora_B" in name:
+                parameter.fill_(1e-4)
+    save_adapter(model.backbone, tmp_path / "adapter")
+    model.save_head(tmp_path)
+    parts = tiny_parts(tiny_base, "bfloat16")
+    loaded = load_classifier(parts, tmp_path / "adapter", tmp_path, 3)
+    assert isinstance(loaded.backbone, PeftModel)
+    batch = tiny_batch(tiny_base)
+    assert torch.equal(loaded(batch), model.eval()(batch))
+
+
+def test_a_base_that_lacks_weights_is_refused_instead_of_answering_at_random(
+    tiny_bert: Path, tmp_path: Path
+):
+    for file in ("config.json", "tokenizer.json"):
+        (tmp_path / file).write_bytes((tiny_bert / file).read_bytes())
+    weights = load_file(tiny_bert / "model.safetensors")
+    renamed = {f"wrapped.{name}": tensor for name, tensor in weights.items()}
+    save_file(renamed, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks \d+ weights of its architecture"):
         load_backbone(tiny_parts(tmp_path))

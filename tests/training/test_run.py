@@ -8,7 +8,7 @@ import pytest
 from conftest import patent_rows, write_jsonl
 from helpers import tiny_run, tiny_settings
 from patclass.bundle import read_bundle
-from patclass.errors import BundleError, ModelError, TrainingError
+from patclass.errors import BundleError, ModelError, OutputError, TrainingError
 from patclass.inference import load
 from patclass.training import run as run_module
 from patclass.training.run import train, work_folder
@@ -136,3 +136,16 @@ def test_a_text_longer_than_the_base_reads_is_refused(
 def test_nothing_to_resume_says_so(tiny_bert: Path, patents: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match="nothing to resume"):
         train(tiny_settings(tiny_bert, patents, tmp_path / "m"), resume=True, echo=lambda _: None)
+
+
+@pytest.mark.parametrize("place", ["model.run", "model.previous", "model"])
+def test_folders_of_somebody_else_are_not_touched(
+    place: str, tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    if place == "model.previous":
+        tiny_run(tiny_bert, patents, tmp_path / "model", epochs=1)
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=rf"{place} exists and was not made by patclass"):
+        tiny_run(tiny_bert, patents, tmp_path / "model", epochs=1)
+    assert (tmp_path / place / "thesis.txt").read_text() == "years of work"

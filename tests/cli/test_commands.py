@@ -279,3 +279,23 @@ def test_classify_exits_with_1_if_no_row_could_be_answered(cli: Cli, bundle: Pat
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": ""}, {"text": None}])
     assert cli("classify", source, tmp_path / "out.csv", "--model", bundle).code == 1
     assert (tmp_path / "out.csv").is_file()
+
+
+def test_the_same_commands_work_with_a_small_llama(
+    cli: Cli, tiny_llama: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ("--epochs", 6, "--batch-tokens", 400, "--max-tokens", 64, "--learning-rate", 5e-3)
+    base = ("--base", tiny_llama, "--device", "cpu", "--allow-weak")
+    trained = cli("train", "--data", patents, *base, *flags)
+    assert trained.code == 0, trained.err
+    assert trained.out.startswith("device: cpu, float32")
+    assert "saved and verified in a fresh process: final_model" in trained.out
+    assert cli("verify").code == 0
+    assert cli("evaluate").code in (0, 1)
+    assert len(cli("predict", TEXT, "-k", 3).out.splitlines()) == 3
+    assert cli("classify", patents / "test.jsonl", "out.csv").out == "out.csv: 24 rows\n"
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        answers = [row["label"] for row in csv.DictReader(file)]
+    truth = [row["main_code"][0] for row in patent_rows(24, 3)]
+    assert sum(a == t for a, t in zip(answers, truth, strict=True)) >= 16

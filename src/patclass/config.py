@@ -96,7 +96,10 @@ class FitSettings(_Group):
         False, description="Save memory by computing activations twice."
     )
     checkpoint_steps: int = Field(
-        50, ge=1, description="Steps between checkpoints from which --resume goes on."
+        50,
+        ge=1,
+        description="Steps between checkpoints from which --resume goes on; there is also one "
+        "every five minutes.",
     )
 
 

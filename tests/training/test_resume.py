@@ -16,6 +16,7 @@ from patclass.bundle import read_bundle
 from patclass.errors import TrainingError
 from patclass.evaluation.metrics import Metrics
 from patclass.model.classifier import PatentClassifier
+from patclass.training import loop as loop_module
 from patclass.training.loop import Fit
 from patclass.training.run import work_folder
 
@@ -173,3 +174,22 @@ def test_runs_with_the_same_seed_are_the_same_and_others_are_not(
         tiny_run(tiny_bert, patents, tmp_path / name, epochs=1, seed=seed)
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
+
+
+def test_slow_steps_are_checkpointed_by_the_clock(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    saved: list[int] = []
+    honest = loop_module.save_checkpoint
+
+    def save(folder, model, optimizer, progress):
+        saved.append(progress.step)
+        honest(folder, model, optimizer, progress)
+
+    monkeypatch.setattr(loop_module, "save_checkpoint", save)
+    tiny_run(tiny_bert, patents, tmp_path / "slow", epochs=1)
+    whole = list(saved)
+    monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", -1.0)
+    tiny_run(tiny_bert, patents, tmp_path / "slower", epochs=1)
+    assert len(whole) == 1
+    assert saved[len(whole) :] == list(range(1, whole[0] + 1))

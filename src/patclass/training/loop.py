@@ -38,6 +38,9 @@ from patclass.training.schedule import learning_rate
 
 BEST = "best.safetensors"
 
+# A step of a large base on a CPU takes half a minute; nobody should lose more than this.
+CHECKPOINT_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -94,6 +97,7 @@ class Fit:
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
+        self.saved_at = time.monotonic()
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng((self.task.seed, epoch))
@@ -150,8 +154,7 @@ class Fit:
         self.model.train()
         while self.progress.step_in_epoch < len(batches):
             self._step(batches[self.progress.step_in_epoch], bar)
-            due = self.progress.step % self.settings.checkpoint_steps == 0
-            if due and self.progress.step_in_epoch < len(batches):
+            if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
                 self._checkpoint()
         self._finish_epoch(bar)
 
@@ -240,7 +243,14 @@ class Fit:
             raise self._diverged("a logit on validation is not a number")
         return evaluate([example.label for example in rows], softmax(logits), self.task.codes)
 
+    def _checkpoint_is_due(self) -> bool:
+        waited = time.monotonic() - self.saved_at
+        return self.progress.step % self.settings.checkpoint_steps == 0 or (
+            waited > CHECKPOINT_SECONDS
+        )
+
     def _checkpoint(self) -> None:
+        self.saved_at = time.monotonic()
         model = self.accelerator.unwrap_model(self.model)
         save_checkpoint(self.folder, model, self.optimizer, self.progress)
 

@@ -59,6 +59,12 @@ def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
+def write_splits(folder: Path) -> None:
+    """Train, validation and test files of rows that a tiny model can learn."""
+    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+        write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
+
+
 def _corpus() -> list[str]:
     return [f"{row['title']}. {row['abstract']}" for row in patent_rows(60)]
 
@@ -151,8 +157,7 @@ def patents(tmp_path: Path) -> Path:
     """A folder of train, validation and test files."""
     folder = tmp_path / "patents"
     folder.mkdir()
-    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-        write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
+    write_splits(folder)
     return folder
 
 
@@ -160,8 +165,7 @@ def patents(tmp_path: Path) -> Path:
 def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small trained bundle; its folder also holds the data it was trained on."""
     home = tmp_path_factory.mktemp("tiny-bundle")
-    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
-        write_jsonl(home / f"{split}.jsonl", patent_rows(count, seed))
+    write_splits(home)
     tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
     return home / "model"
 

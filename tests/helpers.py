@@ -1,14 +1,40 @@
 """Short cuts for tests that train or call the command line."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
+
 from patclass.bundle import read_bundle
 from patclass.config import TrainSettings, load_settings
 from patclass.training import run as run_module
 from patclass.training.run import RunResult, train
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What a script exits with when root may not become somebody else.
+CANNOT_GIVE_UP = 77
+
+
+def run_script(script: str, *arguments: object) -> str:
+    """What a Python script prints, run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == CANNOT_GIVE_UP:
+        pytest.skip("root cannot give up its rights here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,18 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers import run_script
 from patclass.errors import OutputError
 from patclass.files import check_writable, whole_file, whole_folder, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
-CANNOT_GIVE_UP = 77
 
 # The limit stands in for the disk: the kernel refuses the bytes in the middle of a write.
 FULL_DISK = """
@@ -59,21 +57,6 @@ try:
 except OutputError as problem:
     print(problem)
 """
-
-
-def run_script(script: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode == CANNOT_GIVE_UP:
-        pytest.skip("root cannot give up its rights here")
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -242,3 +225,12 @@ def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path):
     assert json.loads(text) == {"größe": [1, 2]}
     assert "größe" in text
     assert text.endswith("}\n")
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path: Path):
+    left = tmp_path / f".model.partial-{os.getpid()}"
+    left.mkdir()
+    (left / "half").write_text("torn")
+    with whole_folder(tmp_path / "model", "marker") as aside:
+        (aside / "marker").write_text("whole")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "marker"]

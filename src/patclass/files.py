@@ -73,6 +73,8 @@ def whole_folder(target: Path, marker: str) -> Iterator[Path]:
     check_replaceable(target, marker)
     aside = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
+        # In a container every process may have the number of one that was killed here.
+        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         yield aside
         for path in sorted(aside.rglob("*")):

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +10,36 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import ROOT, Run, write_jsonl
-from helpers import Cli, Outcome
+from conftest import Run, write_jsonl
+from helpers import CANNOT_GIVE_UP, Cli, Outcome, run_script
 
 ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
 LONG_NAME = "x" * 300
-CANNOT_GIVE_UP = 77
+
+# Runs the command line once and gives its exit code and what it said, a traceback included.
+CALL = """
+import contextlib, io, json, sys, traceback
+from patclass.cli.main import run
+
+def call(arguments, output):
+    sys.argv = ["patclass", *arguments]
+    said, code = io.StringIO(), None
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(said):
+        try:
+            run()
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException:
+            traceback.print_exc()
+    return json.dumps([code, said.getvalue()])
+"""
 
 # Several tiny runs in one process that has loaded torch once. The limit stands in for the
 # disk; it falls when the run says the word, so that each kind of file is met by it.
-FULL_DISK = """
-import contextlib, io, json, resource, sys, traceback
+FULL_DISK = f"""{CALL}
+import resource
 import patclass.training.run
-from patclass.cli.main import run
 
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
@@ -40,25 +54,16 @@ class Stage(io.StringIO):
         return super().write(text)
 
 for word, size, arguments in json.loads(sys.argv[1]):
-    sys.argv = ["patclass", *arguments]
-    said, code = io.StringIO(), None
-    with contextlib.redirect_stdout(Stage(word, size)), contextlib.redirect_stderr(said):
-        try:
-            run()
-        except SystemExit as stop:
-            code = stop.code
-        except BaseException:
-            traceback.print_exc()
+    line = call(arguments, Stage(word, size))
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    print(json.dumps([code, said.getvalue()]))
+    print(line)
 """
 
 # Root may read and write anywhere, so the right is given up first; modules are loaded before
 # that, because the interpreter itself may stand where only root can read.
-NO_RIGHTS = f"""
-import contextlib, io, json, os, sys, traceback
+NO_RIGHTS = f"""{CALL}
+import os
 import patclass.inference.stream, patclass.training.run
-from patclass.cli.main import run
 
 calls = json.loads(sys.argv[1])
 if os.geteuid() == 0:
@@ -69,16 +74,7 @@ if os.geteuid() == 0:
     except PermissionError:
         sys.exit({CANNOT_GIVE_UP})
 for arguments in calls:
-    sys.argv = ["patclass", *arguments]
-    said, code = io.StringIO(), None
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        try:
-            run()
-        except SystemExit as stop:
-            code = stop.code
-        except BaseException:
-            traceback.print_exc()
-    print(json.dumps([code, said.getvalue()]))
+    print(call(arguments, io.StringIO()))
 """
 
 
@@ -361,18 +357,8 @@ FULL = {
 
 def run_calls(script: str, calls: object) -> list[Outcome]:
     """Outcomes of the calls that ``script`` made in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(calls)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode == CANNOT_GIVE_UP:
-        pytest.skip("root cannot give up its rights here")
-    assert done.returncode == 0, done.stderr
-    return [Outcome(*json.loads(line)) for line in done.stdout.splitlines()]
+    printed = run_script(script, json.dumps(calls))
+    return [Outcome(*json.loads(line)) for line in printed.splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from patclass.cli.classify import classify
 from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import evaluate
 from patclass.cli.predict import predict
-from patclass.cli.train import train
+from patclass.cli.train import EXIT_INTERRUPTED, train
 from patclass.cli.verify import verify
 from patclass.errors import PatclassError
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

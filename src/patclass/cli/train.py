@@ -81,9 +81,9 @@ def run_training(
 def _stored(output: Path) -> dict[str, Any]:
     """The settings of the run to resume, so that its flags need not be given again."""
     from patclass.errors import TrainingError
-    from patclass.training.run import work_folder
+    from patclass.training.run import SETTINGS, work_folder
 
-    path = work_folder(output) / "settings.json"
+    path = work_folder(output) / SETTINGS
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
         return {name: value for group in groups.values() for name, value in group.items()}

@@ -27,7 +27,7 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 csv.field_size_limit(4_000_000)
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[Row]:
 def _csv_row(number: int, fields: dict[Any, Any]) -> Row:
     if None in fields:
         return Row(number, error="more cells than the header has columns")
-    if any(_SURROGATE.search(text) for text in fields.values() if text):
+    if any(SURROGATE.search(text) for text in fields.values() if text):
         return Row(number, error="undecodable: not UTF-8")
     return Row(number, fields)
 
@@ -163,7 +163,7 @@ def _json_row(number: int, line: bytes) -> Row:
         return Row(number, error=f"undecodable: not JSON ({problem})")
     if not isinstance(fields, dict):
         return Row(number, error="undecodable: not a JSON object")
-    if _SURROGATE.search(json.dumps(fields, ensure_ascii=False)):
+    if SURROGATE.search(json.dumps(fields, ensure_ascii=False)):
         return Row(number, error="undecodable: half a surrogate pair")
     return Row(number, fields)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from patclass.arrays import FloatArray, softmax
 from patclass.bundle import Bundle, read_bundle
+from patclass.data.rows import SURROGATE
 from patclass.data.views import MAX_CHARS, TextView, clean
 from patclass.errors import DataError
 from patclass.model.scoring import score
@@ -72,7 +73,7 @@ class Classifier:
                 f"the text has {len(text):,} characters; at most {MAX_CHARS:,} are accepted. "
                 "Give the title and the abstract, or cut it."
             )
-        if any("\ud800" <= char <= "\udfff" for char in text):
+        if SURROGATE.search(text):
             raise DataError("the text is not valid Unicode: it holds half a surrogate pair.")
         return text
 

@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -95,15 +97,16 @@ def _resolve_preset(name: str, preset: Preset, revision: str | None, download: b
     if folder is None:
         folder = _fetch(preset.repo, revision, download)
         revision = folder.name
-    if pinned:
-        for file, expected in preset.hashes:
-            actual = file_sha256(folder / file)
-            if actual != expected:
-                raise ModelError(
-                    f"base '{name}': {file} has SHA-256 {actual[:12]}…, expected {expected[:12]}…; "
-                    "the file was altered. Install the package that holds it again."
-                )
-    return _checked(name, revision, folder)
+    expected_hashes = dict(preset.hashes) if pinned else {}
+    known = {file: file_sha256(folder / file) for file in expected_hashes}
+    for file, expected in expected_hashes.items():
+        actual = known[file]
+        if actual != expected:
+            raise ModelError(
+                f"base '{name}': {file} has SHA-256 {actual[:12]}…, expected {expected[:12]}…; "
+                "the file was altered. Install the package that holds it again."
+            )
+    return _checked(name, revision, folder, known)
 
 
 def _wheel_folder(preset: Preset) -> Path | None:
@@ -142,7 +145,10 @@ def _fetch(repo: str, revision: str | None, download: bool) -> Path:
         ) from problem
 
 
-def _checked(name: str, revision: str | None, folder: Path) -> BaseFiles:
+def _checked(
+    name: str, revision: str | None, folder: Path, known: Mapping[str, str] = MappingProxyType({})
+) -> BaseFiles:
+    """Refuse an incomplete folder; ``known`` are hashes that need not be computed again."""
     for needed in ("config.json", "tokenizer.json"):
         if not (folder / needed).is_file():
             raise ModelError(f"base '{name}' has no {needed} in {folder}; it is incomplete.")
@@ -152,12 +158,12 @@ def _checked(name: str, revision: str | None, folder: Path) -> BaseFiles:
             f"base '{name}' has no *.safetensors in {folder}; pickled weights are never loaded. "
             "Save the model again with safe_serialization=True."
         )
-    return BaseFiles(name, revision, folder, _joint_sha256(weights))
+    return BaseFiles(name, revision, folder, _joint_sha256(weights, known))
 
 
-def _joint_sha256(files: list[Path]) -> str:
+def _joint_sha256(files: list[Path], known: Mapping[str, str]) -> str:
     """The hash of a single weight file; of several, the hash over their hashes."""
-    hashes = [file_sha256(file) for file in files]
+    hashes = [known.get(file.name) or file_sha256(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from patclass.errors import TrainingError, cannot_write
-from patclass.files import sync, write_json
+from patclass.errors import TrainingError
+from patclass.files import whole_folder, write_json
 from patclass.model.classifier import PatentClassifier
 from patclass.model.tensors import save_tensors
+
+STATE = "state.safetensors"
+PROGRESS = "progress.json"
 
 _PREFIX = "checkpoint-"
 
@@ -48,19 +51,9 @@ def save_checkpoint(
     :raises OutputError: if it cannot be written.
     """
     target = folder / f"{_PREFIX}{progress.step:08d}"
-    aside = folder / f".partial-{target.name}"
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        save_tensors(_tensors(model, optimizer), aside / "state.safetensors")
-        write_json(aside / "progress.json", progress.model_dump())
-        for path in (*aside.iterdir(), aside):
-            sync(path)
-        aside.rename(target)
-        sync(folder)
-    except OSError as problem:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise cannot_write(target, problem) from problem
+    with whole_folder(target, PROGRESS) as aside:
+        save_tensors(_tensors(model, optimizer), aside / STATE)
+        write_json(aside / PROGRESS, progress.model_dump())
     for older in folder.glob(f"{_PREFIX}*"):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)
@@ -71,13 +64,19 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob(f"{_PREFIX}*"), default=None)
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove every snapshot, and what a kill has left of an unfinished one."""
+    for place in (*folder.glob(f"{_PREFIX}*"), *folder.glob(f".{_PREFIX}*")):
+        shutil.rmtree(place)
+
+
 def read_progress(checkpoint: Path) -> Progress:
     """The counters of a snapshot.
 
     :raises TrainingError: if it is damaged.
     """
     try:
-        text = (checkpoint / "progress.json").read_text(encoding="utf-8")
+        text = (checkpoint / PROGRESS).read_text(encoding="utf-8")
         return Progress.model_validate(json.loads(text))
     except (OSError, ValueError) as problem:
         raise TrainingError(
@@ -91,7 +90,7 @@ def restore(checkpoint: Path, model: PatentClassifier, optimizer: torch.optim.Op
     :raises TrainingError: if the snapshot does not fit the model.
     """
     try:
-        tensors = load_file(checkpoint / "state.safetensors")
+        tensors = load_file(checkpoint / STATE)
         with torch.no_grad():
             for name, parameter in model.trainable().items():
                 parameter.copy_(tensors[f"weight/{name}"])

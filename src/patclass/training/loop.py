@@ -47,8 +47,6 @@ class FitResult:
     """How a run ended; ``best_epoch`` counts from 1, ``checkpoint`` says if one is there."""
 
     best_epoch: int | None
-    steps: int
-    seconds: float
     interrupted: bool
     checkpoint: bool
 
@@ -112,7 +110,6 @@ class Fit:
         :raises TrainingError: if the loss is not finite, or no adapter weight has moved after
             the first step, or there is nothing to resume.
         """
-        start = time.perf_counter()
         checkpoint = self._restore() if resume else None
         self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
         self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
@@ -129,9 +126,8 @@ class Fit:
                     f"{self.settings.batch_tokens}) or use --gradient-checkpointing."
                 ) from problem
         self._load_best()
-        seconds = time.perf_counter() - start
         kept = latest_checkpoint(self.folder) is not None
-        return FitResult(self.progress.best_epoch, self.progress.step, seconds, interrupted, kept)
+        return FitResult(self.progress.best_epoch, interrupted, kept)
 
     def _restore(self) -> Path:
         checkpoint = latest_checkpoint(self.folder)

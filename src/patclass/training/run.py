@@ -35,7 +35,7 @@ from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, new_classifier
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.tokenizer import TextTokenizer
-from patclass.training.checkpoint import latest_checkpoint
+from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.loop import BEST, Fit, FitResult, Task
 
 Echo = Callable[[str], object]
@@ -119,8 +119,8 @@ def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
     for note in corpus.notes:
         echo(f"note: {note}")
     for split in ("validation", "test"):
-        if corpus.leaked(split):
-            echo(f"warning: {corpus.leaked(split)} {split} texts also stand in train")
+        if leaked := corpus.leaked(split):
+            echo(f"warning: {leaked} {split} texts also stand in train")
 
 
 def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
@@ -248,6 +248,5 @@ def verify_in_fresh_process(folder: Path, device: str) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove what only an unfinished run needs."""
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
+    remove_checkpoints(folder)
     (folder / BEST).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock docs bench-sections clean
+.PHONY: help demo test lint lock docs bench-sections bench-policies shipped clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,16 @@ docs: .venv/ready  ## write the pages that come from the code
 
 bench-sections: .venv/ready  ## train on the shared patents and report (hours on two cores)
 	$(BIN)/patclass train --config scripts/sections.toml
+
+bench-policies: .venv/ready  ## compare how long documents are read, on the shared patents
+	$(BIN)/python scripts/bench_policies.py
+
+# An hour and a half on two cores. The bundle replaces the one in the package.
+shipped: .venv/ready  ## make the shipped model again from the shared patents
+	$(BIN)/python scripts/compact_base.py ../shared/data/patents-train.parquet build/compact-minilm
+	$(BIN)/patclass train --config scripts/shipped.toml --restart
+	rm -rf src/patclass/shipped
+	cp -r build/shipped src/patclass/shipped
 
 clean:  ## remove the environment and the demo's model
 	rm -rf .venv final_model final_model.run final_model.previous

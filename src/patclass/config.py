@@ -37,8 +37,12 @@ class DataSettings(_Group):
     )
     labels: str = Field(
         "auto",
-        description="section, class or subclass (from CPC/IPC symbols), a list such as "
-        "A61,G06,H04, or a column. auto: the column 'label' if there is one, else section.",
+        description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
+        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
+        "auto: the column 'label' if there is one, else section.",
+    )
+    min_leaf_rows: int = Field(
+        5, ge=1, description="With labels cpc: codes of fewer training rows become 'other'."
     )
     code_column: str | None = Field(
         None, description="Column of the CPC/IPC symbols if it has an unusual name."
@@ -92,6 +96,11 @@ class FitSettings(_Group):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    mixed_precision: bool = Field(
+        False,
+        description="Multiply in bfloat16 while training; weights and answers stay float32. "
+        "'patclass doctor' says whether that is faster on this processor.",
+    )
     gradient_checkpointing: bool = Field(
         False, description="Save memory by computing activations twice."
     )
@@ -100,6 +109,28 @@ class FitSettings(_Group):
         ge=1,
         description="Steps between checkpoints from which --resume goes on; there is also one "
         "every five minutes.",
+    )
+
+
+class AnswerSettings(_Group):
+    """What a bundle answers with besides the tuned model."""
+
+    policy: Literal["head", "head+tail", "windows"] = Field(
+        "head",
+        description="How texts longer than --max-tokens are read: their head, head and tail, or "
+        "overlapping windows whose logits are averaged.",
+    )
+    linear: bool = Field(
+        True,
+        description="Add a linear model on words as a second opinion on the coarsest level; "
+        "validation decides what it counts.",
+    )
+    index_rows: int = Field(
+        20_000, ge=0, description="Training patents kept as evidence (nearest known ones); 0: none."
+    )
+    index_titles: bool = Field(True, description="Keep their titles as well as their numbers.")
+    embed_base: bool = Field(
+        False, description="Copy the base into the bundle, so that it needs no other file."
     )
 
 
@@ -127,6 +158,7 @@ class TrainSettings(_Group):
     base: BaseSettings = BaseSettings()
     lora: LoraSettings = LoraSettings()
     fit: FitSettings = FitSettings()
+    answer: AnswerSettings = AnswerSettings()
     output: OutputSettings = OutputSettings()
 
     @classmethod

@@ -34,8 +34,16 @@ def three(folder: Path, **rows: list[dict[str, object]]) -> Path:
     return folder
 
 
+def known(corpus: Corpus) -> list[str]:
+    """The codes of the finest level; for a flat label set these are all."""
+    return corpus.tree.at(corpus.tree.finest).codes
+
+
 def codes(corpus: Corpus, split: str = "train") -> list[str]:
-    return [corpus.labels[example.label].code for example in corpus[split]]
+    """The code of each row of a flat label set, which is known to one leaf and no more."""
+    assert corpus.tree.paths == tuple((code,) for code in known(corpus))
+    assert all(example.truth == example.leaves for example in corpus[split])
+    return [known(corpus)[position] for (position,) in (row.truth for row in corpus[split])]
 
 
 def texts(corpus: Corpus, split: str = "train") -> list[str]:
@@ -48,8 +56,11 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 def test_rows_become_examples_in_their_order(tmp_path: Path):
     corpus = load(three(tmp_path / "mine"))
     assert corpus.source == "mine"
-    assert corpus["train"][:2] == [Example("P0", "text 0", 0), Example("P1", "text 1", 1)]
-    assert corpus.labels.codes == ["A", "B"]
+    assert corpus["train"][:2] == [
+        Example("P0", "text 0", (0,), (0,)),
+        Example("P1", "text 1", (1,), (1,)),
+    ]
+    assert known(corpus) == ["A", "B"]
     assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
     assert (corpus.rejects, corpus.notes, corpus.leaked("test")) == ((), (), 0)
 
@@ -89,7 +100,7 @@ def test_the_position_is_the_name_of_a_row_without_an_id(tmp_path: Path):
 )
 def test_the_main_code_gives_the_label_of_the_level(patents: Path, level: str, expected: list[str]):
     corpus = load(patents, labels=level)
-    assert corpus.labels.codes == expected
+    assert known(corpus) == expected
     assert codes(corpus)[:2] == [expected[0], expected[len(expected) // 3 * 2 - 1]]
     assert corpus.rejects == ()
 
@@ -97,7 +108,7 @@ def test_the_main_code_gives_the_label_of_the_level(patents: Path, level: str, e
 def test_the_column_of_a_level_gives_the_label(tmp_path: Path):
     rows = [{"text": f"text {number}", "class": f"H0{number % 3 + 1}"} for number in range(30)]
     corpus = load(write_jsonl(tmp_path / "a.jsonl", rows), labels="class")
-    assert corpus.labels.codes == ["H01", "H02", "H03"]
+    assert known(corpus) == ["H01", "H02", "H03"]
 
 
 def test_unanimous_codes_give_the_label_and_ambiguous_ones_are_rejected(tmp_path: Path):
@@ -118,12 +129,12 @@ def test_a_code_column_of_an_unusual_name_gives_the_label(tmp_path: Path):
         {"text": f"text {n}", "symbols": "H04L 9/00; H04W" if n % 2 else "A61K"} for n in range(20)
     ]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
-    assert load(path, labels="class", code_column="symbols").labels.codes == ["A61", "H04"]
+    assert known(load(path, labels="class", code_column="symbols")) == ["A61", "H04"]
 
 
 def test_a_list_of_codes_is_a_label_set_of_its_own(patents: Path):
     corpus = load(patents, labels="H02,A01,C")
-    assert corpus.labels.codes == ["H02", "A01", "C"]
+    assert known(corpus) == ["H02", "A01", "C"]
     assert set(codes(corpus)) == {"H02", "A01", "C"}
     assert corpus.reject_counts["train: label not in the list"] == 30
 
@@ -131,7 +142,7 @@ def test_a_list_of_codes_is_a_label_set_of_its_own(patents: Path):
 def test_any_column_can_be_the_label(tmp_path: Path):
     rows = [{"text": f"text {n}", "topic": ["pumps", "valves"][n % 2]} for n in range(20)]
     corpus = load(write_jsonl(tmp_path / "a.jsonl", rows), labels="topic")
-    assert corpus.labels.codes == ["pumps", "valves"]
+    assert known(corpus) == ["pumps", "valves"]
 
 
 # Rejects
@@ -189,7 +200,7 @@ def test_a_label_that_train_lacks_is_a_reject_of_the_other_splits(tmp_path: Path
         tmp_path / "mine", validation=labelled(4, "BA"), test=labelled(9, "ABC", start=600)
     )
     corpus = load(folder)
-    assert corpus.labels.codes == ["A", "B"]
+    assert known(corpus) == ["A", "B"]
     assert codes(corpus, "test") == ["A", "B"] * 3
     assert codes(corpus, "validation") == ["B", "A"] * 2
     assert corpus.reject_counts == {"test: label 'C' not known": 3}
@@ -404,7 +415,7 @@ def usable(corpus: Corpus, folder: Path) -> list[int]:
 
 def test_the_shared_patents_have_a_section_each_as_their_readme_counts_them(shared: Path):
     corpus = load(shared, labels="section", train_rows=200)
-    assert corpus.labels.codes == list("ABCDEFGH")
+    assert known(corpus) == list("ABCDEFGH")
     assert usable(corpus, shared) == [19_071, 2_765, 2_782]
     assert [len(corpus[split]) for split in SPLITS] == [200, 2_765, 2_782]
     assert set(corpus.reject_counts) == {f"{split}: ambiguous label" for split in SPLITS}
@@ -412,7 +423,7 @@ def test_the_shared_patents_have_a_section_each_as_their_readme_counts_them(shar
 
 def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared: Path):
     corpus = load(shared, labels=NINE_CLASSES, train_rows=900)
-    assert corpus.labels.codes == NINE_CLASSES.split(",")
+    assert known(corpus) == NINE_CLASSES.split(",")
     for split in SPLITS:
         assert set(codes(corpus, split)) == set(NINE_CLASSES.split(","))
     assert usable(corpus, shared) == [9_404, 1_395, 1_405]

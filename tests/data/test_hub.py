@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from patclass.config import DataSettings
-from patclass.data.corpus import load_corpus
+from patclass.data.corpus import Corpus, load_corpus
 from patclass.data.hub import KNOWN_LABEL_NAMES
 from patclass.data.sources import SPLITS, open_source
 from patclass.errors import DataError
+from patclass.labels import LabelSet
 from patclass.labels.sections import SECTIONS
 
 CONFIGS = ("abstract", "patent")
@@ -64,6 +65,13 @@ def repository(folder: Path, names: tuple[str, ...] | None = NAMES, **splits: in
     return folder
 
 
+def labels_of(corpus: Corpus) -> LabelSet:
+    """The only level of a flat label set, checked to have one leaf a label."""
+    assert corpus.tree.paths == tuple((code,) for code in corpus.tree.at("label").codes)
+    assert all(row.leaves == row.truth for rows in corpus.splits.values() for row in rows)
+    return corpus.tree.at("label")
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Path:
     return repository(tmp_path / "patents")
@@ -85,10 +93,10 @@ def test_a_config_gives_its_own_texts_in_all_splits(hub: Path, config: str):
 
 def test_the_nine_labels_are_the_sections_with_their_proper_names(hub: Path):
     corpus = load_corpus(DataSettings(data=f"{hub}:abstract"))
-    assert corpus.labels.codes == list("ABCDEFGHY")
-    assert [label.name for label in corpus.labels] == list(SECTIONS.values())
+    assert labels_of(corpus).codes == list("ABCDEFGHY")
+    assert [label.name for label in labels_of(corpus)] == list(SECTIONS.values())
     assert {split: len(corpus[split]) for split in SPLITS} == SIZES
-    assert [example.label for example in corpus["test"]] == [*range(9)] * 2
+    assert [example.truth for example in corpus["test"]] == [(n,) for n in range(9)] * 2
     assert str(corpus.view) == "text"
     assert corpus.rejects == ()
     assert corpus.notes == ()
@@ -112,20 +120,20 @@ def test_plain_integers_of_the_known_data_set_are_the_sections(
     spec = f"ccdv/patent-classification:{config}"
     assert open_source(spec).names == KNOWN_LABEL_NAMES["ccdv/patent-classification"]
     corpus = load_corpus(DataSettings(data=spec))
-    assert [(label.code, label.name) for label in corpus.labels] == list(SECTIONS.items())
-    assert [example.label for example in corpus["validation"]] == list(range(9))
+    assert [(label.code, label.name) for label in labels_of(corpus)] == list(SECTIONS.items())
+    assert [example.truth for example in corpus["validation"]] == [(n,) for n in range(9)]
 
 
 def test_plain_integers_of_any_other_data_set_stay_integers(tmp_path: Path):
     folder = repository(tmp_path / "other", names=None)
     corpus = load_corpus(DataSettings(data=f"{folder}:abstract"))
-    assert corpus.labels.codes == [str(number) for number in range(9)]
+    assert labels_of(corpus).codes == [str(number) for number in range(9)]
 
 
 def test_names_that_are_no_sections_stay_as_they_are(tmp_path: Path):
     names = tuple(f"topic {letter}" for letter in "rstuvwxyz")
     corpus = load_corpus(DataSettings(data=f"{repository(tmp_path / 'other', names)}:abstract"))
-    assert corpus.labels.codes == list(names)
+    assert labels_of(corpus).codes == list(names)
 
 
 def test_an_unknown_config_is_named_with_those_there_are(hub: Path):

@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 
-from patclass.data.corpus import Example
-from patclass.evaluation.baselines import majority, tfidf_regression
+from patclass.evaluation import baselines
+from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
 
 CODES = ["A", "B", "C"]
 WORDS = {0: "plough soil harvest", 1: "welding torch nozzle", 2: "polymer catalyst acid"}
 
 
-def rows(*labels: int, start: int = 0) -> list[Example]:
+def rows(*labels: int, start: int = 0) -> LabelledTexts:
     """Rows whose words give the label away."""
-    return [
-        Example(str(number), f"{WORDS[label]} number{number}", label)
-        for number, label in enumerate(labels, start)
-    ]
+    texts = [f"{WORDS[label]} number{number}" for number, label in enumerate(labels, start)]
+    return LabelledTexts(texts, labels)
 
 
 def test_majority_answers_with_the_most_frequent_label_of_train():
@@ -37,7 +35,7 @@ def test_regression_separates_texts_that_can_be_separated():
 
 
 def test_regression_learns_nothing_from_texts_that_say_nothing():
-    train = [Example(str(n), "the same words everywhere", n % 2) for n in range(20)]
+    train = LabelledTexts(["the same words everywhere"] * 20, [0, 1] * 10)
     metrics = tfidf_regression(train, train, train, ["A", "B"])
     assert metrics.accuracy == pytest.approx(0.5)
     assert metrics.loss == pytest.approx(np.log(2), abs=1e-3)
@@ -46,7 +44,7 @@ def test_regression_learns_nothing_from_texts_that_say_nothing():
 def test_regression_counts_pairs_of_words():
     # Each word occurs under both labels; only its neighbour tells them apart.
     pairs = ["valve closed. pump open", "valve open. pump closed"]
-    train = [Example(str(n), pairs[n % 2], n % 2) for n in range(20)]
+    train = LabelledTexts(pairs * 10, [0, 1] * 10)
     assert tfidf_regression(train, train, train, ["A", "B"]).accuracy == 1
 
 
@@ -65,10 +63,43 @@ def test_a_label_absent_from_train_is_counted_and_never_answered():
 def test_a_long_text_is_counted_by_its_head_only():
     tail = " plough" * 3000
     train = rows(*[0, 1] * 6)
-    test = [Example("1", "welding torch nozzle " + "the " * 3000 + tail, 1)]
+    test = LabelledTexts(["welding torch nozzle " + "the " * 3000 + tail], [1])
     assert tfidf_regression(train, train, test, CODES).accuracy == 1
 
 
 def test_texts_without_words_do_not_stop_a_report():
-    train = [Example("1", "x = 1", 0), Example("2", "y > 2", 1)]
+    train = LabelledTexts(["x = 1", "y > 2"], [0, 1])
     assert np.isfinite(tfidf_regression(train, train, train, ["A", "B"]).loss)
+
+
+def test_a_label_that_nobody_knows_is_wrong_whatever_the_answer():
+    test = LabelledTexts(["plough soil", "anything"], [0, -1])
+    assert majority(rows(0, 0, 1), test, CODES).accuracy == 0.5
+    assert tfidf_regression(rows(*[0, 1] * 6), rows(0, 1), test, CODES).accuracy == 0.5
+
+
+def test_one_label_in_train_leaves_the_majority():
+    metrics = tfidf_regression(rows(1, 1, 1), rows(0, 1), rows(0, 1), CODES)
+    assert metrics == majority(rows(1, 1, 1), rows(0, 1), CODES)
+
+
+def test_without_validation_there_still_is_a_rival():
+    train = rows(*[0, 1, 2] * 8)
+    assert tfidf_regression(train, LabelledTexts([], []), rows(2, 1), CODES).accuracy == 1
+
+
+def test_many_labels_are_fitted_with_less(monkeypatch: pytest.MonkeyPatch):
+    fitted = []
+    real = baselines._fit
+
+    def spy(features: object, labels: list[int], strength: float, steps: int) -> object:
+        fitted.append((features.dtype, features.shape[1], strength, steps))
+        return real(features, labels, strength, steps)
+
+    monkeypatch.setattr(baselines, "_fit", spy)
+    monkeypatch.setattr(baselines, "MANY_LABELS_WEIGHTS", 60 * 100)
+    labels = [n % 60 for n in range(120)]
+    train = LabelledTexts([f"word{label} number{n}" for n, label in enumerate(labels)], labels)
+    codes = [f"L{n}" for n in range(60)]
+    assert tfidf_regression(train, train, train, codes).rows == 120
+    assert fitted == [(np.float32, 100, 4.0, 100), (np.float32, 100, 16.0, 100)]

@@ -75,3 +75,17 @@ def test_perfect_answers_reach_every_maximum():
 def test_no_rows_is_an_error():
     with pytest.raises(ValueError, match="no rows"):
         evaluate([], np.zeros((0, 4), dtype=np.float32), CODES)
+
+
+def test_a_label_that_the_model_does_not_know_is_wrong_and_in_no_cell():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
+    metrics = evaluate([-1, 1], probabilities, ["A", "B"])
+    assert (metrics.rows, metrics.accuracy) == (2, 0.5)
+    assert metrics.confusion == ((0, 0), (0, 1))
+    assert metrics.loss == pytest.approx(-math.log(0.8), abs=1e-6)
+    assert [c.support for c in metrics.per_class] == [0, 1]
+
+
+def test_rows_of_unknown_labels_only_have_figures_too():
+    metrics = evaluate([-1], np.array([[0.9, 0.1]], dtype=np.float32), ["A", "B"])
+    assert (metrics.accuracy, metrics.macro_f1, metrics.loss) == (0, 0, 0)

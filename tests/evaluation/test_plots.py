@@ -58,3 +58,9 @@ def test_the_same_figures_make_the_same_bytes(tmp_path: Path):
     picture(tmp_path / "a.png", 3)
     picture(tmp_path / "b.png", 3)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_label_with_dollar_signs_is_no_formula(tmp_path: Path):
+    odd = evaluate([0], np.array([[1, 0]], dtype=np.float32), ["$\\bad{$", "B"])
+    confusion_picture(odd, "$\\worse{$", tmp_path / "odd.png")
+    assert (tmp_path / "odd.png").stat().st_size > 1000

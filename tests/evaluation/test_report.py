@@ -5,8 +5,12 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from patclass.evaluation.intervals import Interval
+from patclass.evaluation.level_report import LevelReport
 from patclass.evaluation.metrics import ClassMetrics, Metrics
 from patclass.evaluation.report import Report
+from patclass.evaluation.selective import RiskCoverage
+from patclass.evaluation.tables import confusion_text
 
 
 def figures(accuracy: float, loss: float, labels: int = 3) -> Metrics:
@@ -26,16 +30,41 @@ def figures(accuracy: float, loss: float, labels: int = 3) -> Metrics:
     )
 
 
-def report(accuracy: float = 0.8, loss: float = 0.5, **more: object) -> Report:
-    values: dict[str, object] = {
-        "split": "test",
-        "train_rows": 90,
-        "leaked_rows": 0,
-        "model": figures(accuracy, loss),
-        "majority": figures(0.4, 1.0),
-        "tfidf": figures(0.6, 0.9),
-    }
-    return Report.model_validate(values | more)
+BASELINES = {"majority": figures(0.4, 1.0), "tfidf": figures(0.6, 0.9)}
+
+
+def level(metrics: Metrics, baselines: dict[str, Metrics]) -> LevelReport:
+    return LevelReport(
+        metrics=metrics,
+        accuracy_interval=Interval(low=0.7, high=0.9),
+        macro_f1_interval=Interval(low=0.25, high=0.5),
+        ece_raw=0.125,
+        ece=0.0625,
+        reliability_raw=(),
+        reliability=(),
+        risk_coverage=RiskCoverage(points=(), aurc=0.1),
+        operating_points=(),
+        baselines=baselines,
+    )
+
+
+def report(
+    accuracy: float = 0.8,
+    loss: float = 0.5,
+    labels: int = 3,
+    leaked_rows: int = 0,
+    baselines: dict[str, Metrics] = BASELINES,
+) -> Report:
+    return Report(
+        split="test",
+        train_rows=90,
+        leaked_rows=leaked_rows,
+        level="section",
+        levels={
+            "section": level(figures(accuracy, loss, labels), baselines),
+            "class": level(figures(0.5, 1.5), {}),
+        },
+    )
 
 
 def test_a_model_that_beats_the_baseline_passes_with_its_gain():
@@ -68,12 +97,33 @@ def test_both_reasons_are_named():
     assert "guessing" in report(0.1, 2.0).verdict
 
 
+def test_a_model_without_a_rival_has_not_passed():
+    alone = report(baselines={})
+    assert not alone.passed
+    assert alone.failures == []
+    assert alone.verdict.startswith("not compared: 80.0% accuracy, but no baseline")
+
+
+def test_a_model_without_a_rival_can_fail_all_the_same():
+    assert report(loss=2.0, baselines={}).verdict.startswith("FAILED")
+
+
 def test_the_text_sets_the_model_beside_both_baselines():
     lines = report().text().splitlines()
-    shown = {line[:24].strip(): line[24:].split() for line in lines}
-    assert shown["model"] == ["80.0%", "0.800", "0.333", "0.500"]
-    assert shown["TF-IDF + regression"] == ["60.0%", "0.600", "0.333", "0.900"]
-    assert shown["majority class"] == ["40.0%", "0.400", "0.333", "1.000"]
+    assert lines[0].startswith("section, 12 rows")
+    shown = {line[:24].strip(): line[24:].split() for line in lines[:4]}
+    assert shown["model"] == [
+        *("80.0%", "70.0-90.0%", "0.333", "0.250-0.500", "0.500", "0.125", "0.062")
+    ]
+    assert shown["TF-IDF + regression"] == ["60.0%", "0.333", "0.900"]
+    assert shown["majority class"] == ["40.0%", "0.333", "1.000"]
+
+
+def test_the_text_has_a_table_for_each_level():
+    lines = report().text().splitlines()
+    assert [line for line in lines if line.startswith("class, 12 rows")]
+    assert sum(line.startswith("model ") for line in lines) == 2
+    assert max(len(line) for line in lines[:8]) <= 100
 
 
 def test_the_text_has_a_line_for_each_label():
@@ -87,7 +137,7 @@ def test_the_text_ends_with_split_rows_and_verdict():
 
 
 def test_the_confusion_matrix_is_written_with_its_labels():
-    rows = [line.split() for line in report().confusion_text().splitlines()]
+    rows = [line.split() for line in confusion_text(figures(0.8, 0.5)).splitlines()]
     assert rows[0][-3:] == ["L00", "L01", "L02"]
     assert rows[1:] == [
         ["L00", "0", "1", "2"],
@@ -96,9 +146,16 @@ def test_the_confusion_matrix_is_written_with_its_labels():
     ]
 
 
-def test_a_confusion_matrix_too_wide_for_a_terminal_is_left_out():
-    said = report(model=figures(0.8, 0.5, labels=31)).confusion_text()
-    assert said == "confusion matrix of 31 labels: see report.json"
+def test_more_labels_than_fit_a_terminal_are_left_out():
+    assert "true / pred." in report().text()
+    assert "precision" in report().text()
+    assert "true / pred." not in report(labels=31).text()
+    assert "precision" not in report(labels=31).text()
+
+
+def test_the_level_of_the_verdict_must_be_there():
+    with pytest.raises(ValidationError, match="no figures of level 'group'"):
+        Report.model_validate(report().model_dump() | {"level": "group"})
 
 
 def test_leaked_rows_are_said_and_only_then():

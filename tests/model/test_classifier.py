@@ -159,7 +159,7 @@ def test_broken_weights_of_a_base_are_refused(tiny_bert: Path, tmp_path: Path):
     for file in ("config.json", "tokenizer.json"):
         (tmp_path / file).write_bytes((tiny_bert / file).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not a tensor file")
-    with pytest.raises(ModelError, match="cannot load base"):
+    with pytest.raises(ModelError, match=r"cannot read .*model\.safetensors"):
         load_backbone(tiny_parts(tmp_path))
 
 

@@ -155,10 +155,12 @@ def test_the_best_epoch_is_kept_not_the_last(
     accuracies = iter([0.9, 0.5, 0.9])
     first: dict[str, object] = {}
 
-    def validate(self: Fit) -> Metrics:
-        metrics = honest(self).model_copy(update={"accuracy": next(accuracies), "loss": 1.0})
+    def validate(self: Fit) -> dict[str, Metrics]:
+        update = {"accuracy": next(accuracies), "loss": 1.0}
+        levels = {level: m.model_copy(update=update) for level, m in honest(self).items()}
+        assert list(levels) == ["section"]
         first.setdefault("head.weight", self.model.head.weight.detach().clone())
-        return metrics
+        return levels
 
     monkeypatch.setattr(Fit, "_validate", validate)
     result = tiny_run(tiny_bert, patents, tmp_path / "model")

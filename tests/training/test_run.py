@@ -19,7 +19,9 @@ def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp
     assert result.bundle == tmp_path / "model"
     assert result.report is not None
     assert result.report.model.accuracy > 0.6
-    assert result.report.majority.accuracy < 0.5
+    section = result.report.levels["section"]
+    assert section.metrics == result.report.model
+    assert section.baselines["majority"].accuracy < 0.5
     assert read_bundle(result.bundle).verify("cpu") < 1e-4
     classifier = load(result.bundle, "cpu")
     assert classifier.classes_ == ["A", "C", "H"]
@@ -43,12 +45,17 @@ def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path,
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
         "bundle.json",
+        "calibration.json",
+        "conformal.safetensors",
         "confusion.png",
         "curve.jsonl",
         "golden.json",
         "head.safetensors",
+        "index.safetensors",
         "labels.json",
+        "linear.safetensors",
         "manifest.json",
+        "report.html",
         "report.json",
         "tokenizer.json",
     }

@@ -2,38 +2,65 @@
 
 from patclass.bundle.layout import Description
 from patclass.evaluation.report import Report
-from patclass.labels import LabelSet
+from patclass.labels import LabelTree
 
 MAX_ROWS = 40
 
+# A label with fewer test rows is not called weak: its figure is luck.
+MIN_SUPPORT = 5
 
-def model_card(description: Description, labels: LabelSet, report: Report | None) -> str:
+
+def model_card(description: Description, tree: LabelTree, report: Report | None) -> str:
     """Markdown for people; every figure in it comes from the run itself."""
     base, data, text = description.base, description.data, description.text
     rows = ", ".join(f"{split} {count}" for split, count in data.rows.items())
     parts = [
-        f"# Patent classifier with {len(labels)} labels",
+        f"# Patent classifier: {_sizes(tree)}",
         f"LoRA adapter and head on `{base.name}`"
-        f"{f' at revision `{base.revision}`' if base.revision else ''}, made with patclass "
+        f"{f' at revision `{base.revision}`' if base.revision else ''}"
+        f"{' (packed, inside this bundle)' if base.embedded else ''}, made with patclass "
         f"{description.patclass} on {description.created}.",
         "## Use",
         '```\npatclass predict "text of a patent" --model THIS_FOLDER\n'
         "patclass verify THIS_FOLDER\n```",
         "## Data",
-        f"Source: `{data.source}`. Usable rows: {rows}. Text: `{text.view}`, the first "
-        f"{text.max_tokens} tokens. Fingerprint: `{data.fingerprint}`.",
+        f"Source: `{data.source}`. Usable rows: {rows}. Text: `{text.view}`, {text.max_tokens} "
+        f"tokens at a time (`{text.policy}`). Fingerprint: `{data.fingerprint}`.",
         _rejects(data.rejects),
         "## Labels",
-        "\n".join(f"- `{label.code}` {label.name}" for label in labels.labels[:MAX_ROWS])
-        + (f"\n- and {len(labels) - MAX_ROWS} more" if len(labels) > MAX_ROWS else ""),
+        _labels(tree),
         "## Figures",
         _figures(report, description.interrupted),
         "## Limits",
-        "The model knows only the labels above and always names one of them, also for texts "
-        "that belong to none. Its confidences are not calibrated. It reads the head of a text "
-        "only. It is no substitute for an examiner's decision.",
+        _limits(tree),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sizes(tree: LabelTree) -> str:
+    return ", ".join(f"{len(tree.at(level))} labels ({level})" for level in tree.levels)
+
+
+def _labels(tree: LabelTree) -> str:
+    labels = tree.at(tree.levels[0]).labels
+    lines = [f"- `{label.code}` {label.name}" for label in labels[:MAX_ROWS]]
+    if len(labels) > MAX_ROWS:
+        lines.append(f"- and {len(labels) - MAX_ROWS} more")
+    lines += [f"- `{tag.code}` {tag.name} (a tag besides the others)" for tag in tree.tags]
+    if len(tree.levels) > 1:
+        lines.append(f"- below them {_sizes(tree)}, all in `labels.json`; rarer ones are `other`")
+    return "\n".join(lines)
+
+
+def _limits(tree: LabelTree) -> str:
+    return (
+        f"The model knows only the labels above and always names one of them at the "
+        f"{tree.levels[0]} level, also for texts that belong to none; it warns where a text is "
+        "unlike those it has learnt from. Its confidences are calibrated on patents like its "
+        "own validation rows; on others they are a guess. Use it to sort, to search and to "
+        "propose; not to decide alone on classification of record, on patentability, on "
+        "infringement or about a person. It is no substitute for an examiner's decision."
+    )
 
 
 def _rejects(rejects: dict[str, int]) -> str:
@@ -46,6 +73,16 @@ def _figures(report: Report | None, interrupted: bool) -> str:
     if report is None:
         why = "the run was interrupted" if interrupted else "it was not evaluated"
         return f"None: {why}. Measure it with `patclass evaluate`."
-    weakest = sorted((c for c in report.model.per_class if c.support), key=lambda c: c.f1)[:3]
-    names = ", ".join(f"`{c.code}` (F1 {c.f1:.2f}, {c.support} rows)" for c in weakest)
-    return f"```\n{report.text()}\n```\n\n![confusion matrix](confusion.png)\n\nWeakest: {names}."
+    parts = [f"```\n{report.text()}\n```", "![confusion matrix](confusion.png)"]
+    for level, found in report.levels.items():
+        classes = [c for c in found.metrics.per_class if c.support >= MIN_SUPPORT]
+        weakest = sorted(classes, key=lambda c: c.f1)[:5]
+        names = ", ".join(f"`{c.code}` (F1 {c.f1:.2f}, {c.support} rows)" for c in weakest)
+        parts.append(f"Weakest at level {level}: {names or 'too few rows to say'}.")
+    for code, tag in report.tags.items():
+        if tag.average_precision is not None:
+            parts.append(
+                f"Tag `{code}`: average precision {tag.average_precision:.2f} with {tag.carried} "
+                f"of {tag.rows} rows carrying it; treat it as a hint."
+            )
+    return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""Proof that a bundle answers as it did: fixed texts with their logits."""
+"""Proof that a bundle answers as it did: fixed texts with their logits and probabilities."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import numpy as np
 from patclass.arrays import FloatArray
 from patclass.bundle.layout import Golden
 from patclass.errors import BundleError
+from patclass.pipeline import Pipeline
 
 # Fixed texts rather than rows of the data: a bundle must not carry its owner's texts. They
 # span one word to longer than any limit, other scripts, and three technical fields.
@@ -28,32 +29,62 @@ GOLDEN_TEXTS = (
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
 
 
-def make_golden(logits: FloatArray, codes: Sequence[str], precision: str) -> Golden:
-    """Record ``logits`` of the golden texts, shape (texts, labels)."""
+def output_codes(pipeline: Pipeline) -> tuple[str, ...]:
+    """The finest code of each output: leaves, then tags."""
+    tree = pipeline.tree
+    return (*(path[-1] for path in tree.paths), *tree.tags.codes)
+
+
+def make_golden(pipeline: Pipeline, precision: str) -> Golden:
+    """Record what ``pipeline`` makes of the golden texts."""
+    logits, probabilities = _answer(pipeline, GOLDEN_TEXTS)
     return Golden(
-        codes=tuple(codes),
+        codes=output_codes(pipeline),
         tolerance=TOLERANCES[precision],
         texts=GOLDEN_TEXTS,
-        logits=tuple(tuple(round(float(v), 6) for v in row) for row in logits),
+        logits=_rounded(logits),
+        probabilities=_rounded(probabilities),
     )
 
 
-def check_golden(golden: Golden, logits: FloatArray, where: object) -> float:
-    """Compare logits with the record; return the largest difference.
+def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:
+    """Answer the recorded texts again; return the largest difference of a logit.
 
-    :raises BundleError: if it exceeds the tolerance, naming the text.
+    :raises BundleError: if a difference exceeds the tolerance, naming the text.
     """
-    saved = np.asarray(golden.logits, dtype=np.float32)
-    if saved.shape != logits.shape:
-        raise BundleError(f"{where}: golden logits have shape {saved.shape}, not {logits.shape}.")
-    difference = np.abs(logits - saved).max(axis=1)
+    logits, probabilities = _answer(pipeline, golden.texts)
+    if golden.probabilities is not None:
+        _compare(golden, golden.probabilities, probabilities, "probabilities", where)
+    return _compare(golden, golden.logits, logits, "logits", where)
+
+
+def _answer(pipeline: Pipeline, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    answers = pipeline.run(texts)
+    return answers.logits, pipeline.tree.sums(answers.leaves, pipeline.tree.levels[0])
+
+
+def _compare(
+    golden: Golden,
+    recorded: tuple[tuple[float, ...], ...],
+    found: FloatArray,
+    what: str,
+    where: object,
+) -> float:
+    saved = np.asarray(recorded, dtype=np.float32)
+    if saved.shape != found.shape:
+        raise BundleError(f"{where}: golden {what} have shape {saved.shape}, not {found.shape}.")
+    difference = np.abs(found - saved).max(axis=1)
     # A NaN compares as neither larger nor smaller; it must not pass for equal.
     wrong = np.flatnonzero(~(difference <= golden.tolerance))
     if len(wrong):
         text = golden.texts[int(wrong[0])]
         raise BundleError(
-            f"{where} does not answer as it did when it was saved: logits differ by "
+            f"{where} does not answer as it did when it was saved: {what} differ by "
             f"{difference[wrong[0]]:.2g} (allowed {golden.tolerance:g}) on '{text[:50]}'. "
             "Do not use it; train anew."
         )
     return float(difference.max())
+
+
+def _rounded(values: FloatArray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(float(value), 6) for value in row) for row in values)

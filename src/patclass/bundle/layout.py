@@ -1,7 +1,7 @@
 """Which files make a bundle, and what its description says. Knows names and types only.
 
-Version 1. A later version gets a reader of its own; a bundle of a version that this release
-does not know is refused with the way out.
+Version 2. Version 1 had flat labels and no calibration; ``version1`` reads it. A bundle of a
+version that this release does not know is refused with the way out.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,13 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from patclass.config import BaseSettings, DataSettings, FitSettings, LoraSettings
+from patclass.config import AnswerSettings, BaseSettings, DataSettings, FitSettings, LoraSettings
+from patclass.evidence import index
+from patclass.model import linear
+from patclass.model.reading import Policy
 
 FORMAT: Final = "patclass-bundle"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,22 @@ class Layout:
     head: str = "head.safetensors"
     tokenizer: str = "tokenizer.json"
     golden: str = "golden.json"
+    calibration: str = "calibration.json"
+    conformal: str = "conformal.safetensors"
+    linear: str = linear.FILE
+    index: str = index.FILE
+    base: str = "base"
     report: str = "report.json"
+    page: str = "report.html"
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
     card: str = "README.md"
 
-    @property
-    def required(self) -> tuple[str, ...]:
+    def required(self, version: int) -> tuple[str, ...]:
         """Files without which there is no answer."""
+        calibration = (self.calibration, self.conformal) if version > 1 else ()
         return (
+            *calibration,
             self.description,
             self.labels,
             f"{self.adapter}/adapter_config.json",
@@ -67,6 +77,7 @@ class BaseInfo(_Frozen):
     revision: str | None
     sha256: str
     model_type: str
+    embedded: bool = False
 
 
 class TextInfo(_Frozen):
@@ -74,6 +85,7 @@ class TextInfo(_Frozen):
 
     view: str
     max_tokens: int
+    policy: Policy = "head"
 
 
 class DataInfo(_Frozen):
@@ -86,10 +98,25 @@ class DataInfo(_Frozen):
 
 
 class LabelInfo(_Frozen):
-    """One label, in output order."""
+    """``labels.json``: the label tree, its leaves in output order, then the tags."""
 
-    code: str
-    name: str
+    levels: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    names: dict[str, str]
+    tags: tuple[str, ...]
+
+
+class CalibrationInfo(_Frozen):
+    """``calibration.json``: how scores become probabilities, and when they are enough.
+
+    ``thresholds``: for each level the confidence from which on answers on validation had
+    the ``precision``; above one if none did.
+    """
+
+    sharpness: tuple[float, ...]
+    opinion_weight: float
+    precision: float
+    thresholds: dict[str, float]
 
 
 class RunSettings(_Frozen):
@@ -99,6 +126,7 @@ class RunSettings(_Frozen):
     base: BaseSettings
     lora: LoraSettings
     fit: FitSettings
+    answer: AnswerSettings = AnswerSettings()
 
 
 class Description(_Frozen):
@@ -117,9 +145,14 @@ class Description(_Frozen):
 
 
 class Golden(_Frozen):
-    """Texts with the logits that the model gave when it was saved."""
+    """Texts with what the model made of them when it was saved.
+
+    ``logits`` are those of the tuned model; ``probabilities`` those of the coarsest level's
+    labels, after second opinion and calibration (none in version 1).
+    """
 
     codes: tuple[str, ...]
     tolerance: float
     texts: tuple[str, ...]
     logits: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...] | None = None

@@ -25,7 +25,7 @@ def check_manifest(folder: Path) -> Manifest:
     :raises BundleError: naming the first file that is missing, altered or not listed.
     """
     manifest = _read_manifest(folder)
-    for name in LAYOUT.required:
+    for name in LAYOUT.required(manifest.version):
         if name not in manifest.files:
             raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
     for name, expected in manifest.files.items():

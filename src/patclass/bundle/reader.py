@@ -2,22 +2,31 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
+from patclass.bundle import version1
 from patclass.bundle.golden import check_golden
-from patclass.bundle.layout import LAYOUT, Description, Golden, LabelInfo
+from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, Golden, LabelInfo
 from patclass.bundle.manifest import check_manifest
+from patclass.calibration.conformal import Conformal
+from patclass.calibration.temperature import Calibration
 from patclass.errors import BundleError, DataError, ModelError
-from patclass.labels import Label, LabelSet
-from patclass.model.base import BaseFiles, resolve_base
+from patclass.evidence.index import Index
+from patclass.labels import Label, LabelSet, LabelTree
+from patclass.model.base import BaseFiles, file_sha256, resolve_base
 from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import apply_compute, choose_compute
-from patclass.model.scoring import score
+from patclass.model.linear import LinearModel
+from patclass.model.packed import PACKED
 from patclass.model.tokenizer import TextTokenizer
+from patclass.pipeline import Pipeline
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -28,8 +37,28 @@ class Bundle:
 
     folder: Path
     description: Description
-    labels: LabelSet
+    tree: LabelTree
+    calibration: CalibrationInfo
     golden: Golden
+
+    def load_pipeline(self, device: str = "auto") -> Pipeline:
+        """Load all that turns a text into probabilities.
+
+        :raises BundleError: if base or weights are not those the bundle was made with.
+        """
+        linear = self.folder / LAYOUT.linear
+        coarsest = self.tree.at(self.tree.levels[0])
+        try:
+            return Pipeline(
+                self.tree,
+                self.load_model(device),
+                self.load_tokenizer(),
+                self.description.text.policy,
+                LinearModel.load(self.folder, len(coarsest)) if linear.is_file() else None,
+                Calibration(self.calibration.sharpness, self.calibration.opinion_weight),
+            )
+        except ModelError as problem:
+            raise BundleError(f"{self.folder}: {problem}") from problem
 
     def load_model(self, device: str = "auto") -> PatentClassifier:
         """Load base, adapter and head.
@@ -45,7 +74,7 @@ class Bundle:
                 compute = choose_compute(device, "float32")
             apply_compute(compute)
             return load_classifier(
-                Parts(base, compute), self.folder / LAYOUT.adapter, self.folder, len(self.labels)
+                Parts(base, compute), self.folder / LAYOUT.adapter, self.folder, self.tree.outputs
             )
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
@@ -54,18 +83,53 @@ class Bundle:
         """The tokenizer with the bundle's length limit."""
         return TextTokenizer.load(self.folder, self.description.text.max_tokens)
 
+    @cached_property
+    def index(self) -> Index | None:
+        """The labelled patents kept as evidence, if any.
+
+        :raises BundleError: if they are damaged.
+        """
+        if not (self.folder / LAYOUT.index).is_file():
+            return None
+        try:
+            return Index.load(self.folder)
+        except ModelError as problem:
+            raise BundleError(f"{self.folder}: {problem}") from problem
+
+    @cached_property
+    def conformal(self) -> dict[str, Conformal]:
+        """What label sets are made from, by level; none in old bundles.
+
+        :raises BundleError: if the file is damaged.
+        """
+        path = self.folder / LAYOUT.conformal
+        if not path.is_file():
+            return {}
+        try:
+            arrays = load_file(path)
+            levels = [level for level in self.tree.levels if f"{level}/scores" in arrays]
+            return {
+                level: Conformal(arrays[f"{level}/scores"], arrays[f"{level}/labels"])
+                for level in levels
+            }
+        except (OSError, SafetensorError, KeyError) as problem:
+            raise BundleError(f"{path} is damaged: {problem}") from problem
+
     def verify(self, device: str = "auto") -> float:
         """Answer the golden texts again; return the largest difference of a logit.
 
         :raises BundleError: if the bundle does not answer as it did when it was saved.
         """
-        logits = score(self.load_model(device), self.load_tokenizer(), self.golden.texts)
-        return check_golden(self.golden, logits, self.folder)
+        return check_golden(self.golden, self.load_pipeline(device), self.folder)
 
     def _resolve_base(self) -> BaseFiles:
         wanted = self.description.base
         try:
-            base = resolve_base(wanted.name, wanted.revision)
+            if wanted.embedded:
+                folder = self.folder / LAYOUT.base
+                base = BaseFiles(wanted.name, None, folder, file_sha256(folder / PACKED))
+            else:
+                base = resolve_base(wanted.name, wanted.revision)
         except ModelError as problem:
             raise BundleError(f"{self.folder} needs base '{wanted.name}': {problem}") from problem
         if base.sha256 != wanted.sha256:
@@ -82,16 +146,33 @@ def read_bundle(folder: Path) -> Bundle:
 
     :raises BundleError: naming what is wrong and where.
     """
-    check_manifest(folder)
+    version = check_manifest(folder).version
     description = _parse(folder / LAYOUT.description, Description)
     golden = _parse(folder / LAYOUT.golden, Golden)
-    labels = _read_labels(folder / LAYOUT.labels)
-    if len(labels) != description.labels or tuple(labels.codes) != golden.codes:
+    if version == 1:
+        labels = _validate(folder / LAYOUT.labels, LabelInfo, _labels_of_version1(folder))
+        calibration = CalibrationInfo.model_validate(version1.upgrade_calibration())
+    else:
+        labels = _parse(folder / LAYOUT.labels, LabelInfo)
+        calibration = _parse(folder / LAYOUT.calibration, CalibrationInfo)
+    tree = _tree(folder / LAYOUT.labels, labels)
+    codes = (*(path[-1] for path in tree.paths), *tree.tags.codes)
+    if tree.outputs != description.labels or codes != golden.codes:
         raise BundleError(
-            f"{folder}: {LAYOUT.labels} has {len(labels)} labels {labels.codes[:12]}, but the "
+            f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
-    return Bundle(folder, description, labels, golden)
+    if len(calibration.sharpness) != len(tree.levels):
+        raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
+    return Bundle(folder, description, tree, calibration, golden)
+
+
+def _labels_of_version1(folder: Path) -> Any:
+    settings = _read_json(folder / LAYOUT.description)["settings"]
+    try:
+        return version1.upgrade_labels(_read_json(folder / LAYOUT.labels), settings)
+    except (TypeError, KeyError) as problem:
+        raise BundleError(f"{folder / LAYOUT.labels} is damaged: {problem!r}") from problem
 
 
 def _read_json(path: Path) -> Any:
@@ -102,17 +183,26 @@ def _read_json(path: Path) -> Any:
 
 
 def _parse(path: Path, kind: type[Model]) -> Model:
+    return _validate(path, kind, _read_json(path))
+
+
+def _validate(path: Path, kind: type[Model], data: Any) -> Model:
     try:
-        return kind.model_validate(_read_json(path))
+        return kind.model_validate(data)
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
 
 
-def _read_labels(path: Path) -> LabelSet:
+def _tree(path: Path, info: LabelInfo) -> LabelTree:
     try:
-        entries = [LabelInfo.model_validate(entry) for entry in _read_json(path)]
-        return LabelSet(tuple(Label(entry.code, entry.name) for entry in entries))
-    except (ValidationError, TypeError, DataError) as problem:
+        tags = LabelSet(tuple(Label(code, info.names[code]) for code in info.tags))
+        tree = LabelTree(info.levels, info.paths, info.names, tags)
+        for level in tree.levels:
+            tree.at(level)
+        if len(set(tree.paths)) < len(tree.paths) or not all(tree.paths):
+            raise DataError("a label occurs twice, or is empty")
+        return tree
+    except (KeyError, IndexError, DataError) as problem:
         raise BundleError(f"{path} is damaged: {problem}") from problem

@@ -1,34 +1,46 @@
 """Writing a bundle: whole or not at all, manifest last."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save
+
 from patclass.bundle.card import model_card
-from patclass.bundle.golden import GOLDEN_TEXTS, make_golden
-from patclass.bundle.layout import LAYOUT, Description
+from patclass.bundle.golden import make_golden
+from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, LabelInfo
 from patclass.bundle.manifest import write_manifest
+from patclass.calibration.conformal import Conformal
+from patclass.calibration.threshold import PRECISION
+from patclass.evaluation.html import html_report
 from patclass.evaluation.plots import confusion_picture
 from patclass.evaluation.report import Report
+from patclass.evidence.index import Index
 from patclass.files import whole_folder, write_json
-from patclass.labels import LabelSet
+from patclass.labels import LabelTree
 from patclass.model.adapter import save_adapter
-from patclass.model.classifier import PatentClassifier
-from patclass.model.scoring import score
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.packed import PACKED
+from patclass.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
 class Content:
-    """All that goes into a bundle."""
+    """All that goes into a bundle.
 
-    model: PatentClassifier
-    tokenizer: TextTokenizer
-    labels: LabelSet
+    :param thresholds: for each level the confidence from which on it answers by itself.
+    :param base: the folder of a packed base that is to travel inside the bundle.
+    """
+
+    pipeline: Pipeline
+    thresholds: Mapping[str, float]
+    conformal: Mapping[str, Conformal]
+    index: Index | None
     description: Description
     report: Report | None
     curve: Path
+    base: Path | None = None
 
 
 def write_bundle(
@@ -40,21 +52,65 @@ def write_bundle(
         keeps the bundle from appearing.
     :raises OutputError: if the disk is full or the place cannot be written.
     """
-    logits = score(content.model, content.tokenizer, GOLDEN_TEXTS)
-    golden = make_golden(logits, content.labels.codes, content.description.precision)
+    golden = make_golden(content.pipeline, content.description.precision)
     with whole_folder(target, LAYOUT.manifest) as folder:
-        save_adapter(content.model.backbone, folder / LAYOUT.adapter)
-        content.model.save_head(folder)
-        content.tokenizer.save(folder)
-        write_json(folder / LAYOUT.labels, [asdict(label) for label in content.labels])
+        _write_model(folder, content)
         write_json(folder / LAYOUT.description, content.description.model_dump())
         write_json(folder / LAYOUT.golden, golden.model_dump())
         shutil.copyfile(content.curve, folder / LAYOUT.curve)
         if content.report is not None:
-            write_json(folder / LAYOUT.report, content.report.model_dump())
-            title = f"{content.report.split}, {content.report.model.rows} rows"
-            confusion_picture(content.report.model, title, folder / LAYOUT.confusion)
-        card = model_card(content.description, content.labels, content.report)
+            _write_report(folder, content.report)
+        card = model_card(content.description, content.pipeline.tree, content.report)
         (folder / LAYOUT.card).write_text(card, encoding="utf-8")
         write_manifest(folder)
         check(folder)
+
+
+def _write_model(folder: Path, content: Content) -> None:
+    pipeline = content.pipeline
+    save_adapter(pipeline.model.backbone, folder / LAYOUT.adapter)
+    pipeline.model.save_head(folder)
+    pipeline.tokenizer.save(folder)
+    write_json(folder / LAYOUT.labels, label_info(pipeline.tree).model_dump())
+    write_json(folder / LAYOUT.calibration, _calibration_info(content).model_dump())
+    (folder / LAYOUT.conformal).write_bytes(_conformal_bytes(content.conformal))
+    if pipeline.linear is not None:
+        pipeline.linear.save(folder)
+    if content.index is not None:
+        content.index.save(folder)
+    if content.base is not None:
+        (folder / LAYOUT.base).mkdir()
+        for name in ("config.json", PACKED):  # the tokenizer is the bundle's own
+            shutil.copyfile(content.base / name, folder / LAYOUT.base / name)
+
+
+def label_info(tree: LabelTree) -> LabelInfo:
+    """The tree as ``labels.json`` has it."""
+    names = dict(tree.names) | {tag.code: tag.name for tag in tree.tags}
+    return LabelInfo(levels=tree.levels, paths=tree.paths, names=names, tags=tuple(tree.tags.codes))
+
+
+def _calibration_info(content: Content) -> CalibrationInfo:
+    calibration = content.pipeline.calibration
+    return CalibrationInfo(
+        sharpness=calibration.sharpness,
+        opinion_weight=calibration.opinion_weight,
+        precision=PRECISION,
+        thresholds=dict(content.thresholds),
+    )
+
+
+def _conformal_bytes(conformal: Mapping[str, Conformal]) -> bytes:
+    arrays = {}
+    for level, found in conformal.items():
+        arrays[f"{level}/scores"] = found.scores.astype(np.float32)
+        arrays[f"{level}/labels"] = found.labels.astype(np.int64)
+    return save(arrays)
+
+
+def _write_report(folder: Path, report: Report) -> None:
+    write_json(folder / LAYOUT.report, report.model_dump(mode="json"))
+    metrics = report.levels[report.level].metrics
+    title = f"{report.split}, {metrics.rows} rows"
+    confusion_picture(metrics, title, folder / LAYOUT.confusion)
+    (folder / LAYOUT.page).write_text(html_report(report, title, {}), encoding="utf-8")

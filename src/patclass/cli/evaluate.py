@@ -26,43 +26,74 @@ if TYPE_CHECKING:
     "--report",
     "target",
     type=click.Path(path_type=Path),
-    help="Also write the report to this .json file, and the confusion matrix as PNG beside it.",
+    help="Also write the report as a page (.html) and as data (.json) of this name.",
 )
-@settings_options("data", "labels", "code_column", "test_rows")
+@click.option(
+    "--baselines",
+    metavar="LEVELS",
+    help="Levels at which the baselines are fitted, comma-separated; the deeper, the longer.  "
+    "[default: the coarsest]",
+)
+@settings_options("data", "labels", "code_column", "test_rows", "policy")
 @device_option
-def evaluate(bundle: Path, split: str, target: Path | None, device: str, **flags: Any) -> int:
-    """Measure BUNDLE (default: final_model) on labelled patents, beside two baselines.
+def evaluate(
+    bundle: str | None,
+    split: str,
+    target: Path | None,
+    baselines: str | None,
+    device: str,
+    **flags: Any,
+) -> int:
+    """Measure BUNDLE (a folder, or 'shipped') on labelled patents, beside two baselines.
 
+    Accuracy with intervals, calibration, label sets, slices and mistakes for every level.
     Majority class and TF-IDF + logistic regression are fitted on the train part of the same data,
     so the data needs one. Without --data, the rows that training kept for the test are used.
 
     \b
-        patclass evaluate final_model --data patents/ --labels section
+        patclass evaluate final_model --data patents/ --report report.html
     """
+    from dataclasses import replace
+
     from patclass.bundle import read_bundle
     from patclass.data.corpus import load_corpus
     from patclass.errors import ConfigError
+    from patclass.evaluation.html import html_report
     from patclass.evaluation.measure import measure
-    from patclass.evaluation.plots import confusion_picture
-    from patclass.files import whole_file, write_json
+    from patclass.evaluation.scored import label_sets, score_rows
+    from patclass.files import check_writable, whole_file, write_json
+    from patclass.inference.answer import check_level
+    from patclass.inference.locate import locate
 
-    if target is not None and target.suffix != ".json":
-        raise ConfigError(f"--report {target}: name a file that ends in .json.")
-    opened = read_bundle(bundle)
-    corpus = load_corpus(_data(opened.description, flags), opened.labels)
+    if target is not None:
+        if target.suffix not in (".html", ".json"):
+            raise ConfigError(f"--report {target}: name a file that ends in .html or .json.")
+        check_writable(target)
+    opened = read_bundle(locate(bundle))
+    levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
+    for level in levels:
+        check_level(opened.tree, level)
+    policy = flags.pop("policy")
+    corpus = load_corpus(data_of(opened.description, flags), opened.tree)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
-    report = measure(opened.load_model(device), opened.load_tokenizer(), corpus, split)
+    pipeline = opened.load_pipeline(device)
+    pipeline = replace(pipeline, policy=policy or pipeline.policy)
+    scored = score_rows(pipeline, corpus[split], f"scoring {split}")
+    sets = label_sets(scored, opened.conformal)
+    report = measure(scored, corpus, split, levels, sets)
     click.echo(report.text())
     if target is not None:
-        with whole_file(target) as aside:
-            write_json(aside, report.model_dump())
-        with whole_file(target.with_suffix(".png")) as aside:
-            confusion_picture(report.model, f"{split}, {report.model.rows} rows", aside)
+        with whole_file(target.with_suffix(".json")) as aside:
+            write_json(aside, report.model_dump(mode="json"))
+        with whole_file(target.with_suffix(".html")) as aside:
+            facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
+            page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
+            aside.write_text(page, encoding="utf-8")
     return 0 if report.passed else 1
 
 
-def _data(description: "Description", flags: dict[str, Any]) -> "DataSettings":
+def data_of(description: "Description", flags: dict[str, Any]) -> "DataSettings":
     """The data of the training run, or other data read in the same way."""
     from patclass.config import load_settings
 

@@ -7,7 +7,10 @@ from typing import NoReturn
 import click
 
 from patclass import __version__
+from patclass.cli.audit import audit
 from patclass.cli.classify import classify
+from patclass.cli.code import code
+from patclass.cli.compare import compare
 from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import evaluate
 from patclass.cli.predict import predict
@@ -24,7 +27,8 @@ def main() -> None:
     """Fine-tune a pretrained language model on patents, prove it, and classify with it.
 
     \b
-    A first run on the built-in sample, with no network:
+    With the model that is part of patclass, and with one of your own:
+        patclass predict "A drill bit with cutting inserts of polycrystalline diamond ..."
         patclass train --data sample
         patclass predict "A drill bit with cutting inserts of polycrystalline diamond ..."
 
@@ -33,7 +37,7 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, verify, predict, classify, doctor):
+for command in (train, evaluate, compare, verify, predict, classify, audit, code, doctor):
     main.add_command(command)
 
 

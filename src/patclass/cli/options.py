@@ -13,15 +13,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 model_option = click.option(
     "--model",
     "-m",
-    type=click.Path(path_type=Path),
-    default=Path("final_model"),
-    show_default=True,
-    help="Folder of the bundle that answers.",
+    metavar="FOLDER",
+    help="The bundle that answers, or 'shipped' for the one that is part of patclass.  "
+    "[default: PATCLASS_MODEL, else final_model, else shipped]",
 )
 
-bundle_argument = click.argument(
-    "bundle", type=click.Path(path_type=Path), default=Path("final_model"), required=False
-)
+bundle_argument = click.argument("bundle", required=False)
 
 device_option = click.option(
     "--device",
@@ -37,6 +34,47 @@ top_option = click.option(
     default=3,
     show_default=True,
     help="How many labels to name, the most probable first.",
+)
+
+
+def answer_options(command: Command) -> Command:
+    """Give a command the flags that say what is asked of a classifier."""
+    for option in reversed(_ANSWER_OPTIONS):
+        command = option(command)
+    return command
+
+
+_ANSWER_OPTIONS = (
+    click.option(
+        "--level",
+        default="auto",
+        show_default=True,
+        help="Level to answer at (section, class, subclass), or auto: the deepest at which the "
+        "answer is sure.",
+    ),
+    top_option,
+    click.option(
+        "--threshold",
+        type=float,
+        help="Confidence from which on an answer is sure.  [default: the model's own, right nine "
+        "times in ten on held-out patents]",
+    ),
+    click.option(
+        "--set",
+        "coverage",
+        type=float,
+        help="Also name the set of labels that holds the truth this often, e.g. 0.9.",
+    ),
+    click.option(
+        "--neighbours",
+        type=click.IntRange(0, 100),
+        default=0,
+        show_default=True,
+        help="Also name this many of the nearest known patents.",
+    ),
+    click.option(
+        "--explain", is_flag=True, help="Also say what each passage of the text contributes."
+    ),
 )
 
 

@@ -2,40 +2,84 @@
 
 import json
 import sys
-from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from patclass.cli.options import device_option, model_option, top_option
+from patclass.cli.options import answer_options, device_option, model_option
+
+if TYPE_CHECKING:
+    from patclass.inference import Candidate, Prediction
 
 
 @click.command()
 @click.argument("text", required=False)
-@top_option
+@answer_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_option
 @device_option
-def predict(text: str | None, k: int, as_json: bool, model: Path, device: str) -> int:
+def predict(text: str | None, as_json: bool, model: str | None, device: str, **asked: Any) -> int:
     """Classify one patent's TEXT, or what comes on standard input.
 
+    The answer is the deepest code that the text supports, with the codes above it, how sure each
+    is, and what else it could be. Reasons to doubt it are printed as warnings.
+
     \b
-        patclass predict "A drill bit with cutting inserts ..." -k 3
-        patclass predict --json < abstract.txt
+        patclass predict "A drill bit with cutting inserts ..." -k 5
+        patclass predict "A drill bit ..." --level subclass --set 0.9
+        patclass predict --json --neighbours 5 < abstract.txt
     """
-    from patclass.inference import load
+    from patclass.inference import Options, load
+    from patclass.inference.record import record_of
 
     if text is None:
         text = _standard_input()
-    prediction = load(model, device).rank([text], k)[0]
+    classifier = load(model, device)
+    prediction = classifier.classify([text], Options(**asked))[0]
     if as_json:
-        click.echo(json.dumps(asdict(prediction), ensure_ascii=False))
+        record = {k: v for k, v in record_of(prediction).items() if v is not None}
+        click.echo(json.dumps(record, ensure_ascii=False))
         return 0
-    width = max(len(candidate.label) for candidate in prediction.top)
-    for candidate in prediction.top:
-        name = "" if candidate.name == candidate.label else f"  {candidate.name}"
-        click.echo(f"{candidate.confidence:6.1%}  {candidate.label:{width}}{name}")
+    _print(prediction, classifier.text_of(text), asked["explain"])
+    for warning in prediction.warnings:
+        click.echo(f"warning: {warning}", err=True)
     return 0
+
+
+def _print(prediction: "Prediction", text: str, explain: bool) -> None:
+    state = "" if prediction.sure else ", unsure"
+    click.echo(f"{prediction.label} ({prediction.level}{state})")
+    for depth, step in enumerate(prediction.path):
+        click.echo("  " * (depth + 1) + _line(step))
+    click.echo(f"\nbest at level {prediction.level}")
+    _print_candidates(prediction.top)
+    if prediction.set is not None:
+        click.echo(f"\nset ({len(prediction.set)} of this level's labels)")
+        _print_candidates(prediction.set)
+    for tag in prediction.tags:
+        if tag.confidence >= 0.5:
+            click.echo(f"\ntag\n{_line(tag)}")
+    if prediction.neighbours:
+        click.echo("\nnearest known patents")
+        for near in prediction.neighbours:
+            code = near.codes[-1] if near.codes else "?"
+            click.echo(f"{near.similarity:6.2f}  {near.id}  {code}  {near.title or ''}".rstrip())
+    if explain:
+        click.echo("\npassages, by what the answer loses without them")
+        for part in prediction.passages:
+            excerpt = text[part.start : part.end].strip()[:70]
+            click.echo(f"{part.contribution:+6.2f}  {excerpt}")
+
+
+def _print_candidates(found: "tuple[Candidate, ...]") -> None:
+    width = max(len(candidate.label) for candidate in found)
+    for candidate in found:
+        click.echo(_line(candidate, width))
+
+
+def _line(candidate: "Candidate", width: int = 0) -> str:
+    name = "" if candidate.name == candidate.label else f"  {candidate.name}"
+    return f"{candidate.confidence:6.1%}  {candidate.label:{width}}{name}"
 
 
 def _standard_input() -> str:

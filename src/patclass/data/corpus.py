@@ -6,9 +6,10 @@ Whatever cannot be used is counted by reason and kept as a reject; nothing vanis
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,9 +17,9 @@ from patclass.config import DataSettings
 from patclass.data.rows import Row
 from patclass.data.sources import SPLITS, Source, open_source
 from patclass.data.subset import split_off, stratified
-from patclass.data.views import MAX_CHARS, TextView
+from patclass.data.views import MAX_CHARS, TextView, clean
 from patclass.errors import DataError
-from patclass.labels import LabelScheme, LabelSet, Unusable, label_scheme
+from patclass.labels import LabelScheme, LabelSet, LabelTree, RowLabel, Unusable, label_scheme
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -28,13 +29,49 @@ TEST_SHARE = 0.1
 MANY_LABELS = 20
 
 
+YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
+
+# The position of a code that is known but is not among the model's labels.
+UNSEEN = -1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the data says of a patent besides text and label; None where it says nothing."""
+
+    title: str | None = None
+    year: int | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Facts":
+        """Read the columns ``title``, ``year`` (or a date that starts with it), ``source``."""
+        dates = (str(fields.get(column) or "")[:4] for column in YEAR_COLUMNS)
+        year = next((int(text) for text in dates if text.isdecimal() and len(text) == 4), None)
+        return cls(clean(fields.get("title")) or None, year, clean(fields.get("source")) or None)
+
+
 @dataclass(frozen=True)
 class Example:
-    """One usable patent: its text and the position of its label in the label set."""
+    """One usable patent: its text, and its label as positions in the label tree.
+
+    :param truth: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
+        None if it is not known.
+    :param leaves: the outputs of which one is the true one.
+    :param tags: for each tag whether the patent carries it; None if that is not known.
+    """
 
     id: str
     text: str
-    label: int
+    truth: tuple[int | None, ...]
+    leaves: tuple[int, ...]
+    tags: tuple[bool | None, ...] = ()
+    facts: Facts = Facts()
+
+    @property
+    def stratum(self) -> int:
+        """What subsets are balanced by: the coarsest label."""
+        return UNSEEN if self.truth[0] is None else self.truth[0]
 
 
 @dataclass(frozen=True)
@@ -53,7 +90,7 @@ class Corpus:
 
     source: str
     view: TextView
-    labels: LabelSet
+    tree: LabelTree
     splits: dict[str, list[Example]]
     rejects: tuple[Reject, ...]
     notes: tuple[str, ...] = ()
@@ -77,8 +114,8 @@ class Corpus:
         digest = hashlib.sha256()
         for split in SPLITS:
             for example in self.splits[split]:
-                code = self.labels[example.label].code
-                record = json.dumps([split, example.id, example.text, code])
+                paths = [self.tree.paths[leaf] for leaf in example.leaves]
+                record = json.dumps([split, example.id, example.text, paths, example.tags])
                 digest.update(record.encode())
         return digest.hexdigest()
 
@@ -91,15 +128,16 @@ def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Coded:
-    """An example whose label is still a code."""
+    """An example whose label is still made of codes."""
 
     row: int
     id: str
     text: str
-    code: str
+    label: RowLabel
+    facts: Facts
 
 
-def load_corpus(settings: DataSettings, known: LabelSet | None = None) -> Corpus:
+def load_corpus(settings: DataSettings, known: LabelTree | None = None) -> Corpus:
     """Read, label, split and cut the data of a run.
 
     :param known: the labels of an existing model; rows with others are rejected.
@@ -115,14 +153,13 @@ def load_corpus(settings: DataSettings, known: LabelSet | None = None) -> Corpus
         split: _usable(read(), split, view, scheme, rejects)
         for split, read in source.splits.items()
     }
-    codes = [row.code for row in coded.get("train", [])]
-    if known is not None and not set(codes) & set(known.codes):
-        raise DataError(
-            f"labels disagree: the model knows {known.codes[:12]}, {source.name} has "
-            f"{sorted(set(codes))[:12]}. Choose the same ones with --labels."
-        )
-    labels = known or _label_set(scheme, codes, source, rejects)
-    splits = {split: _examples(rows, split, labels, rejects) for split, rows in coded.items()}
+    labels = [row.label for row in coded.get("train", [])]
+    if known is None:
+        tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
+    else:
+        tree = known
+        _check_known(tree, labels, source)
+    splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
     notes = [f"ignored: {name}" for name in source.ignored]
     splits = _complete(splits, settings.seed, notes)
     sizes = {
@@ -131,16 +168,17 @@ def load_corpus(settings: DataSettings, known: LabelSet | None = None) -> Corpus
         "test": settings.test_rows,
     }
     splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
-    if len({row.label for row in splits["train"]}) < 2:
+    strata = {row.stratum for row in splits["train"]}
+    if len(strata) < 2:
         raise DataError(
             f"only {len(splits['train'])} rows of one label or none are left to train on; give "
             "more rows, or raise --train-rows."
         )
-    present = {row.label for row in splits["train"]}
-    missing = [label.code for position, label in enumerate(labels) if position not in present]
+    coarsest = tree.at(tree.levels[0])
+    missing = [label.code for position, label in enumerate(coarsest) if position not in strata]
     if missing:
         notes.append(f"labels without a training row: {', '.join(missing[:20])}")
-    return Corpus(source.name, view, labels, splits, tuple(rejects), tuple(notes))
+    return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
 
 
 def _usable(
@@ -163,12 +201,17 @@ def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
         raise Unusable("no text")
     if len(text) > MAX_CHARS:
         raise Unusable(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, row.id, text, scheme.code_of(row.fields))
+    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), Facts.of(row.fields))
 
 
-def _label_set(
-    scheme: LabelScheme, codes: Sequence[str], source: Source, rejects: Sequence[Reject]
-) -> LabelSet:
+def _tree(
+    scheme: LabelScheme,
+    labels: Sequence[RowLabel],
+    source: Source,
+    rejects: Sequence[Reject],
+    min_rows: int,
+) -> LabelTree:
+    codes = [label.code for label in labels if label.path]
     reasons = Counter(reject.reason for reject in rejects)
     why = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(5))
     if not codes:
@@ -176,30 +219,59 @@ def _label_set(
             f"{source.name} has no usable training row ({why or 'no train split'}). "
             "Check --text and --labels."
         )
-    if len(set(codes)) < 2:
+    if len({label.path[0] for label in labels if label.path}) < 2:
         raise DataError(
-            f"{source.name} has one class only: '{codes[0]}' in all {len(codes)} usable training "
-            "rows. A classifier needs two; check --labels."
+            f"{source.name} has one class only: '{labels[0].path[0]}' in all {len(codes)} usable "
+            "training rows. A classifier needs two; check --labels."
         )
-    kinds = len(set(codes))
-    if kinds > max(MANY_LABELS, len(codes) / 2):
+    tree = scheme.tree(labels, min_rows)
+    if len(tree.paths) > max(MANY_LABELS, len(codes) / 2):
         raise DataError(
-            f"{kinds} labels for {len(codes)} training rows is nearly one a row, e.g. "
+            f"{len(tree.paths)} labels for {len(codes)} training rows is nearly one a row, e.g. "
             f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with --labels."
         )
-    return scheme.label_set(codes)
+    return tree
+
+
+def _check_known(tree: LabelTree, labels: Sequence[RowLabel], source: Source) -> None:
+    known = tree.at(tree.levels[0]).codes
+    found = {label.path[0] for label in labels if label.path}
+    if not found & set(known):
+        raise DataError(
+            f"labels disagree: the model knows {known[:12]}, {source.name} has "
+            f"{sorted(found)[:12]}. Choose the same ones with --labels."
+        )
 
 
 def _examples(
-    rows: Sequence[_Coded], split: str, labels: LabelSet, rejects: list[Reject]
+    rows: Sequence[_Coded], split: str, tree: LabelTree, rejects: list[Reject]
 ) -> list[Example]:
     known = []
     for row in rows:
-        if row.code in labels:
-            known.append(Example(row.id, row.text, labels.index(row.code)))
+        example = _example(row, tree)
+        if not example.leaves:
+            codes = ", ".join(sorted({path[0] for path in row.label.candidates}))
+            rejects.append(Reject(split, row.row, row.id, f"label '{codes}' not known"))
+        elif not row.label.path and split != "train":
+            # It can be learnt from, but there is no right answer to compare with.
+            rejects.append(Reject(split, row.row, row.id, "ambiguous label"))
         else:
-            rejects.append(Reject(split, row.row, row.id, f"label '{row.code}' not known"))
+            known.append(example)
     return known
+
+
+def _example(row: _Coded, tree: LabelTree) -> Example:
+    path = row.label.path
+    truth = tuple(
+        _position(tree.at(level), path[depth]) if depth < len(path) else None
+        for depth, level in enumerate(tree.levels)
+    )
+    leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
+    return Example(row.id, row.text, truth, tuple(leaves), row.label.tags, row.facts)
+
+
+def _position(labels: LabelSet, code: str) -> int:
+    return labels.index(code) if code in labels else UNSEEN
 
 
 def _complete(
@@ -210,7 +282,7 @@ def _complete(
         if split not in splits:
             rows = splits["train"]
             keys = [row.text for row in rows]
-            rest, aside = split_off([row.label for row in rows], keys, share, seed)
+            rest, aside = split_off([row.stratum for row in rows], keys, share, seed)
             splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in aside]}
             notes.append(f"no {split} split: {len(aside)} rows of train set aside for it")
         if not splits[split]:
@@ -221,4 +293,4 @@ def _complete(
 def _cut(rows: list[Example], size: int | None, seed: int) -> list[Example]:
     if size is None:
         return rows
-    return [rows[position] for position in stratified([row.label for row in rows], size, seed)]
+    return [rows[position] for position in stratified([row.stratum for row in rows], size, seed)]

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+import numpy.typing as npt
+from sklearn.metrics import precision_recall_fscore_support
 
 from patclass.arrays import FloatArray
+from patclass.evaluation.confusion import Confusion
+from patclass.evaluation.frozen import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassMetrics(_Frozen):
+class ClassMetrics(Frozen):
     """Figures of one label; ``support`` is its number of true rows."""
 
     code: str
@@ -23,12 +21,12 @@ class ClassMetrics(_Frozen):
     support: int
 
 
-class Metrics(_Frozen):
+class Metrics(Frozen):
     """Figures of one model on one set of rows.
 
     ``macro_f1`` is the mean over the labels that occur among the true ones. ``loss`` is the
-    mean negative log-likelihood in nats. ``confusion[i][j]`` counts rows of label i that were
-    answered with label j.
+    mean negative log-likelihood in nats of the true labels that the model knows.
+    ``confusion[i][j]`` counts rows of label i that were answered with label j.
     """
 
     rows: int
@@ -37,35 +35,44 @@ class Metrics(_Frozen):
     macro_f1: float
     loss: float
     per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Confusion
 
 
-def evaluate(truth: Sequence[int], probabilities: FloatArray, codes: Sequence[str]) -> Metrics:
+def evaluate(
+    truth: Sequence[int] | npt.NDArray[np.intp], probabilities: FloatArray, codes: Sequence[str]
+) -> Metrics:
     """Compare true labels with probabilities of shape (rows, labels).
 
+    :param truth: positions of the true labels; a negative one stands for a label that the
+        model does not know, so that no answer is right.
     :raises ValueError: if there are no rows.
     """
     if not len(truth):
         raise ValueError("nothing to evaluate: no rows")
-    positions = list(range(len(codes)))
-    predicted = probabilities.argmax(axis=1)
-    confusion = confusion_matrix(truth, predicted, labels=positions)
+    true, predicted = np.asarray(truth), probabilities.argmax(axis=1)
     per_class = precision_recall_fscore_support(
-        truth, predicted, labels=positions, zero_division=0.0
+        true, predicted, labels=list(range(len(codes))), zero_division=0.0
     )
     classes = tuple(
         ClassMetrics(code=code, precision=p, recall=r, f1=f, support=int(n))
         for code, p, r, f, n in zip(codes, *per_class, strict=True)
     )
-    accuracy = float((predicted == np.asarray(truth)).mean())
-    bounded = np.clip(probabilities.astype(np.float64), 1e-12, None)
-    bounded /= bounded.sum(axis=1, keepdims=True)
+    accuracy = float((predicted == true).mean())
+    known = np.flatnonzero(true >= 0)
+    likelihood = np.clip(probabilities[known, true[known]].astype(np.float64), 1e-12, None)
     return Metrics(
-        rows=len(truth),
+        rows=len(true),
         accuracy=accuracy,
         micro_f1=accuracy,  # with exactly one label a row, the two are the same figure
-        macro_f1=float(np.mean([c.f1 for c in classes if c.support])),
-        loss=float(log_loss(truth, bounded, labels=positions)),
+        macro_f1=float(np.mean([c.f1 for c in classes if c.support])) if len(known) else 0.0,
+        loss=float(-np.log(likelihood).mean()) if len(known) else 0.0,
         per_class=classes,
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        confusion=_confusion(true[known], predicted[known], len(codes)),
     )
+
+
+def _confusion(
+    true: npt.NDArray[np.intp], predicted: npt.NDArray[np.intp], labels: int
+) -> tuple[tuple[int, ...], ...]:
+    counts = np.bincount(true * labels + predicted, minlength=labels * labels)
+    return tuple(tuple(row) for row in counts.reshape(labels, labels).tolist())

@@ -23,10 +23,13 @@ def confusion_picture(metrics: Metrics, title: str, path: Path) -> None:
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true label", shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, parse_math=False)
     ticks = range(0, len(codes), max(1, len(codes) // 40))
-    axes.set_xticks(ticks, [codes[i][:14] for i in ticks], rotation=90 if len(codes) > 12 else 0)
-    axes.set_yticks(ticks, [codes[i][:14] for i in ticks])
+    names = [codes[i][:14] for i in ticks]
+    # Labels are data: a dollar sign in one must not be read as the start of a formula.
+    axes.set_xticks(ticks, names, parse_math=False, rotation=90 if len(codes) > 12 else 0)
+    axes.set_yticks(ticks, names, parse_math=False)
     if len(codes) <= MAX_NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
             shade = "white" if shares[row, column] > 0.55 else "black"

@@ -1,29 +1,53 @@
 """A model beside its baselines, with a verdict in words. Knows figures, no model."""
 
 import math
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, model_validator
 
+from patclass.evaluation.frozen import Frozen
+from patclass.evaluation.level_report import LevelReport
 from patclass.evaluation.metrics import Metrics
+from patclass.evaluation.tables import MAX_LABELS, classes_text, confusion_text, level_text
+from patclass.evaluation.tags import TagReport
 
 
-class Report(BaseModel):
-    """Figures of a model and of its two baselines on the same rows."""
+class Report(Frozen):
+    """Figures of a model on one split, level by level, coarsest first.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ``level`` is the one that the verdict is about. Its baselines were fitted and tested on
+    the same rows as the model.
+    """
 
+    version: Literal[2] = 2
     split: str
     train_rows: int
     leaked_rows: int
-    model: Metrics
-    majority: Metrics
-    tfidf: Metrics
+    level: str
+    levels: dict[str, LevelReport]
+    tags: dict[str, TagReport] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _level_is_there(self) -> Self:
+        if self.level not in self.levels:
+            raise ValueError(f"no figures of level '{self.level}', only of {list(self.levels)}")
+        return self
+
+    @property
+    def model(self) -> Metrics:
+        """Figures of the model at the level that the verdict is about."""
+        return self.levels[self.level].metrics
+
+    @property
+    def tfidf(self) -> Metrics | None:
+        """Figures of the rival at that level, if it was fitted."""
+        return self.levels[self.level].baselines.get("tfidf")
 
     @property
     def failures(self) -> list[str]:
-        """Why the model is not good enough; empty if it is."""
+        """Why the model is not good enough; empty if it is, or if nothing says otherwise."""
         reasons = []
-        if self.model.accuracy <= self.tfidf.accuracy:
+        if self.tfidf is not None and self.model.accuracy <= self.tfidf.accuracy:
             reasons.append(
                 f"its accuracy of {self.model.accuracy:.1%} does not beat TF-IDF + logistic "
                 f"regression on the same rows ({self.tfidf.accuracy:.1%})"
@@ -37,14 +61,19 @@ class Report(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether the model is worth having."""
-        return not self.failures
+        """Whether the model is shown to be worth having."""
+        return self.tfidf is not None and not self.failures
 
     @property
     def verdict(self) -> str:
         """The result in one sentence."""
         if self.failures:
             return f"FAILED: the model is not worth using: {'; '.join(self.failures)}."
+        if self.tfidf is None:
+            return (
+                f"not compared: {self.model.accuracy:.1%} accuracy, but no baseline was fitted "
+                f"on the same rows."
+            )
         gain = (self.model.accuracy - self.tfidf.accuracy) * 100
         return (
             f"passed: {self.model.accuracy:.1%} accuracy, {gain:+.1f} points against TF-IDF + "
@@ -52,36 +81,11 @@ class Report(BaseModel):
         )
 
     def text(self) -> str:
-        """The whole report as plain text tables."""
-        lines = [f"{'':24}{'accuracy':>10}{'micro F1':>10}{'macro F1':>10}{'loss':>8}"]
-        for name, metrics in (
-            ("model", self.model),
-            ("TF-IDF + regression", self.tfidf),
-            ("majority class", self.majority),
-        ):
-            lines.append(
-                f"{name:24}{metrics.accuracy:>10.1%}{metrics.micro_f1:>10.3f}"
-                f"{metrics.macro_f1:>10.3f}{metrics.loss:>8.3f}"
-            )
-        lines += ["", f"{'label':24}{'precision':>10}{'recall':>10}{'F1':>10}{'rows':>8}"]
-        lines += [
-            f"{c.code[:23]:24}{c.precision:>10.3f}{c.recall:>10.3f}{c.f1:>10.3f}{c.support:>8}"
-            for c in self.model.per_class
-        ]
-        lines += ["", self.confusion_text(), ""]
+        """The whole report as plain text tables; labels one by one only if they are few."""
+        parts = [level_text(level, report) for level, report in self.levels.items()]
+        if len(self.model.per_class) <= MAX_LABELS:
+            parts += [classes_text(self.model), confusion_text(self.model)]
+        last = f"{self.split}, {self.model.rows} rows: {self.verdict}"
         if self.leaked_rows:
-            lines.append(f"warning: {self.leaked_rows} {self.split} texts also stand in train.")
-        return "\n".join([*lines, f"{self.split}, {self.model.rows} rows: {self.verdict}"])
-
-    def confusion_text(self) -> str:
-        """The confusion matrix: a row for each true label, a column for each answer."""
-        codes = [c.code for c in self.model.per_class]
-        if len(codes) > 30:
-            return f"confusion matrix of {len(codes)} labels: see report.json"
-        width = max(5, *(len(code[:12]) + 1 for code in codes))
-        cells = [
-            f"{code[:12]:12}" + "".join(f"{count:>{width}}" for count in row)
-            for code, row in zip(codes, self.model.confusion, strict=True)
-        ]
-        header = f"{'true / pred.':12}" + "".join(f"{code[:12]:>{width}}" for code in codes)
-        return "\n".join([header, *cells])
+            last = f"warning: {self.leaked_rows} {self.split} texts also stand in train.\n" + last
+        return "\n\n".join([*parts, last])

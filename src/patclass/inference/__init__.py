@@ -1,5 +1,6 @@
 """Inference: one object that answers, and whole files streamed through it."""
 
-from patclass.inference.classifier import Candidate, Classifier, Prediction, load
+from patclass.inference.answer import Candidate, Options, Prediction
+from patclass.inference.classifier import Classifier, load
 
-__all__ = ["Candidate", "Classifier", "Prediction", "load"]
+__all__ = ["Candidate", "Classifier", "Options", "Prediction", "load"]

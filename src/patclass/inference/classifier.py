@@ -1,47 +1,50 @@
 """The object that answers. Knows a bundle and texts, no files and no servers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from patclass.arrays import FloatArray, softmax
+from patclass.arrays import FloatArray
 from patclass.bundle import Bundle, read_bundle
 from patclass.data.rows import SURROGATE
 from patclass.data.views import MAX_CHARS, TextView, clean
-from patclass.errors import DataError
-from patclass.model.scoring import score
+from patclass.errors import ConfigError, DataError
+from patclass.evidence.index import Index, Neighbour
+from patclass.evidence.script import doubts_about
+from patclass.inference.answer import (
+    Candidate,
+    Options,
+    PassageShare,
+    Prediction,
+    candidates,
+    check_level,
+    choose_level,
+    thresholds_of,
+)
+from patclass.inference.explain import contributions
+from patclass.inference.locate import locate
+from patclass.pipeline import Answers
 
 Patent = str | Mapping[str, Any]
+Advance = Callable[[int], object]
+
+DEFAULTS = Options()
+
+# How many known patents are asked whether they agree, and how few of them may.
+JURY = 10
+AGREEMENT = 0.2
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One label with its probability."""
-
-    label: str
-    name: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one patent: the best label, and the ``k`` best in order."""
-
-    label: str
-    name: str
-    confidence: float
-    top: tuple[Candidate, ...]
-
-
-def load(folder: str | Path = "final_model", device: str = "auto") -> "Classifier":
+def load(model: str | Path | None = None, device: str = "auto") -> "Classifier":
     """Load a bundle that answers.
 
+    :param model: its folder, or ``shipped``; None for the first of ``PATCLASS_MODEL``,
+        ``final_model`` and the shipped one that is there.
     :raises BundleError: if it is incomplete, altered, or its base is not there.
     """
-    return Classifier(read_bundle(Path(folder)), device)
+    return Classifier(read_bundle(locate(model)), device)
 
 
 class Classifier:
@@ -49,18 +52,17 @@ class Classifier:
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         self.bundle = bundle
-        self.labels = bundle.labels
+        self.tree = bundle.tree
         self.view = TextView(tuple(bundle.description.text.view.split("+")))
-        self._model = bundle.load_model(device)
-        self._tokenizer = bundle.load_tokenizer()
+        self._pipeline = bundle.load_pipeline(device)
 
     @property
     def classes_(self) -> list[str]:
-        """Label codes in the order of the columns of ``predict_proba``."""
-        return self.labels.codes
+        """Codes of the finest level, in the order of the columns of ``predict_proba``."""
+        return self.tree.at(self.tree.finest).codes
 
     def text_of(self, patent: Patent) -> str:
-        """The text that is read for a patent, before it is cut to the token limit.
+        """The text that is read for a patent, before it is cut to what the model reads.
 
         :raises DataError: if there is no text, or far too much.
         """
@@ -78,34 +80,163 @@ class Classifier:
         return text
 
     def predict_proba(
-        self, patents: Sequence[Patent], advance: Callable[[int], object] = lambda rows: None
+        self,
+        patents: Sequence[Patent],
+        level: str | None = None,
+        advance: Advance = lambda rows: None,
     ) -> FloatArray:
-        """Probabilities, float32 of shape (patents, labels).
+        """Probabilities of a level's labels, float32 of shape (patents, labels).
+
+        :param level: the finest if None. Rows of a fine level add up to one less the share of
+            codes that were too rare to learn.
+        :raises DataError: if a patent has no usable text.
+        :raises ConfigError: if there is no such level.
+        """
+        level = level or self.tree.finest
+        check_level(self.tree, level)
+        leaves = self._pipeline.run([self.text_of(patent) for patent in patents], advance).leaves
+        return self.tree.sums(leaves, level)
+
+    def predict(self, patents: Sequence[Patent], level: str | None = None) -> list[str]:
+        """The most probable label of each patent at a level; the finest if None.
 
         :raises DataError: if a patent has no usable text.
         """
+        best = self.predict_proba(patents, level).argmax(axis=1)
+        labels = self.tree.at(level or self.tree.finest)
+        return [labels[int(position)].code for position in best]
+
+    def classify(
+        self,
+        patents: Sequence[Patent],
+        options: Options = DEFAULTS,
+        advance: Advance = lambda rows: None,
+    ) -> list[Prediction]:
+        """The answer for each patent, with all that speaks for and against it.
+
+        :raises DataError: if a patent has no usable text.
+        :raises ConfigError: if the options ask for what the bundle cannot give.
+        """
+        self.check(options)
         texts = [self.text_of(patent) for patent in patents]
-        return softmax(score(self._model, self._tokenizer, texts, advance))
+        if not texts:
+            return []
+        answers = self._pipeline.run(texts, advance)
+        near = self._nearest(answers, options)
+        return [
+            self._prediction(row, text, answers, near[row], options)
+            for row, text in enumerate(texts)
+        ]
 
-    def predict(self, patents: Sequence[Patent]) -> list[str]:
-        """The most probable label of each patent.
+    def check(self, options: Options) -> None:
+        """Refuse options before any text is read.
 
-        :raises DataError: if a patent has no usable text.
+        :raises ConfigError: naming what the bundle cannot give.
         """
-        best = self.predict_proba(patents).argmax(axis=1)
-        return [self.labels[int(position)].code for position in best]
+        check_level(self.tree, options.level)
+        thresholds_of(self.tree, self.bundle.calibration.thresholds, options.threshold)
+        if options.neighbours and self.bundle.index is None:
+            raise ConfigError(
+                "this model keeps no known patents as evidence; train one with --index-rows."
+            )
+        if options.coverage is not None:
+            if not self.bundle.conformal:
+                raise ConfigError(
+                    "this model was saved without held-out scores for label sets; train anew."
+                )
+            for level, conformal in self.bundle.conformal.items():
+                conformal.bounds(len(self.tree.at(level)), options.coverage)
 
-    def rank(self, patents: Sequence[Patent], k: int = 3) -> list[Prediction]:
-        """The ``k`` most probable labels of each patent, with names and probabilities.
+    def _nearest(self, answers: Answers, options: Options) -> list[list[Neighbour]]:
+        index: Index | None = self.bundle.index
+        if index is None:
+            return [[] for _ in answers.readings]
+        return index.nearest(answers.states, max(JURY, options.neighbours))
 
-        :raises DataError: if a patent has no usable text.
-        """
-        return [self._prediction(row, k) for row in self.predict_proba(patents)]
-
-    def _prediction(self, probabilities: FloatArray, k: int) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[: max(1, k)]
-        top = tuple(
-            Candidate(self.labels[int(i)].code, self.labels[int(i)].name, float(probabilities[i]))
-            for i in order
+    def _prediction(
+        self, row: int, text: str, answers: Answers, near: list[Neighbour], options: Options
+    ) -> Prediction:
+        tree, leaves = self.tree, answers.leaves[row : row + 1]
+        sums = {level: tree.sums(leaves, level)[0] for level in tree.levels}
+        best = {
+            level: candidates(tree, level, p, np.array([p.argmax()]))[0]
+            for level, p in sums.items()
+        }
+        thresholds = thresholds_of(tree, self.bundle.calibration.thresholds, options.threshold)
+        confidences = {level: found.confidence for level, found in best.items()}
+        level, sure = choose_level(confidences, options.level, thresholds)
+        order = np.argsort(-sums[level], kind="stable")[: max(1, options.k)]
+        answer = best[level]
+        path = self._path(level, answer, sums)
+        return Prediction(
+            label=answer.label,
+            name=answer.name,
+            confidence=answer.confidence,
+            level=level,
+            sure=sure,
+            path=path,
+            levels=best,
+            top=candidates(tree, level, sums[level], order),
+            set=self._set(level, sums[level], options.coverage),
+            tags=tuple(
+                Candidate(tag.code, tag.name, float(p))
+                for tag, p in zip(tree.tags, answers.tags[row], strict=True)
+            ),
+            read=answers.readings[row].share,
+            passages=self._passages(row, text, answers, level, answer.label, options),
+            neighbours=tuple(near[: options.neighbours]),
+            warnings=tuple(self._warnings(row, text, answers, near, path, sure)),
         )
-        return Prediction(top[0].label, top[0].name, top[0].confidence, top)
+
+    def _path(
+        self, level: str, answer: Candidate, sums: Mapping[str, FloatArray]
+    ) -> tuple[Candidate, ...]:
+        depth = self.tree.levels.index(level)
+        codes = next(path for path in self.tree.paths if path[depth : depth + 1] == (answer.label,))
+        found: list[Candidate] = []
+        for name, code in zip(self.tree.levels[: depth + 1], codes, strict=False):
+            position = np.array([self.tree.at(name).index(code)])
+            found += candidates(self.tree, name, sums[name], position)
+        return tuple(found)
+
+    def _set(
+        self, level: str, probabilities: FloatArray, coverage: float | None
+    ) -> tuple[Candidate, ...] | None:
+        conformal = self.bundle.conformal.get(level)
+        if coverage is None or conformal is None:
+            return None
+        inside = np.flatnonzero(conformal.sets(probabilities[None], coverage)[0])
+        order = inside[np.argsort(-probabilities[inside], kind="stable")]
+        return candidates(self.tree, level, probabilities, order)
+
+    def _passages(
+        self, row: int, text: str, answers: Answers, level: str, label: str, options: Options
+    ) -> tuple[PassageShare, ...]:
+        reading = answers.readings[row]
+        if options.explain:
+            return contributions(self._pipeline, text, reading, answers.passages[row], level, label)
+        return tuple(PassageShare(p.start, p.end, 0.0) for p in reading.passages)
+
+    def _warnings(
+        self,
+        row: int,
+        text: str,
+        answers: Answers,
+        near: list[Neighbour],
+        path: tuple[Candidate, ...],
+        sure: bool,
+    ) -> list[str]:
+        found = doubts_about(text)
+        index = self.bundle.index
+        if index is not None and near and near[0].similarity < index.unlike:
+            found.append("the text is unlike anything the model has learnt from")
+        if not sure and len(path) == 1:
+            found.append(f"not even the {self.tree.levels[0]} is sure: have it checked")
+        code = path[-1].label
+        agree = sum(code in neighbour.codes for neighbour in near[:JURY])
+        able = sum(len(neighbour.codes) >= len(path) for neighbour in near[:JURY])
+        if able and agree < AGREEMENT * able:
+            found.append(f"only {agree} of the {able} nearest known patents are in {code}")
+        if answers.readings[row].share < 1:
+            found.append(f"only {answers.readings[row].share:.0%} of the text was read")
+        return found

@@ -11,22 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.data.rows import file_format
-
-COLUMNS = ("id", "label", "name", "confidence", "top", "error")
-
-_TOP = pa.list_(
-    pa.struct([("label", pa.string()), ("name", pa.string()), ("confidence", pa.float64())])
-)
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("label", pa.string()),
-        ("name", pa.string()),
-        ("confidence", pa.float64()),
-        ("top", _TOP),
-        ("error", pa.string()),
-    ]
-)
+from patclass.inference.record import COLUMNS, SCHEMA
 
 
 class Sink(Protocol):
@@ -42,7 +27,7 @@ class _JsonSink:
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
-            filled = {key: value for key, value in row.items() if value is not None}
+            filled = {key: value for key, value in row.items() if value not in (None, ())}
             self._file.write(json.dumps(filled, ensure_ascii=False) + "\n")
 
 
@@ -53,8 +38,14 @@ class _CsvSink:
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         for row in rows:
-            top = json.dumps(row["top"], ensure_ascii=False) if row["top"] else None
-            self._writer.writerow(row | {"top": top})
+            self._writer.writerow({key: _cell(value) for key, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    """Lists as JSON; an empty one as an empty cell."""
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value, ensure_ascii=False) if value else None
+    return value
 
 
 class _ParquetSink:
@@ -62,7 +53,7 @@ class _ParquetSink:
         self._writer = writer
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._writer.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA))
+        self._writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
 
 
 @contextmanager
@@ -73,7 +64,7 @@ def open_sink(path: Path) -> Iterator[Sink]:
     """
     suffix = file_format(path)
     if suffix == ".parquet":
-        with pq.ParquetWriter(path, _SCHEMA) as writer:
+        with pq.ParquetWriter(path, SCHEMA) as writer:
             yield _ParquetSink(writer)
         return
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_ro
 from patclass.data.views import FIELDS, TextView
 from patclass.errors import DataError, OutputError
 from patclass.files import check_writable, whole_file
-from patclass.inference.classifier import Classifier
-from patclass.inference.sinks import COLUMNS, open_sink
+from patclass.inference.answer import Options
+from patclass.inference.classifier import DEFAULTS, Classifier
+from patclass.inference.record import COLUMNS, record_of
+from patclass.inference.sinks import open_sink
 
 # Enough rows that sorting by length leaves little padding, few enough to stay small in memory.
 CHUNK_ROWS = 256
@@ -30,7 +32,7 @@ def classify_file(
     classifier: Classifier,
     source: Path,
     target: Path,
-    k: int = 3,
+    options: Options = DEFAULTS,
     advance: Callable[[int], object] = lambda rows: None,
 ) -> StreamResult:
     """Answer every row of ``source`` with a row in ``target``; bad rows carry an ``error``.
@@ -39,11 +41,12 @@ def classify_file(
     :raises OutputError: if ``target`` cannot be written; it is then not there at all.
     """
     check_files(source, target)
+    classifier.check(options)
     _check_columns(classifier.view, source)
     total = errors = 0
     with whole_file(target) as aside, open_sink(aside) as sink:
         for chunk in _chunks(read_rows(source, (*ID_COLUMNS, *_text_columns(classifier.view)))):
-            answers = _answers(classifier, chunk, k)
+            answers = _answers(classifier, chunk, options)
             sink.write(answers)
             total += len(answers)
             errors += sum(answer["error"] is not None for answer in answers)
@@ -82,7 +85,7 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _answers(classifier: Classifier, rows: list[Row], k: int) -> list[dict[str, Any]]:
+def _answers(classifier: Classifier, rows: list[Row], options: Options) -> list[dict[str, Any]]:
     """One answer a row, in order; the usable rows are scored together."""
     answers = [dict.fromkeys(COLUMNS) | {"id": row.id} for row in rows]
     texts: dict[int, str] = {}
@@ -93,7 +96,7 @@ def _answers(classifier: Classifier, rows: list[Row], k: int) -> list[dict[str, 
             texts[position] = classifier.text_of(row.fields)
         except DataError as problem:
             answers[position]["error"] = str(problem)
-    predictions = classifier.rank(list(texts.values()), k) if texts else []
+    predictions = classifier.classify(list(texts.values()), options)
     for position, prediction in zip(texts, predictions, strict=True):
-        answers[position].update(asdict(prediction))
+        answers[position] = record_of(prediction) | {"id": rows[position].id}
     return answers

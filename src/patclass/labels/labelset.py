@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from patclass.errors import DataError
+from patclass.labels.cpc import title_of
 from patclass.labels.sections import SECTIONS, section_of
 
 
@@ -30,8 +31,8 @@ class LabelSet:
 
     @classmethod
     def of_codes(cls, codes: Iterable[str]) -> "LabelSet":
-        """Labels from codes; sections get their names, others are called by their code."""
-        return cls(tuple(Label(code, SECTIONS.get(code, code)) for code in codes))
+        """Labels from codes; those of CPC get their titles, others are called by their code."""
+        return cls(tuple(Label(code, SECTIONS.get(code) or title_of(code)) for code in codes))
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> "LabelSet":

@@ -1,17 +1,23 @@
 """How a row gets its label. Knows a row's fields, not where rows come from.
 
-Three schemes: a column, CPC/IPC symbols cut to a level, symbols matched with a list.
+Four schemes: a column, CPC/IPC symbols cut to a level, symbols matched with a list, and
+symbols with all that they say about the tree.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from patclass.errors import DataError
 from patclass.labels.labelset import LabelSet
+from patclass.labels.lookup import parse_code
 from patclass.labels.symbols import LEVELS, Symbol, split_codes
+from patclass.labels.tree import TAG_SECTION, LabelTree, Path, common_path, cpc_path
 
 Fields = Mapping[str, Any]
+
+# The value of --labels that asks for the whole tree.
+CPC = "cpc"
 
 # The first (inventive) symbol decides; a list of symbols decides only where it is unanimous,
 # because its order often carries no meaning.
@@ -23,21 +29,68 @@ class Unusable(Exception):
     """A row that cannot be used, with the reason under which it is counted."""
 
 
-class LabelScheme(Protocol):
-    """Finds a row's label and the closed set of labels."""
+@dataclass(frozen=True)
+class RowLabel:
+    """What is known of a row's label.
 
-    def code_of(self, fields: Fields) -> str:
-        """The row's label code.
+    :param path: the codes that are certain, coarsest first; empty if not even the first is.
+    :param candidates: paths at or below ``path``, one of which is the true one.
+    :param tags: for each tag whether the row carries it; None if that is not known.
+    """
+
+    path: Path
+    candidates: tuple[Path, ...]
+    tags: tuple[bool | None, ...] = ()
+
+    @classmethod
+    def flat(cls, code: str) -> "RowLabel":
+        """A label of a set without levels."""
+        return cls((code,), ((code,),))
+
+    @property
+    def code(self) -> str:
+        """The finest code that is certain."""
+        return self.path[-1]
+
+
+class LabelScheme(Protocol):
+    """Finds a row's label and the tree of all labels."""
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        """The row's label.
 
         :raises Unusable: if the row has none or more than one.
         """
 
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        """All labels in output order, given those of the training rows.
+
+        :param min_rows: codes with fewer training rows are folded, where there are levels.
+        """
+
+
+class _FlatScheme:
+    """What the schemes without levels have in common: one code a row."""
+
+    @property
+    def level_name(self) -> str:
+        return "label"
+
+    def code_of(self, fields: Fields) -> str:
+        raise NotImplementedError
+
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:
-        """All labels in output order, given the codes of the training rows."""
+        return LabelSet.of_codes(sorted(set(training_codes)))
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        return RowLabel.flat(self.code_of(fields))
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        return LabelTree.flat(self.label_set(label.code for label in training), self.level_name)
 
 
 @dataclass(frozen=True)
-class ColumnLabels:
+class ColumnLabels(_FlatScheme):
     """Labels as they stand in a column."""
 
     column: str
@@ -45,12 +98,9 @@ class ColumnLabels:
     def code_of(self, fields: Fields) -> str:
         return _cell(fields, self.column)
 
-    def label_set(self, training_codes: Iterable[str]) -> LabelSet:
-        return LabelSet.of_codes(sorted(set(training_codes)))
-
 
 @dataclass(frozen=True)
-class NamedLabels:
+class NamedLabels(_FlatScheme):
     """A ``ClassLabel`` column: integers, or their names, that stand for a known label set."""
 
     column: str
@@ -92,12 +142,16 @@ def _unanimous(codes: Iterable[str | None]) -> str:
 
 
 @dataclass(frozen=True)
-class LevelLabels:
+class LevelLabels(_FlatScheme):
     """Symbols cut to a level: main symbol, else a column of the level's name, else unanimity."""
 
     level: str
     main_columns: tuple[str, ...]
     code_columns: tuple[str, ...]
+
+    @property
+    def level_name(self) -> str:
+        return self.level
 
     def code_of(self, fields: Fields) -> str:
         for columns in (self.main_columns, (self.level,)):
@@ -106,12 +160,9 @@ class LevelLabels:
                 return _unanimous(cut)
         return _unanimous(symbol.cut(self.level) for symbol in _symbols(fields, self.code_columns))
 
-    def label_set(self, training_codes: Iterable[str]) -> LabelSet:
-        return LabelSet.of_codes(sorted(set(training_codes)))
-
 
 @dataclass(frozen=True)
-class ListLabels:
+class ListLabels(_FlatScheme):
     """Symbols matched with a given list of codes of any level (``A61, G06F, H04``)."""
 
     codes: tuple[str, ...]
@@ -136,6 +187,53 @@ class ListLabels:
         return LabelSet.of_codes(self.codes)
 
 
+@dataclass(frozen=True)
+class CpcLabels:
+    """What symbols say of section, class and subclass, however much that is.
+
+    The main symbol decides. Without one, columns named after a level decide as far as they
+    go, and the true code is one of the listed symbols below them.
+    """
+
+    main_columns: tuple[str, ...]
+    level_columns: tuple[str, ...]
+    code_columns: tuple[str, ...]
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        main = _symbols(fields, self.main_columns)
+        levels = _symbols(fields, self.level_columns)
+        listed = _symbols(fields, self.code_columns)
+        tags = (_tagged([*main, *levels, *listed]),)
+        certain = common_path(_paths(main) or _longest(_paths(levels)))
+        if certain and _paths(main):
+            return RowLabel(certain, (certain,), tags)
+        candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
+        candidates = candidates or ({certain} if certain else set())
+        if not candidates:
+            raise Unusable(f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label")
+        return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        codes = (label.code for label in training if label.path)
+        return LabelTree.of_cpc(codes, min_rows)
+
+
+def _paths(symbols: Iterable[Symbol]) -> list[Path]:
+    return [cpc_path(symbol) for symbol in symbols if not symbol.text.startswith(TAG_SECTION)]
+
+
+def _longest(paths: list[Path]) -> list[Path]:
+    """The deepest of the paths: a column ``class`` repeats what ``subclass`` says."""
+    return [path for path in paths if len(path) == max(map(len, paths))]
+
+
+def _tagged(symbols: list[Symbol]) -> bool | None:
+    """Whether the row carries the tag; a single symbol says nothing about additional ones."""
+    if any(symbol.text.startswith(TAG_SECTION) for symbol in symbols):
+        return True
+    return False if len(symbols) > 1 else None
+
+
 def label_scheme(
     wanted: str,
     columns: Collection[str],
@@ -144,7 +242,8 @@ def label_scheme(
 ) -> LabelScheme:
     """Choose the scheme for ``--labels``.
 
-    :param wanted: ``auto``, a level, a comma-separated list of codes, or a column.
+    :param wanted: ``auto``, ``cpc`` for the tree, a level, a comma-separated list of codes, or
+        a column.
     :param columns: columns of the data.
     :param names: names of integer labels, by column, where the data set knows them.
     :param code_column: the column that holds the symbols, if it has an unusual name.
@@ -152,15 +251,15 @@ def label_scheme(
     """
     if wanted == "auto":
         wanted = "label" if "label" in columns else "section"
-    if wanted in LEVELS or "," in wanted:
+    if wanted in (*LEVELS, CPC) or "," in wanted:
         return _symbol_scheme(wanted, columns, code_column)
     if wanted in names:
         return NamedLabels(wanted, names[wanted], LabelSet.of_names(names[wanted]))
     if wanted in columns:
         return ColumnLabels(wanted)
     raise DataError(
-        f"unknown label level or column '{wanted}': use {', '.join(LEVELS)}, a list of codes "
-        f"such as A61,G06,H04, or one of the columns {', '.join(sorted(columns))}."
+        f"unknown label level or column '{wanted}': use {', '.join((CPC, *LEVELS))}, a list of "
+        f"codes such as A61,G06,H04, or one of the columns {', '.join(sorted(columns))}."
     )
 
 
@@ -178,6 +277,8 @@ def _symbol_scheme(wanted: str, columns: Collection[str], code_column: str | Non
             f"{', '.join(sorted(columns))}. Name the right one with --code-column, or label by "
             "a column with --labels NAME."
         )
+    if wanted == CPC:
+        return CpcLabels(main, tuple(level for level in LEVELS if level in columns), codes)
     if wanted in LEVELS:
         return LevelLabels(wanted, main, codes)
     return ListLabels(_parse_list(wanted), main, codes)
@@ -189,6 +290,8 @@ def _parse_list(wanted: str) -> tuple[str, ...]:
     wrong = [code for code, symbol in zip(codes, symbols, strict=True) if symbol is None]
     if wrong:
         raise DataError(f"not a CPC symbol in --labels: {', '.join(wrong)} (expected e.g. A61).")
+    for symbol in symbols:
+        parse_code(symbol.text if symbol else "")  # a code that does not exist has no row either
     found = tuple(dict.fromkeys(symbol.text for symbol in symbols if symbol))
     if len(found) < 2:
         raise DataError(f"--labels '{wanted}' names fewer than two codes; a classifier needs two.")

@@ -9,7 +9,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from patclass.config import LoraSettings
@@ -18,6 +18,7 @@ from patclass.model.adapter import add_adapter, load_adapter, merge_adapter
 from patclass.model.architecture import Architecture, architecture_of
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
+from patclass.model.packed import PACKED, is_packed, unpack
 from patclass.model.pooling import Pooling, pool
 from patclass.model.tensors import save_tensors
 from patclass.model.tokenizer import Batch
@@ -72,8 +73,13 @@ class PatentClassifier(nn.Module):
         return pool(states, mask, self.pooling)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits, float32 of shape (rows, labels)."""
-        logits: torch.Tensor = self.head(self.embed(batch))
+        """Logits, float32 of shape (rows, outputs)."""
+        return self.answer(self.embed(batch))
+
+    def answer(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits of pooled states, in float32 whatever the backbone is computed in."""
+        with torch.autocast(states.device.type, enabled=False):
+            logits: torch.Tensor = self.head(states.float())
         return logits
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -137,17 +143,11 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()
     traits = parts.architecture
     try:
-        backbone, loaded = AutoModel.from_pretrained(
-            parts.base.folder,
-            dtype=parts.compute.dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        packed = is_packed(parts.base.folder / PACKED)
+        backbone, absent = _load_packed(parts) if packed else _load_plain(parts)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
         raise ModelError(f"cannot load base '{parts.base.name}': {problem}") from problem
-    missing = [key for key in loaded["missing_keys"] if not key.startswith("pooler.")]
+    missing = [key for key in absent if not key.startswith("pooler.")]
     if missing:
         raise ModelError(
             f"base '{parts.base.name}' lacks {len(missing)} weights of its architecture, e.g. "
@@ -158,6 +158,29 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     if traits.pooling is Pooling.LAST:
         backbone.config.use_cache = False
     return backbone
+
+
+def _load_plain(parts: Parts) -> tuple[PreTrainedModel, list[str]]:
+    """The backbone, and the names of the weights that its files lack."""
+    backbone, loaded = AutoModel.from_pretrained(
+        parts.base.folder,
+        dtype=parts.compute.dtype,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    return backbone, list(loaded["missing_keys"])
+
+
+def _load_packed(parts: Parts) -> tuple[PreTrainedModel, list[str]]:
+    """As ``_load_plain``, from packed weights."""
+    config = AutoConfig.from_pretrained(
+        parts.base.folder, local_files_only=True, trust_remote_code=False
+    )
+    backbone = AutoModel.from_config(config, dtype=parts.compute.dtype, trust_remote_code=False)
+    loaded = backbone.load_state_dict(unpack(parts.base.folder / PACKED), strict=False)
+    return backbone, list(loaded.missing_keys)
 
 
 def _load_head(folder: Path, labels: int, hidden: int) -> dict[str, torch.Tensor]:

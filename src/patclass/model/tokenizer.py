@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from patclass.errors import ModelError
+from patclass.model.reading import MAX_WINDOWS, Policy, Reading, make_reading
 
 FILE = "tokenizer.json"
 
@@ -77,6 +78,29 @@ class TextTokenizer:
         limit = self.max_tokens * CHARS_PER_TOKEN
         encodings = self._tokenizer.encode_batch_fast([text[:limit] for text in texts])
         return [encoding.ids for encoding in encodings]
+
+    def read(self, texts: Sequence[str], policy: Policy) -> list[Reading]:
+        """The passages of each text that are read under ``policy``."""
+        passages = MAX_WINDOWS if policy == "windows" else 1
+        limit = self.max_tokens * CHARS_PER_TOKEN * passages
+        seen = [text if policy == "head+tail" else text[:limit] for text in texts]
+        before, after = self._frame()
+        room = self.max_tokens - len(before) - len(after)
+        self._tokenizer.no_truncation()
+        try:
+            encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
+        finally:
+            self._tokenizer.enable_truncation(self.max_tokens)
+        return [
+            make_reading(text, encoding, (before, after), room, policy)
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """The special tokens that stand before and after any text."""
+        encoding = self._tokenizer.encode("a")
+        content = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        return encoding.ids[: content[0]], encoding.ids[content[-1] + 1 :]
 
     def pad(self, rows: Sequence[Sequence[int]]) -> Batch:
         """Pad rows of ids on the right to the longest of them."""

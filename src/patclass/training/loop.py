@@ -11,7 +11,6 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from patclass.arrays import softmax
@@ -19,8 +18,10 @@ from patclass.config import FitSettings
 from patclass.data.batches import training_batches
 from patclass.data.corpus import Example
 from patclass.errors import TrainingError
-from patclass.evaluation.metrics import Metrics, evaluate
+from patclass.evaluation.levels import evaluate_levels
+from patclass.evaluation.metrics import Metrics
 from patclass.files import whole_file
+from patclass.labels import LabelTree
 from patclass.model.adapter import has_moved
 from patclass.model.classifier import PatentClassifier
 from patclass.model.scoring import score
@@ -34,6 +35,7 @@ from patclass.training.checkpoint import (
     save_checkpoint,
 )
 from patclass.training.curve import Curve
+from patclass.training.loss import tree_loss
 from patclass.training.schedule import learning_rate
 
 BEST = "best.safetensors"
@@ -57,7 +59,7 @@ class Task:
 
     train: Sequence[Example]
     validation: Sequence[Example]
-    codes: Sequence[str]
+    tree: LabelTree
     peak_rate: float
     seed: int
     run: str
@@ -198,46 +200,50 @@ class Fit:
 
     def _loss(self, batch: list[int]) -> torch.Tensor:
         padded = self.tokenizer.pad([self.rows[position] for position in batch])
-        labels = torch.tensor([self.task.train[position].label for position in batch])
+        examples = [self.task.train[position] for position in batch]
         device = self.accelerator.device
-        return cross_entropy(self.model(padded.to(device)), labels.to(device))
+        # Weights stay float32: only the products are computed in the shorter format.
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.mixed_precision):
+            logits = self.model(padded.to(device))
+        return tree_loss(logits, examples, len(self.task.tree.paths))
 
     def _finish_epoch(self, bar: "tqdm[None]") -> None:
-        metrics = self._validate()
+        levels = self._validate()
+        accuracy = float(np.mean([metrics.accuracy for metrics in levels.values()]))
+        loss = float(np.mean([metrics.loss for metrics in levels.values()]))
         progress = self.progress
         epoch = progress.epoch + 1
-        better = progress.is_beaten_by(metrics.accuracy, metrics.loss)
+        better = progress.is_beaten_by(accuracy, loss)
         update: dict[str, object] = {"epoch": epoch, "step_in_epoch": 0}
         if better:
-            update |= {
-                "best_epoch": epoch,
-                "best_accuracy": metrics.accuracy,
-                "best_loss": metrics.loss,
-            }
+            update |= {"best_epoch": epoch, "best_accuracy": accuracy, "best_loss": loss}
             self._save_best()
-        self.curve.add(
-            step=progress.step,
-            epoch=epoch,
-            validation_accuracy=metrics.accuracy,
-            validation_macro_f1=metrics.macro_f1,
-            validation_loss=metrics.loss,
-        )
-        bar.write(
-            f"epoch {epoch}/{self.settings.epochs}: validation accuracy {metrics.accuracy:.1%}, "
-            f"macro F1 {metrics.macro_f1:.3f}, loss {metrics.loss:.3f}{' (best)' if better else ''}"
-        )
+        for level, metrics in levels.items():
+            self.curve.add(
+                step=progress.step,
+                epoch=epoch,
+                level=level,
+                validation_accuracy=metrics.accuracy,
+                validation_macro_f1=metrics.macro_f1,
+                validation_loss=metrics.loss,
+            )
+            bar.write(
+                f"epoch {epoch}/{self.settings.epochs}, {level}: validation accuracy "
+                f"{metrics.accuracy:.1%}, macro F1 {metrics.macro_f1:.3f}, "
+                f"loss {metrics.loss:.3f}{' (best)' if better else ''}"
+            )
         self.progress = progress.model_copy(update=update)
         self._checkpoint()
 
-    def _validate(self) -> Metrics:
-        rows = self.task.validation
+    def _validate(self) -> dict[str, Metrics]:
+        rows, tree = self.task.validation, self.task.tree
         texts = [example.text for example in rows]
         with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
             model = self.accelerator.unwrap_model(self.model)
             logits = score(model, self.tokenizer, texts, bar.update)
         if not np.isfinite(logits).all():
             raise self._diverged("a logit on validation is not a number")
-        return evaluate([example.label for example in rows], softmax(logits), self.task.codes)
+        return evaluate_levels(rows, softmax(logits[:, : len(tree.paths)]), tree)
 
     def _checkpoint_is_due(self) -> bool:
         waited = time.monotonic() - self.saved_at

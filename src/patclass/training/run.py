@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,13 +29,16 @@ from patclass.data.sources import SPLITS
 from patclass.errors import BundleError, ModelError, TrainingError, cannot_write
 from patclass.evaluation.measure import measure
 from patclass.evaluation.report import Report
+from patclass.evaluation.scored import label_sets, score_rows
 from patclass.files import check_own, check_replaceable, check_writable, write_json
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, new_classifier
 from patclass.model.device import apply_compute, choose_compute
+from patclass.model.packed import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
+from patclass.training.finish import Finished, finish
 from patclass.training.loop import BEST, Fit, FitResult, Task
 
 Echo = Callable[[str], object]
@@ -80,10 +83,17 @@ def train(
     result = fit.run(resume)
     if result.best_epoch is None:
         return RunResult(None, None, result)
-    report = None if result.interrupted else _evaluate(fit, corpus, echo)
-    description = _description(settings, parts, corpus, result.interrupted)
+    finished = finish(fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed)
+    report = None if result.interrupted else _evaluate(finished, corpus, echo)
     content = Content(
-        fit.model, fit.tokenizer, corpus.labels, description, report, folder / "curve.jsonl"
+        finished.pipeline,
+        finished.thresholds,
+        finished.conformal,
+        finished.index,
+        _description(settings, parts, corpus, result.interrupted),
+        report,
+        folder / "curve.jsonl",
+        parts.base.folder if settings.answer.embed_base else None,
     )
     write_bundle(output, content, lambda folder: _prove(folder, fit, parts.compute.device))
     if not result.interrupted:
@@ -99,6 +109,11 @@ def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Pa
         raise ModelError(
             f"--max-tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}."
         )
+    if settings.answer.embed_base and not is_packed(base.folder / PACKED):
+        raise ModelError(
+            f"--embed-base: base '{base.name}' is not packed; a copy of it in every bundle would "
+            "be as large as the base. Pack it first (scripts/compact_base.py)."
+        )
     compute = choose_compute(settings.base.device, settings.base.precision, traits.stored)
     apply_compute(compute)
     chosen = settings.base.model_copy(
@@ -106,16 +121,19 @@ def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Pa
     )
     rate = settings.fit.learning_rate or traits.learning_rate
     fit = settings.fit.model_copy(update={"learning_rate": rate})
+    if settings.answer.embed_base:
+        base = replace(base, name=base.folder.name)  # where it once lay is of no use to anybody
     return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
 
 def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
     rows = ", ".join(f"{len(corpus[split]):,} {split}" for split in SPLITS)
-    codes = corpus.labels.codes
-    names = " ".join(codes[:20]) + (" …" if len(codes) > 20 else "")
     echo(f"base: {base.name}{f' @ {base.revision[:12]}' if base.revision else ''}")
     echo(f"data: {corpus.source}, text from {corpus.view}, {rows}")
-    echo(f"labels: {len(codes)} ({names})")
+    for level in corpus.tree.levels:
+        codes = corpus.tree.at(level).codes
+        names = " ".join(codes[:20]) + (" …" if len(codes) > 20 else "")
+        echo(f"{level}: {len(codes)} ({names})")
     for note in corpus.notes:
         echo(f"note: {note}")
     for split in ("validation", "test"):
@@ -159,14 +177,14 @@ def _start_records(
 def _make_fit(settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Path) -> Fit:
     torch.manual_seed(settings.data.seed)
     model = new_classifier(
-        parts, settings.lora, len(corpus.labels), settings.fit.gradient_checkpointing
+        parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing
     )
     tokenizer = TextTokenizer.load(parts.base.folder, settings.base.max_tokens)
     assert settings.fit.learning_rate is not None  # _decide has filled it in
     task = Task(
         corpus["train"],
         corpus["validation"],
-        corpus.labels.codes,
+        corpus.tree,
         settings.fit.learning_rate,
         settings.data.seed,
         _run_id(settings, parts.base, corpus),
@@ -176,15 +194,19 @@ def _make_fit(settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Pat
 
 def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
     """A hash over all that decides a run's weights; checkpoint intervals do not."""
-    decisive = settings.model_dump(mode="json", exclude={"output": True, "data": {"data"}})
+    decisive = settings.model_dump(
+        mode="json", exclude={"output": True, "answer": True, "data": {"data"}}
+    )
     decisive["fit"].pop("checkpoint_steps")
     parts = [decisive, base.sha256, corpus.fingerprint()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _evaluate(fit: Fit, corpus: Corpus, echo: Echo) -> Report:
+def _evaluate(finished: Finished, corpus: Corpus, echo: Echo) -> Report:
     echo(f"evaluating {len(corpus['test']):,} test rows, model and baselines")
-    report = measure(fit.model, fit.tokenizer, corpus, "test")
+    scored = score_rows(finished.pipeline, corpus["test"], "scoring test")
+    sets = label_sets(scored, finished.conformal)
+    report = measure(scored, corpus, "test", corpus.tree.levels[:1], sets)
     echo("\n" + report.text() + "\n")
     return report
 
@@ -197,12 +219,20 @@ def _description(
         patclass=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d"),
         base=BaseInfo(
-            name=base.name, revision=base.revision, sha256=base.sha256, model_type=traits.model_type
+            name=base.name,
+            revision=base.revision,
+            sha256=base.sha256,
+            model_type=traits.model_type,
+            embedded=settings.answer.embed_base,
         ),
         pooling=traits.pooling.value,
         precision=parts.compute.precision,
-        text=TextInfo(view=str(corpus.view), max_tokens=settings.base.max_tokens),
-        labels=len(corpus.labels),
+        text=TextInfo(
+            view=str(corpus.view),
+            max_tokens=settings.base.max_tokens,
+            policy=settings.answer.policy,
+        ),
+        labels=corpus.tree.outputs,
         data=DataInfo(
             source=corpus.source,
             fingerprint=corpus.fingerprint(),
@@ -211,7 +241,11 @@ def _description(
         ),
         interrupted=interrupted,
         settings=RunSettings(
-            data=settings.data, base=settings.base, lora=settings.lora, fit=settings.fit
+            data=settings.data,
+            base=settings.base,
+            lora=settings.lora,
+            fit=settings.fit,
+            answer=settings.answer,
         ),
     )
 

@@ -1,0 +1,64 @@
+"""Compare how long documents are read: accuracy and seconds a document.
+
+    python scripts/bench_policies.py [--model FOLDER] [--rows N]
+
+Rows of the shared test split that have a description; text is title, abstract and description.
+The first line reads title and abstract only. One run, the same rows and model for all.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from patclass.bundle import read_bundle
+from patclass.config import DataSettings
+from patclass.data.corpus import Example, load_corpus
+from patclass.data.rows import read_rows
+from patclass.evaluation.levels import evaluate_levels
+from patclass.inference.locate import locate
+from patclass.model.reading import POLICIES
+from patclass.pipeline import with_bar
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHORT, LONG = "title+abstract", "title+abstract+description"
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model")
+    parser.add_argument("--rows", type=int, default=10_000)
+    args = parser.parse_args()
+    if not SHARED.is_dir():
+        raise SystemExit(f"this benchmark needs the shared patents in {SHARED}")
+    bundle = read_bundle(locate(args.model))
+    pipeline = bundle.load_pipeline()
+    described = {
+        row.id for row in read_rows(SHARED / "patents-test.parquet") if row.fields["description"]
+    }
+
+    def rows_of(view: str) -> list[Example]:
+        data = DataSettings(data=str(SHARED), labels="cpc", text=view)
+        rows = load_corpus(data, bundle.tree)["test"]
+        return sorted((r for r in rows if r.id in described), key=lambda r: r.id)[: args.rows]
+
+    runs = [("head", SHORT), *((policy, LONG) for policy in POLICIES)]
+    print(f"| text | policy | rows | {' | '.join(bundle.tree.levels)} | read | ms a document |")
+    print("|---" * (5 + len(bundle.tree.levels)) + "|")
+    for policy, view in runs:
+        rows = rows_of(view)
+        changed = replace(pipeline, policy=policy)
+        start = time.perf_counter()
+        answers = with_bar(changed, [row.text for row in rows], f"{policy}, {view}")
+        cost = (time.perf_counter() - start) / len(rows) * 1000
+        found = evaluate_levels(rows, answers.leaves, bundle.tree)
+        shares = " | ".join(f"{found[level].accuracy:.1%}" for level in bundle.tree.levels)
+        read = sum(reading.share for reading in answers.readings) / len(rows)
+        print(
+            f"| {view} | {policy} | {len(rows)} | {shares} | {read:.0%} | {cost:.0f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Calibration: from scores to probabilities, label sets and thresholds that hold."""

@@ -1,0 +1,131 @@
+"""A report as one page that needs nothing else. Knows the layout's ingredients, no model.
+
+Ids, titles and codes are data from elsewhere: everything is escaped, there is no script, and
+nothing on the page refers to another place.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from itertools import groupby
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from patclass.evaluation.confusion import ConfusedPair, confused_pairs
+from patclass.evaluation.curves import coverage_curve, reliability_curve
+from patclass.evaluation.intervals import Interval
+from patclass.evaluation.level_report import LevelReport
+from patclass.evaluation.metrics import ClassMetrics, Metrics
+from patclass.evaluation.report import Report
+from patclass.evaluation.selective import OperatingPoint
+from patclass.evaluation.slices import Slice
+from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
+
+# All labels are shown up to this number; of more, the weakest and the best ones.
+MAX_CLASSES = 40
+EXTREMES = 20
+
+# Precision and recall on fewer rows say nothing of a label.
+MIN_ROWS = 10
+
+
+@dataclass(frozen=True)
+class LevelView:
+    """One level as the page shows it."""
+
+    name: str
+    report: LevelReport
+
+    @property
+    def metrics(self) -> Metrics:
+        """Figures of the model."""
+        return self.report.metrics
+
+    @cached_property
+    def groups(self) -> dict[str, list[ClassMetrics]]:
+        """Labels to show, under the name of their group."""
+        return class_groups(self.metrics.per_class)
+
+    @property
+    def matrix(self) -> bool:
+        """Whether the confusion matrix is small enough to be shown."""
+        return len(self.metrics.per_class) <= MAX_LABELS
+
+    @cached_property
+    def confused(self) -> list[ConfusedPair]:
+        """The most frequent mistakes."""
+        return confused_pairs(self.metrics.confusion, [c.code for c in self.metrics.per_class])
+
+    @cached_property
+    def reliability_svg(self) -> str:
+        """The reliability diagram as a data URI."""
+        return reliability_curve(self.report.reliability_raw, self.report.reliability)
+
+    @cached_property
+    def coverage_svg(self) -> str:
+        """The risk–coverage curve as a data URI."""
+        return coverage_curve(self.report.risk_coverage)
+
+    @property
+    def slices(self) -> dict[str, list[Slice]]:
+        """Slices by kind."""
+        kinds = groupby(self.report.slices, lambda part: part.kind)
+        return {kind: list(parts) for kind, parts in kinds}
+
+    @property
+    def at_90(self) -> OperatingPoint | None:
+        """The operating point with 90 % precision."""
+        return next((p for p in self.report.operating_points if p.target == 0.9), None)
+
+    @property
+    def rivals(self) -> dict[str, Metrics]:
+        """Baselines under the names that people read."""
+        known = self.report.baselines
+        return {name: known[key] for key, name in BASELINE_NAMES.items() if key in known}
+
+
+def html_report(report: Report, title: str, facts: Mapping[str, str]) -> str:
+    """The report as a self-contained HTML page, the same bytes for the same figures.
+
+    :param title: heading of the page.
+    :param facts: what else to say of the model and its data, by name.
+    """
+    levels = [LevelView(name, level) for name, level in report.levels.items()]
+    return _template().render(report=report, title=title, facts=facts, levels=levels)
+
+
+def class_groups(classes: Sequence[ClassMetrics]) -> dict[str, list[ClassMetrics]]:
+    """All labels with rows if they are few; else the weakest and best ones with enough rows."""
+    there = [c for c in classes if c.support]
+    if len(classes) <= MAX_CLASSES:
+        return {"": there}
+    ranked = sorted((c for c in there if c.support >= MIN_ROWS), key=lambda c: c.f1)
+    if len(ranked) <= 2 * EXTREMES:
+        return {f"All labels with at least {MIN_ROWS} rows, the weakest first": ranked}
+    return {
+        f"The {EXTREMES} weakest labels with at least {MIN_ROWS} rows": ranked[:EXTREMES],
+        f"The {EXTREMES} best": ranked[: -EXTREMES - 1 : -1],
+    }
+
+
+@lru_cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": _percent, "interval": _interval, "figure": _figure}
+    source = files("patclass.evaluation").joinpath("report.html.j2")
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{100 * interval.low:.1f}–{interval.high:.1%}"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,112 @@
+"""How far figures may be off by chance. Knows positions and counts, no probabilities.
+
+Shares get Wilson's score interval (1927), which holds for few rows and for shares near 0 or 1.
+Macro F1 has no such formula: its interval is that between the percentiles of the figure on
+resampled rows (Efron and Tibshirani 1993, chapter 13). Both speak of chance in the rows only,
+not of patents unlike them.
+"""
+
+import math
+from collections.abc import Iterator
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.evaluation.frozen import Frozen
+
+Positions = npt.NDArray[np.intp]
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+# Cells of the largest table held at once, whatever the numbers of rows and labels: 8 MiB.
+CELLS = 1 << 20
+
+
+class Interval(Frozen):
+    """The two ends of an interval."""
+
+    low: float
+    high: float
+
+
+class Bootstrap(Frozen):
+    """Intervals of the figures of one level."""
+
+    accuracy: Interval
+    macro_f1: Interval
+
+
+def wilson(hits: int, rows: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of the share ``hits / rows``.
+
+    :raises ValueError: if there are no rows, or not between none and all of them are hits.
+    """
+    if not 0 <= hits <= rows or not rows:
+        raise ValueError(f"{hits} hits in {rows} rows are no share")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = hits / rows, z * z / rows
+    centre = (share + weight / 2) / (1 + weight)
+    reach = z * math.sqrt(share * (1 - share) / rows + weight / (4 * rows)) / (1 + weight)
+    # At either end the formula gives 0 or 1 but for rounding.
+    low = 0.0 if not hits else max(0.0, centre - reach)
+    high = 1.0 if hits == rows else min(1.0, centre + reach)
+    return Interval(low=low, high=high)
+
+
+def bootstrap(
+    truth: Positions,
+    answered: Positions,
+    labels: int,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> Bootstrap:
+    """Percentile intervals of accuracy and macro F1 from true labels and answers.
+
+    :param truth: positions of the true labels, shape (rows,); negative where the model does
+        not know the label.
+    :param answered: positions of the answers, shape (rows,).
+    :raises ValueError: if there are no rows.
+    """
+    if not len(truth):
+        raise ValueError("nothing to resample: no rows")
+    # Whatever is no label of the model gets the place after the last one.
+    true = np.where(truth < 0, labels, truth)
+    hits = np.where(true == answered, true, labels)
+    accuracies, f1s = [], []
+    for drawn in _resampled(len(true), labels, resamples, seed):
+        accuracies.append((hits != labels)[drawn].mean(axis=1))
+        counted = (_counted(places[drawn], labels) for places in (hits, true, answered))
+        f1s.append(_macro_f1(*counted))
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    return Bootstrap(
+        accuracy=_interval(np.quantile(np.concatenate(accuracies), tails)),
+        macro_f1=_interval(np.quantile(np.concatenate(f1s), tails)),
+    )
+
+
+def _resampled(rows: int, labels: int, resamples: int, seed: int) -> Iterator[Positions]:
+    """Row numbers drawn with replacement, in blocks of shape (some resamples, rows)."""
+    generator = np.random.default_rng(seed)
+    block = max(1, CELLS // max(rows, labels + 1))
+    for start in range(0, resamples, block):
+        yield generator.integers(rows, size=(min(block, resamples - start), rows))
+
+
+def _counted(places: Positions, labels: int) -> Positions:
+    """Rows of each label in each resample, shape (resamples, labels)."""
+    starts = np.arange(len(places))[:, np.newaxis] * (labels + 1)
+    counts = np.bincount((places + starts).ravel(), minlength=len(places) * (labels + 1))
+    return counts.reshape(len(places), labels + 1)[:, :labels]
+
+
+def _macro_f1(hits: Positions, true: Positions, answered: Positions) -> npt.NDArray[np.float64]:
+    """Mean over the labels that a resample holds; F1 is 2 * hits / (true + answered)."""
+    f1 = 2 * hits / np.maximum(true + answered, 1)  # 0 where nothing is true: no hit either
+    return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
+
+
+def _interval(ends: npt.NDArray[np.float64]) -> Interval:
+    return Interval(low=float(ends[0]), high=float(ends[1]))

@@ -1,0 +1,1 @@
+"""Evidence: what is known that resembles a text, and whether anything does."""

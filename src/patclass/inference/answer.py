@@ -1,0 +1,145 @@
+"""From probabilities to an answer a person can rely on. Knows a label tree, no model.
+
+The answer is the best label of a level. With ``auto`` that is the deepest level whose best
+label is as sure as its threshold asks for; where not even the coarsest is, it is answered
+there and called unsure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.arrays import FloatArray
+from patclass.errors import ConfigError
+from patclass.evidence.index import Neighbour
+from patclass.labels import LabelTree
+
+AUTO = "auto"
+
+# Thresholds of bundles that know none of their own.
+DEFAULT_THRESHOLD = 0.9
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One label with its title and its probability."""
+
+    label: str
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a classifier.
+
+    :param level: one of its levels, or ``auto`` for the deepest that is sure enough.
+    :param k: how many labels of that level are listed.
+    :param threshold: the confidence that ``auto`` asks for; None for the bundle's own.
+    :param coverage: also name the set of labels that holds the truth this often.
+    :param neighbours: how many of the nearest known patents are named.
+    :param explain: also say what each passage contributes.
+    """
+
+    level: str = AUTO
+    k: int = 3
+    threshold: float | None = None
+    coverage: float | None = None
+    neighbours: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class PassageShare:
+    """A passage of the text, as a place in characters, and what it contributes.
+
+    :param contribution: by how much the answer's log probability falls without it; of
+        several windows, how far the window's own is above the mean of the others.
+    """
+
+    start: int
+    end: int
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one patent.
+
+    :param level: the level of ``label``.
+    :param sure: whether its confidence reaches the level's threshold.
+    :param path: the label and the labels above it, coarsest first.
+    :param levels: the best label of every level.
+    :param top: the best labels of the answer's level, in order.
+    :param set: the labels that hold the truth as often as asked for.
+    :param tags: tags with their probabilities.
+    :param read: the share of the text that was read, 0 to 1.
+    :param passages: what was read, with contributions if asked for.
+    :param warnings: reasons in words to doubt the answer.
+    """
+
+    label: str
+    name: str
+    confidence: float
+    level: str
+    sure: bool
+    path: tuple[Candidate, ...]
+    levels: Mapping[str, Candidate]
+    top: tuple[Candidate, ...]
+    set: tuple[Candidate, ...] | None
+    tags: tuple[Candidate, ...]
+    read: float
+    passages: tuple[PassageShare, ...]
+    neighbours: tuple[Neighbour, ...]
+    warnings: tuple[str, ...]
+
+
+def check_level(tree: LabelTree, level: str) -> None:
+    """Refuse a level that the model does not know.
+
+    :raises ConfigError: naming those that it knows.
+    """
+    if level != AUTO and level not in tree.levels:
+        raise ConfigError(
+            f"--level {level}: this model knows {', '.join(tree.levels)}; use one of them, or auto."
+        )
+
+
+def choose_level(
+    best: Mapping[str, float], level: str, thresholds: Mapping[str, float]
+) -> tuple[str, bool]:
+    """The level to answer at, and whether it is sure.
+
+    :param best: the confidence of the best label of each level, coarsest first.
+    """
+    sure = [name for name, confidence in best.items() if confidence >= thresholds[name]]
+    if level != AUTO:
+        return level, level in sure
+    return (sure[-1], True) if sure else (next(iter(best)), False)
+
+
+def thresholds_of(
+    tree: LabelTree, known: Mapping[str, float], asked: float | None
+) -> dict[str, float]:
+    """The threshold of every level.
+
+    :raises ConfigError: if ``asked`` is no probability.
+    """
+    if asked is not None and not 0 <= asked <= 1:
+        raise ConfigError(f"--threshold {asked:g}: expected a probability, e.g. 0.9.")
+    return {
+        level: known.get(level, DEFAULT_THRESHOLD) if asked is None else asked
+        for level in tree.levels
+    }
+
+
+def candidates(
+    tree: LabelTree, level: str, probabilities: FloatArray, chosen: npt.NDArray[np.intp]
+) -> tuple[Candidate, ...]:
+    """Labels of a level by position, with their probabilities; shape (labels,)."""
+    labels = tree.at(level)
+    return tuple(
+        Candidate(labels[int(i)].code, labels[int(i)].name, float(probabilities[i])) for i in chosen
+    )

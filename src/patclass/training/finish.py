@@ -1,0 +1,125 @@
+"""What follows the training: the second opinion, calibration, label sets, the index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.arrays import FloatArray
+from patclass.calibration.conformal import Conformal, fit_conformal
+from patclass.calibration.temperature import Calibration, fit_calibration
+from patclass.calibration.threshold import threshold_for
+from patclass.config import AnswerSettings
+from patclass.data.corpus import Corpus, Example
+from patclass.data.subset import split_off, stratified
+from patclass.evidence.index import Index, Record, build_index
+from patclass.labels import LabelTree
+from patclass.model.classifier import PatentClassifier
+from patclass.model.linear import LinearModel, fit_linear
+from patclass.model.tokenizer import TextTokenizer
+from patclass.pipeline import Answers, Pipeline, with_bar
+
+# With fewer validation rows than this, both halves would be too small to say anything: the
+# same rows then calibrate and fill the label sets, which makes the sets a little too small.
+ROWS_TO_HALVE = 200
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A model that is ready to answer.
+
+    :param thresholds: for each level the confidence from which on it answers by itself.
+    """
+
+    pipeline: Pipeline
+    thresholds: dict[str, float]
+    conformal: dict[str, Conformal]
+    index: Index | None
+
+
+def finish(
+    model: PatentClassifier,
+    tokenizer: TextTokenizer,
+    corpus: Corpus,
+    settings: AnswerSettings,
+    seed: int,
+) -> Finished:
+    """Fit on train what still needs fitting, and choose the rest on validation."""
+    tree, rows = corpus.tree, corpus["validation"]
+    linear = _linear(corpus) if settings.linear else None
+    pipeline = Pipeline(tree, model, tokenizer, settings.policy, linear, Calibration.none(tree))
+    answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
+    first, second = _halves(rows, seed)
+    logits = answers.logits[:, : len(tree.paths)]
+    calibration = fit_calibration(
+        tree,
+        logits[first],
+        [rows[i].leaves for i in first],
+        None if answers.opinion is None else answers.opinion[first],
+    )
+    pipeline = replace(pipeline, calibration=calibration)
+    leaves = calibration.apply(tree, logits, answers.opinion)
+    conformal = {
+        level: fit_conformal(probabilities, truth.tolist())
+        for level, probabilities, truth in _levels(tree, rows, leaves, second)
+    }
+    thresholds = {
+        level: threshold_for(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
+        for level, probabilities, truth in _levels(tree, rows, leaves, first)
+    }
+    index = _index(pipeline, corpus, answers, settings, seed) if settings.index_rows else None
+    return Finished(pipeline, thresholds, conformal, index)
+
+
+def _linear(corpus: Corpus) -> LinearModel | None:
+    train = [row for row in corpus["train"] if row.stratum >= 0]
+    validation = [row for row in corpus["validation"] if row.stratum >= 0]
+    return fit_linear(
+        [row.text for row in train],
+        [row.stratum for row in train],
+        len(corpus.tree.at(corpus.tree.levels[0])),
+        [row.text for row in validation],
+        [row.stratum for row in validation],
+    )
+
+
+def _halves(rows: Sequence[Example], seed: int) -> tuple[list[int], list[int]]:
+    """Rows to calibrate on, and rows to fill the label sets from."""
+    if len(rows) < ROWS_TO_HALVE:
+        return list(range(len(rows))), list(range(len(rows)))
+    return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
+
+
+def _levels(
+    tree: LabelTree, rows: Sequence[Example], leaves: FloatArray, chosen: Sequence[int]
+) -> list[tuple[str, FloatArray, npt.NDArray[np.intp]]]:
+    """For each level with known labels among ``chosen``: probabilities and true positions."""
+    found = []
+    for depth, level in enumerate(tree.levels):
+        known = [i for i in chosen if rows[i].truth[depth] is not None]
+        if known:
+            truth = np.array([rows[i].truth[depth] for i in known], dtype=np.intp)
+            found.append((level, tree.sums(leaves[known], level), truth))
+    return found
+
+
+def _index(
+    pipeline: Pipeline, corpus: Corpus, held_out: Answers, settings: AnswerSettings, seed: int
+) -> Index:
+    rows = corpus["train"]
+    if len(rows) > settings.index_rows:
+        rows = [rows[i] for i in stratified([r.stratum for r in rows], settings.index_rows, seed)]
+    states = with_bar(pipeline, [row.text for row in rows], "indexing train").states
+    tree = corpus.tree
+    records = [
+        Record(row.id, row.facts.title if settings.index_titles else None, _codes(tree, row))
+        for row in rows
+    ]
+    return build_index(states, records, held_out.states)
+
+
+def _codes(tree: LabelTree, row: Example) -> tuple[str, ...]:
+    """The codes of a row that the tree knows, coarsest first."""
+    known = zip(tree.levels, row.truth, strict=True)
+    return tuple(tree.at(level)[t].code for level, t in known if t is not None and t >= 0)

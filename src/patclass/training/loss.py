@@ -1,0 +1,42 @@
+"""The loss over a tree of labels. Knows outputs and positions, no codes and no texts."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from patclass.data.corpus import Example
+
+
+def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:
+    """Mean negative log-likelihood of what is known of each label, in nats.
+
+    One softmax runs over the leaves. A label known only as far as a node has the summed
+    probability of the leaves below it, so its loss is that sum's negative logarithm (partial
+    labels; Cour et al. 2011, JMLR 12). Tags are independent; rows that do not know theirs
+    count for nothing there.
+
+    :param logits: float of shape (rows, leaves + tags).
+    """
+    allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        allowed[row, list(example.leaves)] = True
+    outside = ~allowed.to(logits.device)
+    scores = logits[:, :leaves]
+    likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
+    return _tag_loss(logits[:, leaves:], examples) - likelihood.mean()
+
+
+def _tag_loss(logits: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
+    """Mean over the tags that are known; zero if none is."""
+    known = [
+        (row, tag, float(carried))
+        for row, example in enumerate(examples)
+        for tag, carried in enumerate(example.tags)
+        if carried is not None
+    ]
+    if not known:
+        return logits.new_zeros(())
+    rows, tags, carried = zip(*known, strict=True)
+    target = torch.tensor(carried, device=logits.device)
+    return binary_cross_entropy_with_logits(logits[list(rows), list(tags)], target)

@@ -1,0 +1,163 @@
+"""Temperatures that are known beforehand are found again, and levels stay sums of one another."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from patclass.arrays import FloatArray, softmax
+from patclass.calibration.temperature import Calibration, fit_calibration
+from patclass.evaluation.calibration import expected_calibration_error
+from patclass.labels import LabelSet, LabelTree
+
+FLAT = LabelTree.flat(LabelSet.of_codes("ABCD"))
+
+# Two sections of two and three classes; one leaf is "other" of its section.
+PATHS = (("A", "A01"), ("A", "A02"), ("B", "B01"), ("B", "B02"), ("B",))
+DEEP = LabelTree(("section", "class"), PATHS, {code: code for path in PATHS for code in path})
+SECTION_OF = np.array([0, 0, 1, 1, 1])
+
+
+def draw(probabilities: FloatArray, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """A true label for each row, drawn with the row's probabilities."""
+    ends = probabilities.astype(np.float64).cumsum(axis=1)
+    positions = (rng.random((len(ends), 1)) * ends[:, -1:] > ends).sum(axis=1)
+    return [(int(position),) for position in positions]
+
+
+def ece(probabilities: FloatArray, truth: list[tuple[int, ...]]) -> float:
+    hits = probabilities.argmax(axis=1) == np.array(truth)[:, 0]
+    return expected_calibration_error(probabilities.max(axis=1), hits)
+
+
+def normal(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
+    return rng.normal(0, 1.5, (rows, columns)).astype(np.float32)
+
+
+def test_logits_that_are_three_times_too_large_are_divided_by_three():
+    rng = np.random.default_rng(1)
+    honest = normal(4000, 4, rng)
+    truth = draw(softmax(honest), rng)
+    found = fit_calibration(FLAT, 3 * honest, truth)
+    assert found.sharpness == pytest.approx((1 / 3,), rel=0.06)
+    assert found.opinion_weight == 0
+    fresh = normal(4000, 4, rng)
+    fresh_truth = draw(softmax(fresh), rng)
+    assert ece(softmax(3 * fresh), fresh_truth) > 0.1
+    assert ece(found.apply(FLAT, 3 * fresh), fresh_truth) < 0.03
+
+
+def test_each_level_gets_the_temperature_it_needs():
+    """Scores that are 2.5 times too sure of the section and half as sure as due of the class."""
+    rng = np.random.default_rng(2)
+    honest = normal(6000, 5, rng)
+    truth = draw(softmax(honest), rng)
+    given = np.log(Calibration((2.5, 0.5)).apply(DEEP, honest)).astype(np.float32)
+    found = fit_calibration(DEEP, given, truth)
+    assert found.sharpness == pytest.approx((1 / 2.5, 1 / 0.5), rel=0.12)
+    np.testing.assert_allclose(found.apply(DEEP, given), softmax(honest), atol=0.05)
+
+
+def test_calibration_changes_no_answer_of_a_flat_model():
+    logits = normal(500, 4, np.random.default_rng(3))
+    flatter = Calibration((0.2,)).apply(FLAT, logits)
+    np.testing.assert_array_equal(flatter.argmax(axis=1), logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("tree", [FLAT, DEEP], ids=["flat", "deep"])
+def test_sharpness_one_changes_nothing(tree: LabelTree):
+    logits = normal(50, len(tree.paths), np.random.default_rng(4))
+    found = Calibration.none(tree).apply(tree, logits)
+    np.testing.assert_allclose(found, softmax(logits), atol=1e-6)
+    assert found.dtype == np.float32
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
+    sharpness=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
+    weight=st.floats(0, 10),
+)
+def test_whatever_the_temperatures_levels_are_sums_of_one_another(
+    logits: FloatArray, sharpness: tuple[float, float], weight: float
+):
+    opinion = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
+    found = Calibration(sharpness, weight).apply(DEEP, logits, opinion)
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    sections, classes = DEEP.sums(found, "section"), DEEP.sums(found, "class")
+    np.testing.assert_allclose(sections[:, 0], classes[:, :2].sum(axis=1), atol=1e-5)
+    np.testing.assert_allclose(sections[:, 1], classes[:, 2:].sum(axis=1) + found[:, 4], atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    logits=arrays(np.float32, (2, 5), elements=st.floats(-10, 10, width=32)),
+    sharpness=st.floats(0.1, 5),
+)
+def test_the_temperature_of_classes_leaves_sections_alone(logits: FloatArray, sharpness: float):
+    found = Calibration((1.0, sharpness)).apply(DEEP, logits)
+    expected = DEEP.sums(softmax(logits), "section")
+    np.testing.assert_allclose(DEEP.sums(found, "section"), expected, atol=1e-5)
+
+
+def test_an_opinion_that_knows_more_counts():
+    rng = np.random.default_rng(5)
+    honest, seen = normal(3000, 5, rng), normal(3000, 5, rng)
+    truth = draw(softmax(honest + seen), rng)
+    sections = DEEP.sums(softmax(seen), "section")
+    found = fit_calibration(DEEP, honest, truth, np.log(sections))
+    assert found.opinion_weight > 0.3
+    held = np.array(truth)[:, 0]
+    without = fit_calibration(DEEP, honest, truth)
+    every = np.arange(len(held))
+    loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
+    loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()
+    assert loss_with < loss_without - 0.02
+
+
+def test_an_opinion_that_is_noise_does_not_count():
+    rng = np.random.default_rng(6)
+    honest = normal(6000, 5, rng)
+    truth = draw(softmax(honest), rng)
+    noise = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
+    assert fit_calibration(DEEP, honest, truth, noise).opinion_weight < 0.08
+
+
+def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
+    logits = normal(20, 5, np.random.default_rng(7))
+    opinion = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
+    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, opinion)
+    moved = Calibration((1.0, 1.0), 1.0).apply(DEEP, logits, opinion)
+    np.testing.assert_allclose(plain, softmax(logits), atol=1e-6)
+    assert (DEEP.sums(moved, "section")[:, 0] > DEEP.sums(plain, "section")[:, 0]).all()
+    within = [p / DEEP.sums(p, "section")[:, SECTION_OF] for p in (plain, moved)]
+    np.testing.assert_allclose(within[0], within[1], rtol=1e-4)
+
+
+def test_a_level_of_which_nothing_is_known_keeps_its_temperature():
+    """Rows that know their section only: any leaf of it may be the true one."""
+    rng = np.random.default_rng(8)
+    honest = normal(2000, 5, rng)
+    leaves = [(0, 1) if leaf < 2 else (2, 3, 4) for (leaf,) in draw(softmax(honest), rng)]
+    found = fit_calibration(DEEP, 3 * honest, leaves)
+    assert found.sharpness[0] < 0.7
+    assert found.sharpness[1] == 1.0
+
+
+def test_without_any_known_label_nothing_is_calibrated():
+    logits = normal(3, 5, np.random.default_rng(9))
+    found = fit_calibration(DEEP, logits, [(0, 2), (), (1, 3)], np.zeros((3, 2), np.float32))
+    assert found == Calibration.none(DEEP)
+
+
+def test_a_model_that_is_always_right_is_sharpened_within_bounds():
+    logits = np.eye(4, dtype=np.float32).repeat(10, axis=0)
+    found = fit_calibration(FLAT, logits, [(row // 10,) for row in range(40)])
+    assert 1 < found.sharpness[0] <= 10
+
+
+def test_no_rows_have_no_probabilities():
+    assert Calibration.none(DEEP).apply(DEEP, np.empty((0, 5), np.float32)).shape == (0, 5)

@@ -1,0 +1,72 @@
+"""Parts of the rows, and how right the model is on each."""
+
+import numpy as np
+import pytest
+
+from patclass.data.corpus import Example, Facts
+from patclass.evaluation.slices import Slice, slices
+
+
+def found(rows: list[Example], kind: str, hits: list[bool] | None = None) -> list[Slice]:
+    right = np.array(hits if hits is not None else [True] * len(rows))
+    return [part for part in slices(rows, right) if part.kind == kind]
+
+
+def row(length: int = 5, **facts: object) -> Example:
+    return Example("1", "x" * length, (0,), (0,), (), Facts(**facts))
+
+
+def test_texts_are_parted_at_the_quartiles():
+    rows = [row(length) for length in range(1, 101)]
+    parts = found(rows, "text length", [n < 25 for n in range(100)])
+    assert [part.rows for part in parts] == [25, 25, 25, 25]
+    assert [part.name for part in parts][:2] == ["up to 25 characters", "26 to 50 characters"]
+    assert parts[-1].name == "more than 75 characters"
+    assert [part.accuracy for part in parts] == [1, 0, 0, 0]
+
+
+def test_texts_of_one_length_are_one_part():
+    assert [(p.name, p.rows) for p in found([row(7)] * 9, "text length")] == [("7 characters", 9)]
+
+
+def test_few_years_stand_by_themselves():
+    rows = [row(year=2001), row(year=2003), row(year=2001), row()]
+    parts = found(rows, "year", [True, False, False, True])
+    assert [(p.name, p.rows, p.accuracy) for p in parts] == [
+        ("2001", 2, 0.5),
+        ("2003", 1, 0),
+        ("not known", 1, 1),
+    ]
+
+
+def test_many_years_become_at_most_five_spans_of_about_equal_size():
+    parts = found([row(year=1990 + n) for n in range(30)], "year")
+    assert [(p.name, p.rows) for p in parts] == [
+        ("1990 to 1995", 6),
+        ("1996 to 2001", 6),
+        ("2002 to 2007", 6),
+        ("2008 to 2013", 6),
+        ("2014 to 2019", 6),
+    ]
+
+
+def test_sources_come_by_frequency_and_the_rest_together():
+    rows = [row(source=f"S{n}") for n in range(12) for _ in range(12 - n)]
+    parts = found(rows, "source")
+    assert [p.name for p in parts] == [*(f"S{n}" for n in range(10)), "other sources"]
+    assert parts[-1].rows == 2 + 1
+
+
+def test_a_source_may_have_the_name_of_a_group():
+    parts = found([row(source="not known"), row()], "source")
+    assert [(p.name, p.rows) for p in parts] == [("not known", 1), ("not known", 1)]
+
+
+def test_a_kind_of_which_nothing_is_known_is_left_out():
+    assert {part.kind for part in slices([row()] * 3, np.ones(3, dtype=bool))} == {"text length"}
+
+
+def test_a_part_of_few_rows_has_a_wide_interval():
+    (part,) = found([row()] * 2, "text length", [True, True])
+    assert part.interval.high == 1
+    assert part.interval.low == pytest.approx(0.342, abs=1e-3)

@@ -65,6 +65,22 @@ def write_splits(folder: Path) -> None:
         write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
 
 
+def tree_rows(count: int, seed: int = 0) -> list[dict[str, object]]:
+    """The same rows with all their symbols: some carry the tag, a few a class that is rare."""
+    rows: list[dict[str, object]] = []
+    for number, row in enumerate(patent_rows(count, seed)):
+        main = "C07D 1/00" if number % 30 == 10 else row["main_code"]
+        also = "Y02E 10/00" if number % 4 == 0 else "G06F 1/00"
+        rows.append(row | {"main_code": main, "cpc": [main, also]})
+    return rows
+
+
+def write_tree_splits(folder: Path) -> None:
+    """Like ``write_splits``, for a model of the whole tree."""
+    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+        write_jsonl(folder / f"{split}.jsonl", tree_rows(count, seed))
+
+
 def _corpus() -> list[str]:
     return [f"{row['title']}. {row['abstract']}" for row in patent_rows(60)]
 
@@ -174,6 +190,24 @@ def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(bundle: Path) -> Classifier:
     """The bundle, loaded."""
     return load(bundle, "cpu")
+
+
+@pytest.fixture(scope="session")
+def tree_bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained bundle of sections, classes and subclasses, beside its data."""
+    home = tmp_path_factory.mktemp("tiny-tree")
+    write_tree_splits(home)
+    tiny_run(
+        *(tiny_bert, home, home / "model"),
+        **{"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2},
+    )
+    return home / "model"
+
+
+@pytest.fixture(scope="session")
+def tree_classifier(tree_bundle: Path) -> Classifier:
+    """The bundle of the tree, loaded."""
+    return load(tree_bundle, "cpu")
 
 
 @pytest.fixture

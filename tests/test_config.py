@@ -1,10 +1,12 @@
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from patclass.config import TrainSettings, load_settings
+from patclass.config import AnswerSettings, TrainSettings, load_settings
 from patclass.errors import ConfigError
+from patclass.model.reading import POLICIES
 
 
 def write(folder: Path, text: str) -> Path:
@@ -30,13 +32,36 @@ def test_every_table_of_the_file_fills_its_group(tmp_path: Path):
     file = write(
         tmp_path,
         '[data]\ndata = "a.csv"\ntrain_rows = 50\n[base]\nbase = "llama-3.2-1b"\n[lora]\nr = 4\n'
-        '[fit]\nlearning_rate = 2e-4\n[output]\noutput = "models/a"\nallow_weak = true\n',
+        '[fit]\nlearning_rate = 2e-4\n[answer]\npolicy = "windows"\nindex_rows = 5\n'
+        '[output]\noutput = "models/a"\nallow_weak = true\n',
     )
     settings = load_settings({}, file, environment={})
     assert (settings.data.data, settings.data.train_rows) == ("a.csv", 50)
     assert (settings.base.base, settings.lora.r) == ("llama-3.2-1b", 4)
     assert (settings.fit.learning_rate, settings.output.output) == (2e-4, Path("models/a"))
+    assert (settings.answer.policy, settings.answer.index_rows) == ("windows", 5)
     assert settings.output.allow_weak is True
+
+
+def test_what_a_bundle_answers_with_by_default():
+    answer = TrainSettings().answer
+    assert (answer.policy, answer.linear, answer.index_rows) == ("head", True, 20_000)
+    assert (answer.index_titles, answer.embed_base) == (True, False)
+    assert TrainSettings().data.min_leaf_rows == 5
+
+
+def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
+    file = write(tmp_path, "[answer]\nlinear = false\nindex_titles = false\n")
+    environment = {"PATCLASS_TRAIN_POLICY": "head+tail", "PATCLASS_TRAIN_MIN_LEAF_ROWS": "9"}
+    settings = load_settings({"index_rows": 0, "embed_base": True}, file, environment)
+    answer = settings.answer
+    assert (answer.policy, answer.linear, answer.index_titles) == ("head+tail", False, False)
+    assert (answer.index_rows, answer.embed_base) == (0, True)
+    assert settings.data.min_leaf_rows == 9
+
+
+def test_the_policies_are_those_that_a_text_can_be_read_by():
+    assert get_args(AnswerSettings.model_fields["policy"].annotation) == POLICIES
 
 
 def test_a_flag_that_is_none_was_not_given(tmp_path: Path):
@@ -70,6 +95,9 @@ def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.M
         ("[lora]\nxyzzy = 3\n", r"unknown key 'xyzzy' in \[lora\] .*there are r, alpha, dropout"),
         ("[dta]\nseed = 3\n", r"unknown table '\[dta\]' in .*run\.toml: did you mean 'data'\?"),
         ("[model]\nr = 3\n", r"unknown table '\[model\]' in .*there are data, base, lora, fit"),
+        ("[answer]\nindex = 3\n", r"unknown key 'index' in \[answer\] .*mean 'index_rows'\?"),
+        ("[data]\nmin_rows = 3\n", r"unknown key 'min_rows' in \[data\] .*mean '\w+'\?"),
+        ("[answers]\nlinear = true\n", r"unknown table '\[answers\]' .*did you mean 'answer'\?"),
         ("epochs = 3\n", r"'epochs' stands outside of a table in .*run\.toml; put it in \[fit\]"),
     ],
 )
@@ -128,6 +156,15 @@ def test_an_unknown_default_is_named():
         ("device", "tpu"),
         ("precision", "float16"),
         ("allow_weak", "perhaps"),
+        ("policy", "tail"),
+        ("policy", ""),
+        ("linear", "perhaps"),
+        ("index_rows", -1),
+        ("index_rows", "many"),
+        ("index_titles", 2),
+        ("embed_base", "maybe"),
+        ("min_leaf_rows", 0),
+        ("min_leaf_rows", 1.5),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_flag(name: str, value: object):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,20 @@ from conftest import patent_rows, write_jsonl
 from helpers import tiny_run
 from patclass.bundle import read_bundle
 from patclass.bundle.golden import GOLDEN_TEXTS, check_golden, make_golden
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.layout import LAYOUT, VERSION
 from patclass.bundle.manifest import check_manifest, write_manifest
-from patclass.errors import BundleError
+from patclass.errors import BundleError, ConfigError
+from patclass.inference import Classifier, Options
+from patclass.labels import LabelSet, LabelTree
+
+REQUIRED = LAYOUT.required(VERSION)
 
 EVERY_FILE = (
-    *LAYOUT.required,
+    *REQUIRED,
+    LAYOUT.linear,
+    LAYOUT.index,
     LAYOUT.report,
+    LAYOUT.page,
     LAYOUT.confusion,
     LAYOUT.curve,
     LAYOUT.card,
@@ -74,8 +83,8 @@ def test_a_damaged_manifest_is_refused(bundle: Path, content: str):
 
 
 def test_a_newer_format_asks_for_a_newer_release(bundle: Path):
-    spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=2))
-    with pytest.raises(BundleError, match=r"format 2.*Install a newer patclass"):
+    spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=3))
+    with pytest.raises(BundleError, match=r"format 3.*Install a newer patclass"):
         read_bundle(bundle)
 
 
@@ -86,7 +95,7 @@ def test_a_manifest_may_not_point_outside(bundle: Path):
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("file", LAYOUT.required)
+@pytest.mark.parametrize("file", REQUIRED)
 def test_a_manifest_that_leaves_a_needed_file_out_is_refused(bundle: Path, file: str):
     (bundle / file).unlink()
     rewrite_manifest(bundle)
@@ -156,13 +165,15 @@ def test_a_base_that_is_gone_is_named_with_the_way_out(bundle: Path):
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda labels: labels.pop(), id="one fewer"),
-        pytest.param(lambda labels: labels.append({"code": "Z", "name": "Z"}), id="one more"),
-        pytest.param(lambda labels: labels.reverse(), id="another order"),
-        pytest.param(lambda labels: labels[0].update(code="B"), id="another code"),
+        pytest.param(lambda labels: labels["paths"].pop(), id="one fewer"),
+        pytest.param(lambda labels: labels["paths"].append(["B"]), id="one more"),
+        pytest.param(lambda labels: labels["paths"].reverse(), id="another order"),
+        pytest.param(lambda labels: labels["paths"][0].__setitem__(0, "B"), id="another code"),
+        pytest.param(lambda labels: labels["tags"].append("B"), id="a tag"),
     ],
 )
 def test_labels_that_disagree_are_refused(bundle: Path, change):
+    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(B="Operations"))
     spoil_json(bundle / LAYOUT.labels, change)
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json has \d labels"):
@@ -170,13 +181,134 @@ def test_labels_that_disagree_are_refused(bundle: Path, change):
 
 
 @pytest.mark.parametrize(
-    "content", ["{}", "7", '[{"code": "A"}]', '[{"code": "A", "name": "x", "extra": 1}]', "["]
+    "content",
+    [
+        *("{}", "7", "[", "[]", '[{"code": "A", "name": "x"}]'),
+        '{"levels": ["a"], "paths": [["A"], ["C"], ["H"]], "names": {"A": "x"}, "tags": []}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "tags": [], "extra": 1}',
+        '{"levels": ["a"], "paths": [["A"], ["A"]], "names": {"A": "x"}, "tags": []}',
+        '{"levels": ["a"], "paths": [["A"], []], "names": {"A": "x"}, "tags": []}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "tags": ["Y"]}',
+    ],
 )
 def test_damaged_labels_are_refused(bundle: Path, content: str):
     (bundle / LAYOUT.labels).write_text(content)
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json"):
         read_bundle(bundle)
+
+
+def test_labels_without_a_level_are_refused(bundle: Path):
+    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].clear())
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError):
+        read_bundle(bundle)
+
+
+def test_a_path_that_is_deeper_than_the_levels_is_refused(bundle: Path):
+    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["paths"][0].insert(0, "X"))
+    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(X="x"))
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=r"labels\.json is damaged"):
+        read_bundle(bundle)
+
+
+def test_a_level_without_a_label_is_refused(bundle: Path):
+    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].append("class"))
+    spoil_json(bundle / LAYOUT.calibration, lambda c: c["sharpness"].append(1.0))
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=r"labels\.json is damaged"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        pytest.param(lambda c: c["sharpness"].append(1.0), "not made for", id="a level more"),
+        pytest.param(lambda c: c["sharpness"].clear(), "not made for", id="no level"),
+        pytest.param(lambda c: c.update(sharp=1), "damaged at 'sharp'", id="an unknown key"),
+        pytest.param(lambda c: c.pop("thresholds"), "damaged at 'thresholds'", id="a key less"),
+        pytest.param(
+            lambda c: c.update(opinion_weight="much"), "damaged at 'opinion_weight'", id="a word"
+        ),
+    ],
+)
+def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
+    spoil_json(bundle / LAYOUT.calibration, change)
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=rf"calibration\.json is .*{named}"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    "change", [{"sharpness": [9.0]}, {"opinion_weight": 0.0}, {"sharpness": [float("nan")]}]
+)
+def test_another_calibration_is_unmasked_by_the_golden_probabilities(bundle: Path, change):
+    spoil_json(bundle / LAYOUT.calibration, lambda calibration: calibration.update(change))
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):
+        read_bundle(bundle).verify("cpu")
+
+
+def test_an_opinion_that_is_gone_is_unmasked_by_the_golden_probabilities(bundle: Path):
+    assert read_bundle(bundle).calibration.opinion_weight > 0.1
+    (bundle / LAYOUT.linear).unlink()
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):
+        read_bundle(bundle).verify("cpu")
+
+
+def test_an_opinion_on_other_labels_is_refused(bundle: Path):
+    path = bundle / LAYOUT.linear
+    arrays = load_file(path)
+    for name in ("weights", "scales", "intercept"):
+        arrays[name] = arrays[name][1:].clone()
+    save_file(arrays, path)
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=r"linear\.safetensors does not have 3 labels"):
+        read_bundle(bundle).verify("cpu")
+
+
+@pytest.mark.parametrize("file", [LAYOUT.linear, LAYOUT.index, LAYOUT.conformal])
+def test_arrays_that_are_no_tensor_file_are_refused(bundle: Path, file: str):
+    (bundle / file).write_bytes(b"\x80\x04pickle")
+    rewrite_manifest(bundle)
+    with pytest.raises(BundleError, match=file.replace(".", r"\.")):
+        Classifier(read_bundle(bundle), "cpu").classify(["soil"], Options(coverage=0.5))
+
+
+def test_a_bundle_without_opinion_and_evidence_answers_all_the_same(
+    tiny_bert: Path, original: Path, tmp_path: Path
+):
+    more = {"epochs": 1, "linear": False, "index_rows": 0}
+    tiny_run(tiny_bert, original.parent / "rows.jsonl", tmp_path / "model", **more)
+    found = read_bundle(tmp_path / "model")
+    assert not (found.folder / LAYOUT.linear).exists()
+    assert not (found.folder / LAYOUT.index).exists()
+    assert found.verify("cpu") < 1e-4
+    classifier = Classifier(found, "cpu")
+    assert classifier.classify(["soil and seed"])[0].neighbours == ()
+    with pytest.raises(ConfigError, match="keeps no known patents"):
+        classifier.classify(["soil and seed"], Options(neighbours=1))
+
+
+def test_titles_stay_out_of_the_evidence_if_asked_for(
+    tiny_bert: Path, original: Path, tmp_path: Path
+):
+    more = {"epochs": 1, "linear": False, "index_titles": False}
+    tiny_run(tiny_bert, original.parent / "rows.jsonl", tmp_path / "model", **more)
+    index = read_bundle(tmp_path / "model").index
+    assert {record.title for record in index.records} == {None}
+    assert all(record.id.startswith("P0-") for record in index.records)
+
+
+def test_the_evidence_holds_no_more_than_ids_titles_and_codes(original: Path):
+    rows = {row["id"]: row for row in patent_rows(60)}
+    records = read_bundle(original).index.records
+    assert len(records) == read_bundle(original).description.data.rows["train"]
+    for record in records:
+        row = rows[record.id]
+        assert (record.title, record.codes) == (row["title"], (row["main_code"][0],))
 
 
 def test_a_description_with_an_unknown_key_is_refused_by_its_name(bundle: Path):
@@ -196,6 +328,7 @@ def test_the_manifest_lists_every_file_and_nothing_in_the_bundle_is_a_pickle(ori
         ".safetensors",
         ".md",
         ".png",
+        ".html",
     }
 
 
@@ -203,8 +336,9 @@ def test_the_card_carries_the_figures_of_the_run(original: Path):
     card = (original / LAYOUT.card).read_text()
     report = json.loads((original / LAYOUT.report).read_text())
     description = read_bundle(original).description
-    assert f"{report['model']['accuracy']:.1%}" in card
-    assert f"{report['tfidf']['accuracy']:.1%}" in card
+    figures = report["levels"]["section"]
+    assert f"{figures['metrics']['accuracy']:.1%}" in card
+    assert f"{figures['baselines']['tfidf']['accuracy']:.1%}" in card
     assert description.data.fingerprint in card
     assert "- `A` Human Necessities" in card
 
@@ -220,17 +354,48 @@ def test_golden_texts_span_short_long_and_foreign_scripts():
     assert any(not text.isascii() for text in GOLDEN_TEXTS)
 
 
-@pytest.mark.parametrize("value", [2.0, float("nan"), float("inf")])
-def test_golden_logits_that_differ_are_refused_even_if_not_a_number(value: float):
-    logits = np.ones((len(GOLDEN_TEXTS), 2), np.float32)
-    golden = make_golden(logits, ["A", "B"], "float32")
-    assert check_golden(golden, logits + 1e-5, "here") == pytest.approx(1e-5, rel=0.1)
-    logits[3, 1] = value
-    with pytest.raises(BundleError, match="here does not answer as it did"):
-        check_golden(golden, logits, "here")
+AB = LabelTree.flat(LabelSet.of_codes("AB"))
 
 
-def test_golden_logits_of_another_shape_are_refused():
-    golden = make_golden(np.ones((len(GOLDEN_TEXTS), 2), np.float32), ["A", "B"], "float32")
-    with pytest.raises(BundleError, match="shape"):
-        check_golden(golden, np.ones((len(GOLDEN_TEXTS), 3), np.float32), "here")
+@dataclass
+class Fixed:
+    """Stands for a pipeline that makes the same of any texts."""
+
+    logits: np.ndarray
+    leaves: np.ndarray
+    tree: LabelTree = AB
+
+    def run(self, texts: Sequence[str]) -> "Fixed":
+        return self
+
+
+@pytest.fixture
+def fixed() -> Fixed:
+    shape = (len(GOLDEN_TEXTS), 2)
+    return Fixed(np.ones(shape, np.float32), np.full(shape, 0.5, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        *(("logits", value) for value in (2.0, float("nan"), float("inf"))),
+        *(("probabilities", value) for value in (0.6, float("nan"))),
+    ],
+)
+def test_golden_figures_that_differ_are_refused_even_if_not_a_number(
+    fixed: Fixed, what: str, value: float
+):
+    golden = make_golden(fixed, "float32")
+    assert golden.codes == ("A", "B")
+    near = Fixed(fixed.logits + np.float32(1e-5), fixed.leaves)
+    assert check_golden(golden, near, "here") == pytest.approx(1e-5, rel=0.1)
+    (fixed.logits if what == "logits" else fixed.leaves)[3, 1] = value
+    with pytest.raises(BundleError, match=f"here does not answer as it did .*: {what} differ"):
+        check_golden(golden, fixed, "here")
+
+
+def test_golden_logits_of_another_shape_are_refused(fixed: Fixed):
+    golden = make_golden(fixed, "float32")
+    other = Fixed(np.ones((len(GOLDEN_TEXTS), 3), np.float32), fixed.leaves)
+    with pytest.raises(BundleError, match="golden logits have shape"):
+        check_golden(golden, other, "here")

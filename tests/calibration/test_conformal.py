@@ -1,5 +1,7 @@
 """Label sets hold the truth as often as promised, overall and label by label."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -103,7 +105,7 @@ def test_more_coverage_never_makes_a_set_smaller():
     conformal = fit_conformal(*rows(2000, seed=12))
     probabilities = rows(300, seed=13)[0]
     sets = [conformal.sets(probabilities, coverage) for coverage in (0.5, 0.8, 0.9, 0.99)]
-    for small, large in zip(sets, sets[1:], strict=False):
+    for small, large in pairwise(sets):
         assert (small <= large).all()
 
 

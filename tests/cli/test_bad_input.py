@@ -12,6 +12,7 @@ import torch
 
 from conftest import Run, write_jsonl
 from helpers import CANNOT_GIVE_UP, Cli, Outcome, run_script
+from patclass.inference import locate
 
 ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
@@ -229,15 +230,95 @@ def test_a_wrong_number_of_labels_is_refused(cli: Cli, k: str):
 
 @pytest.mark.parametrize(
     "command",
-    [("predict", "words", "--model"), ("verify",), ("evaluate",), ("classify", "IN", "OUT", "-m")],
+    [
+        ("predict", "words", "--model"),
+        ("verify",),
+        ("evaluate",),
+        ("compare", "BUNDLE"),
+        ("classify", "IN", "OUT", "-m"),
+    ],
     ids=lambda command: command[0],
 )
 def test_a_folder_that_is_no_bundle_is_refused(
-    cli: Cli, patents: Path, place: Path, command: tuple[str, ...]
+    cli: Cli, bundle: Path, patents: Path, place: Path, command: tuple[str, ...]
 ):
-    files = {"IN": patents / "test.jsonl", "OUT": place / "out.csv"}
+    files = {"IN": patents / "test.jsonl", "OUT": place / "out.csv", "BUNDLE": bundle}
     check_refused(cli(*(files.get(part, part) for part in command), patents), patents, "manifest")
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--level", "class"), ("--level class", "knows section")),
+        (("--level", "nonsense"), ("--level nonsense", "knows section")),
+        (("--threshold", "90"), ("--threshold 90", "probability")),
+        (("--threshold", "nan"), ("--threshold nan", "probability")),
+        (("--set", "1.5"), ("1.5", "between 0 and 1")),
+        (("--set", "nan"), ("nan", "between 0 and 1")),
+        (("--set", "0.99"), ("0.99", "held-out rows")),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
+)
+@pytest.mark.parametrize("command", ["predict", "classify"])
+def test_an_answer_that_cannot_be_given_is_refused(
+    cli: Cli,
+    bundle: Path,
+    patents: Path,
+    place: Path,
+    command: str,
+    flags: tuple[str, ...],
+    named: tuple[str, ...],
+):
+    what = ("words",) if command == "predict" else (patents / "test.jsonl", place / "out.csv")
+    check_refused(cli(command, *what, *flags, "--model", bundle), *named)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("flags", [("--neighbours", "101"), ("--neighbours", "-1"), ("--set", "a")])
+def test_a_number_out_of_range_is_refused(cli: Cli, flags: tuple[str, str]):
+    outcome = cli("predict", "words", *flags)
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: ")
+    assert flags[0] in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--baselines", "class"), ("class", "knows section")),
+        (("--baselines", "auto"), ("auto", "section")),
+        (("--baselines", ""), ("section",)),
+        (("--policy", "nonsense"), ("--policy", "nonsense", "windows")),
+        (("--report", "report.pdf"), ("report.pdf", ".html or .json")),
+        (("--report", "report.png"), ("report.png", ".html or .json")),
+        (("--report", "report"), ("report", ".html or .json")),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
+)
+def test_evaluate_refuses_what_it_cannot_measure(
+    cli: Cli,
+    bundle: Path,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    named: tuple[str, ...],
+):
+    monkeypatch.chdir(place)
+    check_refused(cli("evaluate", bundle, *flags), *named)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("predict", "words", "--model"), ("verify",), ("evaluate",), ("compare", "shipped")],
+    ids=lambda command: command[0],
+)
+def test_an_installation_without_a_shipped_model_says_so(
+    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+):
+    monkeypatch.setattr(locate.resources, "files", lambda name: place)
+    check_refused(cli(*command, "shipped"), "no shipped model", "patclass train")
 
 
 @pytest.mark.parametrize(
@@ -346,12 +427,13 @@ def test_a_gated_base_without_token_and_network_says_how_to_get_it(
 
 # Which file meets the full disk: when the limit falls, and how many bytes a file may have.
 FULL = {
-    "curve": ("labels:", 2000, ("--batch-tokens", "60")),
-    "best epoch": ("labels:", 1500, ()),
-    "checkpoint": ("labels:", 8000, ()),
+    "curve": ("section: ", 2000, ("--batch-tokens", "60")),
+    "best epoch": ("section: ", 1500, ()),
+    "checkpoint": ("section: ", 8000, ()),
     "adapter": ("evaluating", 1000, ()),
     "tokenizer": ("evaluating", 4000, ()),
     "picture": ("evaluating", 19_000, ()),
+    "page": ("evaluating", 100_000, ()),
 }
 
 

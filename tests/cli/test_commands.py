@@ -11,7 +11,6 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 
 import patclass
 from conftest import ROOT, patent_rows, write_jsonl
@@ -24,6 +23,12 @@ from patclass.model.presets import PRESETS
 
 PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
+
+
+ANSWERS = ["--level", "--threshold", "--set", "--neighbours", "--explain"]
+
+# The part of predict's answer that is about one label: its share, its code, its title.
+LINE = re.compile(r" *(\d+\.\d)%  (\S+) +(\S.*)")
 
 
 def help_of(command: str) -> str:
@@ -49,9 +54,11 @@ def test_help_mentions_every_flag(name: str):
     ("name", "flags"),
     [
         ("train", ["--config", "--resume", "--restart"]),
-        ("evaluate", ["--split", "--report", "--data", "--labels", "--device"]),
-        ("predict", ["-k", "--json", "--model", "--device"]),
-        ("classify", ["-k", "--model"]),
+        ("evaluate", ["--split", "--report", "--data", "--labels", "--baselines", "--device"]),
+        ("compare", ["--level", "--split", "--json", "--data", "--device"]),
+        ("audit", ["--level", "--folds", "--data", "--labels", "--text"]),
+        ("predict", ["-k", "--json", "--model", "--device", *ANSWERS]),
+        ("classify", ["-k", "--model", *ANSWERS]),
         ("verify", ["--device"]),
         ("doctor", []),
     ],
@@ -132,29 +139,53 @@ def test_doctor_says_versions_token_and_disk(doctor: list[str]):
     assert re.search(r"^disk +\d+\.\d GiB free", said, re.MULTILINE)
 
 
+def best_of(said: str) -> list[tuple[str, str, float]]:
+    """Code, title and share of the labels listed at the answer's level."""
+    listed = said.split("\nbest at level ")[1].split("\n\n")[0].splitlines()[1:]
+    found = [LINE.fullmatch(line) for line in listed]
+    assert None not in found, listed
+    return [(line[2], line[3], float(line[1])) for line in found if line]
+
+
 @pytest.mark.parametrize(("k", "lines"), [(1, 1), (2, 2), (3, 3), (100, 3)])
 def test_predict_prints_a_line_for_each_of_the_best(cli: Cli, bundle: Path, k: int, lines: int):
     said = cli("predict", TEXT, "-k", k, "--model", bundle)
     assert (said.code, said.err) == (0, "")
-    shown = said.out.splitlines()
+    assert said.out.startswith("H (section)\n  ")
+    assert re.fullmatch(r" +\d+\.\d%  H  Electricity", said.out.splitlines()[1])
+    shown = best_of(said.out)
     assert len(shown) == lines
-    assert re.fullmatch(r" *\d+\.\d%  H  Electricity", shown[0])
-    shares = [float(line.split("%")[0]) for line in shown]
+    assert shown[0][:2] == ("H", "Electricity")
+    shares = [share for _, _, share in shown]
     assert shares == sorted(shares, reverse=True)
 
 
 def test_predict_prints_three_lines_unless_told_otherwise(cli: Cli, bundle: Path):
-    assert len(cli("predict", TEXT, "--model", bundle).out.splitlines()) == 3
+    assert len(best_of(cli("predict", TEXT, "--model", bundle).out)) == 3
 
 
 def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundle: Path):
     said = cli("predict", TEXT, "--json", "-k", 2, "--model", bundle)
     answer = json.loads(said.out)
     assert said.code == 0
-    assert set(answer) == {"label", "name", "confidence", "top"}
+    assert set(answer) == {
+        *("label", "name", "confidence", "level", "sure", "section", "section_confidence"),
+        *("path", "top", "tags", "read", "passages", "neighbours", "warnings"),
+    }
     assert (answer["label"], answer["name"]) == ("H", "Electricity")
+    assert (answer["level"], answer["section"], answer["sure"]) == ("section", "H", True)
     assert [set(entry) for entry in answer["top"]] == [{"label", "name", "confidence"}] * 2
     assert answer["top"][0]["confidence"] == answer["confidence"] > 0.5
+    assert answer["path"] == answer["top"][:1]
+    assert (answer["neighbours"], answer["warnings"], answer["read"]) == ([], [], 1)
+
+
+def test_predict_warns_on_the_error_stream(cli: Cli, bundle: Path):
+    said = cli("predict", "Bearing.", "--model", bundle)
+    assert said.code == 0
+    assert "warning: the text has only one word; an abstract would be surer\n" in said.err
+    assert all(line.startswith("warning: ") for line in said.err.splitlines())
+    assert "warning" not in said.out
 
 
 def test_predict_reads_standard_input(cli: Cli, bundle: Path):
@@ -189,18 +220,43 @@ def test_verify_prints_the_difference(cli: Cli, bundle: Path):
     assert float(found[1]) < 1e-3
 
 
-def test_evaluate_writes_the_report_and_its_picture(cli: Cli, bundle: Path, tmp_path: Path):
-    said = cli("evaluate", bundle, "--report", tmp_path / "out" / "report.json")
+@pytest.mark.parametrize("name", ["report.html", "report.json"])
+def test_evaluate_writes_the_report_as_a_page_and_as_data(
+    cli: Cli, bundle: Path, tmp_path: Path, name: str
+):
+    said = cli("evaluate", bundle, "--report", tmp_path / "out" / name)
     report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
     assert said.out == report.text() + "\n"
     assert said.code == (0 if report.passed else 1)
     assert (report.split, report.model.rows, report.train_rows) == ("test", 24, 90)
-    stored = json.loads((bundle / "report.json").read_text())
-    assert report.model.accuracy == pytest.approx(stored["model"]["accuracy"])
-    with Image.open(tmp_path / "out" / "report.png") as image:
-        assert image.format == "PNG"
-        assert image.width > 300
+    stored = Report.model_validate_json((bundle / "report.json").read_text())
+    assert report.model.accuracy == pytest.approx(stored.model.accuracy)
+    assert report.levels["section"].ece == pytest.approx(stored.levels["section"].ece, abs=1e-3)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert f"{report.model.accuracy:.1%}" in page
+    assert "<script" not in page
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_evaluate_fits_baselines_at_the_levels_that_are_named(
+    cli: Cli, tree_bundle: Path, tmp_path: Path
+):
+    target = tmp_path / "report.json"
+    said = cli("evaluate", tree_bundle, "--baselines", "section, class", "--report", target)
+    report = Report.model_validate_json(target.read_text())
+    fitted = {level for level, found in report.levels.items() if found.baselines}
+    assert fitted == {"section", "class"}
+    assert set(report.levels) == {"section", "class", "subclass"}
+    assert "Y" in report.tags
+    assert all(f"{level}, 2" in said.out for level in report.levels)
+
+
+@pytest.mark.parametrize("policy", ["head", "head+tail", "windows"])
+def test_evaluate_reads_by_another_policy(cli: Cli, bundle: Path, policy: str):
+    said = cli("evaluate", bundle, "--policy", policy)
+    assert said.code in (0, 1)
+    assert "test, 24 rows" in said.out
 
 
 def test_evaluate_measures_other_data_and_another_split(cli: Cli, bundle: Path, tmp_path: Path):
@@ -225,14 +281,6 @@ def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_pat
     assert "'A', 'C', 'H'" in said.err
     assert "'A01'" in said.err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_evaluate_does_not_lose_a_report_named_like_a_picture(
-    cli: Cli, bundle: Path, tmp_path: Path
-):
-    said = cli("evaluate", bundle, "--report", tmp_path / "report.png")
-    files = list(tmp_path.iterdir())
-    assert said.code == 2 or len(files) == 2
 
 
 @pytest.mark.parametrize(("flag", "code"), [("--no-allow-weak", 1), ("--allow-weak", 0)])
@@ -293,7 +341,7 @@ def test_the_same_commands_work_with_a_small_llama(
     assert "saved and verified in a fresh process: final_model" in trained.out
     assert cli("verify").code == 0
     assert cli("evaluate").code in (0, 1)
-    assert len(cli("predict", TEXT, "-k", 3).out.splitlines()) == 3
+    assert len(best_of(cli("predict", TEXT, "-k", 3).out)) == 3
     assert cli("classify", patents / "test.jsonl", "out.csv").out == "out.csv: 24 rows\n"
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         answers = [row["label"] for row in csv.DictReader(file)]

@@ -8,7 +8,15 @@ import pytest
 
 from conftest import SHARED, write_jsonl
 from patclass.config import DataSettings
-from patclass.data.corpus import Corpus, Example, Reject, load_corpus, write_rejects
+from patclass.data.corpus import (
+    UNSEEN,
+    Corpus,
+    Example,
+    Facts,
+    Reject,
+    load_corpus,
+    write_rejects,
+)
 from patclass.data.sources import SPLITS
 from patclass.data.views import MAX_CHARS
 from patclass.errors import DataError
@@ -215,7 +223,7 @@ def test_a_label_that_train_lacks_is_a_reject_of_the_other_splits(tmp_path: Path
 
 
 def test_an_unknown_level_is_named(patents: Path):
-    with pytest.raises(DataError, match="unknown label level or column 'klass': use section"):
+    with pytest.raises(DataError, match="unknown label level or column 'klass': use cpc, section"):
         load(patents, labels="klass")
 
 
@@ -388,6 +396,163 @@ def test_test_texts_that_stand_in_train_are_counted_whatever_their_case(tmp_path
     assert load(three(tmp_path / "mine", test=test)).leaked("test") == 2
 
 
+# The whole tree
+
+
+def coded(*cells: object, start: int = 0) -> list[dict[str, object]]:
+    """Rows with a text of their own and the given symbols."""
+    return [
+        {"id": f"P{number}", "text": f"text {number}", "codes": cell}
+        for number, cell in enumerate(cells, start)
+    ]
+
+
+SEVERAL = ["A61K", "H04L"]
+TRAIN = [
+    *(["A61K"], ["A61K 8/02"], ["A61K", "A61P"], ["A61P"]),
+    *(["H04L"], ["H04L"], SEVERAL, ["H04L", "Y02E"]),
+]
+
+
+def forest(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
+    """A corpus with the whole tree: A61P is too rare for a leaf of its own."""
+    usual = {
+        "train": coded(*TRAIN),
+        "validation": coded(["A61K"], ["H04L"], start=100),
+        "test": coded(["A61K"], ["H04L"], start=200),
+    }
+    return load(three(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
+
+
+def test_rows_of_the_tree_know_their_codes_as_far_as_they_are_certain(tmp_path: Path):
+    corpus = forest(tmp_path / "mine")
+    assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
+    found = [(row.truth, row.leaves, row.tags) for row in corpus["train"]]
+    assert found == [
+        ((0, 0, 0), (1,), (None,)),
+        ((0, 0, 0), (1,), (None,)),
+        ((0, 0, None), (0, 1), (False,)),  # one of two, of which one is folded
+        ((0, 0, UNSEEN), (0,), (None,)),
+        ((1, 1, 1), (2,), (None,)),
+        ((1, 1, 1), (2,), (None,)),
+        ((None, None, None), (1, 2), (False,)),
+        ((1, 1, 1), (2,), (True,)),
+    ]
+    assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNSEEN, 1]
+
+
+def test_rows_in_several_sections_are_learnt_from_but_not_measured(tmp_path: Path):
+    held_out = coded(["A61K"], SEVERAL, ["H04L"], start=100)
+    corpus = forest(tmp_path / "mine", validation=held_out, test=held_out)
+    assert len(corpus["train"]) == len(TRAIN)
+    assert corpus.reject_counts == {
+        "test: ambiguous label": 1,
+        "validation: ambiguous label": 1,
+    }
+
+
+def test_codes_that_the_tree_lacks_are_unseen_in_the_other_splits(tmp_path: Path):
+    test = coded(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
+    corpus = forest(tmp_path / "mine", test=test)
+    assert [(row.truth, row.leaves) for row in corpus["test"]] == [
+        ((0, 0, UNSEEN), (0,)),
+        ((1, 1, UNSEEN), (2,)),
+        ((0, UNSEEN, UNSEEN), (0, 1)),
+        ((0, 0, 0), (1,)),
+    ]
+    assert corpus.reject_counts == {"test: label 'B' not known": 1}
+
+
+def test_rows_in_the_tags_alone_are_rejects(tmp_path: Path):
+    corpus = forest(tmp_path / "mine", train=coded(*TRAIN, ["Y02E"], []))
+    assert corpus.reject_counts == {
+        "train: no label": 1,
+        "train: only in section Y, a tag": 1,
+    }
+
+
+def test_min_leaf_rows_says_what_is_rare(tmp_path: Path):
+    folder = three(
+        tmp_path / "mine",
+        train=coded(*TRAIN),
+        validation=coded(["A61K"], start=100),
+        test=coded(["A61K"], start=200),
+    )
+    all_kept, none_kept = (load(folder, labels="cpc", min_leaf_rows=rows).tree for rows in (1, 9))
+    assert all_kept.at("subclass").codes == ["A61K", "A61P", "H04L"]
+    assert none_kept.paths == (("A",), ("H",))
+
+
+def test_a_known_tree_is_kept_whatever_the_rows(tmp_path: Path):
+    tree = forest(tmp_path / "mine").tree
+    rows = coded(["A61P"], ["A61P"], ["H04L"], ["B01D"])
+    folder = three(tmp_path / "other", train=rows, validation=rows[1:], test=rows[1:])
+    corpus = load_corpus(DataSettings(data=str(folder), labels="cpc"), tree)
+    assert corpus.tree is tree
+    assert [row.leaves for row in corpus["train"]] == [(0,), (0,), (2,)]
+    other = three(tmp_path / "third", train=labelled(8, "XY"))
+    with pytest.raises(DataError, match=r"labels disagree: the model knows \['A', 'H'\]"):
+        load_corpus(DataSettings(data=str(other), labels="label"), tree)
+
+
+@pytest.mark.parametrize("first", [["A61K"], SEVERAL])
+def test_one_section_only_is_refused_whatever_the_first_row(first: list[str], tmp_path: Path):
+    cells = [first, *([["A61K"]] * 9)]
+    with pytest.raises(DataError, match=r"has one class only: 'A' in all \d+ usable"):
+        forest(tmp_path / "mine", train=coded(*cells))
+
+
+def test_a_cut_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_path: Path):
+    cells = [*([["A61K"]] * 30), *([SEVERAL] * 30), ["H04L"]]
+    with pytest.raises(DataError, match="of one label or none are left"):
+        load(
+            three(
+                tmp_path / "mine",
+                train=coded(*cells),
+                validation=coded(["A61K"], start=100),
+                test=coded(["A61K"], start=200),
+            ),
+            labels="cpc",
+            train_rows=4,
+        )
+
+
+@pytest.mark.parametrize("change", [["A61P"], ["A61K", "A61P"], ["A61K", "Y02E"], SEVERAL])
+def test_a_change_of_what_is_known_changes_the_fingerprint(tmp_path: Path, change: list[str]):
+    train = coded(*TRAIN)
+    before = forest(tmp_path / "one", train=train).fingerprint()
+    train[1] |= {"codes": change}
+    assert forest(tmp_path / "two", train=train).fingerprint() != before
+
+
+# Facts
+
+
+@pytest.mark.parametrize(
+    ("fields", "facts"),
+    [
+        ({}, Facts()),
+        ({"title": " The  plough ", "year": 2019, "source": "EP"}, Facts("The plough", 2019, "EP")),
+        ({"title": "", "year": None, "source": " "}, Facts()),
+        ({"publication_date": "2021-05-04"}, Facts(year=2021)),
+        ({"date": 20_180_704, "publication_date": "2021-05-04"}, Facts(year=2018)),
+        ({"year": "2017.0"}, Facts(year=2017)),
+        ({"year": "?", "date": "04.05.2021", "publication_year": "1999"}, Facts(year=1999)),
+        ({"year": 0, "date": "04.05.2021"}, Facts()),
+    ],
+)
+def test_facts_are_what_the_columns_say(fields: dict[str, object], facts: Facts):
+    assert Facts.of(fields) == facts
+
+
+def test_examples_carry_the_facts_of_their_rows(tmp_path: Path):
+    rows = labelled(8)
+    rows[0] |= {"title": "The plough", "year": 2019}
+    corpus = load(three(tmp_path / "mine", train=rows))
+    assert corpus["train"][0].facts == Facts("The plough", 2019)
+    assert corpus["train"][1].facts == Facts()
+
+
 # The shared patents
 
 NINE_CLASSES = "A61,A01,G06,H01,B01,C07,G08,F16,H04"
@@ -438,5 +603,5 @@ def test_a_column_of_texts_is_no_column_of_labels(tmp_path: Path):
 def test_a_label_of_the_list_without_rows_is_noted(tmp_path: Path):
     rows = [{"text": f"text {n}", "main_code": ("A61K", "G06F")[n % 2]} for n in range(60)]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
-    corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G60"))
-    assert "labels without a training row: G60" in corpus.notes
+    corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G16"))
+    assert "labels without a training row: G16" in corpus.notes

@@ -11,7 +11,8 @@ import patclass
 from conftest import patent_rows
 from patclass.data.views import MAX_CHARS
 from patclass.errors import BundleError, ConfigError, DataError
-from patclass.inference import Candidate, Classifier, Prediction, load
+from patclass.inference import Candidate, Classifier, Options, Prediction, load
+from patclass.inference.answer import PassageShare
 
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 SOIL = "A device with plough seed harvest crop soil tillage cow milking garment shoe."
@@ -19,7 +20,7 @@ ACID = "A device with polymer catalyst alkyl acid reaction compound enzyme alloy
 
 
 def test_the_package_offers_what_is_needed_to_answer(bundle: Path):
-    answers = patclass.load(str(bundle), device="cpu").rank([CIRCUIT], k=1)
+    answers = patclass.load(str(bundle), device="cpu").classify([CIRCUIT], Options(k=1))
     assert isinstance(answers[0], patclass.Prediction)
 
 
@@ -45,23 +46,40 @@ def test_an_answer_does_not_depend_on_its_neighbours(classifier: Classifier):
 def test_no_patents_give_no_answers(classifier: Classifier):
     assert classifier.predict_proba([]).shape == (0, 3)
     assert classifier.predict([]) == []
-    assert classifier.rank([]) == []
+    assert classifier.classify([]) == []
+    assert classifier.classify([], Options(coverage=0.8, neighbours=3, explain=True)) == []
 
 
-def test_rank_names_the_best_first(classifier: Classifier):
+def test_an_answer_names_the_best_first(classifier: Classifier):
     patent = patent_rows(3, seed=8)[2]
     probabilities = classifier.predict_proba([patent])[0]
-    answer = classifier.rank([patent], k=2)[0]
+    answer = classifier.classify([patent], Options(k=2))[0]
+    first, second = answer.top
+    assert first == Candidate("H", "Electricity", float(probabilities.max()))
+    assert first.confidence > second.confidence
     assert answer == Prediction(
-        "H", "Electricity", answer.top[0].confidence, (answer.top[0], answer.top[1])
+        label="H",
+        name="Electricity",
+        confidence=first.confidence,
+        level="section",
+        sure=True,
+        path=(first,),
+        levels={"section": first},
+        top=(first, second),
+        set=None,
+        tags=(),
+        read=1.0,
+        passages=(PassageShare(0, len(classifier.text_of(patent)), 0.0),),
+        neighbours=(),
+        warnings=(),
     )
-    assert answer.top[0] == Candidate("H", "Electricity", float(probabilities.max()))
-    assert answer.top[0].confidence > answer.top[1].confidence
 
 
 @pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])
-def test_rank_gives_at_most_as_many_labels_as_there_are(classifier: Classifier, k: int, labels):
-    assert len(classifier.rank([CIRCUIT], k)[0].top) == labels
+def test_an_answer_has_at_most_as_many_labels_as_there_are(
+    classifier: Classifier, k: int, labels: int
+):
+    assert len(classifier.classify([CIRCUIT], Options(k=k))[0].top) == labels
 
 
 @pytest.mark.parametrize(
@@ -118,8 +136,10 @@ def test_half_a_character_is_answered_or_refused_in_words(classifier: Classifier
 
 def test_progress_counts_every_row(classifier: Classifier):
     counted: list[int] = []
-    classifier.predict_proba([SOIL] * 7, counted.append)
+    classifier.predict_proba([SOIL] * 7, advance=counted.append)
     assert sum(counted) == 7
+    classifier.classify([SOIL] * 5, advance=counted.append)
+    assert sum(counted) == 12
 
 
 def test_a_folder_that_is_no_bundle_is_an_error_that_names_it(tmp_path: Path):

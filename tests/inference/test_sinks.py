@@ -9,19 +9,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from patclass.errors import DataError
-from patclass.inference.sinks import COLUMNS, open_sink
+from patclass.inference.record import COLUMNS
+from patclass.inference.sinks import open_sink
 
 TOP = [
     {"label": "H", "name": "Electricity", "confidence": 0.75},
     {"label": "A", "name": "Human Necessities", "confidence": 0.25},
 ]
-GOOD = {
+GOOD = dict.fromkeys(COLUMNS) | {
     "id": "EP1",
     "label": "H",
     "name": "Electricity",
     "confidence": 0.75,
+    "level": "section",
+    "sure": False,
+    "section": "H",
+    "section_confidence": 0.75,
     "top": TOP,
-    "error": None,
+    "read": 0.0,
+    "warnings": ["the text has only one word"],
 }
 BAD = dict.fromkeys(COLUMNS) | {"id": 'odd, "id"\tünd\nmore', "error": "no text"}
 
@@ -46,14 +52,19 @@ def test_separated_values_have_all_columns_and_json_in_top(
     assert tuple(good) == COLUMNS
     assert (good["id"], good["label"], float(good["confidence"])) == ("EP1", "H", 0.75)
     assert json.loads(good["top"]) == TOP
-    assert good["error"] == ""
+    assert json.loads(good["warnings"]) == GOOD["warnings"]
+    assert (good["sure"], float(good["read"])) == ("False", 0)
+    assert good["error"] == good["class"] == good["set"] == ""
     assert bad["id"] == BAD["id"]
     assert (bad["label"], bad["top"], bad["error"]) == ("", "", "no text")
 
 
 def test_json_lines_leave_empty_cells_out(tmp_path: Path):
-    lines = write(tmp_path / "out.jsonl", [GOOD], [BAD]).read_text(encoding="utf-8").splitlines()
-    assert json.loads(lines[0]) == {key: value for key, value in GOOD.items() if key != "error"}
+    good = GOOD | {"neighbours": ()}
+    lines = write(tmp_path / "out.jsonl", [good], [BAD]).read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0]) == {key: value for key, value in GOOD.items() if value is not None}
+    assert json.loads(lines[0])["sure"] is False
+    assert json.loads(lines[0])["read"] == 0
     assert json.loads(lines[1]) == {"id": BAD["id"], "error": "no text"}
     assert "ü" in lines[1]
 

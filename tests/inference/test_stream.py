@@ -15,9 +15,9 @@ import pytest
 from conftest import patent_rows, write_jsonl
 from patclass.data.rows import Row
 from patclass.data.views import MAX_CHARS
-from patclass.errors import DataError, OutputError
-from patclass.inference import Classifier, stream
-from patclass.inference.sinks import COLUMNS
+from patclass.errors import ConfigError, DataError, OutputError
+from patclass.inference import Classifier, Options, stream
+from patclass.inference.record import COLUMNS
 from patclass.inference.stream import StreamResult, classify_file
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -81,15 +81,17 @@ def test_every_format_goes_to_every_format(
     rows = patents(13)
     rows[6]["text"] = ""
     given, out = write(tmp_path / f"in{source}", rows), tmp_path / f"out{target}"
-    assert classify_file(classifier, given, out, k=2) == StreamResult(rows=13, errors=1)
+    assert classify_file(classifier, given, out, Options(k=2)) == StreamResult(rows=13, errors=1)
     found = read(out)
     assert [row["id"] for row in found] == [f"P{n}" for n in range(13)]
     assert "no text" in found.pop(6)["error"]
-    expected = classifier.rank([row["text"] for row in rows if row["text"]], k=2)
+    expected = classifier.classify([row["text"] for row in rows if row["text"]], Options(k=2))
     for row, answer in zip(found, expected, strict=True):
         assert (row["label"], row["name"], row["error"]) == (answer.label, answer.name, None)
         assert row["confidence"] == pytest.approx(answer.confidence, abs=1e-5)
         assert [entry["label"] for entry in row["top"]] == [top.label for top in answer.top]
+        assert (row["level"], row["section"]) == ("section", answer.label)
+        assert str(row["sure"]) == str(answer.sure)
     assert sorted(path.name for path in tmp_path.iterdir()) == [given.name, out.name]
 
 
@@ -130,7 +132,7 @@ def test_any_field_of_a_patent_is_enough(classifier: Classifier, tmp_path: Path,
 def test_fields_are_read_as_training_read_them(classifier: Classifier, tmp_path: Path):
     rows = patent_rows(9, seed=5)
     found = answers(classifier, rows, tmp_path)
-    expected = classifier.rank([f"{row['title']}. {row['abstract']}" for row in rows])
+    expected = classifier.classify([f"{row['title']}. {row['abstract']}" for row in rows])
     assert [row["confidence"] for row in found] == pytest.approx(
         [answer.confidence for answer in expected], abs=1e-5
     )
@@ -254,6 +256,42 @@ def test_a_failure_in_the_middle_leaves_out_as_it_was(
     assert sum(done) > 0
     assert (target.read_text(encoding="utf-8") if target.exists() else None) == existing
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(level="class"), Options(threshold=2), Options(coverage=0.999), Options(coverage=1)],
+    ids=str,
+)
+def test_options_that_cannot_be_met_are_refused_before_a_row_is_read(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options
+):
+    source = write(tmp_path / "in.csv", patents(3))
+    monkeypatch.setattr(stream, "read_rows", interrupt)
+    with pytest.raises(ConfigError):
+        classify_file(classifier, source, tmp_path / "out.csv", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_sets_neighbours_and_passages_stand_beside_the_answers(
+    tree_classifier: Classifier, tmp_path: Path
+):
+    rows = patent_rows(9, seed=8)
+    rows[4] |= {"title": "", "abstract": ""}
+    options = Options(level="class", coverage=0.8, neighbours=2, explain=True)
+    source = write(tmp_path / "in.jsonl", rows)
+    result = classify_file(tree_classifier, source, tmp_path / "out.parquet", options)
+    assert result == StreamResult(9, 1)
+    bad, good = [], []
+    for row in read(tmp_path / "out.parquet"):
+        (bad if row["error"] else good).append(row)
+    assert all(row["level"] == "class" and row["label"] == row["class"] for row in good)
+    assert all(row["set"] and len(row["neighbours"]) == 2 for row in good)
+    assert all(len(row["passages"]) == 2 for row in good)
+    assert [entry["label"] for entry in good[0]["path"]] == ["A", good[0]["class"]]
+    assert {key for row in bad for key, value in row.items() if value is not None} == {
+        *("id", "error")
+    }
 
 
 def test_an_interruption_leaves_no_out(classifier: Classifier, tmp_path: Path):

@@ -5,17 +5,23 @@ from patclass.labels import Label, LabelSet
 from patclass.labels.sections import SECTIONS
 
 
-def test_codes_keep_their_order_and_sections_get_their_names():
-    labels = LabelSet.of_codes(["H", "A61", "A"])
-    assert labels.codes == ["H", "A61", "A"]
-    assert [label.name for label in labels] == ["Electricity", "A61", "Human Necessities"]
+def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
+    labels = LabelSet.of_codes(["H", "A61", "A", "A61Z", "pumps"])
+    assert labels.codes == ["H", "A61", "A", "A61Z", "pumps"]
+    assert [label.name for label in labels] == [
+        "Electricity",
+        "Medical or veterinary science; hygiene",
+        "Human Necessities",
+        "A61Z",
+        "pumps",
+    ]
 
 
 def test_a_code_leads_to_its_position_and_back():
     labels = LabelSet.of_codes(["H", "A61", "A"])
     assert len(labels) == 3
     assert [labels.index(labels[position].code) for position in range(3)] == [0, 1, 2]
-    assert labels[1] == Label("A61", "A61")
+    assert labels[1] == Label("A61", "Medical or veterinary science; hygiene")
 
 
 def test_only_codes_of_the_set_are_in_it():

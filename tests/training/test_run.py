@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import patent_rows, write_jsonl
@@ -87,6 +88,42 @@ def test_head_and_adapter_are_trained_and_saved(tiny_base: Path, patents: Path, 
         before, after = (load_file(tmp_path / name / file) for name in ("one", "two"))
         assert before.keys() == after.keys()
         assert all(not tensor.equal(after[name]) for name, tensor in before.items())
+
+
+def test_a_tree_is_learnt_and_answers_at_every_level(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    more = {"labels": "cpc", "min_leaf_rows": 2, "epochs": 8, "learning_rate": 1e-2}
+    result = tiny_run(tiny_bert, patents, tmp_path / "model", **more)
+    assert result.report is not None
+    assert list(result.report.levels) == ["section", "class", "subclass"]
+    assert result.report.levels["section"].metrics.accuracy > 0.6
+    classifier = load(tmp_path / "model", "cpu")
+    assert classifier.classes_ == ["A01B", "A02B", "C01B", "C02B", "H01B", "H02B"]
+    rows = patent_rows(24, 3)
+    sections = classifier.predict_proba(rows, "section")
+    np.testing.assert_allclose(sections.sum(axis=1), 1, atol=1e-5)
+    classes = classifier.predict_proba(rows, "class").reshape(24, 3, 2).sum(axis=2)
+    np.testing.assert_allclose(classes, sections, atol=1e-5)
+    curve = (tmp_path / "model" / "curve.jsonl").read_text().splitlines()
+    levels = [entry["level"] for entry in map(json.loads, curve) if entry.get("epoch") == 8]
+    assert levels == ["section", "class", "subclass"]
+
+
+def test_every_part_of_an_answer_can_be_left_out(tiny_bert: Path, patents: Path, tmp_path: Path):
+    more = {"linear": False, "index_rows": 0, "policy": "windows", "epochs": 1}
+    tiny_run(tiny_bert, patents, tmp_path / "model", **more)
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert not files & {"linear.safetensors", "index.safetensors"}
+    bundle = read_bundle(tmp_path / "model")
+    assert bundle.index is None
+    assert bundle.description.text.policy == "windows"
+    assert load(tmp_path / "model", "cpu").predict_proba(["A device."]).shape == (1, 3)
+
+
+def test_a_base_that_is_not_packed_is_not_embedded(tiny_bert: Path, patents: Path, tmp_path: Path):
+    with pytest.raises(ModelError, match=r"--embed-base.*is not packed"):
+        tiny_run(tiny_bert, patents, tmp_path / "model", embed_base=True)
 
 
 def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):

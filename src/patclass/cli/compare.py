@@ -54,10 +54,11 @@ def compare(
     level = level or bundles[0].tree.levels[0]
     for bundle in bundles:
         check_level(bundle.tree, level)
-    data = data_of(bundles[0].description, flags)
+    # Each model reads the same patents in its own way: other levels, another view of the text.
+    flags["data"] = flags["data"] or bundles[0].description.settings.data.data
     found = []
     for bundle in bundles:
-        rows = load_corpus(data, bundle.tree)[split]
+        rows = load_corpus(data_of(bundle.description, flags), bundle.tree)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         found.append(labelled_answers(scored, level))
     either = {key: found[0][key][0] or found[1][key][0] for key in found[0] if key in found[1]}

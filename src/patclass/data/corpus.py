@@ -168,7 +168,7 @@ def load_corpus(settings: DataSettings, known: LabelTree | None = None) -> Corpu
         "test": settings.test_rows,
     }
     splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
-    strata = {row.stratum for row in splits["train"]}
+    strata = {row.stratum for row in splits["train"]} - {UNSEEN}
     if len(strata) < 2:
         raise DataError(
             f"only {len(splits['train'])} rows of one label or none are left to train on; give "
@@ -219,9 +219,10 @@ def _tree(
             f"{source.name} has no usable training row ({why or 'no train split'}). "
             "Check --text and --labels."
         )
-    if len({label.path[0] for label in labels if label.path}) < 2:
+    coarsest = {label.path[0] for label in labels if label.path}
+    if len(coarsest) < 2:
         raise DataError(
-            f"{source.name} has one class only: '{labels[0].path[0]}' in all {len(codes)} usable "
+            f"{source.name} has one class only: '{coarsest.pop()}' in all {len(codes)} usable "
             "training rows. A classifier needs two; check --labels."
         )
     tree = scheme.tree(labels, min_rows)

@@ -51,8 +51,8 @@ def label_sets(
     }
 
 
-def labelled_answers(scored: Scored, level: str) -> dict[tuple[str, str], tuple[str | None, str]]:
-    """True and answered code of each row at a level, by the row's id and text.
+def labelled_answers(scored: Scored, level: str) -> dict[str, tuple[str | None, str]]:
+    """True and answered code of each row at a level, by the row's id.
 
     The true code is None where it is not known, or not among the model's labels.
     """
@@ -62,5 +62,5 @@ def labelled_answers(scored: Scored, level: str) -> dict[tuple[str, str], tuple[
     for row, answer in zip(scored.rows, best, strict=True):
         truth = row.truth[depth]
         known = None if truth is None or truth < 0 else labels[truth].code
-        found[row.id, row.text] = (known, labels[int(answer)].code)
+        found[row.id] = (known, labels[int(answer)].code)
     return found

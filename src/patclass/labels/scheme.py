@@ -203,12 +203,12 @@ class CpcLabels:
         main = _symbols(fields, self.main_columns)
         levels = _symbols(fields, self.level_columns)
         listed = _symbols(fields, self.code_columns)
-        tags = (_tagged([*main, *levels, *listed]),)
+        tags = (_tagged([*main, *listed], levels),)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
         if certain and _paths(main):
             return RowLabel(certain, (certain,), tags)
         candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
-        candidates = candidates or ({certain} if certain else set())
+        candidates = candidates or ({certain} if certain else set(_paths(main)))
         if not candidates:
             raise Unusable(f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label")
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
@@ -227,11 +227,14 @@ def _longest(paths: list[Path]) -> list[Path]:
     return [path for path in paths if len(path) == max(map(len, paths))]
 
 
-def _tagged(symbols: list[Symbol]) -> bool | None:
-    """Whether the row carries the tag; a single symbol says nothing about additional ones."""
-    if any(symbol.text.startswith(TAG_SECTION) for symbol in symbols):
+def _tagged(symbols: list[Symbol], levels: list[Symbol]) -> bool | None:
+    """Whether the row carries the tag; one symbol alone says nothing about additional ones.
+
+    :param levels: what columns named after a level say; they repeat what is known elsewhere.
+    """
+    if any(symbol.text.startswith(TAG_SECTION) for symbol in (*symbols, *levels)):
         return True
-    return False if len(symbols) > 1 else None
+    return False if len({symbol.text for symbol in symbols}) > 1 else None
 
 
 def label_scheme(

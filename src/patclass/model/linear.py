@@ -34,7 +34,7 @@ MAX_FEATURES = 40_000
 STRENGTHS = (1.0, 4.0, 16.0)
 
 _WORD = re.compile(r"\w\w+")
-_SHAPES = {"hashes": 1, "idf": 1, "weights": 2, "scales": 1, "intercept": 1}
+_ARRAYS = ("hashes", "idf", "weights", "scales", "intercept")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LinearModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _SHAPES}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         (folder / FILE).write_bytes(save(arrays))
 
     @classmethod
@@ -79,8 +79,15 @@ class LinearModel:
             model = cls(**arrays)
         except (OSError, SafetensorError, TypeError) as problem:
             raise ModelError(f"cannot read {path}: {problem}") from problem
-        expected = (labels, len(model.hashes))
-        if {n: a.ndim for n, a in arrays.items()} != _SHAPES or model.weights.shape != expected:
+        features = model.hashes.shape[0] if model.hashes.ndim else 0
+        shapes = {
+            "hashes": (features,),
+            "idf": (features,),
+            "weights": (labels, features),
+            "scales": (labels,),
+            "intercept": (labels,),
+        }
+        if {name: array.shape for name, array in arrays.items()} != shapes:
             raise ModelError(f"{path} does not have {labels} labels, or is damaged.")
         return model
 
@@ -140,6 +147,8 @@ def _count(texts: Sequence[str], known: npt.NDArray[np.uint32]) -> sp.csr_matrix
         columns.append(places[hits])
         values.append(np.fromiter(counts.values(), np.float32, len(counts))[hits])
         rows.append(np.full(int(hits.sum()), row))
+    if not len(texts):
+        return sp.csr_matrix((0, len(known)), dtype=np.float32)
     cells = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return sp.csr_matrix(cells, shape=(len(texts), len(known)), dtype=np.float32)
 

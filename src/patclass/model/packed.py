@@ -7,6 +7,7 @@ symmetric rounding to nearest with the clipping that loses least, as in the weig
 quantisation of QLoRA (Dettmers et al. 2023, arXiv:2305.14314), but on a uniform grid.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from safetensors.torch import save
 from patclass.errors import ModelError
 
 FORMAT = "patclass-packed"
+HEADER = "packing"
 PACKED = "model.safetensors"  # the one weight file of a base folder that is packed
 GROUP = 32
 
@@ -29,10 +31,12 @@ _CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 def pack(weights: Mapping[str, torch.Tensor], bits: Mapping[str, int], path: Path) -> None:
     """Write ``weights`` with the matrices named in ``bits`` packed to that many bits (2 to 8).
 
-    :raises ValueError: if a matrix cannot be cut into groups.
+    :raises ValueError: if a matrix cannot be cut into groups, or a width is not 2 to 8.
     """
+    if any(not 2 <= width <= 8 for width in bits.values()):
+        raise ValueError(f"expected 2 to 8 bits, not {sorted(set(bits.values()))}")
     state: dict[str, torch.Tensor] = {}
-    header = {"format": FORMAT, "version": "1"}
+    forms: dict[str, list[int]] = {}
     for name, weight in weights.items():
         if name not in bits:
             state[name] = weight.float().contiguous()
@@ -42,8 +46,10 @@ def pack(weights: Mapping[str, torch.Tensor], bits: Mapping[str, int], path: Pat
         values, scales = _quantise(weight.float(), bits[name])
         state[name + _VALUES] = torch.from_numpy(_squeeze(values, bits[name]))
         state[name + _SCALES] = scales
-        header[name] = f"{bits[name]} {weight.shape[0]} {weight.shape[1]}"
-    path.write_bytes(save(state, metadata=header))
+        forms[name] = [bits[name], *weight.shape]
+    # One entry: safetensors writes several in random order, and the file has a hash.
+    header = json.dumps({"format": FORMAT, "version": 1, "forms": forms}, sort_keys=True)
+    path.write_bytes(save(state, metadata={HEADER: header}))
 
 
 def is_packed(path: Path) -> bool:
@@ -55,7 +61,7 @@ def is_packed(path: Path) -> bool:
         return False
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
+            return HEADER in (file.metadata() or {})
     except (OSError, SafetensorError) as problem:
         raise ModelError(f"cannot read {path}: {problem}") from problem
 
@@ -67,17 +73,16 @@ def unpack(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         with safe_open(path, "pt") as file:
-            header = dict(file.metadata())
+            header = json.loads((file.metadata() or {})[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if header.pop("format") != FORMAT or header.pop("version") != "1":
+        if (header["format"], header["version"]) != (FORMAT, 1):
             raise ModelError(f"{path} is packed in a way that this release does not know.")
-        for name, form in header.items():
-            width, rows, columns = map(int, form.split())
+        for name, (width, rows, columns) in header["forms"].items():
             values = _spread(tensors.pop(name + _VALUES).numpy(), width, rows * columns)
             grid = torch.from_numpy(values).view(rows, columns // GROUP, GROUP)
             scales = tensors.pop(name + _SCALES).float().unsqueeze(2)
             tensors[name] = (grid.float() * scales).view(rows, columns)
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as problem:
         raise ModelError(f"{path} is damaged: {problem}") from problem
     return tensors
 
@@ -111,6 +116,8 @@ def _squeeze(values: npt.NDArray[np.int8], bits: int) -> npt.NDArray[np.uint8]:
 
 def _spread(packed: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[np.int8]:
     """The inverse of ``_squeeze`` for ``count`` values."""
+    if len(packed) != -(-count * bits // 8):
+        raise ValueError(f"{len(packed)} bytes are not {count} values of {bits} bits")
     table = np.unpackbits(packed, count=count * bits).reshape(count, bits)
     padded = np.zeros((count, 8), dtype=np.uint8)
     padded[:, 8 - bits :] = table

@@ -63,6 +63,7 @@ def spans_of(tokens: int, room: int, policy: Policy) -> list[list[tuple[int, int
 
 def make_reading(
     text: str,
+    seen: int,
     encoding: Encoding,
     frame: tuple[Sequence[int], Sequence[int]],
     room: int,
@@ -70,6 +71,7 @@ def make_reading(
 ) -> Reading:
     """Cut an encoded text into passages.
 
+    :param seen: how many characters of the text the tokenizer was given.
     :param encoding: the text's tokens without special ones.
     :param frame: the special tokens before and after each passage.
     :param room: content tokens in a passage.
@@ -82,14 +84,14 @@ def make_reading(
         places = [offsets[position] for position in chosen] or [(0, 0)]
         read.update(chosen)
         passages.append(Passage((*frame[0], *content, *frame[1]), places[0][0], places[-1][1]))
-    return Reading(tuple(passages), _share(text, offsets, read))
+    return Reading(tuple(passages), _share(text, seen, offsets, read))
 
 
-def _share(text: str, offsets: Sequence[tuple[int, int]], read: set[int]) -> float:
+def _share(text: str, seen: int, offsets: Sequence[tuple[int, int]], read: set[int]) -> float:
     """Read characters over all characters; space between tokens belongs to the one before."""
-    if not text or not offsets:
-        return 1.0
-    if len(read) == len(offsets) and offsets[-1][1] >= len(text.rstrip()):
-        return 1.0
+    if not text or (len(read) == len(offsets) and seen == len(text)):
+        return 1.0  # characters that are no tokens, such as control characters, were seen too
+    if not offsets:
+        return seen / len(text)
     ends = [*(start for start, _ in offsets[1:]), offsets[-1][1]]
     return min(1.0, sum(ends[p] - offsets[p][0] for p in read) / len(text))

@@ -92,8 +92,8 @@ class TextTokenizer:
         finally:
             self._tokenizer.enable_truncation(self.max_tokens)
         return [
-            make_reading(text, encoding, (before, after), room, policy)
-            for text, encoding in zip(texts, encodings, strict=True)
+            make_reading(text, len(part), encoding, (before, after), room, policy)
+            for text, part, encoding in zip(texts, seen, encodings, strict=True)
         ]
 
     def _frame(self) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ from patclass.calibration.conformal import Conformal, fit_conformal
 from patclass.calibration.temperature import Calibration, fit_calibration
 from patclass.calibration.threshold import threshold_for
 from patclass.config import AnswerSettings
-from patclass.data.corpus import Corpus, Example
+from patclass.data.corpus import UNSEEN, Corpus, Example
 from patclass.data.subset import split_off, stratified
 from patclass.evidence.index import Index, Record, build_index
 from patclass.labels import LabelTree
@@ -55,7 +55,7 @@ def finish(
     calibration = fit_calibration(
         tree,
         logits[first],
-        [rows[i].leaves for i in first],
+        [_known_leaves(tree, rows[i]) for i in first],
         None if answers.opinion is None else answers.opinion[first],
     )
     pipeline = replace(pipeline, calibration=calibration)
@@ -89,6 +89,11 @@ def _halves(rows: Sequence[Example], seed: int) -> tuple[list[int], list[int]]:
     if len(rows) < ROWS_TO_HALVE:
         return list(range(len(rows))), list(range(len(rows)))
     return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
+
+
+def _known_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
+    """The leaves that a row allows; of a code that the tree lacks, all below its known parent."""
+    return tree.leaves_below(_codes(tree, row)) if UNSEEN in row.truth else row.leaves
 
 
 def _levels(

@@ -1,0 +1,155 @@
+"""What predict and classify say when a model of the whole tree is asked for more."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import patent_rows, write_jsonl
+from helpers import Cli, Outcome
+from patclass.inference.locate import VARIABLE
+
+PATENT = patent_rows(3, seed=8)[2]
+TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
+LEVELS = ("section", "class", "subclass")
+
+
+@pytest.fixture
+def predict(cli: Cli, tree_bundle: Path) -> Cli:
+    """Ask the bundle of the tree."""
+    return lambda *flags, text=TEXT: cli("predict", text, "--model", tree_bundle, *flags)
+
+
+def answer_of(said: Outcome) -> dict:
+    assert (said.code, said.err) == (0, "")
+    return json.loads(said.out)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_level_that_is_asked_for_is_answered_with_those_above(predict: Cli, level: str):
+    said = predict("--level", level)
+    assert said.code == 0
+    first, *steps = said.out.split("\n\n")[0].splitlines()
+    depth = LEVELS.index(level) + 1
+    assert re.fullmatch(rf"H\d*B? \({level}(, unsure)?\)", first)
+    assert len(steps) == depth
+    assert [re.match(r"( +)", step)[1].count("  ") for step in steps] >= list(range(1, depth + 1))
+    codes = [step.split("%  ")[1].split()[0] for step in steps]
+    assert codes[0] == "H"
+    assert all(len(code) == size for code, size in zip(codes, (1, 3, 4), strict=False))
+    assert f"\nbest at level {level}\n" in said.out
+
+
+def test_auto_stops_where_the_answer_is_no_longer_sure(predict: Cli):
+    """Which class a patent is of cannot be known from its words here."""
+    assert predict().out == predict("--level", "auto").out
+    assert predict().out.startswith("H (section)\n")
+    assert predict("--threshold", 0).out.startswith("H0")
+    assert (
+        predict("--threshold", 1, text="Soil and acid.")
+        .out.splitlines()[0]
+        .endswith("(section, unsure)")
+    )
+
+
+def test_an_unknown_level_is_refused_with_those_that_are_known(predict: Cli):
+    said = predict("--level", "group")
+    assert said.code == 2
+    assert said.err.startswith("error: --level group: this model knows section, class, subclass")
+    assert said.err.count("\n") == 1
+
+
+def test_a_set_is_listed_with_its_size(predict: Cli):
+    said = predict("--level", "class", "--set", 0.8)
+    listed = said.out.split("\nset (")[1].splitlines()
+    size = int(listed[0].split()[0])
+    assert size == len(listed) - 1 >= 1
+    entries = json.loads(predict("--level", "class", "--set", 0.8, "--json").out)["set"]
+    assert [line.split("%  ")[1].split()[0] for line in listed[1:]] == [
+        entry["label"] for entry in entries
+    ]
+
+
+def test_neighbours_are_listed_with_id_code_and_title(predict: Cli):
+    said = predict("--neighbours", 3)
+    listed = said.out.split("\nnearest known patents\n")[1].splitlines()
+    assert len(listed) == 3
+    assert all(re.fullmatch(r" *[01]\.\d\d  P1-\d+  H0[12]B  The \w+ and \w+", n) for n in listed)
+
+
+def test_passages_are_listed_with_what_they_contribute(predict: Cli):
+    said = predict("--explain")
+    listed = said.out.split("\npassages, by what the answer loses without them\n")[1].splitlines()
+    assert len(listed) == 2
+    assert all(re.match(r" *[+-]\d+\.\d\d  \w", line) for line in listed)
+    assert listed[0].endswith(PATENT["title"] + ".")
+
+
+def test_all_of_it_stands_in_one_json_object(predict: Cli):
+    answer = answer_of(predict("--json", "--set", 0.8, "--neighbours", 3, "--explain", "-k", 2))
+    assert (answer["section"], len(answer["class"]), len(answer["subclass"])) == ("H", 3, 4)
+    assert len(answer["top"]) == 2
+    assert answer["set"]
+    assert [near["codes"][0] for near in answer["neighbours"]] == ["H"] * 3
+    assert [TEXT[part["start"] : part["end"]] for part in answer["passages"]] == [
+        f"{PATENT['title']}. ",
+        PATENT["abstract"],
+    ]
+    assert answer["tags"][0]["label"] == "Y"
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        pytest.param("Bearing.", "only one word", id="one word"),
+        pytest.param("0123456789", "no letters", id="digits only"),
+        pytest.param("半導体装置とその製造方法。", "another script", id="Japanese"),
+        pytest.param(f"{TEXT} " * 40, "of the text was read", id="long text"),
+    ],
+)
+def test_doubts_are_warned_of_and_stand_in_the_json_object(predict: Cli, text: str, warning: str):
+    said = predict(text=text)
+    assert said.code == 0
+    assert sum(warning in line for line in said.err.splitlines()) == 1
+    assert all(line.startswith("warning: ") for line in said.err.splitlines())
+    found = json.loads(predict("--json", text=text).out)["warnings"]
+    assert [f"warning: {reason}" for reason in found] == said.err.splitlines()
+
+
+def test_classify_answers_every_row_at_the_level(cli: Cli, tree_bundle: Path, tmp_path: Path):
+    source = write_jsonl(tmp_path / "in.jsonl", patent_rows(9, seed=8))
+    flags = ("--level", "class", "--set", 0.8, "--neighbours", 2, "--explain", "-k", 4)
+    said = cli("classify", source, tmp_path / "out.csv", "--model", tree_bundle, *flags)
+    assert said == Outcome(0, "", f"{tmp_path / 'out.csv'}: 9 rows\n")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["section"] for row in rows] == ["A", "C", "H"] * 3
+    for row in rows:
+        assert (row["level"], row["label"]) == ("class", row["class"])
+        assert row["subclass"].startswith(row["class"])
+        assert len(json.loads(row["top"])) == 4
+        assert len(json.loads(row["neighbours"])) == 2
+        assert len(json.loads(row["passages"])) == 2
+        assert row["label"] in [entry["label"] for entry in json.loads(row["set"])]
+
+
+def test_the_model_is_named_by_flag_environment_or_place(
+    cli: Cli,
+    bundle: Path,
+    tree_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The flat bundle knows no class, so that its answer is told from the other's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tree_bundle))
+    (tmp_path / "final_model").symlink_to(bundle)
+    ask = ("predict", TEXT, "--json")
+    assert "class" in json.loads(cli(*ask).out)
+    assert "class" not in json.loads(cli(*ask, "--model", bundle).out)
+    assert cli("verify").out.startswith(f"{tree_bundle}: whole")
+    monkeypatch.delenv(VARIABLE)
+    assert "class" not in json.loads(cli(*ask).out)
+    assert cli("verify").out.startswith("final_model: whole")

@@ -1,0 +1,86 @@
+"""At which level an answer is given, and how sure it is called."""
+
+import numpy as np
+import pytest
+
+from patclass.errors import ConfigError
+from patclass.inference.answer import (
+    DEFAULT_THRESHOLD,
+    Candidate,
+    candidates,
+    check_level,
+    choose_level,
+    thresholds_of,
+)
+from patclass.labels import LabelTree
+
+PATHS = (("A", "A01", "A01B"), ("A", "A01", "A01C"), ("H", "H01", "H01L"))
+TREE = LabelTree(
+    ("section", "class", "subclass"), PATHS, {code: code for path in PATHS for code in path}
+)
+BEST = {"section": 0.95, "class": 0.8, "subclass": 0.6}
+
+
+def at(section: float, class_: float, subclass: float) -> dict[str, float]:
+    return {"section": section, "class": class_, "subclass": subclass}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        pytest.param(at(0.9, 0.7, 0.5), ("subclass", True), id="all are sure"),
+        pytest.param(at(0.9, 0.7, 0.9), ("class", True), id="down to the class"),
+        pytest.param(at(0.9, 0.9, 0.9), ("section", True), id="the section only"),
+        pytest.param(at(0.99, 0.9, 0.9), ("section", False), id="not even the section"),
+        pytest.param(at(1.01, 1.01, 1.01), ("section", False), id="no confidence is enough"),
+        pytest.param(at(0.95, 0.8, 0.6), ("subclass", True), id="just reached"),
+        pytest.param(at(0.99, 0.9, 0.5), ("subclass", True), id="the deepest one alone"),
+        pytest.param(at(0, 0, 0), ("subclass", True), id="anything is enough"),
+    ],
+)
+def test_auto_answers_at_the_deepest_level_that_is_sure(
+    thresholds: dict[str, float], expected: tuple[str, bool]
+):
+    assert choose_level(BEST, "auto", thresholds) == expected
+
+
+@pytest.mark.parametrize("level", ["section", "class", "subclass"])
+@pytest.mark.parametrize(("threshold", "sure"), [(0.5, True), (0.99, False)])
+def test_a_level_that_is_asked_for_is_answered_whether_it_is_sure_or_not(
+    level: str, threshold: float, sure: bool
+):
+    thresholds = dict.fromkeys(BEST, threshold)
+    assert choose_level(BEST, level, thresholds) == (level, sure)
+
+
+def test_the_thresholds_of_the_bundle_count_unless_one_is_asked_for():
+    known = {"section": 0.7, "class": 1.01}
+    assert thresholds_of(TREE, known, None) == at(0.7, 1.01, DEFAULT_THRESHOLD)
+    assert thresholds_of(TREE, known, 0.5) == at(0.5, 0.5, 0.5)
+    assert thresholds_of(TREE, {}, 0.0) == at(0.0, 0.0, 0.0)
+    assert thresholds_of(TREE, {"label": 0.1}, None) == dict.fromkeys(BEST, DEFAULT_THRESHOLD)
+
+
+@pytest.mark.parametrize("asked", [-0.1, 1.1, 90, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(asked: float):
+    with pytest.raises(ConfigError, match=rf"--threshold {asked:g}: expected a probability"):
+        thresholds_of(TREE, {}, asked)
+
+
+@pytest.mark.parametrize("level", ["auto", "section", "class", "subclass"])
+def test_known_levels_are_accepted(level: str):
+    check_level(TREE, level)
+
+
+@pytest.mark.parametrize("level", ["group", "Section", "", "label"])
+def test_an_unknown_level_is_refused_with_those_that_are_known(level: str):
+    with pytest.raises(ConfigError, match=rf"--level {level}: .* section, class, subclass"):
+        check_level(TREE, level)
+
+
+def test_candidates_have_the_titles_and_probabilities_of_their_level():
+    probabilities = np.array([0.25, 0.75], dtype=np.float32)
+    tree = LabelTree(TREE.levels, PATHS, dict(TREE.names) | {"A": "Needs", "H": "Volts"})
+    found = candidates(tree, "section", probabilities, np.array([1, 0]))
+    assert found == (Candidate("H", "Volts", 0.75), Candidate("A", "Needs", 0.25))
+    assert all(type(candidate.confidence) is float for candidate in found)

@@ -1,0 +1,133 @@
+"""Passages: the places that were read, and what each of them does for the answer."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from patclass.inference import Classifier, Options, Prediction
+from patclass.inference.explain import MAX_SENTENCES, contributions
+from patclass.model.reading import MAX_WINDOWS, Policy
+from patclass.pipeline import Pipeline
+
+PLAIN = "It comprises a device and the above."
+CIRCUIT = "An antenna circuit with voltage inductor gate amplifier signal electrode."
+SOIL = "A plough seed harvest crop soil tillage cow milking garment shoe."
+
+
+def explained(classifier: Classifier, text: str, level: str = "auto") -> Prediction:
+    return classifier.classify([text], Options(level=level, explain=True))[0]
+
+
+def pipeline_of(classifier: Classifier, policy: Policy) -> Pipeline:
+    return replace(classifier.bundle.load_pipeline("cpu"), policy=policy)
+
+
+def parts_of(pipeline: Pipeline, text: str, label: str):
+    answers = pipeline.run([text])
+    level = pipeline.tree.levels[0]
+    return contributions(pipeline, text, answers.readings[0], answers.passages[0], level, label)
+
+
+def test_sentences_cover_what_was_read_without_gaps(classifier: Classifier):
+    text = f"{CIRCUIT} {PLAIN} {SOIL}"
+    parts = explained(classifier, text).passages
+    assert [text[part.start : part.end].strip() for part in parts] == [CIRCUIT, PLAIN, SOIL]
+    assert parts[0].start == 0
+    assert parts[-1].end == len(text)
+    assert all(a.end == b.start for a, b in pairwise(parts))
+
+
+@pytest.mark.parametrize("order", [(CIRCUIT, PLAIN), (PLAIN, CIRCUIT)])
+def test_the_sentence_that_the_answer_comes_from_contributes_most(
+    classifier: Classifier, order: tuple[str, str]
+):
+    answer = explained(classifier, " ".join(order))
+    assert answer.label == "H"
+    shares = {part.start: part.contribution for part in answer.passages}
+    assert max(shares, key=shares.__getitem__) == " ".join(order).index(CIRCUIT)
+    assert max(shares.values()) > 0
+
+
+def test_a_sentence_against_the_answer_contributes_less_than_nothing(classifier: Classifier):
+    pipeline = pipeline_of(classifier, "head")
+    mine, other = parts_of(pipeline, f"{CIRCUIT} {SOIL}", "H")
+    assert mine.contribution > 0 > other.contribution
+
+
+def test_a_contribution_is_what_the_answer_loses_without_the_sentence(classifier: Classifier):
+    text = f"{CIRCUIT} {SOIL}"
+    pipeline = pipeline_of(classifier, "head")
+    mine, other = parts_of(pipeline, text, "C")
+    rest = [text[mine.end :], text[: other.start]]
+    whole, *without = np.log(pipeline.run([text, *rest]).leaves[:, 1])
+    assert [mine.contribution, other.contribution] == pytest.approx(
+        [whole - part for part in without], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("text", ["Soil", "soil and seed.", "...", "?", "0123", "半導体装置。"])
+def test_one_sentence_is_all_there_is(classifier: Classifier, text: str):
+    (part,) = explained(classifier, text).passages
+    assert (part.start, part.end, part.contribution) == (0, len(text), 0.0)
+
+
+def test_too_many_sentences_are_taken_together_at_the_end(classifier: Classifier):
+    text = " ".join(f"soil {n};" for n in range(3 * MAX_SENTENCES))
+    parts = explained(classifier, text).passages
+    assert 1 < len(parts) <= MAX_SENTENCES
+    assert parts[-1].end <= len(text)
+
+
+def test_what_was_not_read_is_not_explained(classifier: Classifier):
+    text = f"{CIRCUIT} " * 50
+    answer = explained(classifier, text)
+    assert answer.read < 0.5
+    assert answer.passages[-1].end / len(text.strip()) == pytest.approx(answer.read, abs=0.02)
+
+
+def test_without_explaining_the_places_are_named_all_the_same(classifier: Classifier):
+    text = f"{CIRCUIT} {SOIL}"
+    assert [
+        (part.start, part.end, part.contribution)
+        for part in classifier.classify([text])[0].passages
+    ] == [(0, len(text), 0.0)]
+
+
+def test_windows_are_explained_by_themselves(classifier: Classifier):
+    pipeline = pipeline_of(classifier, "windows")
+    text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
+    parts = parts_of(pipeline, text.strip(), "H")
+    assert 3 <= len(parts) <= MAX_WINDOWS
+    assert parts[0].start == 0
+    assert parts[-1].end == len(text.strip())
+    assert all(a.start < b.start < a.end for a, b in pairwise(parts))
+    assert parts[0].contribution < 0 < parts[-1].contribution
+
+
+def test_windows_are_compared_with_all_of_them_together(classifier: Classifier):
+    pipeline = pipeline_of(classifier, "windows")
+    text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
+    passages = pipeline.run([text]).passages[0]
+    bare = replace(pipeline.calibration, opinion_weight=0.0)
+    own = np.log(bare.apply(pipeline.tree, passages)[:, 0])
+    together = np.log(bare.apply(pipeline.tree, passages.mean(axis=0)[None])[0, 0])
+    found = [part.contribution for part in parts_of(pipeline, text, "A")]
+    assert found == pytest.approx((own - together).tolist(), abs=1e-3)
+
+
+def test_head_and_tail_are_one_passage_over_the_whole_text(classifier: Classifier):
+    pipeline = pipeline_of(classifier, "head+tail")
+    text = f"{SOIL} " * 10 + CIRCUIT
+    (passage,) = pipeline.run([text]).readings[0].passages
+    assert (passage.start, passage.end) == (0, len(text))
+    assert parts_of(pipeline, text, "A")[-1].end == len(text)
+
+
+@pytest.mark.parametrize("level", ["section", "class", "subclass"])
+def test_every_level_can_be_explained(tree_classifier: Classifier, level: str):
+    answer = explained(tree_classifier, f"{CIRCUIT} {SOIL}", level)
+    assert answer.level == level
+    assert len(answer.passages) == 2
+    assert all(np.isfinite(part.contribution) for part in answer.passages)

@@ -1,0 +1,234 @@
+"""Answers of a model of the whole tree: levels, sets, neighbours, explanations, warnings."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from conftest import patent_rows, tree_rows
+from patclass.errors import ConfigError, DataError
+from patclass.inference import Classifier, Options, Prediction
+from patclass.pipeline import Pipeline
+
+LEVELS = ("section", "class", "subclass")
+PATENTS = patent_rows(12, seed=8)
+CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
+
+
+def one(classifier: Classifier, text: object, **asked: object) -> Prediction:
+    return classifier.classify([text], Options(**asked))[0]
+
+
+def test_the_tree_is_that_of_the_training_rows(tree_classifier: Classifier):
+    tree = tree_classifier.tree
+    assert tree.levels == LEVELS
+    assert tree.at("section").codes == ["A", "C", "H"]
+    assert tree.at("class").codes == ["A01", "A02", "C01", "C02", "H01", "H02"]
+    assert ("C",) in tree.paths  # C07 was too rare
+    assert tree.tags.codes == ["Y"]
+    assert tree_classifier.classes_ == ["A01B", "A02B", "C01B", "C02B", "H01B", "H02B"]
+
+
+def test_it_has_learnt_its_sections(tree_classifier: Classifier):
+    assert tree_classifier.predict(PATENTS, "section") == ["A", "C", "H"] * 4
+
+
+def test_probabilities_of_a_level_are_sums_of_the_level_below(tree_classifier: Classifier):
+    texts = [*PATENTS, "Soil.", "0123", "半導体"]
+    section, class_, subclass = (tree_classifier.predict_proba(texts, level) for level in LEVELS)
+    np.testing.assert_allclose(section.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(class_, subclass, atol=1e-6)  # each class has one subclass here
+    for column in (0, 2):  # A and H have no "other"
+        pair = class_[:, 2 * column : 2 * column + 2].sum(axis=1)
+        np.testing.assert_allclose(section[:, column], pair, atol=1e-5)
+    assert (class_[:, 2:4].sum(axis=1) < section[:, 1]).all()
+    np.testing.assert_array_equal(tree_classifier.predict_proba(texts), subclass)
+
+
+@pytest.mark.parametrize("level", ["auto", *LEVELS])
+def test_the_path_leads_down_to_the_answer(tree_classifier: Classifier, level: str):
+    for answer in tree_classifier.classify(PATENTS, Options(level=level)):
+        codes = [step.label for step in answer.path]
+        assert codes[-1] == answer.label
+        assert all(below.startswith(above) for above, below in pairwise(codes))
+        confidences = [step.confidence for step in answer.path]
+        assert confidences == sorted(confidences, reverse=True)
+        assert answer.path[-1] == answer.top[0] == answer.levels[answer.level]
+        assert len(answer.path) == LEVELS.index(answer.level) + 1
+
+
+@pytest.mark.parametrize("level", ["auto", *LEVELS])
+def test_the_best_of_each_level_never_contradicts_the_level_above(
+    tree_classifier: Classifier, level: str
+):
+    for answer in tree_classifier.classify(PATENTS, Options(level=level)):
+        codes = [answer.levels[name].label for name in LEVELS]
+        assert codes[2].startswith(codes[1])
+        assert codes[1].startswith(codes[0])
+
+
+def test_levels_do_not_contradict_each_other_where_the_best_class_is_elsewhere(
+    tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+):
+    """Section A adds up to more than H, though no class of it is as likely as H01."""
+    shares = {"A01B": 0.28, "A02B": 0.27, "H01B": 0.4}
+    leaves = [shares.get(path[-1], 0.0125) for path in tree_classifier.tree.paths]
+    real = Pipeline.run
+
+    def run(self, texts, advance=lambda rows: None):
+        answers = real(self, texts, advance)
+        object.__setattr__(answers, "leaves", np.array([leaves] * len(texts), np.float32))
+        return answers
+
+    monkeypatch.setattr(Pipeline, "run", run)
+    answer = one(tree_classifier, CIRCUIT)
+    codes = [answer.levels[name].label for name in LEVELS]
+    assert codes[0] == "A"
+    assert all(code.startswith(above) for above, code in pairwise(codes))
+    # Who asks for the class alone is told the most probable one, with the section it is in.
+    asked = one(tree_classifier, CIRCUIT, level="class")
+    assert [step.label for step in asked.path] == ["H", "H01"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_that_is_asked_for_is_answered(tree_classifier: Classifier, level: str):
+    for answer in tree_classifier.classify(PATENTS, Options(level=level, k=100)):
+        assert answer.level == level
+        assert [entry.label for entry in answer.top] == sorted(
+            tree_classifier.tree.at(level).codes,
+            key={entry.label: -entry.confidence for entry in answer.top}.__getitem__,
+        )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "level", "sure"),
+    [(0, "subclass", True), (0.9, "section", True), (1, "section", False)],
+)
+def test_a_threshold_decides_how_deep_auto_goes(
+    tree_classifier: Classifier, threshold: float, level: str, sure: bool
+):
+    answer = one(tree_classifier, "Soil and catalyst.", threshold=0)
+    assert answer.level == "subclass"
+    answer = one(tree_classifier, PATENTS[2] if threshold < 1 else "Soil.", threshold=threshold)
+    assert (answer.level, answer.sure) == (level, sure)
+
+
+def test_an_unsure_answer_says_so(tree_classifier: Classifier):
+    answer = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
+    assert not answer.sure
+    assert any("not even the section is sure" in warning for warning in answer.warnings)
+
+
+@pytest.mark.parametrize("level", ["group", "label", "Section", ""])
+def test_an_unknown_level_is_refused_with_the_known_ones(tree_classifier: Classifier, level: str):
+    for ask in (
+        lambda: tree_classifier.classify([CIRCUIT], Options(level=level)),
+        lambda: tree_classifier.predict_proba([CIRCUIT], level or "?"),
+        lambda: tree_classifier.predict([CIRCUIT], level or "?"),
+    ):
+        with pytest.raises(ConfigError, match="knows section, class, subclass"):
+            ask()
+
+
+def test_there_are_no_probabilities_of_an_undecided_level(tree_classifier: Classifier):
+    with pytest.raises(ConfigError, match="section, class, subclass"):
+        tree_classifier.predict_proba([CIRCUIT], "auto")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_set_holds_the_answer_and_is_in_order(tree_classifier: Classifier, level: str):
+    for answer in tree_classifier.classify(PATENTS, Options(level=level, coverage=0.8)):
+        assert answer.set
+        assert answer.set[0].label == answer.label
+        confidences = [entry.confidence for entry in answer.set]
+        assert confidences == sorted(confidences, reverse=True)
+
+
+def test_sets_hold_the_true_class_about_as_often_as_asked_for(tree_classifier: Classifier):
+    rows = [row for row in tree_rows(300, seed=21) if row["main_code"][:3] != "C07"]
+    answers = tree_classifier.classify(
+        [{"title": row["title"], "abstract": row["abstract"]} for row in rows],
+        Options(level="class", coverage=0.8),
+    )
+    held = [
+        row["main_code"][:3] in [entry.label for entry in answer.set]
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+    # Eighteen held-out rows promise 0.8 on average, not for any one model.
+    assert np.mean(held) > 0.6
+    assert max(len(answer.set) for answer in answers) <= 4
+
+
+@pytest.mark.parametrize(("coverage", "named"), [(0.99, "at most 0.947"), (1.5, "between 0 and 1")])
+def test_a_coverage_that_cannot_be_had_is_refused(
+    tree_classifier: Classifier, coverage: float, named: str
+):
+    with pytest.raises(ConfigError, match=named):
+        one(tree_classifier, CIRCUIT, coverage=coverage)
+
+
+def test_neighbours_are_training_patents_of_the_same_kind(tree_classifier: Classifier):
+    known = {row["id"]: row for row in tree_rows(90, seed=1)}
+    answer = one(tree_classifier, PATENTS[2], neighbours=3)
+    assert len(answer.neighbours) == 3
+    for near in answer.neighbours:
+        assert near.title == known[near.id]["title"]
+        assert near.codes[0] == known[near.id]["main_code"][0] == "H"
+    similarities = [near.similarity for near in answer.neighbours]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_more_neighbours_than_there_are_patents_are_all_of_them(tree_classifier: Classifier):
+    assert len(one(tree_classifier, CIRCUIT, neighbours=100).neighbours) == 90
+
+
+def test_a_training_patent_is_its_own_nearest(tree_classifier: Classifier):
+    for row in tree_rows(5, seed=1):
+        fields = {"title": row["title"], "abstract": row["abstract"]}
+        near = one(tree_classifier, fields, neighbours=1).neighbours[0]
+        assert near.id == row["id"]
+        assert near.similarity == pytest.approx(1, abs=0.02)
+
+
+def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
+    for answer in tree_classifier.classify(PATENTS):
+        (tag,) = answer.tags
+        assert tag.label == "Y"
+        assert 0 < tag.confidence < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        pytest.param("Bearing.", "only one word", id="one word"),
+        pytest.param("0123456789 3.14", "no letters", id="digits only"),
+        pytest.param("半導体装置とその製造方法。", "another script", id="Japanese"),
+        pytest.param(f"{CIRCUIT} " * 60, r"only \d+% of the text was read", id="long text"),
+    ],
+)
+def test_reasons_to_doubt_an_answer_are_given(tree_classifier: Classifier, text: str, warning: str):
+    answer = one(tree_classifier, text)
+    assert sum(re.search(warning, said) is not None for said in answer.warnings) == 1
+
+
+def test_ordinary_patents_are_rarely_warned_of(tree_classifier: Classifier):
+    warned = [bool(answer.warnings) for answer in tree_classifier.classify(patent_rows(60, 9))]
+    assert sum(warned) <= 12
+
+
+def test_few_neighbours_that_agree_are_a_reason_to_doubt(
+    tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+):
+    """The nearest patents are all of A, whatever the model says."""
+    soil = one(tree_classifier, PATENTS[0], neighbours=10).neighbours
+    assert {near.codes[0] for near in soil} == {"A"}
+    index = tree_classifier.bundle.index
+    monkeypatch.setattr(type(index), "nearest", lambda self, states, k: [list(soil)])
+    answer = one(tree_classifier, PATENTS[2])
+    assert "only 0 of the 10 nearest known patents are in H" in answer.warnings
+
+
+def test_a_bad_patent_among_good_ones_is_refused_by_name(tree_classifier: Classifier):
+    with pytest.raises(DataError, match="no text"):
+        tree_classifier.classify([CIRCUIT, {"title": ""}])

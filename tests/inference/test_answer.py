@@ -10,6 +10,8 @@ from patclass.inference.answer import (
     candidates,
     check_level,
     choose_level,
+    descend,
+    path_to,
     thresholds_of,
 )
 from patclass.labels import LabelTree
@@ -67,15 +69,57 @@ def test_a_threshold_that_is_no_probability_is_refused(asked: float):
         thresholds_of(TREE, {}, asked)
 
 
-@pytest.mark.parametrize("level", ["auto", "section", "class", "subclass"])
+@pytest.mark.parametrize("level", ["section", "class", "subclass"])
 def test_known_levels_are_accepted(level: str):
     check_level(TREE, level)
 
 
-@pytest.mark.parametrize("level", ["group", "Section", "", "label"])
+@pytest.mark.parametrize("level", ["group", "Section", "", "label", "auto"])
 def test_an_unknown_level_is_refused_with_those_that_are_known(level: str):
     with pytest.raises(ConfigError, match=rf"--level {level}: .* section, class, subclass"):
         check_level(TREE, level)
+
+
+# Section A adds up to more than H; its "other" leaf and H01L are each likelier than A01B.
+FOLDED = LabelTree(
+    TREE.levels,
+    (("A",), ("A", "A01", "A01B"), ("A", "A01", "A01C"), ("B",), ("H", "H01", "H01L")),
+    {code: code for code in ("A", "A01", "A01B", "A01C", "B", "H", "H01", "H01L")},
+)
+
+
+def sums_of(*leaves: float) -> dict[str, np.ndarray]:
+    probabilities = np.array([leaves], dtype=np.float32)
+    return {level: FOLDED.sums(probabilities, level)[0] for level in FOLDED.levels}
+
+
+@pytest.mark.parametrize(
+    ("leaves", "start", "expected"),
+    [
+        pytest.param((0.3, 0.15, 0.1, 0, 0.45), (), ("A", "A01", "A01B"), id="below the best"),
+        pytest.param((0.1, 0.05, 0.1, 0, 0.75), (), ("H", "H01", "H01L"), id="one branch"),
+        pytest.param((0.3, 0.15, 0.1, 0, 0.45), ("H",), ("H", "H01", "H01L"), id="from a node"),
+        pytest.param((0, 0.2, 0.1, 0.7, 0), (), ("B",), id="nothing below"),
+        pytest.param((0, 0, 0, 0, 1), ("A", "A01", "A01C"), ("A", "A01", "A01C"), id="the end"),
+    ],
+)
+def test_the_best_of_each_level_is_looked_for_below_that_of_the_level_above(
+    leaves: tuple[float, ...], start: tuple[str, ...], expected: tuple[str, ...]
+):
+    assert descend(FOLDED, sums_of(*leaves), start) == expected
+
+
+@pytest.mark.parametrize(
+    ("level", "code", "path"),
+    [
+        ("section", "A", ("A",)),
+        ("section", "B", ("B",)),
+        ("class", "A01", ("A", "A01")),
+        ("subclass", "A01C", ("A", "A01", "A01C")),
+    ],
+)
+def test_a_label_has_those_above_it(level: str, code: str, path: tuple[str, ...]):
+    assert path_to(FOLDED, level, code) == path
 
 
 def test_candidates_have_the_titles_and_probabilities_of_their_level():

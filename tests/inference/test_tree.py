@@ -2,13 +2,15 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import patent_rows, tree_rows
+from conftest import patent_rows, tree_rows, write_jsonl
+from helpers import tiny_run
 from patclass.errors import ConfigError, DataError
-from patclass.inference import Classifier, Options, Prediction
+from patclass.inference import Classifier, Options, Prediction, load
 from patclass.pipeline import Pipeline
 
 LEVELS = ("section", "class", "subclass")
@@ -221,12 +223,47 @@ def test_few_neighbours_that_agree_are_a_reason_to_doubt(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
     """The nearest patents are all of A, whatever the model says."""
-    soil = one(tree_classifier, PATENTS[0], neighbours=10).neighbours
+    soil = one(tree_classifier, PATENTS[0], neighbours=3).neighbours * 3
     assert {near.codes[0] for near in soil} == {"A"}
     index = tree_classifier.bundle.index
     monkeypatch.setattr(type(index), "nearest", lambda self, states, k: [list(soil)])
     answer = one(tree_classifier, PATENTS[2])
-    assert "only 0 of the 10 nearest known patents are in H" in answer.warnings
+    assert "only 0 of the 9 nearest known patents are in H" in answer.warnings
+
+
+def cut_splits(folder: Path, **letters: int) -> None:
+    """Rows whose main code is known to so many letters in each split."""
+    for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
+        rows = [
+            row | {"main_code": row["main_code"][: letters[split]]}
+            for row in patent_rows(count, seed)
+        ]
+        write_jsonl(folder / f"{split}.jsonl", rows)
+
+
+def test_symbols_without_subclasses_make_a_tree_without_that_level(tiny_bert: Path, tmp_path: Path):
+    cut_splits(tmp_path, train=3, validation=3, test=3)
+    tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
+    shallow = load(tmp_path / "model", "cpu")
+    answer = one(shallow, CIRCUIT, threshold=0)
+    assert (answer.level, len(answer.label)) == ("class", 3)
+    assert shallow.tree.levels == ("section", "class")
+    assert shallow.predict_proba([CIRCUIT]).shape == (1, 6)
+
+
+def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
+    tiny_bert: Path, tmp_path: Path
+):
+    cut_splits(tmp_path, train=4, validation=1, test=4)
+    tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
+    coarse = load(tmp_path / "model", "cpu")
+    assert coarse.bundle.calibration.sharpness[1:] == (1.0, 1.0)
+    assert set(coarse.bundle.calibration.thresholds) == set(coarse.bundle.conformal) == {"section"}
+    assert one(coarse, CIRCUIT, level="section", coverage=0.5).set
+    assert one(coarse, CIRCUIT, level="class").level == "class"
+    # A promise that cannot be kept is refused, not forgotten.
+    with pytest.raises(ConfigError, match="class"):
+        one(coarse, CIRCUIT, level="class", coverage=0.5)
 
 
 def test_a_bad_patent_among_good_ones_is_refused_by_name(tree_classifier: Classifier):

@@ -199,10 +199,12 @@ def _tree(path: Path, info: LabelInfo) -> LabelTree:
     try:
         tags = LabelSet(tuple(Label(code, info.names[code]) for code in info.tags))
         tree = LabelTree(info.levels, info.paths, info.names, tags)
-        for level in tree.levels:
-            tree.at(level)
-        if len(set(tree.paths)) < len(tree.paths) or not all(tree.paths):
-            raise DataError("a label occurs twice, or is empty")
+        if not all(len(tree.at(level)) for level in tree.levels):
+            raise DataError("a level has no label")
+        if not all(0 < len(path) <= len(tree.levels) for path in tree.paths):
+            raise DataError("a label is deeper than the levels, or empty")
+        if len(set(tree.paths)) < len(tree.paths):
+            raise DataError("a label occurs twice")
         return tree
     except (KeyError, IndexError, DataError) as problem:
         raise BundleError(f"{path} is damaged: {problem}") from problem

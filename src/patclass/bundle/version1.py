@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patclass.labels import LEVELS
+from patclass.labels.sections import SECTIONS
 
 
 def upgrade_labels(entries: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,7 +14,9 @@ def upgrade_labels(entries: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     :raises KeyError: if a label lacks code or name.
     """
     wanted = settings["data"]["labels"]
-    level = wanted if wanted in LEVELS else "section" if wanted == "auto" else "label"
+    if wanted == "auto" and all(entry["code"] in SECTIONS for entry in entries):
+        wanted = "section"
+    level = wanted if wanted in LEVELS else "label"
     return {
         "levels": [level],
         "paths": [[entry["code"]] for entry in entries],

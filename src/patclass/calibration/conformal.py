@@ -63,7 +63,7 @@ class Conformal:
             )
         bounds = np.full(labels, common, dtype=np.float32)
         for label, rows in zip(*np.unique(self.labels, return_counts=True), strict=True):
-            if rows >= MIN_ROWS:
+            if label >= 0 and rows >= MIN_ROWS:
                 own = _quantile(self.scores[self.labels == label], coverage)
                 bounds[label] = common if own is None else own
         return bounds

@@ -21,6 +21,8 @@ def lowest_threshold(
 
     Answers of equal confidence stand or fall together. Shapes are (rows,).
     """
+    if not len(confidences):
+        return None
     values, firsts = np.unique(np.sort(-confidences), return_index=True)
     last = np.append(firsts[1:], len(confidences)) - 1  # the last answer of each confidence
     right = np.cumsum(hits[np.argsort(-confidences, kind="stable")])[last]

@@ -56,6 +56,7 @@ def evaluate(
     from dataclasses import replace
 
     from patclass.bundle import read_bundle
+    from patclass.config import load_settings
     from patclass.data.corpus import load_corpus
     from patclass.errors import ConfigError
     from patclass.evaluation.html import html_report
@@ -70,15 +71,16 @@ def evaluate(
             raise ConfigError(f"--report {target}: name a file that ends in .html or .json.")
         check_writable(target)
     opened = read_bundle(locate(bundle))
+    usual = {"policy": opened.description.text.policy}
+    asked = load_settings({"policy": flags.pop("policy")}, environment={}, defaults=usual)
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    policy = flags.pop("policy")
     corpus = load_corpus(data_of(opened.description, flags), opened.tree)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
-    pipeline = replace(pipeline, policy=policy or pipeline.policy)
+    pipeline = replace(pipeline, policy=asked.answer.policy)
     scored = score_rows(pipeline, corpus[split], f"scoring {split}")
     sets = label_sets(scored, opened.conformal)
     report = measure(scored, corpus, split, levels, sets)

@@ -103,8 +103,9 @@ class Index:
             index = cls(
                 arrays["mean"], arrays["directions"], arrays["vectors"], records, float(unlike)
             )
-            if index.vectors.shape != (len(records), index.directions.shape[1]):
-                raise ValueError("vectors and records do not match")
+            shape = (len(index.mean), index.vectors.shape[-1])
+            if index.directions.shape != shape or index.vectors.shape != (len(records), shape[1]):
+                raise ValueError("its arrays do not fit together")
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, zlib.error) as problem:
             raise ModelError(f"cannot read {path}: {problem}") from problem
         return index

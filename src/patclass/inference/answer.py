@@ -101,10 +101,30 @@ def check_level(tree: LabelTree, level: str) -> None:
 
     :raises ConfigError: naming those that it knows.
     """
-    if level != AUTO and level not in tree.levels:
+    if level not in tree.levels:
         raise ConfigError(
-            f"--level {level}: this model knows {', '.join(tree.levels)}; use one of them, or auto."
+            f"--level {level}: this model knows {', '.join(tree.levels)}; use one of them."
         )
+
+
+def path_to(tree: LabelTree, level: str, code: str) -> tuple[str, ...]:
+    """A label's code with those above it, coarsest first."""
+    end = tree.levels.index(level) + 1
+    return next(path[:end] for path in tree.paths if path[end - 1 : end] == (code,))
+
+
+def descend(
+    tree: LabelTree, sums: Mapping[str, FloatArray], path: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Extend a path by the most probable label below it, level by level, as far as it goes."""
+    for depth in range(len(path), len(tree.levels)):
+        level = tree.levels[depth]
+        labels = tree.at(level)
+        below = {p[depth] for p in tree.paths if len(p) > depth and p[:depth] == path}
+        if not below:
+            break
+        path = (*path, max(below, key=lambda code: (sums[level][labels.index(code)], code)))
+    return path
 
 
 def choose_level(

@@ -14,6 +14,7 @@ from patclass.errors import ConfigError, DataError
 from patclass.evidence.index import Index, Neighbour
 from patclass.evidence.script import doubts_about
 from patclass.inference.answer import (
+    AUTO,
     Candidate,
     Options,
     PassageShare,
@@ -21,6 +22,8 @@ from patclass.inference.answer import (
     candidates,
     check_level,
     choose_level,
+    descend,
+    path_to,
     thresholds_of,
 )
 from patclass.inference.explain import contributions
@@ -133,16 +136,19 @@ class Classifier:
 
         :raises ConfigError: naming what the bundle cannot give.
         """
-        check_level(self.tree, options.level)
+        if options.level != AUTO:
+            check_level(self.tree, options.level)
         thresholds_of(self.tree, self.bundle.calibration.thresholds, options.threshold)
         if options.neighbours and self.bundle.index is None:
             raise ConfigError(
                 "this model keeps no known patents as evidence; train one with --index-rows."
             )
         if options.coverage is not None:
-            if not self.bundle.conformal:
+            wanted = {options.level} - {AUTO} or set(self.tree.levels)
+            if not wanted & set(self.bundle.conformal):
                 raise ConfigError(
-                    "this model was saved without held-out scores for label sets; train anew."
+                    f"--set: this model was saved without held-out scores for the level "
+                    f"{options.level}; ask for another level, or train with more validation rows."
                 )
             for level, conformal in self.bundle.conformal.items():
                 conformal.bounds(len(self.tree.at(level)), options.coverage)
@@ -158,16 +164,17 @@ class Classifier:
     ) -> Prediction:
         tree, leaves = self.tree, answers.leaves[row : row + 1]
         sums = {level: tree.sums(leaves, level)[0] for level in tree.levels}
-        best = {
-            level: candidates(tree, level, p, np.array([p.argmax()]))[0]
-            for level, p in sums.items()
-        }
         thresholds = thresholds_of(tree, self.bundle.calibration.thresholds, options.threshold)
+        start: tuple[str, ...] = ()
+        if options.level != AUTO:
+            code = tree.at(options.level)[int(sums[options.level].argmax())].code
+            start = path_to(tree, options.level, code)
+        best = self._along(descend(tree, sums, start), sums)
         confidences = {level: found.confidence for level, found in best.items()}
         level, sure = choose_level(confidences, options.level, thresholds)
         order = np.argsort(-sums[level], kind="stable")[: max(1, options.k)]
         answer = best[level]
-        path = self._path(level, answer, sums)
+        path = tuple(best[name] for name in tree.levels[: tree.levels.index(level) + 1])
         return Prediction(
             label=answer.label,
             name=answer.name,
@@ -188,16 +195,13 @@ class Classifier:
             warnings=tuple(self._warnings(row, text, answers, near, path, sure)),
         )
 
-    def _path(
-        self, level: str, answer: Candidate, sums: Mapping[str, FloatArray]
-    ) -> tuple[Candidate, ...]:
-        depth = self.tree.levels.index(level)
-        codes = next(path for path in self.tree.paths if path[depth : depth + 1] == (answer.label,))
-        found: list[Candidate] = []
-        for name, code in zip(self.tree.levels[: depth + 1], codes, strict=False):
-            position = np.array([self.tree.at(name).index(code)])
-            found += candidates(self.tree, name, sums[name], position)
-        return tuple(found)
+    def _along(self, path: tuple[str, ...], sums: Mapping[str, FloatArray]) -> dict[str, Candidate]:
+        """The labels of a path by level, with their probabilities."""
+        found = {}
+        for level, code in zip(self.tree.levels, path, strict=False):
+            position = np.array([self.tree.at(level).index(code)])
+            found[level] = candidates(self.tree, level, sums[level], position)[0]
+        return found
 
     def _set(
         self, level: str, probabilities: FloatArray, coverage: float | None

@@ -65,7 +65,8 @@ class LabelTree:
         paths = sorted(fine | folded | childless)
         shown = sorted({code for path in paths for code in path})
         tags = LabelSet((Label(TAG_SECTION, title_of(TAG_SECTION)),))
-        return cls(LEVELS, tuple(paths), {code: title_of(code) for code in shown}, tags)
+        levels = LEVELS[: max(map(len, paths))]
+        return cls(levels, tuple(paths), {code: title_of(code) for code in shown}, tags)
 
     @property
     def outputs(self) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 from scipy.stats import binomtest
+
+from patclass.evaluation.frozen import Frozen
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -23,11 +24,7 @@ SIGNIFICANCE = 0.05
 CELLS = 1 << 20
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Difference(_Frozen):
+class Difference(Frozen):
     """One figure of both models as shares; the difference B - A and its interval in points.
 
     ``low`` and ``high`` hold 95 % of the resamples, 2.5 % lying beyond either end.
@@ -40,7 +37,7 @@ class Difference(_Frozen):
     high: float
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """Two models on the same rows of one level.
 
     ``macro_f1`` is the mean over the labels that occur among the true ones, in each resample

@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from patclass.arrays import FloatArray
 from patclass.calibration.conformal import Conformal, fit_conformal
 from patclass.calibration.temperature import Calibration, fit_calibration
@@ -13,6 +10,7 @@ from patclass.calibration.threshold import threshold_for
 from patclass.config import AnswerSettings
 from patclass.data.corpus import UNSEEN, Corpus, Example
 from patclass.data.subset import split_off, stratified
+from patclass.evaluation.answers import LevelAnswers, answers_at
 from patclass.evidence.index import Index, Record, build_index
 from patclass.labels import LabelTree
 from patclass.model.classifier import PatentClassifier
@@ -61,12 +59,12 @@ def finish(
     pipeline = replace(pipeline, calibration=calibration)
     leaves = calibration.apply(tree, logits, answers.opinion)
     conformal = {
-        level: fit_conformal(probabilities, truth.tolist())
-        for level, probabilities, truth in _levels(tree, rows, leaves, second)
+        level: fit_conformal(found.probabilities, found.truth.tolist())
+        for level, found in _levels(tree, rows, leaves, second).items()
     }
     thresholds = {
-        level: threshold_for(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth)
-        for level, probabilities, truth in _levels(tree, rows, leaves, first)
+        level: threshold_for(found.confidences, found.hits)
+        for level, found in _levels(tree, rows, leaves, first).items()
     }
     index = _index(pipeline, corpus, answers, settings, seed) if settings.index_rows else None
     return Finished(pipeline, thresholds, conformal, index)
@@ -98,15 +96,11 @@ def _known_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
 
 def _levels(
     tree: LabelTree, rows: Sequence[Example], leaves: FloatArray, chosen: Sequence[int]
-) -> list[tuple[str, FloatArray, npt.NDArray[np.intp]]]:
-    """For each level with known labels among ``chosen``: probabilities and true positions."""
-    found = []
-    for depth, level in enumerate(tree.levels):
-        known = [i for i in chosen if rows[i].truth[depth] is not None]
-        if known:
-            truth = np.array([rows[i].truth[depth] for i in known], dtype=np.intp)
-            found.append((level, tree.sums(leaves[known], level), truth))
-    return found
+) -> dict[str, LevelAnswers]:
+    """The answers to the ``chosen`` rows at each level where any of their labels is known."""
+    some = [rows[i] for i in chosen]
+    answers = {level: answers_at(some, leaves[chosen], tree, level) for level in tree.levels}
+    return {level: found for level, found in answers.items() if found is not None}
 
 
 def _index(
@@ -115,7 +109,8 @@ def _index(
     rows = corpus["train"]
     if len(rows) > settings.index_rows:
         rows = [rows[i] for i in stratified([r.stratum for r in rows], settings.index_rows, seed)]
-    states = with_bar(pipeline, [row.text for row in rows], "indexing train").states
+    encoder = replace(pipeline, linear=None)  # only the states are wanted
+    states = with_bar(encoder, [row.text for row in rows], "indexing train").states
     tree = corpus.tree
     records = [
         Record(row.id, row.facts.title if settings.index_titles else None, _codes(tree, row))

@@ -13,7 +13,7 @@ import pytest
 from patclass.bundle import read_bundle
 from patclass.config import TrainSettings, load_settings
 from patclass.training import run as run_module
-from patclass.training.run import RunResult, train
+from patclass.training.run import Echo, RunResult, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,14 +65,14 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
     return load_settings(flags | more, environment={})
 
 
-def tiny_train(settings: TrainSettings, **how: bool) -> RunResult:
+def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> RunResult:
     """Train silently; verify the bundle in this process, as a new one takes seconds to start."""
 
     def verify(folder: Path, device: str) -> None:
         read_bundle(folder).verify(device)
 
     with patch.object(run_module, "verify_in_fresh_process", verify):
-        return train(settings, echo=lambda line: None, **how)
+        return train(settings, echo=echo, **how)
 
 
 def tiny_run(base: Path, data: Path, output: Path, **more: object) -> RunResult:

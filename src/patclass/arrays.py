@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.intp]
 
 
 def softmax(logits: FloatArray) -> FloatArray:

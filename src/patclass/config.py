@@ -41,6 +41,9 @@ class DataSettings(_Group):
         "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
         "auto: the column 'label' if there is one, else section.",
     )
+    data_name: str | None = Field(
+        None, description="What the model card calls the data. Default: its file or folder."
+    )
     min_leaf_rows: int = Field(
         5, ge=1, description="With labels cpc: codes of fewer training rows become 'other'."
     )
@@ -98,8 +101,8 @@ class FitSettings(_Group):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     mixed_precision: bool = Field(
         False,
-        description="Multiply in bfloat16 while training; weights and answers stay float32. "
-        "'patclass doctor' says whether that is faster on this processor.",
+        description="Multiply in bfloat16 while training, where that is measured to be faster; "
+        "weights and answers stay float32.",
     )
     gradient_checkpointing: bool = Field(
         False, description="Save memory by computing activations twice."
@@ -130,7 +133,9 @@ class AnswerSettings(_Group):
     )
     index_titles: bool = Field(True, description="Keep their titles as well as their numbers.")
     embed_base: bool = Field(
-        False, description="Copy the base into the bundle, so that it needs no other file."
+        False,
+        description="Make a bundle that needs no other file: a copy of the packed base in it, the "
+        "adapter in float16, no page and no curve.",
     )
 
 
@@ -198,6 +203,18 @@ def load_settings(
         return TrainSettings.model_validate(values)
     except ValidationError as problem:
         raise ConfigError(_explain(problem)) from problem
+
+
+def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
+    """The data of a training run, or other data that is read in the same way.
+
+    :param flags: settings by name, ``data`` among them; None means not given.
+    :raises ConfigError: if a value does not fit.
+    """
+    defaults = dict(stored)
+    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
+        defaults |= {"train_rows": None, "validation_rows": None, "test_rows": None}
+    return load_settings(flags, environment={}, defaults=defaults).data
 
 
 def _place(values: dict[str, dict[str, Any]], named: Mapping[str, Any], origin: str) -> None:

@@ -13,8 +13,9 @@ from helpers import tiny_run
 from patclass.bundle import read_bundle
 from patclass.bundle.layout import LAYOUT
 from patclass.bundle.manifest import write_manifest
-from patclass.errors import BundleError, ModelError
+from patclass.errors import BundleError
 from patclass.inference import load
+from patclass.model.adapter import WEIGHTS
 from patclass.model.base import file_sha256
 from patclass.model.packed import GROUP, PACKED, is_packed, pack, unpack
 
@@ -75,6 +76,14 @@ def test_it_says_that_it_carries_its_base(original: Path):
     ]
 
 
+def test_it_is_kept_small_and_answers_as_it_was_measured(original: Path):
+    adapter = load_file(original / LAYOUT.adapter / WEIGHTS)
+    assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
+    assert not {LAYOUT.page, LAYOUT.curve} & {path.name for path in original.iterdir()}
+    assert (original / LAYOUT.report).is_file()
+    assert read_bundle(original).verify("cpu") < 1e-5  # measured after rounding, not before
+
+
 def test_an_altered_base_is_refused(bundle: Path):
     path = bundle / LAYOUT.base / PACKED
     data = bytearray(path.read_bytes())
@@ -121,9 +130,3 @@ def test_packing_loses_little(tiny_bert: Path, original: Path):
     for name, tensor in after.items():
         assert tensor.dtype == torch.float32
         assert (tensor - before[name]).abs().max() < 0.02 * before[name].abs().max() + 1e-6
-
-
-def test_a_base_that_is_not_packed_is_not_embedded(tiny_bert: Path, patents: Path, tmp_path: Path):
-    with pytest.raises(ModelError, match=r"--embed-base: .* is not packed.*compact_base\.py"):
-        tiny_run(tiny_bert, patents, tmp_path / "model", embed_base=True)
-    assert not (tmp_path / "model").exists()

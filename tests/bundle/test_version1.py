@@ -95,7 +95,10 @@ def test_no_threshold_is_claimed_that_nobody_has_measured(old: Classifier):
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(Options(coverage=0.8), "held-out scores"), (Options(neighbours=3), "known patents")],
+    [
+        (Options(coverage=0.8), "for any level; train it anew"),
+        (Options(neighbours=3), "known patents"),
+    ],
 )
 def test_what_it_cannot_give_is_refused(old: Classifier, options: Options, named: str):
     with pytest.raises(ConfigError, match=named):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from patclass.arrays import FloatArray, softmax
+from patclass.arrays import FloatArray, Positions, softmax
 from patclass.calibration.conformal import MIN_ROWS, Conformal, fit_conformal
 from patclass.errors import ConfigError
 
@@ -54,15 +54,35 @@ def test_every_label_with_enough_rows_is_covered_as_often_as_promised(coverage: 
         check_binomial(hits[truth == label], coverage, held_out)
 
 
-def test_a_label_that_is_harder_gets_a_wider_bound_only_with_enough_rows():
+def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
     probabilities, truth = rows(4000, seed=5)
-    hard = np.flatnonzero(truth == 4)
     enough = fit_conformal(probabilities, truth).bounds(LABELS, 0.9)
-    kept = np.delete(np.arange(4000), hard[MIN_ROWS - 1 :])
+    assert enough[4] > enough[:4].max()  # the last label is the hardest
+    rare = [np.flatnonzero(truth == label)[: MIN_ROWS - 1] for label in (3, 4)]
+    kept = np.concatenate([np.flatnonzero(truth < 3), *rare])
     few = fit_conformal(probabilities[kept], truth[kept]).bounds(LABELS, 0.9)
-    assert enough[4] > enough[:4].max()
-    ranked = np.sort(1 - probabilities[kept, truth[kept]])
-    assert few[4] == pytest.approx(ranked[int(np.ceil((len(kept) + 1) * 0.9)) - 1])
+    together = np.sort(1 - probabilities[np.concatenate(rare), truth[np.concatenate(rare)]])
+    bound = together[int(np.ceil((len(together) + 1) * 0.9)) - 1]
+    assert few[3:] == pytest.approx([bound, bound])
+    assert few[:3] == pytest.approx(enough[:3])
+
+
+def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
+    """Frequent labels that are answered better must not decide how wide sets are for the rest."""
+    calibration, fresh = rows(6000, seed=21), rows(20_000, seed=22)
+
+    def thinned(probabilities: FloatArray, truth: Positions) -> tuple[FloatArray, Positions]:
+        places = np.arange(len(truth))
+        kept = (truth < 3) | (places % 30 == 0)
+        return probabilities[kept], truth[kept]
+
+    held_out, truth = thinned(*calibration)
+    assert (np.bincount(truth)[3:] < MIN_ROWS).all()
+    probabilities, true = thinned(*fresh)
+    sets = fit_conformal(held_out, truth).sets(probabilities, 0.9)
+    hits = sets[np.arange(len(true)), true]
+    assert hits[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (truth >= 3).sum())
+    assert hits.mean() > 0.9 - 3 * np.sqrt(0.09 / len(truth))
 
 
 @pytest.mark.parametrize(("held_out", "enough"), [(8, False), (9, True), (200, True)])
@@ -119,12 +139,11 @@ def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
     assert not conformal.sets(probabilities, 0.5).all()
 
 
-def test_many_rows_of_unknown_labels_widen_no_single_label():
+def test_rows_of_unknown_labels_count_with_the_labels_that_have_few():
     probabilities, truth = rows(1000, seed=15)
     truth[truth == LABELS - 1] = 0
     unknown = np.concatenate([np.full(MIN_ROWS, -1), truth])
     given = np.vstack([rows(MIN_ROWS, seed=16)[0], probabilities])
     bounds = fit_conformal(given, unknown).bounds(LABELS, 0.8)
-    # No row of the last label: it has the common bound, as if nothing were said of it.
-    scores = np.sort(fit_conformal(given, unknown).scores)
-    assert bounds[-1] == pytest.approx(scores[int(np.ceil((len(given) + 1) * 0.8)) - 1])
+    assert bounds[-1] == 1  # no row of the last label, and unknown ones are always missed
+    assert (bounds[:-1] < 1).all()

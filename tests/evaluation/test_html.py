@@ -8,7 +8,7 @@ import pytest
 
 from patclass.data.corpus import Example, Facts
 from patclass.evaluation.answers import LevelAnswers
-from patclass.evaluation.html import class_groups, html_report
+from patclass.evaluation.html import class_groups, html_report, official_titles
 from patclass.evaluation.level_report import LevelReport, level_report
 from patclass.evaluation.metrics import ClassMetrics
 from patclass.evaluation.report import Report
@@ -113,6 +113,30 @@ def test_pictures_say_what_they_show(page: Page):
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
     assert len(pictures) == 2 * 2
     assert all(len(attributes["alt"] or "") > 40 for attributes in pictures)
+
+
+def test_codes_of_cpc_stand_with_their_titles(page: Page):
+    labels, rest = page.text.partition("Labels one by one")[2].split("Confusion matrix", 1)
+    assert "A Human necessities" in labels
+    assert "title of the true label" in rest
+    mistakes = page.text.rpartition("Most confident mistakes")[2]
+    assert "A61 Medical or veterinary science; hygiene" in mistakes
+
+
+def test_only_codes_of_cpc_have_titles():
+    assert official_titles("label", ["A", "D"]) == {
+        "A": "Human necessities",
+        "D": "Textiles; paper",
+    }
+    assert official_titles("class", ["A01", "A02"]).keys() == {"A01"}
+    assert official_titles("label", ["A", "A+"]) == {}
+
+
+def test_a_long_title_is_cut_and_can_be_read_whole(page: Page):
+    whole = official_titles("tag", ["Y"])["Y"]
+    assert whole in {attributes.get("title") for _, attributes in page.elements}
+    assert f"Y {whole[:60]}" in page.text
+    assert whole not in page.text
 
 
 def test_hostile_text_stays_text():

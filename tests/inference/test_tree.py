@@ -265,6 +265,9 @@ def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
     # A promise that cannot be kept is refused, not forgotten.
     with pytest.raises(ConfigError, match="class"):
         one(coarse, CIRCUIT, level="class", coverage=0.5)
+    deep = one(coarse, CIRCUIT, threshold=0.0, coverage=0.5)
+    assert (deep.level, deep.set) == ("subclass", None)
+    assert any(warning.startswith("no label set") for warning in deep.warnings)
 
 
 def test_a_bad_patent_among_good_ones_is_refused_by_name(tree_classifier: Classifier):

@@ -35,7 +35,7 @@ def test_the_probe_measures_and_leaves_the_setting_alone():
 def test_bfloat16_is_chosen_where_it_is_real_and_the_base_is_stored_so(probe: CpuProbe):
     chosen = choose_compute("cpu", stored=torch.bfloat16)
     assert chosen.precision == "bfloat16"
-    assert "2.0×" in chosen.reason
+    assert "2×" in chosen.reason
     assert choose_compute("cpu", stored=torch.float32).precision == "float32"
 
 
@@ -60,7 +60,7 @@ def test_exact_fast_products_are_used(probe: CpuProbe):
 def test_what_is_asked_for_is_done_and_its_price_told(probe: CpuProbe):
     chosen = choose_compute("cpu", "bfloat16")
     assert chosen.precision == "bfloat16"
-    assert "0.0×" in chosen.reason
+    assert "0.02×" in chosen.reason
 
 
 def test_mps_never_computes_in_float16(monkeypatch: pytest.MonkeyPatch):

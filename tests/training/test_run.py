@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import patent_rows, write_jsonl
-from helpers import tiny_run, tiny_settings
+from helpers import tiny_run, tiny_settings, tiny_train
 from patclass.bundle import read_bundle
+from patclass.bundle.layout import LAYOUT
 from patclass.errors import BundleError, ModelError, OutputError, TrainingError
 from patclass.inference import load
+from patclass.model import device
+from patclass.model.device import CpuProbe
+from patclass.training import loop
 from patclass.training import run as run_module
 from patclass.training.run import train, work_folder
 
@@ -122,8 +127,43 @@ def test_every_part_of_an_answer_can_be_left_out(tiny_bert: Path, patents: Path,
 
 
 def test_a_base_that_is_not_packed_is_not_embedded(tiny_bert: Path, patents: Path, tmp_path: Path):
-    with pytest.raises(ModelError, match=r"--embed-base.*is not packed"):
+    with pytest.raises(ModelError, match=r"--embed-base: .* is not packed.*compact_base\.py"):
         tiny_run(tiny_bert, patents, tmp_path / "model", embed_base=True)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_mixed_precision_is_used_only_where_it_is_faster(
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: bool
+):
+    probe = CpuProbe(2e-7, 2e-7, 2.0 if real else 0.02)
+    monkeypatch.setattr(device, "probe_cpu", lambda: probe)
+    used: list[bool] = []
+
+    class Spy(torch.autocast):
+        def __init__(self, kind: str, dtype: torch.dtype | None = None, enabled: bool = True):
+            if dtype is not None:  # the head switches it off without naming a format
+                used.append(enabled)
+            super().__init__(kind, dtype, enabled)
+
+    monkeypatch.setattr(loop.torch, "autocast", Spy)
+    lines: list[str] = []
+    more = {"epochs": 1, "mixed_precision": True}
+    settings = tiny_settings(tiny_bert, patents, tmp_path / "model", **more)
+    tiny_train(settings, lines.append)
+    assert set(used) == {real}
+    assert any(line.startswith("mixed precision: not here") for line in lines) is not real
+    # What was asked for stays in the settings: another machine may go on with the run.
+    assert read_bundle(tmp_path / "model").description.settings.fit.mixed_precision
+
+
+def test_the_card_calls_the_data_by_the_name_it_was_given(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
+    named = {"data_name": "patents of 2007", "epochs": 1}
+    tiny_run(tiny_bert, patents, tmp_path / "model", **named)
+    assert read_bundle(tmp_path / "model").description.data.source == "patents of 2007"
+    assert "Source: `patents of 2007`" in (tmp_path / "model" / LAYOUT.card).read_text()
 
 
 def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):

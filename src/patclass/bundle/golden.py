@@ -29,17 +29,11 @@ GOLDEN_TEXTS = (
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.25}
 
 
-def output_codes(pipeline: Pipeline) -> tuple[str, ...]:
-    """The finest code of each output: leaves, then tags."""
-    tree = pipeline.tree
-    return (*(path[-1] for path in tree.paths), *tree.tags.codes)
-
-
 def make_golden(pipeline: Pipeline, precision: str) -> Golden:
     """Record what ``pipeline`` makes of the golden texts."""
     logits, probabilities = _answer(pipeline, GOLDEN_TEXTS)
     return Golden(
-        codes=output_codes(pipeline),
+        codes=pipeline.tree.output_codes,
         tolerance=TOLERANCES[precision],
         texts=GOLDEN_TEXTS,
         logits=_rounded(logits),

@@ -143,6 +143,10 @@ class Description(_Frozen):
     interrupted: bool
     settings: RunSettings
 
+    def data_settings(self) -> DataSettings:
+        """The data of the run, with the view of the text that was decided there."""
+        return self.settings.data.model_copy(update={"text": self.text.view})
+
 
 class Golden(_Frozen):
     """Texts with what the model made of them when it was saved.

@@ -156,7 +156,7 @@ def read_bundle(folder: Path) -> Bundle:
         labels = _parse(folder / LAYOUT.labels, LabelInfo)
         calibration = _parse(folder / LAYOUT.calibration, CalibrationInfo)
     tree = _tree(folder / LAYOUT.labels, labels)
-    codes = (*(path[-1] for path in tree.paths), *tree.tags.codes)
+    codes = tree.output_codes
     if tree.outputs != description.labels or codes != golden.codes:
         raise BundleError(
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from peft import PeftModel
 from safetensors.numpy import save
 
 from patclass.bundle.card import model_card
@@ -24,16 +26,22 @@ from patclass.model.adapter import save_adapter
 from patclass.model.packed import PACKED
 from patclass.pipeline import Pipeline
 
+# How the adapter is stored in a bundle that carries its base; round it before measuring.
+COMPACT_ADAPTER = torch.float16
+
 
 @dataclass(frozen=True)
 class Content:
     """All that goes into a bundle.
 
+    :param adapter: what was trained; the pipeline may answer with it merged.
     :param thresholds: for each level the confidence from which on it answers by itself.
-    :param base: the folder of a packed base that is to travel inside the bundle.
+    :param base: the folder of a packed base that is to travel inside the bundle, which is then
+        kept small: the adapter in float16, without page and curve.
     """
 
     pipeline: Pipeline
+    adapter: PeftModel
     thresholds: Mapping[str, float]
     conformal: Mapping[str, Conformal]
     index: Index | None
@@ -57,9 +65,10 @@ def write_bundle(
         _write_model(folder, content)
         write_json(folder / LAYOUT.description, content.description.model_dump())
         write_json(folder / LAYOUT.golden, golden.model_dump())
-        shutil.copyfile(content.curve, folder / LAYOUT.curve)
+        if content.base is None:
+            shutil.copyfile(content.curve, folder / LAYOUT.curve)
         if content.report is not None:
-            _write_report(folder, content.report)
+            _write_report(folder, content.report, page=content.base is None)
         card = model_card(content.description, content.pipeline.tree, content.report)
         (folder / LAYOUT.card).write_text(card, encoding="utf-8")
         write_manifest(folder)
@@ -68,7 +77,8 @@ def write_bundle(
 
 def _write_model(folder: Path, content: Content) -> None:
     pipeline = content.pipeline
-    save_adapter(pipeline.model.backbone, folder / LAYOUT.adapter)
+    dtype = torch.float32 if content.base is None else COMPACT_ADAPTER
+    save_adapter(content.adapter, folder / LAYOUT.adapter, dtype)
     pipeline.model.save_head(folder)
     pipeline.tokenizer.save(folder)
     write_json(folder / LAYOUT.labels, label_info(pipeline.tree).model_dump())
@@ -108,9 +118,10 @@ def _conformal_bytes(conformal: Mapping[str, Conformal]) -> bytes:
     return save(arrays)
 
 
-def _write_report(folder: Path, report: Report) -> None:
+def _write_report(folder: Path, report: Report, page: bool) -> None:
     write_json(folder / LAYOUT.report, report.model_dump(mode="json"))
     metrics = report.levels[report.level].metrics
     title = f"{report.split}, {metrics.rows} rows"
     confusion_picture(metrics, title, folder / LAYOUT.confusion)
-    (folder / LAYOUT.page).write_text(html_report(report, title, {}), encoding="utf-8")
+    if page:
+        (folder / LAYOUT.page).write_text(html_report(report, title, {}), encoding="utf-8")

@@ -3,8 +3,8 @@
 Split-conformal prediction (Vovk et al. 2005): on rows that neither trained nor calibrated the
 model, the score of a row is one less the probability of its true label. A set at coverage c
 holds every label whose score is within the c-quantile of those scores. Labels with enough rows
-have a quantile of their own (class-conditional, Vovk 2012), so that the promise holds for each
-of them and not only on average.
+have a quantile of their own (class-conditional, Vovk 2012) and the others share one, so that
+the promise holds for each of them and not only on average.
 """
 
 import math
@@ -61,12 +61,22 @@ class Conformal:
                 f"coverage {coverage:g} needs more held-out rows than the {len(self.scores)} of "
                 f"this bundle; ask for at most {math.floor(most * 1000) / 1000:g}."
             )
-        bounds = np.full(labels, common, dtype=np.float32)
-        for label, rows in zip(*np.unique(self.labels, return_counts=True), strict=True):
-            if label >= 0 and rows >= MIN_ROWS:
-                own = _quantile(self.scores[self.labels == label], coverage)
-                bounds[label] = common if own is None else own
+        own = self._own(coverage)
+        rest = _quantile(self.scores[~np.isin(self.labels, list(own))], coverage)
+        bounds = np.full(labels, common if rest is None else rest, dtype=np.float32)
+        bounds[list(own)] = list(own.values())
         return bounds
+
+    def _own(self, coverage: float) -> dict[int, float]:
+        """The bounds of labels with rows enough for one of their own.
+
+        The other labels are a class together. Bounds from all rows would be too strict for
+        them: most of those rows are of frequent labels, which are answered better.
+        """
+        labels, rows = np.unique(self.labels, return_counts=True)
+        many = [int(label) for label in labels[rows >= MIN_ROWS] if label >= 0]
+        found = {label: _quantile(self.scores[self.labels == label], coverage) for label in many}
+        return {label: bound for label, bound in found.items() if bound is not None}
 
 
 def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> Conformal:

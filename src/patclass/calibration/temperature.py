@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from patclass.arrays import FloatArray
+from patclass.arrays import FloatArray, Positions
 from patclass.labels import LabelTree
-
-Positions = npt.NDArray[np.intp]
 
 # Sharper than tenfold or flatter than a twentieth is no calibration but a broken model.
 _BOUNDS = (0.05, 10.0)

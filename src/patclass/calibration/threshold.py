@@ -38,4 +38,6 @@ def threshold_for(confidences: FloatArray, hits: npt.NDArray[np.bool_]) -> float
     found = lowest_threshold(confidences, hits, PRECISION)
     if found is None or (confidences >= found).sum() < min(MIN_ANSWERS, len(confidences)):
         return NEVER
+    if found <= confidences.min():
+        return min(found, PRECISION)  # all are right often enough: what is less sure was not seen
     return found

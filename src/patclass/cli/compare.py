@@ -5,20 +5,14 @@ from typing import Any
 
 import click
 
-from patclass.cli.options import device_option, settings_options
+from patclass.cli.options import device_option, settings_options, split_option
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
 @click.option("--level", help="Level to compare at.  [default: the coarsest]")
-@click.option(
-    "--split",
-    type=click.Choice(["validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Rows to compare on.",
-)
+@split_option
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Also write the figures.")
 @settings_options("data", "labels", "code_column", "test_rows")
 @device_option
@@ -41,7 +35,7 @@ def compare(
         patclass compare old_model final_model --data patents/ --level section
     """
     from patclass.bundle import read_bundle
-    from patclass.cli.evaluate import data_of
+    from patclass.config import data_like
     from patclass.data.corpus import load_corpus
     from patclass.errors import DataError
     from patclass.evaluation.compare import compare as paired
@@ -58,7 +52,8 @@ def compare(
     flags["data"] = flags["data"] or bundles[0].description.settings.data.data
     found = []
     for bundle in bundles:
-        rows = load_corpus(data_of(bundle.description, flags), bundle.tree)[split]
+        stored = bundle.description.data_settings()
+        rows = load_corpus(data_like(stored, flags), bundle.tree)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         found.append(labelled_answers(scored, level))
     either = {key: found[0][key][0] or found[1][key][0] for key in found[0] if key in found[1]}

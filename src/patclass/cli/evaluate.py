@@ -5,23 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from patclass.cli.options import bundle_argument, device_option, settings_options
+from patclass.cli.options import (
+    bundle_argument,
+    device_option,
+    settings_options,
+    split_option,
+)
 
 if TYPE_CHECKING:
     from patclass.bundle.layout import Description
-    from patclass.config import DataSettings
     from patclass.data.corpus import Corpus
 
 
 @click.command()
 @bundle_argument
-@click.option(
-    "--split",
-    type=click.Choice(["validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Rows to measure on.",
-)
+@split_option
 @click.option(
     "--report",
     "target",
@@ -56,7 +54,7 @@ def evaluate(
     from dataclasses import replace
 
     from patclass.bundle import read_bundle
-    from patclass.config import load_settings
+    from patclass.config import data_like, load_settings
     from patclass.data.corpus import load_corpus
     from patclass.errors import ConfigError
     from patclass.evaluation.html import html_report
@@ -76,7 +74,7 @@ def evaluate(
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    corpus = load_corpus(data_of(opened.description, flags), opened.tree)
+    corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
@@ -93,16 +91,6 @@ def evaluate(
             page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
             aside.write_text(page, encoding="utf-8")
     return 0 if report.passed else 1
-
-
-def data_of(description: "Description", flags: dict[str, Any]) -> "DataSettings":
-    """The data of the training run, or other data read in the same way."""
-    from patclass.config import load_settings
-
-    stored = dict(description.settings.data) | {"text": description.text.view}
-    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
-        stored |= {"train_rows": None, "validation_rows": None, "test_rows": None}
-    return load_settings(flags, environment={}, defaults=stored).data
 
 
 def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any]) -> list[str]:

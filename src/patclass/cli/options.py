@@ -28,6 +28,14 @@ device_option = click.option(
     help="Where to compute.",
 )
 
+split_option = click.option(
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Rows to measure on.",
+)
+
 top_option = click.option(
     "-k",
     type=click.IntRange(1, 100),

@@ -7,11 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from patclass.arrays import FloatArray
+from patclass.arrays import FloatArray, Positions
 from patclass.data.corpus import Example
 from patclass.labels import LabelTree
-
-Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

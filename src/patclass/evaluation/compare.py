@@ -6,22 +6,20 @@ paired bootstrap (Koehn 2004, "Statistical significance tests for machine transl
 evaluation") draws the same rows for both to say how large the difference may be.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
+from patclass.arrays import Positions
 from patclass.evaluation.frozen import Frozen
+from patclass.evaluation.resampling import Floats, macro_f1, resampled
 
-_Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 
 # A difference that chance brings about less often than this counts as one.
 SIGNIFICANCE = 0.05
-
-# Cells of the largest table held at once: 8 MiB each, however many rows and labels there are.
-CELLS = 1 << 20
 
 
 class Difference(Frozen):
@@ -131,12 +129,17 @@ def compare(
         raise ValueError(f"resamples must be at least 1, not {resamples}")
     right_a, right_b = (a == true) & (true >= 0), (b == true) & (true >= 0)
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    f1_a, f1_b = _MacroF1(true, a), _MacroF1(true, b)
+    labels = np.unique(true[true >= 0])
+    places = [_places(values, labels) for values in (true, a, b)]
+
+    def f1(of: int, drawn: Positions) -> Floats:
+        return macro_f1(places[0], places[of], len(labels), drawn)
+
     lean = right_b.astype(np.int64) - right_a
     accuracies, f1s = [], []
-    for drawn in _resampled(len(true), f1_a.kinds, resamples, seed):
+    for drawn in resampled(len(true), len(labels), resamples, seed):
         accuracies.append(lean[drawn].mean(axis=1))
-        f1s.append(f1_b(drawn) - f1_a(drawn))
+        f1s.append(f1(2, drawn) - f1(1, drawn))
     rows = np.arange(len(true))[np.newaxis]
     return Comparison(
         level=level,
@@ -144,7 +147,7 @@ def compare(
         rows=len(true),
         resamples=resamples,
         accuracy=_difference(float(right_a.mean()), float(right_b.mean()), accuracies),
-        macro_f1=_difference(float(f1_a(rows)[0]), float(f1_b(rows)[0]), f1s),
+        macro_f1=_difference(float(f1(1, rows)[0]), float(f1(2, rows)[0]), f1s),
         both=int((right_a & right_b).sum()),
         only_a=only_a,
         only_b=only_b,
@@ -159,58 +162,14 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
 
 
-class _MacroF1:
-    """Macro F1 of one model's answers on any resample of the rows.
-
-    F1 of a label is 2 * hits / (true rows + answers), three counts to which each row adds on
-    its own; a resample is therefore counted, never scored. Labels that are never true have no
-    part in the mean, so their answers need no counting.
-    """
-
-    def __init__(self, truth: _Ints, answers: _Ints) -> None:
-        labels = np.unique(truth[truth >= 0])
-        self.kinds = len(labels)
-        self._truth = _places(truth, labels)
-        self._answers = _places(answers, labels)
-        self._hits = np.where(self._truth == self._answers, self._truth, 0)
-
-    def __call__(self, drawn: _Ints) -> _Floats:
-        """The figure of each resample, shape (resamples,), from row numbers (resamples, rows).
-
-        A resample without any known true label has 0.
-        """
-        true, answered, hits = (
-            self._counted(places[drawn]) for places in (self._truth, self._answers, self._hits)
-        )
-        f1 = 2 * hits / np.maximum(true + answered, 1)
-        # Without a true row there is no hit either, so the sum is over labels that occur.
-        means = f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1)
-        return np.asarray(means, dtype=np.float64)
-
-    def _counted(self, places: _Ints) -> _Ints:
-        width = self.kinds + 1
-        starts = np.arange(len(places))[:, np.newaxis] * width
-        counts = np.bincount((places + starts).ravel(), minlength=len(places) * width)
-        return counts.reshape(len(places), width)[:, 1:]
-
-
 def _places(values: _Ints, labels: _Ints) -> _Ints:
-    """One plus the place of each value among ``labels``; 0 for a value that is not there."""
-    if not len(labels):
-        return np.zeros_like(values)
-    place = np.minimum(np.searchsorted(labels, values), len(labels) - 1)
-    return np.where(labels[place] == values, place + 1, 0).astype(np.int64)
+    """The place of each value among ``labels``; their number for one that is not there."""
+    place = np.searchsorted(labels, values)
+    there = np.append(labels, -1)[place] == values  # what lies beyond the last is not there
+    return np.where(there & (values >= 0), place, len(labels))
 
 
-def _resampled(rows: int, kinds: int, resamples: int, seed: int) -> Iterator[_Ints]:
-    """Row numbers drawn with replacement, in chunks of shape (some resamples, rows)."""
-    rng = np.random.default_rng(seed)
-    chunk = max(1, CELLS // max(rows, kinds + 1))
-    for start in range(0, resamples, chunk):
-        yield rng.integers(rows, size=(min(chunk, resamples - start), rows))
-
-
-def _difference(a: float, b: float, resampled: Sequence[_Floats]) -> Difference:
+def _difference(a: float, b: float, resampled: Sequence[Floats]) -> Difference:
     low, high = np.quantile(np.concatenate(resampled), [0.025, 0.975])
     return Difference(a=a, b=b, points=100 * (b - a), low=100 * low, high=100 * high)
 

@@ -20,7 +20,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 
 def reliability_curve(raw: Sequence[ReliabilityBin], calibrated: Sequence[ReliabilityBin]) -> str:
     """Accuracy over confidence, and below it how many answers each confidence has."""
-    figure = Figure(figsize=(4.6, 4.9), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(4.2, 4.6), layout="constrained", facecolor="white")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="ideal")
     for bins, colour, style, marker, name in (
@@ -28,19 +28,22 @@ def reliability_curve(raw: Sequence[ReliabilityBin], calibrated: Sequence[Reliab
         (calibrated, BLUE, "-", "o", "after calibration"),
     ):
         x, y = [b.confidence for b in bins], [b.accuracy for b in bins]
-        upper.plot(x, y, color=colour, linestyle=style, marker=marker, markersize=4, label=name)
+        (line,) = upper.plot(x, y, color=colour, linestyle=style, marker=marker, label=name)
+        line.set(markersize=4, clip_on=False)  # marks on the frame are shown whole
     upper.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(
+        loc="outside upper center", ncols=3, frameon=False, fontsize=8.5, columnspacing=1.2
+    )
     widths = [b.high - b.low for b in calibrated]
     lefts, heights = [b.low for b in calibrated], [b.rows for b in calibrated]
     lower.bar(lefts, heights, widths, align="edge", color=BLUE, edgecolor="white")
-    lower.set(xlabel="confidence", ylabel="rows\n(after)")
+    lower.set(xlabel="confidence", ylabel="answers\n(after)")
     return _data_uri(figure)
 
 
 def coverage_curve(curve: RiskCoverage) -> str:
     """Share of wrong answers over the share of rows answered, the surest first."""
-    figure = Figure(figsize=(4.6, 3.6), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(4.2, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     x, y = [100 * p.coverage for p in curve.points], [100 * p.risk for p in curve.points]
     axes.plot(x, y, color=BLUE, linewidth=1.8, marker="o" if len(x) < 20 else None)

@@ -21,6 +21,8 @@ from patclass.evaluation.report import Report
 from patclass.evaluation.selective import OperatingPoint
 from patclass.evaluation.slices import Slice
 from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
+from patclass.labels import LEVELS
+from patclass.labels.cpc import titles
 
 # All labels are shown up to this number; of more, the weakest and the best ones.
 MAX_CLASSES = 40
@@ -46,6 +48,16 @@ class LevelView:
     def groups(self) -> dict[str, list[ClassMetrics]]:
         """Labels to show, under the name of their group."""
         return class_groups(self.metrics.per_class)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Official titles of the labels by code; empty if they are no CPC codes."""
+        return official_titles(self.name, [c.code for c in self.metrics.per_class])
+
+    @property
+    def long_codes(self) -> bool:
+        """Whether codes, side by side, would make the matrix too wide."""
+        return any(len(c.code) > len("A01B") for c in self.metrics.per_class)
 
     @property
     def matrix(self) -> bool:
@@ -92,7 +104,19 @@ def html_report(report: Report, title: str, facts: Mapping[str, str]) -> str:
     :param facts: what else to say of the model and its data, by name.
     """
     levels = [LevelView(name, level) for name, level in report.levels.items()]
-    return _template().render(report=report, title=title, facts=facts, levels=levels)
+    tag_titles = official_titles("tag", list(report.tags))
+    return _template().render(
+        report=report, title=title, facts=facts, levels=levels, tag_titles=tag_titles
+    )
+
+
+def official_titles(level: str, codes: Sequence[str]) -> dict[str, str]:
+    """CPC titles by code, of a CPC level or of codes that are all of CPC.
+
+    Among other labels, one that looks like a code must not get a title that it does not have.
+    """
+    found = {code: titles()[code] for code in codes if code in titles()}
+    return found if level in LEVELS or len(found) == len(codes) else {}
 
 
 def class_groups(classes: Sequence[ClassMetrics]) -> dict[str, list[ClassMetrics]]:

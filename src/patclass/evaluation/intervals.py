@@ -7,21 +7,17 @@ not of patents unlike them.
 """
 
 import math
-from collections.abc import Iterator
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
+from patclass.arrays import Positions
 from patclass.evaluation.frozen import Frozen
-
-Positions = npt.NDArray[np.intp]
+from patclass.evaluation.resampling import macro_f1, resampled
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-
-# Cells of the largest table held at once, whatever the numbers of rows and labels: 8 MiB.
-CELLS = 1 << 20
 
 
 class Interval(Frozen):
@@ -74,38 +70,16 @@ def bootstrap(
         raise ValueError("nothing to resample: no rows")
     # Whatever is no label of the model gets the place after the last one.
     true = np.where(truth < 0, labels, truth)
-    hits = np.where(true == answered, true, labels)
+    right = (true == answered) & (true < labels)
     accuracies, f1s = [], []
-    for drawn in _resampled(len(true), labels, resamples, seed):
-        accuracies.append((hits != labels)[drawn].mean(axis=1))
-        counted = (_counted(places[drawn], labels) for places in (hits, true, answered))
-        f1s.append(_macro_f1(*counted))
+    for drawn in resampled(len(true), labels, resamples, seed):
+        accuracies.append(right[drawn].mean(axis=1))
+        f1s.append(macro_f1(true, answered, labels, drawn))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     return Bootstrap(
         accuracy=_interval(np.quantile(np.concatenate(accuracies), tails)),
         macro_f1=_interval(np.quantile(np.concatenate(f1s), tails)),
     )
-
-
-def _resampled(rows: int, labels: int, resamples: int, seed: int) -> Iterator[Positions]:
-    """Row numbers drawn with replacement, in blocks of shape (some resamples, rows)."""
-    generator = np.random.default_rng(seed)
-    block = max(1, CELLS // max(rows, labels + 1))
-    for start in range(0, resamples, block):
-        yield generator.integers(rows, size=(min(block, resamples - start), rows))
-
-
-def _counted(places: Positions, labels: int) -> Positions:
-    """Rows of each label in each resample, shape (resamples, labels)."""
-    starts = np.arange(len(places))[:, np.newaxis] * (labels + 1)
-    counts = np.bincount((places + starts).ravel(), minlength=len(places) * (labels + 1))
-    return counts.reshape(len(places), labels + 1)[:, :labels]
-
-
-def _macro_f1(hits: Positions, true: Positions, answered: Positions) -> npt.NDArray[np.float64]:
-    """Mean over the labels that a resample holds; F1 is 2 * hits / (true + answered)."""
-    f1 = 2 * hits / np.maximum(true + answered, 1)  # 0 where nothing is true: no hit either
-    return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
 
 
 def _interval(ends: npt.NDArray[np.float64]) -> Interval:

@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from patclass.arrays import Positions
 from patclass.evaluation.frozen import Frozen
-from patclass.evaluation.intervals import Interval, Positions, wilson
+from patclass.evaluation.intervals import Interval, wilson
 
 
 class SetReport(Frozen):

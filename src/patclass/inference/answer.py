@@ -56,7 +56,7 @@ class PassageShare:
     """A passage of the text, as a place in characters, and what it contributes.
 
     :param contribution: by how much the answer's log probability falls without it; of
-        several windows, how far the window's own is above the mean of the others.
+        several windows, how far the window's own is above the mean of all.
     """
 
     start: int

@@ -144,14 +144,21 @@ class Classifier:
                 "this model keeps no known patents as evidence; train one with --index-rows."
             )
         if options.coverage is not None:
-            wanted = {options.level} - {AUTO} or set(self.tree.levels)
-            if not wanted & set(self.bundle.conformal):
-                raise ConfigError(
-                    f"--set: this model was saved without held-out scores for the level "
-                    f"{options.level}; ask for another level, or train with more validation rows."
-                )
-            for level, conformal in self.bundle.conformal.items():
-                conformal.bounds(len(self.tree.at(level)), options.coverage)
+            self._check_coverage(options.level, options.coverage)
+
+    def _check_coverage(self, level: str, coverage: float) -> None:
+        """Refuse a coverage that no level asked for can have."""
+        known = self.bundle.conformal
+        wanted = [name for name in self.tree.levels if level in (AUTO, name) and name in known]
+        if not wanted:
+            which = f"the level {level}" if known else "any level"
+            way = "ask for another level, or " if known else ""
+            raise ConfigError(
+                f"--set: this model was saved without held-out scores for {which}; {way}"
+                "train it anew with more validation rows."
+            )
+        for name in wanted:
+            known[name].bounds(len(self.tree.at(name)), coverage)
 
     def _nearest(self, answers: Answers, options: Options) -> list[list[Neighbour]]:
         index: Index | None = self.bundle.index
@@ -192,7 +199,10 @@ class Classifier:
             read=answers.readings[row].share,
             passages=self._passages(row, text, answers, level, answer.label, options),
             neighbours=tuple(near[: options.neighbours]),
-            warnings=tuple(self._warnings(row, text, answers, near, path, sure)),
+            warnings=(
+                *self._warnings(row, text, answers, near, path, sure),
+                *self._lacks_set(level, options.coverage),
+            ),
         )
 
     def _along(self, path: tuple[str, ...], sums: Mapping[str, FloatArray]) -> dict[str, Candidate]:
@@ -202,6 +212,11 @@ class Classifier:
             position = np.array([self.tree.at(level).index(code)])
             found[level] = candidates(self.tree, level, sums[level], position)[0]
         return found
+
+    def _lacks_set(self, level: str, coverage: float | None) -> tuple[str, ...]:
+        if coverage is None or level in self.bundle.conformal:
+            return ()
+        return (f"no label set: the model was saved without held-out scores for the {level}",)
 
     def _set(
         self, level: str, probabilities: FloatArray, coverage: float | None

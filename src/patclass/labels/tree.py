@@ -74,6 +74,11 @@ class LabelTree:
         return len(self.paths) + len(self.tags)
 
     @property
+    def output_codes(self) -> tuple[str, ...]:
+        """The finest code of each output: leaves, then tags."""
+        return (*(path[-1] for path in self.paths), *self.tags.codes)
+
+    @property
     def finest(self) -> str:
         """The name of the finest level."""
         return self.levels[-1]

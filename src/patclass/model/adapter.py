@@ -90,10 +90,19 @@ def has_moved(model: PeftModel) -> bool:
     return any(moved)
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
+def round_adapter(model: PeftModel, dtype: torch.dtype) -> None:
+    """Round the weights to what ``dtype`` can hold, so that what is measured is what is saved."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(parameter.to(dtype))
+
+
+def save_adapter(model: PeftModel, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter in PEFT's own layout, with the base's name instead of a local path."""
     folder.mkdir()
-    save_tensors(adapter_weights(model), folder / WEIGHTS)
+    weights = {name: tensor.to(dtype) for name, tensor in adapter_weights(model).items()}
+    save_tensors(weights, folder / WEIGHTS)
     config = model.peft_config["default"].to_dict()
     config["inference_mode"] = True
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)

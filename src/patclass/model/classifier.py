@@ -1,5 +1,6 @@
 """Backbone, pooling and head as one module. Knows no text and no label names."""
 
+import copy
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,19 @@ def _switch_dropout_off(backbone: PreTrainedModel) -> None:
     for module in backbone.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+
+
+def merged(model: PatentClassifier) -> PatentClassifier:
+    """A copy to answer with, as ``load_classifier`` would give it after a save.
+
+    In bfloat16, where merging would round most of the adapter away, it is ``model`` itself.
+    """
+    parameters = model.backbone.parameters()
+    if any(parameter.dtype != torch.float32 for parameter in parameters):
+        return model
+    copied = copy.deepcopy(model)
+    copied.backbone = merge_adapter(copied.backbone)
+    return copied.eval()
 
 
 def load_classifier(parts: Parts, adapter: Path, head: Path, labels: int) -> PatentClassifier:

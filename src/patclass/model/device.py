@@ -26,12 +26,16 @@ _SIDE = 512
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the format of the frozen base, and the reasons in words."""
+    """A device, the format of the frozen base, and the reasons in words.
+
+    :param fast_bfloat16: whether bfloat16 products are really faster than float32 ones here.
+    """
 
     device: str
     precision: Precision
     fast_float32: bool
     reason: str
+    fast_bfloat16: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -108,12 +112,12 @@ def choose_compute(
     device = _choose_device(device)
     if device == "cpu":
         return _choose_cpu(precision, stored)
+    # float16 is not usable for training on MPS, and bfloat16 there depends on the system.
+    half = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "auto":
-        # float16 is not usable for training on MPS, and bfloat16 there depends on the system.
-        half = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bfloat16" if half else "float32"
     reason = torch.cuda.get_device_name() if device == "cuda" else "Apple GPU, never float16"
-    return Compute(device, precision, False, reason)
+    return Compute(device, precision, False, reason, half)
 
 
 def _choose_device(device: str) -> str:
@@ -132,16 +136,16 @@ def _choose_device(device: str) -> str:
 
 def _choose_cpu(precision: Precision | Literal["auto"], stored: torch.dtype) -> Compute:
     probe = probe_cpu()
-    gain = f"bfloat16 is {probe.bfloat16_gain:.1f}× as fast as float32 here"
+    gain = f"bfloat16 is {probe.bfloat16_gain:.2g}× as fast as float32 here"
     if precision == "bfloat16":
-        return Compute("cpu", precision, probe.fast_float32, f"asked for; {gain}")
-    if precision == "auto" and stored == torch.bfloat16 and probe.bfloat16:
-        reason = f"the base is stored in bfloat16, and {gain}"
-        return Compute("cpu", "bfloat16", probe.fast_float32, reason)
-    error = f"relative error {probe.fast_float32_error:.0e}, plain {probe.float32_error:.0e}"
-    if probe.fast_float32:
-        return Compute("cpu", "float32", True, f"oneDNN's fast products are exact ({error})")
-    return Compute("cpu", "float32", False, f"oneDNN's fast products are not exact ({error})")
+        reason = f"asked for; {gain}"
+    elif precision == "auto" and stored == torch.bfloat16 and probe.bfloat16:
+        precision, reason = "bfloat16", f"the base is stored in bfloat16, and {gain}"
+    else:
+        precision, exact = "float32", "exact" if probe.fast_float32 else "not exact"
+        errors = f"{probe.fast_float32_error:.0e}, plain {probe.float32_error:.0e}"
+        reason = f"oneDNN's fast products are {exact} (relative error {errors}); {gain}"
+    return Compute("cpu", precision, probe.fast_float32, reason, probe.bfloat16)
 
 
 def apply_compute(compute: Compute) -> None:

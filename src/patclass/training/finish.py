@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from patclass.arrays import FloatArray
+import numpy as np
+
+from patclass.arrays import FloatArray, Positions
 from patclass.calibration.conformal import Conformal, fit_conformal
 from patclass.calibration.temperature import Calibration, fit_calibration
 from patclass.calibration.threshold import threshold_for
@@ -13,13 +15,13 @@ from patclass.data.subset import split_off, stratified
 from patclass.evaluation.answers import LevelAnswers, answers_at
 from patclass.evidence.index import Index, Record, build_index
 from patclass.labels import LabelTree
-from patclass.model.classifier import PatentClassifier
+from patclass.model.classifier import PatentClassifier, merged
 from patclass.model.linear import LinearModel, fit_linear
 from patclass.model.tokenizer import TextTokenizer
 from patclass.pipeline import Answers, Pipeline, with_bar
 
-# With fewer validation rows than this, both halves would be too small to say anything: the
-# same rows then calibrate and fill the label sets, which makes the sets a little too small.
+# With fewer validation rows than this, a half would be too small to calibrate on: the same
+# rows then calibrate and are judged by it, which makes the label sets a little too small.
 ROWS_TO_HALVE = 200
 
 
@@ -46,25 +48,19 @@ def finish(
     """Fit on train what still needs fitting, and choose the rest on validation."""
     tree, rows = corpus.tree, corpus["validation"]
     linear = _linear(corpus) if settings.linear else None
-    pipeline = Pipeline(tree, model, tokenizer, settings.policy, linear, Calibration.none(tree))
-    answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
-    first, second = _halves(rows, seed)
-    logits = answers.logits[:, : len(tree.paths)]
-    calibration = fit_calibration(
-        tree,
-        logits[first],
-        [_known_leaves(tree, rows[i]) for i in first],
-        None if answers.opinion is None else answers.opinion[first],
+    pipeline = Pipeline(
+        tree, merged(model), tokenizer, settings.policy, linear, Calibration.none(tree)
     )
-    pipeline = replace(pipeline, calibration=calibration)
-    leaves = calibration.apply(tree, logits, answers.opinion)
+    answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
+    everything = np.arange(len(rows))
+    pipeline = replace(pipeline, calibration=_calibration(tree, rows, answers, everything))
+    levels = _levels(tree, rows, _judged(tree, rows, answers, seed))
     conformal = {
         level: fit_conformal(found.probabilities, found.truth.tolist())
-        for level, found in _levels(tree, rows, leaves, second).items()
+        for level, found in levels.items()
     }
     thresholds = {
-        level: threshold_for(found.confidences, found.hits)
-        for level, found in _levels(tree, rows, leaves, first).items()
+        level: threshold_for(found.confidences, found.hits) for level, found in levels.items()
     }
     index = _index(pipeline, corpus, answers, settings, seed) if settings.index_rows else None
     return Finished(pipeline, thresholds, conformal, index)
@@ -82,10 +78,35 @@ def _linear(corpus: Corpus) -> LinearModel | None:
     )
 
 
-def _halves(rows: Sequence[Example], seed: int) -> tuple[list[int], list[int]]:
-    """Rows to calibrate on, and rows to fill the label sets from."""
+def _calibration(
+    tree: LabelTree, rows: Sequence[Example], answers: Answers, chosen: Positions
+) -> Calibration:
+    """What the ``chosen`` of the rows say about how sharp the answers should be."""
+    return fit_calibration(
+        tree,
+        answers.logits[chosen, : len(tree.paths)],
+        [_known_leaves(tree, rows[i]) for i in chosen],
+        None if answers.opinion is None else answers.opinion[chosen],
+    )
+
+
+def _judged(tree: LabelTree, rows: Sequence[Example], answers: Answers, seed: int) -> FloatArray:
+    """Leaf probabilities of rows, each half calibrated on the other (cross-fitting).
+
+    So every row says how sure answers to rows are that did not calibrate them.
+    """
+    halves = [np.array(half, dtype=np.intp) for half in _halves(rows, seed)]
+    leaves = np.empty((len(rows), len(tree.paths)), dtype=np.float32)
+    for half, other in (halves, halves[::-1]):
+        opinion = None if answers.opinion is None else answers.opinion[half]
+        logits = answers.logits[half, : len(tree.paths)]
+        leaves[half] = _calibration(tree, rows, answers, other).apply(tree, logits, opinion)
+    return leaves
+
+
+def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence[int]]:
     if len(rows) < ROWS_TO_HALVE:
-        return list(range(len(rows))), list(range(len(rows)))
+        return range(len(rows)), range(len(rows))
     return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
 
 
@@ -95,11 +116,10 @@ def _known_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
 
 
 def _levels(
-    tree: LabelTree, rows: Sequence[Example], leaves: FloatArray, chosen: Sequence[int]
+    tree: LabelTree, rows: Sequence[Example], leaves: FloatArray
 ) -> dict[str, LevelAnswers]:
-    """The answers to the ``chosen`` rows at each level where any of their labels is known."""
-    some = [rows[i] for i in chosen]
-    answers = {level: answers_at(some, leaves[chosen], tree, level) for level in tree.levels}
+    """The answers at each level where any label is known."""
+    answers = {level: answers_at(rows, leaves, tree, level) for level in tree.levels}
     return {level: found for level, found in answers.items() if found is not None}
 
 

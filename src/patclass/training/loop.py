@@ -80,9 +80,11 @@ class Fit:
         task: Task,
         settings: FitSettings,
         folder: Path,
+        short_products: bool = False,
     ) -> None:
+        """:param short_products: multiply in bfloat16 while training."""
         self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
-        self.folder = folder
+        self.folder, self.short_products = folder, short_products
         device = model.device
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
         if self.accelerator.num_processes > 1:
@@ -203,7 +205,7 @@ class Fit:
         examples = [self.task.train[position] for position in batch]
         device = self.accelerator.device
         # Weights stay float32: only the products are computed in the shorter format.
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.mixed_precision):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.short_products):
             logits = self.model(padded.to(device))
         return tree_loss(logits, examples, len(self.task.tree.paths))
 

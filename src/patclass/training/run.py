@@ -22,7 +22,7 @@ from patclass.bundle.layout import (
     RunSettings,
     TextInfo,
 )
-from patclass.bundle.writer import Content, write_bundle
+from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
 from patclass.config import TrainSettings
 from patclass.data.corpus import Corpus, load_corpus, write_rejects
 from patclass.data.sources import SPLITS
@@ -31,6 +31,7 @@ from patclass.evaluation.measure import measure
 from patclass.evaluation.report import Report
 from patclass.evaluation.scored import label_sets, score_rows
 from patclass.files import check_own, check_replaceable, check_writable, write_json
+from patclass.model.adapter import round_adapter
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, new_classifier
@@ -75,6 +76,8 @@ def train(
     base = resolve_base(settings.base.base, settings.base.revision)
     settings, parts = _decide(settings, base)
     echo(f"device: {parts.compute}")
+    if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
+        echo("mixed precision: not here, as bfloat16 is no faster than float32")
     corpus = load_corpus(settings.data)
     _describe(corpus, base, echo)
     folder = _open_work_folder(output, resume, restart)
@@ -83,17 +86,21 @@ def train(
     result = fit.run(resume)
     if result.best_epoch is None:
         return RunResult(None, None, result)
+    compact = settings.answer.embed_base
+    if compact:
+        round_adapter(fit.model.backbone, COMPACT_ADAPTER)
     finished = finish(fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed)
     report = None if result.interrupted else _evaluate(finished, corpus, echo)
     content = Content(
         finished.pipeline,
+        fit.model.backbone,
         finished.thresholds,
         finished.conformal,
         finished.index,
         _description(settings, parts, corpus, result.interrupted),
         report,
         folder / "curve.jsonl",
-        parts.base.folder if settings.answer.embed_base else None,
+        parts.base.folder if compact else None,
     )
     write_bundle(output, content, lambda folder: _prove(folder, fit, parts.compute.device))
     if not result.interrupted:
@@ -189,13 +196,14 @@ def _make_fit(settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Pat
         settings.data.seed,
         _run_id(settings, parts.base, corpus),
     )
-    return Fit(model, tokenizer, task, settings.fit, folder)
+    short_products = settings.fit.mixed_precision and parts.compute.fast_bfloat16
+    return Fit(model, tokenizer, task, settings.fit, folder, short_products)
 
 
 def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
     """A hash over all that decides a run's weights; checkpoint intervals do not."""
     decisive = settings.model_dump(
-        mode="json", exclude={"output": True, "answer": True, "data": {"data"}}
+        mode="json", exclude={"output": True, "answer": True, "data": {"data", "data_name"}}
     )
     decisive["fit"].pop("checkpoint_steps")
     parts = [decisive, base.sha256, corpus.fingerprint()]
@@ -234,7 +242,7 @@ def _description(
         ),
         labels=corpus.tree.outputs,
         data=DataInfo(
-            source=corpus.source,
+            source=settings.data.data_name or corpus.source,
             fingerprint=corpus.fingerprint(),
             rows={split: len(corpus[split]) for split in SPLITS},
             rejects=corpus.reject_counts,

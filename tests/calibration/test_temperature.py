@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from patclass.arrays import FloatArray, softmax
-from patclass.calibration.temperature import Calibration, fit_calibration
+from patclass.calibration.temperature import (
+    ANSWERS_FOR_NOISE,
+    Calibration,
+    fit_calibration,
+)
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.labels import LabelSet, LabelTree
 
@@ -161,3 +165,40 @@ def test_a_model_that_is_always_right_is_sharpened_within_bounds():
 
 def test_no_rows_have_no_probabilities():
     assert Calibration.none(DEEP).apply(DEEP, np.empty((0, 5), np.float32)).shape == (0, 5)
+
+
+def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
+    """One label in ten is drawn at random, so the surest answers are wrong 3 times in 40."""
+    rng = np.random.default_rng(21)
+    clear = 4 * normal(8000, 4, rng)
+    truth = np.array(draw(softmax(clear), rng))[:, 0]
+    noisy = rng.random(len(truth)) < 0.1
+    truth[noisy] = rng.integers(4, size=noisy.sum())
+    known = [(int(label),) for label in truth]
+    found = fit_calibration(FLAT, clear[:4000], known[:4000])
+    assert found.noise == pytest.approx((0.1,), abs=0.03)
+    assert ece(softmax(clear[4000:]), known[4000:]) > 0.05
+    assert ece(found.apply(FLAT, clear[4000:]), known[4000:]) < 0.03
+
+
+def test_noise_is_not_learnt_from_a_few_answers():
+    rng = np.random.default_rng(22)
+    logits = normal(ANSWERS_FOR_NOISE - 1, 4, rng)
+    known = [(int(label),) for label in rng.integers(4, size=len(logits))]
+    assert fit_calibration(FLAT, logits, known).noise == (0.0,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
+    noise=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+)
+def test_noise_leaves_levels_sums_and_flat_answers_as_they_are(
+    logits: FloatArray, noise: tuple[float, float]
+):
+    found = Calibration((1.0, 1.0), 0.0, noise).apply(DEEP, logits)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    plain = DEEP.sums(softmax(logits), "section")
+    np.testing.assert_allclose(
+        DEEP.sums(found, "section"), (1 - noise[0]) * plain + noise[0] / 2, atol=1e-5
+    )

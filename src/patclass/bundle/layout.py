@@ -109,12 +109,14 @@ class LabelInfo(_Frozen):
 class CalibrationInfo(_Frozen):
     """``calibration.json``: how scores become probabilities, and when they are enough.
 
-    ``thresholds``: for each level the confidence from which on answers on validation had
-    the ``precision``; above one if none did.
+    ``noise`` is empty in bundles that were made before there was any. ``thresholds``: for each
+    level the confidence from which on answers on validation had the ``precision``; above one if
+    none did.
     """
 
     sharpness: tuple[float, ...]
     opinion_weight: float
+    noise: tuple[float, ...] = ()
     precision: float
     thresholds: dict[str, float]
 

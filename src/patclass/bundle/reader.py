@@ -55,10 +55,14 @@ class Bundle:
                 self.load_tokenizer(),
                 self.description.text.policy,
                 LinearModel.load(self.folder, len(coarsest)) if linear.is_file() else None,
-                Calibration(self.calibration.sharpness, self.calibration.opinion_weight),
+                self._calibration(),
             )
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
+
+    def _calibration(self) -> Calibration:
+        stored = self.calibration
+        return Calibration(stored.sharpness, stored.opinion_weight, stored.noise)
 
     def load_model(self, device: str = "auto") -> PatentClassifier:
         """Load base, adapter and head.
@@ -162,7 +166,8 @@ def read_bundle(folder: Path) -> Bundle:
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
-    if len(calibration.sharpness) != len(tree.levels):
+    sizes = {len(calibration.sharpness), len(calibration.noise or calibration.sharpness)}
+    if sizes != {len(tree.levels)} or not all(0 <= share < 1 for share in calibration.noise):
         raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
     return Bundle(folder, description, tree, calibration, golden)
 

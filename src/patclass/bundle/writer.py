@@ -104,6 +104,7 @@ def _calibration_info(content: Content) -> CalibrationInfo:
     calibration = content.pipeline.calibration
     return CalibrationInfo(
         sharpness=calibration.sharpness,
+        noise=calibration.noise,
         opinion_weight=calibration.opinion_weight,
         precision=PRECISION,
         thresholds=dict(content.thresholds),

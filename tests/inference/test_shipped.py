@@ -1,0 +1,78 @@
+"""The model that is part of the package: whole, small, without texts, and as good as it says."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from conftest import SHARED, Run
+from patclass.bundle import read_bundle
+from patclass.bundle.layout import LAYOUT
+from patclass.config import DataSettings
+from patclass.data.corpus import load_corpus
+from patclass.evaluation.report import Report
+from patclass.inference import Classifier, load
+from patclass.inference.locate import SHIPPED, locate
+
+LARGEST = 15_000_000
+EVERY = 11  # test rows to ask: some 250, for seconds rather than minutes
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return load(SHIPPED, "cpu")
+
+
+def test_it_fits_into_the_package_and_is_documented():
+    folder = locate(SHIPPED)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LARGEST
+    card = (folder / LAYOUT.card).read_text(encoding="utf-8")
+    assert "25,141 US, EP and WO patents" in card
+    assert "not to decide alone" in card
+
+
+def test_it_holds_no_text_of_the_patents_it_has_learnt_from():
+    index = read_bundle(locate(SHIPPED)).index
+    assert index is not None
+    assert len(index.records) > 19_000
+    assert all(record.title is None for record in index.records)
+
+
+def test_it_answers_as_it_did_when_it_was_saved(shipped: Classifier):
+    assert shipped.bundle.verify("cpu") <= shipped.bundle.golden.tolerance
+
+
+def test_predict_works_right_after_the_installation(patclass: Run):
+    done = patclass(
+        "predict",
+        "A drill bit with cutters of diamond and nozzles for drilling mud "
+        "is screwed to the lower end of a drill string.",
+        env={"PATCLASS_MODEL": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("E")
+
+
+def test_on_patents_it_has_not_seen_it_is_right_as_often_as_it_says(shipped: Classifier):
+    if not SHARED.is_dir():
+        pytest.skip("the shared patents are not on this machine")
+    data = DataSettings(data=str(SHARED / "data"), labels="cpc", text="title+abstract")
+    rows = load_corpus(data, shipped.tree)["test"][::EVERY]
+    stored = (shipped.bundle.folder / LAYOUT.report).read_bytes()
+    report = Report.model_validate_json(stored)
+    leaves = shipped._pipeline.run([row.text for row in rows]).leaves
+    for depth, level in enumerate(shipped.tree.levels):
+        found = shipped.tree.sums(leaves, level)
+        known = [i for i, row in enumerate(rows) if row.truth[depth] is not None]
+        truth = np.array([rows[i].truth[depth] for i in known])
+        reported = report.levels[level]
+        hits = found[known].argmax(axis=1) == truth
+        within(hits.sum(), len(known), reported.metrics.accuracy)
+        sets = shipped.bundle.conformal[level].sets(found[known], 0.9)
+        held = sets[np.arange(len(known)), truth] & (truth >= 0)
+        within(held.sum(), len(known), 0.9)
+
+
+def within(hits: int, rows: int, share: float) -> None:
+    """Hits lie in the central 99.9 % of what chance gives at that share."""
+    low, high = binom.interval(0.999, rows, share)
+    assert low <= hits <= high, f"{hits} of {rows} rows, expected {share:.1%}"

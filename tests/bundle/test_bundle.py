@@ -231,6 +231,8 @@ def test_a_level_without_a_label_is_refused(bundle: Path):
         pytest.param(
             lambda c: c.update(opinion_weight="much"), "damaged at 'opinion_weight'", id="a word"
         ),
+        pytest.param(lambda c: c.update(noise=[0, 0]), "not made for", id="a noise more"),
+        pytest.param(lambda c: c.update(noise=[1]), r"damaged at 'noise\.0'", id="all is noise"),
     ],
 )
 def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
@@ -399,3 +401,9 @@ def test_golden_logits_of_another_shape_are_refused(fixed: Fixed):
     other = Fixed(np.ones((len(GOLDEN_TEXTS), 3), np.float32), fixed.leaves)
     with pytest.raises(BundleError, match="golden logits have shape"):
         check_golden(golden, other, "here")
+
+
+def test_a_calibration_from_before_there_was_noise_is_read(bundle: Path):
+    spoil_json(bundle / LAYOUT.calibration, lambda c: c.pop("noise"))
+    rewrite_manifest(bundle)
+    assert read_bundle(bundle).verify("cpu") < 1e-5  # the tiny bundle has learnt none

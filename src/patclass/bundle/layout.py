@@ -5,9 +5,9 @@ version that this release does not know is refused with the way out.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from patclass.config import AnswerSettings, BaseSettings, DataSettings, FitSettings, LoraSettings
 from patclass.evidence import index
@@ -116,7 +116,7 @@ class CalibrationInfo(_Frozen):
 
     sharpness: tuple[float, ...]
     opinion_weight: float
-    noise: tuple[float, ...] = ()
+    noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
     precision: float
     thresholds: dict[str, float]
 

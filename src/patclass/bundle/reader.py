@@ -167,7 +167,7 @@ def read_bundle(folder: Path) -> Bundle:
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
     sizes = {len(calibration.sharpness), len(calibration.noise or calibration.sharpness)}
-    if sizes != {len(tree.levels)} or not all(0 <= share < 1 for share in calibration.noise):
+    if sizes != {len(tree.levels)}:
         raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
     return Bundle(folder, description, tree, calibration, golden)
 

@@ -25,12 +25,6 @@ _Floats = npt.NDArray[np.float64]
 # Sharper than tenfold or flatter than a twentieth is no calibration but a broken model.
 _BOUNDS = (0.05, 10.0)
 
-
-# So many answers with a known label are needed to learn a level's noise; on fewer, it is chance.
-ANSWERS_FOR_NOISE = 200
-_FIRST_NOISE, _MOST_NOISE = 0.02, 0.3
-
-
 # So many answers with a known label are needed to learn a level's noise; on fewer, it is chance.
 ANSWERS_FOR_NOISE = 200
 _FIRST_NOISE, _MOST_NOISE = 0.02, 0.3

@@ -61,6 +61,13 @@ def test_help_is_light():
     assert not loaded & HEAVY
 
 
+def test_the_object_that_answers_is_light():
+    """Torch comes with the first bundle that needs it; an exported one never does."""
+    loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.reader")
+    assert "tokenizers" in loaded
+    assert not loaded & {*HEAVY, "scipy", "pandas", "matplotlib"}
+
+
 def test_the_check_sees_a_heavy_import():
     assert "pyarrow" in loaded_by("-c", "import patclass.data.rows")
 

@@ -8,11 +8,11 @@ import pytest
 
 from patclass.arrays import softmax
 from patclass.calibration.temperature import Calibration
+from patclass.engine.torch_engine import TorchEngine
 from patclass.inference import Classifier
 from patclass.labels import Label, LabelSet, LabelTree
-from patclass.model.linear import fit_linear
+from patclass.model.linear_fit import fit_linear
 from patclass.model.reading import MAX_WINDOWS, POLICIES, Policy
-from patclass.model.scoring import run, score
 from patclass.model.tokenizer import TextTokenizer
 from patclass.pipeline import Pipeline, with_bar
 from tiny_parts import TEXTS, tiny_classifier
@@ -29,10 +29,11 @@ LONG = " ".join(
 @pytest.fixture(scope="module")
 def pipeline(tiny_bert: Path) -> Pipeline:
     """A tiny model with two leaves and a tag, uncalibrated, without a second opinion."""
+    tokenizer = TextTokenizer.load(tiny_bert, TOKENS)
     return Pipeline(
         TREE,
-        tiny_classifier(tiny_bert),
-        TextTokenizer.load(tiny_bert, TOKENS),
+        TorchEngine(tiny_classifier(tiny_bert), tokenizer),
+        tokenizer,
         "head",
         None,
         Calibration.none(TREE),
@@ -66,7 +67,7 @@ def test_leaves_share_a_softmax_and_tags_stand_alone(pipeline: Pipeline):
 
 def test_reading_the_head_is_what_the_encoder_makes_of_the_first_tokens(pipeline: Pipeline):
     texts = [*TEXTS, LONG, ""]
-    expected = score(pipeline.model, pipeline.tokenizer, texts)
+    expected = pipeline.engine.run(pipeline.tokenizer.encode(texts)).logits
     np.testing.assert_allclose(pipeline.run(texts).logits, expected, atol=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_windows_answer_with_the_mean_of_their_logits_and_states(pipeline: Pipel
     assert 3 < passages[1] <= MAX_WINDOWS
     np.testing.assert_allclose(found.logits[1], found.passages[1].mean(axis=0), atol=1e-5)
     rows = [passage.ids for passage in found.readings[1].passages]
-    apart = run(pipeline.model, pipeline.tokenizer, rows)
+    apart = pipeline.engine.run(rows)
     np.testing.assert_allclose(found.passages[1], apart.logits, atol=1e-4)
     np.testing.assert_allclose(found.states[1], apart.states.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.leaves[1], softmax(found.logits[1:2, :2])[0], atol=1e-5)

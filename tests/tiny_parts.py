@@ -6,9 +6,10 @@ import torch
 
 from patclass.config import LoraSettings
 from patclass.model.base import resolve_base
+from patclass.model.batch import Batch
 from patclass.model.classifier import Parts, PatentClassifier, new_classifier
 from patclass.model.device import Compute
-from patclass.model.tokenizer import Batch, TextTokenizer
+from patclass.model.tokenizer import TextTokenizer
 
 TEXTS = [
     "A device with antenna circuit voltage inductor gate amplifier signal electrode.",
@@ -30,7 +31,7 @@ def tiny_classifier(
 
 def tiny_batch(folder: Path) -> Batch:
     tokenizer = TextTokenizer.load(folder, 64)
-    return tokenizer.pad(tokenizer.encode(TEXTS))
+    return Batch.of(tokenizer.pad(tokenizer.encode(TEXTS)))
 
 
 def one_step(model: PatentClassifier, batch: Batch, rate: float = 1e-2) -> None:

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all. Knows nothing of their content."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,12 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from patclass.errors import OutputError, cannot_write
+from patclass.errors import ModelError, OutputError, cannot_write
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON with a final newline."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    :raises ModelError: if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 Knows texts and outputs; not files, not bundles, not what people ask.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,11 @@ from tqdm import tqdm
 
 from patclass.arrays import FloatArray, softmax
 from patclass.calibration.temperature import Calibration
+from patclass.engine import Advance, Engine, Outputs
 from patclass.labels import LabelTree
-from patclass.model.classifier import PatentClassifier
 from patclass.model.linear import LinearModel
 from patclass.model.reading import Policy, Reading
-from patclass.model.scoring import Outputs, run
 from patclass.model.tokenizer import TextTokenizer
-
-Advance = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Pipeline:
     """All that turns a text into probabilities."""
 
     tree: LabelTree
-    model: PatentClassifier
+    engine: Engine
     tokenizer: TextTokenizer
     policy: Policy
     linear: LinearModel | None
@@ -61,9 +58,21 @@ class Pipeline:
 
         :param advance: called with the number of texts that were done, for progress bars.
         """
-        readings = self.tokenizer.read(texts, self.policy)
+        return self.answer(texts, self.read(texts), advance)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """The passages that are read of each text, in order."""
+        return self.tokenizer.read(texts, self.policy)
+
+    def answer(
+        self,
+        texts: Sequence[str],
+        readings: list[Reading],
+        advance: Advance = lambda rows: None,
+    ) -> Answers:
+        """Answer texts that have been read, in order."""
         rows = [passage.ids for reading in readings for passage in reading.passages]
-        outputs = run(self.model, self.tokenizer, rows, _per_text(advance, len(texts), len(rows)))
+        outputs = self.engine.run(rows, _per_text(advance, len(texts), len(rows)))
         ends = np.cumsum([len(reading.passages) for reading in readings])[:-1]
         passages = np.split(outputs.logits, ends)
         pooled = Outputs(_means(outputs.states, ends), _means(outputs.logits, ends))

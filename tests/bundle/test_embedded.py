@@ -14,9 +14,9 @@ from patclass.bundle import read_bundle
 from patclass.bundle.layout import LAYOUT
 from patclass.bundle.manifest import write_manifest
 from patclass.errors import BundleError
+from patclass.files import file_sha256
 from patclass.inference import load
 from patclass.model.adapter import WEIGHTS
-from patclass.model.base import file_sha256
 from patclass.model.packed import GROUP, PACKED, is_packed, pack, unpack
 
 PATENTS = patent_rows(12, seed=8)

@@ -14,10 +14,9 @@ from patclass.bundle import read_bundle
 from patclass.bundle.layout import LAYOUT
 from patclass.bundle.version1 import upgrade_calibration, upgrade_labels
 from patclass.errors import BundleError, ConfigError
-from patclass.files import write_json
+from patclass.files import file_sha256, write_json
 from patclass.inference import Classifier, Options
 from patclass.inference.answer import DEFAULT_THRESHOLD
-from patclass.model.base import file_sha256
 
 PATENTS = patent_rows(12, seed=8)
 NEW_FILES = (LAYOUT.calibration, LAYOUT.conformal, LAYOUT.linear, LAYOUT.index, LAYOUT.page)

@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from patclass.arrays import FloatArray, softmax
-from patclass.calibration.temperature import (
-    ANSWERS_FOR_NOISE,
-    Calibration,
-    fit_calibration,
-)
+from patclass.calibration.fitting import ANSWERS_FOR_NOISE, fit_calibration
+from patclass.calibration.temperature import Calibration
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.labels import LabelSet, LabelTree
 

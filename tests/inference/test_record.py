@@ -11,8 +11,8 @@ import pytest
 
 from conftest import patent_rows
 from patclass.inference import Classifier, Options, Prediction
-from patclass.inference.record import COLUMNS, SCHEMA, record_of
-from patclass.inference.sinks import open_sink
+from patclass.inference.record import COLUMNS, record_of
+from patclass.inference.sinks import SCHEMA, open_sink
 
 EVERYTHING = Options(coverage=0.8, neighbours=2, explain=True)
 LISTS = ("path", "top", "set", "tags", "passages", "neighbours", "warnings")

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from patclass.errors import ModelError
+from patclass.files import file_sha256
 from patclass.model import base as base_module
-from patclass.model.base import file_sha256, resolve_base
+from patclass.model.base import resolve_base
 from patclass.model.presets import PRESETS
 
 

@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from patclass.errors import ModelError
 from patclass.model.adapter import has_moved, save_adapter
+from patclass.model.batch import Batch
 from patclass.model.classifier import HEAD, load_backbone, load_classifier
-from patclass.model.tokenizer import Batch, TextTokenizer
+from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
 
 
@@ -18,7 +19,7 @@ def test_a_text_answers_alike_alone_and_in_a_padded_batch(tiny_base: Path):
     tokenizer = TextTokenizer.load(tiny_base, 64)
     together = model(tiny_batch(tiny_base))
     for line, text in enumerate(TEXTS):
-        alone = model(tokenizer.pad(tokenizer.encode([text])))
+        alone = model(Batch.of(tokenizer.pad(tokenizer.encode([text]))))
         torch.testing.assert_close(alone[0], together[line], atol=1e-5, rtol=1e-4)
 
 

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from conftest import WORDS, patent_rows
 from patclass.errors import ModelError
-from patclass.model import linear as linear_module
-from patclass.model.linear import FILE, LINEAR_CHARS, LinearModel, fit_linear
+from patclass.model import linear_fit as linear_module
+from patclass.model.linear import FILE, LINEAR_CHARS, LinearModel
+from patclass.model.linear_fit import fit_linear
 
 CODES = list(WORDS)
 

@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from patclass.bundle.layout import FORMAT, LAYOUT, VERSION, Manifest
 from patclass.errors import BundleError
-from patclass.files import write_json
-from patclass.model.base import file_sha256
+from patclass.files import file_sha256, write_json
 
 
 def write_manifest(folder: Path) -> None:

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -17,14 +16,11 @@ from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, Golden,
 from patclass.bundle.manifest import check_manifest
 from patclass.calibration.conformal import Conformal
 from patclass.calibration.temperature import Calibration
+from patclass.engine import Engine
 from patclass.errors import BundleError, DataError, ModelError
 from patclass.evidence.index import Index
 from patclass.labels import Label, LabelSet, LabelTree
-from patclass.model.base import BaseFiles, file_sha256, resolve_base
-from patclass.model.classifier import Parts, PatentClassifier, load_classifier
-from patclass.model.device import apply_compute, choose_compute
 from patclass.model.linear import LinearModel
-from patclass.model.packed import PACKED
 from patclass.model.tokenizer import TextTokenizer
 from patclass.pipeline import Pipeline
 
@@ -47,12 +43,13 @@ class Bundle:
         :raises BundleError: if base or weights are not those the bundle was made with.
         """
         linear = self.folder / LAYOUT.linear
+        tokenizer = self.load_tokenizer()
         coarsest = self.tree.at(self.tree.levels[0])
         try:
             return Pipeline(
                 self.tree,
-                self.load_model(device),
-                self.load_tokenizer(),
+                self._load_engine(tokenizer, device),
+                tokenizer,
                 self.description.text.policy,
                 LinearModel.load(self.folder, len(coarsest)) if linear.is_file() else None,
                 self._calibration(),
@@ -60,28 +57,17 @@ class Bundle:
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
 
+    def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
+        # Only here, so that a bundle can be read, and an exported one answer, without torch.
+        from patclass.bundle.weights import load_weights
+        from patclass.engine.torch_engine import TorchEngine
+
+        model = load_weights(self.folder, self.description, self.tree.outputs, device)
+        return TorchEngine(model, tokenizer)
+
     def _calibration(self) -> Calibration:
         stored = self.calibration
         return Calibration(stored.sharpness, stored.opinion_weight, stored.noise)
-
-    def load_model(self, device: str = "auto") -> PatentClassifier:
-        """Load base, adapter and head.
-
-        :raises BundleError: if base or weights are not those the bundle was made with.
-        """
-        base = self._resolve_base()
-        try:
-            # A bundle made where bfloat16 is real still answers, in float32, where it is not.
-            if self.description.precision == "bfloat16":
-                compute = choose_compute(device, "auto", torch.bfloat16)
-            else:
-                compute = choose_compute(device, "float32")
-            apply_compute(compute)
-            return load_classifier(
-                Parts(base, compute), self.folder / LAYOUT.adapter, self.folder, self.tree.outputs
-            )
-        except ModelError as problem:
-            raise BundleError(f"{self.folder}: {problem}") from problem
 
     def load_tokenizer(self) -> TextTokenizer:
         """The tokenizer with the bundle's length limit."""
@@ -125,24 +111,6 @@ class Bundle:
         :raises BundleError: if the bundle does not answer as it did when it was saved.
         """
         return check_golden(self.golden, self.load_pipeline(device), self.folder)
-
-    def _resolve_base(self) -> BaseFiles:
-        wanted = self.description.base
-        try:
-            if wanted.embedded:
-                folder = self.folder / LAYOUT.base
-                base = BaseFiles(wanted.name, None, folder, file_sha256(folder / PACKED))
-            else:
-                base = resolve_base(wanted.name, wanted.revision)
-        except ModelError as problem:
-            raise BundleError(f"{self.folder} needs base '{wanted.name}': {problem}") from problem
-        if base.sha256 != wanted.sha256:
-            raise BundleError(
-                f"{self.folder} was made with another base: '{wanted.name}' with SHA-256 "
-                f"{wanted.sha256[:12]}…, but the one found here has {base.sha256[:12]}…. "
-                "Install the same weights, or train anew."
-            )
-        return base
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import PeftModel
 from safetensors.numpy import save
 
 from patclass.bundle.card import model_card
@@ -23,6 +22,7 @@ from patclass.evidence.index import Index
 from patclass.files import whole_folder, write_json
 from patclass.labels import LabelTree
 from patclass.model.adapter import save_adapter
+from patclass.model.classifier import PatentClassifier
 from patclass.model.packed import PACKED
 from patclass.pipeline import Pipeline
 
@@ -34,14 +34,14 @@ COMPACT_ADAPTER = torch.float16
 class Content:
     """All that goes into a bundle.
 
-    :param adapter: what was trained; the pipeline may answer with it merged.
+    :param model: what was trained; the pipeline may answer with its adapter merged.
     :param thresholds: for each level the confidence from which on it answers by itself.
     :param base: the folder of a packed base that is to travel inside the bundle, which is then
         kept small: the adapter in float16, without page and curve.
     """
 
     pipeline: Pipeline
-    adapter: PeftModel
+    model: PatentClassifier
     thresholds: Mapping[str, float]
     conformal: Mapping[str, Conformal]
     index: Index | None
@@ -78,8 +78,8 @@ def write_bundle(
 def _write_model(folder: Path, content: Content) -> None:
     pipeline = content.pipeline
     dtype = torch.float32 if content.base is None else COMPACT_ADAPTER
-    save_adapter(content.adapter, folder / LAYOUT.adapter, dtype)
-    pipeline.model.save_head(folder)
+    save_adapter(content.model.backbone, folder / LAYOUT.adapter, dtype)
+    content.model.save_head(folder)
     pipeline.tokenizer.save(folder)
     write_json(folder / LAYOUT.labels, label_info(pipeline.tree).model_dump())
     write_json(folder / LAYOUT.calibration, _calibration_info(content).model_dump())

@@ -6,7 +6,6 @@ nothing vanishes and one bad row does not end a long job.
 
 import csv
 import json
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from patclass.data.views import SURROGATE
 from patclass.errors import DataError
 
 ID_COLUMNS = ("id", "publication_number", "patent_number", "patent_id")
@@ -25,9 +25,6 @@ FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 # A patent's full text in one cell easily passes the csv module's default of 128 KiB; without
 # any bound, one stray quotation mark would swallow the rest of a file.
 csv.field_size_limit(4_000_000)
-
-# What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

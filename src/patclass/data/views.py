@@ -15,6 +15,9 @@ MAX_CHARS = 1_000_000
 
 _SPACE = re.compile(r"\s+")
 
+# What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True)
 class TextView:

@@ -8,8 +8,7 @@ import numpy as np
 
 from patclass.arrays import FloatArray
 from patclass.bundle import Bundle, read_bundle
-from patclass.data.rows import SURROGATE
-from patclass.data.views import MAX_CHARS, TextView, clean
+from patclass.data.views import MAX_CHARS, SURROGATE, TextView, clean
 from patclass.errors import ConfigError, DataError
 from patclass.evidence.index import Index, Neighbour
 from patclass.evidence.script import doubts_about

@@ -11,7 +11,51 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.data.rows import file_format
-from patclass.inference.record import COLUMNS, SCHEMA
+from patclass.inference.record import COLUMNS
+from patclass.labels import LEVELS
+
+_CANDIDATES = pa.list_(
+    pa.struct([("label", pa.string()), ("name", pa.string()), ("confidence", pa.float64())])
+)
+_NEIGHBOURS = pa.list_(
+    pa.struct(
+        [
+            ("id", pa.string()),
+            ("title", pa.string()),
+            ("codes", pa.list_(pa.string())),
+            ("similarity", pa.float64()),
+        ]
+    )
+)
+_PASSAGES = pa.list_(
+    pa.struct([("start", pa.int64()), ("end", pa.int64()), ("contribution", pa.float64())])
+)
+
+# The columns of an answer file, in their order.
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("label", pa.string()),
+        ("name", pa.string()),
+        ("confidence", pa.float64()),
+        ("level", pa.string()),
+        ("sure", pa.bool_()),
+        *(
+            (f"{level}{part}", kind)
+            for level in LEVELS
+            for part, kind in (("", pa.string()), ("_confidence", pa.float64()))
+        ),
+        ("path", _CANDIDATES),
+        ("top", _CANDIDATES),
+        ("set", _CANDIDATES),
+        ("tags", _CANDIDATES),
+        ("read", pa.float64()),
+        ("passages", _PASSAGES),
+        ("neighbours", _NEIGHBOURS),
+        ("warnings", pa.list_(pa.string())),
+        ("error", pa.string()),
+    ]
+)
 
 
 class Sink(Protocol):

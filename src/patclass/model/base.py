@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 )
 
 from patclass.errors import ModelError
+from patclass.files import file_sha256
 from patclass.model.presets import PRESETS, Preset
 
 # Only what can be read without executing anything: no pickled weights, no repository code.
@@ -165,15 +166,3 @@ def _joint_sha256(files: list[Path], known: Mapping[str, str]) -> str:
     """The hash of a single weight file; of several, the hash over their hashes."""
     hashes = [known.get(file.name) or file_sha256(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    :raises ModelError: if the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem

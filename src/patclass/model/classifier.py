@@ -18,11 +18,11 @@ from patclass.errors import ModelError
 from patclass.model.adapter import add_adapter, load_adapter, merge_adapter
 from patclass.model.architecture import Architecture, architecture_of
 from patclass.model.base import BaseFiles
+from patclass.model.batch import Batch
 from patclass.model.device import Compute
 from patclass.model.packed import PACKED, is_packed, unpack
 from patclass.model.pooling import Pooling, pool
 from patclass.model.tensors import save_tensors
-from patclass.model.tokenizer import Batch
 
 HEAD = "head.safetensors"
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from patclass.errors import ModelError
@@ -35,15 +36,11 @@ PAD_TOKENS = (
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Padded ids and their mask, both int64 of shape (rows, tokens)."""
+class Padded:
+    """Padded ids and their mask, both of shape (rows, tokens)."""
 
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-
-    def to(self, device: str | torch.device) -> "Batch":
-        """The same batch on another device."""
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device))
+    input_ids: npt.NDArray[np.int64]
+    attention_mask: npt.NDArray[np.int64]
 
 
 class TextTokenizer:
@@ -102,15 +99,15 @@ class TextTokenizer:
         content = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
         return encoding.ids[: content[0]], encoding.ids[content[-1] + 1 :]
 
-    def pad(self, rows: Sequence[Sequence[int]]) -> Batch:
+    def pad(self, rows: Sequence[Sequence[int]]) -> Padded:
         """Pad rows of ids on the right to the longest of them."""
         width = max(1, max(len(row) for row in rows))
-        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
+        ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
         for line, row in enumerate(rows):
-            ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
+            ids[line, : len(row)] = row
             mask[line, : len(row)] = 1
-        return Batch(ids, mask)
+        return Padded(ids, mask)
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

@@ -7,16 +7,19 @@ import numpy as np
 
 from patclass.arrays import FloatArray, Positions
 from patclass.calibration.conformal import Conformal, fit_conformal
-from patclass.calibration.temperature import Calibration, fit_calibration
+from patclass.calibration.fitting import fit_calibration
+from patclass.calibration.temperature import Calibration
 from patclass.calibration.threshold import threshold_for
 from patclass.config import AnswerSettings
 from patclass.data.corpus import UNSEEN, Corpus, Example
 from patclass.data.subset import split_off, stratified
+from patclass.engine.torch_engine import TorchEngine
 from patclass.evaluation.answers import LevelAnswers, answers_at
 from patclass.evidence.index import Index, Record, build_index
 from patclass.labels import LabelTree
 from patclass.model.classifier import PatentClassifier, merged
-from patclass.model.linear import LinearModel, fit_linear
+from patclass.model.linear import LinearModel
+from patclass.model.linear_fit import fit_linear
 from patclass.model.tokenizer import TextTokenizer
 from patclass.pipeline import Answers, Pipeline, with_bar
 
@@ -49,7 +52,8 @@ def finish(
     tree, rows = corpus.tree, corpus["validation"]
     linear = _linear(corpus) if settings.linear else None
     pipeline = Pipeline(
-        tree, merged(model), tokenizer, settings.policy, linear, Calibration.none(tree)
+        *(tree, TorchEngine(merged(model), tokenizer), tokenizer),
+        *(settings.policy, linear, Calibration.none(tree)),
     )
     answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
     everything = np.arange(len(rows))

@@ -17,14 +17,15 @@ from patclass.arrays import softmax
 from patclass.config import FitSettings
 from patclass.data.batches import training_batches
 from patclass.data.corpus import Example
+from patclass.engine.torch_engine import TorchEngine
 from patclass.errors import TrainingError
 from patclass.evaluation.levels import evaluate_levels
 from patclass.evaluation.metrics import Metrics
 from patclass.files import whole_file
 from patclass.labels import LabelTree
 from patclass.model.adapter import has_moved
+from patclass.model.batch import Batch
 from patclass.model.classifier import PatentClassifier
-from patclass.model.scoring import score
 from patclass.model.tensors import save_tensors
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import (
@@ -206,7 +207,7 @@ class Fit:
         device = self.accelerator.device
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.short_products):
-            logits = self.model(padded.to(device))
+            logits = self.model(Batch.of(padded).to(device))
         return tree_loss(logits, examples, len(self.task.tree.paths))
 
     def _finish_epoch(self, bar: "tqdm[None]") -> None:
@@ -242,7 +243,8 @@ class Fit:
         texts = [example.text for example in rows]
         with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
             model = self.accelerator.unwrap_model(self.model)
-            logits = score(model, self.tokenizer, texts, bar.update)
+            ids = self.tokenizer.encode(texts)
+            logits = TorchEngine(model, self.tokenizer).run(ids, bar.update).logits
         if not np.isfinite(logits).all():
             raise self._diverged("a logit on validation is not a number")
         return evaluate_levels(rows, softmax(logits[:, : len(tree.paths)]), tree)

@@ -93,7 +93,7 @@ def train(
     report = None if result.interrupted else _evaluate(finished, corpus, echo)
     content = Content(
         finished.pipeline,
-        fit.model.backbone,
+        fit.model,
         finished.thresholds,
         finished.conformal,
         finished.index,

@@ -1,0 +1,52 @@
+"""A bundle's weights as a torch model. Knows base files, adapters and heads; needs torch."""
+
+from pathlib import Path
+
+import torch
+
+from patclass.bundle.layout import LAYOUT, Description
+from patclass.errors import BundleError, ModelError
+from patclass.files import file_sha256
+from patclass.model.base import BaseFiles, resolve_base
+from patclass.model.classifier import Parts, PatentClassifier, load_classifier
+from patclass.model.device import apply_compute, choose_compute
+from patclass.model.packed import PACKED
+
+
+def load_weights(
+    folder: Path, description: Description, outputs: int, device: str = "auto"
+) -> PatentClassifier:
+    """Load base, adapter and head.
+
+    :raises BundleError: if base or weights are not those the bundle was made with.
+    """
+    base = _find_base(folder, description)
+    try:
+        # A bundle made where bfloat16 is real still answers, in float32, where it is not.
+        if description.precision == "bfloat16":
+            compute = choose_compute(device, "auto", torch.bfloat16)
+        else:
+            compute = choose_compute(device, "float32")
+        apply_compute(compute)
+        return load_classifier(Parts(base, compute), folder / LAYOUT.adapter, folder, outputs)
+    except ModelError as problem:
+        raise BundleError(f"{folder}: {problem}") from problem
+
+
+def _find_base(folder: Path, description: Description) -> BaseFiles:
+    wanted = description.base
+    try:
+        if wanted.embedded:
+            inside = folder / LAYOUT.base
+            base = BaseFiles(wanted.name, None, inside, file_sha256(inside / PACKED))
+        else:
+            base = resolve_base(wanted.name, wanted.revision)
+    except ModelError as problem:
+        raise BundleError(f"{folder} needs base '{wanted.name}': {problem}") from problem
+    if base.sha256 != wanted.sha256:
+        raise BundleError(
+            f"{folder} was made with another base: '{wanted.name}' with SHA-256 "
+            f"{wanted.sha256[:12]}…, but the one found here has {base.sha256[:12]}…. "
+            "Install the same weights, or train anew."
+        )
+    return base

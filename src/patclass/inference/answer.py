@@ -120,7 +120,7 @@ def descend(
     for depth in range(len(path), len(tree.levels)):
         level = tree.levels[depth]
         labels = tree.at(level)
-        below = {p[depth] for p in tree.paths if len(p) > depth and p[:depth] == path}
+        below = tree.children.get(path, ())
         if not below:
             break
         path = (*path, max(below, key=lambda code: (sums[level][labels.index(code)], code)))

@@ -131,6 +131,15 @@ class LabelTree:
             found.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys]))
         return tuple(found)
 
+    @cached_property
+    def children(self) -> Mapping[Path, tuple[str, ...]]:
+        """The codes right below each path, in the order of their first leaf."""
+        found: dict[Path, dict[str, None]] = {}
+        for path in self.paths:
+            for depth, code in enumerate(path):
+                found.setdefault(path[:depth], {})[code] = None
+        return {path: tuple(codes) for path, codes in found.items()}
+
     def leaves_below(self, path: Path) -> tuple[int, ...]:
         """Outputs that a patent known as ``path`` may have: its leaf, or all below its node.
 

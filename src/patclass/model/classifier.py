@@ -133,15 +133,21 @@ def merged(model: PatentClassifier) -> PatentClassifier:
     return copied.eval()
 
 
-def load_classifier(parts: Parts, adapter: Path, head: Path, labels: int) -> PatentClassifier:
+def load_classifier(
+    parts: Parts, adapter: Path | None, head: Path, labels: int
+) -> PatentClassifier:
     """A classifier to answer with: saved adapter (merged in float32), saved head.
 
+    :param adapter: None if the base has it merged in already.
     :param head: folder that holds the head.
     :raises ModelError: if adapter or head are missing or have the wrong shape.
     """
-    backbone = load_adapter(load_backbone(parts), adapter)
-    if parts.compute.dtype == torch.float32:
-        backbone = merge_adapter(backbone)  # bfloat16 would round most of the adapter away
+    backbone: PeftModel | PreTrainedModel = load_backbone(parts)
+    if adapter is not None:
+        adapted = load_adapter(backbone, adapter)
+        # In bfloat16 a merge would round most of the adapter away.
+        merge = parts.compute.dtype == torch.float32
+        backbone = merge_adapter(adapted) if merge else adapted
     traits = parts.architecture
     model = PatentClassifier(backbone, traits.pooling, traits.hidden_size, labels)
     model.head.load_state_dict(_load_head(head, labels, traits.hidden_size))

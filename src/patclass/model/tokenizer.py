@@ -5,8 +5,9 @@ Nothing here trusts what a tokenizer.json says of truncation and padding: MiniLM
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,7 @@ PAD_TOKENS = (
 )
 
 
-@dataclass(frozen=True)
-class Padded:
+class Padded(NamedTuple):
     """Padded ids and their mask, both of shape (rows, tokens)."""
 
     input_ids: npt.NDArray[np.int64]
@@ -48,7 +48,7 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_tokens)
+        tokenizer.no_truncation()
         self._tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.pad_id = _pad_id(tokenizer)
@@ -72,36 +72,41 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut at ``max_tokens``."""
-        limit = self.max_tokens * CHARS_PER_TOKEN
-        encodings = self._tokenizer.encode_batch_fast([text[:limit] for text in texts])
-        return [encoding.ids for encoding in encodings]
+        seen = [text[: self.max_tokens * CHARS_PER_TOKEN] for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(seen, add_special_tokens=False)
+        before, after = self._frame
+        return [[*before, *encoding.ids[: self._room], *after] for encoding in encodings]
 
     def read(self, texts: Sequence[str], policy: Policy) -> list[Reading]:
         """The passages of each text that are read under ``policy``."""
         passages = MAX_WINDOWS if policy == "windows" else 1
         limit = self.max_tokens * CHARS_PER_TOKEN * passages
         seen = [text if policy == "head+tail" else text[:limit] for text in texts]
-        before, after = self._frame()
-        room = self.max_tokens - len(before) - len(after)
-        self._tokenizer.no_truncation()
-        try:
-            encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
-        finally:
-            self._tokenizer.enable_truncation(self.max_tokens)
+        encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
         return [
-            make_reading(text, len(part), encoding, (before, after), room, policy)
+            make_reading(text, len(part), encoding, self._frame, self._room, policy)
             for text, part, encoding in zip(texts, seen, encodings, strict=True)
         ]
 
+    @property
+    def _room(self) -> int:
+        """Content tokens in a passage."""
+        return self.max_tokens - sum(map(len, self._frame))
+
+    @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
         """The special tokens that stand before and after any text."""
         encoding = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
         return encoding.ids[: content[0]], encoding.ids[content[-1] + 1 :]
 
-    def pad(self, rows: Sequence[Sequence[int]]) -> Padded:
-        """Pad rows of ids on the right to the longest of them."""
-        width = max(1, max(len(row) for row in rows))
+    def pad(self, rows: Sequence[Sequence[int]], step: int = 1) -> Padded:
+        """Pad rows of ids on the right to the longest of them, rounded up to whole steps.
+
+        Never beyond ``max_tokens``, which may be all that the model has positions for.
+        """
+        longest = max(1, max(len(row) for row in rows))
+        width = max(longest, min(-(-longest // step) * step, self.max_tokens))
         ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for line, row in enumerate(rows):

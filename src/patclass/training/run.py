@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,11 +19,12 @@ from patclass.bundle.layout import (
     RunSettings,
     TextInfo,
 )
+from patclass.bundle.prove import verify_in_fresh_process
 from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
 from patclass.config import TrainSettings
 from patclass.data.corpus import Corpus, load_corpus, write_rejects
 from patclass.data.sources import SPLITS
-from patclass.errors import BundleError, ModelError, TrainingError, cannot_write
+from patclass.errors import ModelError, TrainingError, cannot_write
 from patclass.evaluation.measure import measure
 from patclass.evaluation.report import Report
 from patclass.evaluation.scored import label_sets, score_rows
@@ -263,29 +261,6 @@ def _prove(folder: Path, fit: Fit, device: str) -> None:
     if device == "cuda":
         torch.cuda.empty_cache()
     verify_in_fresh_process(folder, device)
-
-
-def verify_in_fresh_process(folder: Path, device: str) -> None:
-    """Reload a bundle in a new process and compare its golden logits.
-
-    :raises BundleError: with what that process said.
-    """
-    # The package may run from a source folder that only this process knows of.
-    here = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH")) if part)
-    done = subprocess.run(
-        [sys.executable, "-m", "patclass", "verify", str(folder), "--device", device],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise BundleError(
-            f"the bundle was not saved, because a fresh process could not reproduce it: "
-            f"{said[-1] if said else f'exit code {done.returncode}'}"
-        )
 
 
 def _clear(folder: Path) -> None:

@@ -1,0 +1,175 @@
+"""A whole export: convert, quantise, compare, and write only what answers alike."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import openvino as ov
+
+from patclass.bundle import Bundle
+from patclass.bundle.engines import EngineInfo, Kind, Parity
+from patclass.bundle.exported import fingerprint, write_exported
+from patclass.bundle.layout import LAYOUT, Description
+from patclass.bundle.prove import verify_in_fresh_process
+from patclass.bundle.weights import load_weights
+from patclass.data.corpus import Corpus
+from patclass.engine import Engine
+from patclass.engine.openvino_engine import GRAPH, OpenVinoEngine
+from patclass.engine.torch_engine import TorchEngine
+from patclass.errors import BundleError, ModelError
+from patclass.export.graph import to_graph
+from patclass.export.merge import load_merged, merged_base, save_merged
+from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections, text_of
+from patclass.export.schemes import FLOAT, INT8, Scheme, calibration_set
+from patclass.export.texts import PARITY_TEXTS, ExportTexts, choose_texts
+from patclass.files import check_replaceable, check_writable
+from patclass.model.classifier import PatentClassifier
+from patclass.pipeline import Answers, Pipeline, with_bar
+
+Form = Literal["openvino-int8", "openvino-f32", "merged"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+Echo = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An engine that may be exported, its files, and what is another base then."""
+
+    kind: Kind
+    weights: str
+    engine: Engine
+    write: Callable[[Path], object]
+    limits: Limits
+    base: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Original:
+    """What is exported: a pipeline in float32, and its answers to compare with."""
+
+    pipeline: Pipeline
+    model: PatentClassifier
+    texts: ExportTexts
+    answers: Answers
+
+
+def export(
+    bundle: Bundle,
+    form: Form,
+    target: Path,
+    corpus: Corpus,
+    echo: Echo = lambda line: None,
+    texts: int = PARITY_TEXTS,
+) -> EngineInfo:
+    """Write ``bundle`` as ``target`` in the form asked for, or in the next safer one.
+
+    :param corpus: patents to tune on (its train rows) and to compare on (the others).
+    :param texts: on how many texts to compare.
+    :raises BundleError: if it was exported before, or no form answers alike.
+    :raises DataError: if the corpus is too small.
+    """
+    if bundle.description.engine is not None:
+        raise BundleError(f"{bundle.folder} was exported before; export the one it was made from.")
+    check_writable(target)
+    check_replaceable(target, LAYOUT.manifest)
+    original = _prepare(bundle, choose_texts(corpus, texts))
+    refused: list[str] = []
+    with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent) as work:
+        for candidate in _candidates(form, original, Path(work)):
+            pipeline = replace(original.pipeline, engine=candidate.engine)
+            parity = _parity(original, pipeline, candidate.weights)
+            echo(f"{candidate.weights}: {text_of(parity)}")
+            reasons = objections(parity, candidate.limits)
+            if reasons:
+                refused.append(f"{candidate.weights}: {'; '.join(reasons)}")
+                echo(f"refused, {refused[-1]}")
+                continue
+            info = EngineInfo(
+                kind=candidate.kind,
+                weights=candidate.weights,
+                made_from=fingerprint(bundle),
+                parity=parity,
+                refused=tuple(refused),
+            )
+            description = _description(bundle, candidate, info)
+            write_exported(target, bundle, description, pipeline, candidate.write, _verify)
+            return info
+    raise BundleError(f"{bundle.folder} was not exported: {' | '.join(refused)}")
+
+
+def _prepare(bundle: Bundle, texts: ExportTexts) -> _Original:
+    """Load in float32, whatever the bundle computes in: merging needs it."""
+    exact = bundle.description.model_copy(update={"precision": "float32"})
+    tokenizer = bundle.load_tokenizer()
+    try:
+        model = load_weights(bundle.folder, exact, bundle.tree.outputs, "cpu")
+    except ModelError as problem:
+        raise BundleError(f"{bundle.folder}: {problem}") from problem
+    pipeline = bundle.pipeline_with(TorchEngine(model, tokenizer), tokenizer)
+    answers = with_bar(pipeline, [row.text for row in texts.rows], "original")
+    return _Original(pipeline, model, texts, answers)
+
+
+def _description(bundle: Bundle, candidate: _Candidate, info: EngineInfo) -> Description:
+    changed: dict[str, object] = {"engine": info}
+    if candidate.base:
+        base = bundle.description.base.model_copy(update=candidate.base)
+        changed |= {"base": base, "precision": "float32"}
+    return bundle.description.model_copy(update=changed)
+
+
+def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candidate]:
+    """What to try, the form asked for first; each is made only when its turn comes."""
+    if form == "merged":
+        yield _merged(original, work)
+        return
+    graph = to_graph(original.model)
+    schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
+    for number, scheme in enumerate(schemes):
+        yield _stored(scheme, graph, original, work / str(number))
+
+
+def _merged(original: _Original, work: Path) -> _Candidate:
+    save_merged(original.model, work)
+    tokenizer = original.pipeline.tokenizer
+    engine = TorchEngine(load_merged(work, original.pipeline.tree.outputs), tokenizer)
+
+    def write(folder: Path) -> None:
+        shutil.copytree(work / LAYOUT.base, folder / LAYOUT.base)
+        shutil.copyfile(work / LAYOUT.head, folder / LAYOUT.head)
+
+    base = {"sha256": merged_base(work).sha256, "revision": None, "embedded": True}
+    return _Candidate("merged", "float32", engine, write, EXACT, base)
+
+
+def _stored(scheme: Scheme, graph: ov.Model, original: _Original, work: Path) -> _Candidate:
+    tokenizer = original.pipeline.tokenizer
+    readings = tokenizer.read(original.texts.calibration, original.pipeline.policy)
+    rows = [passage.ids for reading in readings for passage in reading.passages[:1]]
+    with redirect_stdout(sys.stderr):  # progress is not output
+        model = scheme.make(graph.clone(), calibration_set(rows, tokenizer), len(rows))
+    work.mkdir()
+    ov.save_model(model, work / GRAPH, compress_to_fp16=False)
+    exact = scheme is FLOAT
+    engine = OpenVinoEngine.load(work, tokenizer, exact)
+
+    def write(folder: Path) -> None:
+        shutil.copytree(work, folder / LAYOUT.engine)
+
+    return _Candidate("openvino", scheme.name, engine, write, EXACT if exact else QUANTISED)
+
+
+def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
+    rows = original.texts.rows
+    answers = with_bar(pipeline, [row.text for row in rows], name)
+    return compare(pipeline.tree, rows, original.texts.source, original.answers, answers)
+
+
+def _verify(folder: Path) -> None:
+    verify_in_fresh_process(folder, "cpu")

@@ -1,0 +1,143 @@
+"""``patclass keys``: what it prints, where to, and what its help teaches."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from helpers import run_script
+from patclass.cli.keys import keys
+from patclass.errors import ConfigError
+from patclass.service.keys import DEFAULT_FILE, KeyFile, Role
+
+LIGHT = """
+import sys
+import patclass.cli.keys
+print("patclass.service" in sys.modules, "pydantic" in sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PATCLASS_KEYS", raising=False)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(keys, arguments, prog_name="patclass keys")
+
+
+def done(*arguments: str) -> Result:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_create_prints_the_key_alone_and_the_note_elsewhere():
+    result = done("create", "search team")
+    assert re.fullmatch(r"pk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\n", result.stdout)
+    assert "only this once" in result.stderr
+    assert DEFAULT_FILE in result.stderr
+    found = KeyFile(Path(DEFAULT_FILE)).check(result.stdout.strip())
+    assert found is not None
+    assert (found.name, found.role) == ("search team", Role.USER)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_create_gives_the_role_that_is_asked_for(role: Role):
+    key = done("create", "x", "--role", role.value).stdout.strip()
+    found = KeyFile(Path(DEFAULT_FILE)).check(key)
+    assert found is not None
+    assert found.role == role
+
+
+def test_the_roles_offered_are_those_that_there_are():
+    (role,) = (option for option in keys.commands["create"].params if option.name == "role")
+    assert isinstance(role.type, click.Choice)
+    assert list(role.type.choices) == list(Role)
+    result = call("create", "x", "--role", "root")
+    assert result.exit_code == 2
+    assert "'user', 'admin'" in result.stderr
+
+
+def test_list_is_a_table_of_what_there_is_without_secrets():
+    made = [done("create", "search team"), done("create", "operations", "--role", "admin")]
+    said = done("list").stdout
+    head, first, second = said.splitlines()
+    assert head.split() == ["id", "role", "created", "name"]
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    assert re.fullmatch(rf"[0-9a-f]{{8}}  user   {time}  search team", first)
+    assert re.fullmatch(rf"[0-9a-f]{{8}}  admin  {time}  operations", second)
+    assert {line.index(word) for line, word in ((head, "name"), (first, "search team"))} == {39}
+    for key, line in zip(made, (first, second), strict=True):
+        _, id, secret = key.stdout.strip().split("_", 2)
+        assert line.startswith(id)
+        assert secret not in said
+
+
+def test_list_of_nothing_says_how_to_make_a_key():
+    result = done("list")
+    assert result.stdout == ""
+    assert f"no keys in {DEFAULT_FILE}" in result.stderr
+    assert "patclass keys create" in result.stderr
+
+
+def test_revoke_takes_the_key_away():
+    key = done("create", "search team").stdout.strip()
+    id = key.split("_")[1]
+    assert f"{id} is revoked" in done("revoke", id).stdout
+    assert KeyFile(Path(DEFAULT_FILE)).check(key) is None
+    assert "no keys" in done("list").stderr
+
+
+def test_revoke_of_an_unknown_id_is_an_error_that_names_those_that_there_are():
+    id = done("create", "search team").stdout.split("_")[1]
+    result = call("revoke", "nosuch")
+    assert isinstance(result.exception, ConfigError)
+    assert "nosuch" in str(result.exception)
+    assert id in str(result.exception)
+
+
+def test_a_name_that_does_not_fit_is_an_error_and_makes_no_file(tmp_path: Path):
+    result = call("create", "")
+    assert isinstance(result.exception, ConfigError)
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_that_of_the_flag_then_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATCLASS_KEYS", str(tmp_path / "named" / "keys.json"))
+    done("create", "by environment")
+    done("create", "by flag", "--file", "other.json")
+    assert "by environment" in done("list").stdout
+    assert "by flag" not in done("list").stdout
+    said = done("list", "--file", "other.json").stdout
+    assert "by flag" in said
+    done("revoke", said.splitlines()[1].split()[0], "--file", "other.json")
+    assert "no keys in other.json" in done("list", "--file", "other.json").stderr
+    assert "by environment" in done("list").stdout
+    assert not (tmp_path / DEFAULT_FILE).exists()
+
+
+def test_help_names_the_commands_and_shows_them_in_use():
+    said = done("--help").stdout
+    for name in ("create", "list", "revoke"):
+        assert re.search(rf"^  {name} ", said, re.MULTILINE)
+        assert f"    patclass keys {name}" in said
+
+
+@pytest.mark.parametrize("name", keys.commands)
+def test_help_of_each_command_mentions_its_flags_and_has_an_example(name: str):
+    said = done(name, "--help").stdout
+    options = [one for one in keys.commands[name].params if isinstance(one, click.Option)]
+    assert [flag for one in options for flag in one.opts if flag not in said] == []
+    assert "PATCLASS_KEYS" in said
+    assert f"    patclass keys {name}" in said
+
+
+def test_help_needs_no_service():
+    assert run_script(LIGHT).split()[0] == "False"

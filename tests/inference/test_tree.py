@@ -76,14 +76,14 @@ def test_levels_do_not_contradict_each_other_where_the_best_class_is_elsewhere(
     """Section A adds up to more than H, though no class of it is as likely as H01."""
     shares = {"A01B": 0.28, "A02B": 0.27, "H01B": 0.4}
     leaves = [shares.get(path[-1], 0.0125) for path in tree_classifier.tree.paths]
-    real = Pipeline.run
+    real = Pipeline.answer
 
-    def run(self, texts, advance=lambda rows: None):
-        answers = real(self, texts, advance)
+    def answer(self, texts, readings, advance=lambda rows: None):
+        answers = real(self, texts, readings, advance)
         object.__setattr__(answers, "leaves", np.array([leaves] * len(texts), np.float32))
         return answers
 
-    monkeypatch.setattr(Pipeline, "run", run)
+    monkeypatch.setattr(Pipeline, "answer", answer)
     answer = one(tree_classifier, CIRCUIT)
     codes = [answer.levels[name].label for name in LEVELS]
     assert codes[0] == "A"

@@ -160,7 +160,10 @@ class Description(_Frozen):
         """In what the answers are computed."""
         if self.engine is None or self.engine.kind == "merged":
             return self.precision
-        return "float32" if self.engine.weights == "float32" else "int8"
+        weights = self.engine.weights
+        return (
+            "bfloat16" if weights == "bfloat16" else "float32" if weights == "float32" else "int8"
+        )
 
     def data_settings(self) -> DataSettings:
         """The data of the run, with the view of the text that was decided there."""

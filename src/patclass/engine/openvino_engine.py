@@ -5,8 +5,7 @@ OpenVINO keeps memory for every shape it has seen. Lengths are therefore rounded
 """
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,6 +13,7 @@ from queue import SimpleQueue
 import numpy as np
 import openvino as ov
 
+from patclass.data.batches import STEP, cut_batches
 from patclass.engine import Advance, Outputs
 from patclass.errors import ModelError
 from patclass.model.tokenizer import TextTokenizer
@@ -21,11 +21,6 @@ from patclass.model.tokenizer import TextTokenizer
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")
 STATES, LOGITS = "states", "logits"
-
-STEP = 32
-
-# Two full abstracts: larger batches gain nothing on a CPU and answer later.
-BATCH_TOKENS = 512
 
 
 class OpenVinoEngine:
@@ -104,24 +99,6 @@ class OpenVinoEngine:
             )
         finally:
             self._idle.put(request)
-
-
-def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows of like length together, the longest first, by powers of two; never any padded row."""
-    alike: dict[int, list[int]] = defaultdict(list)
-    for position, length in enumerate(lengths):
-        alike[rounded(length)].append(position)
-    for width in sorted(alike, reverse=True):
-        waiting, most = alike[width], max(1, BATCH_TOKENS // width)
-        while waiting:
-            size = 1 << (min(most, len(waiting)).bit_length() - 1)
-            yield waiting[:size]
-            waiting = waiting[size:]
-
-
-def rounded(length: int) -> int:
-    """A length as it is padded to."""
-    return max(1, -(-length // STEP)) * STEP
 
 
 def _cores() -> int:

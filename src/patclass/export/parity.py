@@ -107,7 +107,7 @@ def text_of(parity: Parity) -> str:
         f"{'level':10} {'alike':>7} {f'above {SURE:g}':>10} {'macro F1':>9} {'ECE':>7}",
     ]
     for level, at in parity.levels.items():
-        f1 = "" if at.f1_loss is None else f"{-at.f1_loss * 100:+.2f}"
-        ece = "" if at.ece_rise is None else f"{at.ece_rise * 100:+.2f}"
+        f1 = "" if at.f1_loss is None else f"{-at.f1_loss * 100:+z.2f}"
+        ece = "" if at.ece_rise is None else f"{at.ece_rise * 100:+z.2f}"
         lines.append(f"{level:10} {at.agreement:7.1%} {at.sure_agreement:10.1%} {f1:>9} {ece:>7}")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ Post-training quantisation of weights and activations with NNCF. Attention produ
 float: they are a small part of the time. The outputs of the feed-forward blocks are the layers
 whose quantisation costs most (a few of their inputs are far larger than the rest; Bondarenko et
 al. 2021, arXiv:2109.12948), so the second way leaves them in float as well; the third stores
-weights alone in eight bits.
+weights alone in eight bits; the last before float32 only computes in bfloat16.
 """
 
 import logging
@@ -25,7 +25,6 @@ _FEED_FORWARD_OUTPUTS = (
     r".*mlp\.Wo.*",
     r".*mlp\.fc2.*",
 )
-_SMOOTHING = 0.8
 
 Quantise = Callable[[ov.Model, nncf.Dataset, int], ov.Model]
 
@@ -46,16 +45,12 @@ def calibration_set(rows: Sequence[Sequence[int]], tokenizer: TextTokenizer) -> 
 
 def _everything_but(*patterns: str) -> Quantise:
     def quantise(graph: ov.Model, texts: nncf.Dataset, count: int) -> ov.Model:
-        advanced = nncf.AdvancedQuantizationParameters(
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=_SMOOTHING)
-        )
         return nncf.quantize(
             graph,
             texts,
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=count,
             ignored_scope=nncf.IgnoredScope(patterns=list(patterns), validate=False),
-            advanced_parameters=advanced,
         )
 
     return quantise
@@ -76,6 +71,7 @@ INT8 = (
         "int8, feed-forward outputs in float", _everything_but(_ATTENTION, *_FEED_FORWARD_OUTPUTS)
     ),
     Scheme("int8 weights", _weights_only),
+    Scheme("bfloat16", _as_it_is),
 )
 
 nncf.set_log_level(logging.ERROR)

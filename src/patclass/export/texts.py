@@ -9,7 +9,8 @@ from patclass.errors import DataError
 # So many are enough for the ranges of activations.
 CALIBRATION_TEXTS = 300
 
-# Two in a hundred is what may differ; on fewer texts that is too coarse a measure.
+# Two in a hundred is what may differ; on fewer texts that is too coarse a measure. More than
+# twice as many only take time.
 PARITY_TEXTS = 1000
 
 # Which part of a text stands for another text, where there are too few: halves and thirds.
@@ -34,12 +35,14 @@ def choose_texts(corpus: Corpus, wanted: int = PARITY_TEXTS) -> ExportTexts:
     :raises DataError: if all of it together is too little.
     """
     train = corpus["train"]
-    tuned = train[: min(CALIBRATION_TEXTS, max(1, len(train) // 2))]
+    chosen = _spread(len(train), min(CALIBRATION_TEXTS, max(1, len(train) // 2)))
+    tuned = [train[place] for place in sorted(chosen)]
     rows = [*corpus["validation"], *corpus["test"]]
     words = "its validation and test rows"
     if len(rows) < wanted:
-        rows += train[len(tuned) :]
+        rows += [row for place, row in enumerate(train) if place not in chosen]
         words = "all rows that did not tune it"
+    rows = [rows[place] for place in sorted(_spread(len(rows), min(len(rows), 2 * wanted)))]
     whole = len(rows)
     if whole < wanted:
         rows = _with_parts(rows, wanted)
@@ -50,6 +53,11 @@ def choose_texts(corpus: Corpus, wanted: int = PARITY_TEXTS) -> ExportTexts:
             "more patents with --data; labels may be missing."
         )
     return ExportTexts([row.text for row in tuned], rows, f"{corpus.source}: {words}")
+
+
+def _spread(count: int, chosen: int) -> set[int]:
+    """So many of ``count`` places, evenly: files are often sorted by something."""
+    return {place * count // chosen for place in range(chosen)}
 
 
 def _with_parts(rows: Sequence[Example], wanted: int) -> list[Example]:

@@ -8,9 +8,10 @@ import numpy as np
 
 from patclass.arrays import FloatArray
 from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.golden import check_golden
 from patclass.data.views import MAX_CHARS, SURROGATE, TextView, clean
 from patclass.errors import ConfigError, DataError
-from patclass.evidence.index import Index, Neighbour
+from patclass.evidence.index import Neighbour
 from patclass.evidence.script import doubts_about
 from patclass.inference.answer import (
     AUTO,
@@ -27,6 +28,7 @@ from patclass.inference.answer import (
 )
 from patclass.inference.explain import contributions
 from patclass.inference.locate import locate
+from patclass.model.reading import Reading
 from patclass.pipeline import Answers
 
 Patent = str | Mapping[str, Any]
@@ -123,12 +125,35 @@ class Classifier:
         texts = [self.text_of(patent) for patent in patents]
         if not texts:
             return []
-        answers = self._pipeline.run(texts, advance)
-        near = self._nearest(answers, options)
+        return self.answer(texts, self.read(texts), [options] * len(texts), advance)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """The passages that would be read of texts as ``text_of`` gives them."""
+        return self._pipeline.read(texts)
+
+    def answer(
+        self,
+        texts: Sequence[str],
+        readings: list[Reading],
+        options: Sequence[Options],
+        advance: Advance = lambda rows: None,
+    ) -> list[Prediction]:
+        """The answer for each text that was read, by options of its own that were checked."""
+        answers = self._pipeline.answer(texts, readings, advance)
+        most = max(JURY, *(asked.neighbours for asked in options))
+        index = self.bundle.index
+        near = [[]] * len(texts) if index is None else index.nearest(answers.states, most)
         return [
-            self._prediction(row, text, answers, near[row], options)
+            self._prediction(row, text, answers, near[row], options[row])
             for row, text in enumerate(texts)
         ]
+
+    def verify(self) -> float:
+        """Answer the bundle's golden texts; return the largest difference of a logit.
+
+        :raises BundleError: if it does not answer as it did when it was saved.
+        """
+        return check_golden(self.bundle.golden, self._pipeline, self.bundle.folder)
 
     def check(self, options: Options) -> None:
         """Refuse options before any text is read.
@@ -158,12 +183,6 @@ class Classifier:
             )
         for name in wanted:
             known[name].bounds(len(self.tree.at(name)), coverage)
-
-    def _nearest(self, answers: Answers, options: Options) -> list[list[Neighbour]]:
-        index: Index | None = self.bundle.index
-        if index is None:
-            return [[] for _ in answers.readings]
-        return index.nearest(answers.states, max(JURY, options.neighbours))
 
     def _prediction(
         self, row: int, text: str, answers: Answers, near: list[Neighbour], options: Options

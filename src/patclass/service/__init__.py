@@ -1,1 +1,1 @@
-"""The HTTP service: who may call it, what it answers, and how it stays up."""
+"""The HTTP service: loaded models behind a bounded queue. Needs no torch for exported bundles."""

@@ -1,0 +1,173 @@
+"""From a request's patents to predictions: checked, read, queued, waited for. Knows no routes."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from patclass.errors import ConfigError, DataError
+from patclass.inference.answer import Options, Prediction
+from patclass.inference.explain import MAX_SENTENCES
+from patclass.model.reading import Reading
+from patclass.service.context import note
+from patclass.service.metrics import Metrics
+from patclass.service.models import LoadedModel, Models
+from patclass.service.problems import Problem
+from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
+from patclass.service.settings import ServiceSettings
+
+DEADLINE = "X-Deadline-Ms"
+NEIGHBOURS = 5
+
+# More characters than this are tokenised beside the event loop, which others wait for.
+_AT_ONCE = 20_000
+
+Given = str | Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Who answered, and what: for each patent a prediction, or why there is none."""
+
+    model: LoadedModel
+    results: list[Prediction | DataError]
+
+
+class Answering:
+    """The way of every patent through the service."""
+
+    def __init__(
+        self, settings: ServiceSettings, models: Models, queue: Queue, metrics: Metrics
+    ) -> None:
+        self._settings, self._models = settings, models
+        self._queue, self._metrics = queue, metrics
+
+    async def answer(
+        self, request: Request, patents: Sequence[Given], name: str | None, options: Options
+    ) -> Answered:
+        """Answer patents, in order, with one model.
+
+        :raises Problem: if the request as a whole is refused.
+        """
+        deadline = time.monotonic() + self._seconds(request)
+        model = self._model(name, options)
+        texts = [self._text(model, patent) for patent in patents]
+        usable = [text for text in texts if isinstance(text, str)]
+        readings = await self._read(model, usable)
+        jobs = [
+            Job(model, text, reading, options, deadline, _weight(reading, options))
+            for text, reading in zip(usable, readings, strict=True)
+        ]
+        tokens = sum(job.weight for job in jobs)
+        note(request.scope, model=model.name, version=model.version)
+        note(request.scope, items=len(texts), tokens=tokens)
+        if self._settings.log_texts:
+            note(request.scope, texts=usable)
+        self._admit(jobs, tokens)
+        found = iter(await self._wait(request, jobs) if jobs else [])
+        return Answered(model, [t if isinstance(t, DataError) else next(found) for t in texts])
+
+    def _seconds(self, request: Request) -> float:
+        given = request.headers.get(DEADLINE)
+        if given is None:
+            return self._settings.deadline
+        if not given.isdecimal() or not 0 < int(given) <= 600_000:
+            raise Problem(422, "invalid", f"{DEADLINE}: expected 1 to 600000 milliseconds")
+        return min(self._settings.deadline, int(given) / 1000)
+
+    def _model(self, name: str | None, options: Options) -> LoadedModel:
+        if not self._models.ready:
+            raise Problem(503, "not_ready", "the models are being loaded", {"Retry-After": "1"})
+        try:
+            model = self._models.get(name)
+        except ConfigError as problem:
+            raise Problem(404, "unknown_model", str(problem)) from problem
+        try:
+            model.classifier.check(options)
+        except ConfigError as problem:
+            raise Problem(422, "invalid", str(problem)) from problem
+        return model
+
+    def _text(self, model: LoadedModel, patent: Given) -> str | DataError:
+        """The text of a patent, bounded before anything else looks at it."""
+        length = len(patent) if isinstance(patent, str) else sum(map(len, _filled(patent)))
+        most = self._settings.max_chars
+        if length > most:
+            return DataError(
+                f"the text has {length:,} characters; at most {most:,} are accepted. Give the "
+                "title and the abstract, or cut it."
+            )
+        try:
+            return model.classifier.text_of(patent)
+        except DataError as problem:
+            return problem
+
+    async def _read(self, model: LoadedModel, texts: Sequence[str]) -> list[Reading]:
+        if not texts:
+            return []
+        began = time.perf_counter()
+        if sum(map(len, texts)) <= _AT_ONCE:
+            readings = model.classifier.read(texts)
+        else:
+            readings = await asyncio.to_thread(model.classifier.read, texts)
+        seconds = (time.perf_counter() - began) / len(texts)
+        for _ in texts:
+            self._metrics.stage_seconds.labels("tokenise").observe(seconds)
+        return readings
+
+    def _admit(self, jobs: Sequence[Job], tokens: int) -> None:
+        if tokens > self._queue.most_tokens:
+            self._metrics.refused.labels("too_large").inc(len(jobs))
+            raise Problem(
+                *(413, "request_too_large"),
+                f"the request has {tokens:,} tokens; the whole queue holds "
+                f"{self._queue.most_tokens:,}. Send fewer patents at a time.",
+            )
+        try:
+            self._queue.add(jobs)
+        except QueueFull as full:
+            self._metrics.refused.labels("queue_full").inc(len(jobs))
+            wait = {"Retry-After": str(max(1, math.ceil(full.retry_after)))}
+            raise Problem(429, "queue_full", str(full), wait) from full
+
+    async def _wait(self, request: Request, jobs: Sequence[Job]) -> list[Prediction]:
+        """Wait for answers, but not for longer than somebody listens."""
+        answers = asyncio.ensure_future(answers_to(jobs))
+        leaving = asyncio.ensure_future(_left(request))
+        try:
+            left = min(job.deadline for job in jobs) - time.monotonic()
+            await asyncio.wait(
+                (answers, leaving), timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
+            )
+            if answers.done():
+                return answers.result()
+            if leaving.done():
+                raise Problem(499, "deadline_exceeded", "nobody listens any more")
+            raise TooLate
+        except TooLate as late:
+            raise Problem(504, "deadline_exceeded", "not answered within the deadline") from late
+        finally:
+            leaving.cancel()
+            if not answers.done():
+                answers.cancel()
+                self._queue.drop(jobs)
+
+
+async def _left(request: Request) -> None:
+    """Return when the client has gone away. The body has been read by now."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _filled(patent: Mapping[str, str | None]) -> list[str]:
+    return [value for value in patent.values() if value]
+
+
+def _weight(reading: Reading, options: Options) -> int:
+    tokens = sum(len(passage.ids) for passage in reading.passages)
+    # An explanation reads the text once more without each of its sentences.
+    again = options.explain and len(reading.passages) == 1
+    return tokens * (2 + MAX_SENTENCES) if again else tokens

@@ -1,0 +1,130 @@
+"""The service as an ASGI application. Knows how its parts fit together."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from patclass import __version__
+from patclass.errors import PatclassError
+from patclass.service.access import demand
+from patclass.service.answering import Answering
+from patclass.service.keys import KeyFile, Role
+from patclass.service.logs import LOGGER
+from patclass.service.metrics import Metrics
+from patclass.service.middleware import Watch
+from patclass.service.models import Models
+from patclass.service.pages import documentation_routes
+from patclass.service.problems import install
+from patclass.service.queue import Queue
+from patclass.service.routes import answering_routes, health_routes, model_routes
+from patclass.service.settings import ServiceSettings
+
+log = logging.getLogger(LOGGER)
+
+# What may wait by default is answered within so many seconds, so that an end never takes longer.
+QUEUE_SECONDS = 5
+_LEAST_QUEUE = 4096
+
+
+class Service:
+    """One service: its models, its queue, and whether it is ready."""
+
+    def __init__(self, settings: ServiceSettings, models: Models) -> None:
+        settings.check()
+        self.settings, self.models = settings, models
+        self.metrics = Metrics()
+        self.draining = False
+        self.failure: PatclassError | None = None
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, threads)
+
+    @property
+    def ready(self) -> bool:
+        """Whether patents are accepted."""
+        return self.models.ready and not self.draining
+
+    def start(self, on_failure: Callable[[], object]) -> None:
+        """Load in a thread, so that the service can say meanwhile that it lives.
+
+        :param on_failure: called if the models cannot be loaded; ``failure`` then says why.
+        """
+
+        def load() -> None:
+            try:
+                self.load()
+            except PatclassError as problem:
+                self.failure = problem
+                on_failure()
+
+        threading.Thread(target=load, name="load", daemon=True).start()
+
+    def load(self) -> None:
+        """Load all models anew; set the queue by how fast they are.
+
+        :raises PatclassError: if one does not verify; those that were loaded go on answering.
+        """
+        try:
+            loaded = self.models.load()
+        except PatclassError as problem:
+            self.metrics.reloads.labels("failed").inc()
+            log.error("models not loaded", extra={"facts": {"reason": str(problem)}})
+            raise
+        self.metrics.reloads.labels("done").inc()
+        self.metrics.show_models(loaded)
+        slowest = min(model.tokens_a_second for model in loaded)
+        self.queue.speed = slowest
+        if self.settings.queue_tokens is None:
+            self.queue.most_tokens = max(_LEAST_QUEUE, round(slowest * QUEUE_SECONDS))
+
+    def close(self) -> None:
+        """Answer what was accepted, then end."""
+        self.draining = True
+        self.queue.close()
+
+
+def create_app(service: Service, on_failure: Callable[[], object] = lambda: None) -> FastAPI:
+    """The application; it loads the models when it starts, and answers ``/livez`` meanwhile.
+
+    :param on_failure: called if the models cannot be loaded.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start(on_failure)
+        yield
+        await asyncio.to_thread(service.close)
+
+    settings = service.settings
+    app = FastAPI(
+        title="patclass",
+        version=__version__,
+        summary="Patents in, CPC codes out, with how sure they are.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+    )
+    keys = None if settings.keys is None else KeyFile(settings.keys)
+    user, admin = demand(keys, Role.USER), demand(keys, Role.ADMIN)
+    answering = Answering(settings, service.models, service.queue, service.metrics)
+    app.include_router(answering_routes(answering, user, settings.max_items))
+    app.include_router(model_routes(service.models, service.metrics, user, admin, service.load))
+    app.include_router(health_routes(lambda: service.ready))
+    app.include_router(documentation_routes(app.title, "openapi.json"))
+    install(app)
+    if settings.cors:
+        headers = ["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=headers,
+        )
+    app.add_middleware(Watch, metrics=service.metrics)
+    return app

@@ -1,0 +1,82 @@
+"""What happens to every request: an id, headers, a line in the log, a count. Knows ASGI."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from patclass.service.context import Scope, begin, facts_of
+from patclass.service.logs import LOGGER
+from patclass.service.metrics import Metrics
+from patclass.service.problems import response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(LOGGER)
+
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Watch:
+    """The outermost layer: nothing leaves the service without having passed here."""
+
+    def __init__(self, app: App, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = begin(scope, Headers(scope=scope).get("x-request-id"))
+        began = time.perf_counter()
+        status = 499  # who asked went away
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", NOTHING)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            log.exception("failed", extra={"facts": {"request_id": request_id}})
+            if status != 499:  # half an answer is out; only the connection can tell
+                raise
+            message = f"something broke; it is in the log as request {request_id}"
+            failed = response(request_id, 500, "internal", message)
+            await failed(scope, receive, answer)
+        finally:
+            self._account(scope, status, request_id, time.perf_counter() - began)
+
+    def _account(self, scope: Scope, status: int, request_id: str, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        facts = {
+            "request_id": request_id,
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(seconds * 1e3, 1),
+            "client": (scope.get("client") or ("unknown",))[0],
+        }
+        log.info("request", extra={"facts": facts | facts_of(scope)})

@@ -1,0 +1,190 @@
+"""The routes of the API: thin, over the objects that do the work. Knows schemas."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from patclass.errors import DataError, PatclassError
+from patclass.inference.answer import Options
+from patclass.service.answering import NEIGHBOURS, Answering
+from patclass.service.context import note
+from patclass.service.logs import LOGGER
+from patclass.service.metrics import Metrics
+from patclass.service.models import LoadedModel, Models
+from patclass.service.problems import ErrorBody, Problem, documented
+from patclass.service.schemas import (
+    ClassifyRequest,
+    ClassifyResponse,
+    FailedResult,
+    Health,
+    ModelInfo,
+    ModelsResponse,
+    Patent,
+    PredictRequest,
+    PredictResponse,
+    Result,
+    result_of,
+)
+
+log = logging.getLogger(LOGGER)
+
+Check = Callable[[Request], None]
+
+_REFUSALS = (400, 401, 404, 413, 422, 429, 503, 504)
+_Deadline = Annotated[
+    int | None,
+    Header(
+        alias="X-Deadline-Ms",
+        ge=1,
+        le=600_000,
+        description="Milliseconds within which an answer is of use; refused at once with 429 if "
+        "it could not be kept.",
+    ),
+]
+
+
+def answering_routes(answering: Answering, check: Check, max_items: int) -> APIRouter:
+    """``/predict`` and ``/v1/classify``."""
+    router = APIRouter(dependencies=[Depends(check)])
+
+    @router.post("/predict", responses=documented(*_REFUSALS), tags=["classify"])
+    async def predict(
+        request: Request, body: PredictRequest, deadline: _Deadline = None
+    ) -> PredictResponse:
+        """The label of one text, at the deepest level that is sure."""
+        answered = await answering.answer(request, [body.text], None, Options())
+        found = answered.results[0]
+        if isinstance(found, DataError):
+            raise Problem(422, "text_invalid", str(found))
+        fields = result_of(found, secrets.token_hex(16), None)
+        return PredictResponse.model_validate(
+            fields | _model_fields(answered.model) | {"prediction": found.label}
+        )
+
+    @router.post("/v1/classify", responses=documented(*_REFUSALS), tags=["classify"])
+    async def classify(
+        request: Request, body: ClassifyRequest, deadline: _Deadline = None
+    ) -> ClassifyResponse:
+        """One result for each patent, in order; a patent that fails does not fail the others."""
+        patents = body.patents if isinstance(body.patents, list) else [body.patents]
+        if len(patents) > max_items:
+            raise Problem(
+                *(413, "request_too_large"),
+                f"patents: {len(patents)} in one request; at most {max_items} are accepted",
+            )
+        given = [p if isinstance(p, str) else p.model_dump(exclude={"id"}) for p in patents]
+        answered = await answering.answer(request, given, body.model, _options(body))
+        results: list[Result | FailedResult] = []
+        for patent, found in zip(patents, answered.results, strict=True):
+            number = patent.id if isinstance(patent, Patent) else None
+            if isinstance(found, DataError):
+                error = ErrorBody(code="text_invalid", message=str(found))
+                results.append(FailedResult(id=number, error=error))
+            else:
+                fields = result_of(found, secrets.token_hex(16), number)
+                results.append(Result.model_validate(fields))
+        failed = sum(isinstance(found, DataError) for found in answered.results)
+        note(request.scope, failed=failed)
+        return ClassifyResponse(**_model_fields(answered.model), results=results)
+
+    return router
+
+
+def model_routes(
+    models: Models, metrics: Metrics, check: Check, check_admin: Check, reload: Callable[[], Any]
+) -> APIRouter:
+    """``/v1/models`` and what Prometheus reads."""
+    router = APIRouter()
+
+    def shown() -> ModelsResponse:
+        infos = [_info(model, models.names[0]) for model in models.loaded()]
+        return ModelsResponse(models=infos)
+
+    @router.get(
+        *("/v1/models",),
+        dependencies=[Depends(check)],
+        responses=documented(401, 503),
+        tags=["models"],
+    )
+    async def list_models() -> ModelsResponse:
+        """The models that are loaded, the default first."""
+        return shown()
+
+    @router.post(
+        *("/v1/models/reload",),
+        dependencies=[Depends(check_admin)],
+        responses=documented(401, 403, 409, 503),
+        tags=["models"],
+    )
+    async def reload_models() -> ModelsResponse:
+        """Load the bundles anew, verify them, and let them take over; or leave all as it is."""
+        try:
+            await asyncio.to_thread(reload)
+        except PatclassError as problem:
+            raise Problem(409, "reload_failed", str(problem)) from problem
+        return shown()
+
+    @router.get(
+        *("/metrics",),
+        dependencies=[Depends(check)],
+        responses=documented(401, 503) | {200: {"content": {"text/plain": {}}}},
+        response_class=Response,
+        tags=["operations"],
+    )
+    async def read_metrics() -> Response:
+        """All metrics in Prometheus' text format."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def health_routes(ready: Callable[[], bool]) -> APIRouter:
+    """``/livez`` and ``/readyz``, open to everybody."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez")
+    async def live() -> Health:
+        """Whether the process answers at all."""
+        return Health(status="ok")
+
+    @router.get("/readyz", responses=documented(503))
+    async def is_ready() -> Health:
+        """Whether patents are accepted: models loaded, and not about to end."""
+        if not ready():
+            raise Problem(503, "not_ready", "starting, or about to end", {"Retry-After": "1"})
+        return Health(status="ok")
+
+    return router
+
+
+def _options(body: ClassifyRequest) -> Options:
+    return Options(
+        level=body.level,
+        k=body.k,
+        threshold=body.threshold,
+        coverage=body.set,
+        neighbours=NEIGHBOURS if body.evidence else 0,
+        explain=body.evidence,
+    )
+
+
+def _model_fields(model: LoadedModel) -> dict[str, str]:
+    return {"model": model.name, "model_version": model.version}
+
+
+def _info(model: LoadedModel, default: str) -> ModelInfo:
+    tree = model.classifier.tree
+    return ModelInfo(
+        name=model.name,
+        version=model.version,
+        engine=model.engine,
+        levels=list(tree.levels),
+        labels={level: len(tree.at(level)) for level in tree.levels},
+        max_tokens=model.classifier.bundle.description.text.max_tokens,
+        default=model.name == default,
+    )

@@ -1,0 +1,169 @@
+"""What goes in and out over HTTP; the promises of the API. Knows fields only."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from patclass.inference.record import record_of
+from patclass.service.problems import ErrorBody
+
+EXAMPLE = (
+    "A drill bit for boreholes has a steel body with blades that carry cutters of polycrystalline "
+    "diamond, and nozzles that flush cuttings into the annulus."
+)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictRequest(_Strict):
+    """One text."""
+
+    text: str = Field(description="Title and abstract, or more.", examples=[EXAMPLE])
+
+
+class Patent(_Strict):
+    """A patent by its fields; the model reads those that it was trained on."""
+
+    id: str | None = Field(None, max_length=200, description="Comes back with the result.")
+    text: str | None = None
+    title: str | None = None
+    abstract: str | None = None
+    claims: str | None = None
+    description: str | None = None
+
+
+class ClassifyRequest(_Strict):
+    """One or many texts or patents."""
+
+    patents: str | Patent | list[str | Patent] = Field(
+        description="A text, a patent, or a list of them.",
+        examples=[[EXAMPLE, {"id": "EP1", "title": "Loom", "abstract": "A loom has a heald."}]],
+    )
+    model: str | None = Field(None, description="Name of a loaded model; the first if left out.")
+    level: str = Field("auto", description="section, class, subclass, or auto: the deepest sure.")
+    k: int = Field(3, ge=1, le=100, description="How many labels of the level to name.")
+    threshold: float | None = Field(None, ge=0, le=1, description="Confidence that auto asks for.")
+    set: float | None = Field(
+        None, gt=0, lt=1, description="Also name the labels that hold the truth this often."
+    )
+    evidence: bool = Field(
+        False, description="Also name near patents, and what each passage contributes (slower)."
+    )
+
+
+class Candidate(BaseModel):
+    """A label with its probability."""
+
+    label: str
+    name: str
+    confidence: float
+
+
+class Passage(BaseModel):
+    """A part of the text that was read, by characters."""
+
+    start: int
+    end: int
+    contribution: float
+
+
+class Neighbour(BaseModel):
+    """A known patent that is near."""
+
+    id: str
+    title: str | None
+    codes: list[str]
+    similarity: float
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Result(BaseModel):
+    """The answer for one patent."""
+
+    id: str | None = None
+    prediction_id: str
+    label: str
+    name: str
+    confidence: float
+    level: str
+    sure: bool
+    section: str | None
+    section_confidence: float | None
+    class_: str | None = Field(serialization_alias="class", validation_alias="class")
+    class_confidence: float | None
+    subclass: str | None
+    subclass_confidence: float | None
+    path: list[Candidate]
+    top: list[Candidate]
+    set: list[Candidate] | None
+    tags: list[Candidate]
+    read: float = Field(description="Share of the text that was read.")
+    passages: list[Passage]
+    neighbours: list[Neighbour]
+    warnings: list[str]
+    error: None = None
+
+
+class FailedResult(BaseModel):
+    """A patent that could not be answered; the others of the request were."""
+
+    id: str | None = None
+    error: ErrorBody
+
+
+class ModelInfo(BaseModel):
+    """A loaded model."""
+
+    name: str
+    version: str
+    engine: str
+    levels: list[str]
+    labels: dict[str, int] = Field(description="How many labels each level has.")
+    max_tokens: int
+    default: bool
+
+
+class ClassifyResponse(BaseModel):
+    """One result for each patent, in their order."""
+
+    model: str
+    model_version: str
+    results: list[Result | FailedResult]
+
+
+class PredictResponse(BaseModel):
+    """The answer for one text, with the label on top as ``prediction``."""
+
+    prediction: str = Field(examples=["E21B"])
+    name: str
+    confidence: float
+    level: str
+    sure: bool
+    path: list[Candidate]
+    top: list[Candidate]
+    read: float
+    warnings: list[str]
+    prediction_id: str
+    model: str
+    model_version: str
+
+
+class ModelsResponse(BaseModel):
+    """All loaded models, the default first."""
+
+    models: list[ModelInfo]
+
+
+class Health(BaseModel):
+    """Whether the service lives, or is ready."""
+
+    status: str = Field(examples=["ok"])
+
+
+def result_of(prediction: Any, prediction_id: str, patent_id: str | None) -> dict[str, Any]:
+    """The fields of ``Result``."""
+    return record_of(prediction) | {"id": patent_id, "prediction_id": prediction_id}

@@ -1,6 +1,7 @@
-"""Write requirements.txt and requirements-dev.txt from what is installed here.
+"""Write the three files of requirements from what is installed here.
 
-Runtime requirements are the closure of the project's dependencies; the others are for tests.
+requirements.txt is the closure of the project's dependencies and all of its extras,
+requirements-serve.txt of what a service needs, requirements-dev.txt of what tests need besides.
 """
 
 import re
@@ -11,7 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-DEV = ("hypothesis", "mypy", "pytest", "ruff", "setuptools")
+DEV = ("httpx", "hypothesis", "mypy", "pytest", "pyyaml", "ruff", "schemathesis", "setuptools")
+TORCH_FIRST = "Install torch first, so that a CPU wheel at hand is taken."
 
 
 def canonical(name: str) -> str:
@@ -41,18 +43,34 @@ def closure(names: list[str]) -> dict[str, str]:
     return found
 
 
+def pinned(packages: dict[str, str]) -> str:
+    return "".join(f"{name}=={version}\n" for name, version in sorted(packages.items()))
+
+
+def write(name: str, about: str, content: str) -> None:
+    (ROOT / name).write_text(f"# Written by 'make lock'. {about}\n{content}", encoding="utf-8")
+
+
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    runtime = closure(project["dependencies"])
-    development = {k: v for k, v in closure(list(DEV)).items() if k not in runtime}
-    torch = f"torch=={runtime.pop('torch')}\n"
-    head = "# Written by 'make lock'. Install torch first, so that a CPU wheel at hand is taken.\n"
-    pins = "".join(f"{name}=={version}\n" for name, version in sorted(runtime.items()))
-    (ROOT / "requirements.txt").write_text(head + torch + pins, encoding="utf-8")
-    pins = "".join(f"{name}=={version}\n" for name, version in sorted(development.items()))
-    head = "# Written by 'make lock': what the tests need besides the product.\n"
-    (ROOT / "requirements-dev.txt").write_text(
-        head + "-r requirements.txt\n" + pins, encoding="utf-8"
+    core, extras = project["dependencies"], project["optional-dependencies"]
+    # An extra that names others of this project is their sum, and all of them are here anyway.
+    every = [
+        name for names in extras.values() for name in names if not name.startswith("patclass[")
+    ]
+    product = closure(core + every)
+    tests = {name: pin for name, pin in closure(list(DEV)).items() if name not in product}
+    torch = pinned({"torch": product.pop("torch")})
+    write("requirements.txt", TORCH_FIRST, torch + pinned(product))
+    write(
+        "requirements-serve.txt",
+        "What a service needs, and no more.",
+        pinned(closure(core + extras["serve"])),
+    )
+    write(
+        "requirements-dev.txt",
+        "What the tests need besides the product.",
+        "-r requirements.txt\n" + pinned(tests),
     )
 
 

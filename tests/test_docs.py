@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from conftest import ROOT, patent_rows, write_jsonl
 from patclass.cli.main import main
@@ -88,6 +89,12 @@ def test_every_command_exists(page: Path):
             assert words[1] in main.commands
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file()
+        elif words[0] == "docker":
+            services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+            assert words[1] == "compose"
+            assert words[2] == "build" or set(words) & set(services)
+        elif words[0] == "curl":  # what an address answers, tests/service says
+            assert any(word.startswith("http://127.0.0.1:9000/") for word in words)
         else:
             assert words[:2] == ["pip", "install"]
 
@@ -118,8 +125,32 @@ def test_links_lead_somewhere(page: Path):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
-def test_the_lock_file_pins_every_dependency():
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
-    assert pins[0] == "torch==2.13.0"
-    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in pins)
+def pins(name: str) -> list[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith(("#", "-r "))]
+
+
+@pytest.mark.parametrize("name", ["", "-serve", "-dev"])
+def test_the_lock_files_pin_every_dependency(name: str):
+    found = pins(f"requirements{name}.txt")
+    assert found
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in found)
+
+
+def test_torch_is_installed_before_what_could_bring_another_build():
+    assert pins("requirements.txt")[0] == "torch==2.13.0"
+
+
+def test_a_service_runs_what_was_tested_and_nothing_heavy():
+    assert set(pins("requirements-serve.txt")) < set(pins("requirements.txt"))
+    names = {pin.split("==")[0] for pin in pins("requirements-serve.txt")}
+    assert {"openvino", "uvicorn"} <= names
+    assert not names & {
+        "torch",
+        "transformers",
+        "scikit-learn",
+        "scipy",
+        "pandas",
+        "pyarrow",
+        "ray",
+    }

@@ -1,5 +1,6 @@
 """The model card: what the model is, where it comes from, how good it is."""
 
+from patclass.bundle.engines import text_of
 from patclass.bundle.layout import Description
 from patclass.evaluation.report import Report
 from patclass.labels import LabelTree
@@ -12,14 +13,13 @@ MIN_SUPPORT = 5
 
 def model_card(description: Description, tree: LabelTree, report: Report | None) -> str:
     """Markdown for people; every figure in it comes from the run itself."""
-    base, data, text = description.base, description.data, description.text
+    data, text = description.data, description.text
     rows = ", ".join(f"{split} {count}" for split, count in data.rows.items())
     parts = [
         f"# Patent classifier: {_sizes(tree)}",
-        f"LoRA adapter and head on `{base.name}`"
-        f"{f' at revision `{base.revision}`' if base.revision else ''}"
-        f"{' (packed, inside this bundle)' if base.embedded else ''}, made with patclass "
-        f"{description.patclass} on {description.created}.",
+        f"{_made_of(description)}, made with patclass {description.patclass} on "
+        f"{description.created}.",
+        *_parity(description),
         "## Use",
         '```\npatclass predict "text of a patent" --model THIS_FOLDER\n'
         "patclass verify THIS_FOLDER\n```",
@@ -35,6 +35,28 @@ def model_card(description: Description, tree: LabelTree, report: Report | None)
         _limits(tree),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _made_of(description: Description) -> str:
+    base, engine = description.base, description.engine
+    tuned = f"`{base.name}`{f' at revision `{base.revision}`' if base.revision else ''}"
+    if engine is not None:
+        return (
+            f"Exported ({engine.kind}, {engine.weights}): {tuned} with its LoRA adapter merged in"
+        )
+    packed = " (packed, inside this bundle)" if base.embedded else ""
+    return f"LoRA adapter and head on {tuned}{packed}"
+
+
+def _parity(description: Description) -> list[str]:
+    """How near an exported model is to its original."""
+    if description.engine is None:
+        return []
+    return [
+        "## Beside the original",
+        f"```\n{text_of(description.engine.parity)}\n```",
+        "The figures further down are those of the original.",
+    ]
 
 
 def _sizes(tree: LabelTree) -> str:

@@ -35,7 +35,8 @@ def write_exported(
     """
     golden = make_golden(pipeline, description.arithmetic)
     with whole_folder(target, LAYOUT.manifest) as folder:
-        for name in _KEPT:
+        kept = _KEPT if source.version > 1 else _KEPT[:3]  # its report has another form
+        for name in kept:
             if (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, folder / name)
         # Written anew, because those of old bundles have another form.

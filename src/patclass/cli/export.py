@@ -65,7 +65,13 @@ def _data(bundle: "Bundle", flags: dict[str, Any]) -> "DataSettings":
     from patclass.config import data_like
 
     stored = bundle.description.data_settings()
-    if flags["data"] is None and stored.data != "sample" and not Path(stored.data).exists():
+    if flags["data"] is None and _is_gone(stored.data):
         click.echo(f"note: {stored.data} is not here; comparing on the sample", err=True)
         flags = flags | {"data": "sample"}
     return data_like(stored, flags)
+
+
+def _is_gone(data: str) -> bool:
+    """Whether it was a file or folder that is not here; the sample and the hub always are."""
+    on_hub = data.count("/") == 1 and not data.startswith((".", "/"))
+    return data != "sample" and not on_hub and not Path(data).exists()

@@ -30,7 +30,10 @@ _TRAIN = {
 }
 EXTRAS = {
     "train": _TRAIN,
-    "serve": {"fastapi", "httptools", "openvino", "prometheus_client", "uvicorn", "uvloop"},
+    "serve": {
+        *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
+        *("uvicorn", "uvloop"),
+    },
     "export": _TRAIN | {"nncf", "openvino"},
 }
 

@@ -4,7 +4,6 @@ OpenVINO keeps memory for every shape it has seen. Lengths are therefore rounded
 32 and batches cut to powers of two, so that there are a few dozen shapes and memory stays flat.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import openvino as ov
 
 from patclass.data.batches import STEP, cut_batches
 from patclass.engine import Advance, Outputs
+from patclass.engine.cores import cores
 from patclass.errors import ModelError
 from patclass.model.tokenizer import TextTokenizer
 
@@ -35,7 +35,7 @@ class OpenVinoEngine:
             where the processor has it.
         :param threads: how many to use; 0 for one for each core that is free to us.
         """
-        self.streams = threads or _cores()
+        self.streams = threads or cores()
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": str(self.streams),
@@ -48,6 +48,9 @@ class OpenVinoEngine:
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(self.streams):
             self._idle.put(self._compiled.create_infer_request())
+        # One after the other: the first use of the library by two threads at once may never end.
+        for _ in range(self.streams):
+            self._infer([[0] * STEP])
 
     @classmethod
     def load(
@@ -92,14 +95,12 @@ class OpenVinoEngine:
     def _infer(self, rows: Sequence[Sequence[int]]) -> Outputs:
         padded = self._tokenizer.pad(rows, STEP)
         request = self._idle.get()
-        try:
+        try:  # the library raises RuntimeError for whatever goes wrong in it
             request.infer(dict(zip(INPUTS, padded, strict=True)))
             return Outputs(
                 request.get_tensor(STATES).data.copy(), request.get_tensor(LOGITS).data.copy()
             )
+        except RuntimeError as problem:
+            raise ModelError(f"OpenVINO cannot compute {padded[0].shape}: {problem}") from problem
         finally:
             self._idle.put(request)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from patclass.arrays import FloatArray
-from patclass.bundle.engines import LevelParity, Parity
+from patclass.bundle.engines import SURE, LevelParity, Parity
 from patclass.data.corpus import Example
 from patclass.evaluation.answers import answers_at
 from patclass.evaluation.calibration import expected_calibration_error
@@ -14,7 +14,7 @@ from patclass.evaluation.metrics import evaluate
 from patclass.labels import LabelTree
 from patclass.pipeline import Answers
 
-SURE = 0.6
+TAGGED = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,14 @@ def compare(
         levels={
             level: _at(tree, level, rows, original.leaves, exported.leaves) for level in tree.levels
         },
+        tag_agreement=_tags_alike(original.tags, exported.tags),
     )
+
+
+def _tags_alike(before: FloatArray, after: FloatArray) -> float:
+    if not before.size:
+        return 1.0
+    return float(((before >= TAGGED) == (after >= TAGGED)).mean())
 
 
 def _at(
@@ -86,6 +93,9 @@ def objections(parity: Parity, limits: Limits) -> list[str]:
     difference = parity.largest_logit_difference
     if not difference <= limits.logit_difference:  # a NaN must not pass
         found.append(f"a logit differs by {difference:.2g} (allowed {limits.logit_difference:g})")
+    if parity.tag_agreement < limits.agreement:
+        share = f"tags: {parity.tag_agreement:.1%} alike"
+        found.append(f"{share} (wanted {limits.agreement:.0%})")
     for level, at in parity.levels.items():
         if at.agreement < limits.agreement:
             found.append(f"{level}: {at.agreement:.1%} alike (wanted {limits.agreement:.0%})")
@@ -97,17 +107,3 @@ def objections(parity: Parity, limits: Limits) -> list[str]:
         if at.ece_rise is not None and not at.ece_rise <= limits.ece_rise:
             found.append(f"{level}: calibration error rises by {at.ece_rise * 100:.2f} points")
     return found
-
-
-def text_of(parity: Parity) -> str:
-    """A table for the terminal and the model card."""
-    lines = [
-        f"{parity.texts:,} texts of {parity.source}; largest difference of a logit "
-        f"{parity.largest_logit_difference:.2g}",
-        f"{'level':10} {'alike':>7} {f'above {SURE:g}':>10} {'macro F1':>9} {'ECE':>7}",
-    ]
-    for level, at in parity.levels.items():
-        f1 = "" if at.f1_loss is None else f"{-at.f1_loss * 100:+z.2f}"
-        ece = "" if at.ece_rise is None else f"{at.ece_rise * 100:+z.2f}"
-        lines.append(f"{level:10} {at.agreement:7.1%} {at.sure_agreement:10.1%} {f1:>9} {ece:>7}")
-    return "\n".join(lines)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import openvino as ov
 
 from patclass.bundle import Bundle
-from patclass.bundle.engines import EngineInfo, Kind, Parity
+from patclass.bundle.engines import EngineInfo, Kind, Parity, text_of
 from patclass.bundle.exported import fingerprint, write_exported
 from patclass.bundle.layout import LAYOUT, Description
 from patclass.bundle.prove import verify_in_fresh_process
@@ -21,13 +21,13 @@ from patclass.data.corpus import Corpus
 from patclass.engine import Engine
 from patclass.engine.openvino_engine import GRAPH, OpenVinoEngine
 from patclass.engine.torch_engine import TorchEngine
-from patclass.errors import BundleError, ModelError
+from patclass.errors import BundleError, ModelError, OutputError
 from patclass.export.graph import to_graph
 from patclass.export.merge import load_merged, merged_base, save_merged
-from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections, text_of
+from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
 from patclass.export.schemes import FLOAT, INT8, Scheme, calibration_set
 from patclass.export.texts import PARITY_TEXTS, ExportTexts, choose_texts
-from patclass.files import check_replaceable, check_writable
+from patclass.files import check_replaceable, check_writable, previous_of
 from patclass.model.classifier import PatentClassifier
 from patclass.pipeline import Answers, Pipeline, with_bar
 
@@ -78,12 +78,19 @@ def export(
         raise BundleError(f"{bundle.folder} was exported before; export the one it was made from.")
     check_writable(target)
     check_replaceable(target, LAYOUT.manifest)
+    if bundle.folder.resolve() in (target.resolve(), previous_of(target).resolve()):
+        raise OutputError(f"{target} would take the place of the original; name another place.")
     original = _prepare(bundle, choose_texts(corpus, texts))
     refused: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent) as work:
         for candidate in _candidates(form, original, Path(work)):
             pipeline = replace(original.pipeline, engine=candidate.engine)
-            parity = _parity(original, pipeline, candidate.weights)
+            try:
+                parity = _parity(original, pipeline, candidate.weights)
+            except ModelError as problem:
+                refused.append(f"{candidate.weights}: {problem}")
+                echo(f"refused, {refused[-1]}")
+                continue
             echo(f"{candidate.weights}: {text_of(parity)}")
             reasons = objections(parity, candidate.limits)
             if reasons:

@@ -26,4 +26,4 @@ def pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
         return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
     positions = torch.arange(mask.shape[1], device=mask.device)
     last = (positions * mask).argmax(dim=1)
-    return states[torch.arange(len(states), device=states.device), last].float()
+    return states[torch.arange(states.shape[0], device=states.device), last].float()

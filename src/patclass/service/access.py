@@ -24,6 +24,7 @@ def demand(keys: KeyFile | None, role: Role) -> Callable[[Request], None]:
         try:
             key = keys.check(presented)
         except ConfigError as problem:
+            note(request.scope, reason=str(problem))
             raise Problem(503, "not_ready", "the keys cannot be read; see the log") from problem
         if key is None:
             raise _unknown("wrong_key", f"this API key is not known, or was revoked; {_WAY}")

@@ -66,7 +66,8 @@ class Answering:
         note(request.scope, items=len(texts), tokens=tokens)
         if self._settings.log_texts:
             note(request.scope, texts=usable)
-        self._admit(jobs, tokens)
+        if jobs:
+            self._admit(jobs, tokens)
         found = iter(await self._wait(request, jobs) if jobs else [])
         return Answered(model, [t if isinstance(t, DataError) else next(found) for t in texts])
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from patclass import __version__
+from patclass.engine.cores import cores
 from patclass.errors import PatclassError
 from patclass.service.access import demand
 from patclass.service.answering import Answering
@@ -40,9 +40,8 @@ class Service:
         self.settings, self.models = settings, models
         self.metrics = Metrics()
         self.draining = False
-        self.failure: PatclassError | None = None
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, threads)
+        self.failure: Exception | None = None
+        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, cores())
 
     @property
     def ready(self) -> bool:
@@ -58,7 +57,7 @@ class Service:
         def load() -> None:
             try:
                 self.load()
-            except PatclassError as problem:
+            except Exception as problem:  # a library that is missing as well
                 self.failure = problem
                 on_failure()
 

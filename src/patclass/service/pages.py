@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
+from patclass.service.problems import Problem
+
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 # The page starts itself by a script in it; all else comes from here.
@@ -34,7 +36,7 @@ def documentation_routes(title: str, openapi_url: str) -> APIRouter:
     @router.get("/docs/{name}")
     async def part(name: str) -> Response:
         if name not in _FILES:
-            return Response(status_code=404)
+            raise Problem(404, "not_found", f"docs/{name}: there is no such page")
         content = (resources.files("fastapi_swagger.resources") / name).read_bytes()
         return Response(content, media_type=_FILES[name])
 

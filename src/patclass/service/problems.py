@@ -100,7 +100,8 @@ def response(
     request_id: str, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """The one shape."""
-    body = {"error": {"code": code, "message": message}, "request_id": request_id}
+    told = message.encode(errors="replace").decode()  # it may quote half a surrogate pair
+    body = {"error": {"code": code, "message": told}, "request_id": request_id}
     return JSONResponse(body, status, dict(headers or {}))
 
 
@@ -116,8 +117,10 @@ async def _of_validation(request: Request, problem: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         message = f"the body is not JSON: {first['ctx']['error']}"
         return response(request_id_of(request.scope), 400, "bad_request", message)
-    where = ".".join(str(part) for part in first["loc"])
-    message = f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    # Of the ways in which a value could have been meant, the one that went furthest.
+    nearest = max(problem.errors(), key=lambda error: len(error["loc"]))
+    where = ".".join(str(part) for part in nearest["loc"])
+    message = f"{where}: {nearest['msg'][:1].lower()}{nearest['msg'][1:]}"
     return response(request_id_of(request.scope), 422, "invalid", message)
 
 

@@ -135,13 +135,15 @@ class Queue:
         while batch := self._take():
             began = time.monotonic()
             weight = sum(job.weight for job in batch)
-            self._answer([job for job in batch if self._in_time(job, began)])
+            alive = [job for job in batch if self._in_time(job, began)]
+            self._answer(alive)
             with self._changed:
                 self._running -= weight
                 seconds = time.monotonic() - began
                 # Each thread sees its own share of the machine's speed.
                 seen = len(self._threads) * weight / max(1e-4, seconds)
-                self.speed += _FRESH * (seen - self.speed) if self._tokens else 0
+                full = self._tokens and len(alive) == len(batch)
+                self.speed += _FRESH * (seen - self.speed) if full else 0
 
     def _take(self) -> list[Job]:
         """The oldest job, with others of its model and length as far as a batch goes."""

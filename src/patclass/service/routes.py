@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import WithJsonSchema
 
 from patclass.errors import DataError, PatclassError
 from patclass.inference.answer import Options
@@ -45,6 +46,8 @@ _Deadline = Annotated[
         description="Milliseconds within which an answer is of use; refused at once with 429 if "
         "it could not be kept.",
     ),
+    # A header that is left out is no 'null' in it.
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 600_000}),
 ]
 
 

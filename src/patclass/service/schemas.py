@@ -14,7 +14,7 @@ EXAMPLE = (
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class PredictRequest(_Strict):

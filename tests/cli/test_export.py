@@ -1,0 +1,179 @@
+"""``patclass export``: a tiny bundle made fast, or a line that says why not."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conftest import patent_rows, write_jsonl
+from helpers import Cli
+from patclass.bundle import read_bundle
+from patclass.bundle.layout import LAYOUT
+from patclass.bundle.manifest import write_manifest
+from patclass.export import run as run_module
+
+PATENT = patent_rows(3, seed=8)[2]
+TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
+HEAVY = {"torch", "transformers", "peft", "sklearn", "scipy", "pandas", "pyarrow", "nncf"}
+
+
+@pytest.fixture(scope="module")
+def patents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough rows that did not tune it to compare on."""
+    folder = tmp_path_factory.mktemp("many") / "patents"
+    folder.mkdir()
+    for split, count, seed in (("train", 60, 41), ("validation", 200, 42), ("test", 800, 43)):
+        write_jsonl(folder / f"{split}.jsonl", patent_rows(count, seed))
+    return folder
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare on forty texts, and verify in this process: the whole takes seconds otherwise."""
+    monkeypatch.setattr(run_module, "export", partial(run_module.export, texts=40))
+    monkeypatch.setattr(run_module, "_verify", lambda folder: read_bundle(folder).verify("cpu"))
+
+
+@pytest.fixture(scope="module")
+def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle where the data it was trained on is gone."""
+    folder = Path(shutil.copytree(bundle, tmp_path_factory.mktemp("bare") / "model"))
+    description = json.loads((folder / LAYOUT.description).read_text(encoding="utf-8"))
+    description["settings"]["data"]["data"] = "/gone/patents"
+    (folder / LAYOUT.description).write_text(json.dumps(description), encoding="utf-8")
+    (folder / LAYOUT.manifest).unlink()
+    write_manifest(folder)
+    return folder
+
+
+def loaded_by(*arguments: object) -> set[str]:
+    """The top-level modules that a command of its own loads."""
+    command = [sys.executable, "-X", "importtime", "-m", "patclass", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
+
+
+def test_a_bundle_is_exported_in_eight_bits_and_answers(
+    cli: Cli, bundle: Path, patents: Path, tmp_path: Path
+):
+    """As a person does it, with nothing replaced: a thousand texts, verified in a new process."""
+    target = tmp_path / "models" / "fast"
+    said = cli("export", bundle, "-o", target, "--data", patents)
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0].startswith("int8: 1,000 texts of patents: its validation and test rows; ")
+    assert lines[2].startswith("section ")
+    assert lines[-1] == f"{target}: int8, verified in a fresh process"
+    assert len(lines) == 4
+
+    parity = read_bundle(target).description.engine.parity
+    assert parity.texts == 1000
+    assert parity.levels["section"].agreement >= 0.98
+    assert cli("verify", target).code == 0
+    answer = cli("predict", TEXT, "--model", target)
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("H")
+    assert not loaded_by("predict", TEXT, "--model", target) & HEAVY
+    assert not loaded_by("verify", target) & HEAVY
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(("form", "kind"), [("openvino-f32", "openvino"), ("merged", "merged")])
+def test_the_form_can_be_chosen(cli: Cli, bundle: Path, tmp_path: Path, form: str, kind: str):
+    said = cli("export", bundle, "--output", tmp_path / "out", "--to", form)
+    assert said.code == 0, said.err
+    assert said.err == ""  # its own data is there, so there is nothing to note
+    assert said.out.startswith(f"float32: 42 texts of {bundle.parent.name}: its validation and")
+    assert said.out.endswith(f"{tmp_path / 'out'}: float32, verified in a fresh process\n")
+    assert read_bundle(tmp_path / "out").description.engine.kind == kind
+
+
+@pytest.mark.usefixtures("few")
+def test_where_its_own_data_is_gone_the_sample_is_taken_and_said_so(
+    cli: Cli, bare: Path, tmp_path: Path
+):
+    said = cli("export", bare, "-o", tmp_path / "out", "--to", "openvino-f32")
+    assert said.code == 0, said.err
+    assert said.err == "note: /gone/patents is not here; comparing on the sample\n"
+    assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("sample: ")
+
+
+@pytest.mark.usefixtures("few")
+def test_other_data_is_taken_without_a_note(cli: Cli, bare: Path, patents: Path, tmp_path: Path):
+    said = cli("export", bare, "-o", tmp_path / "out", "--to", "merged", "--data", patents)
+    assert (said.code, said.err) == (0, "")
+    assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("patents: ")
+
+
+def test_too_little_data_is_refused_with_the_way_out(cli: Cli, bundle: Path, tmp_path: Path):
+    said = cli("export", bundle, "-o", tmp_path / "out")
+    assert said.code == 2
+    assert re.fullmatch(
+        r"error: .* gives 522 texts to compare on; 1,000 are needed\. Name more patents with "
+        r"--data; labels may be missing\.\n",
+        said.err,
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("few")
+def test_an_exported_bundle_is_refused(cli: Cli, bundle: Path, tmp_path: Path):
+    assert cli("export", bundle, "-o", tmp_path / "out", "--to", "merged").code == 0
+    said = cli("export", tmp_path / "out", "-o", tmp_path / "again", "--to", "openvino-f32")
+    assert said.code == 2
+    assert "out was exported before; export the one it was made from" in said.err
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.usefixtures("few")
+def test_another_place_than_a_bundles_is_left_alone(cli: Cli, bundle: Path, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    said = cli("export", bundle, "-o", tmp_path / "notes.txt", "--to", "merged")
+    assert said.code == 2
+    assert "notes.txt exists and was not made by patclass" in said.err
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "x"
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_no_longer_alike_is_told_and_not_written(
+    cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_module, "objections", lambda parity, limits: ["section: unlike"])
+    said = cli("export", bundle, "-o", tmp_path / "out", "--to", "openvino-f32")
+    assert said.code == 2
+    assert "refused, float32: section: unlike\n" in said.out
+    assert said.err == f"error: {bundle} was not exported: float32: section: unlike\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--to", "onnx", "-o", "out"], "onnx"),
+        ([], "--output"),
+        (["-o", "out", "--labels", "nosuch"], "nosuch"),
+        (["-o", "out", "--data", "/gone/patents.csv"], "no such data"),
+    ],
+)
+def test_bad_options_are_named(cli: Cli, bundle: Path, arguments: list[str], named: str):
+    said = cli("export", bundle, *arguments)
+    assert said.code == 2
+    assert named in said.err
+
+
+def test_help_says_what_is_made_and_what_is_refused(cli: Cli):
+    said = cli("export", "--help")
+    assert said.code == 0
+    words = " ".join(said.out.split())
+    for form in run_module.FORMS:
+        assert form in words
+    assert "[default: openvino-int8]" in words
+    assert "at least 1,000 texts" in words
+    for limit in ("98 %", "99 %", "0.5 points", "more than 1)"):
+        assert limit in words

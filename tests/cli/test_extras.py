@@ -1,0 +1,106 @@
+"""What a command says when the extra that it needs was not installed."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from helpers import ROOT
+from patclass.cli.main import EXTRAS, main
+from test_imports import MODULE_NAMES
+
+# A process in which modules are not installed: the same error, whoever imports them.
+WITHOUT = """
+import sys
+
+MISSING = sys.argv.pop(1).split(",")
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in MISSING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from patclass.cli.main import run
+run()
+"""
+
+Without = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def without(tmp_path: Path) -> Without:
+    """Run the command line where some modules are missing, in a folder with one patent."""
+    (tmp_path / "patents.csv").write_text("text\nA loom with a shedding device.\n")
+
+    def run(modules: Iterable[str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", WITHOUT, ",".join(modules), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "extra"),
+    [
+        ("torch", ["train", "--data", "sample"], "train"),
+        ("torch", ["export", "shipped", "-o", "nowhere"], "export"),
+        ("nncf", ["export", "shipped", "-o", "nowhere"], "export"),
+        ("sklearn", ["evaluate", "shipped", "--data", "sample"], "train"),
+        ("fastapi", ["serve"], "serve"),
+        ("openvino", ["export", "shipped", "-o", "nowhere"], "export"),
+        ("torch", ["predict", "A loom.", "--model", "shipped"], "train"),
+        ("pyarrow", ["classify", "patents.csv", "answers.csv"], "train"),
+    ],
+)
+def test_a_missing_extra_is_said_in_one_line(
+    module: str, arguments: list[str], extra: str, without: Without
+):
+    done = without([module], *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    what = f"error: 'patclass {arguments[0]}' needs {module}: pip install 'patclass[{extra}]'\n"
+    assert done.stderr == what
+
+
+def test_the_first_of_several_missing_modules_is_enough(without: Without):
+    done = without(EXTRAS["train"], "train", "--data", "sample")
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .*pip install 'patclass\[train\]'\n", done.stderr)
+
+
+@pytest.mark.parametrize("module", ["secrets", "patclass.service.keys"])
+def test_any_other_missing_module_is_a_mistake_that_is_not_hidden(module: str, without: Without):
+    done = without([module], "keys", "list")
+    assert done.returncode == 1
+    assert f"ModuleNotFoundError: No module named '{module}'" in done.stderr
+
+
+def test_help_needs_no_extra(without: Without):
+    modules = set().union(*EXTRAS.values())
+    for command in main.commands:
+        done = without(modules, command, "--help")
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_modules_of_the_extras_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert set(extras) == {*EXTRAS, "all"}
+    for extra, modules in EXTRAS.items():
+        entries = set(extras[extra])
+        if "patclass[train]" in entries:
+            entries = entries - {"patclass[train]"} | set(extras["train"])
+        names = {re.split(r"[<>=]", entry)[0] for entry in entries}
+        assert modules == {MODULE_NAMES.get(name, name) for name in names}

@@ -1,0 +1,142 @@
+"""Tiny bundles exported once for all tests of this folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from conftest import patent_rows
+from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.engines import EngineInfo
+from patclass.data.corpus import load_corpus
+from patclass.engine.torch_engine import TorchEngine
+from patclass.export import run as run_module
+from patclass.export.graph import to_graph
+from patclass.export.parity import Limits
+from patclass.export.run import Form
+from patclass.inference import Classifier, load
+from patclass.model.classifier import PatentClassifier, merged
+from patclass.model.tokenizer import TextTokenizer
+from tiny_parts import one_step, tiny_batch, tiny_classifier
+
+# No more than the tiny bundles' own validation and test rows.
+TEXTS = 40
+
+KINDS = ("bundle", "tree_bundle")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported bundle, the one it was made from, and what was said."""
+
+    source: Path
+    folder: Path
+    form: Form
+    info: EngineInfo
+    said: tuple[str, ...]
+
+    @property
+    def exact(self) -> bool:
+        return self.form != "openvino-int8"
+
+    @cached_property
+    def original(self) -> Classifier:
+        return load(self.source, "cpu")
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        return load(self.folder, "cpu")
+
+
+TinyExport = Callable[..., Exported]
+
+
+@pytest.fixture(scope="session")
+def tiny_export() -> TinyExport:
+    """Export silently; verify in this process, as a new one takes seconds to start."""
+
+    def call(source: Path, form: Form, target: Path, texts: int = TEXTS) -> Exported:
+        opened, said = read_bundle(source), []
+        corpus = load_corpus(opened.description.data_settings(), opened.tree)
+        with patch.object(run_module, "_verify", lambda folder: read_bundle(folder).verify("cpu")):
+            info = run_module.export(opened, form, target, corpus, said.append, texts)
+        return Exported(source, target, form, info, tuple(said))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def exports(
+    request: pytest.FixtureRequest,
+    tiny_export: TinyExport,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Form], Exported]:
+    """A tiny bundle in a form, made when it is first asked for."""
+    made: dict[tuple[str, Form], Exported] = {}
+
+    def get(kind: str, form: Form) -> Exported:
+        if (kind, form) not in made:
+            target = tmp_path_factory.mktemp("exported") / f"{kind}-{form}"
+            # One of forty tips over the real limit; another processor rounds another one.
+            with patch.object(run_module, "QUANTISED", Limits(0.8, 0.8, 0.2, 0.2, 1e6)):
+                made[kind, form] = tiny_export(request.getfixturevalue(kind), form, target)
+        return made[kind, form]
+
+    return get
+
+
+@pytest.fixture(params=[(kind, form) for kind in KINDS for form in run_module.FORMS], ids="-".join)
+def exported(request: pytest.FixtureRequest, exports: Callable[..., Exported]) -> Exported:
+    """Every kind of bundle in every form, one after the other."""
+    return exports(*request.param)
+
+
+@pytest.fixture
+def opened(bundle: Path) -> Bundle:
+    """The flat tiny bundle."""
+    return read_bundle(bundle)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A merged tiny model with rows of ids that are its own."""
+
+    model: PatentClassifier
+    tokenizer: TextTokenizer
+    rows: list[list[int]]
+
+    @cached_property
+    def graph(self) -> ov.Model:
+        """Not to be changed: clone it."""
+        return to_graph(self.model)
+
+    def logits(self) -> np.ndarray:
+        return TorchEngine(self.model, self.tokenizer).run(self.rows).logits
+
+
+def tuned(base: Path) -> Tuned:
+    model, tokenizer = tiny_classifier(base), TextTokenizer.load(base, 64)
+    one_step(model, tiny_batch(base))
+    texts = [f"{row['title']}. {row['abstract']}" for row in patent_rows(24)]
+    return Tuned(merged(model), tokenizer, tokenizer.encode([*texts, "Soil.", texts[0] * 5]))
+
+
+@pytest.fixture(scope="session")
+def tuned_bert(tiny_bert: Path) -> Tuned:
+    return tuned(tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def tuned_llama(tiny_llama: Path) -> Tuned:
+    return tuned(tiny_llama)
+
+
+@pytest.fixture(params=["tuned_bert", "tuned_llama"])
+def tuned_base(request: pytest.FixtureRequest) -> Tuned:
+    """Both kinds of base, one after the other."""
+    return request.getfixturevalue(request.param)

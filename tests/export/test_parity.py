@@ -1,0 +1,234 @@
+"""What two models' answers have in common, on answers made by hand."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.bundle.engines import SURE, LevelParity, Parity, text_of
+from patclass.data.corpus import UNSEEN, Example
+from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
+from patclass.labels import Label, LabelSet, LabelTree
+from patclass.pipeline import Answers
+
+AB = LabelTree.flat(LabelSet.of_codes("AB"))
+NAN = float("nan")
+
+PATHS = (("A", "A01"), ("A", "A61"), ("B", "B60"))
+TREE = LabelTree(
+    ("section", "class"),
+    PATHS,
+    {code: code for path in PATHS for code in path},
+    LabelSet((Label("Y", "tag"),)),
+)
+
+ALIKE = LevelParity(
+    agreement=1.0, sure_agreement=1.0, sure=40, labelled=50, f1_loss=0.0, ece_rise=0.0
+)
+OPEN = Limits(0.0, 0.0, 1.0, 1.0, 1e6)
+
+
+def answers(leaves: object, logits: object = None) -> Answers:
+    """Answers of which only the leaves, and the logits if given, are of interest."""
+    found = np.asarray(leaves, dtype=np.float32)
+    logits = np.zeros_like(found) if logits is None else np.asarray(logits, dtype=np.float32)
+    return Answers([], logits, None, found, found, np.zeros((len(found), 0)), found, [])
+
+
+def flat(*shares: float) -> Answers:
+    """Two labels, the first with these shares."""
+    return answers([(share, 1 - share) for share in shares])
+
+
+def examples(*truths: int | None) -> list[Example]:
+    return [Example(f"P{n}", "text", (truth,), (0,)) for n, truth in enumerate(truths)]
+
+
+def parity(**levels: LevelParity) -> Parity:
+    figures = {"texts": 50, "largest_logit_difference": 0.01, "tag_agreement": 1.0}
+    return Parity(source="rows", levels=levels, **figures)
+
+
+HALF_A = examples(*[0] * 5, *[1] * 5)
+BEFORE = flat(0.9, 0.9, 0.9, 0.9, 0.55, 0.1, 0.1, 0.1, 0.1, 0.45)
+# One sure answer and one unsure answer tip over.
+AFTER = flat(0.1, 0.9, 0.9, 0.9, 0.45, 0.1, 0.1, 0.1, 0.1, 0.45)
+
+
+def test_the_same_answers_are_alike_in_everything():
+    found = compare(AB, HALF_A, "ten rows", BEFORE, BEFORE)
+    assert (found.texts, found.source, found.largest_logit_difference) == (10, "ten rows", 0)
+    assert found.levels == {
+        "label": LevelParity(
+            agreement=1, sure_agreement=1, sure=8, labelled=10, f1_loss=0, ece_rise=0
+        )
+    }
+    assert objections(found, EXACT) == []
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(*[st.floats(0.01, 1)] * 3), min_size=1, max_size=20), st.data())
+def test_whatever_the_answers_a_model_is_like_itself(weights: list[tuple[float, ...]], data):
+    shares = np.array(weights)
+    same = answers(shares / shares.sum(axis=1, keepdims=True), shares)
+    truth = st.tuples(st.sampled_from([0, 1, None]), st.sampled_from([0, 1, 2, UNSEEN, None]))
+    rows = [Example("P", "text", data.draw(truth), (0,)) for _ in weights]
+    assert objections(compare(TREE, rows, "rows", same, same), EXACT) == []
+
+
+def test_agreement_is_the_share_of_texts_with_the_same_label():
+    level = compare(AB, HALF_A, "rows", BEFORE, AFTER).levels["label"]
+    assert level.agreement == 0.8
+    assert (level.sure, level.sure_agreement) == (8, 7 / 8)
+
+
+@pytest.mark.parametrize(("share", "sure"), [(SURE + 0.01, 1), (SURE - 0.01, 0), (0.3, 1)])
+def test_an_answer_is_sure_above_a_confidence_of_the_original(share: float, sure: int):
+    found = compare(AB, examples(0), "rows", flat(share), flat(0.999))
+    assert found.levels["label"].sure == sure
+
+
+def test_where_nothing_is_sure_nothing_sure_is_lost():
+    level = compare(AB, examples(0, 0), "rows", flat(0.55, 0.52), flat(0.45, 0.48)).levels["label"]
+    assert (level.agreement, level.sure_agreement, level.sure) == (0, 1, 0)
+
+
+def test_the_loss_of_f1_and_the_rise_of_the_calibration_error_are_those_of_the_labelled_rows():
+    level = compare(AB, HALF_A, "rows", BEFORE, AFTER).levels["label"]
+    # A: all that were answered are right, three of five were found. B: five of seven, and all.
+    macro_f1 = (2 * 1 * 0.6 / 1.6 + 2 * (5 / 7) / (5 / 7 + 1)) / 2
+    assert level.f1_loss == pytest.approx(1 - macro_f1)
+    before = (8 * (1 - 0.9) + 2 * (1 - 0.55)) / 10
+    after = (8 * (0.9 - 7 / 8) + 2 * (0.55 - 1 / 2)) / 10
+    assert level.ece_rise == pytest.approx(after - before, abs=1e-6)
+
+
+def test_a_better_model_loses_less_than_nothing():
+    level = compare(AB, HALF_A, "rows", AFTER, BEFORE).levels["label"]
+    assert level.f1_loss < 0 < level.ece_rise
+
+
+def test_rows_without_a_known_label_count_for_agreement_only():
+    rows = examples(*[0] * 5, *[None] * 5)
+    level = compare(AB, rows, "rows", BEFORE, AFTER).levels["label"]
+    assert (level.labelled, level.agreement) == (5, 0.8)
+    assert level.f1_loss == pytest.approx(1 - 2 * 0.6 / 1.6)
+
+
+def test_where_no_label_is_known_there_are_no_figures_and_no_objections_to_them():
+    found = compare(AB, examples(*[None] * 10), "rows", BEFORE, AFTER)
+    level = found.levels["label"]
+    assert (level.labelled, level.f1_loss, level.ece_rise) == (0, None, None)
+    assert objections(found, replace(OPEN, f1_loss=-1, ece_rise=-1)) == []
+
+
+def test_every_level_is_compared_by_itself():
+    """Another class of the same section is another answer at one level only."""
+    before = answers([(0.8, 0.1, 0.1), (0.1, 0.1, 0.8)])
+    after = answers([(0.1, 0.8, 0.1), (0.1, 0.1, 0.8)])
+    rows = [Example("P0", "text", (0, 0), (0,)), Example("P1", "text", (1, UNSEEN), (2,))]
+    levels = compare(TREE, rows, "rows", before, after).levels
+    assert list(levels) == ["section", "class"]
+    assert (levels["section"].agreement, levels["class"].agreement) == (1, 0.5)
+    assert (levels["section"].sure, levels["section"].f1_loss) == (2, 0)
+    # The unknown class of the second row is labelled all the same: no answer to it is right.
+    assert (levels["class"].labelled, levels["class"].f1_loss) == (2, 1)
+
+
+def test_the_largest_difference_of_any_logit_counts():
+    one, other = np.zeros((2, 3)), np.zeros((2, 3))
+    other[1, 2] = -0.5
+    found = compare(
+        AB, examples(0, 1), "rows", *(answers(BEFORE.leaves[:2], x) for x in (one, other))
+    )
+    assert found.largest_logit_difference == 0.5
+
+
+def test_an_export_that_answers_no_numbers_does_not_pass():
+    broken = answers(np.full((10, 2), NAN), np.full((10, 2), NAN))
+    with np.errstate(invalid="ignore"):
+        found = compare(AB, HALF_A, "rows", BEFORE, broken)
+    for limits in (EXACT, QUANTISED, OPEN):
+        assert any("a logit differs by nan" in said for said in objections(found, limits))
+
+
+def test_one_logit_that_is_no_number_is_enough():
+    logits = np.zeros((10, 2))
+    logits[3, 1] = NAN
+    found = compare(AB, HALF_A, "rows", BEFORE, answers(BEFORE.leaves, logits))
+    assert len(objections(found, QUANTISED)) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "kept", "broken", "said"),
+    [
+        (
+            "agreement",
+            *(0.98, 0.979),
+            "class: 97.9% alike (wanted 98%)",
+        ),
+        (
+            "sure_agreement",
+            *(0.99, 0.989),
+            "class: 98.9% of the sure ones alike (wanted 99%)",
+        ),
+        ("f1_loss", 0.005, 0.0061, "class: macro F1 falls by 0.61 points"),
+        ("ece_rise", 0.01, 0.0123, "class: calibration error rises by 1.23 points"),
+        ("f1_loss", -1.0, NAN, "class: macro F1 falls by nan points"),
+        ("ece_rise", -1.0, NAN, "class: calibration error rises by nan points"),
+    ],
+)
+def test_what_is_at_the_limit_passes_and_what_is_beyond_is_named(
+    at: str, kept: float, broken: float, said: str
+):
+    inside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: kept})})
+    outside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: broken})})
+    assert objections(inside, QUANTISED) == []
+    assert objections(outside, QUANTISED) == [said]
+
+
+def test_tags_that_are_given_otherwise_are_named():
+    other = parity(section=ALIKE).model_copy(update={"tag_agreement": 0.97})
+    assert objections(other, QUANTISED) == ["tags: 97.0% alike (wanted 98%)"]
+
+
+def test_float_may_differ_by_next_to_nothing():
+    near = parity(section=ALIKE).model_copy(update={"largest_logit_difference": 1e-4})
+    far = near.model_copy(update={"largest_logit_difference": 2e-4})
+    assert objections(near, EXACT) == []
+    assert objections(far, EXACT) == ["a logit differs by 0.0002 (allowed 0.0001)"]
+    assert objections(far, QUANTISED) == []
+    one_of_a_thousand = parity(section=ALIKE.model_copy(update={"agreement": 0.999}))
+    assert len(objections(one_of_a_thousand, EXACT)) == 2
+
+
+def test_every_objection_is_named():
+    bad = ALIKE.model_copy(
+        update={"agreement": 0.5, "sure_agreement": 0.5, "f1_loss": 0.5, "ece_rise": 0.5}
+    )
+    found = objections(parity(section=bad, **{"class": bad}), QUANTISED)
+    assert [said.partition(":")[0] for said in found] == ["section"] * 4 + ["class"] * 4
+
+
+def test_the_limits_are_those_that_the_command_promises():
+    assert Limits(0.98, 0.99, 0.005, 0.01, math.inf) == QUANTISED
+    assert EXACT.agreement == EXACT.sure_agreement == 1
+
+
+def test_the_table_has_a_line_for_each_level_and_no_figure_that_is_not_known():
+    unknown = ALIKE.model_copy(update={"labelled": 0, "f1_loss": None, "ece_rise": None})
+    worse = ALIKE.model_copy(update={"agreement": 0.984, "f1_loss": 0.004, "ece_rise": 0.0061})
+    head, names, *lines = text_of(parity(section=worse, **{"class": unknown})).splitlines()
+    assert head == "50 texts of rows; largest difference of a logit 0.01"
+    assert names.split() == ["level", "alike", "above", "0.6", "macro", "F1", "ECE"]
+    assert [line.split() for line in lines] == [
+        ["section", "98.4%", "100.0%", "-0.40", "+0.61"],
+        ["class", "100.0%", "100.0%"],
+    ]
+
+
+def test_no_change_is_not_called_a_loss():
+    assert text_of(parity(section=ALIKE)).splitlines()[-1].split()[-2:] == ["+0.00", "+0.00"]

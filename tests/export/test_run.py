@@ -1,0 +1,545 @@
+"""A whole export: what it writes, what it keeps, what it refuses, and what it falls back to."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from safetensors.numpy import load_file
+
+from bundle.test_embedded import packed_copy
+from bundle.test_version1 import downgrade
+from conftest import patent_rows
+from helpers import run_script, tiny_run
+from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.exported import fingerprint
+from patclass.bundle.golden import TOLERANCES
+from patclass.bundle.layout import LAYOUT, VERSION
+from patclass.bundle.manifest import check_manifest, write_manifest
+from patclass.bundle.weights import load_weights
+from patclass.data.corpus import load_corpus
+from patclass.engine.openvino_engine import GRAPH, WEIGHTS
+from patclass.errors import BundleError, DataError, OutputError
+from patclass.export import run as run_module
+from patclass.export.graph import to_graph
+from patclass.export.parity import Limits
+from patclass.export.run import FORMS
+from patclass.export.schemes import INT8, Scheme
+from patclass.files import file_sha256
+from patclass.inference import Options, load
+
+PATENTS = patent_rows(12, seed=8)
+EVERYTHING = Options(k=3, coverage=0.8, neighbours=3, explain=True)
+
+ENGINE_FILES = {
+    "openvino-f32": ["engine/model.bin", "engine/model.xml"],
+    "openvino-int8": ["engine/model.bin", "engine/model.xml"],
+    "merged": ["base/config.json", "base/model.safetensors", "head.safetensors"],
+}
+KEPT = (LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.index, LAYOUT.report, LAYOUT.confusion)
+WRITTEN = {*LAYOUT.required(VERSION), LAYOUT.card}
+# What the tiny bundles' rounded answers may be off by: far less than what tells labels apart.
+NEAR = 0.1
+
+Exports = Callable[..., Any]
+TinyExport = Callable[..., Any]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def beside(target: Path) -> list[str]:
+    """All that stands where a bundle was to be written."""
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+# What is written
+
+
+def test_it_is_a_bundle_that_verifies(exported: Any):
+    opened = read_bundle(exported.folder)
+    assert opened.verify("cpu") < 1e-4
+    assert opened.version == 3
+
+
+def test_its_manifest_lists_the_engine_and_every_other_file(exported: Any):
+    found = files(exported.folder) - {LAYOUT.manifest}
+    assert set(check_manifest(exported.folder).files) == found
+    assert found == {*KEPT, *WRITTEN, *ENGINE_FILES[exported.form]}
+
+
+def test_it_says_how_it_is_computed_and_what_it_was_made_from(exported: Any):
+    engine = read_bundle(exported.folder).description.engine
+    assert engine == exported.info
+    weights = "int8" if exported.form == "openvino-int8" else "float32"
+    kind = "merged" if exported.form == "merged" else "openvino"
+    assert (engine.kind, engine.weights, engine.refused) == (kind, weights, ())
+    assert engine.made_from == fingerprint(read_bundle(exported.source))
+    assert engine.made_from == file_sha256(exported.source / LAYOUT.manifest)
+
+
+def test_parity_is_recorded_level_by_level(exported: Any):
+    source, engine = read_bundle(exported.source), exported.info
+    assert engine.parity.texts == 42
+    assert engine.parity.source == (f"{exported.source.parent.name}: its validation and test rows")
+    assert tuple(engine.parity.levels) == source.tree.levels
+    for level in engine.parity.levels.values():
+        if exported.exact:
+            assert (level.agreement, level.sure_agreement) == (1, 1)
+        assert level.agreement >= 0.8
+        assert 0 < level.sure <= level.labelled == 42
+    difference = engine.parity.largest_logit_difference
+    assert difference < 1e-4 if exported.exact else 1e-4 < difference < 1
+
+
+def test_it_is_told_as_a_table(exported: Any):
+    (said,) = exported.said
+    assert said.startswith(f"{exported.info.weights}: 42 texts of ")
+    levels = [line.split()[0] for line in said.splitlines()[2:]]
+    assert levels == list(exported.info.parity.levels)
+
+
+def test_all_else_is_that_of_the_original(exported: Any):
+    for name in KEPT:
+        assert (exported.folder / name).read_bytes() == (exported.source / name).read_bytes()
+    for name in (LAYOUT.labels, LAYOUT.calibration):
+        assert read(exported.folder / name) == read(exported.source / name)
+    before, after = (
+        load_file(folder / LAYOUT.conformal) for folder in (exported.source, exported.folder)
+    )
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, after[name])
+    was, now = (read(folder / LAYOUT.description) for folder in (exported.source, exported.folder))
+    if exported.form == "merged":
+        was["base"] |= {"sha256": now["base"]["sha256"], "embedded": True}
+    assert now == was | {"engine": now["engine"]}
+
+
+def test_it_holds_none_of_the_texts_it_was_tuned_and_judged_on(exported: Any):
+    everything = b"".join(path.read_bytes() for path in exported.folder.rglob("*.*"))
+    texts = [
+        row["abstract"].encode() for split in ((90, 1), (18, 2)) for row in patent_rows(*split)
+    ]
+    assert not [text for text in texts if text in everything]
+
+
+def test_eight_bits_are_smaller_than_float(exports: Exports):
+    small, large = (
+        (exports("bundle", form).folder / LAYOUT.engine / WEIGHTS).stat().st_size
+        for form in ("openvino-int8", "openvino-f32")
+    )
+    assert small < 0.7 * large
+
+
+# How it answers
+
+
+def test_it_answers_like_the_original(exported: Any):
+    before, after = exported.original, exported.classifier
+    for level in before.tree.levels:
+        one, other = (each.predict_proba(PATENTS, level) for each in (before, after))
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-4 if exported.exact else NEAR)
+        if exported.exact:
+            assert before.predict(PATENTS, level) == after.predict(PATENTS, level)
+    assert after.predict(PATENTS, "section") == ["A", "C", "H"] * 4
+    assert after.classes_ == before.classes_
+
+
+def test_it_answers_with_all_that_speaks_for_it(exported: Any):
+    before, after = (
+        classifier.classify(PATENTS, EVERYTHING)
+        for classifier in (exported.original, exported.classifier)
+    )
+    for one, other in zip(before, after, strict=True):
+        assert (other.label, other.level, other.read) == (one.label, one.level, one.read)
+        assert len(other.neighbours) == 3
+        assert [tag.label for tag in other.tags] == [tag.label for tag in one.tags]
+        for tag, was in zip(other.tags, one.tags, strict=True):
+            assert tag.confidence == pytest.approx(
+                was.confidence, abs=1e-4 if exported.exact else NEAR
+            )
+        assert len(other.passages) == len(one.passages)
+        if exported.exact:
+            assert other.neighbours[0].id == one.neighbours[0].id
+            assert [found.label for found in other.set] == [found.label for found in one.set]
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(exported: Any):
+    classifier = exported.classifier
+    texts = ["Soil.", *[row["abstract"] for row in PATENTS], "A circuit " * 40]
+    together = classifier.predict_proba(texts)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5 if exported.exact else 0.02)
+
+
+@pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
+def test_another_device_is_refused_in_words(exports: Exports, form: str):
+    with pytest.raises(BundleError, match="--device cuda: it was exported for the CPU"):
+        load(exports("bundle", form).folder, "cuda")
+
+
+HEAVY = ["torch", "transformers", "peft", "sklearn", "scipy", "pandas", "pyarrow", "datasets"]
+
+ANSWER = f"""
+import json, sys
+from patclass.inference import Options, load
+found = load(sys.argv[1]).classify(
+    ["plough seed soil", "antenna circuit gate"],
+    Options(k=2, coverage=0.8, neighbours=2, explain=True),
+)
+there = sorted({{name.split(".")[0] for name in sys.modules}} & set({[*HEAVY, "nncf"]}))
+reports = sys.modules["openvino_telemetry"] is not None
+print(json.dumps([[each.label for each in found], there, reports]))
+"""
+
+
+@pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
+def test_it_answers_without_torch_and_reports_to_nobody(exports: Exports, form: str):
+    assert json.loads(run_script(ANSWER, exports("bundle", form).folder)) == [
+        *(["A", "H"], [], False)
+    ]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_it_cannot_be_exported_again(
+    exports: Exports, tiny_export: TinyExport, tmp_path: Path, form: str
+):
+    folder = exports("bundle", form).folder
+    with pytest.raises(BundleError, match="was exported before; export the one it was made from"):
+        tiny_export(folder, "openvino-f32", tmp_path / "again")
+    assert beside(tmp_path / "again") == []
+
+
+def test_too_little_data_is_refused_before_anything_is_written(
+    tiny_export: TinyExport, bundle: Path, tmp_path: Path
+):
+    with pytest.raises(DataError, match="are needed"):
+        tiny_export(bundle, "openvino-f32", tmp_path / "out", texts=10_000)
+    assert beside(tmp_path / "out") == []
+
+
+def test_a_place_that_holds_something_else_is_refused_and_left_alone(
+    tiny_export: TinyExport, bundle: Path, tmp_path: Path
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("x")
+    with pytest.raises(OutputError, match="was not made by patclass"):
+        tiny_export(bundle, "merged", tmp_path / "out")
+    assert files(tmp_path) == {"out/thesis.txt"}
+
+
+def test_an_earlier_export_is_kept_beside_the_new_one(
+    tiny_export: TinyExport, bundle: Path, tmp_path: Path
+):
+    for form in ("merged", "openvino-f32"):
+        tiny_export(bundle, form, tmp_path / "out")
+    assert beside(tmp_path / "out") == ["out", "out.previous"]
+    assert read_bundle(tmp_path / "out").description.engine.kind == "openvino"
+    assert read_bundle(tmp_path / "out.previous").description.engine.kind == "merged"
+
+
+def test_a_bundle_that_a_fresh_process_cannot_read_does_not_appear(
+    opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(folder: Path) -> None:
+        assert read_bundle(folder).description.engine is not None
+        raise BundleError("it does not answer there")
+
+    monkeypatch.setattr(run_module, "_verify", fail)
+    corpus = load_corpus(opened.description.data_settings(), opened.tree)
+    with pytest.raises(BundleError, match="does not answer there"):
+        run_module.export(opened, "merged", tmp_path / "out", corpus, texts=40)
+    assert beside(tmp_path / "out") == []
+
+
+def test_a_base_that_is_gone_is_named(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(bundle, tmp_path / "model"))
+    description = read(folder / LAYOUT.description)
+    description["base"]["name"] = "/gone/tiny"
+    (folder / LAYOUT.description).write_text(json.dumps(description))
+    rewrite_manifest(folder)
+    with pytest.raises(BundleError, match="needs base '/gone/tiny'"):
+        tiny_export(folder, "merged", tmp_path / "out")
+    assert beside(tmp_path / "out") == ["model"]
+
+
+# Damage
+
+
+@pytest.fixture(params=FORMS)
+def copy(request: pytest.FixtureRequest, exports: Exports, tmp_path: Path) -> tuple[str, Path]:
+    """A form, and a copy of a bundle in it, to spoil."""
+    folder = exports("bundle", request.param).folder
+    return request.param, Path(shutil.copytree(folder, tmp_path / "model"))
+
+
+def rewrite_manifest(folder: Path) -> None:
+    (folder / LAYOUT.manifest).unlink()
+    write_manifest(folder)
+
+
+def test_flipped_bits_of_the_engine_are_named(copy: tuple[str, Path]):
+    form, folder = copy
+    for name in ENGINE_FILES[form]:
+        data = (folder / name).read_bytes()
+        place = len(data) // 2
+        (folder / name).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(BundleError, match=f"{name} was altered"):
+            read_bundle(folder)
+        (folder / name).write_bytes(data)
+    read_bundle(folder)
+
+
+def test_a_missing_part_of_the_engine_is_named(copy: tuple[str, Path]):
+    form, folder = copy
+    for name in ENGINE_FILES[form]:
+        data = (folder / name).read_bytes()
+        (folder / name).unlink()
+        with pytest.raises(BundleError, match=f"{name} is missing"):
+            read_bundle(folder)
+        rewrite_manifest(folder)
+        with pytest.raises(BundleError, match=f"the manifest lists no {name}"):
+            read_bundle(folder)
+        (folder / name).write_bytes(data)
+        rewrite_manifest(folder)
+    read_bundle(folder)
+
+
+@pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
+def test_a_damaged_graph_with_the_right_hash_is_refused_by_its_name(
+    exports: Exports, tmp_path: Path, form: str
+):
+    folder = Path(shutil.copytree(exports("bundle", form).folder, tmp_path / "model"))
+    (folder / LAYOUT.engine / GRAPH).write_text("<net/>")
+    rewrite_manifest(folder)
+    with pytest.raises(BundleError, match=r"model: cannot read .*engine/model\.xml"):
+        load(folder, "cpu")
+
+
+def test_another_graph_is_unmasked_by_the_golden_logits(
+    exports: Exports, spoiled: ov.Model, tmp_path: Path
+):
+    folder = Path(shutil.copytree(exports("bundle", "openvino-int8").folder, tmp_path / "model"))
+    ov.save_model(spoiled, folder / LAYOUT.engine / GRAPH, compress_to_fp16=False)
+    rewrite_manifest(folder)
+    with pytest.raises(BundleError, match="does not answer as it did"):
+        read_bundle(folder).verify("cpu")
+
+
+def test_another_merged_base_is_unmasked_by_its_hash(
+    exports: Exports, tiny_bert: Path, tmp_path: Path
+):
+    folder = Path(shutil.copytree(exports("bundle", "merged").folder, tmp_path / "model"))
+    shutil.copyfile(tiny_bert / "model.safetensors", folder / "base" / "model.safetensors")
+    rewrite_manifest(folder)
+    with pytest.raises(BundleError, match="was made with another base"):
+        load(folder, "cpu")
+
+
+# Falling back
+
+
+@pytest.fixture(scope="module")
+def spoiled(bundle: Path) -> ov.Model:
+    """The graph of the flat tiny bundle with its answers upside down."""
+    source = read_bundle(bundle)
+    model = load_weights(bundle, source.description, source.tree.outputs, "cpu")
+    model.head.weight.data.neg_()
+    model.head.bias.data.neg_()
+    return to_graph(model)
+
+
+@pytest.fixture
+def bad(spoiled: ov.Model) -> Scheme:
+    return Scheme("int8", lambda graph, texts, count: spoiled.clone())
+
+
+@pytest.mark.parametrize(
+    ("safer", "arithmetic"), [(INT8[2], "int8"), (INT8[3], "bfloat16")], ids=["weights", "bfloat16"]
+)
+def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
+    tiny_export: TinyExport,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Scheme,
+    safer: Scheme,
+    arithmetic: str,
+):
+    monkeypatch.setattr(run_module, "INT8", (bad, safer))
+    found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
+    assert found.info.weights == safer.name
+    (reason,) = found.info.refused
+    assert re.match(r"int8: section: [\d.]+% alike \(wanted 98%\); .* sure .* F1 falls by", reason)
+    table, refusal, next_table = found.said
+    assert table.startswith("int8: 42 texts")
+    assert refusal == f"refused, {reason}"
+    assert next_table.startswith(f"{safer.name}: 42 texts")
+    written = read_bundle(tmp_path / "out")
+    assert written.description.engine.refused == (reason,)
+    assert written.description.arithmetic == arithmetic
+    assert written.golden.tolerance == TOLERANCES[arithmetic]
+    assert load(tmp_path / "out", "cpu").predict(PATENTS) == ["A", "C", "H"] * 4
+
+
+def test_ways_are_tried_from_the_fastest_to_the_safest(
+    tiny_export: TinyExport,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Scheme,
+):
+    """Where nothing in eight bits is near enough, it is float32 that is written."""
+    monkeypatch.setattr(run_module, "INT8", [replace(bad, name=way.name) for way in INT8])
+    found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
+    assert found.info.weights == "float32"
+    names = [reason.partition(": ")[0] for reason in found.info.refused]
+    assert names == [way.name for way in INT8]
+    assert len(found.said) == 2 * len(INT8) + 1
+    written = read_bundle(tmp_path / "out")
+    assert written.description.arithmetic == "float32"
+    assert written.golden.tolerance == TOLERANCES["float32"]
+    assert load(tmp_path / "out", "cpu").predict(PATENTS) == ["A", "C", "H"] * 4
+
+
+NOTHING_PASSES = Limits(1.1, 0, 1, 1, 1e6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_if_nothing_is_near_enough_nothing_is_written(
+    tiny_export: TinyExport,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+):
+    monkeypatch.setattr(run_module, "QUANTISED", NOTHING_PASSES)
+    monkeypatch.setattr(run_module, "EXACT", NOTHING_PASSES)
+    monkeypatch.setattr(run_module, "INT8", INT8[2:])
+    with pytest.raises(BundleError, match=r"was not exported: .*float32: .*section: 100\.0% alike"):
+        tiny_export(bundle, form, tmp_path / "out")
+    assert beside(tmp_path / "out") == []
+
+
+def test_float_is_never_replaced_by_eight_bits(
+    tiny_export: TinyExport, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_module, "EXACT", NOTHING_PASSES)
+    with pytest.raises(BundleError) as refusal:
+        tiny_export(bundle, "openvino-f32", tmp_path / "out")
+    assert "int8" not in str(refusal.value)
+
+
+# Other bundles
+
+
+def as_version2(bundle: Path, target: Path) -> Path:
+    """A copy as the release before there were engines would have written it."""
+    shutil.copytree(bundle, target)
+    description = read(target / LAYOUT.description)
+    del description["engine"]
+    (target / LAYOUT.description).write_text(json.dumps(description))
+    rewrite_manifest(target)
+    manifest = read(target / LAYOUT.manifest)
+    (target / LAYOUT.manifest).write_text(json.dumps(manifest | {"version": 2}))
+    return target
+
+
+@pytest.mark.parametrize("form", ["openvino-f32", "merged"])
+@pytest.mark.parametrize(("version", "make"), [(1, downgrade), (2, as_version2)])
+def test_a_bundle_of_an_old_format_is_exported_in_the_new_one(
+    tiny_export: TinyExport,
+    bundle: Path,
+    tmp_path: Path,
+    version: int,
+    make: Callable[[Path, Path], Path],
+    form: str,
+):
+    old = make(bundle, tmp_path / "old")
+    assert read_bundle(old).version == version
+    found = tiny_export(old, form, tmp_path / "new")
+    assert found.info.parity.levels["section"].agreement == 1
+    assert read_bundle(tmp_path / "new").version == 3
+    before, after = (load(tmp_path / name, "cpu") for name in ("old", "new"))
+    np.testing.assert_allclose(
+        after.predict_proba(PATENTS), before.predict_proba(PATENTS), rtol=0, atol=1e-4
+    )
+    assert after.tree == before.tree
+    assert after.bundle.calibration == before.bundle.calibration
+    assert read_bundle(old).version == version
+
+
+FORMS_IN_FLOAT = ("openvino-f32", "merged")
+
+
+@pytest.fixture(scope="module")
+def packed(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that carries its packed base, which is nowhere else any more."""
+    home = tmp_path_factory.mktemp("packed")
+    base = packed_copy(tiny_bert, home / "packed")
+    tiny_run(base, bundle.parent, home / "model", epochs=1, embed_base=True)
+    shutil.rmtree(base)
+    return home / "model"
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_llama: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("decoder") / "model"
+    tiny_run(tiny_llama, bundle.parent, target, epochs=1)
+    return target
+
+
+@pytest.fixture(scope="module")
+def halved(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that computes in bfloat16."""
+    target = tmp_path_factory.mktemp("halved") / "model"
+    tiny_run(tiny_bert, bundle.parent, target, epochs=1, precision="bfloat16")
+    assert read_bundle(target).description.arithmetic == "bfloat16"
+    return target
+
+
+def probabilities(*folders: Path) -> list[np.ndarray]:
+    return [load(folder, "cpu").predict_proba(PATENTS) for folder in folders]
+
+
+@pytest.mark.parametrize("form", FORMS_IN_FLOAT)
+def test_a_bundle_that_carries_its_packed_base_is_exported(
+    tiny_export: TinyExport, packed: Path, tmp_path: Path, form: str
+):
+    tiny_export(packed, form, tmp_path / "out")
+    np.testing.assert_allclose(*probabilities(packed, tmp_path / "out"), rtol=0, atol=1e-4)
+    engine = [name for name in files(tmp_path / "out") if "/" in name]
+    assert sorted(engine) == [name for name in ENGINE_FILES[form] if "/" in name]
+
+
+@pytest.mark.parametrize("form", FORMS_IN_FLOAT)
+def test_a_decoder_is_exported(tiny_export: TinyExport, decoder: Path, tmp_path: Path, form: str):
+    found = tiny_export(decoder, form, tmp_path / "out")
+    assert found.info.parity.largest_logit_difference < 1e-4
+    np.testing.assert_allclose(*probabilities(decoder, tmp_path / "out"), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS_IN_FLOAT)
+def test_a_bundle_in_bfloat16_is_exported_in_float(
+    tiny_export: TinyExport, halved: Path, tmp_path: Path, form: str
+):
+    tiny_export(halved, form, tmp_path / "out")
+    written = read_bundle(tmp_path / "out")
+    assert written.description.arithmetic == "float32"
+    assert written.verify("cpu") < 1e-4
+    np.testing.assert_allclose(*probabilities(halved, tmp_path / "out"), rtol=0, atol=0.05)

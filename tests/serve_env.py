@@ -1,0 +1,140 @@
+"""The environment of the service image, made by the commands of the Dockerfile itself."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a Dockerfile: its name, its base, and its instructions in their order."""
+
+    name: str
+    base: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def all(self, instruction: str) -> list[str]:
+        return [rest for name, rest in self.steps if name == instruction]
+
+    def one(self, instruction: str) -> str:
+        (rest,) = self.all(instruction)
+        return rest
+
+    def exec_form(self, instruction: str) -> list[str]:
+        """The words of CMD or HEALTHCHECK, which must be written as a JSON list."""
+        words = json.loads(self.one(instruction).partition("CMD ")[2] or self.one(instruction))
+        assert all(isinstance(word, str) for word in words)
+        return words
+
+
+def stages() -> dict[str, Stage]:
+    """The stages of the Dockerfile by name."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, Stage] = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, _, rest = line.partition(" ")
+        if name == "FROM":
+            base, name = rest.split(" AS ")
+            found[name] = stage = Stage(name, base)
+        else:
+            stage.steps.append((name, " ".join(rest.split())))
+    return found
+
+
+def options(words: list[str]) -> dict[str, str]:
+    """The options before the arguments of an instruction, without their dashes."""
+    return dict(word[2:].split("=", 1) for word in words if word.startswith("--"))
+
+
+def copies(stage: Stage) -> list[tuple[list[str], str]]:
+    """What COPY takes out of the build context, and where it goes."""
+    lines = [shlex.split(rest) for rest in stage.all("COPY")]
+    return [(words[:-1], words[-1]) for words in lines if not options(words)]
+
+
+def mounts(stage: Stage) -> list[dict[str, str]]:
+    """What is mounted while a RUN of the stage runs."""
+    found = (word for rest in stage.all("RUN") for word in shlex.split(rest))
+    values = [word.removeprefix("--mount=") for word in found if word.startswith("--mount=")]
+    return [dict(pair.split("=") for pair in value.split(",")) for value in values]
+
+
+def commands(stage: Stage) -> list[str]:
+    """What the shell of each RUN gets."""
+    return [re.sub(r"^(--mount=\S+ )*", "", rest) for rest in stage.all("RUN")]
+
+
+def _place(source: str, target: Path) -> None:
+    """Put a file or folder of the repository where COPY or a mount puts it."""
+    if (ROOT / source).is_dir():
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / source, target, ignore=ignore)
+    else:
+        shutil.copy(ROOT / source, target)
+
+
+def _shell(command: str, folder: Path, binaries: Path) -> None:
+    """Run a command of the Dockerfile with these binaries; skip where no index answers."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PIP_RETRIES": "1"}
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if done.returncode and "connection broken by" in done.stdout + done.stderr:
+        pytest.skip("no package index answers here, so the image's packages cannot be installed")
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def _pip(stage: Stage, what: str) -> list[str]:
+    return [command for command in commands(stage) if command.startswith(f"pip {what} ")]
+
+
+@cache
+def _made(home: Path) -> Path:
+    build, app = home / "build", home / "app"
+    export, serve = stages()["export"], stages()["serve"]
+    build.mkdir(parents=True)
+    app.mkdir()
+    for sources, target in copies(export):
+        for source in sources:
+            _place(source, build / target)
+    # The wheel is built with this environment's setuptools, as there with the pinned one.
+    (wheel,) = _pip(export, "wheel")
+    _shell(wheel, build, Path(sys.executable).parent)
+    for mount in mounts(serve):
+        if mount.get("from") == "export":
+            shutil.copytree(build / Path(mount["source"]).name, app / mount["target"])
+        else:
+            _place(mount["source"], app / mount["target"])
+    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
+    for command in _pip(serve, "install"):
+        _shell(command, app, home / "venv" / "bin")
+    return home
+
+
+@pytest.fixture(scope="session")
+def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Python that has what the service image has: ``patclass`` is beside it, torch nowhere."""
+    # Every module that imports this fixture has one of its own, but all share what it made.
+    home = _made(tmp_path_factory.getbasetemp() / "serve-image")
+    yield home / "venv" / "bin" / "python"
+    shutil.rmtree(home, ignore_errors=True)  # pytest would keep those of three runs

@@ -1,0 +1,94 @@
+"""A real server process for tests: started, asked over real sockets, ended by its own number."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+TEXT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A running ``patclass serve``."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
+
+    def megabytes(self) -> float:
+        return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
+
+    def terminate(self, seconds: float = 15) -> int:
+        """Ask it to end, as a container would; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def serving(
+    folder: Path, *flags: object, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a server whose log is in ``folder`` until the block ends."""
+    port, log = free_port(), folder / "serve.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "patclass", "serve", "--port", str(port), *map(str, flags)],
+            stderr=sink,
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+        )
+    server = Server(process, port, log)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+
+def wait_until_ready(server: Server, seconds: float = 60) -> None:
+    """Wait for ``/readyz``.
+
+    :raises AssertionError: with the log, if the server ends or never gets ready.
+    """
+    end = time.monotonic() + seconds
+    with server.client() as client:
+        while time.monotonic() < end and server.process.poll() is None:
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+    raise AssertionError(f"not ready: {server.log.read_text()[-2000:]}")

@@ -1,0 +1,261 @@
+"""The image and how it is run: files that say so, and the environment that they make."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from patclass.cli.main import main
+from patclass.service.keys import DEFAULT_FILE
+from patclass.service.keys import VARIABLE as KEYS
+from patclass.service.settings import PORT
+from serve_env import ROOT, Stage, commands, copies, mounts, options, serve_python, stages
+
+__all__ = ["serve_python"]  # a fixture
+
+EXPORT, SERVE = stages()["export"], stages()["serve"]
+HEAVY = {"torch", "transformers", "ray", "pandas", "scipy", "sklearn", "pyarrow"}
+
+# Limits, not aims: what is measured on two cores is about half of each.
+MAX_IMPORT_SECONDS = 1.0
+MAX_MEGABYTES = 150
+RUNS = 3
+
+# What the service has loaded before any model: seconds, megabytes at the highest, modules. The
+# memory is read where it begins with the program; getrusage goes on from the process before it.
+IMPORT = """
+import time
+start = time.perf_counter()
+from patclass.service.app import create_app
+seconds = time.perf_counter() - start
+import re, sys
+status = open("/proc/self/status").read()
+print(seconds, int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024)
+print(*{name.partition(".")[0] for name, module in sys.modules.items() if module is not None})
+"""
+
+
+def ignored(path: str) -> bool:
+    """Whether .dockerignore keeps a path out of the build; the last line that fits decides."""
+    parents = [path, *(str(parent) for parent in Path(path).parents)]
+    verdict = False
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            pattern = re.escape(line.removeprefix("!"))
+            pattern = pattern.replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+            if any(re.fullmatch(pattern, parent) for parent in parents):
+                verdict = not line.startswith("!")
+    return verdict
+
+
+def environment(stage: Stage) -> dict[str, str]:
+    return dict(pair.split("=", 1) for rest in stage.all("ENV") for pair in rest.split())
+
+
+def output(*command: object, **options: object) -> str:
+    done = subprocess.run(
+        list(map(str, command)),
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        **options,
+    )
+    return done.stdout
+
+
+def test_the_parser_sees_the_whole_file():
+    assert list(stages()) == ["export", "serve"]
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    written = re.findall(r"^([A-Z]+) ", text, re.MULTILINE)
+    read = [name for stage in stages().values() for name in ["FROM", *dict(stage.steps)]]
+    assert set(read) == set(written)
+    assert all(stage.base == "python:3.11-slim" for stage in stages().values())
+
+
+@pytest.mark.parametrize("stage", stages().values(), ids=lambda stage: stage.name)
+def test_what_the_build_takes_is_there_and_reaches_it(stage: Stage):
+    taken = [source for sources, _ in copies(stage) for source in sources]
+    taken += [m["source"] for m in mounts(stage) if "source" in m and "from" not in m]
+    assert taken
+    for source in taken:
+        assert (ROOT / source).exists(), source
+        assert not ignored(source), source
+
+
+def test_the_build_gets_nothing_else():
+    top = {path.name for path in ROOT.iterdir() if not ignored(path.name)}
+    named = {"LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements-serve.txt"}
+    assert top - {"final_model", "models"} == named | {"src"}
+    assert ignored("src/patclass/__pycache__/config.pyc")
+    assert ignored("final_model.run/curve.jsonl")
+    assert not ignored("src/patclass/shipped/manifest.json")
+    assert not ignored("models/mine/manifest.json")
+
+
+def test_torch_is_installed_first_and_alone():
+    first = commands(EXPORT)[0]
+    assert re.fullmatch(r'pip install .*\$\{TORCH_INDEX:\+.*"\} torch==2\.13\.0', first)
+    assert f"\n{first.split()[-1]}\n" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert 'TORCH_INDEX=""' in EXPORT.all("ARG")
+
+
+def test_the_model_of_the_image_is_exported_and_readable_by_all():
+    (run,) = [command for command in commands(EXPORT) if "patclass export" in command]
+    assert "MODEL=shipped" in EXPORT.all("ARG")
+    arguments = re.search(r"patclass export (.*?) &&", run).group(1).replace('"', "").split()
+    main.commands["export"].make_context("export", arguments)
+    assert run.endswith("chmod -R a+rX /model")
+    assert "--from=export /model /model" in SERVE.all("COPY")
+    assert environment(SERVE)["PATCLASS_MODEL"] == "/model"
+
+
+def test_the_image_that_runs_installs_no_more_than_a_service_needs():
+    installs = [command for command in commands(SERVE) if "pip" in command]
+    assert [command.split(" --no-cache-dir ")[1] for command in installs] == [
+        "-r requirements-serve.txt",
+        "--no-deps dist/*.whl",
+    ]
+    assert not any("torch" in rest for _, rest in SERVE.steps)
+    assert [options(rest.split()) for rest in SERVE.all("COPY")] == [{"from": "export"}]
+
+
+def test_the_image_runs_as_nobody_in_particular():
+    user, group = SERVE.one("USER").split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert SERVE.steps.index(("USER", f"{user}:{group}")) > max(
+        number for number, (name, _) in enumerate(SERVE.steps) if name in ("RUN", "COPY")
+    )
+    keys = Path(environment(SERVE)[KEYS])
+    assert keys.name == DEFAULT_FILE
+    assert f"install -d -o {user} -g {group} -m 700 {keys.parent}" in commands(SERVE)
+
+
+def test_the_command_is_one_that_the_program_understands():
+    program, command, *flags = SERVE.exec_form("CMD")
+    assert (program, command) == ("patclass", "serve")
+    understood = main.commands[command].make_context(command, flags).params
+    assert (understood["host"], int(understood["port"])) == ("0.0.0.0", PORT)
+    assert SERVE.one("EXPOSE") == str(PORT)
+    assert SERVE.one("STOPSIGNAL") == "SIGTERM"
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
+def test_the_health_check_is_right(
+    status: int | None, healthy: bool, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments: object):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    port = server.server_port
+    if status is None:
+        server.server_close()
+    else:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    # A proxy that is not there: a check that asks it would always fail.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    _, *arguments = SERVE.exec_form("HEALTHCHECK")
+    arguments = [word.replace(f":{PORT}/", f":{port}/") for word in arguments]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+    if status is not None:
+        server.shutdown()
+        server.server_close()
+    assert (done.returncode == 0) is healthy
+    assert asked == ([] if status is None else ["/livez"])
+
+
+def composed() -> dict[str, dict[str, object]]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+
+
+@pytest.mark.parametrize("name", ["api", "keys"])
+def test_composed_services_have_no_rights_that_they_do_not_need(name: str):
+    service = composed()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"privileged", "cap_add", "user", "environment", "devices"}
+
+
+def test_the_composed_service_is_built_from_the_last_stage_and_bound_to_loopback():
+    api = composed()["api"]
+    assert api["build"]["target"] == list(stages())[-1] == "serve"
+    assert (ROOT / api["build"]["context"] / "Dockerfile").is_file()
+    arguments = {argument.split("=")[0] for argument in EXPORT.all("ARG")}
+    assert set(api["build"]["args"]) == arguments
+    assert api["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    assert api["mem_limit"]
+    assert api["cpuset"]
+    assert api["tmpfs"][0].startswith("/tmp:")
+    assert "test" not in api["healthcheck"]  # the image's own
+    assert api["stop_grace_period"] == "15s"
+
+
+def test_keys_are_made_in_one_container_and_read_in_the_other():
+    api, keys = composed()["api"], composed()["keys"]
+    folder = Path(environment(SERVE)[KEYS]).parent
+    assert api["volumes"] == [f"keys:{folder}:ro"]
+    assert keys["volumes"] == [f"keys:{folder}"]
+    assert keys["image"] == api["image"]
+    assert keys["entrypoint"] == ["patclass", "keys"]
+    assert keys["command"][0] in main.commands["keys"].commands
+    assert keys["profiles"]  # or 'up' would start it
+    assert keys["network_mode"] == "none"
+
+
+def test_the_image_has_a_whole_environment_without_torch(serve_python: Path):
+    assert "No broken requirements found" in output(serve_python, "-m", "pip", "check")
+    installed = output(serve_python, "-m", "pip", "list", "--format=freeze").splitlines()
+    names = {line.split("==")[0].lower() for line in installed}
+    assert {"patclass", "openvino", "fastapi"} <= names
+    assert not names & {*HEAVY, "scikit-learn", "nncf", "datasets"}
+
+
+def test_the_service_is_imported_fast_and_small(serve_python: Path):
+    seconds, megabytes = [], []
+    for _ in range(RUNS):
+        figures, modules = output(serve_python, "-c", IMPORT).splitlines()
+        seconds.append(float(figures.split()[0]))
+        megabytes.append(float(figures.split()[1]))
+        assert not set(modules.split()) & HEAVY
+    print(f"imported in {min(seconds):.2f} s, {max(megabytes):.0f} MB")
+    assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, something else had the cores
+    assert max(megabytes) < MAX_MEGABYTES
+
+
+def test_the_programs_of_the_image_start(serve_python: Path):
+    program = serve_python.with_name("patclass")
+    assert "--host" in output(program, "serve", "--help")
+    assert "create" in output(program, "keys", "--help")
+
+
+def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, tmp_path: Path):
+    done = subprocess.run(
+        [serve_python.with_name("patclass"), "train", "--data", "sample"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: 'patclass train' needs \w+: pip install 'patclass\[train\]'\n", done.stderr
+    )

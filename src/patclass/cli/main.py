@@ -34,6 +34,7 @@ EXTRAS = {
         *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
         *("uvicorn", "uvloop"),
     },
+    "trace": {"opentelemetry"},
     "export": _TRAIN | {"nncf", "openvino"},
 }
 

@@ -24,6 +24,7 @@ from patclass.service.problems import install
 from patclass.service.queue import Queue
 from patclass.service.routes import answering_routes, health_routes, model_routes
 from patclass.service.settings import ServiceSettings
+from patclass.service.tracing import no_spans, spans_to
 
 log = logging.getLogger(LOGGER)
 
@@ -125,5 +126,6 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
             allow_methods=["GET", "POST"],
             allow_headers=headers,
         )
-    app.add_middleware(Watch, metrics=service.metrics)
+    spans = spans_to() if settings.trace else no_spans
+    app.add_middleware(Watch, metrics=service.metrics, spans=spans)
     return app

@@ -7,10 +7,11 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from patclass.service.context import Scope, begin, facts_of
+from patclass.service.context import Scope, begin, facts_of, request_id_of
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.problems import response
+from patclass.service.tracing import Spans, no_spans
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -31,16 +32,24 @@ NOTHING = "default-src 'none'; frame-ancestors 'none'"
 class Watch:
     """The outermost layer: nothing leaves the service without having passed here."""
 
-    def __init__(self, app: App, metrics: Metrics) -> None:
+    def __init__(self, app: App, metrics: Metrics, spans: Spans = no_spans) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = begin(scope, Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        begin(scope, headers.get("x-request-id"))
+        with self._spans(f"{scope['method']} {scope['path']}", headers) as tell:
+            tell(await self._handle(scope, receive, send))
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> dict[str, object]:
+        """Pass one request on; what there is to say of it."""
+        request_id = request_id_of(scope)
         began = time.perf_counter()
         status = 499  # who asked went away
 
@@ -65,18 +74,21 @@ class Watch:
             failed = response(request_id, 500, "internal", message)
             await failed(scope, receive, answer)
         finally:
-            self._account(scope, status, request_id, time.perf_counter() - began)
+            facts = self._account(scope, status, time.perf_counter() - began)
+        return facts
 
-    def _account(self, scope: Scope, status: int, request_id: str, seconds: float) -> None:
+    def _account(self, scope: Scope, status: int, seconds: float) -> dict[str, object]:
         route = getattr(scope.get("route"), "path", "none")
         self._metrics.requests.labels(route, status).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         facts = {
-            "request_id": request_id,
+            "request_id": request_id_of(scope),
             "method": scope["method"],
             "path": scope["path"],
             "status": status,
             "ms": round(seconds * 1e3, 1),
             "client": (scope.get("client") or ("unknown",))[0],
         }
-        log.info("request", extra={"facts": facts | facts_of(scope)})
+        facts |= facts_of(scope)
+        log.info("request", extra={"facts": facts})
+        return facts

@@ -1,0 +1,191 @@
+"""Our server beside two rivals, and beside a bare loop over its own engine; writes the page.
+
+    python scripts/bench_serve/run.py            the shipped model (a quarter of an hour)
+    python scripts/bench_serve/run.py --llama    also the shape of Llama-3.2-1B (half an hour more)
+
+All servers run at once and are loaded in turn, so that a slow minute of the machine slows all of
+them. Figures are medians over the rounds.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from load import Load, Server, closed_loop, free_port, open_loop, serving
+from machine import machine
+from models import make_minilm
+from page import Figures, LlamaFigures, write_page
+from texts import SHARED, long_texts
+
+from patclass.cli.main import main as patclass
+from patclass.inference import load as load_bundle
+
+HERE = Path(__file__).parent
+WORK = HERE.parents[1] / "build" / "bench-serve"
+CLIENTS = 32
+ROUNDS, SECONDS = 5, 12.0
+TEXTS = 400
+OVERLOAD = 1.5  # times what the server can do
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server by name, and how it is started."""
+
+    name: str
+    command: Callable[[int], list[str]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--llama", action="store_true", help="also measure the shape of a Llama")
+    args = parser.parse_args()
+    texts = long_texts(TEXTS)
+    WORK.mkdir(parents=True, exist_ok=True)
+    minilm, exported = WORK / "minilm", WORK / "int8"
+    if not (minilm / "config.json").is_file():
+        make_minilm(minilm)
+    if not (exported / "manifest.json").is_file():
+        export(exported)
+    figures = measure_shipped(minilm, exported, texts)
+    (WORK / "shipped.json").write_text(json.dumps(vars(figures), indent=2) + "\n")
+    llama = WORK / "llama.json"
+    if args.llama:
+        from llama import measure_llama
+
+        found = measure_llama(WORK, texts)
+        llama.write_text(json.dumps(vars(found), indent=2) + "\n")
+    stored = LlamaFigures(**json.loads(llama.read_text())) if llama.is_file() else None
+    write_page(figures, stored, machine())
+
+
+def export(target: Path) -> None:
+    patclass(["export", "shipped", "-o", str(target), "--data", str(SHARED)], standalone_mode=False)
+
+
+def ours(bundle: Path) -> Contestant:
+    return Contestant(
+        "patclass",
+        lambda port: [
+            *(PYTHON, "-m", "patclass", "serve"),
+            *("--model", str(bundle), "--port", str(port)),
+        ],
+    )
+
+
+def rival(name: str, script: str, model: Path, *flags: str) -> Contestant:
+    path = str(HERE / script)
+    return Contestant(
+        name, lambda port: [PYTHON, path, "--model", str(model), "--port", str(port), *flags]
+    )
+
+
+@contextmanager
+def all_running(contestants: Sequence[Contestant]) -> Iterator[Mapping[str, Server]]:
+    """All servers at once, by name."""
+    with ExitStack() as stack:
+        servers = {}
+        for contestant in contestants:
+            port = free_port()
+            log = WORK / f"{contestant.name}.log"
+            started = serving(contestant.command(port), port, log, timeout=600)
+            servers[contestant.name] = stack.enter_context(started)
+            print(f"{contestant.name}: ready", flush=True)
+        yield servers
+
+
+def measure_shipped(minilm: Path, exported: Path, texts: Sequence[str]) -> Figures:
+    tokens = load_bundle(exported).bundle.description.text.max_tokens
+    contestants = [
+        rival("original", "rival_original.py", minilm),
+        rival("pipeline", "rival_pipeline.py", minilm, "--max-tokens", str(tokens)),
+        ours(exported),
+    ]
+    bare = bare_loop(exported, texts)
+    rates: dict[str, list[float]] = {name: [] for name in ("original", "pipeline", "patclass")}
+    loops: list[float] = []
+    with all_running(contestants) as servers:
+        for number in range(ROUNDS + 1):
+            for name, server in servers.items():
+                found = closed_loop(server.port, texts, CLIENTS, SECONDS)
+                print(f"round {number} {name}: {found}", flush=True)
+                if number:  # the first one warms up
+                    check_all_answered(found)
+                    rates[name].append(found.rate)
+            loops.append(bare(SECONDS / 2))
+            print(f"round {number} bare loop: {loops[-1]:.1f} texts/s", flush=True)
+        peak = {name: server.peak_bytes / 2**20 for name, server in servers.items()}
+    calm, busy, refused = latencies(exported, texts, statistics.median(rates["patclass"]))
+    return Figures(
+        rates={name: statistics.median(found) for name, found in rates.items()},
+        bare=statistics.median(loops[1:]),
+        spread={name: [min(found), max(found)] for name, found in rates.items()},
+        calm_p99=calm,
+        busy_p99=busy,
+        refused=refused,
+        cold_start=statistics.median(cold_start(exported) for _ in range(5)),
+        peak_megabytes=peak,
+        weights=load_bundle(exported).bundle.description.engine.weights,
+        parity=parity_of(exported),
+        tokens=tokens,
+        clients=CLIENTS,
+    )
+
+
+def check_all_answered(found: Load) -> None:
+    if set(found.statuses) != {200}:
+        raise SystemExit(f"not all were answered: {found.statuses}")
+
+
+def bare_loop(exported: Path, texts: Sequence[str]) -> Callable[[float], float]:
+    """Texts a second of the engine alone, over token ids that are ready."""
+    classifier = load_bundle(exported)
+    readings = classifier.read(texts)
+    rows = [passage.ids for reading in readings for passage in reading.passages]
+    engine = classifier._pipeline.engine
+
+    def run(seconds: float) -> float:
+        done, start = 0, time.perf_counter()
+        while (passed := time.perf_counter() - start) < seconds:
+            engine.run(rows[:64])
+            done += 64
+        return done / passed
+
+    return run
+
+
+def latencies(exported: Path, texts: Sequence[str], capacity: float) -> tuple[float, float, float]:
+    """p99 without load; p99 of what is accepted under too much of it; the share refused."""
+    port = free_port()
+    with serving(ours(exported).command(port), port, WORK / "latency.log"):
+        closed_loop(port, texts, 4, SECONDS / 2)
+        calm = closed_loop(port, texts, 1, 2 * SECONDS).p99
+        deadline = {"X-Deadline-Ms": str(int(2000 * calm))}
+        found = open_loop(port, texts, OVERLOAD * capacity, 2 * SECONDS, headers=deadline)
+    print(f"p99 {calm:.3f} s alone; under load {found}", flush=True)
+    if not set(found.statuses) <= {200, 429, 504}:
+        raise SystemExit(f"unexpected answers under load: {found.statuses}")
+    return calm, found.p99, 1 - found.answered / sum(found.statuses.values())
+
+
+def cold_start(exported: Path) -> float:
+    port = free_port()
+    with serving(ours(exported).command(port), port, WORK / "cold.log") as server:
+        return server.ready_seconds
+
+
+def parity_of(exported: Path) -> str:
+    from patclass.bundle.engines import text_of
+
+    return text_of(load_bundle(exported).bundle.description.engine.parity)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""A real server under more load than it can carry: nothing breaks, nothing is lost, it recovers."""
+
+import shutil
+import socket
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from conftest import tree_rows
+from patclass.bundle import read_bundle
+from patclass.bundle.layout import LAYOUT
+from patclass.data.corpus import load_corpus
+from patclass.export.run import export
+from patclass.files import file_sha256
+from patclass.inference import load
+from service_process import Server, serving
+
+TEXTS = [f"{row['title']}. {row['abstract']}" for row in tree_rows(60, seed=3)]
+
+
+def ask(client: httpx.Client, text: str, **headers: str) -> httpx.Response:
+    return client.post("/predict", json={"text": text}, headers=headers)
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The sum over all series of a metric with these labels."""
+    with server.client() as client:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return sum(s.value for s in samples if labels.items() <= s.labels.items())
+
+
+Request = Callable[[httpx.Client, int], httpx.Response]
+
+
+@contextmanager
+def load_of(
+    server: Server, clients: int, request: Request, pause: float = 0
+) -> Iterator[list[httpx.Response]]:
+    """Clients that ask again and again while the block runs; afterwards all their answers."""
+    enough, found = Event(), []
+
+    def go(number: int) -> list[httpx.Response]:
+        answers = []
+        with server.client() as client:
+            while not enough.is_set():
+                try:
+                    answers.append(request(client, number * 1000 + len(answers)))
+                except httpx.TransportError:
+                    if server.process.poll() is None:
+                        time.sleep(0.05)  # it takes no new connections while it ends
+                        continue
+                    break
+                time.sleep(pause)
+        return answers
+
+    with ThreadPoolExecutor(clients) as threads:
+        running: list[Future[list[httpx.Response]]] = [
+            threads.submit(go, number) for number in range(clients)
+        ]
+        try:
+            yield found
+        finally:
+            enough.set()
+            for answers in running:
+                found.extend(answers.result())
+
+
+def predict(client: httpx.Client, number: int) -> httpx.Response:
+    return ask(client, TEXTS[number % len(TEXTS)])
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The model that is part of the package, with room for a few dozen abstracts."""
+    folder = tmp_path_factory.mktemp("shipped")
+    with serving(folder, "--model", "shipped", "--queue-tokens", 8000) as running:
+        yield running
+
+
+def test_ten_times_what_it_can_do_is_answered_or_refused_and_then_it_is_as_before(shipped: Server):
+    patents = [text * 6 for text in TEXTS[:16]]
+
+    def batch(client: httpx.Client, number: int) -> httpx.Response:
+        return client.post("/v1/classify", json={"patents": patents})
+
+    with load_of(shipped, 8, batch, pause=0.02) as answers:
+        time.sleep(30)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) == {200, 429}
+    assert sum(statuses.values()) >= 10 * statuses[200]
+    for answer in answers:
+        if answer.status_code == 429:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["error"]["code"] == "queue_full"
+        else:
+            assert all(result["error"] is None for result in answer.json()["results"])
+    began = time.monotonic()
+    with shipped.client() as client:
+        assert ask(client, TEXTS[0]).status_code == 200
+    assert time.monotonic() - began < 5
+    refused = metric(shipped, "patclass_refused_items_total", reason="queue_full")
+    assert refused == 16 * statuses[429]  # by patent, not by request
+    assert metric(shipped, "patclass_queue_tokens") == 0
+
+
+def test_a_megabyte_of_dots_is_refused_at_once_and_slows_nobody(shipped: Server):
+    dots = "." * 1_000_000
+    with shipped.client() as client:
+
+        def seconds(text: str) -> tuple[float, httpx.Response]:
+            began = time.monotonic()
+            answer = ask(client, text)
+            return time.monotonic() - began, answer
+
+        alone = statistics.median(seconds(TEXTS[0])[0] for _ in range(20))
+        refused = [seconds(dots) for _ in range(20)]
+        assert {answer.status_code for _, answer in refused} == {422}
+        assert "at most 100,000 are accepted" in refused[0][1].json()["error"]["message"]
+        assert statistics.median(took for took, _ in refused) < 0.05
+        with load_of(shipped, 1, lambda other, _: ask(other, dots), pause=0.05):
+            beside = statistics.median(seconds(TEXTS[0])[0] for _ in range(40))
+    assert beside < 2 * alone + 0.02
+
+
+def test_a_client_that_goes_away_frees_its_place(shipped: Server):
+    texts = ", ".join(f'"{text * 6}"' for text in TEXTS[:32])
+    body = f'{{"patents": [{texts}]}}'.encode()
+    head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", shipped.port)) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        until(lambda: metric(shipped, "patclass_queue_items") > 8)
+    until(lambda: metric(shipped, "patclass_queue_items") == 0)
+    assert metric(shipped, "patclass_refused_items_total", reason="gone") > 8
+    until(lambda: any(line.get("status") == 499 for line in shipped.lines()))
+
+
+def test_a_deadline_that_cannot_be_kept_is_refused_at_the_door(shipped: Server):
+    with shipped.client() as client:
+        answers = [ask(client, TEXTS[0] * 6, **{"X-Deadline-Ms": "1"}) for _ in range(5)]
+    assert {answer.status_code for answer in answers} <= {429, 504}
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_whatever_was_accepted_before_sigterm_is_answered(tmp_path: Path):
+    with serving(tmp_path, "--model", "shipped") as server:
+
+        def request(client: httpx.Client, number: int) -> httpx.Response:
+            return ask(client, TEXTS[number % 60], **{"X-Request-ID": f"r{number}"})
+
+        with load_of(server, 12, request) as answers:
+            time.sleep(2)
+            began = time.monotonic()
+            code = server.terminate()
+            took = time.monotonic() - began
+        logged = {
+            line["request_id"]
+            for line in server.lines()
+            if line["event"] == "request" and line["path"] == "/predict"
+        }
+    assert code == 0
+    assert took < 10
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.headers["X-Request-ID"] for answer in answers} == logged
+    assert len(answers) > 12
+
+
+@pytest.fixture(scope="module")
+def versions(
+    exported: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """Two exported bundles by version, with what each answers to every text."""
+    opened = read_bundle(bundle)
+    other = tmp_path_factory.mktemp("other") / "model"
+    corpus = load_corpus(opened.description.data_settings(), opened.tree)
+    export(opened, "openvino-f32", other, corpus, texts=60)
+    return {
+        file_sha256(folder / LAYOUT.manifest)[:12]: {
+            "folder": folder,
+            "answers": [answer.label for answer in load(folder).classify(TEXTS)],
+        }
+        for folder in (exported, other)
+    }
+
+
+def test_twenty_exchanges_under_load_lose_nothing_and_mix_nothing(
+    versions: dict[str, dict[str, Any]], tmp_path: Path
+):
+    folders = [version["folder"] for version in versions.values()]
+    live, fresh = tmp_path / "live", tmp_path / "fresh"
+    live.symlink_to(folders[0])
+    with serving(tmp_path, "--model", live) as server:
+
+        def all_at_once(client: httpx.Client, number: int) -> httpx.Response:
+            return client.post("/v1/classify", json={"patents": TEXTS[:20]})
+
+        with (
+            server.client() as admin,
+            load_of(server, 2, all_at_once) as batches,
+            load_of(server, 2, predict),
+        ):
+            for turn in range(1, 21):
+                fresh.symlink_to(folders[turn % 2])
+                fresh.replace(live)
+                answer = admin.post("/v1/models/reload")
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["models"][0]["version"] == list(versions)[turn % 2]
+    assert {answer.status_code for answer in batches} == {200}
+    seen = Counter(answer.json()["model_version"] for answer in batches)
+    assert set(seen) == set(versions)
+    for answer in batches:
+        found = answer.json()
+        labels = [result["label"] for result in found["results"]]
+        assert labels == versions[found["model_version"]]["answers"][:20]
+
+
+def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], tmp_path: Path):
+    import signal
+
+    first, second = (version["folder"] for version in versions.values())
+    live = tmp_path / "live"
+    live.symlink_to(first)
+    with serving(tmp_path, "--model", live) as server, server.client() as client:
+        (tmp_path / "fresh").symlink_to(second)
+        (tmp_path / "fresh").replace(live)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: ask(client, TEXTS[0]).json()["model_version"] == list(versions)[1])
+
+
+def test_a_bundle_with_a_flipped_byte_is_refused_by_name_and_the_old_one_answers(
+    exported: Path, tmp_path: Path
+):
+    own = tmp_path / "model"
+    shutil.copytree(exported, own)
+    with serving(tmp_path, "--model", own) as server, server.client() as client:
+        before = ask(client, TEXTS[0]).json()
+        weights = own / LAYOUT.engine / "model.bin"
+        data = bytearray(weights.read_bytes())
+        data[len(data) // 2] ^= 1
+        weights.write_bytes(data)
+        answer = client.post("/v1/models/reload")
+        assert answer.status_code == 409
+        assert "engine/model.bin was altered" in answer.json()["error"]["message"]
+        after = ask(client, TEXTS[0]).json()
+        assert client.get("/readyz").status_code == 200
+    assert after | {"prediction_id": ""} == before | {"prediction_id": ""}
+
+
+def test_a_text_gets_the_same_answer_alone_and_in_a_mixed_batch(http: httpx.Client):
+    texts = [text * (1 + number % 5) for number, text in enumerate(TEXTS)]
+    together = http.post("/v1/classify", json={"patents": texts}).json()["results"]
+    for text, mixed in zip(texts, together, strict=True):
+        alone = http.post("/v1/classify", json={"patents": text}).json()["results"][0]
+        assert alone["label"] == mixed["label"]
+        assert abs(alone["confidence"] - mixed["confidence"]) < 1e-3
+
+
+def test_memory_stays_flat_over_five_thousand_requests_of_two_hundred_lengths(
+    exported: Path, tmp_path: Path
+):
+    words = " ".join(TEXTS).split()
+    texts = [" ".join(words[:length]) for length in range(1, 201)]
+    with serving(tmp_path, "--model", exported) as server:
+
+        def send(count: int) -> None:
+            with server.client() as client:
+                for number in range(count):
+                    assert ask(client, texts[(7 * number) % 200]).status_code == 200
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(send, [125] * 4))
+            first = server.megabytes()
+            list(threads.map(send, [1125] * 4))
+        grown = server.megabytes() / first - 1
+    assert grown < 0.05

@@ -103,13 +103,15 @@ def all_running(contestants: Sequence[Contestant]) -> Iterator[Mapping[str, Serv
 
 def measure_shipped(minilm: Path, exported: Path, texts: Sequence[str]) -> Figures:
     tokens = load_bundle(exported).bundle.description.text.max_tokens
+    limit = ("--max-tokens", str(tokens))
     contestants = [
         rival("original", "rival_original.py", minilm),
-        rival("pipeline", "rival_pipeline.py", minilm, "--max-tokens", str(tokens)),
+        rival("pipeline", "rival_pipeline.py", minilm, *limit, "--workers", "1"),
+        rival("pipelines", "rival_pipeline.py", minilm, *limit),
         ours(exported),
     ]
     bare = bare_loop(exported, texts)
-    rates: dict[str, list[float]] = {name: [] for name in ("original", "pipeline", "patclass")}
+    rates: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     loops: list[float] = []
     with all_running(contestants) as servers:
         for number in range(ROUNDS + 1):

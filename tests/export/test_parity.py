@@ -165,11 +165,7 @@ def test_one_logit_that_is_no_number_is_enough():
 @pytest.mark.parametrize(
     ("at", "kept", "broken", "said"),
     [
-        (
-            "agreement",
-            *(0.98, 0.979),
-            "class: 97.9% alike (wanted 98%)",
-        ),
+        ("agreement", 0.96, 0.958, "all levels together: 97.9% alike (wanted 98%)"),
         (
             "sure_agreement",
             *(0.99, 0.989),
@@ -210,7 +206,17 @@ def test_every_objection_is_named():
         update={"agreement": 0.5, "sure_agreement": 0.5, "f1_loss": 0.5, "ece_rise": 0.5}
     )
     found = objections(parity(section=bad, **{"class": bad}), QUANTISED)
-    assert [said.partition(":")[0] for said in found] == ["section"] * 4 + ["class"] * 4
+    assert [said.partition(":")[0] for said in found] == [
+        *("section", "all levels together"),
+        *["section"] * 3,
+        *["class"] * 3,
+    ]
+
+
+def test_the_coarsest_level_must_hold_by_itself():
+    low = ALIKE.model_copy(update={"agreement": 0.979})
+    found = objections(parity(section=low, **{"class": ALIKE}), QUANTISED)
+    assert found == ["section: 97.9% alike (wanted 98%)"]
 
 
 def test_the_limits_are_those_that_the_command_promises():

@@ -37,8 +37,9 @@ def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:
 
     The adapter is merged in float, the model converted and, for int8, quantised on patents of
     --data. Then at least 1,000 texts are answered by both: an export that answers differently
-    (int8: under 98 % of the labels alike, under 99 % of the sure ones, macro F1 down by more than
-    0.5 points, calibration error up by more than 1) is refused, and the next safer way is taken.
+    (int8: under 98 % of the labels alike, of the coarsest level or of all together; under 99 % of
+    the sure ones, macro F1 down by more than 0.5 points or calibration error up by more than 1 at
+    any level) is refused, and the next safer way is taken.
     The comparison is kept in the result, which is a bundle like any other.
 
     Without --data: the patents that the model was trained on if they are here, else the sample.

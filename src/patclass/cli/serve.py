@@ -67,6 +67,8 @@ def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
         patclass keys create "search team" --file keys.json
         patclass serve --model cpc=final-int8 --model mine=other --host 0.0.0.0 --keys keys.json
     """
+    # Before numpy is imported: its threads would wait, spinning, on the cores that the engine uses.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pydantic import ValidationError
 
     from patclass.errors import ConfigError

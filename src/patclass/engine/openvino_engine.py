@@ -46,10 +46,11 @@ class OpenVinoEngine:
         self._tokenizer = tokenizer
         self._compiled = ov.Core().compile_model(model, "CPU", settings)
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(self.streams):
+        # Twice as many as streams: while one thread reads an answer, another is computed.
+        for _ in range(2 * self.streams):
             self._idle.put(self._compiled.create_infer_request())
         # One after the other: the first use of the library by two threads at once may never end.
-        for _ in range(self.streams):
+        for _ in range(2 * self.streams):
             self._infer([[0] * STEP])
 
     @classmethod

@@ -42,7 +42,7 @@ class Service:
         self.metrics = Metrics()
         self.draining = False
         self.failure: Exception | None = None
-        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, cores())
+        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, 2 * cores())
 
     @property
     def ready(self) -> bool:

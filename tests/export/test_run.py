@@ -25,7 +25,7 @@ from patclass.bundle.manifest import check_manifest, write_manifest
 from patclass.bundle.weights import load_weights
 from patclass.data.corpus import load_corpus
 from patclass.engine.openvino_engine import GRAPH, WEIGHTS
-from patclass.errors import BundleError, DataError, OutputError
+from patclass.errors import BundleError, DataError, ModelError, OutputError
 from patclass.export import run as run_module
 from patclass.export.graph import to_graph
 from patclass.export.parity import Limits
@@ -49,6 +49,8 @@ NEAR = 0.1
 
 Exports = Callable[..., Any]
 TinyExport = Callable[..., Any]
+
+CPU_FORMS = tuple(form for form in FORMS if not form.startswith("cuda"))
 
 
 def files(folder: Path) -> set[str]:
@@ -215,7 +217,7 @@ def test_it_answers_without_torch_and_reports_to_nobody(exports: Exports, form: 
 # What is refused
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", CPU_FORMS)
 def test_it_cannot_be_exported_again(
     exports: Exports, tiny_export: TinyExport, tmp_path: Path, form: str
 ):
@@ -281,7 +283,7 @@ def test_a_base_that_is_gone_is_named(tiny_export: TinyExport, bundle: Path, tmp
 # Damage
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(params=CPU_FORMS)
 def copy(request: pytest.FixtureRequest, exports: Exports, tmp_path: Path) -> tuple[str, Path]:
     """A form, and a copy of a bundle in it, to spoil."""
     folder = exports("bundle", request.param).folder
@@ -420,7 +422,7 @@ def test_ways_are_tried_from_the_fastest_to_the_safest(
 NOTHING_PASSES = Limits(1.1, 0, 1, 1, 1e6)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", CPU_FORMS)
 def test_if_nothing_is_near_enough_nothing_is_written(
     tiny_export: TinyExport,
     bundle: Path,
@@ -543,3 +545,17 @@ def test_a_bundle_in_bfloat16_is_exported_in_float(
     assert written.description.arithmetic == "float32"
     assert written.verify("cpu") < 1e-4
     np.testing.assert_allclose(*probabilities(halved, tmp_path / "out"), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("form", ["cuda-int8", "cuda-int4"])
+def test_without_cuda_it_says_what_to_use_instead(
+    tiny_export: TinyExport,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match=rf"--to {form}.*Use openvino-int8 on a CPU"):
+        tiny_export(bundle, form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

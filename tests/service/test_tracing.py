@@ -44,7 +44,7 @@ def ask(watch: Watch) -> list[Any]:
 def test_a_request_is_a_span_of_the_callers_trace():
     kept = Kept()
     spans = spans_to(kept)
-    ask(Watch(hello, Metrics(), spans))
+    ask(Watch(hello, Metrics(), 1000, spans))
     spans.provider.force_flush()
     (span,) = kept.spans
     assert span.name == "POST /predict"
@@ -56,7 +56,7 @@ def test_a_request_is_a_span_of_the_callers_trace():
 
 
 def test_without_traces_all_else_is_the_same():
-    assert ask(Watch(hello, Metrics(), no_spans))[0]["status"] == 200
+    assert ask(Watch(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):

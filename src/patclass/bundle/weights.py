@@ -11,6 +11,7 @@ from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.packed import PACKED
+from patclass.model.quantised import check_cuda, quantise
 
 
 def load_weights(
@@ -21,15 +22,21 @@ def load_weights(
     :raises BundleError: if base or weights are not those the bundle was made with.
     """
     base = _find_base(folder, description)
+    engine = description.engine
     try:
+        bits = engine.weights if engine is not None and engine.kind == "cuda" else None
+        if bits is not None:
+            check_cuda(f"a bundle that was exported for {bits}")
+            device = "cuda"
         # A bundle made where bfloat16 is real still answers, in float32, where it is not.
         if description.precision == "bfloat16":
             compute = choose_compute(device, "auto", torch.bfloat16)
         else:
             compute = choose_compute(device, "float32")
         apply_compute(compute)
-        adapter = folder / LAYOUT.adapter if description.engine is None else None
-        return load_classifier(Parts(base, compute), adapter, folder, outputs)
+        adapter = folder / LAYOUT.adapter if engine is None else None
+        model = load_classifier(Parts(base, compute), adapter, folder, outputs)
+        return model if bits is None else quantise(model, bits)
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
 

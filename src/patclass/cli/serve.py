@@ -78,7 +78,7 @@ def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
     from patclass.service.settings import ServiceSettings
 
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    if VARIABLE in os.environ and not flags["insecure"]:
+    if os.environ.get(VARIABLE) and not flags["insecure"]:
         given.setdefault("keys", Path(os.environ[VARIABLE]))
     try:
         settings = ServiceSettings.model_validate(given)

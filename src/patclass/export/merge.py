@@ -23,12 +23,12 @@ def save_merged(model: PatentClassifier, folder: Path) -> None:
     model.save_head(folder)
 
 
-def load_merged(folder: Path, outputs: int) -> PatentClassifier:
-    """Read back what ``save_merged`` has written, in float32 on the CPU.
+def load_merged(folder: Path, outputs: int, device: str = "cpu") -> PatentClassifier:
+    """Read back what ``save_merged`` has written, in float32.
 
     :raises ModelError: if it cannot be read.
     """
-    parts = Parts(merged_base(folder), choose_compute("cpu", "float32"))
+    parts = Parts(merged_base(folder), choose_compute(device, "float32"))
     return load_classifier(parts, None, folder, outputs)
 
 

@@ -29,10 +29,14 @@ from patclass.export.schemes import FLOAT, INT8, Scheme, calibration_set
 from patclass.export.texts import PARITY_TEXTS, ExportTexts, choose_texts
 from patclass.files import check_replaceable, check_writable, previous_of
 from patclass.model.classifier import PatentClassifier
+from patclass.model.quantised import check_cuda, quantise
 from patclass.pipeline import Answers, Pipeline, with_bar
 
-Form = Literal["openvino-int8", "openvino-f32", "merged"]
+Form = Literal["openvino-int8", "openvino-f32", "merged", "cuda-int8", "cuda-int4"]
 FORMS: tuple[Form, ...] = get_args(Form)
+
+# What is tried on CUDA for a form, the form itself first.
+_ON_CUDA = {"cuda-int8": ("int8",), "cuda-int4": ("int4", "int8")}
 
 Echo = Callable[[str], object]
 
@@ -76,6 +80,8 @@ def export(
     """
     if bundle.description.engine is not None:
         raise BundleError(f"{bundle.folder} was exported before; export the one it was made from.")
+    if form in _ON_CUDA:
+        check_cuda(f"--to {form}")
     check_writable(target)
     check_replaceable(target, LAYOUT.manifest)
     if bundle.folder.resolve() in (target.resolve(), previous_of(target).resolve()):
@@ -133,8 +139,8 @@ def _description(bundle: Bundle, candidate: _Candidate, info: EngineInfo) -> Des
 
 def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candidate]:
     """What to try, the form asked for first; each is made only when its turn comes."""
-    if form == "merged":
-        yield _merged(original, work)
+    if form in ("merged", *_ON_CUDA):
+        yield from (_merged(original, work, bits) for bits in _ON_CUDA.get(form, (None,)))
         return
     graph = to_graph(original.model)
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
@@ -142,17 +148,22 @@ def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candid
         yield _stored(scheme, graph, original, work / str(number))
 
 
-def _merged(original: _Original, work: Path) -> _Candidate:
+def _merged(original: _Original, work: Path, bits: str | None) -> _Candidate:
+    """One plain transformers model; with ``bits``, to be quantised on CUDA when it is loaded."""
     save_merged(original.model, work)
-    tokenizer = original.pipeline.tokenizer
-    engine = TorchEngine(load_merged(work, original.pipeline.tree.outputs), tokenizer)
+    device = "cpu" if bits is None else "cuda"
+    model = load_merged(work, original.pipeline.tree.outputs, device)
+    model = model if bits is None else quantise(model, bits)
+    engine = TorchEngine(model, original.pipeline.tokenizer)
 
     def write(folder: Path) -> None:
         shutil.copytree(work / LAYOUT.base, folder / LAYOUT.base)
         shutil.copyfile(work / LAYOUT.head, folder / LAYOUT.head)
 
     base = {"sha256": merged_base(work).sha256, "revision": None, "embedded": True}
-    return _Candidate("merged", "float32", engine, write, EXACT, base)
+    if bits is None:
+        return _Candidate("merged", "float32", engine, write, EXACT, base)
+    return _Candidate("cuda", bits, engine, write, QUANTISED, base)
 
 
 def _stored(scheme: Scheme, graph: ov.Model, original: _Original, work: Path) -> _Candidate:
@@ -179,4 +190,4 @@ def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
 
 
 def _verify(folder: Path) -> None:
-    verify_in_fresh_process(folder, "cpu")
+    verify_in_fresh_process(folder, "auto")

@@ -1,8 +1,11 @@
 """Who may call what. Knows keys and headers, no models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from fastapi import Request
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 
 from patclass.errors import ConfigError
 from patclass.service.context import note
@@ -12,12 +15,36 @@ from patclass.service.problems import Problem
 _WAY = "send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
 
-def demand(keys: KeyFile | None, role: Role) -> Callable[[Request], None]:
-    """A dependency that lets holders of such a key through, or everybody if there are no keys."""
+Check = Callable[[Request], None]
 
+
+def guarded_router(keys: KeyFile | None, role: Role, tag: str) -> APIRouter:
+    """A router for holders of such a key, or for everybody if there are no keys."""
+    if keys is None:
+        return APIRouter(tags=[tag])
+    # The scheme is for the documentation; who may not call is refused before a body is read.
+    scheme = Depends(HTTPBearer(auto_error=False, description="A key of 'patclass keys create'."))
+    return APIRouter(
+        tags=[tag], route_class=_guarded_by(_demand(keys, role)), dependencies=[scheme]
+    )
+
+
+def _guarded_by(check: Check) -> type[APIRoute]:
+    class Guarded(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            inner = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                check(request)
+                return await inner(request)
+
+            return handle
+
+    return Guarded
+
+
+def _demand(keys: KeyFile, role: Role) -> Check:
     def check(request: Request) -> None:
-        if keys is None:
-            return
         presented = _presented(request)
         if presented is None:
             raise _unknown("no_key", f"an API key is needed: {_WAY}")

@@ -89,7 +89,7 @@ class Answering:
         try:
             model.classifier.check(options)
         except ConfigError as problem:
-            raise Problem(422, "invalid", str(problem)) from problem
+            raise Problem(422, "invalid", str(problem).removeprefix("--")) from problem
         return model
 
     def _text(self, model: LoadedModel, patent: Given) -> str | DataError:
@@ -138,23 +138,28 @@ class Answering:
         """Wait for answers, but not for longer than somebody listens."""
         answers = asyncio.ensure_future(answers_to(jobs))
         leaving = asyncio.ensure_future(_left(request))
+        reason: str | None = "gone"
         try:
             left = min(job.deadline for job in jobs) - time.monotonic()
             await asyncio.wait(
                 (answers, leaving), timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
             )
             if answers.done():
-                return answers.result()
+                reason = "failed"
+                found = answers.result()
+                reason = None
+                return found
             if leaving.done():
                 raise Problem(499, "deadline_exceeded", "nobody listens any more")
+            reason = "deadline"
             raise TooLate
         except TooLate as late:
             raise Problem(504, "deadline_exceeded", "not answered within the deadline") from late
         finally:
             leaving.cancel()
-            if not answers.done():
+            if reason is not None:
                 answers.cancel()
-                self._queue.drop(jobs)
+                self._queue.drop(jobs, reason)
 
 
 async def _left(request: Request) -> None:

@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from patclass import __version__
 from patclass.engine.cores import cores
 from patclass.errors import PatclassError
-from patclass.service.access import demand
+from patclass.service.access import guarded_router
 from patclass.service.answering import Answering
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER
@@ -22,7 +22,7 @@ from patclass.service.models import Models
 from patclass.service.pages import documentation_routes
 from patclass.service.problems import install
 from patclass.service.queue import Queue
-from patclass.service.routes import answering_routes, health_routes, model_routes
+from patclass.service.routes import add_answering, add_models, add_reload, health_routes
 from patclass.service.settings import ServiceSettings
 from patclass.service.tracing import no_spans, spans_to
 
@@ -108,13 +108,15 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
     )
     keys = None if settings.keys is None else KeyFile(settings.keys)
-    user, admin = demand(keys, Role.USER), demand(keys, Role.ADMIN)
     answering = Answering(settings, service.models, service.queue, service.metrics)
-    app.include_router(answering_routes(answering, user, settings.max_items))
-    app.include_router(model_routes(service.models, service.metrics, user, admin, service.load))
+    user, seer = (guarded_router(keys, Role.USER, tag) for tag in ("classify", "models"))
+    admin = guarded_router(keys, Role.ADMIN, "models")
+    app.include_router(add_answering(user, answering, settings.max_items))
+    app.include_router(add_models(seer, service.models, service.metrics))
+    app.include_router(add_reload(admin, service.models, service.load))
     app.include_router(health_routes(lambda: service.ready))
     app.include_router(documentation_routes(app.title, "openapi.json"))
     install(app)
@@ -125,7 +127,10 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST"],
             allow_headers=headers,
+            expose_headers=["X-Request-ID", "Retry-After"],
         )
     spans = spans_to() if settings.trace else no_spans
-    app.add_middleware(Watch, metrics=service.metrics, spans=spans)
+    app.add_middleware(
+        Watch, metrics=service.metrics, most_bytes=settings.max_body_bytes, spans=spans
+    )
     return app

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 
 from patclass.service.context import Scope, begin, facts_of, request_id_of
 from patclass.service.logs import LOGGER
@@ -32,9 +33,16 @@ NOTHING = "default-src 'none'; frame-ancestors 'none'"
 class Watch:
     """The outermost layer: nothing leaves the service without having passed here."""
 
-    def __init__(self, app: App, metrics: Metrics, spans: Spans = no_spans) -> None:
+    def __init__(
+        self, app: App, metrics: Metrics, most_bytes: int, spans: Spans = no_spans
+    ) -> None:
+        """Wrap ``app``.
+
+        :param most_bytes: of a request's body.
+        """
         self._app = app
         self._metrics = metrics
+        self._most_bytes = most_bytes
         self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +73,7 @@ class Watch:
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, self._bounded(scope, receive), answer)
         except Exception:
             log.exception("failed", extra={"facts": {"request_id": request_id}})
             if status != 499:  # half an answer is out; only the connection can tell
@@ -76,6 +84,23 @@ class Watch:
         finally:
             facts = self._account(scope, status, time.perf_counter() - began)
         return facts
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """Receive a body only as far as it may go, by its own word or by count."""
+        announced = Headers(scope=scope).get("content-length", "")
+        total = int(announced) if announced.isdecimal() else 0
+        seen = 0
+
+        async def receive_some() -> Any:
+            nonlocal seen
+            message = None if total > self._most_bytes else await receive()
+            if message is not None and message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+            if message is None or seen > self._most_bytes:
+                raise HTTPException(413, f"more than {self._most_bytes:,} bytes are not accepted")
+            return message
+
+        return receive_some
 
     def _account(self, scope: Scope, status: int, seconds: float) -> dict[str, object]:
         route = getattr(scope.get("route"), "path", "none")

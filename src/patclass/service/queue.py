@@ -107,8 +107,11 @@ class Queue:
         # What runs is half done on average.
         return (self._tokens + self._running / 2 + weight) / self.speed
 
-    def drop(self, jobs: Sequence[Job]) -> None:
-        """Forget those that still wait: who asked has gone away."""
+    def drop(self, jobs: Sequence[Job], reason: str) -> None:
+        """Forget those that still wait.
+
+        :param reason: under which they are counted.
+        """
         gone = set(map(id, jobs))
         with self._changed:
             kept = deque(job for job in self._waiting if id(job) not in gone)
@@ -117,7 +120,7 @@ class Queue:
             self._tokens = sum(job.weight for job in kept)
             self._show()
         if dropped:
-            self._metrics.refused.labels("gone").inc(dropped)
+            self._metrics.refused.labels(reason).inc(dropped)
 
     def close(self) -> None:
         """Answer what waits, then end the threads."""

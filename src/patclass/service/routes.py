@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import WithJsonSchema
 
@@ -34,8 +34,6 @@ from patclass.service.schemas import (
 
 log = logging.getLogger(LOGGER)
 
-Check = Callable[[Request], None]
-
 _REFUSALS = (400, 401, 404, 413, 422, 429, 503, 504)
 _Deadline = Annotated[
     int | None,
@@ -51,11 +49,10 @@ _Deadline = Annotated[
 ]
 
 
-def answering_routes(answering: Answering, check: Check, max_items: int) -> APIRouter:
+def add_answering(router: APIRouter, answering: Answering, max_items: int) -> APIRouter:
     """``/predict`` and ``/v1/classify``."""
-    router = APIRouter(dependencies=[Depends(check)])
 
-    @router.post("/predict", responses=documented(*_REFUSALS), tags=["classify"])
+    @router.post("/predict", responses=documented(*_REFUSALS))
     async def predict(
         request: Request, body: PredictRequest, deadline: _Deadline = None
     ) -> PredictResponse:
@@ -69,7 +66,7 @@ def answering_routes(answering: Answering, check: Check, max_items: int) -> APIR
             fields | _model_fields(answered.model) | {"prediction": found.label}
         )
 
-    @router.post("/v1/classify", responses=documented(*_REFUSALS), tags=["classify"])
+    @router.post("/v1/classify", responses=documented(*_REFUSALS))
     async def classify(
         request: Request, body: ClassifyRequest, deadline: _Deadline = None
     ) -> ClassifyResponse:
@@ -98,50 +95,37 @@ def answering_routes(answering: Answering, check: Check, max_items: int) -> APIR
     return router
 
 
-def model_routes(
-    models: Models, metrics: Metrics, check: Check, check_admin: Check, reload: Callable[[], Any]
-) -> APIRouter:
+def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter:
     """``/v1/models`` and what Prometheus reads."""
-    router = APIRouter()
 
-    def shown() -> ModelsResponse:
-        infos = [_info(model, models.names[0]) for model in models.loaded()]
-        return ModelsResponse(models=infos)
-
-    @router.get(
-        *("/v1/models",),
-        dependencies=[Depends(check)],
-        responses=documented(401, 503),
-        tags=["models"],
-    )
+    @router.get("/v1/models", responses=documented(401, 503))
     async def list_models() -> ModelsResponse:
         """The models that are loaded, the default first."""
-        return shown()
+        return _shown(models)
 
-    @router.post(
-        *("/v1/models/reload",),
-        dependencies=[Depends(check_admin)],
-        responses=documented(401, 403, 409, 503),
-        tags=["models"],
+    @router.get(
+        *("/metrics",),
+        responses=documented(401, 503) | {200: {"content": {"text/plain": {}}}},
+        response_class=Response,
     )
+    async def read_metrics() -> Response:
+        """All metrics in Prometheus' text format."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def add_reload(router: APIRouter, models: Models, reload: Callable[[], Any]) -> APIRouter:
+    """``/v1/models/reload``."""
+
+    @router.post("/v1/models/reload", responses=documented(401, 403, 409, 503))
     async def reload_models() -> ModelsResponse:
         """Load the bundles anew, verify them, and let them take over; or leave all as it is."""
         try:
             await asyncio.to_thread(reload)
         except PatclassError as problem:
             raise Problem(409, "reload_failed", str(problem)) from problem
-        return shown()
-
-    @router.get(
-        *("/metrics",),
-        dependencies=[Depends(check)],
-        responses=documented(401, 503) | {200: {"content": {"text/plain": {}}}},
-        response_class=Response,
-        tags=["operations"],
-    )
-    async def read_metrics() -> Response:
-        """All metrics in Prometheus' text format."""
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return _shown(models)
 
     return router
 
@@ -163,6 +147,11 @@ def health_routes(ready: Callable[[], bool]) -> APIRouter:
         return Health(status="ok")
 
     return router
+
+
+def _shown(models: Models) -> ModelsResponse:
+    infos = [_info(model, models.names[0]) for model in models.loaded()]
+    return ModelsResponse(models=infos)
 
 
 def _options(body: ClassifyRequest) -> Options:

@@ -1,0 +1,108 @@
+"""The id of a request: the caller's if it is fit to be written anywhere, else one of ours."""
+
+import re
+import time
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patclass.service.context import begin, facts_of, note, request_id_of
+from service_process import Server
+
+OURS = re.compile(r"[0-9a-f]{16}")
+FIT = ["a", "A-1", "0f8fad5b-d9cb-469f-a165-70867728950e", "x.y_z", "n" * 64]
+SENDABLE = ["", "n" * 65, "a b", "a;b", "a/b", 'a"b', "<b>", "ä", "{id}", "%0a", "a\tb"]
+UNFIT = [*SENDABLE, " ", "a\n", "a\nb", "a\r\nX-Evil: 1", "a\0", "検索"]
+
+
+def logged(server: Server, request_id: str) -> dict[str, Any]:
+    """The line of a request, which is written once its answer is out."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        for line in server.lines():
+            if line.get("request_id") == request_id:
+                return line
+        time.sleep(0.01)
+    raise AssertionError(f"no line of request {request_id}")
+
+
+@pytest.mark.parametrize("given_id", FIT)
+def test_a_well_formed_id_is_kept(given_id: str):
+    scope: dict[str, object] = {}
+    assert begin(scope, given_id) == request_id_of(scope) == given_id
+
+
+@pytest.mark.parametrize("given_id", [None, *UNFIT])
+def test_any_other_id_is_replaced(given_id: str | None):
+    scope: dict[str, object] = {}
+    assert OURS.fullmatch(begin(scope, given_id))
+    assert OURS.fullmatch(request_id_of(scope))
+
+
+@given(st.text(st.characters()))
+def test_no_id_moves_a_line_or_a_quote(given_id: str):
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", begin({}, given_id))
+
+
+def test_ids_of_ours_differ():
+    assert len({begin({}, None) for _ in range(1000)}) == 1000
+
+
+def test_what_is_noted_belongs_to_one_request():
+    first, second = {}, {}
+    begin(first, "first")
+    begin(second, "second")
+    note(first, items=1, tokens=5)
+    note(first, items=2)
+    assert facts_of(first) == {"items": 2, "tokens": 5}
+    assert facts_of(second) == {}
+
+
+def test_a_request_that_begins_anew_has_nothing_noted():
+    scope: dict[str, object] = {}
+    note(scope, items=1)
+    begin(scope, "next")
+    assert facts_of(scope) == {}
+
+
+def test_what_is_read_back_is_a_copy():
+    scope: dict[str, object] = {}
+    note(scope, items=1)
+    facts_of(scope)["items"] = 2
+    assert facts_of(scope) == {"items": 1}
+
+
+def test_where_nothing_began_there_is_no_id():
+    assert request_id_of({}) == ""
+    assert facts_of({}) == {}
+
+
+@pytest.mark.parametrize("given_id", FIT)
+def test_a_fit_id_is_in_the_header_the_body_and_the_log(
+    http: httpx.Client, server: Server, given_id: str
+):
+    answer = http.get("/nosuch", headers={"X-Request-ID": given_id})
+    assert answer.headers.get_list("X-Request-ID") == [given_id]
+    assert answer.json()["request_id"] == given_id
+    assert logged(server, given_id)["path"] == "/nosuch"
+
+
+@pytest.mark.parametrize("given_id", SENDABLE)
+def test_an_unfit_id_is_replaced_in_the_header_the_body_and_the_log(
+    http: httpx.Client, server: Server, given_id: str
+):
+    answer = http.get("/nosuch", headers={"X-Request-ID": given_id.encode()})
+    (own,) = answer.headers.get_list("X-Request-ID")
+    assert OURS.fullmatch(own)
+    assert answer.json()["request_id"] == own
+    line = logged(server, own)
+    assert (line["event"], line["path"], line["status"]) == ("request", "/nosuch", 404)
+
+
+def test_results_carry_the_id_in_the_header(http: httpx.Client):
+    answer = http.get("/livez", headers={"X-Request-ID": "mine"})
+    assert answer.status_code == 200
+    assert answer.headers["X-Request-ID"] == "mine"

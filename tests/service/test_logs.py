@@ -1,0 +1,203 @@
+"""What is logged: one JSON object a line, never a text or a key unless texts are asked for."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from patclass.service.keys import KeyFile, Role
+from patclass.service.logs import LOGGER, _JsonLines, configure
+from service_process import Server, serving
+
+# Words that occur nowhere else.
+TITLE, ABSTRACT, ODD = "quagmire turnstile", "an abacus with\nbeads \u2028 of jade", "xylophone"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> KeyFile:
+    return KeyFile(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture(scope="module")
+def key(store: KeyFile) -> str:
+    return store.create("search team", Role.USER)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["by default", "with --log-texts"])
+def logging_server(
+    request: pytest.FixtureRequest,
+    exported: Path,
+    store: KeyFile,
+    key: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, bool]]:
+    """A server that wants keys, and whether it logs texts; the key is used in all ways."""
+    flags = ["--model", exported, "--keys", store.path, *["--log-texts"] * request.param]
+    with serving(tmp_path_factory.mktemp("server"), *flags) as server:
+        with server.client() as client:
+            converse(client, key)
+        yield server, request.param
+
+
+def converse(client: httpx.Client, key: str) -> None:
+    """Requests of all kinds, good and bad, with texts and keys in all places."""
+    bearer, plain = {"Authorization": f"Bearer {key}"}, {"X-API-Key": key}
+    patents = [f"{TITLE} machine", {"title": TITLE, "abstract": ABSTRACT}, {"id": ODD}]
+    for headers in (bearer, plain, {"X-API-Key": key[:-1]}, {"Authorization": f"Basic {key}"}, {}):
+        client.post("/predict", json={"text": f"{TITLE} machine"}, headers=headers)
+        client.post("/v1/classify", json={"patents": patents}, headers=headers)
+    for body in (
+        {"text": TITLE, "more": TITLE},
+        {"text": [TITLE]},
+        {TITLE: TITLE},
+        {"text": ODD + TITLE * 10_000},
+    ):
+        client.post("/predict", json=body, headers=bearer)
+    client.post("/predict", content=f'{{"text": "{TITLE}', headers=bearer)
+    client.post("/v1/classify", json={"patents": TITLE, "level": ODD}, headers=bearer)
+    client.post("/v1/classify", json={"patents": TITLE, "model": ODD}, headers=bearer)
+    client.get("/v1/models", params={"key": key, "text": TITLE}, headers=bearer)
+    client.get("/metrics", headers=plain)
+    client.post("/v1/models/reload", headers=plain)
+    client.get("/livez", headers={"X-Request-ID": "last"})
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    """What is logged once the line of the last request is out."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        found = server.lines()
+        if any(line.get("request_id") == "last" for line in found):
+            return found
+        time.sleep(0.01)
+    raise AssertionError("the last request is not logged")
+
+
+def test_no_key_is_logged(logging_server: tuple[Server, bool], key: str):
+    server, _ = logging_server
+    lines(server)
+    secret = key.split("_", 2)[2]
+    assert secret[:-1] not in server.log.read_text()
+
+
+def test_texts_are_logged_only_if_that_is_asked_for(logging_server: tuple[Server, bool]):
+    server, with_texts = logging_server
+    texts = [line["texts"] for line in lines(server) if "texts" in line]
+    if with_texts:
+        one, many = (
+            [f"{TITLE} machine"],
+            [f"{TITLE} machine", f"{TITLE}. {' '.join(ABSTRACT.split())}"],
+        )
+        assert texts[:4] == [one, many, one, many]
+    else:
+        assert texts == []
+        log = server.log.read_text()
+        for word in (*TITLE.split(), "abacus", "jade", ODD):
+            assert word not in log
+
+
+def test_texts_of_those_without_a_key_are_never_logged(logging_server: tuple[Server, bool]):
+    server, _ = logging_server
+    refused = [line for line in lines(server) if line.get("status") == 401]
+    assert len(refused) == 6
+    assert not [line for line in refused if "texts" in line or "key" in line]
+
+
+def test_every_line_is_one_object_with_a_time_a_level_and_an_event(
+    logging_server: tuple[Server, bool],
+):
+    server, _ = logging_server
+    lines(server)
+    for line in server.log.read_text().splitlines():
+        entry = json.loads(line)
+        assert entry.keys() >= {"time", "level", "event"}
+        assert entry["time"].endswith("+00:00")
+
+
+def test_a_request_is_one_line_that_says_who_asked_for_what(logging_server: tuple[Server, bool]):
+    server, _ = logging_server
+    asked = [line for line in lines(server) if line["event"] == "request"]
+    assert len({line["request_id"] for line in asked}) == len(asked)
+    classified = [line for line in asked if line["path"] == "/v1/classify"]
+    first = classified[0]
+    assert (first["method"], first["status"], first["client"]) == ("POST", 200, "127.0.0.1")
+    assert first["key"] == "search team"
+    assert (first["model"], first["items"], first["failed"]) == ("default", 3, 1)
+    assert first["tokens"] > 0
+    assert first["ms"] > 0
+    assert len(first["version"]) == 12
+
+
+def test_a_path_is_logged_without_what_follows_the_question_mark(
+    logging_server: tuple[Server, bool],
+):
+    server, _ = logging_server
+    paths = [line["path"] for line in lines(server) if line.get("path", "").endswith("/models")]
+    assert paths == ["/v1/models"]
+
+
+def test_a_model_that_is_loaded_is_logged(logging_server: tuple[Server, bool]):
+    server, _ = logging_server
+    (loaded,) = [line for line in lines(server) if line["event"] == "model loaded"]
+    assert loaded["model"] == "default"
+    assert loaded["engine"] == "openvino, float32"
+    assert loaded["tokens_a_second"] > 0
+    assert loaded["difference"] < 1e-3
+
+
+def formatted(message: str, **more: Any) -> str:
+    record = logging.LogRecord(LOGGER, logging.WARNING, "file.py", 1, message, None, None)
+    vars(record).update(more)
+    return _JsonLines().format(record)
+
+
+def test_a_line_break_in_a_fact_breaks_no_line():
+    line = formatted("failed\nbadly", facts={"reason": 'a\nb "quoted"\x1b[2J'})
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["event"] == "failed\nbadly"
+    assert json.loads(line)["reason"] == 'a\nb "quoted"\x1b[2J'
+    assert "\x1b" not in line
+
+
+def test_what_json_does_not_know_is_written_as_words():
+    assert json.loads(formatted("x", facts={"folder": Path("/model")}))["folder"] == "/model"
+
+
+def test_a_traceback_is_part_of_its_line():
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        line = formatted("failed", exc_info=sys.exc_info())
+    assert "ValueError: odd" in json.loads(line)["exception"]
+    assert "\n" not in line
+
+
+@pytest.fixture
+def _loggers() -> Iterator[None]:
+    """Leave the loggers as they were."""
+    named = [logging.getLogger(name) for name in (LOGGER, "uvicorn")]
+    before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in named]
+    yield
+    for logger, handlers, propagate, level in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("_loggers")
+def test_the_service_logs_all_and_the_server_below_it_only_warnings(
+    capsys: pytest.CaptureFixture[str],
+):
+    for _ in range(2):
+        configure()  # twice is no line twice
+    logging.getLogger(LOGGER).info("mine")
+    logging.getLogger("uvicorn.error").info("quiet")
+    logging.getLogger("uvicorn.error").warning("loud")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["mine", "loud"]

@@ -1,0 +1,523 @@
+"""The queue: bounded in tokens, whole requests or nothing, and nobody waits for ever."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.data.batches import BATCH_TOKENS, STEP, rounded
+from patclass.inference.answer import Options, Prediction
+from patclass.model.reading import Passage, Reading
+from patclass.service.metrics import Metrics
+from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
+
+SOON, EXPLAIN = 60.0, Options(explain=True)
+PLENTY, FAST = 1_000_000, 1e9
+
+
+def prediction_of(text: str) -> Prediction:
+    return Prediction(
+        **{"label": text, "name": text, "confidence": 0.5, "level": "class", "sure": True},
+        **{"path": (), "levels": {}, "top": (), "set": None, "tags": (), "read": 1.0},
+        **{"passages": (), "neighbours": (), "warnings": ()},
+    )
+
+
+@dataclass(eq=False)
+class FakeClassifier:
+    """Answers each text with itself, when its gate is open; texts that begin with ! break it."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    batches: list[list[str]] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+    def answer(
+        self, texts: Sequence[str], readings: list[Reading], options: Sequence[Options]
+    ) -> list[Prediction]:
+        assert len(texts) == len(readings) == len(options)
+        self.batches.append(list(texts))
+        self.threads.add(threading.current_thread().name)
+        self.begun.set()
+        assert self.gate.wait(10)
+        time.sleep(self.seconds)
+        if any(text.startswith("!") for text in texts):
+            raise RuntimeError(texts[0])
+        return [prediction_of(text) for text in texts]
+
+    @property
+    def answered(self) -> list[str]:
+        return [text for batch in self.batches for text in batch]
+
+
+@dataclass(eq=False)
+class FakeModel:
+    """A model as the queue sees it."""
+
+    name: str = "default"
+    classifier: FakeClassifier = field(default_factory=FakeClassifier)
+
+
+def job_of(
+    model: FakeModel,
+    text: str = "text",
+    tokens: int = 10,
+    seconds: float = SOON,
+    options: Options = Options(),  # noqa: B008, which is frozen
+    windows: int = 1,
+    weight: int | None = None,
+) -> Job:
+    passages = tuple(Passage((1,) * tokens, 0, len(text)) for _ in range(windows))
+    reading = Reading(passages, 1.0)
+    weight = tokens * windows if weight is None else weight
+    return Job(model, text, reading, options, time.monotonic() + seconds, weight)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def model() -> Iterator[FakeModel]:
+    made = FakeModel()
+    yield made
+    made.classifier.gate.set()
+
+
+@pytest.fixture
+def door(metrics: Metrics) -> Queue:
+    """A queue of 100 tokens that nobody empties."""
+    return Queue(metrics, 100, FAST, threads=0)
+
+
+@contextmanager
+def one_thread(
+    metrics: Metrics, model: FakeModel, speed: float = FAST, threads: int = 1
+) -> Iterator[Queue]:
+    """A queue whose only thread is busy with a job until the gate of ``model`` is opened."""
+    queue = Queue(metrics, PLENTY, speed, threads)
+    try:
+        if threads == 1:
+            queue.add([job_of(model, "blocker", 500)])
+            assert model.classifier.begun.wait(10)
+        yield queue
+    finally:
+        model.classifier.gate.set()
+        queue.close()
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def waiting(metrics: Metrics) -> tuple[float, float]:
+    """Patents and tokens that wait."""
+    return value(metrics, "patclass_queue_items"), value(metrics, "patclass_queue_tokens")
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_exactly_the_limit_may_wait_and_not_one_token_more(
+    door: Queue, model: FakeModel, metrics: Metrics
+):
+    door.add([job_of(model, tokens=60)])
+    door.add([job_of(model, tokens=40)])
+    assert waiting(metrics) == (2, 100)
+    with pytest.raises(QueueFull, match="the queue is full"):
+        door.add([job_of(model, tokens=1)])
+    assert waiting(metrics) == (2, 100)
+
+
+def test_the_weight_counts_rather_than_the_length(door: Queue, model: FakeModel):
+    with pytest.raises(QueueFull):
+        door.add([job_of(model, tokens=1, weight=101)])
+    door.add([job_of(model, tokens=1_000, weight=100)])
+
+
+def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, metrics: Metrics):
+    door.add([job_of(model, tokens=50)])
+    with pytest.raises(QueueFull):
+        door.add([job_of(model, tokens=20) for _ in range(3)])
+    assert waiting(metrics) == (1, 50)
+    door.add([job_of(model, tokens=25) for _ in range(2)])
+    assert waiting(metrics) == (3, 100)
+
+
+def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: FakeModel):
+    queue = Queue(metrics, 100, 10.0, threads=0)
+    queue.add([job_of(model, tokens=100)])
+    with pytest.raises(QueueFull) as full:
+        queue.add([job_of(model, tokens=20)])
+    assert full.value.retry_after == pytest.approx(2.0)
+    assert "2.0 seconds" in str(full.value)
+
+
+def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
+    metrics: Metrics, model: FakeModel
+):
+    queue = Queue(metrics, PLENTY, 100.0, threads=0)
+    queue.add([job_of(model, tokens=200)])
+    with pytest.raises(QueueFull) as full:
+        queue.add([job_of(model, tokens=100, seconds=2.5)])
+    assert full.value.retry_after == pytest.approx(0.5, abs=0.1)
+    queue.add([job_of(model, tokens=100, seconds=3.5)])
+    assert waiting(metrics) == (2, 300)
+
+
+def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
+    queue = Queue(metrics, PLENTY, 100.0, threads=0)
+    with pytest.raises(QueueFull):
+        queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
+    assert waiting(metrics) == (0, 0)
+
+
+def test_what_is_being_answered_counts_half(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        queue.speed = 100.0  # 500 tokens are being answered: another 2.5 seconds
+        with pytest.raises(QueueFull):
+            queue.add([job_of(model, tokens=100, seconds=3.4)])
+        queue.add([job_of(model, tokens=100, seconds=3.6)])
+
+
+def test_what_comes_too_late_all_the_same_is_told_so_and_not_answered(
+    metrics: Metrics, model: FakeModel
+):
+    with one_thread(metrics, model) as queue:
+        late, punctual = job_of(model, "late", seconds=0.05), job_of(model, "punctual")
+        queue.add([late])
+        queue.add([punctual])
+        time.sleep(0.06)
+        model.classifier.gate.set()
+        with pytest.raises(TooLate):
+            late.result.result(10)
+        assert punctual.result.result(10).label == "punctual"
+    assert model.classifier.answered == ["blocker", "punctual"]
+    assert value(metrics, "patclass_refused_items_total", reason="deadline") == 1
+
+
+def test_jobs_are_answered_in_the_order_of_their_arrival(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        lengths = [STEP * (1 + number % 3) for number in range(9)]
+        jobs = [
+            job_of(model, f"{number}", length, options=EXPLAIN)
+            for number, length in enumerate(lengths)
+        ]
+        for job in jobs:
+            queue.add([job])
+        model.classifier.gate.set()
+        assert [job.result.result(10).label for job in jobs] == [str(n) for n in range(9)]
+    assert model.classifier.batches[1:] == [[str(number)] for number in range(9)]
+
+
+def test_a_batch_shares_a_model_and_a_padded_length(metrics: Metrics, model: FakeModel):
+    other = FakeModel("other", model.classifier)
+    with one_thread(metrics, model) as queue:
+        plan = [
+            *(("short 1", model, 1), ("long 1", model, STEP + 1), ("other 1", other, 1)),
+            *(("short 2", model, STEP), ("long 2", model, 2 * STEP), ("other 2", other, STEP)),
+            *(("short 3", model, 2), ("longest", model, 2 * STEP + 1)),
+        ]
+        queue.add([job_of(whose, text, tokens) for text, whose, tokens in plan])
+        model.classifier.gate.set()
+    assert model.classifier.batches[1:] == [
+        ["short 1", "short 2", "short 3"],
+        ["long 1", "long 2"],
+        ["other 1", "other 2"],
+        ["longest"],
+    ]
+
+
+@pytest.mark.parametrize("tokens", [1, STEP, STEP + 1, 200, BATCH_TOKENS, 3 * BATCH_TOKENS])
+def test_a_batch_has_no_more_padded_tokens_than_it_may(
+    metrics: Metrics, model: FakeModel, tokens: int
+):
+    most = max(1, BATCH_TOKENS // rounded(tokens))
+    with one_thread(metrics, model) as queue:
+        queue.add([job_of(model, f"{number}", tokens) for number in range(2 * most + 1)])
+        model.classifier.gate.set()
+    assert [len(batch) for batch in model.classifier.batches[1:]] == [most, most, 1]
+    assert model.classifier.answered[1:] == [str(number) for number in range(2 * most + 1)]
+
+
+def test_explanations_and_windows_are_answered_apart(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        queue.add(
+            [
+                *(job_of(model, "plain 1"), job_of(model, "explained 1", options=EXPLAIN)),
+                *(job_of(model, "windows 1", windows=3), job_of(model, "plain 2")),
+                *(job_of(model, "explained 2", options=EXPLAIN),),
+                *(job_of(model, "windows 2", windows=3),),
+            ]
+        )
+        model.classifier.gate.set()
+    assert model.classifier.batches[1:] == [
+        ["plain 1", "plain 2"],
+        *(["explained 1"], ["windows 1"], ["explained 2"], ["windows 2"]),
+    ]
+
+
+def test_requests_that_wait_share_a_batch(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        for number in range(3):
+            queue.add([job_of(model, f"{number}")])
+        model.classifier.gate.set()
+    assert model.classifier.batches[1:] == [["0", "1", "2"]]
+
+
+def test_what_is_dropped_makes_room_and_is_not_answered(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        queue.most_tokens = 100
+        gone, kept = (
+            [job_of(model, "gone", 30), job_of(model, "gone", 30)],
+            job_of(model, "kept", 40),
+        )
+        queue.add(gone)
+        queue.add([kept])
+        queue.drop(gone, "gone")
+        assert waiting(metrics) == (1, 40)
+        queue.add([job_of(model, "next", 60)])
+        model.classifier.gate.set()
+    assert sorted(model.classifier.answered) == ["blocker", "kept", "next"]
+    assert value(metrics, "patclass_refused_items_total", reason="gone") == 2
+
+
+def test_dropping_what_does_not_wait_changes_nothing(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        done = job_of(model, "done")
+        queue.add([done])
+        queue.drop([job_of(model, "never added")], "gone")
+        model.classifier.gate.set()
+        done.result.result(10)
+        queue.drop([done], "gone")
+        assert waiting(metrics) == (0, 0)
+    assert value(metrics, "patclass_refused_items_total", reason="gone") == 0
+
+
+def test_a_job_that_was_cancelled_is_not_answered(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        jobs = [job_of(model, f"{number}") for number in range(3)]
+        queue.add(jobs)
+        assert jobs[1].result.cancel()
+        model.classifier.gate.set()
+        with pytest.raises(CancelledError):
+            jobs[1].result.result(10)
+    assert model.classifier.batches[1:] == [["0", "2"]]
+
+
+def test_an_error_reaches_all_who_wait_for_it_and_the_thread_lives_on(
+    metrics: Metrics, model: FakeModel
+):
+    with one_thread(metrics, model) as queue:
+        broken = [job_of(model, "!one"), job_of(model, "two")]
+        fine = job_of(model, "fine", 100)
+        queue.add(broken)
+        queue.add([fine])
+        model.classifier.gate.set()
+        for job in broken:
+            with pytest.raises(RuntimeError, match="!one"):
+                job.result.result(10)
+        assert fine.result.result(10).label == "fine"
+        again = job_of(model, "again")
+        queue.add([again])
+        assert again.result.result(10).label == "again"
+    assert len(model.classifier.threads) == 1
+    assert value(metrics, "patclass_tokens_total", model="default") == 500 + 100 + 10
+
+
+def test_closing_answers_what_waits_and_ends_the_threads(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        jobs = [job_of(model, f"{number}", 100) for number in range(9)]
+        queue.add(jobs)
+        closing = threading.Thread(target=queue.close)
+        closing.start()
+        assert not any(job.result.done() for job in jobs)
+        model.classifier.gate.set()
+        closing.join(10)
+        assert not closing.is_alive()
+        assert [job.result.result(0).label for job in jobs] == [str(n) for n in range(9)]
+        assert not any(thread.is_alive() for thread in queue._threads)
+        queue.close()  # twice is no harm
+
+
+def test_an_empty_queue_closes_at_once(metrics: Metrics):
+    Queue(metrics, 100, FAST, threads=3).close()
+
+
+def test_several_threads_answer_at_once(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model, threads=3) as queue:
+        for number in range(3):
+            queue.add([job_of(model, f"{number}")])
+            eventually(lambda: len(model.classifier.batches) == number + 1)  # noqa: B023
+        model.classifier.gate.set()
+    assert len(model.classifier.threads) == 3
+
+
+def test_answers_are_counted(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        queue.add([job_of(model, "a", 7, weight=70), job_of(model, "b", 8)])
+        model.classifier.gate.set()
+    assert value(metrics, "patclass_tokens_total", model="default") == 500 + 78
+    labels = {"model": "default", "level": "class"}
+    assert value(metrics, "patclass_predictions_total", label="a", **labels) == 1
+    assert value(metrics, "patclass_confidence_count", **labels) == 3
+    for stage in ("queue", "infer"):
+        assert value(metrics, "patclass_stage_seconds_count", stage=stage) == 3
+
+
+def test_the_speed_follows_that_of_full_batches(metrics: Metrics, model: FakeModel):
+    model.classifier.seconds = 0.02
+    with one_thread(metrics, model, speed=1e6) as queue:
+        jobs = [job_of(model, f"{number}", BATCH_TOKENS) for number in range(12)]
+        queue.add(jobs)
+        model.classifier.gate.set()
+        jobs[-1].result.result(10)
+        # 512 tokens in 20 milliseconds are 25,600 a second; each batch brings a tenth of it.
+        assert 25_000 < queue.speed < 0.5e6
+
+
+def test_the_speed_rises_as_well(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model, speed=100.0) as queue:
+        queue.add([job_of(model, f"{number}", BATCH_TOKENS, 600) for number in range(9)])
+        model.classifier.gate.set()
+        eventually(lambda: queue.speed > 1_000)
+
+
+def test_a_queue_that_is_mostly_empty_says_nothing_of_the_speed(metrics: Metrics, model: FakeModel):
+    model.classifier.gate.set()
+    model.classifier.seconds = 0.005
+    with one_thread(metrics, model, speed=1e6) as queue:
+        for number in range(5):
+            eventually(lambda: not queue._tokens + queue._running)
+            queue.add([job_of(model, f"{number}", 1)])
+        assert queue.speed == 1e6
+
+
+@pytest.mark.parametrize("kind", ["late", "cancelled"])
+def test_what_was_not_answered_says_nothing_of_the_speed(
+    metrics: Metrics, model: FakeModel, kind: str
+):
+    with one_thread(metrics, model) as queue:
+        seconds = 0.05 if kind == "late" else SOON
+        dead = [job_of(model, "dead", BATCH_TOKENS, seconds) for _ in range(50)]
+        queue.add(dead)
+        queue.add([job_of(model, "last", BATCH_TOKENS)])
+        if kind == "late":
+            time.sleep(0.06)
+        else:
+            assert all(job.result.cancel() for job in dead)
+        queue.speed = 10_000.0
+        model.classifier.seconds = 0.05
+        model.classifier.gate.set()
+        eventually(lambda: "last" in model.classifier.answered)
+        assert queue.speed < 20_000
+
+
+def test_answers_come_in_the_order_of_their_jobs(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        jobs = [job_of(model, f"{number}", 100 - 30 * number) for number in range(3)]
+        queue.add(jobs)
+        model.classifier.gate.set()
+        found = asyncio.run(answers_to(jobs))
+    assert [prediction.label for prediction in found] == ["0", "1", "2"]
+
+
+def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        jobs = [job_of(model, "punctual"), job_of(model, "late", seconds=0.05)]
+        queue.add(jobs)
+        time.sleep(0.06)
+        model.classifier.gate.set()
+        with pytest.raises(TooLate):
+            asyncio.run(answers_to(jobs))
+
+
+def test_an_asker_that_goes_away_cancels_what_waits(metrics: Metrics, model: FakeModel):
+    async def ask(jobs: Sequence[Job]) -> None:
+        async with asyncio.timeout(0.02):
+            await answers_to(jobs)
+
+    with one_thread(metrics, model) as queue:
+        jobs = [job_of(model, "gone")]
+        queue.add(jobs)
+        with pytest.raises(TimeoutError):
+            asyncio.run(ask(jobs))
+        assert jobs[0].result.cancelled()
+        model.classifier.gate.set()
+    assert model.classifier.answered == ["blocker"]
+
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.lists(  # the patents of a request: text, tokens, model, windows, explained
+            st.tuples(
+                *(st.sampled_from(["fine", "!broken"]), st.integers(1, 3 * STEP)),
+                *(st.integers(0, 1), st.integers(1, 2), st.booleans()),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        st.sampled_from(["wait", "cancel", "drop", "hurry"]),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(REQUESTS, st.integers(1, 3), st.integers(1, 800))
+def test_when_all_is_done_no_token_waits_or_runs(
+    requests: list[tuple[list[tuple[str, int, int, int, bool]], str]], threads: int, most: int
+):
+    metrics, classifier = Metrics(), FakeClassifier()
+    models = [FakeModel("first", classifier), FakeModel("second", classifier)]
+    queue = Queue(metrics, most, FAST, threads)
+    accepted: list[Job] = []
+    dropped: list[Job] = []
+    for number, (patents, fate) in enumerate(requests):
+        jobs = [
+            job_of(
+                *(models[whose], text, tokens, 0.0 if fate == "hurry" else SOON),
+                *(Options(explain=explained), windows),
+            )
+            for text, tokens, whose, windows, explained in patents
+        ]
+        try:
+            queue.add(jobs)
+        except QueueFull:
+            assert not any(job.result.done() for job in jobs)
+            continue
+        assert waiting(metrics)[1] <= most
+        accepted += jobs
+        if fate == "cancel":
+            for job in jobs:
+                job.result.cancel()
+        if fate == "drop":
+            queue.drop(jobs, "gone")
+            dropped += jobs
+        if number == len(requests) // 2:
+            classifier.gate.set()
+    classifier.gate.set()
+    queue.close()
+    assert (queue._tokens, queue._running, len(queue._waiting)) == (0, 0, 0)
+    assert waiting(metrics) == (0, 0)
+    refused = value(metrics, "patclass_refused_items_total", reason="gone")
+    left = [job for job in accepted if not job.result.done()]
+    assert len(left) == refused
+    assert set(map(id, left)) <= set(map(id, dropped))
+    answered = [j for j in accepted if j.result.done() and not j.result.cancelled()]
+    good = sum(job.weight for job in answered if job.result.exception() is None)
+    names = [model.name for model in models]
+    assert sum(value(metrics, "patclass_tokens_total", model=name) for name in names) == good

@@ -1,0 +1,579 @@
+"""The API as its callers see it: a real server, asked over real sockets."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from conftest import patent_rows
+from patclass.bundle.layout import LAYOUT
+from patclass.files import file_sha256
+from patclass.inference import Classifier, Options, load
+from patclass.inference.record import COLUMNS, record_of
+from patclass.service.answering import NEIGHBOURS
+from patclass.service.settings import ServiceSettings
+from service_process import TEXT, serving
+
+ORIGIN = "https://patents.example"
+ROWS = patent_rows(9, seed=5)
+TEXTS = [f"{row['title']} {row['abstract']}" for row in ROWS]
+PATENT = {"id": "EP1", "title": ROWS[0]["title"], "abstract": ROWS[0]["abstract"]}
+LONG = " ".join(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def reference(exported: Path) -> Classifier:
+    """The same bundle, asked without a server."""
+    return load(exported)
+
+
+@pytest.fixture(scope="module")
+def strict(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a server of narrow limits, with two models, that a web page may call."""
+    flags = [
+        *("--model", f"first={exported}", "--model", f"second={exported}"),
+        *("--max-items", 3, "--max-chars", 200, "--queue-tokens", 80),
+        *("--cors", ORIGIN, "--cors", "http://localhost:3000"),
+    ]
+    with serving(tmp_path_factory.mktemp("strict"), *flags) as server, server.client() as client:
+        yield client
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Equal, up to the last digits: another batch adds in another order."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[k], expected[k]) for k in found)
+    if isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float):
+        return bool(found == pytest.approx(expected, rel=1e-4, abs=1e-5))
+    return bool(found == expected)
+
+
+def predict(http: httpx.Client, text: str, **headers: str) -> dict[str, Any]:
+    answer = http.post("/predict", json={"text": text}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def classify(http: httpx.Client, patents: object, **options: object) -> dict[str, Any]:
+    answer = http.post("/v1/classify", json={"patents": patents} | options)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("text", [*TEXTS[:3], LONG, "Bearing.", "半導体装置", "a\n b\0c \u2028 d"])
+def test_predict_answers_as_the_library_does(
+    http: httpx.Client, reference: Classifier, exported: Path, text: str
+):
+    body = predict(http, text)
+    record = record_of(reference.classify([text])[0])
+    fields = ("name", "confidence", "level", "sure", "path", "top", "read", "warnings")
+    expected = {name: record[name] for name in fields} | {
+        "prediction": record["label"],
+        "model": "default",
+        "model_version": file_sha256(exported / LAYOUT.manifest)[:12],
+        "prediction_id": body["prediction_id"],
+    }
+    assert same(body, expected), body
+
+
+def test_predictions_have_ids_of_their_own(http: httpx.Client):
+    ids = [predict(http, TEXT)["prediction_id"] for _ in range(3)]
+    ids += [result["prediction_id"] for result in classify(http, [TEXT] * 3)["results"]]
+    assert len(set(ids)) == 6
+    assert all(re.fullmatch("[0-9a-f]{32}", number) for number in ids)
+
+
+@pytest.mark.parametrize(
+    "patents",
+    [
+        *(TEXT, PATENT, [TEXT], [PATENT], [TEXT, PATENT, {"claims": LONG}], []),
+        *({"text": TEXT}, {"title": "Loom"}, {"description": TEXT, "abstract": None}),
+    ],
+    ids=["text", "patent", "texts", "patents", "mixed", "none", "one text", "title", "description"],
+)
+def test_classify_answers_as_the_library_does(
+    http: httpx.Client, reference: Classifier, exported: Path, patents: Any
+):
+    body = classify(http, patents)
+    assert body.keys() == {"model", "model_version", "results"}
+    assert body["model"] == "default"
+    assert body["model_version"] == file_sha256(exported / LAYOUT.manifest)[:12]
+    given = patents if isinstance(patents, list) else [patents]
+    expected = [record_of(prediction) for prediction in reference.classify(given)]
+    for patent, result, record in zip(given, body["results"], expected, strict=True):
+        assert result.keys() == {*COLUMNS, "prediction_id"}
+        number = patent.get("id") if isinstance(patent, dict) else None
+        assert same(result, record | {"id": number, "prediction_id": result["prediction_id"]})
+
+
+def test_many_patents_are_answered_in_their_order(http: httpx.Client, reference: Classifier):
+    texts = [text for number, text in enumerate(TEXTS * 7) if number < 60]
+    labels = [result["label"] for result in classify(http, texts)["results"]]
+    assert labels == [prediction.label for prediction in reference.classify(texts)]
+    assert len(set(labels)) > 1
+
+
+def test_a_patent_that_fails_fails_alone_and_in_its_place(
+    http: httpx.Client, reference: Classifier
+):
+    most = ServiceSettings().max_chars
+    patents = [
+        *(
+            "",
+            TEXT,
+            {"id": "empty", "title": " "},
+            PATENT,
+            {"id": "long", "text": "x" * most + "x"},
+        ),
+        *({"id": "none"}, "x" * (most + 1), {"id": "last", "title": "Loom", "abstract": TEXT}),
+    ]
+    content = json.dumps({"patents": [*patents, "half \ud800"]})
+    answer = http.post(
+        "/v1/classify", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    ids = [None, None, "empty", "EP1", "long", "none", None, "last", None]
+    assert [result["id"] for result in results] == ids
+    good = {1, 3, 7}
+    for number, result in enumerate(results):
+        if number in good:
+            assert result["error"] is None
+            (expected,) = reference.classify([patents[number]])
+            assert result["label"] == expected.label
+        else:
+            assert result.keys() == {"id", "error"}
+            assert result["error"]["code"] == "text_invalid"
+    messages = [results[number]["error"]["message"] for number in (0, 2, 4, 5, 6, 8)]
+    for message, part in zip(
+        messages,
+        ["no text", "no text", f"{most:,}", "no text", f"{most:,}", "Unicode"],
+        strict=True,
+    ):
+        assert part in message
+
+
+def test_a_patent_that_is_nothing_is_no_failure_of_the_request(http: httpx.Client):
+    (result,) = classify(http, "")["results"]
+    assert result == {
+        "id": None,
+        "error": {
+            "code": "text_invalid",
+            "message": "no text: expected words in text, title, abstract, claims or description.",
+        },
+    }
+
+
+@pytest.mark.parametrize("level", ["section", "class", "subclass", "auto"])
+@pytest.mark.parametrize("k", [1, 2, 100])
+def test_level_and_k_are_what_is_asked_for(
+    http: httpx.Client, reference: Classifier, level: str, k: int
+):
+    results = classify(http, TEXTS[:3], level=level, k=k)["results"]
+    expected = reference.classify(TEXTS[:3], Options(level=level, k=k))
+    for result, prediction in zip(results, expected, strict=True):
+        assert same(result["top"], record_of(prediction)["top"])
+        assert len(result["top"]) == min(k, len(reference.tree.at(result["level"])))
+        assert result["level"] == (prediction.level if level == "auto" else level)
+        assert result["label"] == result["top"][0]["label"] == result[result["level"]]
+        assert result["path"][-1]["label"] == result["label"]
+
+
+@pytest.mark.parametrize(("threshold", "level"), [(0, "subclass"), (1, "section")])
+def test_the_threshold_decides_how_deep_an_answer_is(
+    http: httpx.Client, threshold: float, level: str
+):
+    for result in classify(http, TEXTS[:3], threshold=threshold)["results"]:
+        assert result["level"] == level
+        assert result["sure"] == (threshold == 0)
+
+
+@pytest.mark.parametrize("level", ["section", "subclass"])
+def test_a_set_holds_the_truth_as_often_as_asked_for(
+    http: httpx.Client, reference: Classifier, level: str
+):
+    few, many = (
+        classify(http, TEXTS, level=level, set=coverage)["results"] for coverage in (0.5, 0.9)
+    )
+    expected = reference.classify(TEXTS, Options(level=level, coverage=0.9))
+    for small, large, prediction in zip(few, many, expected, strict=True):
+        assert same(large["set"], record_of(prediction)["set"])
+        assert {one["label"] for one in small["set"]} <= {one["label"] for one in large["set"]}
+    assert classify(http, TEXT, level=level)["results"][0]["set"] is None
+
+
+def test_evidence_is_near_patents_and_what_each_passage_contributes(
+    http: httpx.Client, reference: Classifier
+):
+    text = f"{TEXTS[0]} {TEXTS[1]}"
+    (plain,) = classify(http, text)["results"]
+    (result,) = classify(http, text, evidence=True)["results"]
+    assert plain["neighbours"] == []
+    assert [passage["contribution"] for passage in plain["passages"]] == [0.0]
+    options = Options(neighbours=NEIGHBOURS, explain=True)
+    record = record_of(reference.classify([text], options)[0])
+    assert len(result["neighbours"]) == NEIGHBOURS
+    assert same(result["neighbours"], record["neighbours"])
+    assert same(result["passages"], record["passages"])
+    assert len(result["passages"]) > 1
+    assert any(passage["contribution"] for passage in result["passages"])
+
+
+def test_a_request_may_wait_as_long_as_it_says(http: httpx.Client):
+    assert predict(http, TEXT, **{"X-Deadline-Ms": "10000"})["prediction"]
+
+
+def test_a_deadline_that_could_not_be_kept_is_refused_at_once(http: httpx.Client):
+    answer = http.post(
+        "/v1/classify", json={"patents": [LONG] * 64}, headers={"X-Deadline-Ms": "1"}
+    )
+    assert answer.status_code == 429
+    assert answer.json()["error"]["code"] == "queue_full"
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_more_patents_than_are_accepted_are_refused_as_a_whole(strict: httpx.Client):
+    answer = strict.post("/v1/classify", json={"patents": ["Loom"] * 4})
+    assert answer.status_code == 413
+    assert answer.json()["error"] == {
+        "code": "request_too_large",
+        "message": "patents: 4 in one request; at most 3 are accepted",
+    }
+    assert len(classify(strict, ["Loom"] * 3)["results"]) == 3
+
+
+def test_64_patents_are_accepted_by_default(http: httpx.Client):
+    assert http.post("/v1/classify", json={"patents": ["Loom"] * 65}).status_code == 413
+    assert len(classify(http, ["Loom"] * 64)["results"]) == 64
+
+
+def test_a_text_longer_than_is_accepted_fails_alone(strict: httpx.Client):
+    good, bad = classify(strict, [{"title": "Loom"}, {"title": "x", "abstract": "y" * 200}])[
+        "results"
+    ]
+    assert good["error"] is None
+    assert "201" in bad["error"]["message"]
+    assert "200" in bad["error"]["message"]
+    assert strict.post("/predict", json={"text": "y" * 201}).status_code == 422
+
+
+def test_more_tokens_than_the_queue_holds_can_never_be_answered(strict: httpx.Client):
+    before = metrics_of(strict)
+    answer = strict.post("/v1/classify", json={"patents": [LONG[:190]] * 3})
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+    assert "80" in answer.json()["error"]["message"]
+    after = metrics_of(strict)
+    key = ("patclass_refused_items_total", ("reason", "too_large"))
+    assert after[key] - before.get(key, 0) == 3
+
+
+def test_models_say_what_they_are(http: httpx.Client, reference: Classifier, exported: Path):
+    (model,) = http.get("/v1/models").json()["models"]
+    tree = reference.tree
+    assert model == {
+        "name": "default",
+        "version": file_sha256(exported / LAYOUT.manifest)[:12],
+        "engine": "openvino, float32",
+        "levels": ["section", "class", "subclass"],
+        "labels": {level: len(tree.at(level)) for level in tree.levels},
+        "max_tokens": 64,
+        "default": True,
+    }
+
+
+def test_of_several_models_the_first_answers_where_none_is_named(strict: httpx.Client):
+    models = strict.get("/v1/models").json()["models"]
+    assert [(model["name"], model["default"]) for model in models] == [
+        ("first", True),
+        ("second", False),
+    ]
+    assert predict(strict, "Loom")["model"] == "first"
+    assert classify(strict, "Loom")["model"] == "first"
+    assert classify(strict, "Loom", model=None)["model"] == "first"
+    assert classify(strict, "Loom", model="second")["model"] == "second"
+    assert classify(strict, [], model="second")["results"] == []
+
+
+def test_a_reload_without_news_changes_nothing(strict: httpx.Client):
+    before = strict.get("/v1/models").json()
+    answer = strict.post("/v1/models/reload")
+    assert answer.status_code == 200
+    assert answer.json() == before == strict.get("/v1/models").json()
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_server_that_answers_lives_and_is_ready(http: httpx.Client, path: str):
+    answer = http.get(path)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok"}
+
+
+class Links(HTMLParser):
+    """What a page asks a browser to fetch."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [str(value) for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_documentation_is_all_from_here(http: httpx.Client):
+    answer = http.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert not re.search(r"https?:|\"//", answer.text)
+    links = Links(answer.text).found
+    assert len(links) == 3
+    types = {".js": "text/javascript", ".css": "text/css"}
+    for link in links:
+        if link.startswith("data:"):
+            continue
+        part = http.get(str(answer.url.join(link)))
+        assert part.status_code == 200
+        assert part.headers["Content-Type"].startswith(types[Path(link).suffix])
+        assert len(part.content) > 10_000
+    (schema,) = re.findall(r"url: '(.*)'", answer.text)
+    assert http.get(str(answer.url.join(schema))).json()["openapi"].startswith("3.")
+
+
+def test_the_documentation_lets_a_browser_run_only_what_is_from_here(http: httpx.Client):
+    policy = http.get("/docs").headers["Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["frame-ancestors"] == "'none'"
+    for rule in rules.values():
+        assert set(rule.split()) <= {"'none'", "'self'", "'unsafe-inline'", "data:"}
+
+
+@pytest.mark.parametrize("name", ["nosuch.js", "__init__.py", "..%2F__init__.py", "%2e%2e"])
+def test_no_other_file_is_handed_out(http: httpx.Client, name: str):
+    assert http.get(f"/docs/{name}").status_code == 404
+
+
+def examples_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Each body of a POST that the schema shows, with its path; None where none is taken."""
+    for path, operations in schema["paths"].items():
+        if "post" not in operations:
+            continue
+        if "requestBody" not in operations["post"]:
+            yield path, None
+            continue
+        media = operations["post"]["requestBody"]["content"]["application/json"]
+        shape = media["schema"]
+        yield from ((path, body) for body in [*media.get("examples", {}).values()])
+        yield from ((path, body) for body in shape.get("examples", []))
+        fields = schema["components"]["schemas"][shape["$ref"].split("/")[-1]]["properties"]
+        shown = {name: field["examples"] for name, field in fields.items() if "examples" in field}
+        for number in range(max(map(len, shown.values()), default=0)):
+            yield path, {name: values[number % len(values)] for name, values in shown.items()}
+
+
+def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client):
+    schema = http.get("/openapi.json").json()
+    tried = set()
+    for path, body in examples_of(schema):
+        answer = http.post(path) if body is None else http.post(path, json=body)
+        assert answer.status_code == 200, (path, body, answer.text)
+        for result in answer.json().get("results", []):
+            assert result["error"] is None
+        tried.add(path)
+    assert tried == {path for path, operations in schema["paths"].items() if "post" in operations}
+
+
+def test_the_schema_says_that_nothing_else_is_accepted(http: httpx.Client):
+    schemas = http.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("PredictRequest", "ClassifyRequest", "Patent"):
+        assert schemas[name]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        *(("GET", "/livez", None, 200), ("GET", "/readyz", None, 200), ("GET", "/docs", None, 200)),
+        ("GET", "/docs/swagger-ui.css", None, 200),
+        *(("GET", "/openapi.json", None, 200), ("HEAD", "/openapi.json", None, 200)),
+        *(("GET", "/metrics", None, 200), ("GET", "/v1/models", None, 200)),
+        *(("POST", "/predict", {"text": TEXT}, 200), ("POST", "/predict", {"text": ""}, 422)),
+        *(("POST", "/predict", {}, 422), ("GET", "/predict", None, 405), ("GET", "/", None, 404)),
+        *(("POST", "/predict/", {"text": TEXT}, 404), ("POST", "/v1/models/reload", None, 200)),
+    ],
+)
+def test_every_answer_has_the_headers_that_keep_it_safe(
+    http: httpx.Client, method: str, path: str, body: object, status: int
+):
+    answer = http.request(method, path, json=body)
+    assert answer.status_code == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert ("script-src" in policy) == (path == "/docs")
+    assert answer.headers["X-Request-ID"]
+    assert "Server" not in answer.headers
+    assert "Set-Cookie" not in answer.headers
+
+
+def ask_from(client: httpx.Client, origin: str, **headers: str) -> httpx.Response:
+    return client.post("/predict", json={"text": "Loom"}, headers={"Origin": origin} | headers)
+
+
+def may_ask(client: httpx.Client, origin: str, method: str = "POST") -> httpx.Response:
+    """What a browser asks before it lets a page call."""
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization, content-type, x-deadline-ms",
+    }
+    return client.options("/predict", headers=headers)
+
+
+def test_web_pages_elsewhere_may_not_call_by_default(http: httpx.Client):
+    for answer in (ask_from(http, ORIGIN), may_ask(http, ORIGIN)):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert may_ask(http, ORIGIN).status_code == 405
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
+def test_web_pages_of_an_origin_that_was_named_may_call(strict: httpx.Client, origin: str):
+    answer = ask_from(strict, origin)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    before = may_ask(strict, origin)
+    assert before.status_code == 200
+    assert before.headers["Access-Control-Allow-Origin"] == origin
+    assert "POST" in before.headers["Access-Control-Allow-Methods"]
+    allowed = before.headers["Access-Control-Allow-Headers"].lower()
+    for name in ("authorization", "x-api-key", "content-type", "x-request-id", "x-deadline-ms"):
+        assert name in allowed
+    assert "Access-Control-Allow-Credentials" not in before.headers
+    assert before.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_web_page_may_read_why_it_was_refused(strict: httpx.Client):
+    answer = strict.post("/predict", json={"text": ""}, headers={"Origin": ORIGIN})
+    assert answer.status_code == 422
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://elsewhere.example", "http://patents.example", "null", f"{ORIGIN}.evil.example"),
+        *(f"{ORIGIN}:8443", "https://sub.patents.example"),
+    ],
+)
+def test_web_pages_of_other_origins_may_not_call(strict: httpx.Client, origin: str):
+    assert "Access-Control-Allow-Origin" not in ask_from(strict, origin).headers
+    assert "Access-Control-Allow-Origin" not in may_ask(strict, origin).headers
+    assert may_ask(strict, ORIGIN, "DELETE").status_code == 400
+
+
+Key = tuple[str | tuple[str, str], ...]
+
+
+def metrics_of(http: httpx.Client) -> dict[Key, float]:
+    """All samples by name and labels."""
+    answer = http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    found: dict[Key, float] = {}
+    for family in text_string_to_metric_families(answer.text):
+        assert family.documentation
+        assert family.type in ("counter", "gauge", "histogram")
+        for sample in family.samples:
+            key = (sample.name, *sorted(sample.labels.items()))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def test_metrics_count_what_was_asked_and_answered(http: httpx.Client, reference: Classifier):
+    texts = [TEXTS[0], TEXTS[1], TEXTS[2], LONG]
+    tokens = [len(reading.passages[0].ids) for reading in reference.read(texts)]
+    before = metrics_of(http)
+    answers = [predict(http, text) for text in texts[:2]]
+    labels = [(answer["level"], answer["prediction"]) for answer in answers]
+    results = classify(http, [texts[2], "", {"text": LONG}])["results"]
+    labels += [(one["level"], one["label"]) for one in results if one["error"] is None]
+    for _ in range(3):
+        assert http.post("/predict", json={"text": ""}).status_code == 422
+    assert http.post("/v1/classify", json={"patents": "x", "model": "nosuch"}).status_code == 404
+    assert http.get("/nosuch").status_code == 404
+    refused = http.post(
+        "/v1/classify", json={"patents": [LONG] * 64}, headers={"X-Deadline-Ms": "1"}
+    )
+    assert refused.status_code == 429
+
+    expected: dict[Key, float] = {
+        ("patclass_requests_total", ("route", "/predict"), ("status", "200")): 2,
+        ("patclass_requests_total", ("route", "/predict"), ("status", "422")): 3,
+        ("patclass_requests_total", ("route", "/v1/classify"), ("status", "200")): 1,
+        ("patclass_requests_total", ("route", "/v1/classify"), ("status", "404")): 1,
+        ("patclass_requests_total", ("route", "/v1/classify"), ("status", "429")): 1,
+        ("patclass_requests_total", ("route", "none"), ("status", "404")): 1,
+        ("patclass_request_seconds_count", ("route", "/predict")): 5,
+        ("patclass_request_seconds_count", ("route", "/v1/classify")): 3,
+        ("patclass_stage_seconds_count", ("stage", "tokenise")): 4 + 64,
+        ("patclass_stage_seconds_count", ("stage", "queue")): 4,
+        ("patclass_stage_seconds_count", ("stage", "infer")): 4,
+        ("patclass_tokens_total", ("model", "default")): sum(tokens),
+        ("patclass_refused_items_total", ("reason", "queue_full")): 64,
+    }
+    for level, label in labels:
+        where = (("level", level), ("model", "default"))
+        for key in (
+            ("patclass_predictions_total", ("label", label), *where),
+            ("patclass_confidence_count", *where),
+        ):
+            expected[key] = expected.get(key, 0) + 1
+    end = time.monotonic() + 10  # an answer is counted once it is out
+    while True:
+        after = metrics_of(http)
+        grown = {key: after.get(key, 0) - before.get(key, 0) for key in expected}
+        if grown == expected or time.monotonic() > end:
+            break
+    assert grown == expected
+    for name in ("patclass_queue_tokens", "patclass_queue_items"):
+        assert after[(name,)] == 0
+
+
+def test_metrics_say_which_model_answers(http: httpx.Client, exported: Path):
+    found = metrics_of(http)
+    version = file_sha256(exported / LAYOUT.manifest)[:12]
+    labels = (("engine", "openvino, float32"), ("model", "default"), ("version", version))
+    assert [key for key in found if key[0] == "patclass_model_info"] == [
+        ("patclass_model_info", *labels)
+    ]
+    assert found[("patclass_model_info", *labels)] == 1
+
+
+def test_metrics_count_reloads(strict: httpx.Client):
+    key = ("patclass_reloads_total", ("outcome", "done"))
+    before = metrics_of(strict)[key]
+    assert before >= 1
+    strict.post("/v1/models/reload")
+    assert metrics_of(strict)[key] == before + 1
+
+
+def test_paths_that_callers_invent_make_no_new_metrics(http: httpx.Client):
+    for number in range(5):
+        http.get(f"/nosuch/{number}")
+        http.get(f"/docs/{number}")
+    routes = {dict(key[1:]).get("route") for key in metrics_of(http)}
+    assert routes >= {"none", "/docs/{name}"}
+    assert not [route for route in routes if route and re.search(r"\d/?$|nosuch", route)]

@@ -1,0 +1,98 @@
+"""What the service may do: who counts as this machine, and limits that are limits."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from patclass.data.views import MAX_CHARS
+from patclass.errors import ConfigError
+from patclass.service.settings import PORT, ServiceSettings
+
+HERE = ["127.0.0.1", "127.8.9.10", "::1", "localhost"]
+ELSEWHERE = [
+    *("0.0.0.0", "::", "", "192.168.1.20", "10.0.0.1", "2001:db8::1"),
+    *("patents.example", "localhost.example", "127.0.0.1.example", "localhost:9000"),
+]
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_only_this_machine_calls_on_loopback(host: str):
+    settings = ServiceSettings(host=host)
+    assert settings.on_loopback
+    assert settings.open
+    settings.check()
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_other_addresses_are_refused_without_keys(host: str):
+    settings = ServiceSettings(host=host)
+    assert not settings.on_loopback
+    with pytest.raises(ConfigError, match="API keys") as problem:
+        settings.check()
+    for way in (f"--host {host}", "patclass keys create", "--keys", "PATCLASS_KEYS", "--insecure"):
+        assert way in str(problem.value)
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+@pytest.mark.parametrize("how", [{"keys": Path("keys.json")}, {"insecure": True}])
+def test_other_addresses_are_accepted_with_keys_or_if_that_is_asked_for(
+    host: str, how: dict[str, object]
+):
+    settings = ServiceSettings.model_validate({"host": host} | how)
+    settings.check()
+    assert settings.open == ("insecure" in how)
+
+
+def test_by_default_only_this_machine_calls_and_no_text_is_logged():
+    settings = ServiceSettings()
+    assert (settings.host, settings.port) == ("127.0.0.1", PORT)
+    assert (settings.keys, settings.cors) == (None, ())
+    assert (settings.insecure, settings.log_texts, settings.trace) == (False, False, False)
+    settings.check()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("port", -1), ("port", 65_536), ("port", "http")),
+        *(("max_chars", 0), ("max_chars", MAX_CHARS + 1), ("max_chars", "many")),
+        *(("max_items", 0), ("max_items", 1.5)),
+        *(("max_body_bytes", 999), ("max_body_bytes", None)),
+        *(("queue_tokens", 0), ("queue_tokens", -1)),
+        *(("deadline", 0), ("deadline", 600.1), ("deadline", "nan"), ("deadline", "inf")),
+    ],
+)
+def test_a_limit_out_of_range_is_refused_by_its_name(field: str, value: object):
+    with pytest.raises(ValidationError) as problem:
+        ServiceSettings.model_validate({field: value})
+    (error,) = problem.value.errors()
+    assert error["loc"] == (field,)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("port", 0), ("port", 65_535), ("max_chars", 1), ("max_chars", MAX_CHARS)),
+        *(("max_items", 1), ("max_body_bytes", 1_000), ("queue_tokens", 1)),
+        *(("queue_tokens", None), ("deadline", 0.001), ("deadline", 600)),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(field: str, value: object):
+    assert getattr(ServiceSettings.model_validate({field: value}), field) == value
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(ValidationError, match="prot"):
+        ServiceSettings.model_validate({"prot": 9000})
+
+
+def test_settings_do_not_change_once_they_are_checked():
+    settings = ServiceSettings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.host = "0.0.0.0"
+
+
+@pytest.mark.parametrize("name", ServiceSettings.model_fields)
+def test_every_setting_says_what_it_is(name: str):
+    assert ServiceSettings.model_fields[name].description

@@ -169,7 +169,7 @@ def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: Fa
 def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
     metrics: Metrics, model: FakeModel
 ):
-    queue = Queue(metrics, PLENTY, 100.0, threads=0)
+    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     queue.add([job_of(model, tokens=200)])
     with pytest.raises(QueueFull) as full:
         queue.add([job_of(model, tokens=100, seconds=2.5)])
@@ -179,18 +179,27 @@ def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
 
 
 def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
-    queue = Queue(metrics, PLENTY, 100.0, threads=0)
+    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     with pytest.raises(QueueFull):
         queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
     assert waiting(metrics) == (0, 0)
 
 
-def test_what_is_being_answered_counts_half(metrics: Metrics, model: FakeModel):
+def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
-        queue.speed = 100.0  # 500 tokens are being answered: another 2.5 seconds
+        queue.speed = 125.0  # 500 tokens are being answered: another 5 seconds, surely
         with pytest.raises(QueueFull):
-            queue.add([job_of(model, tokens=100, seconds=3.4)])
-        queue.add([job_of(model, tokens=100, seconds=3.6)])
+            queue.add([job_of(model, tokens=100, seconds=5.9)])
+        queue.add([job_of(model, tokens=100, seconds=6.1)])
+
+
+def test_one_patent_is_computed_on_one_core(metrics: Metrics, model: FakeModel):
+    model.classifier.gate.set()
+    queue = Queue(metrics, PLENTY, 125.0, threads=8)  # on four cores
+    with pytest.raises(QueueFull):
+        queue.add([job_of(model, tokens=100, seconds=3.9)])
+    queue.add([job_of(model, tokens=100, seconds=4.1)])
+    queue.close()
 
 
 def test_what_comes_too_late_all_the_same_is_told_so_and_not_answered(
@@ -245,7 +254,7 @@ def test_a_batch_shares_a_model_and_a_padded_length(metrics: Metrics, model: Fak
 def test_a_batch_has_no_more_padded_tokens_than_it_may(
     metrics: Metrics, model: FakeModel, tokens: int
 ):
-    most = max(1, BATCH_TOKENS // rounded(tokens))
+    most = max(1, BATCH_TOKENS // 2 // rounded(tokens))
     with one_thread(metrics, model) as queue:
         queue.add([job_of(model, f"{number}", tokens) for number in range(2 * most + 1)])
         model.classifier.gate.set()

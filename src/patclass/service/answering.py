@@ -12,7 +12,7 @@ from patclass.errors import ConfigError, DataError
 from patclass.inference.answer import Options, Prediction
 from patclass.inference.explain import MAX_SENTENCES
 from patclass.model.reading import Reading
-from patclass.service.context import note
+from patclass.service.context import began_at, note
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.problems import Problem
@@ -52,7 +52,7 @@ class Answering:
 
         :raises Problem: if the request as a whole is refused.
         """
-        deadline = time.monotonic() + self._seconds(request)
+        deadline = began_at(request.scope) + self._seconds(request)
         model = self._model(name, options)
         texts = [self._text(model, patent) for patent in patents]
         usable = [text for text in texts if isinstance(text, str)]

@@ -18,6 +18,12 @@ from patclass.model.reading import Reading
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 
+# Fewer tokens than an engine takes at once: a patent waits for its whole batch.
+_TOGETHER = BATCH_TOKENS // 2
+
+# What else happens to a patent, and how much the speed varies from moment to moment.
+_MARGIN = 1.25
+
 # How much the speed of the last batch counts against that of the ones before.
 _FRESH = 0.1
 
@@ -62,10 +68,10 @@ class Job:
 
 
 class Queue:
-    """A queue in the order of arrival, emptied by as many threads as there are streams."""
+    """A queue in the order of arrival, emptied by a few threads."""
 
     def __init__(self, metrics: Metrics, most_tokens: int, speed: float, threads: int) -> None:
-        """Start the threads.
+        """Start the threads, two for each stream: one reads an answer while one is computed.
 
         :param most_tokens: how many tokens may wait.
         :param speed: tokens a second, measured before.
@@ -73,6 +79,7 @@ class Queue:
         self.most_tokens = most_tokens
         self.speed = speed
         self._metrics = metrics
+        self._streams = max(1, threads // 2)
         self._waiting: deque[Job] = deque()
         self._tokens = self._running = 0
         self._closing = False
@@ -94,7 +101,8 @@ class Queue:
             over = self._tokens + weight - self.most_tokens
             if over > 0:
                 raise QueueFull(over / self.speed)
-            late = self._wait(weight) - (min(job.deadline for job in jobs) - time.monotonic())
+            last = max(job.weight for job in jobs)
+            late = self._wait(weight, last) - min(j.deadline for j in jobs) + time.monotonic()
             if late > 0:
                 raise QueueFull(late)
             self._waiting.extend(jobs)
@@ -102,10 +110,14 @@ class Queue:
             self._show()
             self._changed.notify(len(jobs))
 
-    def _wait(self, weight: int) -> float:
-        """Seconds until so many more tokens would be answered."""
-        # What runs is half done on average.
-        return (self._tokens + self._running / 2 + weight) / self.speed
+    def _wait(self, weight: int, last: int) -> float:
+        """Seconds until so many more tokens would be answered.
+
+        :param last: the heaviest patent of them: it is computed on one core, at its share of the
+            speed.
+        """
+        ahead = self._tokens + self._running + weight - last
+        return _MARGIN * (ahead + last * self._streams) / self.speed
 
     def drop(self, jobs: Sequence[Job], reason: str) -> None:
         """Forget those that still wait.
@@ -158,7 +170,7 @@ class Queue:
             first = self._waiting.popleft()
             batch = [first]
             if first.width and not first.options.explain:
-                most = max(1, BATCH_TOKENS // first.width)
+                most = max(1, _TOGETHER // first.width)
                 for job in tuple(self._waiting):
                     if len(batch) == most:
                         break

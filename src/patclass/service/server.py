@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 from contextlib import suppress
 from types import FrameType
@@ -42,6 +43,8 @@ def serve(settings: ServiceSettings, models: Models) -> None:
     :raises PatclassError: if a model cannot be loaded or does not verify.
     """
     logs.configure()
+    # Sockets should not wait five milliseconds for a thread that reads an answer.
+    sys.setswitchinterval(0.0005)
     service = Service(settings, models)
     config = uvicorn.Config(
         create_app(service, lambda: server.end()),

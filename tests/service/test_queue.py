@@ -254,12 +254,20 @@ def test_a_batch_shares_a_model_and_a_padded_length(metrics: Metrics, model: Fak
 def test_a_batch_has_no_more_padded_tokens_than_it_may(
     metrics: Metrics, model: FakeModel, tokens: int
 ):
-    most = max(1, BATCH_TOKENS // 2 // rounded(tokens))
+    most = max(1, BATCH_TOKENS // rounded(tokens))
     with one_thread(metrics, model) as queue:
         queue.add([job_of(model, f"{number}", tokens) for number in range(2 * most + 1)])
         model.classifier.gate.set()
     assert [len(batch) for batch in model.classifier.batches[1:]] == [most, most, 1]
     assert model.classifier.answered[1:] == [str(number) for number in range(2 * most + 1)]
+
+
+def test_who_is_in_a_hurry_is_answered_by_half_a_batch(metrics: Metrics, model: FakeModel):
+    with one_thread(metrics, model) as queue:
+        queue.speed = 1e6
+        queue.add([job_of(model, f"{number}", 32, seconds=0.9) for number in range(16)])
+        model.classifier.gate.set()
+    assert [len(batch) for batch in model.classifier.batches[1:]] == [8, 8]
 
 
 def test_explanations_and_windows_are_answered_apart(metrics: Metrics, model: FakeModel):

@@ -18,8 +18,8 @@ from patclass.model.reading import Reading
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 
-# Fewer tokens than an engine takes at once: a patent waits for its whole batch.
-_TOGETHER = BATCH_TOKENS // 2
+# A patent waits for its whole batch: who is in a hurry is answered by half of one.
+_HURRY = 1.0  # seconds to the deadline
 
 # What else happens to a patent, and how much the speed varies from moment to moment.
 _MARGIN = 1.25
@@ -170,7 +170,8 @@ class Queue:
             first = self._waiting.popleft()
             batch = [first]
             if first.width and not first.options.explain:
-                most = max(1, _TOGETHER // first.width)
+                hurry = first.deadline - time.monotonic() < _HURRY
+                most = max(1, BATCH_TOKENS // (2 if hurry else 1) // first.width)
                 for job in tuple(self._waiting):
                     if len(batch) == most:
                         break

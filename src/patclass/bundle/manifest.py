@@ -1,6 +1,7 @@
 """The list of a bundle's files with their hashes. Knows no content."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,9 +25,7 @@ def check_manifest(folder: Path) -> Manifest:
     :raises BundleError: naming the first file that is missing, altered or not listed.
     """
     manifest = _read_manifest(folder)
-    for name in LAYOUT.required(manifest.version):
-        if name not in manifest.files:
-            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
+    check_listed(folder, manifest, LAYOUT.required(manifest.version))
     for name, expected in manifest.files.items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -40,6 +39,16 @@ def check_manifest(folder: Path) -> Manifest:
                 f"{expected[:12]}…). Copy the bundle again, or train anew."
             )
     return manifest
+
+
+def check_listed(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Refuse a bundle that lacks a file.
+
+    :raises BundleError: naming the first of ``names`` that is not listed.
+    """
+    for name in names:
+        if name not in manifest.files:
+            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
 
 
 def _read_manifest(folder: Path) -> Manifest:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from patclass.bundle import version1
 from patclass.bundle.golden import check_golden
 from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, Golden, LabelInfo
-from patclass.bundle.manifest import check_manifest
+from patclass.bundle.manifest import check_listed, check_manifest
 from patclass.calibration.conformal import Conformal
 from patclass.calibration.temperature import Calibration
 from patclass.engine import Engine
@@ -134,9 +134,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     manifest = check_manifest(folder)
     description = _parse(folder / LAYOUT.description, Description)
-    for name in LAYOUT.weights(description.engine):
-        if name not in manifest.files:
-            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
+    check_listed(folder, manifest, LAYOUT.weights(description.engine))
     golden = _parse(folder / LAYOUT.golden, Golden)
     if manifest.version == 1:
         labels = _validate(folder / LAYOUT.labels, LabelInfo, _labels_of_version1(folder))

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from patclass.export.texts import PARITY_TEXTS, ExportTexts, choose_texts
 from patclass.files import check_replaceable, check_writable, previous_of
 from patclass.model.classifier import PatentClassifier
 from patclass.model.quantised import check_cuda, quantise
+from patclass.model.tokenizer import TextTokenizer
 from patclass.pipeline import Answers, Pipeline, with_bar
 
 Form = Literal["openvino-int8", "openvino-f32", "merged", "cuda-int8", "cuda-int4"]
@@ -93,14 +94,12 @@ def export(
             pipeline = replace(original.pipeline, engine=candidate.engine)
             try:
                 parity = _parity(original, pipeline, candidate.weights)
+                echo(f"{candidate.weights}: {text_of(parity)}")
+                reason = "; ".join(objections(parity, candidate.limits))
             except ModelError as problem:
-                refused.append(f"{candidate.weights}: {problem}")
-                echo(f"refused, {refused[-1]}")
-                continue
-            echo(f"{candidate.weights}: {text_of(parity)}")
-            reasons = objections(parity, candidate.limits)
-            if reasons:
-                refused.append(f"{candidate.weights}: {'; '.join(reasons)}")
+                reason = str(problem)
+            if reason:
+                refused.append(f"{candidate.weights}: {reason}")
                 echo(f"refused, {refused[-1]}")
                 continue
             info = EngineInfo(
@@ -143,9 +142,11 @@ def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candid
         yield from (_merged(original, work, bits) for bits in _ON_CUDA.get(form, (None,)))
         return
     graph = to_graph(original.model)
+    readings = original.pipeline.read(original.texts.calibration)
+    rows = [reading.passages[0].ids for reading in readings]
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
     for number, scheme in enumerate(schemes):
-        yield _stored(scheme, graph, original, work / str(number))
+        yield _stored(scheme, graph, rows, original.pipeline.tokenizer, work / str(number))
 
 
 def _merged(original: _Original, work: Path, bits: str | None) -> _Candidate:
@@ -166,10 +167,13 @@ def _merged(original: _Original, work: Path, bits: str | None) -> _Candidate:
     return _Candidate("cuda", bits, engine, write, QUANTISED, base)
 
 
-def _stored(scheme: Scheme, graph: ov.Model, original: _Original, work: Path) -> _Candidate:
-    tokenizer = original.pipeline.tokenizer
-    readings = tokenizer.read(original.texts.calibration, original.pipeline.policy)
-    rows = [passage.ids for reading in readings for passage in reading.passages[:1]]
+def _stored(
+    scheme: Scheme,
+    graph: ov.Model,
+    rows: Sequence[Sequence[int]],
+    tokenizer: TextTokenizer,
+    work: Path,
+) -> _Candidate:
     with redirect_stdout(sys.stderr):  # progress is not output
         model = scheme.make(graph.clone(), calibration_set(rows, tokenizer), len(rows))
     work.mkdir()

@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from patclass.errors import ConfigError
 from patclass.service.context import note
 from patclass.service.keys import KeyFile, Role
-from patclass.service.problems import Problem
+from patclass.service.problems import Code, Problem
 
 _WAY = "send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
@@ -69,8 +69,5 @@ def _presented(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _unknown(code: str, message: str) -> Problem:
-    headers = {"WWW-Authenticate": "Bearer"}
-    if code == "no_key":
-        return Problem(401, "no_key", message, headers)
-    return Problem(401, "wrong_key", message, headers)
+def _unknown(code: Code, message: str) -> Problem:
+    return Problem(401, code, message, {"WWW-Authenticate": "Bearer"})

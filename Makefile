@@ -67,13 +67,13 @@ shipped: .venv/ready  ## make the shipped model again from the shared patents
 serve: .venv/ready  ## answer on port 9000
 	$(BIN)/patclass serve
 
-# A quarter of an hour on two cores; the export is made once, in build/bench-serve.
+# Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready  ## measure the service beside two rivals; writes docs/benchmarks.md
-	$(BIN)/python scripts/bench_serve/run.py
+	$(BIN)/python scripts/bench_serve/run.py shipped
 
-# Half an hour and 10 GB of disk and memory more.
-bench-serve-llama: .venv/ready  ## the same with the shape of Llama-3.2-1B besides
-	$(BIN)/python scripts/bench_serve/run.py --llama
+# Twenty minutes, 10 GB of disk and of memory.
+bench-serve-llama: .venv/ready  ## the same for the shape of Llama-3.2-1B
+	$(BIN)/python scripts/bench_serve/run.py llama
 
 clean:  ## remove the environment and the demo's model
 	rm -rf .venv final_model final_model.run final_model.previous

@@ -3,11 +3,12 @@
 Ours answers with a bundle that a real, if tiny, training run has made on the same base.
 """
 
-import statistics
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from load import closed_loop
+from machine import machine
 from models import make_llama
 from page import LlamaFigures
 from run import all_running, check_all_answered, ours, rival
@@ -34,8 +35,8 @@ def measure_llama(work: Path, texts: Sequence[str]) -> LlamaFigures:
                 if number:
                     check_all_answered(found)
                     rates[name].append(found.rate)
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    return LlamaFigures(medians["original"], medians["patclass"], PRECISION)
+    when = f"{datetime.now(UTC):%Y-%m-%d}"
+    return LlamaFigures(rates, PRECISION, CLIENTS, when, machine())
 
 
 def train(base: Path, target: Path) -> None:

@@ -1,7 +1,7 @@
 """Our server beside two rivals, and beside a bare loop over its own engine; writes the page.
 
-    python scripts/bench_serve/run.py            the shipped model (a quarter of an hour)
-    python scripts/bench_serve/run.py --llama    also the shape of Llama-3.2-1B (half an hour more)
+    python scripts/bench_serve/run.py shipped    the shipped model (ten minutes)
+    python scripts/bench_serve/run.py llama      the shape of Llama-3.2-1B (ten minutes)
 
 All servers run at once and are loaded in turn, so that a slow minute of the machine slows all of
 them. Figures are medians over the rounds.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from load import Load, Server, closed_loop, free_port, open_loop, serving
@@ -25,12 +26,14 @@ from texts import SHARED, long_texts
 
 from patclass.cli.main import main as patclass
 from patclass.inference import load as load_bundle
+from patclass.inference.answer import Options
 
 HERE = Path(__file__).parent
 WORK = HERE.parents[1] / "build" / "bench-serve"
 CLIENTS = 32
 ROUNDS, SECONDS = 4, 10.0
 TEXTS = 400
+LOOP = 64  # texts that a bare loop takes at a time
 OVERLOAD = 1.5  # times what the server can do
 DEADLINE = 1.5  # times p99 without load
 PYTHON = sys.executable
@@ -46,25 +49,31 @@ class Contestant:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--llama", action="store_true", help="also measure the shape of a Llama")
+    parser.add_argument("shape", choices=("shipped", "llama"), help="which model is measured")
     args = parser.parse_args()
     texts = long_texts(TEXTS)
     WORK.mkdir(parents=True, exist_ok=True)
+    if args.shape == "llama":
+        from llama import measure_llama
+
+        store(measure_llama(WORK, texts), WORK / "llama.json")
+    else:
+        store(measure_shipped(*shipped_models(), texts), WORK / "shipped.json")
+    write_page(WORK / "shipped.json", WORK / "llama.json")
+
+
+def store(figures: Figures | LlamaFigures, path: Path) -> None:
+    path.write_text(json.dumps(vars(figures), indent=2) + "\n", encoding="utf-8")
+
+
+def shipped_models() -> tuple[Path, Path]:
+    """The rivals' folder and our own export, made where they are missing."""
     minilm, exported = WORK / "minilm", WORK / "int8"
     if not (minilm / "config.json").is_file():
         make_minilm(minilm)
     if not (exported / "manifest.json").is_file():
         export(exported)
-    figures = measure_shipped(minilm, exported, texts)
-    (WORK / "shipped.json").write_text(json.dumps(vars(figures), indent=2) + "\n")
-    llama = WORK / "llama.json"
-    if args.llama:
-        from llama import measure_llama
-
-        found = measure_llama(WORK, texts)
-        llama.write_text(json.dumps(vars(found), indent=2) + "\n")
-    stored = LlamaFigures(**json.loads(llama.read_text())) if llama.is_file() else None
-    write_page(figures, stored, machine())
+    return minilm, exported
 
 
 def export(target: Path) -> None:
@@ -111,9 +120,9 @@ def measure_shipped(minilm: Path, exported: Path, texts: Sequence[str]) -> Figur
         rival("pipelines", "rival_pipeline.py", minilm, *limit),
         ours(exported),
     ]
-    bare = bare_loop(exported, texts)
-    rates: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
-    loops: list[float] = []
+    loops = bare_loops(exported, texts)
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    rates |= {contestant.name: [] for contestant in contestants}
     with all_running(contestants) as servers:
         for number in range(ROUNDS + 1):
             for name, server in servers.items():
@@ -122,20 +131,23 @@ def measure_shipped(minilm: Path, exported: Path, texts: Sequence[str]) -> Figur
                 if number:  # the first one warms up
                     check_all_answered(found)
                     rates[name].append(found.rate)
-            loops.append(bare(SECONDS / 2))
-            print(f"round {number} bare loop: {loops[-1]:.1f} texts/s", flush=True)
+            for name, loop in loops.items():
+                rate = texts_a_second(loop, SECONDS)
+                print(f"round {number} {name}: {rate:.2f} texts/s", flush=True)
+                if number:
+                    rates[name].append(rate)
         peak = {name: server.peak_bytes / 2**20 for name, server in servers.items()}
     calm, busy = latencies(exported, texts, statistics.median(rates["patclass"]))
     return Figures(
-        rates={name: statistics.median(found) for name, found in rates.items()},
-        bare=statistics.median(loops[1:]),
-        spread={name: [min(found), max(found)] for name, found in rates.items()},
+        rates=rates,
         calm_p99=calm,
         busy_p99=busy.p99,
         refused=1 - busy.answered / sum(busy.statuses.values()),
         busy_rate=busy.rate,
         cold_start=statistics.median(cold_start(exported) for _ in range(5)),
         peak_megabytes=peak,
+        when=f"{datetime.now(UTC):%Y-%m-%d}",
+        machine=machine(),
         weights=load_bundle(exported).bundle.description.engine.weights,
         parity=parity_of(exported),
         tokens=tokens,
@@ -148,21 +160,29 @@ def check_all_answered(found: Load) -> None:
         raise SystemExit(f"not all were answered: {found.statuses}")
 
 
-def bare_loop(exported: Path, texts: Sequence[str]) -> Callable[[float], float]:
-    """Texts a second of the engine alone, over token ids that are ready."""
+def bare_loops(exported: Path, texts: Sequence[str]) -> dict[str, Callable[[], object]]:
+    """What is left of a server without HTTP, queue and tokenising: texts read beforehand.
+
+    ``engine`` runs the graph and no more; ``classifier`` answers: opinion, calibration, evidence.
+    """
     classifier = load_bundle(exported)
+    texts = texts[:LOOP]
     readings = classifier.read(texts)
     rows = [passage.ids for reading in readings for passage in reading.passages]
     engine = classifier._pipeline.engine
+    options = [Options()] * len(texts)
+    return {
+        "engine": lambda: engine.run(rows),
+        "classifier": lambda: classifier.answer(texts, readings, options),
+    }
 
-    def run(seconds: float) -> float:
-        done, start = 0, time.perf_counter()
-        while (passed := time.perf_counter() - start) < seconds:
-            engine.run(rows[:64])
-            done += 64
-        return done / passed
 
-    return run
+def texts_a_second(loop: Callable[[], object], seconds: float) -> float:
+    done, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds:
+        loop()
+        done += LOOP
+    return done / passed
 
 
 def latencies(exported: Path, texts: Sequence[str], capacity: float) -> tuple[float, Load]:

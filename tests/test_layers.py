@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 # itself only names what inference offers; its entry point only starts the command line.
 ORDER = [
     {"errors"},
-    {"arrays", "files", "config"},
+    {"arrays", "files", "config", "store"},
     {"labels"},
     {"data"},
     {"model"},
@@ -22,7 +22,7 @@ ORDER = [
     {"evaluation"},
     {"bundle"},
     {"training", "inference", "export"},
-    {"service"},
+    {"service", "ui"},
     {"cli", "__init__"},
     {"__main__"},
 ]

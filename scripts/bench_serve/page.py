@@ -54,14 +54,14 @@ class LlamaFigures:
 
     rates: Mapping[str, Sequence[float]]
     precision: str
+    weights: str
     clients: int
     when: str
     machine: str
 
-    @property
-    def times(self) -> float:
-        """How many times as many texts our server answers; rounds are compared in pairs."""
-        pairs = zip(self.rates["patclass"], self.rates["original"], strict=True)
+    def times(self, name: str) -> float:
+        """How many times as many texts ``name`` answers; rounds are compared in pairs."""
+        pairs = zip(self.rates[name], self.rates["original"], strict=True)
         return statistics.median(own / other for own, other in pairs)
 
 
@@ -151,14 +151,25 @@ def _line(what: str, measured: float, wanted: float, how: str) -> str:
 
 
 def _llama(found: LlamaFigures) -> str:
-    own, original = (statistics.median(found.rates[name]) for name in ("patclass", "original"))
+    names = {
+        "original": NAMES["original"],
+        "trained": f"patclass serve, as it was trained, in {found.precision}",
+        "exported": f"patclass serve, exported for int8 as `{found.weights}`",
+    }
+    rows = "".join(
+        f"| {names[name]} | {statistics.median(rates):.2f} ({min(rates):.2f} to "
+        f"{max(rates):.2f}) | {found.times(name):.1f} |\n"
+        for name, rates in found.rates.items()
+    )
     return f"""
 ## The shape of Llama-3.2-1B
 
-`make bench-serve-llama`, {found.when}, on {found.machine}. Random weights, the same texts,
-{found.clients} clients: {original:.3f} texts a second by the original description, {own:.3f} by
-`patclass serve` in {found.precision}.
+`make bench-serve-llama`, {found.when}, on {found.machine}. Random weights, the same texts, of which
+256 tokens are read; {found.clients} clients.
 
+| server | texts a second, median (range) | times the original |
+|---|---|---|
+{rows}
 | | measured | wanted | |
 |---|---|---|---|
-{_line("times as many texts as original", found.times, LLAMA, "at least")}"""
+{_line("times as many texts as original, exported", found.times("exported"), LLAMA, "at least")}"""

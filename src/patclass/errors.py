@@ -29,6 +29,10 @@ class BundleError(PatclassError):
     """A bundle is incomplete, altered or does not answer as it did when saved."""
 
 
+class StoreError(PatclassError):
+    """What is to be remembered cannot be kept or read."""
+
+
 class OutputError(PatclassError):
     """Something cannot be written."""
 

@@ -12,7 +12,7 @@ from conftest import patent_rows
 from patclass.data.views import MAX_CHARS
 from patclass.errors import BundleError, ConfigError, DataError
 from patclass.inference import Candidate, Classifier, Options, Prediction, load
-from patclass.inference.answer import PassageShare
+from patclass.inference.answer import NOTEWORTHY, PassageShare
 
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 SOIL = "A device with plough seed harvest crop soil tillage cow milking garment shoe."
@@ -72,6 +72,7 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
         passages=(PassageShare(0, len(classifier.text_of(patent)), 0.0),),
         neighbours=(),
         warnings=(),
+        text=classifier.text_of(patent),
     )
 
 
@@ -80,6 +81,17 @@ def test_an_answer_has_at_most_as_many_labels_as_there_are(
     classifier: Classifier, k: int, labels: int
 ):
     assert len(classifier.classify([CIRCUIT], Options(k=k))[0].top) == labels
+
+
+def test_alternatives_are_named_by_level_the_likeliest_first(classifier: Classifier):
+    answer = classifier.classify([CIRCUIT], Options(k=1, alternatives=True))[0]
+    probabilities = classifier.predict_proba([CIRCUIT])[0]
+    assert answer.alternatives is not None
+    assert list(answer.alternatives) == ["section"]
+    named = answer.alternatives["section"]
+    assert named[0] == answer.top[0]
+    confidences = [candidate.confidence for candidate in named]
+    assert confidences == sorted(probabilities[probabilities >= NOTEWORTHY], reverse=True)
 
 
 @pytest.mark.parametrize(

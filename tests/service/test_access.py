@@ -37,10 +37,17 @@ PAGES: dict[tuple[str, str], For] = {
     ("POST", "/predict"): For.USERS,
     ("POST", "/v1/classify"): For.USERS,
     ("GET", "/v1/models"): For.USERS,
+    ("GET", "/v1/models/{name}/labels"): For.USERS,
+    ("GET", "/v1/models/{name}/report"): For.USERS,
+    ("POST", "/v1/feedback"): For.USERS,
     ("GET", "/metrics"): For.USERS,
     ("POST", "/v1/models/reload"): For.ADMINS,
 }
-BODIES = {"/predict": {"text": TEXT}, "/v1/classify": {"patents": [TEXT]}}
+BODIES = {
+    "/predict": {"text": TEXT},
+    "/v1/classify": {"patents": [TEXT]},
+    "/v1/feedback": {"prediction_id": "0" * 32, "correct": True},
+}
 
 # None where no key is sent; what is sent is made from the two keys that there are.
 WHO = ["nobody", "unknown", "malformed", "empty", "user", "admin"]
@@ -73,7 +80,8 @@ def keys(store: KeyFile) -> dict[str, str | None]:
 @pytest.fixture
 def guarded(models: Models, store: KeyFile) -> Iterator[TestClient]:
     """The whole application in this process, with keys."""
-    service = Service(ServiceSettings(keys=store.path), models)
+    kept = store.path.with_name("feedback.db")
+    service = Service(ServiceSettings(keys=store.path, feedback=kept), models)
     yield TestClient(create_app(service))  # the models are loaded; its lifespan would do it anew
     service.close()
 
@@ -99,7 +107,9 @@ def call(
 ) -> Any:
     method, path = page
     body = {"json": BODIES[path]} if path in BODIES else {}
-    return client.request(method, path.format(name="swagger-ui.css"), headers=headers, **body)
+    name = "swagger-ui.css" if path.startswith("/docs") else "default"
+    headers = {"Idempotency-Key": "a-verdict", **headers}
+    return client.request(method, path.format(name=name), headers=headers, **body)
 
 
 def pages_of(client: TestClient) -> set[tuple[str, str]]:
@@ -120,7 +130,7 @@ def test_a_page_answers_whom_it_is_for(
     answer = call(guarded, page, headers_of(keys[who]))
     known = who in ("user", "admin")
     if PAGES[page] is For.ALL or (known and (PAGES[page] is For.USERS or who == "admin")):
-        assert answer.status_code == 200, answer.text
+        assert answer.is_success, answer.text
     elif known:
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "forbidden"
@@ -277,4 +287,4 @@ def test_the_log_names_who_called(
 def test_where_there_are_no_keys_everybody_calls(
     http: httpx.Client, page: tuple[str, str], key: str | None
 ):
-    assert call(http, page, headers_of(key)).status_code == 200
+    assert call(http, page, headers_of(key)).is_success

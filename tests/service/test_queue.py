@@ -26,7 +26,7 @@ def prediction_of(text: str) -> Prediction:
     return Prediction(
         **{"label": text, "name": text, "confidence": 0.5, "level": "class", "sure": True},
         **{"path": (), "levels": {}, "top": (), "set": None, "tags": (), "read": 1.0},
-        **{"passages": (), "neighbours": (), "warnings": ()},
+        **{"passages": (), "neighbours": (), "warnings": (), "text": text},
     )
 
 

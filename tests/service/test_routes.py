@@ -110,7 +110,9 @@ def test_classify_answers_as_the_library_does(
     given = patents if isinstance(patents, list) else [patents]
     expected = [record_of(prediction) for prediction in reference.classify(given)]
     for patent, result, record in zip(given, body["results"], expected, strict=True):
-        assert result.keys() == {*COLUMNS, "prediction_id"}
+        assert result.keys() == {*COLUMNS, "prediction_id", "text", "alternatives"}
+        assert result.pop("text") is None
+        assert result.pop("alternatives") is None
         number = patent.get("id") if isinstance(patent, dict) else None
         assert same(result, record | {"id": number, "prediction_id": result["prediction_id"]})
 
@@ -381,12 +383,54 @@ def examples_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | 
             yield path, {name: values[number % len(values)] for name, values in shown.items()}
 
 
+def headers_of(operation: dict[str, Any]) -> dict[str, str]:
+    """The headers that an operation demands, as its documentation shows them."""
+    needed = (given for given in operation.get("parameters", []) if given["required"])
+    return {given["name"]: given["schema"]["examples"][0] for given in needed}
+
+
+def test_what_is_asked_for_besides_comes_with_the_answer(http: httpx.Client, reference: Classifier):
+    options = {"evidence": True, "alternatives": True}
+    result = classify(http, PATENT, **options)["results"][0]
+    assert result["text"] == reference.text_of(PATENT)
+    assert list(result["alternatives"]) == ["section", "class", "subclass"]
+    for level, named in result["alternatives"].items():
+        confidences = [candidate["confidence"] for candidate in named]
+        assert confidences == sorted(confidences, reverse=True)
+        assert min(confidences) >= 0.001
+        assert named[0]["label"] in {label.code for label in reference.tree.at(level)}
+
+
+def test_the_labels_of_a_model_are_listed(http: httpx.Client, reference: Classifier):
+    found = http.get("/v1/models/default/labels").json()
+    tree = reference.tree
+    assert found["labels"] == [
+        {"level": level, "label": label.code, "name": label.name}
+        for level in tree.levels
+        for label in tree.at(level)
+    ]
+
+
+def test_a_report_is_as_it_was_stored(http: httpx.Client, exported: Path):
+    found = http.get("/v1/models/default/report").json()
+    assert found["card"] == (exported / LAYOUT.card).read_text()
+    assert found["report"] == json.loads((exported / LAYOUT.report).read_text())
+
+
+@pytest.mark.parametrize("what", ["labels", "report"])
+def test_of_a_model_that_is_none_nothing_is_known(http: httpx.Client, what: str):
+    answer = http.get(f"/v1/models/nosuch/{what}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_model"
+
+
 def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client):
     schema = http.get("/openapi.json").json()
     tried = set()
     for path, body in examples_of(schema):
-        answer = http.post(path) if body is None else http.post(path, json=body)
-        assert answer.status_code == 200, (path, body, answer.text)
+        headers = headers_of(schema["paths"][path]["post"])
+        answer = http.post(path, headers=headers, **({} if body is None else {"json": body}))
+        assert answer.is_success, (path, body, answer.text)
         for result in answer.json().get("results", []):
             assert result["error"] is None
         tried.add(path)

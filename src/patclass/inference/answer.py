@@ -21,6 +21,9 @@ AUTO = "auto"
 # Thresholds of bundles that know none of their own.
 DEFAULT_THRESHOLD = 0.9
 
+# A label that is less probable than this is no alternative.
+NOTEWORTHY = 0.001
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -41,6 +44,7 @@ class Options:
     :param coverage: also name the set of labels that holds the truth this often.
     :param neighbours: how many of the nearest known patents are named.
     :param explain: also say what each passage contributes.
+    :param alternatives: also name the labels of every level that are not all but excluded.
     """
 
     level: str = AUTO
@@ -49,6 +53,7 @@ class Options:
     coverage: float | None = None
     neighbours: int = 0
     explain: bool = False
+    alternatives: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,14 @@ class Prediction:
     :param path: the label and the labels above it, coarsest first.
     :param levels: the best label of every level.
     :param top: the best labels of the answer's level, in order.
+    :param alternatives: of every level the labels of at least ``NOTEWORTHY``, in order, if asked
+        for.
     :param set: the labels that hold the truth as often as asked for.
     :param tags: tags with their probabilities.
     :param read: the share of the text that was read, 0 to 1.
     :param passages: what was read, with contributions if asked for.
     :param warnings: reasons in words to doubt the answer.
+    :param text: what was given to be read, in whose characters passages are counted.
     """
 
     label: str
@@ -94,6 +102,8 @@ class Prediction:
     passages: tuple[PassageShare, ...]
     neighbours: tuple[Neighbour, ...]
     warnings: tuple[str, ...]
+    text: str
+    alternatives: Mapping[str, tuple[Candidate, ...]] | None = None
 
 
 def check_level(tree: LabelTree, level: str) -> None:

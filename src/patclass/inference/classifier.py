@@ -15,6 +15,7 @@ from patclass.evidence.index import Neighbour
 from patclass.evidence.script import doubts_about
 from patclass.inference.answer import (
     AUTO,
+    NOTEWORTHY,
     Candidate,
     Options,
     PassageShare,
@@ -221,7 +222,17 @@ class Classifier:
                 *self._warnings(row, text, answers, near, path, sure),
                 *self._lacks_set(level, options.coverage),
             ),
+            text=text,
+            alternatives=self._alternatives(sums) if options.alternatives else None,
         )
+
+    def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[Candidate, ...]]:
+        found = {}
+        for level, probabilities in sums.items():
+            order = np.argsort(-probabilities, kind="stable")
+            likely = order[probabilities[order] >= NOTEWORTHY]
+            found[level] = candidates(self.tree, level, probabilities, likely)
+        return found
 
     def _along(self, path: tuple[str, ...], sums: Mapping[str, FloatArray]) -> dict[str, Candidate]:
         """The labels of a path by level, with their probabilities."""

@@ -36,6 +36,19 @@ class Answered:
     results: list[Prediction | DataError]
 
 
+def model_named(models: Models, name: str | None) -> LoadedModel:
+    """A model by its name, the default for None.
+
+    :raises Problem: if it is not loaded yet, or there is none.
+    """
+    if not models.ready:
+        raise Problem(503, "not_ready", "the models are being loaded", {"Retry-After": "1"})
+    try:
+        return models.get(name)
+    except ConfigError as problem:
+        raise Problem(404, "unknown_model", str(problem)) from problem
+
+
 class Answering:
     """The way of every patent through the service."""
 
@@ -80,12 +93,7 @@ class Answering:
         return min(self._settings.deadline, int(given) / 1000)
 
     def _model(self, name: str | None, options: Options) -> LoadedModel:
-        if not self._models.ready:
-            raise Problem(503, "not_ready", "the models are being loaded", {"Retry-After": "1"})
-        try:
-            model = self._models.get(name)
-        except ConfigError as problem:
-            raise Problem(404, "unknown_model", str(problem)) from problem
+        model = model_named(self._models, name)
         try:
             model.classifier.check(options)
         except ConfigError as problem:

@@ -14,6 +14,7 @@ from patclass.engine.cores import cores
 from patclass.errors import PatclassError
 from patclass.service.access import guarded_router
 from patclass.service.answering import Answering
+from patclass.service.feedback import IDEMPOTENCY, add_feedback
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
@@ -25,6 +26,7 @@ from patclass.service.queue import Queue
 from patclass.service.routes import add_answering, add_models, add_reload, health_routes
 from patclass.service.settings import ServiceSettings
 from patclass.service.tracing import no_spans, spans_to
+from patclass.store.feedback import FeedbackStore
 
 log = logging.getLogger(LOGGER)
 
@@ -112,16 +114,20 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
     )
     keys = None if settings.keys is None else KeyFile(settings.keys)
     answering = Answering(settings, service.models, service.queue, service.metrics)
-    user, seer = (guarded_router(keys, Role.USER, tag) for tag in ("classify", "models"))
+    user, seer, judge = (
+        guarded_router(keys, Role.USER, tag) for tag in ("classify", "models", "feedback")
+    )
     admin = guarded_router(keys, Role.ADMIN, "models")
     app.include_router(add_answering(user, answering, settings.max_items))
     app.include_router(add_models(seer, service.models, service.metrics))
+    app.include_router(add_feedback(judge, FeedbackStore(settings.feedback), service.models))
     app.include_router(add_reload(admin, service.models, service.load))
     app.include_router(health_routes(lambda: service.ready))
     app.include_router(documentation_routes(app.title, "openapi.json"))
     install(app)
     if settings.cors:
         headers = ["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"]
+        headers.append(IDEMPOTENCY)
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),

@@ -28,6 +28,8 @@ class LoadedModel:
     """A verified model that answers.
 
     :param version: the first twelve digits of the hash over its files' hashes.
+    :param card: what its makers say of it, in Markdown.
+    :param report: its evaluation as it was stored, JSON; None if it has none.
     :param tokens_a_second: measured on its golden texts.
     """
 
@@ -37,6 +39,8 @@ class LoadedModel:
     engine: str
     classifier: Classifier
     tokens_a_second: float
+    card: str
+    report: bytes | None
 
 
 def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
@@ -64,7 +68,16 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
             }
         },
     )
-    return LoadedModel(name, folder, version, engine, classifier, speed)
+    card, report = _read(folder / LAYOUT.card), _read(folder / LAYOUT.report)
+    return LoadedModel(
+        *(name, folder, version, engine, classifier, speed),
+        card="" if card is None else card.decode(),
+        report=report,
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _tokens_a_second(classifier: Classifier, text: str) -> float:

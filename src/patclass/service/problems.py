@@ -25,6 +25,9 @@ Code = Literal[
     "body_too_large",
     "request_too_large",
     "queue_full",
+    "unknown_label",
+    "key_reused",
+    "not_kept",
     "not_ready",
     "deadline_exceeded",
     "internal",
@@ -61,11 +64,11 @@ _MEANING = {
     401: "A key is needed, or the one given is not known.",
     403: "The key does not allow this.",
     404: "There is no such model or page.",
-    409: "The new bundle does not verify; the old one goes on answering.",
+    409: "What is there already stands against it; the message says what.",
     413: "The request is larger than is accepted at all.",
     422: "A field is missing, misspelt or out of range, or the text cannot be used.",
     429: "The queue is full; try again after Retry-After seconds.",
-    503: "The service is starting, draining, or cannot read its keys.",
+    503: "The service is starting, draining, or cannot read its keys or keep feedback.",
     504: "Not answered within the deadline.",
 }
 

@@ -1,6 +1,7 @@
 """The routes of the API: thin, over the objects that do the work. Knows schemas."""
 
 import asyncio
+import json
 import logging
 import secrets
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pydantic import WithJsonSchema
 
 from patclass.errors import DataError, PatclassError
 from patclass.inference.answer import Options
-from patclass.service.answering import NEIGHBOURS, Answering
+from patclass.service.answering import NEIGHBOURS, Answering, model_named
 from patclass.service.context import note
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
@@ -23,11 +24,14 @@ from patclass.service.schemas import (
     ClassifyResponse,
     FailedResult,
     Health,
+    Label,
+    LabelsResponse,
     ModelInfo,
     ModelsResponse,
     Patent,
     PredictRequest,
     PredictResponse,
+    ReportResponse,
     Result,
     result_of,
 )
@@ -86,7 +90,7 @@ def add_answering(router: APIRouter, answering: Answering, max_items: int) -> AP
                 error = ErrorBody(code="text_invalid", message=str(found))
                 results.append(FailedResult(id=number, error=error))
             else:
-                fields = result_of(found, secrets.token_hex(16), number)
+                fields = result_of(found, secrets.token_hex(16), number, body.evidence)
                 results.append(Result.model_validate(fields))
         failed = sum(isinstance(found, DataError) for found in answered.results)
         note(request.scope, failed=failed)
@@ -102,6 +106,25 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
     async def list_models() -> ModelsResponse:
         """The models that are loaded, the default first."""
         return _shown(models)
+
+    @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 503))
+    async def list_labels(name: str) -> LabelsResponse:
+        """The labels that a model can answer with, and their titles."""
+        model = model_named(models, name)
+        tree = model.classifier.tree
+        labels = [
+            Label(level=level, label=label.code, name=label.name)
+            for level in tree.levels
+            for label in tree.at(level)
+        ]
+        return LabelsResponse(**_model_fields(model), labels=labels)
+
+    @router.get("/v1/models/{name}/report", responses=documented(401, 404, 503))
+    async def read_report(name: str) -> ReportResponse:
+        """A model's card, and the figures of its evaluation."""
+        model = model_named(models, name)
+        report = None if model.report is None else json.loads(model.report)
+        return ReportResponse(**_model_fields(model), card=model.card, report=report)
 
     @router.get(
         *("/metrics",),
@@ -162,6 +185,7 @@ def _options(body: ClassifyRequest) -> Options:
         coverage=body.set,
         neighbours=NEIGHBOURS if body.evidence else 0,
         explain=body.evidence,
+        alternatives=body.alternatives,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from patclass.inference.answer import Prediction
 from patclass.inference.record import record_of
 from patclass.service.problems import ErrorBody
 
@@ -49,12 +50,19 @@ class ClassifyRequest(_Strict):
         None, gt=0, lt=1, description="Also name the labels that hold the truth this often."
     )
     evidence: bool = Field(
-        False, description="Also name near patents, and what each passage contributes (slower)."
+        False,
+        description="Also name near patents, what each passage contributes, and the text in whose "
+        "characters passages are counted (slower).",
+    )
+    alternatives: bool = Field(
+        False, description="Also name the labels of every level that have a part in a thousand."
     )
 
 
 class Candidate(BaseModel):
     """A label with its probability."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     label: str
     name: str
@@ -105,6 +113,10 @@ class Result(BaseModel):
     passages: list[Passage]
     neighbours: list[Neighbour]
     warnings: list[str]
+    text: str | None = Field(None, description="What was given to be read; with evidence.")
+    alternatives: dict[str, list[Candidate]] | None = Field(
+        None, description="By level, the most probable first; if asked for."
+    )
     error: None = None
 
 
@@ -158,12 +170,75 @@ class ModelsResponse(BaseModel):
     models: list[ModelInfo]
 
 
+class Label(BaseModel):
+    """A label that a model knows."""
+
+    level: str
+    label: str
+    name: str
+
+
+class LabelsResponse(BaseModel):
+    """All labels of a model, coarsest level first."""
+
+    model: str
+    model_version: str
+    labels: list[Label]
+
+
+class ReportResponse(BaseModel):
+    """What is known of a model's quality."""
+
+    model: str
+    model_version: str
+    card: str = Field(description="The model card, Markdown.")
+    report: dict[str, Any] | None = Field(
+        description="Its evaluation as 'patclass evaluate --json' writes it; null if it has none."
+    )
+
+
+class FeedbackRequest(_Strict):
+    """A person's verdict on one prediction."""
+
+    prediction_id: str = Field(
+        pattern="^[0-9a-f]{32}$",
+        description="Came with the prediction.",
+        examples=["7e691700702366cc7e691700702366cc"],
+    )
+    correct: bool = Field(examples=[False])
+    label: str | None = Field(
+        None,
+        examples=["E21B"],
+        max_length=200,
+        description="What it should have been, if it was wrong.",
+    )
+    note: str | None = Field(None, max_length=2000)
+    reviewer: str | None = Field(None, max_length=100, description="Who says so.")
+
+
+class FeedbackResponse(BaseModel):
+    """The verdict is kept."""
+
+    prediction_id: str
+    repeated: bool = Field(description="Whether it was kept before, under the same key.")
+
+
 class Health(BaseModel):
     """Whether the service lives, or is ready."""
 
     status: str = Field(examples=["ok"])
 
 
-def result_of(prediction: Any, prediction_id: str, patent_id: str | None) -> dict[str, Any]:
-    """The fields of ``Result``."""
-    return record_of(prediction) | {"id": patent_id, "prediction_id": prediction_id}
+def result_of(
+    prediction: Prediction, prediction_id: str, patent_id: str | None, text: bool = False
+) -> dict[str, Any]:
+    """The fields of ``Result``.
+
+    :param text: whether to repeat the text.
+    """
+    return record_of(prediction) | {
+        "id": patent_id,
+        "prediction_id": prediction_id,
+        "text": prediction.text if text else None,
+        "alternatives": prediction.alternatives,
+    }

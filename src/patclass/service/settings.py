@@ -43,6 +43,10 @@ class ServiceSettings(BaseModel):
     deadline: float = Field(
         30.0, gt=0, le=600, description="Seconds within which a request must be answered."
     )
+    feedback: Path = Field(
+        Path("patclass-feedback.db"),
+        description="File that keeps people's feedback (SQLite); made with the first of it.",
+    )
     log_texts: bool = Field(False, description="Write the texts of requests to the log.")
     trace: bool = Field(
         False, description="Send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT."

@@ -203,4 +203,6 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         labels={level: len(tree.at(level)) for level in tree.levels},
         max_tokens=model.classifier.bundle.description.text.max_tokens,
         default=model.name == default,
+        evidence=model.classifier.bundle.index is not None,
+        set_levels=[level for level in tree.levels if level in model.classifier.bundle.conformal],
     )

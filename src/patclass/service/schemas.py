@@ -137,6 +137,8 @@ class ModelInfo(BaseModel):
     labels: dict[str, int] = Field(description="How many labels each level has.")
     max_tokens: int
     default: bool
+    evidence: bool = Field(description="Whether it can name near patents.")
+    set_levels: list[str] = Field(description="Levels for which it can give a set of labels.")
 
 
 class ClassifyResponse(BaseModel):

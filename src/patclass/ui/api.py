@@ -1,0 +1,135 @@
+"""The service as the page sees it. Knows routes and fields, nothing of what is shown."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from patclass.ui.problems import Trouble, no_answer, refused
+
+ADDRESS = "http://localhost:9000"
+ADDRESS_VARIABLE = "PATCLASS_API_URL"
+KEY_VARIABLE = "PATCLASS_API_KEY"
+
+Patent = str | Mapping[str, str | None]
+Result = dict[str, Any]
+
+# Of the truth, that the set of codes holds it: nine times in ten.
+COVERAGE = 0.9
+
+# Reading a long text sentence by sentence takes a few seconds on a slow machine.
+_TIMEOUT = httpx.Timeout(60.0, connect=3.0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the service has loaded."""
+
+    name: str
+    version: str
+    levels: tuple[str, ...]
+    default: bool
+    evidence: bool
+    sets: bool
+
+
+@dataclass(frozen=True)
+class Label:
+    """A code with its title."""
+
+    level: str
+    code: str
+    title: str
+
+    def __str__(self) -> str:
+        return f"{self.code} · {self.title}"
+
+
+class Api:
+    """One service, by address and key; several threads may ask it at once."""
+
+    def __init__(self, address: str, key: str = "", timeout: httpx.Timeout = _TIMEOUT) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.address = address.rstrip("/")
+        self._client = httpx.Client(base_url=self.address, headers=headers, timeout=timeout)
+
+    def models(self) -> list[Model]:
+        """The models that are loaded, the default first.
+
+        :raises Trouble: as every method here, if there is no answer.
+        """
+        return [
+            Model(
+                name=info["name"],
+                version=info["version"],
+                levels=tuple(info["levels"]),
+                default=info["default"],
+                evidence=info["evidence"],
+                sets=bool(info["set_levels"]),
+            )
+            for info in self._ask("GET", "/v1/models")["models"]
+        ]
+
+    def labels(self, model: str) -> list[Label]:
+        """All codes that a model knows, the coarsest first."""
+        found = self._ask("GET", f"/v1/models/{model}/labels")["labels"]
+        return [Label(entry["level"], entry["label"], entry["name"]) for entry in found]
+
+    def report(self, model: str) -> tuple[str, dict[str, Any] | None]:
+        """A model's card and the figures of its evaluation."""
+        found = self._ask("GET", f"/v1/models/{model}/report")
+        return found["card"], found["report"]
+
+    def explain(self, patent: Patent, model: Model) -> Result:
+        """The answer for one patent with all that the model can say of it."""
+        options = {
+            "evidence": model.evidence,
+            "alternatives": True,
+            "set": COVERAGE if model.sets else None,
+        }
+        result = self.classify([patent], model.name, **options)[0]
+        if result["error"] is not None:
+            raise refused(422, result["error"]["code"], result["error"]["message"])
+        return result
+
+    def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
+        """One result for each patent, in order; those that failed have an ``error``."""
+        body = {"patents": [*patents], "model": model} | options
+        found: list[Result] = self._ask("POST", "/v1/classify", body)["results"]
+        return found
+
+    def feedback(self, verdict: Mapping[str, Any]) -> None:
+        """Send a verdict; the same one sent twice counts once."""
+        body = {name: value for name, value in verdict.items() if value not in (None, "")}
+        content = json.dumps(body, sort_keys=True).encode()
+        key = hashlib.sha256(content).hexdigest()
+        self._ask("POST", "/v1/feedback", body, {"Idempotency-Key": key})
+
+    def ready(self) -> bool:
+        """Whether it answers patents."""
+        try:
+            return self._client.get("/readyz", timeout=3.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        try:
+            answer = self._client.request(method, path, json=body, headers=dict(headers or {}))
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+            raise no_answer(self.address, problem) from problem
+        try:
+            content = answer.json()
+            if answer.is_success:
+                return content
+            error = content["error"]
+            code, message = str(error["code"]), str(error["message"])
+        except (ValueError, KeyError, TypeError) as problem:
+            raise Trouble(
+                "stranger", f"{self.address} answers, but not as patclass does. Check the address."
+            ) from problem
+        raise refused(answer.status_code, code, message, answer.headers.get("Retry-After"))

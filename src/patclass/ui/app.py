@@ -1,0 +1,22 @@
+"""The pages and what they share. Run by ``streamlit run``."""
+
+import streamlit as st
+
+from patclass.ui.pages import classify, file, model
+
+
+def main() -> None:
+    """Draw the page that the visitor is on."""
+    st.set_page_config(page_title="patclass", page_icon=":material/inventory_2:", layout="centered")
+    pages = [
+        st.Page(
+            classify.page,
+            title="One patent",
+            icon=":material/description:",
+            url_path="patent",
+            default=True,
+        ),
+        st.Page(file.page, title="A whole file", icon=":material/table:", url_path="file"),
+        st.Page(model.page, title="The model", icon=":material/speed:", url_path="model"),
+    ]
+    st.navigation(pages, position="top").run()

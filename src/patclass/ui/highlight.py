@@ -1,0 +1,48 @@
+"""A text with the passages that decided, as HTML. Knows no page."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+# How strongly the passages are marked, the one that decided most first.
+STEPS = ("decided", "supported", "hinted")
+
+# Half-transparent so that they are readable on light and dark; underlined so that they are without
+# colours.
+STYLE = """<style>
+.read { line-height: 1.7; max-height: 26rem; overflow-y: auto; overflow-wrap: anywhere; }
+.read mark { color: inherit; padding: .1em .15em; border-radius: .2em; }
+.read .decided { background: rgb(245 158 11 / 45%); border-bottom: 3px solid currentcolor; }
+.read .supported { background: rgb(245 158 11 / 27%); border-bottom: 2px solid currentcolor; }
+.read .hinted { background: rgb(245 158 11 / 13%); border-bottom: 1px dotted currentcolor; }
+.read .unread { opacity: .55; }
+</style>"""
+
+_MARKED = {"decided": "decided most", "supported": "supports it", "hinted": "points to it"}
+
+
+def highlighted(text: str, passages: Sequence[dict[str, Any]]) -> str:
+    """``text`` as HTML, its deciding passages marked, what was not read paler.
+
+    :param passages: with ``start``, ``end`` and ``contribution``, as the service names them.
+    """
+    ordered = sorted(passages, key=lambda passage: passage["start"])
+    best = sorted((p for p in ordered if p["contribution"] > 0), key=lambda p: -p["contribution"])
+    steps = {id(passage): step for passage, step in zip(best, STEPS, strict=False)}
+    parts, at = [], 0
+    for passage in ordered:
+        start, end = max(at, passage["start"]), max(at, passage["end"])
+        parts.append(_piece(text[at:start], "unread" if text[at:start].strip() else None))
+        parts.append(_piece(text[start:end], steps.get(id(passage))))
+        at = end
+    parts.append(_piece(text[at:], "unread" if text[at:].strip() else None))
+    return f'{STYLE}<div class="read">{"".join(parts)}</div>'
+
+
+def _piece(text: str, kind: str | None) -> str:
+    inside = escape(text)
+    if kind is None:
+        return inside
+    if kind == "unread":
+        return f'<span class="unread" title="not read">{inside}</span>'
+    return f'<mark class="{kind}" title="{_MARKED[kind]}">{inside}</mark>'

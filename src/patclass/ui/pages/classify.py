@@ -1,0 +1,120 @@
+"""One patent: given in four ways, asked of the service. The answer is drawn elsewhere."""
+
+from typing import Any
+
+import streamlit as st
+
+from patclass.ui.api import Patent
+from patclass.ui.documents import SUFFIXES, text_of_document
+from patclass.ui.examples import EXAMPLES
+from patclass.ui.pages.answer import draw
+from patclass.ui.problems import Trouble
+from patclass.ui.session import api, chosen_model, models, tell, told_in_words
+
+_TEXT, _FIELDS, _FILE, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
+_ANSWER = "answer"  # the last answer, kept while the visitor looks at it
+_PENDING = "pending"  # a patent that could not be answered yet
+
+
+def page() -> None:
+    """Ask for a patent, then show what the service says of it."""
+    st.title("Which codes fit this patent?", anchor=False)
+    asked = _ask()
+    if asked is not None:
+        st.session_state[_PENDING] = asked
+        st.session_state.pop(_ANSWER, None)
+    pending = st.session_state.get(_PENDING)
+    if pending is not None:
+        _answer(pending)
+    answer = st.session_state.get(_ANSWER)
+    if answer is not None:
+        with told_in_words():
+            draw(answer["result"], answer["model"])
+
+
+def _answer(patent: Patent) -> None:
+    """Ask the service; what passes is tried again when the page is drawn anew."""
+    try:
+        with st.spinner("Reading the patent…"):
+            model = chosen_model(models())
+            result = api().explain(patent, model)
+    except Trouble as trouble:
+        if not trouble.passes and trouble.kind != "key":
+            del st.session_state[_PENDING]
+        tell(trouble)
+        return
+    del st.session_state[_PENDING]
+    st.session_state[_ANSWER] = {"result": result, "model": model}
+
+
+def _ask() -> Patent | None:
+    """The patent that was just given, if one was."""
+    way = st.segmented_control(
+        "What do you have?",
+        [_TEXT, _FIELDS, _FILE, _EXAMPLE],
+        default=_TEXT,
+        required=True,
+        key="way",
+    )
+    if way == _EXAMPLE:
+        return _ask_example()
+    with st.form("patent", border=False):
+        given = {_TEXT: _text, _FIELDS: _fields, _FILE: _file}[str(way)]()
+        sent = st.form_submit_button(
+            "Classify", type="primary", icon=":material/search:", width="stretch"
+        )
+    if not sent:
+        return None
+    try:
+        return _checked(given())
+    except Trouble as trouble:
+        st.session_state.pop(_PENDING, None)
+        tell(trouble)
+        return None
+
+
+def _text() -> Any:
+    text = st.text_area(
+        "Text of the patent",
+        height=220,
+        placeholder="Paste a title and an abstract, or more.",
+        key="text",
+    )
+    return lambda: text
+
+
+def _fields() -> Any:
+    title = st.text_input("Title", key="title")
+    abstract = st.text_area("Abstract", height=140, key="abstract")
+    claims = st.text_area("Claims", height=140, key="claims")
+    return lambda: {"title": title, "abstract": abstract, "claims": claims}
+
+
+def _file() -> Any:
+    dropped = st.file_uploader(
+        "Drop a PDF or a text file", type=list(SUFFIXES), key="document", max_upload_size=20
+    )
+
+    def read() -> str:
+        if dropped is None:
+            raise Trouble("input", "No file was chosen. Drop a PDF or a TXT file above.")
+        return text_of_document(dropped.name, dropped.getvalue())
+
+    return read
+
+
+def _ask_example() -> Patent | None:
+    name = st.radio("Invented patents to try", list(EXAMPLES), key="example")
+    example = EXAMPLES[str(name)]
+    st.markdown(f"**{example['title']}**  \n{example['abstract']}")
+    if st.button("Classify", type="primary", icon=":material/search:", width="stretch"):
+        return example
+    return None
+
+
+def _checked(patent: Patent) -> Patent:
+    """Refuse what holds no words before it is sent."""
+    words = [patent] if isinstance(patent, str) else [*patent.values()]
+    if not any(word and word.strip() for word in words):
+        raise Trouble("input", "There is no text yet. Paste a title and an abstract, or more.")
+    return patent

@@ -1,0 +1,97 @@
+"""The answers for a file: filtered, counted, and taken home."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from patclass.ui.charts import distribution
+from patclass.ui.jobs import Job
+from patclass.ui.tables import answers_table, as_csv, as_parquet, as_xlsx
+from patclass.ui.words import LIKELY, SURE, UNSURE, plural
+
+_KINDS = {
+    "CSV": (as_csv, "csv", "text/csv"),
+    "XLSX": (
+        as_xlsx,
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    "Parquet": (as_parquet, "parquet", "application/octet-stream"),
+}
+_SHARES = ("Confidence", "Class confidence", "Subclass confidence", "Read")
+
+
+def draw(job: Job) -> None:
+    """A table that can be narrowed, what it holds by code, what failed, and downloads."""
+    table = answers_table(job.results)
+    failed = table["Failed because"].notna()
+    answered = table[~failed].drop(columns="Failed because")
+    summary = answered["In words"].value_counts()
+    for column, word in zip(st.columns(4), (SURE, LIKELY, UNSURE, "failed"), strict=True):
+        count = int(failed.sum()) if word == "failed" else int(summary.get(word, 0))
+        column.metric(word.partition(":")[0].capitalize(), f"{count:,}")
+    if not answered.empty:
+        shown = _narrowed(answered)
+        st.markdown(f"**{plural(len(shown), 'patent', 'patents')}**")
+        st.dataframe(shown, hide_index=True, column_config=_columns(), key="answers")
+        _chart(shown)
+    if failed.any():
+        st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
+        st.dataframe(table.loc[failed, ["Patent", "Failed because"]], hide_index=True)
+    _downloads(job, table)
+
+
+def _narrowed(answered: pd.DataFrame) -> pd.DataFrame:
+    codes, least, words = st.columns(3)
+    starts = sorted({code[:length] for code in answered["Code"] for length in (1, 3, 4)})
+    wanted = codes.multiselect("Codes", starts, placeholder="All codes")
+    bounds = least.slider("Confidence, in %", 0, 100, (0, 100))
+    said = words.multiselect("In words", [SURE, LIKELY, UNSURE], placeholder="All")
+    keep = answered["Confidence"].between(bounds[0] / 100, bounds[1] / 100)
+    if wanted:
+        keep &= answered["Code"].str.startswith(tuple(wanted))
+    if said:
+        keep &= answered["In words"].isin(said)
+    return answered[keep]
+
+
+def _chart(shown: pd.DataFrame) -> None:
+    if shown.empty:
+        return
+    st.subheader("How the patents spread", anchor=False)
+    level = st.segmented_control(
+        "Level", ["Code", "Section", "Class", "Subclass"], default="Section", required=True
+    )
+    titles = dict(zip(shown["Code"], shown["Title of the code"], strict=True))
+    codes = shown[str(level)].dropna()
+    if codes.empty:
+        st.info("The model does not know this level.")
+        return
+    counts = "; ".join(f"{code}: {count}" for code, count in codes.value_counts().items())
+    st.altair_chart(distribution(list(codes), titles), alt=counts)
+
+
+def _columns() -> dict[str, Any]:
+    shares = {
+        name: st.column_config.NumberColumn(name, format="percent", width="small")
+        for name in _SHARES
+    }
+    return {**shares, "Remarks": st.column_config.TextColumn(width="large")}
+
+
+def _downloads(job: Job, table: pd.DataFrame) -> None:
+    st.subheader("Take the answers home", anchor=False)
+    stem = job.name.rpartition(".")[0] or job.name
+    with st.container(horizontal=True):
+        for kind, (write, suffix, media) in _KINDS.items():
+            st.download_button(
+                kind,
+                partial(write, table),
+                file_name=f"{stem}-codes.{suffix}",
+                mime=media,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"download-{suffix}",
+            )

@@ -1,0 +1,59 @@
+"""What a person says of an answer, sent once."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from patclass.ui.api import Label, Model, Result
+from patclass.ui.problems import Trouble
+from patclass.ui.session import api, labels, tell
+
+_THANKS = (
+    "Thank you. Your verdict is kept with this answer. Verdicts are collected and looked through "
+    "before a new model learns from them; today's answers do not change."
+)
+_REVIEWER = "reviewer"
+
+
+def ask_for_verdict(result: Result, model: Model) -> None:
+    """Ask whether an answer is right; then say what happens next."""
+    given = st.session_state.setdefault("verdicts", {})
+    if result["prediction_id"] in given:
+        st.success(f"{given[result['prediction_id']]} {_THANKS}", icon=":material/favorite:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Is **{result['label']}** right?")
+        if st.button("Right", icon=":material/thumb_up:"):
+            _send(result, {"correct": True}, f"You said: {result['label']} is right.")
+        wrong = st.toggle("Wrong", key=f"wrong-{result['prediction_id']}")
+    if wrong:
+        _ask_what_it_should_be(result, model)
+
+
+def _ask_what_it_should_be(result: Result, model: Model) -> None:
+    with st.form(f"verdict-{result['prediction_id']}"):
+        label: Label | None = st.selectbox(
+            "It should have been",
+            labels(model),
+            index=None,
+            placeholder="Type a code or a word of its title; leave empty if you do not know",
+        )
+        note = st.text_input("Note (if you like)", max_chars=2000)
+        reviewer = st.text_input("Your name (if you like)", max_chars=100, key=_REVIEWER)
+        sent = st.form_submit_button("Send", type="primary", icon=":material/send:")
+    if not sent:
+        return
+    code = None if label is None else label.code
+    said = f"You said: {result['label']} is wrong{'' if code is None else f', it is {code}'}."
+    verdict = {"correct": False, "label": code, "note": note, "reviewer": reviewer}
+    _send(result, verdict, said)
+
+
+def _send(result: Result, verdict: Mapping[str, object], said: str) -> None:
+    try:
+        api().feedback({"prediction_id": result["prediction_id"], **verdict})
+    except Trouble as trouble:
+        tell(trouble)
+        return
+    st.session_state["verdicts"][result["prediction_id"]] = said
+    st.rerun()

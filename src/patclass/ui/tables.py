@@ -1,0 +1,184 @@
+"""A table of patents that a person drops, and the table of answers. Knows files, no service."""
+
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from openpyxl import load_workbook
+
+from patclass.data.rows import ID_COLUMNS, Row, read_rows
+from patclass.data.views import FIELDS
+from patclass.errors import DataError
+from patclass.ui.problems import Trouble
+from patclass.ui.words import trust
+
+SUFFIXES = ("csv", "tsv", "xlsx", "jsonl", "parquet")
+MAX_ROWS = 50_000
+
+# What a column may stand for, in the order in which it is shown.
+ROLES = ("id", "text", *FIELDS)
+
+# Other names that columns of patents have in the wild, in lower case.
+_ALSO = {
+    "id": (*ID_COLUMNS, "number", "publication", "patent", "application_number", "lens_id", "nr"),
+    "text": ("text", "full_text", "fulltext", "content", "body"),
+    "title": ("title", "invention_title", "title_en", "titel"),
+    "abstract": ("abstract", "summary", "abstract_en", "zusammenfassung"),
+    "claims": ("claims", "claim", "first_claim", "claims_en"),
+    "description": ("description", "desc", "detailed_description"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was dropped: its columns, and rows that could be read or say why not."""
+
+    name: str
+    columns: list[str]
+    rows: list[Row]
+
+
+def read_table(name: str, content: bytes) -> Table:
+    """Read a table by its name's suffix.
+
+    :raises Trouble: if it is no such file, is damaged, empty, or too long.
+    """
+    suffix = name.rpartition(".")[2].lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(kind.upper() for kind in SUFFIXES)
+        raise Trouble("input", f"'{name}' is none of {known}. Save your table as one of these.")
+    rows = _xlsx_rows(name, content) if suffix == "xlsx" else _file_rows(name, suffix, content)
+    if len(rows) > MAX_ROWS:
+        raise Trouble(
+            "input",
+            f"'{name}' has {len(rows):,} rows; the page takes {MAX_ROWS:,}. Split it, or use the "
+            "command 'patclass classify', which knows no limit.",
+        )
+    columns = list(dict.fromkeys(key for row in rows for key in row.fields))
+    if not columns:
+        raise Trouble("input", f"'{name}' has no rows. The first line is to name the columns.")
+    return Table(name, columns, rows)
+
+
+def guess_columns(columns: Sequence[str]) -> dict[str, str | None]:
+    """Which column stands for what, by its name; None for what none stands for."""
+    by_name = {column.strip().lower().replace(" ", "_"): column for column in reversed(columns)}
+    return {
+        role: next((by_name[name] for name in _ALSO[role] if name in by_name), None)
+        for role in ROLES
+    }
+
+
+def patent_of(row: Row, chosen: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The fields that the service reads of a row."""
+    fields = {role: row.fields.get(column) for role, column in chosen.items() if column}
+    patent = {role: str(value) for role, value in fields.items() if not _is_missing(value)}
+    return {**patent, "id": patent.get("id", str(row.number))[:200]}
+
+
+def answers_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The answers as people read them, one row each; those that failed say why."""
+    rows = []
+    for result in results:
+        if result["error"] is not None:
+            rows.append({"Patent": result["id"], "Failed because": result["error"]["message"]})
+            continue
+        rows.append(
+            {
+                "Patent": result["id"],
+                "Code": result["label"],
+                "Title of the code": result["name"],
+                "Confidence": result["confidence"],
+                "In words": trust(result["confidence"], result["sure"]),
+                "Section": result["section"],
+                "Class": result["class"],
+                "Class confidence": result["class_confidence"],
+                "Subclass": result["subclass"],
+                "Subclass confidence": result["subclass_confidence"],
+                "Read": result["read"],
+                "Remarks": "; ".join(result["warnings"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = [
+    *("Patent", "Code", "Title of the code", "Confidence", "In words", "Section", "Class"),
+    *("Class confidence", "Subclass", "Subclass confidence", "Read", "Remarks", "Failed because"),
+]
+
+# A cell that begins so is a formula to a spreadsheet, which would run it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """For spreadsheets as well: UTF-8 with its mark, and no cell a formula."""
+    text: str = _harmless(table).to_csv(index=False)
+    return text.encode("utf-8-sig")
+
+
+def as_xlsx(table: pd.DataFrame) -> bytes:
+    """A workbook of one sheet."""
+    sink = io.BytesIO()
+    with pd.ExcelWriter(sink, engine="openpyxl") as writer:
+        _harmless(table).to_excel(writer, sheet_name="patents", index=False)
+        sheet = writer.sheets["patents"]
+        sheet.freeze_panes = "A2"
+        for letter, width in zip(
+            "ABCDEFGHIJKLM", (16, 9, 44, 12, 24, 9, 9, 12, 10, 12, 9, 60, 40), strict=True
+        ):
+            sheet.column_dimensions[letter].width = width
+    return sink.getvalue()
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    """Columns with their types."""
+    sink = io.BytesIO()
+    table.to_parquet(sink, index=False)
+    return sink.getvalue()
+
+
+def _harmless(table: pd.DataFrame) -> pd.DataFrame:
+    texts = table.select_dtypes(include=["object", "string"]).columns
+    return table.assign(**{name: table[name].map(_quoted, na_action="ignore") for name in texts})
+
+
+def _quoted(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _file_rows(name: str, suffix: str, content: bytes) -> list[Row]:
+    with tempfile.NamedTemporaryFile(suffix=f".{suffix}") as file:
+        file.write(content)
+        file.flush()
+        try:
+            return list(read_rows(Path(file.name)))
+        except DataError as problem:
+            raise Trouble("input", str(problem).replace(file.name, f"'{name}'")) from problem
+
+
+def _xlsx_rows(name: str, content: bytes) -> list[Row]:
+    try:
+        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        lines = sheet.iter_rows(values_only=True)
+        header = ["" if cell is None else str(cell) for cell in next(lines, ())]
+        filled = (cells for cells in lines if any(cell is not None for cell in cells))
+        rows = [
+            Row(number, {key: cell for key, cell in zip(header, cells, strict=False) if key})
+            for number, cells in enumerate(filled, start=1)
+        ]
+    except Exception as problem:  # the library raises what zip, XML and its own code raise
+        raise Trouble(
+            "input", f"'{name}' is damaged, or no workbook. Open it and save it as XLSX or CSV."
+        ) from problem
+    book.close()
+    return rows
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or value != value

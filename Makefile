@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve \
+.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures \
 	bench-serve bench-serve-llama clean
 
 help:  ## show these targets
@@ -66,6 +66,12 @@ shipped: .venv/ready  ## make the shipped model again from the shared patents
 
 serve: .venv/ready  ## answer on port 9000
 	$(BIN)/patclass serve
+
+up: .venv/ready  ## start the service and the page; Ctrl-C ends both
+	$(BIN)/python scripts/up.py
+
+pictures: .venv/ready  ## make the pictures of the page again, by its tests in a real browser
+	PATCLASS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/ui/test_browser.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready  ## measure the service beside two rivals; writes docs/benchmarks.md

@@ -12,7 +12,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-DEV = ("httpx", "hypothesis", "mypy", "pytest", "pyyaml", "ruff", "schemathesis", "setuptools")
+DEV = (
+    *("hypothesis", "mypy", "playwright", "pytest", "pyyaml", "ruff", "schemathesis"),
+    "setuptools",
+)
 TORCH_FIRST = "Install torch first, so that a CPU wheel at hand is taken."
 
 

@@ -18,6 +18,7 @@ from patclass.cli.keys import keys
 from patclass.cli.predict import predict
 from patclass.cli.serve import serve
 from patclass.cli.train import EXIT_INTERRUPTED, train
+from patclass.cli.ui import ui
 from patclass.cli.verify import verify
 from patclass.errors import PatclassError
 
@@ -34,6 +35,7 @@ EXTRAS = {
         *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
         *("uvicorn", "uvloop"),
     },
+    "ui": {"altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "streamlit"},
     "trace": {"opentelemetry"},
     "export": _TRAIN | {"nncf", "openvino"},
 }
@@ -57,7 +59,7 @@ def main() -> None:
 
 for command in (
     *(train, evaluate, compare, verify, predict, classify, audit, code, doctor),
-    *(export, serve, keys),
+    *(export, serve, keys, ui),
 ):
     main.add_command(command)
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from patclass.ui.pages import classify, file, model
+from patclass.ui.views import classify, file, model
 
 
 def main() -> None:
@@ -20,3 +20,7 @@ def main() -> None:
         st.Page(model.page, title="The model", icon=":material/speed:", url_path="model"),
     ]
     st.navigation(pages, position="top").run()
+
+
+if __name__ == "__main__":  # as Streamlit calls the script that it runs
+    main()

@@ -19,7 +19,9 @@ _TITLE_CHARACTERS = 34
 _CELLS = 20  # rows and columns that a matrix can have and be read
 
 
-def alternatives(candidates: Sequence[Mapping[str, Any]], answer: str) -> alt.LayerChart:
+def alternatives(
+    candidates: Sequence[Mapping[str, Any]], answer: str
+) -> alt.LayerChart | alt.FacetChart:
     """Bars of codes by how probable they are; a click on one selects it as ``BRANCH``.
 
     :param answer: the code that is the answer, whose bar stands out.
@@ -61,7 +63,9 @@ def alternatives(candidates: Sequence[Mapping[str, Any]], answer: str) -> alt.La
     return alt.layer(bars.add_params(click), figures, height=max(2, len(table)) * 30 + 40)
 
 
-def distribution(codes: Sequence[str], titles: Mapping[str, str]) -> alt.LayerChart:
+def distribution(
+    codes: Sequence[str], titles: Mapping[str, str]
+) -> alt.LayerChart | alt.FacetChart:
     """How many patents each code was given, the most frequent first."""
     counts = pd.Series(list(codes)).value_counts().head(BARS * 2)
     table = pd.DataFrame(
@@ -83,7 +87,7 @@ def distribution(codes: Sequence[str], titles: Mapping[str, str]) -> alt.LayerCh
     return alt.layer(bars, figures, height=max(2, len(table)) * 28 + 40)
 
 
-def reliability(bins: Sequence[Mapping[str, float]]) -> alt.LayerChart:
+def reliability(bins: Sequence[Mapping[str, float]]) -> alt.LayerChart | alt.FacetChart:
     """What the model says against how often it is right; points on the line keep their word."""
     table = pd.DataFrame(bins)
     said = alt.X(
@@ -115,7 +119,7 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> alt.LayerChart:
     return alt.layer(line, points, height=320)
 
 
-def confusion(cells: Sequence[tuple[str, str, int]]) -> alt.LayerChart:
+def confusion(cells: Sequence[tuple[str, str, int]]) -> alt.LayerChart | alt.FacetChart:
     """True codes against answered ones; a row's shares add up to one.
 
     :param cells: true code, answered code, patents; the codes most seen are shown.

@@ -7,9 +7,9 @@ import streamlit as st
 from patclass.ui.api import Patent
 from patclass.ui.documents import SUFFIXES, text_of_document
 from patclass.ui.examples import EXAMPLES
-from patclass.ui.pages.answer import draw
 from patclass.ui.problems import Trouble
 from patclass.ui.session import api, chosen_model, models, tell, told_in_words
+from patclass.ui.views.answer import draw
 
 _TEXT, _FIELDS, _FILE, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
 _ANSWER = "answer"  # the last answer, kept while the visitor looks at it

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from patclass.ui.jobs import Job
-from patclass.ui.pages.results import draw
 from patclass.ui.problems import Trouble
 from patclass.ui.session import api, chosen_model, jobs, models, told_in_words
 from patclass.ui.tables import ROLES, SUFFIXES, Table, guess_columns, patent_of, read_table
+from patclass.ui.views.results import draw
 from patclass.ui.words import plural, time_left
 
 _JOB = "job"  # also in the address and in a cookie, so that who comes back finds it

@@ -9,7 +9,7 @@ import streamlit as st
 from patclass.ui.api import COVERAGE, Model, Result
 from patclass.ui.charts import BARS, BRANCH, alternatives
 from patclass.ui.highlight import highlighted
-from patclass.ui.pages.verdict import ask_for_verdict
+from patclass.ui.views.verdict import ask_for_verdict
 from patclass.ui.words import LIKELY, SURE, UNSURE, percent, plural, reading, trust
 
 _Colour = Literal["green", "blue", "orange"]
@@ -23,7 +23,7 @@ _SET_SHOWN = 12
 
 def draw(result: Result, model: Model) -> None:
     """Everything that the service says of one patent."""
-    _headline(result)
+    _headline(result, model)
     _doubts(result)
     ask_for_verdict(result, model)
     _alternatives(result, model)
@@ -33,7 +33,7 @@ def draw(result: Result, model: Model) -> None:
     st.caption(f"Answered by the model '{model.name}', version {model.version}.")
 
 
-def _headline(result: Result) -> None:
+def _headline(result: Result, model: Model) -> None:
     word = trust(result["confidence"], result["sure"])
     colour, icon = _BADGES[word]
     st.header(f"{result['label']}  {result['name']}", anchor=False)
@@ -42,8 +42,12 @@ def _headline(result: Result) -> None:
         f"**{step['label']}** {step['name']} ({percent(step['confidence'])})"
         for step in result["path"]
     ]
-    st.markdown("  \n".join(f"{'↳ ' if depth else ''}{step}" for depth, step in enumerate(steps)))
-    st.caption(reading(result["read"]))
+    if len(steps) > 1:
+        lines = (f"{'↳ ' if depth else ''}{step}" for depth, step in enumerate(steps))
+        st.markdown("  \n".join(lines))
+    deeper = model.levels[model.levels.index(result["level"]) + 1 :]
+    unsaid = f"The {deeper[0]} is not sure enough to be named. " if deeper else ""
+    st.caption(f"{unsaid}{reading(result['read'])}")
 
 
 def _doubts(result: Result) -> None:
@@ -161,6 +165,8 @@ def _neighbours(result: Result) -> None:
             "Alike": [percent(near["similarity"]) for near in result["neighbours"]],
         }
     )
+    if not table["Title"].any():  # the shipped index knows numbers only
+        table = table.drop(columns="Title")
     st.dataframe(table, hide_index=True)
 
 

@@ -1,0 +1,1 @@
+"""What is drawn: one module for each page, and for the larger parts of one."""

@@ -20,7 +20,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 from helpers import Cli, Outcome, tiny_run
+from patclass.bundle import read_bundle
 from patclass.cli.main import run
+from patclass.data.corpus import load_corpus
+from patclass.export.run import export
 from patclass.inference import Classifier, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -255,3 +258,13 @@ def patclass(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def exported(tree_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle of sections, classes and subclasses for OpenVINO, in float32."""
+    opened = read_bundle(tree_bundle)
+    corpus = load_corpus(opened.description.data_settings(), opened.tree)
+    target = tmp_path_factory.mktemp("exported") / "model"
+    export(opened, "openvino-f32", target, corpus, texts=60)
+    return target

@@ -1,0 +1,100 @@
+"""A service for tests of the page: answers from memory, or with the trouble it is told to have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from patclass.ui.api import Label, Model, Patent, Result
+from patclass.ui.problems import Trouble
+
+TITLES = {
+    "E": "Fixed constructions",
+    "E21": "Earth drilling; mining",
+    "E21B": "Earth drilling",
+    "B": "Performing operations",
+    "B23": "Machine tools",
+    "B23B": "Turning; boring",
+}
+LEVELS = ("section", "class", "subclass")
+
+
+def candidate(code: str, confidence: float) -> dict[str, Any]:
+    return {"label": code, "name": TITLES[code], "confidence": confidence}
+
+
+def result_of(text: str, **changes: Any) -> Result:
+    """A full answer for a text: E21B, sure."""
+    path = [candidate("E", 0.97), candidate("E21", 0.95), candidate("E21B", 0.93)]
+    return {
+        **{"id": None, "prediction_id": "0" * 32, "label": "E21B", "name": TITLES["E21B"]},
+        **{"confidence": 0.93, "level": "subclass", "sure": True, "section": "E", "class": "E21"},
+        **{"section_confidence": 0.97, "class_confidence": 0.95, "subclass": "E21B"},
+        **{"subclass_confidence": 0.93, "path": path, "top": path[-1:], "tags": []},
+        "set": [candidate("E21B", 0.93), candidate("B23B", 0.02)],
+        "alternatives": {
+            "section": [candidate("E", 0.97), candidate("B", 0.03)],
+            "class": [candidate("E21", 0.95), candidate("B23", 0.03)],
+            "subclass": [candidate("E21B", 0.93), candidate("B23B", 0.02)],
+        },
+        "read": 1.0,
+        "text": text,
+        "passages": [{"start": 0, "end": len(text), "contribution": 0.5}],
+        "neighbours": [
+            {"id": "US1", "title": "A bit", "codes": ["E", "E21", "E21B"], "similarity": 0.9}
+        ],
+        "warnings": [],
+        "error": None,
+    } | changes
+
+
+@dataclass
+class FakeApi:
+    """Stands in for ``Api``; ``troubles`` are raised one after the other, then it answers."""
+
+    troubles: list[Trouble] = field(default_factory=list)
+    changes: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ("default",)
+    card: str = "---\nlicense: apache-2.0\n---\n# A card"
+    report_: dict[str, Any] | None = None
+    asked: list[Patent] = field(default_factory=list)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    up: bool = True
+
+    def models(self) -> list[Model]:
+        self._raise()
+        return [
+            Model(name, "v1", LEVELS, name == self.names[0], evidence=True, sets=True)
+            for name in self.names
+        ]
+
+    def labels(self, model: str) -> list[Label]:
+        level = {1: "section", 3: "class", 4: "subclass"}
+        return [Label(level[len(code)], code, title) for code, title in TITLES.items()]
+
+    def report(self, model: str) -> tuple[str, dict[str, Any] | None]:
+        return self.card, self.report_
+
+    def explain(self, patent: Patent, model: Model) -> Result:
+        self.asked.append(patent)
+        text = patent if isinstance(patent, str) else ". ".join(filter(None, patent.values()))
+        return result_of(text, **self.changes)
+
+    def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
+        self._raise()
+        self.asked += patents
+        return [
+            result_of("", id=patent["id"] if isinstance(patent, Mapping) else None)
+            for patent in patents
+        ]
+
+    def feedback(self, verdict: Mapping[str, Any]) -> None:
+        self._raise()
+        self.verdicts.append({k: v for k, v in verdict.items() if v not in (None, "")})
+
+    def ready(self) -> bool:
+        return self.up
+
+    def _raise(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)

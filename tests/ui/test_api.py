@@ -1,0 +1,151 @@
+"""The page's client, against a real service and against none."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from patclass.service.keys import KeyFile, Role
+from patclass.ui.api import Api
+from patclass.ui.problems import Trouble, refused
+from service_process import TEXT, Server, serving
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    exported: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, str]]:
+    """A service that asks for keys, and a key."""
+    folder = tmp_path_factory.mktemp("guarded")
+    key = KeyFile(folder / "keys.json").create("page", Role.USER)
+    flags = ("--model", exported, "--keys", folder / "keys.json", "--max-chars", 2000)
+    with serving(folder, *flags) as server:
+        yield server, key
+
+
+@pytest.fixture
+def api(guarded: tuple[Server, str]) -> Api:
+    return Api(guarded[0].url, guarded[1])
+
+
+def test_models_labels_and_report_are_read(api: Api):
+    (model,) = api.models()
+    assert (model.name, model.default, model.levels) == (
+        *("default", True),
+        ("section", "class", "subclass"),
+    )
+    labels = api.labels("default")
+    assert {label.level for label in labels} == {"section", "class", "subclass"}
+    assert str(labels[0]) == f"{labels[0].code} · {labels[0].title}"
+    card, report = api.report("default")
+    assert card
+    assert report is not None
+
+
+def test_a_patent_is_explained_with_all_that_there_is(api: Api):
+    (model,) = api.models()
+    result = api.explain({"title": "T", "abstract": TEXT, "claims": ""}, model)
+    assert result["text"].startswith("T.")
+    assert list(result["alternatives"]) == list(model.levels)
+    assert bool(result["neighbours"]) == model.evidence
+    assert (result["set"] is not None) == model.sets
+
+
+def test_a_verdict_sent_twice_counts_once(api: Api, guarded: tuple[Server, str]):
+    (model,) = api.models()
+    verdict = {"prediction_id": api.explain(TEXT, model)["prediction_id"], "correct": True}
+    api.feedback(verdict | {"note": "", "reviewer": None})
+    api.feedback(verdict)
+    with guarded[0].client(headers={"Authorization": f"Bearer {guarded[1]}"}) as client:
+        text = client.get("/metrics").text
+    assert 'route="/v1/feedback",status="201"} 2.0' in text
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"), [("", "asks for an access key"), ("pk_wrong", "is not known")]
+)
+def test_a_key_that_is_missing_or_wrong_is_asked_for(
+    guarded: tuple[Server, str], key: str, sentence: str
+):
+    with pytest.raises(Trouble, match=sentence) as caught:
+        Api(guarded[0].url, key).models()
+    assert caught.value.kind == "key"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("x" * 2001, "The text has 2,001 characters"), (" ", "No text")]
+)
+def test_a_text_that_cannot_be_read_says_why(api: Api, text: str, sentence: str):
+    (model,) = api.models()
+    with pytest.raises(Trouble, match=sentence) as caught:
+        api.explain(text, model)
+    assert caught.value.kind == "input"
+
+
+def test_a_service_that_is_away_passes():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    api = Api(f"http://127.0.0.1:{port}")
+    with pytest.raises(Trouble, match="does not answer") as caught:
+        api.models()
+    assert caught.value.passes
+    assert not api.ready()
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ftp://localhost:9000", "http://[::1"])
+def test_an_address_that_is_none_is_named(address: str):
+    with pytest.raises(Trouble, match=r"is no address|does not answer"):
+        Api(address).models()
+
+
+def test_another_server_is_not_taken_for_the_service():
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Stranger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(Trouble, match="not as patclass does"):
+            Api(f"http://127.0.0.1:{server.server_port}").models()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_answer_that_takes_too_long_passes(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Trouble, match="takes too long") as caught:
+            Api(address, timeout=httpx.Timeout(0.2)).models()
+    assert caught.value.passes
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "wait"),
+    [
+        *((429, "queue_full", "busy", 3.0), (503, "not_ready", "loading", 3.0)),
+        *((504, "deadline_exceeded", "busy", 2.0), (503, "not_kept", "busy", 5.0)),
+        *((401, "no_key", "key", None), (403, "forbidden", "key", None)),
+        *((500, "internal", "broken", None), (413, "request_too_large", "large", None)),
+        (422, "text_invalid", "input", None),
+    ],
+)
+def test_every_refusal_is_a_sentence(status: int, code: str, kind: str, wait: float | None):
+    trouble = refused(status, code, "the text has no words", "3")
+    assert (trouble.kind, trouble.wait) == (kind, wait)
+    assert trouble.sentence[0].isupper()
+    assert trouble.sentence.endswith(".")
+    assert not {"queue", "token", "logit", "HTTP"} & set(trouble.sentence.split())

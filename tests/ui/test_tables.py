@@ -1,0 +1,121 @@
+"""Tables of patents that people drop, and tables of answers."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from openpyxl import load_workbook
+
+from fake_service import result_of
+from patclass.data.rows import Row
+from patclass.ui.problems import Trouble
+from patclass.ui.tables import (
+    COLUMNS,
+    answers_table,
+    as_csv,
+    as_parquet,
+    as_xlsx,
+    guess_columns,
+    patent_of,
+    read_table,
+)
+
+PATENTS = pd.DataFrame(
+    {"Number": ["EP1", "EP2"], "Title": ["Loom", "Pump"], "Abstract": ["A loom.", "A pump."]}
+)
+
+
+def content_of(kind: str) -> bytes:
+    sink = io.BytesIO()
+    if kind == "xlsx":
+        PATENTS.to_excel(sink, index=False)
+    elif kind == "parquet":
+        PATENTS.to_parquet(sink, index=False)
+    elif kind == "jsonl":
+        PATENTS.to_json(sink, orient="records", lines=True)
+    else:
+        PATENTS.to_csv(sink, index=False, sep="\t" if kind == "tsv" else ",")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
+def test_every_kind_of_table_gives_the_same_patents(kind: str):
+    table = read_table(f"patents.{kind}", content_of(kind))
+    chosen = guess_columns(table.columns)
+    assert [patent_of(row, chosen) for row in table.rows] == [
+        {"id": "EP1", "title": "Loom", "abstract": "A loom."},
+        {"id": "EP2", "title": "Pump", "abstract": "A pump."},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.pdf", b"x", "none of CSV"),
+        ("a.csv", b"", "'a.csv' is empty"),
+        ("a.csv", b"title,abstract\n", "has no rows"),
+        ("a.xlsx", b"no workbook", "no workbook"),
+        ("a.parquet", b"no parquet", "'a.parquet' is not a readable"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_words(name: str, content: bytes, why: str):
+    with pytest.raises(Trouble, match=why) as caught:
+        read_table(name, content)
+    assert "/tmp" not in caught.value.sentence
+
+
+def test_a_row_that_cannot_be_read_keeps_its_place():
+    table = read_table("a.jsonl", b'{"text": "A loom."}\nno json\n{"text": "A pump."}\n')
+    assert [row.error is None for row in table.rows] == [True, False, True]
+
+
+def test_columns_are_recognised_by_usual_names():
+    guessed = guess_columns(["Publication", "TITLE", "Abstract_EN", "claim", "other"])
+    assert guessed == {
+        **{"id": "Publication", "text": None, "title": "TITLE", "abstract": "Abstract_EN"},
+        **{"claims": "claim", "description": None},
+    }
+
+
+def test_a_row_without_a_number_has_its_place_as_one():
+    row = Row(7, {"t": "A loom.", "n": float("nan"), "e": None})
+    assert patent_of(row, {"id": "n", "text": "t", "title": "e"}) == {"id": "7", "text": "A loom."}
+
+
+@pytest.fixture
+def answers() -> pd.DataFrame:
+    failed = {"id": "EP2", "error": {"code": "text_invalid", "message": "no text"}}
+    return answers_table([result_of("", id="=EP1"), failed])
+
+
+def test_answers_are_one_row_each(answers: pd.DataFrame):
+    assert list(answers.columns) == COLUMNS
+    assert answers["Code"][0] == "E21B"
+    assert answers["In words"][0] == "sure"
+    assert answers["Failed because"][1] == "no text"
+
+
+def test_answers_come_home_in_every_form(answers: pd.DataFrame):
+    csv = pd.read_csv(io.BytesIO(as_csv(answers)))
+    xlsx = pd.read_excel(io.BytesIO(as_xlsx(answers)))
+    parquet = pd.read_parquet(io.BytesIO(as_parquet(answers)))
+    for table in (csv, xlsx, parquet):
+        assert list(table.columns) == COLUMNS
+        assert list(table["Code"].fillna("")) == ["E21B", ""]
+        assert table["Confidence"][0] == pytest.approx(0.93)
+    assert list(parquet["Patent"]) == ["=EP1", "EP2"]
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula(answers: pd.DataFrame):
+    assert "'=EP1" in as_csv(answers).decode("utf-8-sig")
+    sheet = load_workbook(io.BytesIO(as_xlsx(answers))).worksheets[0]
+    assert sheet["A2"].value == "'=EP1"
+    assert sheet["A2"].data_type == "s"
+
+
+def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("patclass.ui.tables.MAX_ROWS", 2)
+    content = "\n".join(json.dumps({"text": "A loom."}) for _ in range(3)).encode()
+    with pytest.raises(Trouble, match="has 3 rows; the page takes 2"):
+        read_table("a.jsonl", content)

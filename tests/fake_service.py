@@ -95,6 +95,9 @@ class FakeApi:
     def ready(self) -> bool:
         return self.up
 
+    def close(self) -> None:
+        pass
+
     def _raise(self) -> None:
         if self.troubles:
             raise self.troubles.pop(0)

@@ -3,8 +3,10 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,8 +30,15 @@ def guarded(
 
 
 @pytest.fixture
-def api(guarded: tuple[Server, str]) -> Api:
-    return Api(guarded[0].url, guarded[1])
+def api(guarded: tuple[Server, str]) -> Iterator[Api]:
+    with closing(Api(guarded[0].url, guarded[1])) as api:
+        yield api
+
+
+def ask(address: str, key: str = "", **options: Any) -> None:
+    """Ask a service once."""
+    with closing(Api(address, key, **options)) as api:
+        api.models()
 
 
 def test_models_labels_and_report_are_read(api: Api):
@@ -66,13 +75,18 @@ def test_a_verdict_sent_twice_counts_once(api: Api, guarded: tuple[Server, str])
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"), [("", "asks for an access key"), ("pk_wrong", "is not known")]
+    ("key", "sentence"),
+    [
+        ("", "asks for an access key"),
+        ("pk_wrong", "is not known"),
+        ("Schlüssel €", "plain letters and digits"),
+    ],
 )
 def test_a_key_that_is_missing_or_wrong_is_asked_for(
     guarded: tuple[Server, str], key: str, sentence: str
 ):
     with pytest.raises(Trouble, match=sentence) as caught:
-        Api(guarded[0].url, key).models()
+        ask(guarded[0].url, key)
     assert caught.value.kind == "key"
 
 
@@ -90,17 +104,17 @@ def test_a_service_that_is_away_passes():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    api = Api(f"http://127.0.0.1:{port}")
-    with pytest.raises(Trouble, match="does not answer") as caught:
-        api.models()
-    assert caught.value.passes
-    assert not api.ready()
+    with closing(Api(f"http://127.0.0.1:{port}")) as api:
+        with pytest.raises(Trouble, match="does not answer") as caught:
+            api.models()
+        assert caught.value.passes
+        assert not api.ready()
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ftp://localhost:9000", "http://[::1"])
 def test_an_address_that_is_none_is_named(address: str):
     with pytest.raises(Trouble, match=r"is no address|does not answer"):
-        Api(address).models()
+        ask(address)
 
 
 def test_another_server_is_not_taken_for_the_service():
@@ -118,18 +132,18 @@ def test_another_server_is_not_taken_for_the_service():
     thread.start()
     try:
         with pytest.raises(Trouble, match="not as patclass does"):
-            Api(f"http://127.0.0.1:{server.server_port}").models()
+            ask(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def test_an_answer_that_takes_too_long_passes(monkeypatch: pytest.MonkeyPatch):
+def test_an_answer_that_takes_too_long_passes():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Trouble, match="takes too long") as caught:
-            Api(address, timeout=httpx.Timeout(0.2)).models()
+            ask(address, timeout=httpx.Timeout(0.2))
     assert caught.value.passes
 
 

@@ -49,12 +49,22 @@ class Label:
 
 
 class Api:
-    """One service, by address and key; several threads may ask it at once."""
+    """One service, by address and key; several threads may ask it at once.
+
+    :raises Trouble: if the address is none, or the key holds what no header can.
+    """
 
     def __init__(self, address: str, key: str = "", timeout: httpx.Timeout = _TIMEOUT) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.address = address.rstrip("/")
-        self._client = httpx.Client(base_url=self.address, headers=headers, timeout=timeout)
+        try:
+            self._client = httpx.Client(base_url=self.address, headers=headers, timeout=timeout)
+        except (httpx.InvalidURL, UnicodeError) as problem:
+            raise no_answer(self.address, problem) from problem
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
 
     def models(self) -> list[Model]:
         """The models that are loaded, the default first.
@@ -120,7 +130,7 @@ class Api:
     ) -> Any:
         try:
             answer = self._client.request(method, path, json=body, headers=dict(headers or {}))
-        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+        except httpx.HTTPError as problem:
             raise no_answer(self.address, problem) from problem
         try:
             content = answer.json()

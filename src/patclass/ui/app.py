@@ -1,13 +1,18 @@
 """The pages and what they share. Run by ``streamlit run``."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from patclass.ui.views import classify, file, model
 
+# A file of our own: icons by name would be fetched from another host.
+ICON = Path(__file__).with_name("icon.png")
+
 
 def main() -> None:
     """Draw the page that the visitor is on."""
-    st.set_page_config(page_title="patclass", page_icon=":material/inventory_2:", layout="centered")
+    st.set_page_config(page_title="patclass", page_icon=ICON, layout="centered")
     pages = [
         st.Page(
             classify.page,

@@ -30,6 +30,8 @@ def no_answer(address: str, problem: Exception) -> Trouble:
         return Trouble(
             "busy", "The answer takes too long. Try again, or shorten the text.", wait=5.0
         )
+    if isinstance(problem, UnicodeError):
+        return Trouble("key", "An access key has plain letters and digits only. Enter it below.")
     if isinstance(problem, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return Trouble("stranger", f"'{address}' is no address of a service. Check the settings.")
     return Trouble(

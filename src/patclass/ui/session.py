@@ -21,7 +21,7 @@ def api() -> Api:
     return _api(address, key)
 
 
-@st.cache_resource(max_entries=100, show_spinner=False)
+@st.cache_resource(max_entries=100, show_spinner=False, on_release=lambda api: api.close())
 def _api(address: str, key: str) -> Api:
     return Api(address, key)
 

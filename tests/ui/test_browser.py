@@ -1,0 +1,300 @@
+"""The page in a real browser, against a real service with the shipped model.
+
+With PATCLASS_PICTURES the pictures of the documentation are written there ('make pictures').
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from patclass.store.feedback import FeedbackStore
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+PICTURES = os.environ.get("PATCLASS_PICTURES")
+WIDE, PHONE = {"width": 1000, "height": 1500}, {"width": 360, "height": 740}
+TOPICS = (
+    "A drill bit for boreholes has a steel body with cutters of diamond, number {}.",
+    "An adhesive bandage has an absorbent pad that shows an infection of wound {}.",
+    "A base station sends a handover command to user equipment in radio cell {}.",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(address, timeout=2, trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{address} does not answer: {log.read_text()}")
+
+
+@contextmanager
+def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command of patclass in a process of its own, once ``address`` answers."""
+    log = folder / f"{command[0]}.log"
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "patclass", *command],
+            cwd=folder,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(address, process, log)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+class Stage:
+    """The service, which can be stopped and started, and the page before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self.page_port = free_port(), free_port()
+        self._service = ExitStack()
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.page_port}"
+
+    @property
+    def service(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start_service(self) -> None:
+        flags = ("--model", "shipped", "--port", str(self.port))
+        context = running(self.folder, f"{self.service}/readyz", "serve", *flags)
+        self._service.enter_context(context)
+
+    def stop_service(self) -> None:
+        self._service.close()
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    stage.start_service()
+    flags = ("--port", str(stage.page_port), "--api", stage.service)
+    with running(stage.folder, f"{stage.page}/_stcore/health", "ui", *flags):
+        yield stage
+    stage.stop_service()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
+    """Open the page, in a browser that was never here."""
+    with ExitStack() as stack:
+
+        def open_page(path: str = "", size: dict[str, int] = WIDE, scheme: str = "light") -> Page:
+            context = browser.new_context(viewport=size, color_scheme=scheme)
+            stack.callback(context.close)
+            context.set_default_timeout(30_000)
+            page = context.new_page()
+            page.goto(f"{stage.page}/{path}")
+            return page
+
+        yield open_page
+
+
+def picture(page: Page, name: str, tmp_path: Path) -> None:
+    """Take a picture of the whole page once nothing moves."""
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1200)
+    folder = Path(PICTURES) if PICTURES else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    size = page.viewport_size
+    assert size is not None
+    main = page.get_by_test_id("stMain")
+    height = main.evaluate("element => element.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": int(height) + 20})
+    page.wait_for_timeout(600)
+    page.screenshot(path=folder / f"{name}.png")
+    page.set_viewport_size(size)
+
+
+def classify_example(page: Page, name: str = "A drill bit") -> None:
+    page.get_by_text("Example", exact=True).click()
+    page.get_by_text(name, exact=True).click()
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_text("Known patents most like it").wait_for()
+
+
+def no_wider_than_its_window(page: Page) -> bool:
+    return bool(
+        page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        and page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    )
+
+
+def test_an_example_is_answered_and_a_bar_opens_its_branch(visit: Open, tmp_path: Path):
+    page = visit()
+    classify_example(page)
+    expect(page.get_by_role("heading", level=2)).to_contain_text("Fixed constructions")
+    expect(page.get_by_text("sure ·")).to_be_visible()
+    expect(page.locator("mark.decided")).to_be_visible()
+    picture(page, "one-patent", tmp_path)
+    page.get_by_test_id("stMain").evaluate("e => e.scrollTo(0, 0)")
+    page.get_by_text("Section", exact=True).click()
+    bar = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    box = bar.first.bounding_box()
+    assert box is not None
+    bar.first.click(position={"x": box["width"] * 0.45, "y": 18})
+    page.get_by_role("button", name=re.compile("Back from E")).wait_for()
+
+
+def test_a_patent_can_be_corrected_and_counts_once(visit: Open, stage: Stage, tmp_path: Path):
+    store = FeedbackStore(stage.folder / "patclass-feedback.db")
+    before = len(store.all())
+    page = visit()
+    classify_example(page, "A wound dressing")
+    page.get_by_text("Wrong", exact=True).click()
+    box = page.get_by_role("combobox", name="It should have been")
+    box.click()
+    box.fill("A61L")
+    page.get_by_role("option", name=re.compile("^A61L")).click()
+    page.get_by_label("Note (if you like)").fill("a dressing")
+    page.get_by_role("button", name="Send").dblclick()
+    page.get_by_text("Thank you.").wait_for()
+    given = store.all()[before:]
+    assert [(verdict.correct, verdict.label, verdict.note) for verdict in given] == [
+        (False, "A61L", "a dressing")
+    ]
+
+
+@pytest.fixture
+def patents(tmp_path: Path) -> Path:
+    """200 rows, one of which holds no words."""
+    rows = [
+        {"number": f"EP{number:04}", "abstract": TOPICS[number % 3].format(number)}
+        for number in range(200)
+    ]
+    rows[7]["abstract"] = " "
+    path = tmp_path / "patents.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_a_file_goes_up_and_its_answers_come_home(visit: Open, patents: Path, tmp_path: Path):
+    page = visit("file")
+    page.locator("input[type=file]").set_input_files(patents)
+    page.get_by_text("Recognised: number of the patent, abstract.").wait_for()
+    page.get_by_role("button", name="Classify 200 patents").click()
+    page.get_by_text("of 200 patents").wait_for()
+    # Away and back: by another page, then by the plain address in a new window.
+    page.get_by_role("link", name="The model").click()
+    page.get_by_text("How good is the model?").wait_for()
+    page.get_by_role("link", name="A whole file").click()
+    page.get_by_text(re.compile("of 200 patents|Take the answers home")).first.wait_for()
+    page.wait_for_timeout(500)
+    again = page.context.new_page()
+    again.goto(page.url.split("?")[0])
+    again.get_by_text("Take the answers home").wait_for(timeout=90_000)
+    expect(again.get_by_text("1 row failed")).to_be_visible()
+    picture(again, "whole-file", tmp_path)
+    for kind, read in (("CSV", pd.read_csv), ("XLSX", pd.read_excel), ("Parquet", pd.read_parquet)):
+        with again.expect_download() as download:
+            again.get_by_role("button", name=kind, exact=True).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        table = read(path)
+        assert list(table["Patent"]) == [f"EP{number:04}" for number in range(200)]
+        assert table["Failed because"].notna().sum() == 1
+        sections = table["Section"].drop(7)
+        assert (sections[sections.index % 3 == 0] == "E").mean() > 0.9
+
+
+def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents: Path):
+    waiting, page = visit("file"), visit()
+    waiting.locator("input[type=file]").set_input_files(patents)
+    waiting.get_by_role("button", name="Classify 200 patents").click()
+    waiting.get_by_text("of 200 patents").wait_for()
+    stage.stop_service()
+    page.get_by_label("Text of the patent").fill("A drill bit for boreholes has diamond cutters.")
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_text(re.compile("The service at .* does not answer")).wait_for()
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    waiting.get_by_text(re.compile("does not answer")).wait_for()
+    stage.start_service()
+    page.get_by_text("Known patents most like it").wait_for(timeout=60_000)
+    waiting.get_by_text("Take the answers home").wait_for(timeout=90_000)
+    expect(waiting.get_by_text("1 row failed")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["", "file", "model"])
+def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
+    page = visit(path, PHONE, "dark")
+    if path == "":
+        classify_example(page)
+        picture(page, "phone", tmp_path)
+    else:
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_timeout(1000)
+    assert no_wider_than_its_window(page)
+
+
+def test_the_model_shows_figures_and_pictures(visit: Open, tmp_path: Path):
+    page = visit("model")
+    page.get_by_text("Measured on 2,782 patents").wait_for()
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+    picture(page, "model", tmp_path)
+
+
+def test_the_keyboard_is_enough(visit: Open):
+    page = visit()
+    page.get_by_label("Text of the patent").focus()
+    page.keyboard.type("A drill bit for boreholes has diamond cutters.")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Known patents most like it").wait_for()
+    page.get_by_role("button", name="Right").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Thank you.").wait_for()
+
+
+def test_nothing_is_asked_of_another_host(browser: Browser, stage: Stage):
+    with browser.new_context() as context:
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(stage.page)
+        classify_example(page)
+        page.wait_for_timeout(1000)
+    own = (stage.page, "data:", "blob:", stage.page.replace("http", "ws"))
+    assert [url for url in asked if not url.startswith(own)] == []

@@ -25,7 +25,7 @@ RUN --mount=type=bind,source=requirements-serve.txt,target=requirements-serve.tx
 RUN --mount=type=bind,from=export,source=/build/dist,target=dist \
     pip install --no-cache-dir --no-deps dist/*.whl
 # A volume mounted here for the first time takes over the owner, so that keys can be made in it.
-RUN install -d -o 10001 -g 10001 -m 700 /keys
+RUN install -d -o 10001 -g 10001 -m 700 /keys /feedback
 COPY --from=export /model /model
 # The root file system may be read-only; what wants a home finds it in the one place to write.
 ENV HOME=/tmp \
@@ -38,4 +38,5 @@ STOPSIGNAL SIGTERM
 # Without a proxy, even where the environment names one.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:9000/livez', timeout=2)"]
-CMD ["patclass", "serve", "--host", "0.0.0.0", "--port", "9000"]
+CMD ["patclass", "serve", "--host", "0.0.0.0", "--port", "9000", \
+    "--feedback", "/feedback/patclass-feedback.db"]

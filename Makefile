@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures \
+.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
 	bench-serve bench-serve-llama clean
 
 help:  ## show these targets
@@ -69,6 +69,9 @@ serve: .venv/ready  ## answer on port 9000
 
 up: .venv/ready  ## start the service and the page; Ctrl-C ends both
 	$(BIN)/python scripts/up.py
+
+bench-page: .venv/ready  ## how long after the service the page answers, in a real browser
+	$(BIN)/python scripts/bench_page.py
 
 pictures: .venv/ready  ## make the pictures of the page again, by its tests in a real browser
 	PATCLASS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/ui/test_browser.py

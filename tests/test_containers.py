@@ -1,5 +1,6 @@
 """The image and how it is run: files that say so, and the environment that they make."""
 
+import json
 import os
 import re
 import subprocess
@@ -136,7 +137,7 @@ def test_the_image_runs_as_nobody_in_particular():
     )
     keys = Path(environment(SERVE)[KEYS])
     assert keys.name == DEFAULT_FILE
-    assert f"install -d -o {user} -g {group} -m 700 {keys.parent}" in commands(SERVE)
+    assert f"install -d -o {user} -g {group} -m 700 {keys.parent} /feedback" in commands(SERVE)
 
 
 def test_the_command_is_one_that_the_program_understands():
@@ -211,7 +212,7 @@ def test_the_composed_service_is_built_from_the_last_stage_and_bound_to_loopback
 def test_keys_are_made_in_one_container_and_read_in_the_other():
     api, keys = composed()["api"], composed()["keys"]
     folder = Path(environment(SERVE)[KEYS]).parent
-    assert api["volumes"] == [f"keys:{folder}:ro"]
+    assert api["volumes"][0] == f"keys:{folder}:ro"
     assert keys["volumes"] == [f"keys:{folder}"]
     assert keys["image"] == api["image"]
     assert keys["entrypoint"] == ["patclass", "keys"]
@@ -259,3 +260,10 @@ def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, 
     assert re.fullmatch(
         r"error: 'patclass train' needs \w+: pip install 'patclass\[train\]'\n", done.stderr
     )
+
+
+def test_feedback_is_written_to_a_volume_of_its_own():
+    command = json.loads(next(iter(SERVE.all("CMD"))))
+    file = Path(command[command.index("--feedback") + 1])
+    assert composed()["api"]["volumes"][1] == f"feedback:{file.parent}"
+    assert f"install -d -o 10001 -g 10001 -m 700 /keys {file.parent}" in commands(SERVE)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,23 +20,20 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from patclass.store.feedback import FeedbackStore
+from service_process import free_port
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
-PICTURES = os.environ.get("PATCLASS_PICTURES")
+# Absolute, as other tests change the folder.
+GIVEN = os.environ.get("PATCLASS_PICTURES")
+PICTURES = Path(GIVEN).resolve() if GIVEN else None
 WIDE, PHONE = {"width": 1000, "height": 1500}, {"width": 360, "height": 740}
 TOPICS = (
     "A drill bit for boreholes has a steel body with cutters of diamond, number {}.",
     "An adhesive bandage has an absorbent pad that shows an infection of wound {}.",
     "A base station sends a handover command to user equipment in radio cell {}.",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -138,7 +134,7 @@ def picture(page: Page, name: str, tmp_path: Path) -> None:
     """Take a picture of the whole page once nothing moves."""
     page.mouse.move(0, 0)
     page.wait_for_timeout(1200)
-    folder = Path(PICTURES) if PICTURES else tmp_path
+    folder = PICTURES or tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     size = page.viewport_size
     assert size is not None

@@ -42,7 +42,8 @@ def ui(api: str | None, host: str, port: int) -> int:
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#0072B2",
+        "theme.light.primaryColor": "#0072B2",
+        "theme.dark.primaryColor": "#1F83C4",
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]
     streamlit.main(["run", str(script), *flags], standalone_mode=False)

@@ -16,6 +16,10 @@ BARS = 10
 BLUE, ORANGE = "#0072B2", "#E69F00"
 BRANCH = "branch"  # name of the selection that a click on a bar makes
 _TITLE_CHARACTERS = 34
+_ROOM = 1.18  # right of a full bar there is room for its figure
+_CODES = alt.Axis(
+    title=None, labelLimit=190, labelFontSize=13, labelOverlap=False, ticks=False, domain=False
+)
 _CELLS = 20  # rows and columns that a matrix can have and be read
 
 
@@ -36,13 +40,12 @@ def alternatives(
             "kind": ["answer" if e["label"] == answer else "other" for e in candidates],
         }
     )
-    axis = alt.Axis(title=None, labelLimit=190, labelFontSize=13, ticks=False, domain=False)
     base = alt.Chart(table).encode(
-        y=alt.Y("label:N", sort=None, axis=axis),
+        y=alt.Y("label:N", sort=None, axis=_CODES),
         x=alt.X(
             "share:Q",
-            scale=alt.Scale(domain=[0, 1]),
-            axis=alt.Axis(format="%", title="How probable", tickCount=4, grid=True),
+            scale=alt.Scale(domain=[0, _ROOM]),
+            axis=alt.Axis(format="%", title="How probable", values=[0, 0.25, 0.5, 0.75, 1]),
         ),
         tooltip=[
             alt.Tooltip("code", title="Code"),
@@ -60,23 +63,22 @@ def alternatives(
     figures = base.mark_text(align="left", dx=4, fontSize=12).encode(
         text="shown", color=alt.value("#808080")
     )
-    return alt.layer(bars.add_params(click), figures, height=max(2, len(table)) * 30 + 40)
+    return alt.layer(bars.add_params(click), figures, height=alt.Step(30))
 
 
 def distribution(
     codes: Sequence[str], titles: Mapping[str, str]
 ) -> alt.LayerChart | alt.FacetChart:
     """How many patents each code was given, the most frequent first."""
-    counts = pd.Series(list(codes)).value_counts().head(BARS * 2)
+    counts = pd.Series(list(codes)).value_counts().head(2 * BARS)
     table = pd.DataFrame(
         {
             "label": [_short(str(code), titles.get(str(code), "")) for code in counts.index],
             "patents": counts.to_numpy(),
         }
     )
-    axis = alt.Axis(title=None, labelLimit=190, labelFontSize=13, ticks=False, domain=False)
     base = alt.Chart(table).encode(
-        y=alt.Y("label:N", sort=None, axis=axis),
+        y=alt.Y("label:N", sort=None, axis=_CODES),
         x=alt.X("patents:Q", axis=alt.Axis(title="Patents", tickMinStep=1)),
         tooltip=[alt.Tooltip("label", title="Code"), alt.Tooltip("patents", title="Patents")],
     )
@@ -84,7 +86,7 @@ def distribution(
     figures = base.mark_text(align="left", dx=4, fontSize=12, color="#808080").encode(
         text="patents"
     )
-    return alt.layer(bars, figures, height=max(2, len(table)) * 28 + 40)
+    return alt.layer(bars, figures, height=alt.Step(28))
 
 
 def reliability(bins: Sequence[Mapping[str, float]]) -> alt.LayerChart | alt.FacetChart:
@@ -130,8 +132,12 @@ def confusion(cells: Sequence[tuple[str, str, int]]) -> alt.LayerChart | alt.Fac
     shown = sorted(seen.index)
     table = table[table["true"].isin(shown) & table["answered"].isin(shown)]
     base = alt.Chart(table).encode(
-        x=alt.X("answered:N", sort=shown, axis=alt.Axis(title="Answered", labelAngle=0)),
-        y=alt.Y("true:N", sort=shown, axis=alt.Axis(title="True code")),
+        x=alt.X(
+            "answered:N",
+            sort=shown,
+            axis=alt.Axis(title="Answered", labelAngle=0, labelOverlap=False),
+        ),
+        y=alt.Y("true:N", sort=shown, axis=alt.Axis(title="True code", labelOverlap=False)),
         tooltip=[
             alt.Tooltip("true", title="True code"),
             alt.Tooltip("answered", title="Answered"),
@@ -143,7 +149,7 @@ def confusion(cells: Sequence[tuple[str, str, int]]) -> alt.LayerChart | alt.Fac
     squares = base.mark_rect().encode(color=alt.Color("share:Q", scale=scale, legend=None))
     dark = alt.when("datum.share > 0.5").then(alt.value("white")).otherwise(alt.value("#202020"))
     figures = base.mark_text(fontSize=10).encode(text="patents", color=dark)
-    return alt.layer(squares, figures, height=max(8, len(shown)) * 22 + 60)
+    return alt.layer(squares, figures, height=alt.Step(24))
 
 
 def _short(code: str, title: str) -> str:

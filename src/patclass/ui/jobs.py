@@ -30,6 +30,7 @@ class Job:
     name: str
     model: str
     patents: Sequence[Patent | str]  # a text instead of a patent says why a row cannot be read
+    titles: Mapping[str, str] = field(default_factory=dict)  # of the model's codes
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     results: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from patclass.ui.jobs import Job
 from patclass.ui.problems import Trouble
-from patclass.ui.session import api, chosen_model, jobs, models, told_in_words
+from patclass.ui.session import api, chosen_model, jobs, labels, models, told_in_words
 from patclass.ui.tables import ROLES, SUFFIXES, Table, guess_columns, patent_of, read_table
 from patclass.ui.views.results import draw
 from patclass.ui.words import plural, time_left
@@ -92,7 +92,9 @@ def _ask() -> None:
     )
     if start:
         patents = [row.error or patent_of(row, chosen) for row in table.rows]
-        job = Job(table.name, chosen_model(models()).name, patents)
+        model = chosen_model(models())
+        titles = {label.code: label.title for label in labels(model)}
+        job = Job(table.name, model.name, patents, titles)
         _remember(jobs().start(job, api()))
         st.rerun()
 

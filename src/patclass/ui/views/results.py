@@ -1,7 +1,7 @@
 """The answers for a file: filtered, counted, and taken home."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -20,7 +20,11 @@ _KINDS = {
     ),
     "Parquet": (as_parquet, "parquet", "application/octet-stream"),
 }
-_SHARES = ("Confidence", "Class confidence", "Subclass confidence", "Read")
+_SHOWN = ["Patent", "Code", "Title of the code", "Confidence", "In words", "Remarks"]
+_COLUMNS = {
+    "Confidence": st.column_config.NumberColumn(format="%d %%"),
+    "Remarks": st.column_config.TextColumn(width="large"),
+}
 
 
 def draw(job: Job) -> None:
@@ -35,8 +39,8 @@ def draw(job: Job) -> None:
     if not answered.empty:
         shown = _narrowed(answered)
         st.markdown(f"**{plural(len(shown), 'patent', 'patents')}**")
-        st.dataframe(shown, hide_index=True, column_config=_columns(), key="answers")
-        _chart(shown)
+        st.dataframe(_in_percent(shown), hide_index=True, column_config=_COLUMNS, key="answers")
+        _chart(shown, job.titles)
     if failed.any():
         st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
         st.dataframe(table.loc[failed, ["Patent", "Failed because"]], hide_index=True)
@@ -57,28 +61,24 @@ def _narrowed(answered: pd.DataFrame) -> pd.DataFrame:
     return answered[keep]
 
 
-def _chart(shown: pd.DataFrame) -> None:
+def _in_percent(shown: pd.DataFrame) -> pd.DataFrame:
+    """What fits a screen; the downloads have all columns."""
+    return shown[_SHOWN].assign(Confidence=(100 * shown["Confidence"]).round())
+
+
+def _chart(shown: pd.DataFrame, titles: Mapping[str, str]) -> None:
     if shown.empty:
         return
     st.subheader("How the patents spread", anchor=False)
     level = st.segmented_control(
         "Level", ["Code", "Section", "Class", "Subclass"], default="Section", required=True
     )
-    titles = dict(zip(shown["Code"], shown["Title of the code"], strict=True))
     codes = shown[str(level)].dropna()
     if codes.empty:
         st.info("The model does not know this level.")
         return
     counts = "; ".join(f"{code}: {count}" for code, count in codes.value_counts().items())
     st.altair_chart(distribution(list(codes), titles), alt=counts)
-
-
-def _columns() -> dict[str, Any]:
-    shares = {
-        name: st.column_config.NumberColumn(name, format="percent", width="small")
-        for name in _SHARES
-    }
-    return {**shares, "Remarks": st.column_config.TextColumn(width="large")}
 
 
 def _downloads(job: Job, table: pd.DataFrame) -> None:

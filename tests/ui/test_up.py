@@ -1,0 +1,42 @@
+"""'make up': the service and the page together."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service_process import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_both_start_and_both_end(exported: Path, tmp_path: Path, ending: signal.Signals):
+    port, page_port = free_port(), free_port()
+    command = [sys.executable, str(ROOT / "scripts" / "up.py"), "--model", str(exported)]
+    command += ["--port", str(port), "--page-port", str(page_port)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().split() for _ in range(2)]
+        assert lines == [
+            ["service", f"http://127.0.0.1:{port}"],
+            ["page", f"http://127.0.0.1:{page_port}"],
+        ]
+        assert answers(f"http://127.0.0.1:{port}/readyz")
+        assert answers(f"http://127.0.0.1:{page_port}")
+        process.send_signal(ending)
+        assert process.wait(30) == 0
+    assert not answers(f"http://127.0.0.1:{port}/livez")
+    assert not answers(f"http://127.0.0.1:{page_port}")

@@ -47,6 +47,24 @@ def result_of(text: str, **changes: Any) -> Result:
     } | changes
 
 
+B23B = {
+    **{"label": "B23B", "name": TITLES["B23B"], "section": "B", "class": "B23"},
+    "subclass": "B23B",
+}
+
+
+class Keyed:
+    """The fake as it is reached with a key."""
+
+    def __init__(self, api: "FakeApi", key: str) -> None:
+        self._api, self._key = api, key
+
+    def __getattr__(self, name: str) -> Any:
+        if self._api.needs not in (None, self._key) and name != "ready":
+            raise Trouble("key", "The service asks for an access key. Enter yours below.")
+        return getattr(self._api, name)
+
+
 @dataclass
 class FakeApi:
     """Stands in for ``Api``; ``troubles`` are raised one after the other, then it answers."""
@@ -58,8 +76,8 @@ class FakeApi:
     report_: dict[str, Any] | None = None
     asked: list[Patent] = field(default_factory=list)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
     up: bool = True
+    needs: str | None = None  # a key
 
     def models(self) -> list[Model]:
         self._raise()
@@ -84,7 +102,8 @@ class FakeApi:
         self._raise()
         self.asked += patents
         return [
-            result_of("", id=patent["id"] if isinstance(patent, Mapping) else None)
+            result_of("", id=patent["id"], **self.changes)
+            | (B23B if "boring" in str(patent) else {})
             for patent in patents
         ]
 

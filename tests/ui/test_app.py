@@ -8,7 +8,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fake_service import FakeApi, candidate
+from documents import pdf_of
+from fake_service import FakeApi, Keyed, candidate
 from patclass.ui import session
 from patclass.ui.problems import Trouble
 
@@ -29,11 +30,7 @@ def nothing_cached() -> Iterator[None]:
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
 
-    def connect(address: str, key: str) -> FakeApi:
-        fake.keys.append(key)
-        return fake
-
-    monkeypatch.setattr(session, "Api", connect)
+    monkeypatch.setattr(session, "Api", lambda address, key: Keyed(fake, key))
     return fake
 
 
@@ -134,6 +131,22 @@ def test_without_a_file_nothing_is_sent(app: AppTest, api: FakeApi):
     assert "No file was chosen" in app.error[0].value
 
 
+def test_a_dropped_document_is_read(app: AppTest, api: FakeApi):
+    app.segmented_control[0].set_value("PDF or TXT").run()
+    app.file_uploader[0].upload("bit.pdf", pdf_of("A drill bit"), "application/pdf")
+    button(app, "Classify").click().run()
+    assert not app.exception
+    assert [text.strip() for text in api.asked] == ["A drill bit"]
+
+
+def test_a_document_without_a_text_says_so(app: AppTest, api: FakeApi):
+    app.segmented_control[0].set_value("PDF or TXT").run()
+    app.file_uploader[0].upload("scan.pdf", pdf_of(""), "application/pdf")
+    button(app, "Classify").click().run()
+    assert "It may be a scan" in app.error[0].value
+    assert api.asked == []
+
+
 def test_another_level_and_a_branch_are_shown(app: AppTest):
     classify(app)
     level = next(c for c in app.segmented_control if c.label == "Level")
@@ -178,17 +191,22 @@ def test_a_verdict_that_is_not_kept_can_be_sent_again(app: AppTest, api: FakeApi
     classify(app)
     api.troubles = [Trouble("busy", "Your verdict could not be kept.", 1.0)]
     button(app, "Right").click().run()
-    assert "could not be kept" in app.warning[0].value
+    assert "could not be kept. Nothing was sent; try once more" in app.warning[0].value
+    assert "Try again" not in [found.label for found in app.button]
     button(app, "Right").click().run()
     assert len(api.verdicts) == 1
 
 
 @pytest.mark.parametrize("kind", ["away", "loading"])
 def test_the_page_goes_on_when_the_service_is_back(app: AppTest, api: FakeApi, kind: Any):
-    api.troubles, api.up = [Trouble(kind, "The service does not answer.", 1.0)], False
+    api.troubles, api.up = [Trouble(kind, "The service does not answer.", 1.0)] * 2, False
     classify(app)
     assert "does not answer" in app.warning[0].value
-    api.up = True
+    assert "The page goes on as soon as the service is back." in words(app)
+    app.run()
+    assert not app.header
+    api.up, api.troubles = True, []
+    app.session_state["looked_at"] -= 2
     app.run()
     assert app.header[0].value.startswith("E21B")
     assert api.asked == ["A drill bit."]
@@ -202,12 +220,19 @@ def test_a_busy_service_is_asked_again_by_a_button(app: AppTest, api: FakeApi):
     assert app.header[0].value.startswith("E21B")
 
 
-def test_a_key_is_asked_for_and_used(app: AppTest, api: FakeApi):
-    api.troubles = [Trouble("key", "The service asks for an access key. Enter yours below.")]
+def test_a_key_is_asked_for_once_and_kept(app: AppTest, api: FakeApi):
+    api.needs = "pk_mine"
     classify(app)
-    field(app.text_input, "Access key").input("pk_mine").run()
-    assert api.keys[-1] == "pk_mine"
+    assert "asks for an access key" in app.error[0].value
+    field(app.text_input, "Access key").input(" pk_wrong").run()
+    assert "asks for an access key" in app.error[0].value
+    field(app.text_input, "Access key").input("pk_mine ").run()
     assert app.header[0].value.startswith("E21B")
+    button(app, "Right").click().run()
+    assert len(api.verdicts) == 1
+    classify(app, "Another drill bit.")
+    assert not app.error
+    assert api.asked[-1] == "Another drill bit."
 
 
 def test_a_text_that_is_refused_says_why_and_is_not_sent_again(app: AppTest, api: FakeApi):
@@ -270,7 +295,10 @@ def test_one_of_several_models_is_chosen(page: Callable[[str], AppTest], api: Fa
 
 
 def table_of(rows: int) -> bytes:
-    lines = [f"EP{number},Drill bit {number},A bit for boreholes." for number in range(rows)]
+    lines = [
+        f"EP{number},{'A boring tool' if number % 4 else 'A drill bit'},It is of steel."
+        for number in range(rows)
+    ]
     return "\n".join(["number,title,abstract", *lines]).encode()
 
 
@@ -287,8 +315,9 @@ def test_a_file_is_recognised_answered_and_offered(page: Callable[[str], AppTest
     assert not app.exception
     assert [metric.value for metric in app.metric] == ["40", "0", "0", "0"]
     assert len(app.dataframe[0].value) == 40
+    assert app.multiselect[0].options == ["B", "B23", "B23B", "E", "E21", "E21B"]
     app.multiselect[0].select("E").run()
-    assert len(app.dataframe[0].value) == 40
+    assert len(app.dataframe[0].value) == 10
     app.slider[0].set_range(95, 100).run()
     assert len(app.dataframe[0].value) == 0
     button(app, "Another file").click().run()
@@ -312,3 +341,37 @@ def test_columns_that_are_not_recognised_are_chosen(page: Callable[[str], AppTes
     while not api.asked:
         app.run()
     assert api.asked == [{"id": "1", "text": "A loom."}]
+
+
+def test_the_columns_of_another_file_are_recognised_anew(page: Callable[[str], AppTest]):
+    app = page("file")
+    app.file_uploader[0].upload("a.csv", b"number,title\n1,A loom.\n", "text/csv").run()
+    app.file_uploader[0].upload("b.csv", b"nr,abstract\n1,A loom.\n", "text/csv").run()
+    assert not app.exception
+    assert field(app.selectbox, "Abstract").value == "abstract"
+    assert field(app.selectbox, "Title").value == "(none)"
+
+
+def test_a_file_that_cannot_be_started_can_be_once_more(
+    page: Callable[[str], AppTest], api: FakeApi
+):
+    app = page("file")
+    app.file_uploader[0].upload("a.csv", table_of(3), "text/csv").run()
+    api.troubles = [Trouble("away", "The service does not answer.", 1.0)]
+    button(app, "Classify 3 patents").click().run()
+    assert "Nothing was sent" in app.warning[0].value
+    button(app, "Classify 3 patents").click().run()
+    while len(api.asked) < 3:
+        app.run()
+
+
+def test_a_flat_model_has_answers_too(page: Callable[[str], AppTest], api: FakeApi):
+    api.changes = {"label": "chemistry", "section": None, "class": None, "subclass": None}
+    app = page("file")
+    app.file_uploader[0].upload("a.csv", b"text\nA loom.\n", "text/csv").run()
+    button(app, "Classify 1 patent").click().run()
+    while not api.asked:
+        app.run()
+    app.run()
+    assert not app.exception
+    assert app.multiselect[0].options == ["chemistry"]

@@ -1,40 +1,22 @@
 """Texts of documents."""
 
-import io
-
 import pytest
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
+from documents import pdf_of
 from patclass.ui.documents import text_of_document
 from patclass.ui.problems import Trouble
 
 
-def pdf_of(text: str, password: str | None = None) -> bytes:
-    """A PDF of one page, with its text as a real text layer."""
-    writer = PdfWriter()
-    page = writer.add_blank_page(300, 300)
-    font = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Font"),
-            NameObject("/Subtype"): NameObject("/Type1"),
-            NameObject("/BaseFont"): NameObject("/Helvetica"),
-        }
-    )
-    fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
-    page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    stream = DecodedStreamObject()
-    stream.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
-    page[NameObject("/Contents")] = writer._add_object(stream)
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
-    sink = io.BytesIO()
-    writer.write(sink)
-    return sink.getvalue()
-
-
 def test_the_text_of_a_pdf():
     assert text_of_document("a.PDF", pdf_of("A drill bit")).strip() == "A drill bit"
+
+
+def test_a_pdf_that_only_forbids_printing_is_read():
+    assert text_of_document("a.pdf", pdf_of("A drill bit", password="")).strip() == "A drill bit"
+
+
+def test_a_long_document_is_cut_to_what_the_service_takes():
+    assert len(text_of_document("a.txt", b"a drill bit " * 20_000)) == 100_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from fake_service import FakeApi
 
+from fake_service import FakeApi
 from patclass.ui.api import Patent, Result
 from patclass.ui.jobs import CHUNK, KEPT, Job, Jobs
 from patclass.ui.problems import Trouble
@@ -22,7 +22,8 @@ def patents(count: int) -> list[dict[str, str | None]]:
 def test_all_are_answered_in_order():
     job = Job("a.csv", "default", patents(2 * CHUNK + 3))
     job.run(FakeApi())
-    assert [result["id"] for result in job.results] == [p["id"] for p in job.patents]
+    assert [result["id"] for result in job.results] == [f"EP{n}" for n in range(2 * CHUNK + 3)]
+    assert "neighbours" not in job.results[0]
     assert not job.running
     assert job.stopped is None
 
@@ -45,6 +46,7 @@ def test_a_busy_or_absent_service_is_waited_for():
     assert job.done == 3
     assert job.waiting is None
     assert job.waited > 0.02
+    assert job.patents == ()
 
 
 def test_what_waiting_cannot_mend_stops_the_job():
@@ -110,3 +112,46 @@ def test_a_job_is_found_by_its_id_alone_and_old_ones_give_way():
     assert jobs.get(None) is None
     assert jobs.get("guessed") is None
     assert len({job.id for job in started}) == len(started)
+
+
+class Slow(FakeApi):
+    """Manages one patent within its deadline."""
+
+    def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
+        if len(patents) > 1:
+            raise BUSY
+        return super().classify(patents, model, **options)
+
+
+def test_a_slow_model_is_asked_for_less_at_once():
+    job = Job("a.csv", "default", patents(4))
+    job.run(Slow())
+    assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(4)]
+    assert not any(result["error"] for result in job.results)
+
+
+class Broken(FakeApi):
+    def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
+        raise RuntimeError("a defect")
+
+
+def test_a_defect_ends_a_job_and_is_in_the_log(caplog: pytest.LogCaptureFixture):
+    job = Job("a.csv", "default", patents(4))
+    job.run(Broken())
+    assert not job.running
+    assert job.stopped is not None
+    assert job.stopped.startswith("Something broke")
+    assert "a defect" in caplog.text
+
+
+def test_too_many_files_at_once_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("patclass.ui.jobs.MOST_RUNNING", 1)
+    waiting = Trouble("away", "The service does not answer.", 30.0)
+    jobs = Jobs()
+    first = jobs.start(Job("a.csv", "default", patents(1)), FakeApi([waiting] * 9))
+    with pytest.raises(Trouble, match="Other files are being"):
+        jobs.start(Job("b.csv", "default", patents(1)), FakeApi())
+    first.cancel()
+    while first.running:
+        time.sleep(0.01)
+    jobs.start(Job("b.csv", "default", patents(1)), FakeApi())

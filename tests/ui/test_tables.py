@@ -117,5 +117,28 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(answers: pd.DataFrame):
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.ui.tables.MAX_ROWS", 2)
     content = "\n".join(json.dumps({"text": "A loom."}) for _ in range(3)).encode()
-    with pytest.raises(Trouble, match="has 3 rows; the page takes 2"):
+    with pytest.raises(Trouble, match="has more than 2 rows"):
         read_table("a.jsonl", content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_csv_of_any_spreadsheet_is_read(encoding: str, separator: str):
+    lines = [["Nummer", "Zusammenfassung"], ["EP1", '"Löcher, und ""Meißel"""']]
+    text = "\r\n".join(separator.join(cells) for cells in lines)
+    table = read_table("a.csv", text.encode(encoding))
+    assert table.columns == ["Nummer", "Zusammenfassung"]
+    patent = patent_of(table.rows[0], guess_columns(table.columns))
+    assert patent["abstract"] == 'Löcher, und "Meißel"'
+
+
+def test_what_no_workbook_can_hold_is_left_out():
+    table = answers_table([result_of("", id="EP\u000b1")])
+    sheet = load_workbook(io.BytesIO(as_xlsx(table))).worksheets[0]
+    assert sheet["A2"].value == "EP 1"
+
+
+def test_long_fields_are_cut_to_what_the_service_takes():
+    row = Row(1, {"c": "c" * 90_000, "d": "d" * 200_000, "t": "T"})
+    patent = patent_of(row, {"claims": "c", "description": "d", "title": "t"})
+    assert sum(len(value or "") for value in patent.values()) < 100_000

@@ -68,7 +68,9 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
             }
         },
     )
-    card, report = _read(folder / LAYOUT.card), _read(folder / LAYOUT.report)
+    card = _read(folder / LAYOUT.card)
+    # The reports of the first format have another form.
+    report = _read(folder / LAYOUT.report) if bundle.version > 1 else None
     return LoadedModel(
         *(name, folder, version, engine, classifier, speed),
         card="" if card is None else card.decode(),

@@ -105,6 +105,7 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
     @router.get("/v1/models", responses=documented(401, 503))
     async def list_models() -> ModelsResponse:
         """The models that are loaded, the default first."""
+        model_named(models, None)  # none is listed before all are there
         return _shown(models)
 
     @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 503))
@@ -204,5 +205,9 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         max_tokens=model.classifier.bundle.description.text.max_tokens,
         default=model.name == default,
         evidence=model.classifier.bundle.index is not None,
-        set_levels=[level for level in tree.levels if level in model.classifier.bundle.conformal],
+        set_levels=[
+            level
+            for level in tree.levels
+            if level in (known := model.classifier.bundle.conformal) and known[level].allows(0.9)
+        ],
     )

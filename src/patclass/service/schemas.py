@@ -138,7 +138,9 @@ class ModelInfo(BaseModel):
     max_tokens: int
     default: bool
     evidence: bool = Field(description="Whether it can name near patents.")
-    set_levels: list[str] = Field(description="Levels for which it can give a set of labels.")
+    set_levels: list[str] = Field(
+        description="Levels for which it can name the labels that hold the truth nine times in ten."
+    )
 
 
 class ClassifyResponse(BaseModel):

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from patclass.ui.problems import Trouble, no_answer, refused
+from patclass.ui.problems import Trouble, no_answer, refused, stranger
 
 ADDRESS = "http://localhost:9000"
 ADDRESS_VARIABLE = "PATCLASS_API_URL"
@@ -21,6 +22,7 @@ Result = dict[str, Any]
 COVERAGE = 0.9
 
 # Reading a long text sentence by sentence takes a few seconds on a slow machine.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)
 
 
@@ -58,7 +60,11 @@ class Api:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.address = address.rstrip("/")
         try:
-            self._client = httpx.Client(base_url=self.address, headers=headers, timeout=timeout)
+            url = httpx.URL(self.address)
+            # What stays on this machine is no business of a proxy.
+            self._client = httpx.Client(
+                base_url=url, headers=headers, timeout=timeout, trust_env=url.host not in _LOOPBACK
+            )
         except (httpx.InvalidURL, UnicodeError) as problem:
             raise no_answer(self.address, problem) from problem
 
@@ -71,36 +77,43 @@ class Api:
 
         :raises Trouble: as every method here, if there is no answer.
         """
-        return [
-            Model(
-                name=info["name"],
-                version=info["version"],
-                levels=tuple(info["levels"]),
-                default=info["default"],
-                evidence=info["evidence"],
-                sets=bool(info["set_levels"]),
-            )
-            for info in self._ask("GET", "/v1/models")["models"]
-        ]
+        with _as_patclass_does(self.address):
+            return [
+                Model(
+                    name=info["name"],
+                    version=info["version"],
+                    levels=tuple(info["levels"]),
+                    default=info["default"],
+                    evidence=info["evidence"],
+                    sets=bool(info["set_levels"]),
+                )
+                for info in self._ask("GET", "/v1/models")["models"]
+            ]
 
     def labels(self, model: str) -> list[Label]:
         """All codes that a model knows, the coarsest first."""
-        found = self._ask("GET", f"/v1/models/{model}/labels")["labels"]
-        return [Label(entry["level"], entry["label"], entry["name"]) for entry in found]
+        with _as_patclass_does(self.address):
+            found = self._ask("GET", f"/v1/models/{model}/labels")["labels"]
+            return [Label(entry["level"], entry["label"], entry["name"]) for entry in found]
 
     def report(self, model: str) -> tuple[str, dict[str, Any] | None]:
         """A model's card and the figures of its evaluation."""
-        found = self._ask("GET", f"/v1/models/{model}/report")
-        return found["card"], found["report"]
+        with _as_patclass_does(self.address):
+            found = self._ask("GET", f"/v1/models/{model}/report")
+            return found["card"], found["report"]
 
     def explain(self, patent: Patent, model: Model) -> Result:
-        """The answer for one patent with all that the model can say of it."""
-        options = {
-            "evidence": model.evidence,
-            "alternatives": True,
-            "set": COVERAGE if model.sets else None,
-        }
-        result = self.classify([patent], model.name, **options)[0]
+        """The answer for one patent with all that the model can say of it.
+
+        Evidence costs many times the answer; where that is too much, it is left out.
+        """
+        options = {"alternatives": True, "set": COVERAGE if model.sets else None}
+        try:
+            result = self.classify([patent], model.name, evidence=model.evidence, **options)[0]
+        except Trouble as trouble:
+            if not model.evidence or trouble.kind not in ("large", "busy"):
+                raise
+            result = self.classify([patent], model.name, **options)[0]
         if result["error"] is not None:
             raise refused(422, result["error"]["code"], result["error"]["message"])
         return result
@@ -108,7 +121,8 @@ class Api:
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
         """One result for each patent, in order; those that failed have an ``error``."""
         body = {"patents": [*patents], "model": model} | options
-        found: list[Result] = self._ask("POST", "/v1/classify", body)["results"]
+        with _as_patclass_does(self.address):
+            found: list[Result] = self._ask("POST", "/v1/classify", body)["results"]
         return found
 
     def feedback(self, verdict: Mapping[str, Any]) -> None:
@@ -129,7 +143,7 @@ class Api:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         try:
-            answer = self._client.request(method, path, json=body, headers=dict(headers or {}))
+            answer = self._client.request(method, path, **_sent(body, headers or {}))
         except httpx.HTTPError as problem:
             raise no_answer(self.address, problem) from problem
         try:
@@ -139,7 +153,24 @@ class Api:
             error = content["error"]
             code, message = str(error["code"]), str(error["message"])
         except (ValueError, KeyError, TypeError) as problem:
-            raise Trouble(
-                "stranger", f"{self.address} answers, but not as patclass does. Check the address."
-            ) from problem
+            if answer.status_code in (502, 503, 504):  # what a proxy says of a service that is away
+                raise no_answer(self.address, problem) from problem
+            raise stranger(self.address) from problem
         raise refused(answer.status_code, code, message, answer.headers.get("Retry-After"))
+
+
+def _sent(body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    """What goes over the wire; half a surrogate pair, as a damaged PDF may hold, does not."""
+    if body is None:
+        return {"headers": dict(headers)}
+    content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    return {"content": content, "headers": {"Content-Type": "application/json", **headers}}
+
+
+@contextmanager
+def _as_patclass_does(address: str) -> Iterator[None]:
+    """Turn an answer without the fields of a result into a sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise stranger(address) from problem

@@ -1,16 +1,16 @@
 """The text of a document that a person drops. Knows TXT and PDF."""
 
 import io
+from collections.abc import Iterator
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
 from patclass.ui.problems import Trouble
 
 SUFFIXES = ("pdf", "txt")
 
-# As many pages as the service could read of, and no book.
-MAX_PAGES = 300
+# As many characters as the service takes by default; no model reads so far.
+MAX_CHARACTERS = 100_000
 
 
 def text_of_document(name: str, content: bytes) -> str:
@@ -27,20 +27,27 @@ def text_of_document(name: str, content: bytes) -> str:
     if not text.strip():
         why = "It may be a scan: a picture of a text." if suffix == "pdf" else "It is empty."
         raise Trouble("input", f"No text was found in '{name}'. {why} Paste the text instead.")
-    return text
+    return text[:MAX_CHARACTERS]
 
 
 def _of_txt(name: str, content: bytes) -> str:
-    for encoding in (
-        ("utf-8-sig", "utf-16")
-        if content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        else ("utf-8-sig", "cp1252")
-    ):
+    text = decoded(content)
+    if text is None:
+        raise Trouble(
+            "input", f"'{name}' is no text in UTF-8. Save it as UTF-8, or paste the text."
+        )
+    return text
+
+
+def decoded(content: bytes) -> str | None:
+    """The text of a file in UTF-8, in UTF-16 with its mark, or from an old Windows; else None."""
+    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
         try:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise Trouble("input", f"'{name}' is not a text in UTF-8. Save it as UTF-8, or paste the text.")
+    return None
 
 
 def _of_pdf(name: str, content: bytes) -> str:
@@ -48,8 +55,17 @@ def _of_pdf(name: str, content: bytes) -> str:
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
             raise Trouble("input", f"'{name}' is protected by a password. Paste its text instead.")
-        return "\n".join(page.extract_text() for page in reader.pages[:MAX_PAGES])
-    except (PyPdfError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        return _up_to_limit(page.extract_text() for page in reader.pages)
+    except Trouble:
+        raise
+    except Exception as problem:  # the library raises exceptions of many kinds
         raise Trouble(
             "input", f"'{name}' is damaged, or no PDF. Open it and paste its text instead."
         ) from problem
+
+
+def _up_to_limit(pages: Iterator[str]) -> str:
+    found = ""
+    while len(found) < MAX_CHARACTERS and (page := next(pages, None)) is not None:
+        found += page + "\n"
+    return found

@@ -36,9 +36,16 @@ def no_answer(address: str, problem: Exception) -> Trouble:
         return Trouble("stranger", f"'{address}' is no address of a service. Check the settings.")
     return Trouble(
         "away",
-        f"The service at {address} does not answer. It may be starting, or stopped. Your text is "
-        "kept; the page goes on as soon as the service is back.",
+        f"The service at {address} does not answer. It may be starting, or stopped.",
         wait=2.0,
+    )
+
+
+def stranger(address: str) -> Trouble:
+    """Something answered that is no service of ours, or one of another time."""
+    return Trouble(
+        "stranger",
+        f"{address} answers, but not as this release of patclass does. Check the address.",
     )
 
 
@@ -51,12 +58,12 @@ def refused(status: int, code: str, message: str, retry_after: str | None = None
             "busy", f"Many patents are being read right now. Try again in {wait:.0f} s.", wait
         )
     if code == "not_ready":
-        sentence = "The service is still loading its model. The page goes on when it is ready."
+        sentence = "The service is still loading its model."
         return Trouble("loading", sentence, seconds or 2.0)
     if code == "deadline_exceeded":
         return Trouble("busy", "The answer took too long. Try again in a moment.", 2.0)
     if code == "not_kept":
-        return Trouble("busy", "Your verdict could not be kept. Send it again in a moment.", 5.0)
+        return Trouble("busy", "Your verdict could not be kept.", 5.0)
     if status in (401, 403):
         return Trouble("key", _KEY.get(code, "This key does not allow that. Ask for another one."))
     if status >= 500:

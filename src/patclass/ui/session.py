@@ -1,6 +1,7 @@
 """What one visitor's page remembers, and how it meets trouble. Knows Streamlit and the service."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,8 +11,11 @@ from patclass.ui.api import ADDRESS, ADDRESS_VARIABLE, KEY_VARIABLE, Api, Label,
 from patclass.ui.jobs import Jobs
 from patclass.ui.problems import Trouble
 
-_KEY = "access_key"
+_KEY = "key"  # not that of the field: what a field holds is forgotten when it is not drawn
+_KEY_FIELD = "key_field"
 _MODEL = "model"
+_LOOKED = "looked_at"
+_EVERY = 2.0  # seconds between two looks for the service
 
 
 def api() -> Api:
@@ -21,7 +25,7 @@ def api() -> Api:
     return _api(address, key)
 
 
-@st.cache_resource(max_entries=100, show_spinner=False, on_release=lambda api: api.close())
+@st.cache_resource(max_entries=100, show_spinner=False)
 def _api(address: str, key: str) -> Api:
     return Api(address, key)
 
@@ -66,28 +70,41 @@ def _labels(_api: Api, name: str, version: str) -> list[Label]:
 
 @contextmanager
 def told_in_words() -> Iterator[None]:
-    """Turn trouble into a sentence and a way on."""
+    """Turn trouble into a sentence and a way on; what is drawn anew is asked anew."""
     try:
         yield
     except Trouble as trouble:
         tell(trouble)
 
 
-def tell(trouble: Trouble) -> None:
-    """Say what went wrong, and offer what helps."""
+def tell(trouble: Trouble, again: bool = True) -> None:
+    """Say what went wrong, and offer what helps.
+
+    :param again: whether drawing the page anew repeats what failed.
+    """
     show = st.warning if trouble.passes else st.error
-    show(trouble.sentence, icon=":material/error:")
+    way = "" if again or not trouble.passes else " Nothing was sent; try once more in a moment."
+    show(trouble.sentence + way, icon=":material/error:")
     if trouble.kind == "key":
-        st.text_input("Access key", type="password", key=_KEY, autocomplete="off")
-    if trouble.kind in ("away", "loading"):
+        _ask_for_key()
+    elif again and trouble.kind in ("away", "loading"):
+        st.session_state[_LOOKED] = time.monotonic()
         _come_back()
-    elif trouble.kind in ("busy", "broken", "stranger"):
+    elif again and trouble.kind in ("busy", "broken", "stranger"):
         st.button("Try again", icon=":material/refresh:")
 
 
-@st.fragment(run_every=2.0)
+def _ask_for_key() -> None:
+    def keep() -> None:
+        st.session_state[_KEY] = st.session_state[_KEY_FIELD].strip()
+
+    st.text_input("Access key", type="password", key=_KEY_FIELD, autocomplete="off", on_change=keep)
+
+
+@st.fragment(run_every=_EVERY)
 def _come_back() -> None:
     """Go on by itself once the service answers."""
-    st.caption("Looking for the service every two seconds…")
-    if api().ready():
+    st.caption("Your entries are kept. The page goes on as soon as the service is back.")
+    # It is also drawn with the page itself, when the service has just failed.
+    if time.monotonic() - st.session_state[_LOOKED] >= _EVERY / 2 and api().ready():
         st.rerun()

@@ -1,18 +1,22 @@
 """A table of patents that a person drops, and the table of answers. Knows files, no service."""
 
+import csv
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from openpyxl import load_workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from patclass.data.rows import ID_COLUMNS, Row, read_rows
 from patclass.data.views import FIELDS
 from patclass.errors import DataError
+from patclass.ui.documents import decoded
 from patclass.ui.problems import Trouble
 from patclass.ui.words import trust
 
@@ -31,6 +35,10 @@ _ALSO = {
     "claims": ("claims", "claim", "first_claim", "claims_en"),
     "description": ("description", "desc", "detailed_description"),
 }
+
+
+# Characters of the long fields; no model reads so far, and the service refuses far longer texts.
+_MOST = {"claims": 20_000, "description": 50_000}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def read_table(name: str, content: bytes) -> Table:
     if len(rows) > MAX_ROWS:
         raise Trouble(
             "input",
-            f"'{name}' has {len(rows):,} rows; the page takes {MAX_ROWS:,}. Split it, or use the "
+            f"'{name}' has more than {MAX_ROWS:,} rows. Split it, or use the "
             "command 'patclass classify', which knows no limit.",
         )
     columns = list(dict.fromkeys(key for row in rows for key in row.fields))
@@ -76,7 +84,11 @@ def guess_columns(columns: Sequence[str]) -> dict[str, str | None]:
 def patent_of(row: Row, chosen: Mapping[str, str | None]) -> dict[str, str | None]:
     """The fields that the service reads of a row."""
     fields = {role: row.fields.get(column) for role, column in chosen.items() if column}
-    patent = {role: str(value) for role, value in fields.items() if not _is_missing(value)}
+    patent = {
+        role: str(value)[: _MOST.get(role)]
+        for role, value in fields.items()
+        if not _is_missing(value)
+    }
     return {**patent, "id": patent.get("id", str(row.number))[:200]}
 
 
@@ -148,17 +160,37 @@ def _harmless(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _quoted(value: object) -> object:
+    if isinstance(value, str):
+        value = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # which no workbook can hold
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _file_rows(name: str, suffix: str, content: bytes) -> list[Row]:
+    if suffix in ("csv", "tsv"):
+        content = _plain(name, content, suffix)
     with tempfile.NamedTemporaryFile(suffix=f".{suffix}") as file:
         file.write(content)
         file.flush()
         try:
-            return list(read_rows(Path(file.name)))
+            return list(islice(read_rows(Path(file.name)), MAX_ROWS + 1))
         except DataError as problem:
             raise Trouble("input", str(problem).replace(file.name, f"'{name}'")) from problem
+
+
+def _plain(name: str, content: bytes, suffix: str) -> bytes:
+    """A CSV in UTF-8 with commas, whatever a spreadsheet has made of it."""
+    text = decoded(content)
+    if text is None:
+        raise Trouble("input", f"'{name}' is not a text in UTF-8. Save it as UTF-8, or as XLSX.")
+    header = text.partition("\n")[0]
+    if suffix == "tsv" or header.count(";") <= header.count(","):
+        return text.encode()
+    sink = io.StringIO()
+    try:
+        csv.writer(sink).writerows(csv.reader(io.StringIO(text), delimiter=";"))
+    except csv.Error as problem:
+        raise Trouble("input", f"'{name}' is damaged: {problem}. Save it anew.") from problem
+    return sink.getvalue().encode()
 
 
 def _xlsx_rows(name: str, content: bytes) -> list[Row]:
@@ -170,7 +202,7 @@ def _xlsx_rows(name: str, content: bytes) -> list[Row]:
         filled = (cells for cells in lines if any(cell is not None for cell in cells))
         rows = [
             Row(number, {key: cell for key, cell in zip(header, cells, strict=False) if key})
-            for number, cells in enumerate(filled, start=1)
+            for number, cells in enumerate(islice(filled, MAX_ROWS + 1), start=1)
         ]
     except Exception as problem:  # the library raises what zip, XML and its own code raise
         raise Trouble(

@@ -28,6 +28,8 @@ def draw(result: Result, model: Model) -> None:
     ask_for_verdict(result, model)
     _alternatives(result, model)
     _set(result)
+    if model.evidence and result["text"] is None:
+        st.info("Which passages decided would take too long to find out right now.")
     _passages(result)
     _neighbours(result)
     st.caption(f"Answered by the model '{model.name}', version {model.version}.")

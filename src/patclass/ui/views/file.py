@@ -4,7 +4,7 @@ import streamlit as st
 
 from patclass.ui.jobs import Job
 from patclass.ui.problems import Trouble
-from patclass.ui.session import api, chosen_model, jobs, labels, models, told_in_words
+from patclass.ui.session import api, chosen_model, jobs, labels, models, tell, told_in_words
 from patclass.ui.tables import ROLES, SUFFIXES, Table, guess_columns, patent_of, read_table
 from patclass.ui.views.results import draw
 from patclass.ui.words import plural, time_left
@@ -77,7 +77,7 @@ def _ask() -> None:
         return
     with st.spinner("Reading the file…"):
         table = _read(dropped.name, dropped.file_id, dropped.getvalue())
-    chosen = _choose_columns(table)
+    chosen = _choose_columns(table, dropped.file_id)
     st.markdown(f"**{plural(len(table.rows), 'row', 'rows')}**; the first of them:")
     shown = [row.fields if row.error is None else {"": row.error} for row in table.rows[:_PREVIEW]]
     st.dataframe([{k: _short(v) for k, v in fields.items()} for fields in shown], hide_index=True)
@@ -91,12 +91,19 @@ def _ask() -> None:
         width="stretch",
     )
     if start:
-        patents = [row.error or patent_of(row, chosen) for row in table.rows]
-        model = chosen_model(models())
-        titles = {label.code: label.title for label in labels(model)}
-        job = Job(table.name, model.name, patents, titles)
-        _remember(jobs().start(job, api()))
-        st.rerun()
+        try:
+            _start(table, chosen)
+        except Trouble as trouble:
+            tell(trouble, again=False)
+        else:
+            st.rerun()
+
+
+def _start(table: Table, chosen: dict[str, str | None]) -> None:
+    patents = [row.error or patent_of(row, chosen) for row in table.rows]
+    model = chosen_model(models())
+    titles = {label.code: label.title for label in labels(model)}
+    _remember(jobs().start(Job(table.name, model.name, patents, titles), api()))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -104,7 +111,7 @@ def _read(name: str, file_id: str, _content: bytes) -> Table:
     return read_table(name, _content)
 
 
-def _choose_columns(table: Table) -> dict[str, str | None]:
+def _choose_columns(table: Table, file_id: str) -> dict[str, str | None]:
     guessed = guess_columns(table.columns)
     found = [_MEANING[role].lower() for role in ROLES if guessed[role]]
     st.markdown(
@@ -115,7 +122,7 @@ def _choose_columns(table: Table) -> dict[str, str | None]:
         for role in ROLES:
             options = [_NONE, *table.columns]
             index = options.index(guessed[role] or _NONE)
-            picked = st.selectbox(_MEANING[role], options, index=index, key=f"column-{role}")
+            picked = st.selectbox(_MEANING[role], options, index=index, key=f"{role}-{file_id}")
             chosen[role] = None if picked == _NONE else picked
     return chosen
 

@@ -21,6 +21,7 @@ _KINDS = {
     "Parquet": (as_parquet, "parquet", "application/octet-stream"),
 }
 _SHOWN = ["Patent", "Code", "Title of the code", "Confidence", "In words", "Remarks"]
+_LEVELS = ["Code", "Section", "Class", "Subclass"]
 _COLUMNS = {
     "Confidence": st.column_config.NumberColumn(format="%d %%"),
     "Remarks": st.column_config.TextColumn(width="large"),
@@ -49,13 +50,14 @@ def draw(job: Job) -> None:
 
 def _narrowed(answered: pd.DataFrame) -> pd.DataFrame:
     codes, least, words = st.columns(3)
-    starts = sorted({code[:length] for code in answered["Code"] for length in (1, 3, 4)})
+    found = (answered[level].dropna() for level in _LEVELS)
+    starts = sorted({str(code) for codes in found for code in codes})
     wanted = codes.multiselect("Codes", starts, placeholder="All codes")
     bounds = least.slider("Confidence, in %", 0, 100, (0, 100))
     said = words.multiselect("In words", [SURE, LIKELY, UNSURE], placeholder="All")
     keep = answered["Confidence"].between(bounds[0] / 100, bounds[1] / 100)
     if wanted:
-        keep &= answered["Code"].str.startswith(tuple(wanted))
+        keep &= answered[_LEVELS].isin(wanted).any(axis=1)
     if said:
         keep &= answered["In words"].isin(said)
     return answered[keep]
@@ -70,13 +72,11 @@ def _chart(shown: pd.DataFrame, titles: Mapping[str, str]) -> None:
     if shown.empty:
         return
     st.subheader("How the patents spread", anchor=False)
+    levels = [name for name in _LEVELS if shown[name].notna().any()]
     level = st.segmented_control(
-        "Level", ["Code", "Section", "Class", "Subclass"], default="Section", required=True
+        "Level", levels, default=levels[-1] if len(levels) == 1 else levels[1], required=True
     )
     codes = shown[str(level)].dropna()
-    if codes.empty:
-        st.info("The model does not know this level.")
-        return
     counts = "; ".join(f"{code}: {count}" for code, count in codes.value_counts().items())
     st.altair_chart(distribution(list(codes), titles), alt=counts)
 

@@ -53,7 +53,7 @@ def _send(result: Result, verdict: Mapping[str, object], said: str) -> None:
     try:
         api().feedback({"prediction_id": result["prediction_id"], **verdict})
     except Trouble as trouble:
-        tell(trouble)
+        tell(trouble, again=False)
         return
     st.session_state["verdicts"][result["prediction_id"]] = said
     st.rerun()

@@ -102,5 +102,5 @@ def test_the_modules_of_the_extras_are_those_of_the_project():
         entries = set(extras[extra])
         if "patclass[train]" in entries:
             entries = entries - {"patclass[train]"} | set(extras["train"])
-        names = {re.split(r"[<>=]", entry)[0] for entry in entries}
+        names = {re.split(r"[<>=[]", entry)[0] for entry in entries}
         assert modules == {MODULE_NAMES.get(name, name) for name in names}

@@ -230,7 +230,13 @@ def starting() -> Iterator[TestClient]:
     service.close()
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/readyz")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("POST", "/predict"), ("GET", "/readyz"), ("GET", "/v1/models")),
+        *(("GET", "/v1/models/default/labels"), ("GET", "/v1/models/default/report")),
+    ],
+)
 def test_a_service_that_is_not_ready(starting: TestClient, method: str, path: str):
     body = {"json": {"text": TEXT}} if method == "POST" else {}
     answer = starting.request(method, path, **body)
@@ -251,7 +257,7 @@ def test_an_error_that_nobody_foresaw_tells_nothing_of_itself(
     def broken(models: Models) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(Models, "loaded", broken)
+    monkeypatch.setattr(Models, "ready", property(broken))
     answer = starting.get("/v1/models")
     code, message = problem_of(answer, 500)
     assert code == "internal"

@@ -108,7 +108,7 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
         model_named(models, None)  # none is listed before all are there
         return _shown(models)
 
-    @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 503))
+    @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 422, 503))
     async def list_labels(name: str) -> LabelsResponse:
         """The labels that a model can answer with, and their titles."""
         model = model_named(models, name)
@@ -120,7 +120,7 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
         ]
         return LabelsResponse(**_model_fields(model), labels=labels)
 
-    @router.get("/v1/models/{name}/report", responses=documented(401, 404, 503))
+    @router.get("/v1/models/{name}/report", responses=documented(401, 404, 422, 503))
     async def read_report(name: str) -> ReportResponse:
         """A model's card, and the figures of its evaluation."""
         model = model_named(models, name)

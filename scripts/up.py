@@ -4,14 +4,16 @@ python scripts/up.py [--port 9000] [--page-port 8501] [--model FOLDER]
 """
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+ROOT = Path(__file__).resolve().parents[1]
+LOGS = ROOT / "build" / "up"
 GRACE = 12.0  # seconds that a process has to end
 
 
@@ -21,7 +23,9 @@ def main() -> int:
     parser.add_argument("--page-port", type=int, default=8501, help="of the page")
     parser.add_argument("--model", help="a bundle, or 'shipped'")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
+    LOGS.mkdir(parents=True, exist_ok=True)
     service, page = f"http://127.0.0.1:{args.port}", f"http://127.0.0.1:{args.page_port}"
     model = ["--model", args.model] if args.model else []
     started = [
@@ -33,27 +37,35 @@ def main() -> int:
         for name, address in waiting.items():
             while not answers(address):
                 if any(process.poll() is not None for process in started):
-                    return 1
+                    return say_why()
                 time.sleep(0.2)
             print(f"{name:8} {service if name == 'service' else page}", flush=True)
-        print("Ctrl-C ends both.", flush=True)
+        print(f"Ctrl-C ends both. Their logs are in {LOGS.relative_to(ROOT)}.", flush=True)
         while all(process.poll() is None for process in started):
             time.sleep(0.5)
+        return say_why()
     except KeyboardInterrupt:
         return 0
     finally:
         stop(started)
+
+
+def say_why() -> int:
+    """What both said last, as one of them has ended by itself."""
+    for log in sorted(LOGS.glob("*.log")):
+        print(f"{log.stem}:", *log.read_text(encoding="utf-8").splitlines()[-5:], sep="\n  ")
     return 1
 
 
 def start(*command: str) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches this script alone, which then ends both in order.
-    return subprocess.Popen(
-        [sys.executable, "-m", "patclass", *command],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        env=os.environ,
-    )
+    with (LOGS / f"{command[0]}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "patclass", *command],
+            start_new_session=True,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def answers(address: str) -> bool:

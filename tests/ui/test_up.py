@@ -40,3 +40,15 @@ def test_both_start_and_both_end(exported: Path, tmp_path: Path, ending: signal.
         assert process.wait(30) == 0
     assert not answers(f"http://127.0.0.1:{port}/livez")
     assert not answers(f"http://127.0.0.1:{page_port}")
+
+
+def test_if_one_cannot_start_it_says_why_and_ends_the_other(tmp_path: Path):
+    page_port = free_port()
+    command = [sys.executable, str(ROOT / "scripts" / "up.py"), "--model", "nosuch"]
+    command += ["--port", str(free_port()), "--page-port", str(page_port)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "nosuch is not a bundle" in done.stdout
+    assert not answers(f"http://127.0.0.1:{page_port}")

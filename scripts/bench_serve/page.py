@@ -38,9 +38,8 @@ class Figures:
         return statistics.median(self.rates[name])
 
     def times(self, name: str) -> float:
-        """How many times as many texts our server answers; rounds are compared in pairs."""
-        pairs = zip(self.rates["patclass"], self.rates[name], strict=True)
-        return statistics.median(own / other for own, other in pairs)
+        """How many times as many texts our server answers as ``name``."""
+        return _times(self.rates["patclass"], self.rates[name])
 
     def added(self, more: str, less: str) -> float:
         """Time a text that ``more`` takes beyond ``less``, as a share of the bare engine's."""
@@ -60,9 +59,8 @@ class LlamaFigures:
     machine: str
 
     def times(self, name: str) -> float:
-        """How many times as many texts ``name`` answers; rounds are compared in pairs."""
-        pairs = zip(self.rates[name], self.rates["original"], strict=True)
-        return statistics.median(own / other for own, other in pairs)
+        """How many times as many texts ``name`` answers as the original."""
+        return _times(self.rates[name], self.rates["original"])
 
 
 NAMES = {
@@ -136,6 +134,11 @@ Beside the model that was exported:
 {figures.parity}
 ```
 """
+
+
+def _times(own: Sequence[float], other: Sequence[float]) -> float:
+    """How many times the rate of another; rounds are compared in pairs."""
+    return statistics.median(ours / its for ours, its in zip(own, other, strict=True))
 
 
 def _row(name: str, figures: Figures) -> str:

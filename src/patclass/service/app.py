@@ -126,8 +126,10 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
     app.include_router(documentation_routes(app.title, "openapi.json"))
     install(app)
     if settings.cors:
-        headers = ["Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"]
-        headers.append(IDEMPOTENCY)
+        headers = [
+            *("Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"),
+            IDEMPOTENCY,
+        ]
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),

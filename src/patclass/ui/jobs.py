@@ -22,6 +22,7 @@ KEPT = 20
 PATIENCE = 600.0
 # Files that are worked on at the same time.
 MOST_RUNNING = 8
+_BY_YOU = "Stopped by you."
 _REFUSALS = 3  # of a chunk, before it is halved
 
 # What the table of answers needs of a result; the rest would fill the memory.
@@ -87,7 +88,7 @@ class Job:
     def _run(self, api: Api) -> None:
         while self.running:
             if self._cancelled.is_set():
-                self.stopped = "Stopped by you."
+                self.stopped = _BY_YOU
                 return
             chunk = self.patents[self.done : self.done + CHUNK]
             try:
@@ -142,7 +143,7 @@ class Job:
                 self._cancelled.wait(trouble.wait or 1.0)
                 self.waited += time.monotonic() - before
                 if self._cancelled.is_set():
-                    raise Trouble("input", "Stopped by you.") from trouble
+                    raise Trouble("input", _BY_YOU) from trouble
             else:
                 self.waiting = None
                 return found

@@ -160,9 +160,10 @@ def _harmless(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _quoted(value: object) -> object:
-    if isinstance(value, str):
-        value = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # which no workbook can hold
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # which no workbook can hold
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _file_rows(name: str, suffix: str, content: bytes) -> list[Row]:

@@ -118,7 +118,7 @@ def _choose_columns(table: Table, file_id: str) -> dict[str, str | None]:
         f"Recognised: {', '.join(found)}." if found else "No column was recognised by its name."
     )
     chosen: dict[str, str | None] = {}
-    with st.expander("Which column is what", expanded=not found or found == ["number"]):
+    with st.expander("Which column is what", expanded=not found):
         for role in ROLES:
             options = [_NONE, *table.columns]
             index = options.index(guessed[role] or _NONE)

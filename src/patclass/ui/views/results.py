@@ -30,7 +30,7 @@ _COLUMNS = {
 
 def draw(job: Job) -> None:
     """A table that can be narrowed, what it holds by code, what failed, and downloads."""
-    table = answers_table(job.results)
+    table = _table(job.id, job)
     failed = table["Failed because"].notna()
     answered = table[~failed].drop(columns="Failed because")
     summary = answered["In words"].value_counts()
@@ -46,6 +46,12 @@ def draw(job: Job) -> None:
         st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
         st.dataframe(table.loc[failed, ["Patent", "Failed because"]], hide_index=True)
     _downloads(job, table)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _table(job_id: str, _job: Job) -> pd.DataFrame:
+    """The answers of a job that has ended; built once, not at each change of a filter."""
+    return answers_table(_job.results)
 
 
 def _narrowed(answered: pd.DataFrame) -> pd.DataFrame:

@@ -25,18 +25,18 @@ RUN --mount=type=bind,source=requirements-serve.txt,target=requirements-serve.tx
 RUN --mount=type=bind,from=export,source=/build/dist,target=dist \
     pip install --no-cache-dir --no-deps dist/*.whl
 # A volume mounted here for the first time takes over the owner, so that keys can be made in it.
-RUN install -d -o 10001 -g 10001 -m 700 /keys /feedback
+RUN install -d -o 10001 -g 10001 -m 700 /keys /store
 COPY --from=export /model /model
 # The root file system may be read-only; what wants a home finds it in the one place to write.
 ENV HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PATCLASS_KEYS=/keys/patclass-keys.json \
-    PATCLASS_MODEL=/model
+    PATCLASS_MODEL=/model \
+    PATCLASS_DATABASE_URL=sqlite:////store/patclass.db
 USER 10001:10001
 EXPOSE 9000
 STOPSIGNAL SIGTERM
 # Without a proxy, even where the environment names one.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:9000/livez', timeout=2)"]
-CMD ["patclass", "serve", "--host", "0.0.0.0", "--port", "9000", \
-    "--feedback", "/feedback/patclass-feedback.db"]
+CMD ["patclass", "serve", "--host", "0.0.0.0", "--port", "9000"]

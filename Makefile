@@ -5,7 +5,7 @@ BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
 .PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
-	bench-serve bench-serve-llama clean
+	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,10 @@ bench-page: .venv/ready  ## how long after the service the page answers, in a re
 
 pictures: .venv/ready  ## make the pictures of the page again, by its tests in a real browser
 	PATCLASS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/ui/test_browser.py
+
+# Ten minutes on two cores the first time; the answers are kept in build/bench-drift.
+bench-drift: .venv/ready  ## how often the monitor rings on the shared patents, without a shift and with one
+	$(BIN)/python scripts/bench_drift.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready  ## measure the service beside two rivals; writes docs/benchmarks.md

@@ -68,7 +68,7 @@ def main() -> None:
     write(
         "requirements-serve.txt",
         "What a service needs, and no more.",
-        pinned(closure(core + extras["serve"])),
+        pinned(closure(core + extras["serve"] + extras["postgres"])),
     )
     write(
         "requirements-dev.txt",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patclass.ui.api import Label, Model, Patent, Result
+from patclass.ui.api import Case, Label, Model, Patent, Result, Waiting
 from patclass.ui.problems import Trouble
 
 TITLES = {
@@ -53,6 +53,59 @@ B23B = {
 }
 
 
+def monitor_of(*ringing: tuple[str, ...]) -> dict[str, Any]:
+    """What the monitor says after windows that ring with these signals, one an hour."""
+    windows = [
+        {
+            **{"number": 50 * hour, "rows": 50, "level": "section"},
+            **{"begin": f"2026-11-24T{hour:02}:00:00Z", "end": f"2026-11-24T{hour:02}:59:00Z"},
+            "shifts": [
+                {
+                    **{"signal": signal, "psi": 0.4 if signal in alarms else 0.02, "js": 0.1},
+                    **{"ks": None if signal == "labels" else 0.2, "p": 0.3},
+                    **{"alarm": signal in alarms, "reference": None, "window": 0.5},
+                }
+                for signal in ("confidence", "labels", "length", "unseen", "distance")
+            ],
+            "labels": [
+                {"label": code, "reference": 0.25, "window": share}
+                for code, share in zip("ABEH", (0.26, 0.1, 0.34, 0.3), strict=True)
+            ],
+            "accuracy": {
+                level: {
+                    **{"rows": 50, "estimated": 0.8, "estimated_low": 0.7, "estimated_high": 0.9},
+                    **{"judged": 4 * hour, "right": 3 * hour, "low": 0.5 if hour else None},
+                    "high": 0.9 if hour else None,
+                }
+                for level in ("section", "class")
+            },
+        }
+        for hour, alarms in enumerate(ringing)
+    ]
+    alarms = [
+        {"time": window["end"], "signals": list(alarms)}
+        for window, alarms in zip(windows, ringing, strict=True)
+        if alarms
+    ]
+    return {
+        **{"watched": True, "window": 50, "answers": 50 + 12 * len(windows)},
+        **{"accuracy": {"section": 0.79}, "windows": windows, "alarms": alarms[::-1]},
+    }
+
+
+def case_of(number: int, **changes: Any) -> Case:
+    """A case for a review: E21B, of which nobody has said anything yet."""
+    steps = [candidate("E", 0.97), candidate("E21", 0.6), candidate("E21B", 0.4)]
+    return {
+        **{"prediction_id": f"{number:032x}", "model": "default", "model_version": "v1"},
+        **{"reason": "unsure", "why": "The model is not sure of it."},
+        **{"text": f"A drill bit <b>number</b> {number}.", "until": "2126-11-24T10:00:00Z"},
+        **{"level": "subclass", "label": "E21B", "name": TITLES["E21B"], "confidence": 0.4},
+        **{"sure": False, "verdicts": []},
+        "levels": [{"level": level} | step for level, step in zip(LEVELS, steps, strict=True)],
+    } | changes
+
+
 class Keyed:
     """The fake as it is reached with a key."""
 
@@ -74,8 +127,12 @@ class FakeApi:
     names: tuple[str, ...] = ("default",)
     card: str = "---\nlicense: apache-2.0\n---\n# A card"
     report_: dict[str, Any] | None = None
+    monitor_: dict[str, Any] = field(default_factory=monitor_of)
     asked: list[Patent] = field(default_factory=list)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+    without_text: int = 0
+    decided: list[dict[str, Any]] = field(default_factory=list)
     up: bool = True
     needs: str | None = None  # a key
 
@@ -92,6 +149,10 @@ class FakeApi:
 
     def report(self, model: str) -> tuple[str, dict[str, Any] | None]:
         return self.card, self.report_
+
+    def monitor(self, model: str) -> dict[str, Any]:
+        self._raise()
+        return self.monitor_
 
     def explain(self, patent: Patent, model: Model) -> Result:
         self.asked.append(patent)
@@ -110,6 +171,26 @@ class FakeApi:
     def feedback(self, verdict: Mapping[str, Any]) -> None:
         self._raise()
         self.verdicts.append({k: v for k, v in verdict.items() if v not in (None, "")})
+
+    def waiting(self) -> Waiting:
+        self._raise()
+        return Waiting({"disputed": 0, "unsure": len(self.cases), "sample": 0}, self.without_text)
+
+    def claim(self, reviewer: str) -> Case | None:
+        self._raise()
+        return self.cases[0] if self.cases else None
+
+    def decide(self, prediction_id: str, key: str, verdict: Mapping[str, Any]) -> None:
+        self._raise()
+        self.decided.append({"case": self.cases.pop(0), "key": key} | verdict)
+
+    def undo(self, prediction_id: str, reviewer: str) -> None:
+        self._raise()
+        self.cases.insert(0, self.decided.pop()["case"])
+
+    def release(self, prediction_id: str, reviewer: str) -> None:
+        self._raise()
+        self.cases.append(self.cases.pop(0))
 
     def ready(self) -> bool:
         return self.up

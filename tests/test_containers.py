@@ -1,6 +1,5 @@
 """The image and how it is run: files that say so, and the environment that they make."""
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from patclass.cli.main import main
 from patclass.service.keys import DEFAULT_FILE
 from patclass.service.keys import VARIABLE as KEYS
 from patclass.service.settings import PORT
+from patclass.store.database import VARIABLE as DATABASE
 from serve_env import ROOT, Stage, commands, copies, mounts, options, serve_python, stages
 
 __all__ = ["serve_python"]  # a fixture
@@ -137,7 +137,7 @@ def test_the_image_runs_as_nobody_in_particular():
     )
     keys = Path(environment(SERVE)[KEYS])
     assert keys.name == DEFAULT_FILE
-    assert f"install -d -o {user} -g {group} -m 700 {keys.parent} /feedback" in commands(SERVE)
+    assert f"install -d -o {user} -g {group} -m 700 {keys.parent} /store" in commands(SERVE)
 
 
 def test_the_command_is_one_that_the_program_understands():
@@ -262,8 +262,8 @@ def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, 
     )
 
 
-def test_feedback_is_written_to_a_volume_of_its_own():
-    command = json.loads(next(iter(SERVE.all("CMD"))))
-    file = Path(command[command.index("--feedback") + 1])
-    assert composed()["api"]["volumes"][1] == f"feedback:{file.parent}"
+def test_what_is_remembered_is_in_a_volume_of_its_own():
+    file = Path(environment(SERVE)[DATABASE].removeprefix("sqlite:///"))
+    assert file.is_absolute()
+    assert composed()["api"]["volumes"][1] == f"store:{file.parent}"
     assert f"install -d -o 10001 -g 10001 -m 700 /keys {file.parent}" in commands(SERVE)

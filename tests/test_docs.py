@@ -154,7 +154,6 @@ def test_a_service_runs_what_was_tested_and_nothing_heavy():
         "torch",
         "transformers",
         "scikit-learn",
-        "scipy",
         "pandas",
         "pyarrow",
         "ray",

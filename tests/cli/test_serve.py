@@ -204,7 +204,17 @@ def test_every_flag_reaches_the_settings(cli: Cli, seen: list[ServiceSettings]):
         *("--host", "::1", "--port", "0", "--keys", "k.json", "--insecure", "--cors", "http://a"),
         *("--cors", "http://b", "--max-chars", "7", "--max-items", "8", "--max-body-bytes", "9000"),
         *("--queue-tokens", "10", "--deadline", "1.5", "--log-texts", "--trace"),
-        *("--feedback", "f.db"),
+        *(
+            "--store",
+            "f.db",
+            "--keep-texts",
+            "--feedback-rate",
+            "12",
+            "--window",
+            "50",
+            "--shadow",
+            "candidate",
+        ),
     ]
     assert cli("serve", *flags).code == 0
     (settings,) = seen
@@ -212,7 +222,9 @@ def test_every_flag_reaches_the_settings(cli: Cli, seen: list[ServiceSettings]):
         **{"host": "::1", "port": 0, "keys": Path("k.json"), "insecure": True},
         **{"cors": ("http://a", "http://b"), "max_chars": 7, "max_items": 8},
         **{"max_body_bytes": 9_000, "queue_tokens": 10, "deadline": 1.5},
-        **{"log_texts": True, "trace": True, "feedback": Path("f.db")},
+        **{"log_texts": True, "trace": True, "store": Path("f.db")},
+        **{"keep_texts": True, "feedback_rate": 12, "window": 50},
+        **{"shadow": Path("candidate")},
     }
 
 

@@ -42,7 +42,10 @@ ENGINE_FILES = {
     "openvino-int8": ["engine/model.bin", "engine/model.xml"],
     "merged": ["base/config.json", "base/model.safetensors", "head.safetensors"],
 }
-KEPT = (LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.index, LAYOUT.report, LAYOUT.confusion)
+KEPT = (
+    *(LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.index, LAYOUT.reference),
+    *(LAYOUT.report, LAYOUT.confusion),
+)
 WRITTEN = {*LAYOUT.required(VERSION), LAYOUT.card}
 # What the tiny bundles' rounded answers may be off by: far less than what tells labels apart.
 NEAR = 0.1

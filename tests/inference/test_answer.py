@@ -10,7 +10,6 @@ from patclass.inference.answer import (
     candidates,
     check_level,
     choose_level,
-    descend,
     path_to,
     thresholds_of,
 )
@@ -106,7 +105,7 @@ def sums_of(*leaves: float) -> dict[str, np.ndarray]:
 def test_the_best_of_each_level_is_looked_for_below_that_of_the_level_above(
     leaves: tuple[float, ...], start: tuple[str, ...], expected: tuple[str, ...]
 ):
-    assert descend(FOLDED, sums_of(*leaves), start) == expected
+    assert FOLDED.descend(sums_of(*leaves), start) == expected
 
 
 @pytest.mark.parametrize(

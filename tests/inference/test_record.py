@@ -37,7 +37,9 @@ def test_every_field_of_a_prediction_for_a_table_is_in_its_record(
     prediction: Prediction, row: dict[str, Any]
 ):
     assert tuple(row) == COLUMNS
-    flat = {field.name for field in fields(Prediction)} - {"levels", "text", "alternatives"}
+    flat = {field.name for field in fields(Prediction)} - {
+        *("levels", "text", "alternatives", "signals")
+    }
     assert flat == set(COLUMNS) - {"id", "error"} - {
         f"{level}{part}" for level in prediction.levels for part in ("", "_confidence")
     }

@@ -7,57 +7,104 @@ from typing import Any
 import httpx
 import pytest
 
-from patclass.store.feedback import Feedback, FeedbackStore
-from service_process import TEXT, serving
+from patclass.data.views import text_sha256
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback
+from service_process import TEXT, Server, serving
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kept") / "feedback.db"
+def running(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a store of its own."""
+    flags = ("--model", exported, "--store", "store.db", "--feedback-rate", 1000)
+    with serving(tmp_path_factory.mktemp("server"), *flags) as server:
+        yield server
 
 
-@pytest.fixture(scope="module")
-def client(
-    exported: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
-    """A client of a server with a file of feedback of its own."""
-    flags = ("--model", exported, "--feedback", kept)
-    with serving(tmp_path_factory.mktemp("server"), *flags) as server, server.client() as client:
+@pytest.fixture
+def client(running: Server) -> Iterator[httpx.Client]:
+    with running.client() as client:
         yield client
 
 
 @pytest.fixture
-def store(kept: Path) -> FeedbackStore:
-    for file in kept.parent.glob("feedback.db*"):
-        file.unlink()
-    return FeedbackStore(kept)
+def database(running: Server) -> Iterator[Database]:
+    found = locate_store(running.log.parent / "store.db", {})
+    yield found
+    found.close()
 
 
-def give(client: httpx.Client, key: str = "one-verdict", **body: Any) -> httpx.Response:
-    body = {"prediction_id": "0" * 32, "correct": True} | body
+@pytest.fixture
+def predicted(client: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/predict", json={"text": TEXT}).json()
+    return found
+
+
+def give(client: httpx.Client, prediction: dict[str, Any], **body: Any) -> httpx.Response:
+    key = body.pop("key", f"verdict-{prediction['prediction_id']}")
+    body = {"prediction_id": prediction["prediction_id"], "correct": True} | body
     return client.post("/v1/feedback", json=body, headers={"Idempotency-Key": key})
 
 
-def test_a_verdict_on_an_answer_is_kept(client: httpx.Client, store: FeedbackStore):
-    found = client.post("/predict", json={"text": TEXT}).json()
+def said(database: Database, prediction: dict[str, Any]) -> list[Feedback]:
+    all_said = [given.feedback for given in FeedbackStore(database).all()]
+    return [each for each in all_said if each.prediction_id == prediction["prediction_id"]]
+
+
+def test_a_verdict_on_an_answer_is_kept(
+    client: httpx.Client, predicted: dict[str, Any], database: Database
+):
     body = {"correct": False, "label": "G06F", "note": "software", "reviewer": "Ada"}
-    answer = give(client, prediction_id=found["prediction_id"], **body)
+    answer = give(client, predicted, **body)
     assert answer.status_code == 201
-    assert answer.json() == {"prediction_id": found["prediction_id"], "repeated": False}
-    assert store.all() == [Feedback(found["prediction_id"], False, "G06F", "software", "Ada")]
+    assert answer.json() == {"prediction_id": predicted["prediction_id"], "repeated": False}
+    assert said(database, predicted) == [
+        Feedback(
+            *(predicted["prediction_id"], False, "G06F", "software", "Ada", None),
+            answer=predicted["prediction"],
+            version=predicted["model_version"],
+            text_sha256=text_sha256(TEXT),
+        )
+    ]
 
 
-def test_what_is_sent_twice_counts_once(client: httpx.Client, store: FeedbackStore):
-    answers = [give(client).json()["repeated"] for _ in range(3)]
+def test_what_is_sent_twice_counts_once(
+    client: httpx.Client, predicted: dict[str, Any], database: Database
+):
+    answers = [give(client, predicted).json()["repeated"] for _ in range(3)]
     assert answers == [False, True, True]
-    assert len(store.all()) == 1
+    assert len(said(database, predicted)) == 1
 
 
-def test_a_key_is_not_used_for_other_feedback(client: httpx.Client, store: FeedbackStore):
-    give(client)
-    answer = give(client, note="another")
+def test_a_key_is_not_used_for_other_feedback(client: httpx.Client, predicted: dict[str, Any]):
+    give(client, predicted)
+    answer = give(client, predicted, note="another")
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "key_reused"
+
+
+def test_a_prediction_that_was_never_made_is_refused(client: httpx.Client):
+    answer = give(client, {"prediction_id": "0" * 32})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_prediction"
+
+
+def test_a_text_is_kept_where_it_is_given(
+    client: httpx.Client, predicted: dict[str, Any], database: Database
+):
+    assert give(client, predicted, text=TEXT.upper()).status_code == 201
+    assert said(database, predicted)[0].text == TEXT.upper()
+
+
+def test_another_text_is_refused(
+    client: httpx.Client, predicted: dict[str, Any], database: Database
+):
+    answer = give(client, predicted, text="A loom.")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "text_differs"
+    assert said(database, predicted) == []
 
 
 @pytest.mark.parametrize(
@@ -72,12 +119,12 @@ def test_a_key_is_not_used_for_other_feedback(client: httpx.Client, store: Feedb
     ],
 )
 def test_what_cannot_be_meant_is_refused(
-    client: httpx.Client, store: FeedbackStore, body: dict[str, Any], code: str
+    client: httpx.Client, predicted: dict[str, Any], database: Database, body: Any, code: str
 ):
-    answer = give(client, **body)
+    answer = give(client, predicted, **body)
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == code
-    assert store.all() == []
+    assert said(database, predicted) == []
 
 
 @pytest.mark.parametrize("key", [None, "short", "with spaces in it", "k" * 101])
@@ -90,19 +137,44 @@ def test_a_key_must_be_fit(client: httpx.Client, key: str | None):
 
 
 def test_a_code_that_no_model_knows_is_taken_if_the_cpc_has_it(
-    client: httpx.Client, store: FeedbackStore
+    client: httpx.Client, predicted: dict[str, Any]
 ):
-    assert give(client, correct=False, label="B42F").status_code == 201
+    assert give(client, predicted, correct=False, label="B42F").status_code == 201
 
 
-def test_feedback_that_cannot_be_kept_is_not_acknowledged(
-    client: httpx.Client, store: FeedbackStore
+def test_two_who_disagree_make_a_case(client: httpx.Client, database: Database):
+    text = "A loom with a heald and a reed, whose warp is a current of electrons."
+    predicted = client.post("/predict", json={"text": text}).json()
+    give(client, predicted, key="verdict-of-ada", reviewer="Ada")
+    wrong = {"correct": False, "label": "D03D", "reviewer": "Bob"}
+    give(client, predicted, key="verdict-of-bob", **wrong)
+    cases = {case.prediction_id: case.reason for case in ReviewStore(database).all()}
+    assert cases[predicted["prediction_id"]] == "disputed"
+
+
+def test_who_gives_too_many_verdicts_has_to_wait(exported: Path, tmp_path: Path):
+    flags = ("--model", exported, "--feedback-rate", 2)
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        predicted = client.post("/predict", json={"text": TEXT}).json()
+        answers = [give(client, predicted) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert answers[-1].json()["error"]["code"] == "too_often"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 30
+
+
+def test_without_a_store_answers_go_on_and_feedback_is_not_acknowledged(
+    exported: Path, tmp_path: Path
 ):
-    store.path.write_text("no database " * 100)
-    answer = give(client)
-    assert answer.status_code == 503
-    assert answer.json()["error"] == {
-        "code": "not_kept",
-        "message": "feedback cannot be kept now; see the log",
-    }
-    assert client.post("/predict", json={"text": TEXT}).status_code == 200
+    (tmp_path / "store.db").write_text("no database " * 100)
+    flags = ("--model", exported, "--store", "store.db")
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        predicted = client.post("/predict", json={"text": TEXT}).json()
+        answer = give(client, predicted)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "not_kept"
+        metrics = client.get("/metrics").text
+        assert 'patclass_feedback_total{outcome="not_kept"} 1.0' in metrics
+        assert client.post("/predict", json={"text": TEXT}).status_code == 200
+        server.terminate()
+    (lost,) = [line for line in server.lines() if line["event"] == "predictions not kept"]
+    assert lost["predictions"] == 2

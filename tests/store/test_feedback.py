@@ -1,42 +1,53 @@
-"""The store of feedback, on real files."""
+"""The store of feedback, on both databases."""
 
-import sqlite3
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-from patclass.errors import StoreError
-from patclass.store.feedback import Feedback, FeedbackStore
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback
 
 WRONG = Feedback("0" * 32, False, "A61", "it is a bandage", "Ada", "search team")
 RIGHT = Feedback("1" * 32, True)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FeedbackStore:
-    return FeedbackStore(tmp_path / "feedback.db")
+def store(database: Database) -> FeedbackStore:
+    return FeedbackStore(database)
 
 
-def test_feedback_is_kept_in_order(store: FeedbackStore):
+def verdicts(store: FeedbackStore) -> list[Feedback]:
+    return [given.feedback for given in store.all()]
+
+
+def test_feedback_is_kept_in_order(store: FeedbackStore, url: str):
     assert store.all() == []
     assert store.add("key-of-wrong", WRONG)
     assert store.add("key-of-right", RIGHT)
-    assert FeedbackStore(store.path).all() == [WRONG, RIGHT]
+    again = locate_store(None, {"PATCLASS_DATABASE_URL": url})
+    assert verdicts(FeedbackStore(again)) == [WRONG, RIGHT]
+    again.close()
+
+
+def test_what_came_later_is_found_by_its_number(store: FeedbackStore):
+    store.add("key-of-wrong", WRONG)
+    store.add("key-of-right", RIGHT)
+    first, second = store.all()
+    assert store.all(first.number) == [second]
 
 
 def test_the_same_key_counts_once(store: FeedbackStore):
     assert [store.add("key", WRONG) for _ in range(3)] == [True, False, False]
-    assert store.all() == [WRONG]
+    assert verdicts(store) == [WRONG]
 
 
 def test_a_key_is_good_for_one_verdict(store: FeedbackStore):
     store.add("key", WRONG)
     with pytest.raises(ValueError, match="used for other feedback"):
         store.add("key", RIGHT)
-    assert store.all() == [WRONG]
+    assert verdicts(store) == [WRONG]
 
 
 def test_two_people_may_judge_the_same_prediction(store: FeedbackStore):
@@ -58,40 +69,26 @@ def test_many_writers_lose_nothing(store: FeedbackStore):
     assert len(store.all()) == 80
 
 
-def test_what_was_acknowledged_outlives_the_process(store: FeedbackStore):
-    code = (
-        "import os, sys\nfrom pathlib import Path\n"
-        "from patclass.store.feedback import Feedback, FeedbackStore\n"
-        f"FeedbackStore(Path(sys.argv[1])).add('key', Feedback('{'1' * 32}', True))\n"
-        "os.kill(os.getpid(), 9)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(store.path)], check=False)
-    assert done.returncode == -9
-    assert store.all() == [RIGHT]
+def about(text: str, **fields: object) -> Feedback:
+    return Feedback("0" * 32, text_sha256=text, answer="A61", **fields)  # type: ignore[arg-type]
 
 
-def test_commits_reach_the_disk(store: FeedbackStore):
-    with store._opened() as database:
-        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):
+    cases = ReviewStore(database)
+    store.add("ada", about("t", correct=True, reviewer="Ada"))
+    assert cases.all() == []
+    store.add("bob", about("t", correct=False, label="G06", reviewer="Bob"))
+    (case,) = cases.all()
+    assert (case.prediction_id, case.reason, case.state) == ("0" * 32, "disputed", "open")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
-    store = FeedbackStore(tmp_path / "nosuch" / "feedback.db")
-    with pytest.raises(StoreError, match=r"nosuch/feedback\.db.*--feedback"):
-        store.add("key", RIGHT)
+def test_who_changes_their_mind_disagrees_with_nobody(store: FeedbackStore, database: Database):
+    store.add("one", about("t", correct=True, reviewer="Ada"))
+    store.add("two", about("t", correct=False, label="G06", reviewer="Ada"))
+    assert ReviewStore(database).all() == []
 
 
-def test_another_file_is_not_taken_for_a_store(store: FeedbackStore):
-    store.path.write_text("no database " * 100)
-    with pytest.raises(StoreError, match="not a database"):
-        store.add("key", RIGHT)
-
-
-def test_a_newer_file_is_left_alone(store: FeedbackStore):
-    store.add("key", RIGHT)
-    with sqlite3.connect(store.path) as database:
-        database.execute("PRAGMA user_version = 2")
-    database.close()
-    with pytest.raises(StoreError, match="version 2; this release reads up to 1"):
-        store.all()
+def test_what_is_said_of_other_texts_is_no_dispute(store: FeedbackStore, database: Database):
+    store.add("one", about("t", correct=True, reviewer="Ada"))
+    store.add("two", about("u", correct=False, label="G06", reviewer="Bob"))
+    assert ReviewStore(database).all() == []

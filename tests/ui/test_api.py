@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from patclass.monitoring.assess import WINDOW
 from patclass.service.keys import KeyFile, Role
+from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.ui.api import Api
 from patclass.ui.problems import Trouble, refused
@@ -27,6 +30,7 @@ def guarded(
     folder = tmp_path_factory.mktemp("guarded")
     key = KeyFile(folder / "keys.json").create("page", Role.USER)
     flags = ("--model", exported, "--keys", folder / "keys.json", "--max-chars", 2000)
+    flags = (*flags, "--keep-texts")
     with serving(folder, *flags) as server:
         yield server, key
 
@@ -57,6 +61,12 @@ def test_models_labels_and_report_are_read(api: Api):
     assert report is not None
 
 
+def test_what_the_monitor_has_seen_is_read(api: Api):
+    found = api.monitor("default")
+    assert (found["watched"], found["window"], found["windows"]) == (True, WINDOW, [])
+    assert set(found["accuracy"]) == {"section", "class", "subclass"}
+
+
 def test_a_patent_is_explained_with_all_that_there_is(api: Api):
     (model,) = api.models()
     result = api.explain({"title": "T", "abstract": TEXT, "claims": ""}, model)
@@ -71,8 +81,36 @@ def test_a_verdict_sent_twice_counts_once(api: Api, guarded: tuple[Server, str])
     verdict = {"prediction_id": api.explain(TEXT, model)["prediction_id"], "correct": True}
     api.feedback(verdict | {"note": "", "reviewer": None})
     api.feedback(verdict)
-    kept = FeedbackStore(guarded[0].log.parent / "patclass-feedback.db").all()
-    assert [verdict.prediction_id for verdict in kept] == [verdict["prediction_id"]]
+    kept = FeedbackStore(locate_store(guarded[0].log.parent / "patclass.db", {})).all()
+    assert [given.feedback.prediction_id for given in kept] == [verdict["prediction_id"]]
+
+
+def test_a_dispute_is_claimed_decided_and_taken_back(api: Api):
+    (model,) = api.models()
+    id = api.explain("A loom whose warp is a current.", model)["prediction_id"]
+    for name, said in (("Ada", {"correct": True}), ("Bob", {"correct": False})):
+        api.feedback({"prediction_id": id, "reviewer": name} | said)
+    end = time.monotonic() + 20  # until it is written
+    while not api.waiting().reasons["disputed"] and time.monotonic() < end:
+        time.sleep(0.05)
+    case = api.claim("Cleo")
+    assert case is not None
+    assert (case["prediction_id"], case["text"]) == (id, "A loom whose warp is a current.")
+    assert [said["reviewer"] for said in case["verdicts"]] == ["Ada", "Bob"]
+    verdict = {"reviewer": "Cleo", "correct": False, "label": None, "note": ""}
+    api.decide(id, "decision-1", verdict)
+    assert api.waiting().reasons["disputed"] == 0
+    api.undo(id, "Cleo")
+    api.release(id, "Cleo")
+    with pytest.raises(Trouble, match="with somebody else") as caught:
+        api.decide(id, "decision-2", verdict)
+    assert caught.value.kind == "taken"
+
+
+def test_where_no_case_waits_there_is_none(exported: Path, tmp_path: Path):
+    with serving(tmp_path, "--model", exported) as server, closing(Api(server.url)) as api:
+        assert api.claim("Ada") is None
+        assert set(api.waiting().reasons.values()) == {0}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +232,7 @@ def test_an_answer_that_takes_too_long_passes():
         *((504, "deadline_exceeded", "busy", 2.0), (503, "not_kept", "busy", 5.0)),
         *((401, "no_key", "key", None), (403, "forbidden", "key", None)),
         *((500, "internal", "broken", None), (413, "request_too_large", "large", None)),
+        *((404, "no_case", "none", None), (409, "not_yours", "taken", None)),
         (422, "text_invalid", "input", None),
     ],
 )

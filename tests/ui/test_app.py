@@ -164,7 +164,7 @@ def test_another_level_and_a_branch_are_shown(app: AppTest):
 def test_right_is_sent_once_and_thanked_for(app: AppTest, api: FakeApi):
     classify(app)
     button(app, "Right").click().run()
-    assert api.verdicts == [{"prediction_id": "0" * 32, "correct": True}]
+    assert api.verdicts == [{"prediction_id": "0" * 32, "text": "A drill bit.", "correct": True}]
     assert app.success[0].value.startswith("You said: E21B is right. Thank you.")
     assert "Right" not in [found.label for found in app.button]
 
@@ -180,7 +180,12 @@ def test_wrong_names_what_it_should_have_been(app: AppTest, api: FakeApi):
     button(app, "Send").click().run()
     assert api.verdicts == [
         {
-            **{"prediction_id": "0" * 32, "correct": False, "label": "B23B"},
+            **{
+                "prediction_id": "0" * 32,
+                "text": "A drill bit.",
+                "correct": False,
+                "label": "B23B",
+            },
             **{"note": "it bores", "reviewer": "Ada"},
         }
     ]

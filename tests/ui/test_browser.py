@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from service_process import free_port
 
@@ -85,7 +86,7 @@ class Stage:
         return f"http://127.0.0.1:{self.port}"
 
     def start_service(self) -> None:
-        flags = ("--model", "shipped", "--port", str(self.port))
+        flags = ("--model", "shipped", "--port", str(self.port), "--keep-texts")
         context = running(self.folder, f"{self.service}/readyz", "serve", *flags)
         self._service.enter_context(context)
 
@@ -177,7 +178,7 @@ def test_an_example_is_answered_and_a_bar_opens_its_branch(visit: Open, tmp_path
 
 
 def test_a_patent_can_be_corrected_and_counts_once(visit: Open, stage: Stage, tmp_path: Path):
-    store = FeedbackStore(stage.folder / "patclass-feedback.db")
+    store = FeedbackStore(locate_store(stage.folder / "patclass.db", {}))
     before = len(store.all())
     page = visit()
     classify_example(page, "A wound dressing")
@@ -189,10 +190,62 @@ def test_a_patent_can_be_corrected_and_counts_once(visit: Open, stage: Stage, tm
     page.get_by_label("Note (if you like)").fill("a dressing")
     page.get_by_role("button", name="Send").dblclick()
     page.get_by_text("Thank you.").wait_for()
-    given = store.all()[before:]
-    assert [(verdict.correct, verdict.label, verdict.note) for verdict in given] == [
-        (False, "A61L", "a dressing")
-    ]
+    (given,) = store.all()[before:]
+    verdict = given.feedback
+    assert (verdict.correct, verdict.label, verdict.note) == (False, "A61L", "a dressing")
+    assert (verdict.text or "").startswith("Wound dressing")
+
+
+LOOM = (
+    "A loom has a heald frame and a reed that a motor drives. A camera watches the warp, and a "
+    "network that was trained on pictures of broken threads stops the motor before it is too late."
+)
+
+
+def dispute(service: str) -> None:
+    """Two people who disagree about the answer for a loom, among answers that are unsure."""
+    with httpx.Client(base_url=service, timeout=30, trust_env=False) as client:
+        for number in range(12):
+            client.post("/predict", json={"text": f"A device with a part, number {number}."})
+        predicted = client.post("/predict", json={"text": LOOM}).json()
+        for reviewer, correct, more in (
+            ("Ada", True, {}),
+            ("Bob", False, {"label": "D03D", "note": "it is about the loom"}),
+        ):
+            body = {"prediction_id": predicted["prediction_id"], "reviewer": reviewer, **more}
+            headers = {"Idempotency-Key": f"verdict-of-{reviewer}"}
+            given = client.post("/v1/feedback", json=body | {"correct": correct}, headers=headers)
+            assert given.status_code == 201
+
+
+def test_a_case_is_reviewed_and_the_decision_taken_back(visit: Open, stage: Stage, tmp_path: Path):
+    store = FeedbackStore(locate_store(stage.folder / "patclass.db", {}))
+    dispute(stage.service)
+    page = visit("review")
+    page.get_by_label("Your name").fill("Cleo")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("1: people disagree about them").wait_for()
+    page.get_by_role("button", name="Next case").click()
+    page.get_by_text("People disagree about it.").wait_for()
+    expect(page.get_by_text(LOOM)).to_be_visible()
+    expect(page.get_by_text("What people said of it:")).to_be_visible()
+    picture(page, "review", tmp_path)
+    page.get_by_text("Wrong", exact=True).click()
+    box = page.get_by_role("combobox", name="It should have been")
+    box.click()
+    box.fill("G06T")
+    page.get_by_role("option", name=re.compile("^G06T")).click()
+    page.get_by_role("button", name="Send").dblclick()
+    page.get_by_text(re.compile("You said: .* is wrong, it is G06T")).wait_for()
+    decided = store.all()[-1].feedback
+    assert (decided.decides, decided.reviewer, decided.label) == (True, "Cleo", "G06T")
+    page.get_by_role("button", name="Undo last decision").click()
+    page.get_by_text(LOOM).wait_for()
+    assert store.all()[-1].feedback.withdraws is not None
+    page.get_by_role("button", name="Skip").click()
+    page.get_by_role("button", name="Next case").click()
+    page.get_by_text("Nobody else gets this case for").wait_for()
+    expect(page.get_by_text(LOOM)).to_have_count(0)
 
 
 @pytest.fixture
@@ -254,7 +307,7 @@ def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["", "file", "model"])
+@pytest.mark.parametrize("path", ["", "file", "review", "model"])
 def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
     page = visit(path, PHONE, "dark")
     if path == "":

@@ -15,7 +15,15 @@ from patclass.files import file_sha256, whole_folder, write_json
 from patclass.pipeline import Pipeline
 
 # What an engine does not change. The report is that of the original; parity says how near.
-_KEPT = (LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.index, LAYOUT.report, LAYOUT.confusion)
+_KEPT = (
+    LAYOUT.tokenizer,
+    LAYOUT.linear,
+    LAYOUT.index,
+    LAYOUT.reference,
+    LAYOUT.lineage,
+    LAYOUT.report,
+    LAYOUT.confusion,
+)
 
 
 def write_exported(
@@ -35,7 +43,7 @@ def write_exported(
     """
     golden = make_golden(pipeline, description.arithmetic)
     with whole_folder(target, LAYOUT.manifest) as folder:
-        kept = _KEPT if source.version > 1 else _KEPT[:3]  # its report has another form
+        kept = _KEPT if source.version > 1 else _KEPT[:4]  # its report has another form
         for name in kept:
             if (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, folder / name)

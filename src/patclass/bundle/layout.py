@@ -15,6 +15,7 @@ from patclass.config import AnswerSettings, BaseSettings, DataSettings, FitSetti
 from patclass.evidence import index
 from patclass.model import linear
 from patclass.model.reading import Policy
+from patclass.monitoring import reference
 
 FORMAT: Final = "patclass-bundle"
 VERSION = 3
@@ -35,6 +36,8 @@ class Layout:
     conformal: str = "conformal.safetensors"
     linear: str = linear.FILE
     index: str = index.FILE
+    reference: str = reference.FILE
+    lineage: str = "lineage.json"
     base: str = "base"
     report: str = "report.json"
     page: str = "report.html"

@@ -13,15 +13,18 @@ from safetensors.numpy import load_file
 from patclass.bundle import version1
 from patclass.bundle.golden import check_golden
 from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, Golden, LabelInfo
+from patclass.bundle.lineage import Lineage
 from patclass.bundle.manifest import check_listed, check_manifest
 from patclass.calibration.conformal import Conformal
 from patclass.calibration.temperature import Calibration
 from patclass.engine import Engine
 from patclass.errors import BundleError, DataError, ModelError
 from patclass.evidence.index import Index
+from patclass.files import file_sha256
 from patclass.labels import Label, LabelSet, LabelTree
 from patclass.model.linear import LinearModel
 from patclass.model.tokenizer import TextTokenizer
+from patclass.monitoring.reference import Reference
 from patclass.pipeline import Pipeline
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -37,6 +40,11 @@ class Bundle:
     tree: LabelTree
     calibration: CalibrationInfo
     golden: Golden
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Its version: the first twelve digits of the hash over its files' hashes."""
+        return file_sha256(self.folder / LAYOUT.manifest)[:12]
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.
@@ -99,6 +107,28 @@ class Bundle:
             return Index.load(self.folder)
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What live answers are compared with; none in bundles from before there was any.
+
+        :raises BundleError: if it is damaged.
+        """
+        if not (self.folder / LAYOUT.reference).is_file():
+            return None
+        try:
+            return Reference.load(self.folder)
+        except ModelError as problem:
+            raise BundleError(f"{self.folder}: {problem}") from problem
+
+    @cached_property
+    def lineage(self) -> Lineage | None:
+        """What it comes from, if it was retrained.
+
+        :raises BundleError: if the file is damaged.
+        """
+        path = self.folder / LAYOUT.lineage
+        return _parse(path, Lineage) if path.is_file() else None
 
     @cached_property
     def conformal(self) -> dict[str, Conformal]:

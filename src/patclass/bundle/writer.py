@@ -12,6 +12,7 @@ from safetensors.numpy import save
 from patclass.bundle.card import model_card
 from patclass.bundle.golden import make_golden
 from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, LabelInfo
+from patclass.bundle.lineage import Lineage
 from patclass.bundle.manifest import write_manifest
 from patclass.calibration.conformal import Conformal
 from patclass.calibration.threshold import PRECISION
@@ -24,6 +25,7 @@ from patclass.labels import LabelTree
 from patclass.model.adapter import save_adapter
 from patclass.model.classifier import PatentClassifier
 from patclass.model.packed import PACKED
+from patclass.monitoring.reference import Reference
 from patclass.pipeline import Pipeline
 
 # How the adapter is stored in a bundle that carries its base; round it before measuring.
@@ -38,6 +40,7 @@ class Content:
     :param thresholds: for each level the confidence from which on it answers by itself.
     :param base: the folder of a packed base that is to travel inside the bundle, which is then
         kept small: the adapter in float16, without page and curve.
+    :param lineage: what it comes from, if it was retrained.
     """
 
     pipeline: Pipeline
@@ -45,10 +48,12 @@ class Content:
     thresholds: Mapping[str, float]
     conformal: Mapping[str, Conformal]
     index: Index | None
+    reference: Reference
     description: Description
     report: Report | None
     curve: Path
     base: Path | None = None
+    lineage: Lineage | None = None
 
 
 def write_bundle(
@@ -67,6 +72,8 @@ def write_bundle(
         write_json(folder / LAYOUT.golden, golden.model_dump())
         if content.base is None:
             shutil.copyfile(content.curve, folder / LAYOUT.curve)
+        if content.lineage is not None:
+            write_json(folder / LAYOUT.lineage, content.lineage.model_dump())
         if content.report is not None:
             _write_report(folder, content.report, page=content.base is None)
         card = model_card(content.description, content.pipeline.tree, content.report)
@@ -88,6 +95,7 @@ def _write_model(folder: Path, content: Content) -> None:
         pipeline.linear.save(folder)
     if content.index is not None:
         content.index.save(folder)
+    content.reference.save(folder)
     if content.base is not None:
         (folder / LAYOUT.base).mkdir()
         for name in ("config.json", PACKED):  # the tokenizer is the bundle's own

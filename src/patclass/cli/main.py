@@ -14,9 +14,14 @@ from patclass.cli.compare import compare
 from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import evaluate
 from patclass.cli.export import export
+from patclass.cli.feedback import feedback
 from patclass.cli.keys import keys
+from patclass.cli.models import models
+from patclass.cli.monitor import monitor
 from patclass.cli.predict import predict
+from patclass.cli.retrain import loop, retrain
 from patclass.cli.serve import serve
+from patclass.cli.store import store
 from patclass.cli.train import EXIT_INTERRUPTED, train
 from patclass.cli.ui import ui
 from patclass.cli.verify import verify
@@ -33,8 +38,9 @@ EXTRAS = {
     "train": _TRAIN,
     "serve": {
         *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
-        *("uvicorn", "uvloop"),
+        *("scipy", "uvicorn", "uvloop"),
     },
+    "postgres": {"psycopg"},
     "ui": {"altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "streamlit"},
     "trace": {"opentelemetry"},
     "export": _TRAIN | {"nncf", "openvino"},
@@ -59,7 +65,8 @@ def main() -> None:
 
 for command in (
     *(train, evaluate, compare, verify, predict, classify, audit, code, doctor),
-    *(export, serve, keys, ui),
+    *(export, serve, keys, ui, store, feedback, monitor),
+    *(models, retrain, loop),
 ):
     main.add_command(command)
 

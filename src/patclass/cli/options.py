@@ -18,6 +18,32 @@ model_option = click.option(
     "[default: PATCLASS_MODEL, else final_model, else shipped]",
 )
 
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The store as a SQLite file.  [default: PATCLASS_DATABASE_URL, else patclass.db]",
+)
+
+# The gate's, as that of a model that is not worth using.
+EXIT_REFUSED = 1
+
+registry_option = click.option(
+    "--models",
+    "registry",
+    type=click.Path(path_type=Path),
+    default=Path("models"),
+    show_default=True,
+    metavar="FOLDER",
+    help="The folder of all versions.",
+)
+
+data_option = click.option(
+    "--data",
+    metavar="TEXT",
+    help="Where the data of the champion is now.  [default: where it was]",
+)
+
 bundle_argument = click.argument("bundle", required=False)
 
 device_option = click.option(

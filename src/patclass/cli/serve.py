@@ -27,7 +27,7 @@ def _limits(command: Command) -> Command:
                 else (f"  [default: {info.default}]")
             )
         many = name == "cors"
-        kind: Any = Path if name in ("keys", "feedback") else None
+        kind: Any = Path if name in ("keys", "shadow", "store") else None
         option = click.option(dashed, name, default=None, type=kind, multiple=many, help=help_text)
         command = option(command)
     return command

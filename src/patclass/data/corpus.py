@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from patclass.config import DataSettings
 from patclass.data.rows import Row
 from patclass.data.sources import SPLITS, Source, open_source
 from patclass.data.subset import split_off, stratified
-from patclass.data.views import MAX_CHARS, TextView, clean
+from patclass.data.views import MAX_CHARS, TextView, clean, text_sha256
 from patclass.errors import DataError
 from patclass.labels import LabelScheme, LabelSet, LabelTree, RowLabel, Unusable, label_scheme
 
@@ -59,6 +60,7 @@ class Example:
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
     :param tags: for each tag whether the patent carries it; None if that is not known.
+    :param weight: how much it counts in training, beside one of weight 1.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Example:
     leaves: tuple[int, ...]
     tags: tuple[bool | None, ...] = ()
     facts: Facts = Facts()
+    weight: float = 1.0
 
     @property
     def stratum(self) -> int:
@@ -115,8 +118,10 @@ class Corpus:
         for split in SPLITS:
             for example in self.splits[split]:
                 paths = [self.tree.paths[leaf] for leaf in example.leaves]
-                record = json.dumps([split, example.id, example.text, paths, example.tags])
-                digest.update(record.encode())
+                record = [split, example.id, example.text, paths, example.tags]
+                # A weight says something of rows that have one, and nothing of all others.
+                weight = [] if example.weight == 1 else [example.weight]
+                digest.update(json.dumps(record + weight).encode())
         return digest.hexdigest()
 
 
@@ -124,6 +129,16 @@ def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
     """Write rejects as JSON lines; the text itself is left out."""
     lines = (json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
     path.write_text("".join(lines), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A text with the code that people hold to be right."""
+
+    id: str
+    text: str
+    code: str
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,12 +150,18 @@ class _Coded:
     text: str
     label: RowLabel
     facts: Facts
+    weight: float = 1.0
 
 
-def load_corpus(settings: DataSettings, known: LabelTree | None = None) -> Corpus:
+def load_corpus(
+    settings: DataSettings,
+    known: LabelTree | None = None,
+    judged: Mapping[str, Sequence[Judged]] = MappingProxyType({}),
+) -> Corpus:
     """Read, label, split and cut the data of a run.
 
     :param known: the labels of an existing model; rows with others are rejected.
+    :param judged: by split, texts that people have judged; they come on top of the data's own.
 
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
@@ -153,7 +174,8 @@ def load_corpus(settings: DataSettings, known: LabelTree | None = None) -> Corpu
         split: _usable(read(), split, view, scheme, rejects)
         for split, read in source.splits.items()
     }
-    labels = [row.label for row in coded.get("train", [])]
+    people = {split: _of_people(rows, split, scheme, rejects) for split, rows in judged.items()}
+    labels = [row.label for row in (*coded.get("train", []), *people.get("train", []))]
     if known is None:
         tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
     else:
@@ -168,6 +190,9 @@ def load_corpus(settings: DataSettings, known: LabelTree | None = None) -> Corpu
         "test": settings.test_rows,
     }
     splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
+    splits = _with_people(
+        splits, {s: _examples(rows, s, tree, rejects) for s, rows in people.items()}
+    )
     strata = {row.stratum for row in splits["train"]} - {UNSEEN}
     if len(strata) < 2:
         raise DataError(
@@ -190,6 +215,30 @@ def _usable(
             usable.append(_coded(row, view, scheme))
         except Unusable as reason:
             rejects.append(Reject(split, row.number, row.id, str(reason)))
+    return usable
+
+
+def _with_people(
+    splits: dict[str, list[Example]], people: Mapping[str, list[Example]]
+) -> dict[str, list[Example]]:
+    """Rows that people have judged on top of the data's own; in train they replace them."""
+    judged = {text_sha256(row.text) for rows in people.values() for row in rows}
+    if judged:
+        kept = [row for row in splits["train"] if text_sha256(row.text) not in judged]
+        splits = splits | {"train": kept}
+    return {split: rows + people.get(split, []) for split, rows in splits.items()}
+
+
+def _of_people(
+    judged: Sequence[Judged], split: str, scheme: LabelScheme, rejects: list[Reject]
+) -> list[_Coded]:
+    usable = []
+    for number, row in enumerate(judged, 1):
+        try:
+            label = scheme.label_of_code(row.code)
+            usable.append(_Coded(number, row.id, row.text, label, Facts(), row.weight))
+        except Unusable as reason:
+            rejects.append(Reject(f"{split} (people)", number, row.id, str(reason)))
     return usable
 
 
@@ -268,7 +317,7 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
         for depth, level in enumerate(tree.levels)
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
-    return Example(row.id, row.text, truth, tuple(leaves), row.label.tags, row.facts)
+    return Example(row.id, row.text, truth, tuple(leaves), row.label.tags, row.facts, row.weight)
 
 
 def _position(labels: LabelSet, code: str) -> int:

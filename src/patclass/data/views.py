@@ -1,5 +1,6 @@
 """Which of a patent's fields make up the text. Knows field names, not tokens."""
 
+import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,15 @@ _SPACE = re.compile(r"\s+")
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
 SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def text_sha256(text: str) -> str:
+    """By what a text is recognised where it is not kept: SHA-256, hexadecimal.
+
+    Letter case and spaces make no difference.
+    """
+    plain = _SPACE.sub(" ", text).strip().lower()
+    return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)

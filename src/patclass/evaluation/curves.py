@@ -38,7 +38,7 @@ def reliability_curve(raw: Sequence[ReliabilityBin], calibrated: Sequence[Reliab
     lefts, heights = [b.low for b in calibrated], [b.rows for b in calibrated]
     lower.bar(lefts, heights, widths, align="edge", color=BLUE, edgecolor="white")
     lower.set(xlabel="confidence", ylabel="answers\n(after)")
-    return _data_uri(figure)
+    return data_uri(figure)
 
 
 def coverage_curve(curve: RiskCoverage) -> str:
@@ -50,10 +50,11 @@ def coverage_curve(curve: RiskCoverage) -> str:
     axes.fill_between(x, y, color=BLUE, alpha=0.12)
     axes.set(xlabel="rows answered, the surest first (%)", ylabel="wrong answers (%)")
     axes.set(xlim=(0, 100), ylim=(0, max(5.0, 1.1 * max(y))))
-    return _data_uri(figure)
+    return data_uri(figure)
 
 
-def _data_uri(figure: Figure) -> str:
+def data_uri(figure: Figure) -> str:
+    """A figure as SVG for an ``<img>``; the same figure makes the same bytes."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#dddddd", linewidth=0.6)

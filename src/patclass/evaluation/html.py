@@ -6,11 +6,8 @@ nothing on the page refers to another place.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.resources import files
+from functools import cached_property
 from itertools import groupby
-
-from jinja2 import Environment, StrictUndefined, Template
 
 from patclass.evaluation.confusion import ConfusedPair, confused_pairs
 from patclass.evaluation.curves import coverage_curve, reliability_curve
@@ -21,6 +18,7 @@ from patclass.evaluation.report import Report
 from patclass.evaluation.selective import OperatingPoint
 from patclass.evaluation.slices import Slice
 from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
+from patclass.html import template
 from patclass.labels import LEVELS
 from patclass.labels.cpc import titles
 
@@ -105,7 +103,8 @@ def html_report(report: Report, title: str, facts: Mapping[str, str]) -> str:
     """
     levels = [LevelView(name, level) for name, level in report.levels.items()]
     tag_titles = official_titles("tag", list(report.tags))
-    return _template().render(
+    page = template("evaluation", "report.html.j2", {"interval": _interval, "figure": _figure})
+    return page.render(
         report=report, title=title, facts=facts, levels=levels, tag_titles=tag_titles
     )
 
@@ -131,20 +130,6 @@ def class_groups(classes: Sequence[ClassMetrics]) -> dict[str, list[ClassMetrics
         f"The {EXTREMES} weakest labels with at least {MIN_ROWS} rows": ranked[:EXTREMES],
         f"The {EXTREMES} best": ranked[: -EXTREMES - 1 : -1],
     }
-
-
-@lru_cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval, "figure": _figure}
-    source = files("patclass.evaluation").joinpath("report.html.j2")
-    return environment.from_string(source.read_text(encoding="utf-8"))
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
 
 
 def _interval(interval: Interval | None) -> str:

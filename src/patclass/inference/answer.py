@@ -70,6 +70,20 @@ class PassageShare:
 
 
 @dataclass(frozen=True)
+class Signals:
+    """How usual a text is for the model; None where the bundle keeps nothing to compare with.
+
+    :param unseen: share of the text's tokens that the model has not learnt from.
+    :param distance: of the text's state from those of the reference; one is usual.
+    :param agreement: share of the nearest known patents that have the answer's label.
+    """
+
+    unseen: float | None = None
+    distance: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one patent.
 
@@ -86,6 +100,7 @@ class Prediction:
     :param passages: what was read, with contributions if asked for.
     :param warnings: reasons in words to doubt the answer.
     :param text: what was given to be read, in whose characters passages are counted.
+    :param signals: what is watched to notice that texts are no longer what they were.
     """
 
     label: str
@@ -103,6 +118,7 @@ class Prediction:
     neighbours: tuple[Neighbour, ...]
     warnings: tuple[str, ...]
     text: str
+    signals: Signals = Signals()
     alternatives: Mapping[str, tuple[Candidate, ...]] | None = None
 
 
@@ -121,20 +137,6 @@ def path_to(tree: LabelTree, level: str, code: str) -> tuple[str, ...]:
     """A label's code with those above it, coarsest first."""
     end = tree.levels.index(level) + 1
     return next(path[:end] for path in tree.paths if path[end - 1 : end] == (code,))
-
-
-def descend(
-    tree: LabelTree, sums: Mapping[str, FloatArray], path: tuple[str, ...] = ()
-) -> tuple[str, ...]:
-    """Extend a path by the most probable label below it, level by level, as far as it goes."""
-    for depth in range(len(path), len(tree.levels)):
-        level = tree.levels[depth]
-        labels = tree.at(level)
-        below = tree.children.get(path, ())
-        if not below:
-            break
-        path = (*path, max(below, key=lambda code: (sums[level][labels.index(code)], code)))
-    return path
 
 
 def choose_level(

@@ -20,10 +20,10 @@ from patclass.inference.answer import (
     Options,
     PassageShare,
     Prediction,
+    Signals,
     candidates,
     check_level,
     choose_level,
-    descend,
     path_to,
     thresholds_of,
 )
@@ -195,7 +195,7 @@ class Classifier:
         if options.level != AUTO:
             code = tree.at(options.level)[int(sums[options.level].argmax())].code
             start = path_to(tree, options.level, code)
-        best = self._along(descend(tree, sums, start), sums)
+        best = self._along(tree.descend(sums, start), sums)
         confidences = {level: found.confidence for level, found in best.items()}
         level, sure = choose_level(confidences, options.level, thresholds)
         order = np.argsort(-sums[level], kind="stable")[: max(1, options.k)]
@@ -223,6 +223,7 @@ class Classifier:
                 *self._lacks_set(level, options.coverage),
             ),
             text=text,
+            signals=self._signals(row, answers, near, path),
             alternatives=self._alternatives(sums) if options.alternatives else None,
         )
 
@@ -280,11 +281,29 @@ class Classifier:
             found.append("the text is unlike anything the model has learnt from")
         if not sure and len(path) == 1:
             found.append(f"not even the {self.tree.levels[0]} is sure: have it checked")
-        code = path[-1].label
-        agree = sum(code in neighbour.codes for neighbour in near[:JURY])
-        able = sum(len(neighbour.codes) >= len(path) for neighbour in near[:JURY])
+        agree, able = _jury(near, path)
         if able and agree < AGREEMENT * able:
+            code = path[-1].label
             found.append(f"only {agree} of the {able} nearest known patents are in {code}")
         if answers.readings[row].share < 1:
             found.append(f"only {answers.readings[row].share:.0%} of the text was read")
         return found
+
+    def _signals(
+        self, row: int, answers: Answers, near: list[Neighbour], path: tuple[Candidate, ...]
+    ) -> Signals:
+        agree, able = _jury(near, path)
+        agreement = agree / able if able else None
+        reference = self.bundle.reference
+        if reference is None:
+            return Signals(agreement=agreement)
+        ids = [token for passage in answers.readings[row].passages for token in passage.ids]
+        distance = reference.space.distance(answers.states[row : row + 1])[0]
+        return Signals(reference.seen.unseen(ids), float(distance), agreement)
+
+
+def _jury(near: list[Neighbour], path: tuple[Candidate, ...]) -> tuple[int, int]:
+    """How many of the nearest known patents have the label, of those whose is as fine."""
+    jury = near[:JURY]
+    agree = sum(path[-1].label in neighbour.codes for neighbour in jury)
+    return agree, sum(len(neighbour.codes) >= len(path) for neighbour in jury)

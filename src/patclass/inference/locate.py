@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from patclass.bundle.layout import LAYOUT
+from patclass.bundle.registry import champion_in
 from patclass.errors import BundleError
 
 SHIPPED = "shipped"
@@ -16,12 +17,14 @@ TRAINED = Path("final_model")
 def locate(model: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
     """``model`` itself, else PATCLASS_MODEL, else ``final_model``, else the shipped bundle.
 
-    :raises BundleError: if there is no shipped bundle in this installation.
+    Of a registry that is its champion.
+
+    :raises BundleError: if this installation has no shipped bundle, or a registry is damaged.
     """
     wanted = str(model) if model is not None else environment.get(VARIABLE) or None
     if wanted is None:
         wanted = str(TRAINED) if (TRAINED / LAYOUT.manifest).is_file() else SHIPPED
-    return _shipped() if wanted == SHIPPED else Path(wanted)
+    return _shipped() if wanted == SHIPPED else champion_in(Path(wanted))
 
 
 def _shipped() -> Path:

@@ -34,7 +34,11 @@ def record_of(prediction: Prediction) -> dict[str, Any]:
     """
     fields: dict[str, Any] = dict.fromkeys(COLUMNS) | asdict(prediction)
     levels = fields.pop("levels")
-    del fields["text"], fields["alternatives"]  # of one answer on a screen, not of a table
+    del (
+        fields["text"],
+        fields["alternatives"],
+        fields["signals"],
+    )  # of one answer on a screen, not of a table
     for level in LEVELS:
         if level in levels:
             fields[level] = levels[level]["label"]

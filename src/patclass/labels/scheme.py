@@ -62,6 +62,12 @@ class LabelScheme(Protocol):
         :raises Unusable: if the row has none or more than one.
         """
 
+    def label_of_code(self, code: str) -> RowLabel:
+        """The label of a patent of which a person says that it belongs under ``code``.
+
+        :raises Unusable: if that decides no label.
+        """
+
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         """All labels in output order, given those of the training rows.
 
@@ -84,6 +90,9 @@ class _FlatScheme:
 
     def label_of(self, fields: Fields) -> RowLabel:
         return RowLabel.flat(self.code_of(fields))
+
+    def label_of_code(self, code: str) -> RowLabel:
+        return RowLabel.flat(code)
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         return LabelTree.flat(self.label_set(label.code for label in training), self.level_name)
@@ -115,6 +124,11 @@ class NamedLabels(_FlatScheme):
             return self.labels[self.names.index(text)].code
         raise Unusable("unknown label")
 
+    def label_of_code(self, code: str) -> RowLabel:
+        if code not in self.labels:
+            raise Unusable("unknown label")
+        return RowLabel.flat(code)
+
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:
         return self.labels
 
@@ -130,6 +144,13 @@ def _cell(fields: Fields, column: str) -> str:
 def _symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
     codes = [code for column in columns for code in split_codes(fields.get(column))]
     return [symbol for symbol in map(Symbol.parse, codes) if symbol is not None]
+
+
+def _symbol(code: str) -> Symbol:
+    symbol = Symbol.parse(code)
+    if symbol is None:
+        raise Unusable("no CPC symbol")
+    return symbol
 
 
 def _unanimous(codes: Iterable[str | None]) -> str:
@@ -160,6 +181,9 @@ class LevelLabels(_FlatScheme):
                 return _unanimous(cut)
         return _unanimous(symbol.cut(self.level) for symbol in _symbols(fields, self.code_columns))
 
+    def label_of_code(self, code: str) -> RowLabel:
+        return RowLabel.flat(_unanimous([_symbol(code).cut(self.level)]))
+
 
 @dataclass(frozen=True)
 class ListLabels(_FlatScheme):
@@ -178,6 +202,12 @@ class ListLabels(_FlatScheme):
         if not found:
             raise Unusable("label not in the list")
         return _unanimous(found)
+
+    def label_of_code(self, code: str) -> RowLabel:
+        match = self._match(_symbol(code))
+        if match is None:
+            raise Unusable("label not in the list")
+        return RowLabel.flat(match)
 
     def _match(self, symbol: Symbol) -> str | None:
         matches = [code for code in self.codes if symbol.is_within(code)]
@@ -212,6 +242,12 @@ class CpcLabels:
         if not candidates:
             raise Unusable(f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label")
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
+
+    def label_of_code(self, code: str) -> RowLabel:
+        symbol = _symbol(code)
+        if not _paths([symbol]):
+            raise Unusable(f"only in section {TAG_SECTION}, a tag")
+        return RowLabel(cpc_path(symbol), (cpc_path(symbol),), (None,))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         codes = (label.code for label in training if label.path)

@@ -140,6 +140,20 @@ class LabelTree:
                 found.setdefault(path[:depth], {})[code] = None
         return {path: tuple(codes) for path, codes in found.items()}
 
+    def descend(self, sums: Mapping[str, FloatArray], path: Path = ()) -> Path:
+        """Extend a path by the most probable label below it, level by level, as far as it goes.
+
+        :param sums: the probabilities of each level's labels, shape (labels,).
+        """
+        for depth in range(len(path), len(self.levels)):
+            level = self.levels[depth]
+            labels = self.at(level)
+            below = self.children.get(path, ())
+            if not below:
+                break
+            path = (*path, max(below, key=lambda code: (sums[level][labels.index(code)], code)))
+        return path
+
     def leaves_below(self, path: Path) -> tuple[int, ...]:
         """Outputs that a patent known as ``path`` may have: its leaf, or all below its node.
 

@@ -120,6 +120,23 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
         raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
     model = _wrap(backbone, config)
+    _fill(model, saved, folder)
+    return model
+
+
+def go_on_from(model: PeftModel, folder: Path) -> None:
+    """Give an adapter that is to be trained the weights of a saved one of the same shape.
+
+    :raises ModelError: if tensors are missing, surplus or of another shape.
+    """
+    try:
+        saved = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as problem:
+        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
+    _fill(model, saved, folder)
+
+
+def _fill(model: PeftModel, saved: dict[str, torch.Tensor], folder: Path) -> None:
     expected = {name: tuple(t.shape) for name, t in _state(model).items()}
     found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
     if expected != found:
@@ -129,7 +146,6 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
             "stands on one side only."
         )
     set_peft_model_state_dict(model, saved)
-    return model
 
 
 def _read_config(path: Path) -> LoraConfig:

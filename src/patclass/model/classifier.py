@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from patclass.config import LoraSettings
 from patclass.errors import ModelError
-from patclass.model.adapter import add_adapter, load_adapter, merge_adapter
+from patclass.model.adapter import add_adapter, go_on_from, load_adapter, merge_adapter
 from patclass.model.architecture import Architecture, architecture_of
 from patclass.model.base import BaseFiles
 from patclass.model.batch import Batch
@@ -108,6 +109,24 @@ def new_classifier(
     traits = parts.architecture
     model = PatentClassifier(adapted, traits.pooling, traits.hidden_size, labels)
     return model.to(parts.compute.device)
+
+
+def go_on(model: PatentClassifier, adapter: Path, head: Path, rows: Mapping[int, int]) -> None:
+    """Have a classifier begin where a saved one ended.
+
+    :param head: folder that holds the saved head.
+    :param rows: for outputs that the saved one has as well, their places there.
+    :raises ModelError: if adapter or head are missing or have another shape.
+    """
+    go_on_from(model.backbone, adapter)
+    try:
+        state = load_file(head / HEAD)
+        here, there = list(rows), list(rows.values())
+        with torch.no_grad():
+            for name, parameter in model.head.named_parameters():
+                parameter[here] = state[name][there].to(parameter)
+    except (OSError, SafetensorError, KeyError, IndexError, RuntimeError) as problem:
+        raise ModelError(f"cannot go on from the head {head / HEAD}: {problem}") from problem
 
 
 def _switch_dropout_off(backbone: PreTrainedModel) -> None:

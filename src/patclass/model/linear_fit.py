@@ -24,10 +24,12 @@ def fit_linear(
     kinds: int,
     validation: Sequence[str],
     validation_labels: Sequence[int],
+    weights: Sequence[float] | None = None,
 ) -> LinearModel | None:
     """Fit on ``train``; the strength of regularisation is chosen on ``validation``.
 
     :param kinds: the number of labels; one without a row is never this model's opinion.
+    :param weights: how much each row of ``train`` counts; None for all the same.
     :return: None if the texts have not one word in common.
     """
     found = Counter(feature for text in train for feature in set(features_of(text)))
@@ -40,7 +42,7 @@ def fit_linear(
     features = _weigh(counts, idf)
     best, best_accuracy = None, -1.0
     for strength in tqdm(STRENGTHS, desc="fitting the linear model", disable=None):
-        model = _fit(features, labels, strength)
+        model = _fit(features, labels, strength, weights)
         accuracy = model.score(_weigh(unseen, idf), validation_labels)
         if accuracy > best_accuracy:
             best, best_accuracy = model, accuracy
@@ -48,7 +50,7 @@ def fit_linear(
     if len(known) > MAX_FEATURES:
         kept = np.sort(np.argsort(-np.abs(best.coef_).max(axis=0), kind="stable")[:MAX_FEATURES])
         known, idf = known[kept], idf[kept]
-        best = _fit(_weigh(counts[:, kept], idf), labels, best.C)
+        best = _fit(_weigh(counts[:, kept], idf), labels, best.C, weights)
     return _compress(best, known, idf, kinds)
 
 
@@ -75,11 +77,14 @@ def _weigh(counts: sp.csr_matrix, idf: FloatArray) -> sp.csr_matrix:
     return sp.csr_matrix(scale @ weighed)
 
 
-def _fit(features: sp.csr_matrix, labels: Sequence[int], strength: float) -> LogisticRegression:
+def _fit(
+    features: sp.csr_matrix, labels: Sequence[int], strength: float, weights: Sequence[float] | None
+) -> LogisticRegression:
     with warnings.catch_warnings():
         # A weight more or less in the fourth digit does not change the opinion.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=200).fit(features, labels)
+        model = LogisticRegression(C=strength, max_iter=200)
+        return model.fit(features, labels, sample_weight=weights)
 
 
 def _compress(

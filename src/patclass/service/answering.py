@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.problems import Problem
 from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
+from patclass.service.recording import Recorder
+from patclass.service.rows import row_of
 from patclass.service.settings import ServiceSettings
+from patclass.service.shadowing import Shadow
 
 DEADLINE = "X-Deadline-Ms"
 NEIGHBOURS = 5
@@ -29,11 +33,19 @@ Given = str | Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A prediction, and the id by which it is remembered."""
+
+    id: str
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
 class Answered:
-    """Who answered, and what: for each patent a prediction, or why there is none."""
+    """Who answered, and what: for each patent an answer, or why there is none."""
 
     model: LoadedModel
-    results: list[Prediction | DataError]
+    results: list[Answer | DataError]
 
 
 def model_named(models: Models, name: str | None) -> LoadedModel:
@@ -53,10 +65,17 @@ class Answering:
     """The way of every patent through the service."""
 
     def __init__(
-        self, settings: ServiceSettings, models: Models, queue: Queue, metrics: Metrics
+        self,
+        settings: ServiceSettings,
+        models: Models,
+        queue: Queue,
+        metrics: Metrics,
+        recorder: Recorder,
+        shadow: Shadow,
     ) -> None:
         self._settings, self._models = settings, models
         self._queue, self._metrics = queue, metrics
+        self._recorder, self._shadow = recorder, shadow
 
     async def answer(
         self, request: Request, patents: Sequence[Given], name: str | None, options: Options
@@ -81,8 +100,23 @@ class Answering:
             note(request.scope, texts=usable)
         if jobs:
             self._admit(jobs, tokens)
-        found = iter(await self._wait(request, jobs) if jobs else [])
+        predictions = await self._wait(request, jobs) if jobs else []
+        found = iter(self._remember(model, predictions, began_at(request.scope)))
         return Answered(model, [t if isinstance(t, DataError) else next(found) for t in texts])
+
+    def _remember(
+        self, model: LoadedModel, predictions: Sequence[Prediction], began: float
+    ) -> list[Answer]:
+        """Account for predictions that are given to somebody now."""
+        answers = [Answer(secrets.token_hex(16), prediction) for prediction in predictions]
+        seconds = time.monotonic() - began
+        keep = self._settings.keep_texts
+        rows = [row_of(a.id, model, a.prediction, seconds, keep) for a in answers]
+        self._recorder.add(rows)
+        self._shadow.add(rows, [prediction.text for prediction in predictions])
+        for prediction in predictions:
+            self._metrics.count(model.name, prediction)
+        return answers
 
     def _seconds(self, request: Request) -> float:
         given = request.headers.get(DEADLINE)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -12,21 +12,29 @@ from fastapi.middleware.cors import CORSMiddleware
 from patclass import __version__
 from patclass.engine.cores import cores
 from patclass.errors import PatclassError
+from patclass.monitoring.monitor import Monitor
 from patclass.service.access import guarded_router
 from patclass.service.answering import Answering
-from patclass.service.feedback import IDEMPOTENCY, add_feedback
+from patclass.service.feedback import IDEMPOTENCY, Verdicts, add_feedback
+from patclass.service.following import Follower
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.middleware import Watch
-from patclass.service.models import Models
+from patclass.service.models import Models, load_model
+from patclass.service.monitoring import add_monitoring
 from patclass.service.pages import documentation_routes
 from patclass.service.problems import install
 from patclass.service.queue import Queue
+from patclass.service.recording import Recorder
+from patclass.service.reviews import Reviews, add_reviews
 from patclass.service.routes import add_answering, add_models, add_reload, health_routes
 from patclass.service.settings import ServiceSettings
+from patclass.service.shadowing import NAME, Shadow
 from patclass.service.tracing import no_spans, spans_to
-from patclass.store.feedback import FeedbackStore
+from patclass.service.watching import Watcher
+from patclass.store.database import locate_store
+from patclass.store.predictions import PredictionStore
 
 log = logging.getLogger(LOGGER)
 
@@ -44,6 +52,12 @@ class Service:
         self.metrics = Metrics()
         self.draining = False
         self.failure: Exception | None = None
+        self.database = locate_store(settings.store)
+        self.recorder = Recorder(PredictionStore(self.database), self.metrics)
+        self.shadow = Shadow(self.recorder, self.metrics)
+        self.monitor = Monitor(self.database, settings.window)
+        self.watcher = Watcher(self.monitor, models, self.metrics)
+        self.follower = Follower(models, self.load)
         self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, 2 * cores())
 
     @property
@@ -73,6 +87,8 @@ class Service:
         """
         try:
             loaded = self.models.load()
+            if self.settings.shadow is not None:
+                self.shadow.model = load_model(NAME, self.settings.shadow)
         except PatclassError as problem:
             self.metrics.reloads.labels("failed").inc()
             log.error("models not loaded", extra={"facts": {"reason": str(problem)}})
@@ -88,6 +104,11 @@ class Service:
         """Answer what was accepted, then end."""
         self.draining = True
         self.queue.close()
+        self.shadow.close()
+        self.recorder.close()
+        self.watcher.close()
+        self.follower.close()
+        self.database.close()
 
 
 def create_app(service: Service, on_failure: Callable[[], object] = lambda: None) -> FastAPI:
@@ -113,32 +134,48 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
         redirect_slashes=False,
     )
     keys = None if settings.keys is None else KeyFile(settings.keys)
-    answering = Answering(settings, service.models, service.queue, service.metrics)
-    user, seer, judge = (
-        guarded_router(keys, Role.USER, tag) for tag in ("classify", "models", "feedback")
+    answering = Answering(
+        settings,
+        service.models,
+        service.queue,
+        service.metrics,
+        service.recorder,
+        service.shadow,
+    )
+    user, seer, judge, watch, review = (
+        guarded_router(keys, Role.USER, tag)
+        for tag in ("classify", "models", "feedback", "monitoring", "reviews")
     )
     admin = guarded_router(keys, Role.ADMIN, "models")
     app.include_router(add_answering(user, answering, settings.max_items))
     app.include_router(add_models(seer, service.models, service.metrics))
-    app.include_router(add_feedback(judge, FeedbackStore(settings.feedback), service.models))
+    verdicts = Verdicts(service.database, service.recorder, service.models, service.metrics)
+    app.include_router(add_feedback(judge, verdicts, settings.feedback_rate))
+    reviews = Reviews(service.database, service.models)
+    app.include_router(add_reviews(review, reviews, verdicts, service.models))
+    app.include_router(add_monitoring(watch, service.models, service.monitor, service.database))
     app.include_router(add_reload(admin, service.models, service.load))
     app.include_router(health_routes(lambda: service.ready))
     app.include_router(documentation_routes(app.title, "openapi.json"))
     install(app)
     if settings.cors:
-        headers = [
-            *("Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"),
-            IDEMPOTENCY,
-        ]
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST"],
-            allow_headers=headers,
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
+        _let_pages_call(app, settings.cors)
     spans = spans_to() if settings.trace else no_spans
     app.add_middleware(
         Watch, metrics=service.metrics, most_bytes=settings.max_body_bytes, spans=spans
     )
     return app
+
+
+def _let_pages_call(app: FastAPI, origins: Sequence[str]) -> None:
+    headers = [
+        *("Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"),
+        IDEMPOTENCY,
+    ]
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=headers,
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )

@@ -12,6 +12,7 @@ from prometheus_client import (
 )
 
 from patclass.inference.answer import Prediction
+from patclass.monitoring.assess import Assessment
 from patclass.service.models import LoadedModel
 
 # When a series began is of no use to anyone here.
@@ -59,12 +60,68 @@ class Metrics:
             registry=own,
         )
         self.reloads = Counter("patclass_reloads", "By outcome.", ["outcome"], registry=own)
+        self._add_store(own)
+        self._add_monitor(own)
 
-    def count(self, model: str, tokens: int, prediction: Prediction) -> None:
-        """Account for one answer."""
-        self.tokens.labels(model).inc(tokens)
+    def _add_store(self, own: CollectorRegistry) -> None:
+        self.recorded = Counter(
+            *("patclass_recorded_predictions", "Predictions by what became of them.", ["outcome"]),
+            registry=own,
+        )
+        self.recording = Gauge(
+            "patclass_recording_predictions", "Predictions that wait to be kept.", registry=own
+        )
+        self.shadow = Counter(
+            "patclass_shadow_predictions",
+            "Answers of the model in the shadow, beside those given.",
+            ["outcome"],
+            registry=own,
+        )
+        self.feedback = Counter(
+            "patclass_feedback", "Verdicts by what became of them.", ["outcome"], registry=own
+        )
+        for outcome in ("kept", "dropped"):
+            self.recorded.labels(outcome)
+        for outcome in ("kept", "repeated", "refused", "not_kept"):
+            self.feedback.labels(outcome)
+
+    def _add_monitor(self, own: CollectorRegistry) -> None:
+        self.drift = Gauge(
+            *("patclass_drift_psi", "Of the last window of answers.", ["model", "signal"]),
+            registry=own,
+        )
+        self.alarm = Gauge(
+            *("patclass_drift_alarm", "Whether the last window rings.", ["model", "signal"]),
+            registry=own,
+        )
+        self.accuracy = Gauge(
+            "patclass_accuracy",
+            "Of the last window: estimated from confidences, measured by verdicts.",
+            ["model", "level", "kind"],
+            registry=own,
+        )
+
+    def count(self, model: str, prediction: Prediction) -> None:
+        """Account for one answer that was given."""
         self.confidence.labels(model, prediction.level).observe(prediction.confidence)
         self.predictions.labels(model, prediction.level, prediction.label).inc()
+
+    def show_assessment(self, model: str, assessment: Assessment) -> None:
+        """Say how the last window of a model's answers has shifted."""
+        for shift in assessment.shifts:
+            self.drift.labels(model, shift.signal).set(shift.psi)
+            self.alarm.labels(model, shift.signal).set(shift.alarm)
+        for level, accuracy in assessment.accuracy.items():
+            self.accuracy.labels(model, level, "estimated").set(accuracy.estimated)
+            if accuracy.measured is None:
+                self.accuracy.remove(model, level, "measured")
+            else:
+                self.accuracy.labels(model, level, "measured").set(accuracy.measured)
+
+    def forget_assessment(self, model: str) -> None:
+        """Say nothing of a model's answers: another one answers under its name."""
+        for gauge in (self.drift, self.alarm, self.accuracy):
+            gauge.remove_by_labels({"model": model})
 
     def show_models(self, loaded: Iterable[LoadedModel]) -> None:
         """Say which models answer now."""

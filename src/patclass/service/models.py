@@ -14,7 +14,6 @@ from pathlib import Path
 from patclass.bundle import read_bundle
 from patclass.bundle.layout import LAYOUT
 from patclass.errors import ConfigError
-from patclass.files import file_sha256
 from patclass.inference.classifier import DEFAULTS, Classifier
 from patclass.inference.locate import locate
 
@@ -49,9 +48,10 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
     :raises PatclassError: if it is incomplete, altered, or does not verify.
     """
     bundle = read_bundle(folder)
-    version = file_sha256(folder / LAYOUT.manifest)[:12]
+    version = bundle.fingerprint
     classifier = Classifier(bundle, device)
-    _ = bundle.index, bundle.conformal  # read now: damage is to show here, not in an answer
+    # Read now: damage is to show here, not in an answer.
+    _ = bundle.index, bundle.conformal, bundle.reference
     difference = classifier.verify()
     info = bundle.description.engine
     engine = "torch" if info is None or info.kind != "openvino" else f"openvino, {info.weights}"
@@ -116,6 +116,13 @@ class Models:
     def ready(self) -> bool:
         """Whether all of them are loaded."""
         return len(self._loaded) == len(self._places)
+
+    def places(self) -> tuple[Path, ...]:
+        """The bundles that ``load`` would load, the default first.
+
+        :raises BundleError: if a registry is damaged.
+        """
+        return tuple(locate(place) for place in self._places.values())
 
     def loaded(self) -> tuple[LoadedModel, ...]:
         """Those that answer now."""

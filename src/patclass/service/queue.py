@@ -213,7 +213,7 @@ class Queue:
         seconds = time.monotonic() - began
         for job, prediction in zip(batch, found, strict=True):
             self._metrics.stage_seconds.labels("infer").observe(seconds)
-            self._metrics.count(job.model.name, job.weight, prediction)
+            self._metrics.tokens.labels(job.model.name).inc(job.weight)
             job.result.set_result(prediction)
 
 

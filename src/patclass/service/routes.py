@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -65,9 +64,9 @@ def add_answering(router: APIRouter, answering: Answering, max_items: int) -> AP
         found = answered.results[0]
         if isinstance(found, DataError):
             raise Problem(422, "text_invalid", str(found))
-        fields = result_of(found, secrets.token_hex(16), None)
+        fields = result_of(found.prediction, found.id, None)
         return PredictResponse.model_validate(
-            fields | _model_fields(answered.model) | {"prediction": found.label}
+            fields | _model_fields(answered.model) | {"prediction": found.prediction.label}
         )
 
     @router.post("/v1/classify", responses=documented(*_REFUSALS))
@@ -90,7 +89,7 @@ def add_answering(router: APIRouter, answering: Answering, max_items: int) -> AP
                 error = ErrorBody(code="text_invalid", message=str(found))
                 results.append(FailedResult(id=number, error=error))
             else:
-                fields = result_of(found, secrets.token_hex(16), number, body.evidence)
+                fields = result_of(found.prediction, found.id, number, body.evidence)
                 results.append(Result.model_validate(fields))
         failed = sum(isinstance(found, DataError) for found in answered.results)
         note(request.scope, failed=failed)

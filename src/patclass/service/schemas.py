@@ -1,5 +1,6 @@
 """What goes in and out over HTTP; the promises of the API. Knows fields only."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,17 +15,19 @@ EXAMPLE = (
 )
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A request's body: fields that nobody knows are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class PredictRequest(_Strict):
+class PredictRequest(Strict):
     """One text."""
 
     text: str = Field(description="Title and abstract, or more.", examples=[EXAMPLE])
 
 
-class Patent(_Strict):
+class Patent(Strict):
     """A patent by its fields; the model reads those that it was trained on."""
 
     id: str | None = Field(None, max_length=200, description="Comes back with the result.")
@@ -35,7 +38,7 @@ class Patent(_Strict):
     description: str | None = None
 
 
-class ClassifyRequest(_Strict):
+class ClassifyRequest(Strict):
     """One or many texts or patents."""
 
     patents: str | Patent | list[str | Patent] = Field(
@@ -201,7 +204,7 @@ class ReportResponse(BaseModel):
     )
 
 
-class FeedbackRequest(_Strict):
+class FeedbackRequest(Strict):
     """A person's verdict on one prediction."""
 
     prediction_id: str = Field(
@@ -218,6 +221,11 @@ class FeedbackRequest(_Strict):
     )
     note: str | None = Field(None, max_length=2000)
     reviewer: str | None = Field(None, max_length=100, description="Who says so.")
+    text: str | None = Field(
+        None,
+        description="The patent's text as it was classified, to be kept with the verdict, so that "
+        "a new model can learn from it.",
+    )
 
 
 class FeedbackResponse(BaseModel):
@@ -225,6 +233,73 @@ class FeedbackResponse(BaseModel):
 
     prediction_id: str
     repeated: bool = Field(description="Whether it was kept before, under the same key.")
+
+
+class Shift(BaseModel):
+    """How one signal of a window differs from the reference."""
+
+    signal: str = Field(description="confidence, labels, length, unseen or distance.")
+    psi: float = Field(description="Population stability index.")
+    js: float = Field(description="Jensen-Shannon distance.")
+    ks: float | None = Field(description="Largest gap between the distributions.")
+    p: float = Field(description="How often chance brings about so large a difference.")
+    alarm: bool
+    reference: float | None = Field(description="Mean of the reference.")
+    window: float | None = Field(description="Mean of the window.")
+
+
+class LabelShare(BaseModel):
+    """How often a label was answered."""
+
+    label: str
+    reference: float
+    window: float
+
+
+class Accuracy(BaseModel):
+    """Of the answers at one level; estimated from confidences, measured by verdicts."""
+
+    rows: int
+    estimated: float
+    estimated_low: float
+    estimated_high: float
+    judged: int
+    right: int
+    low: float | None
+    high: float | None
+
+
+class Window(BaseModel):
+    """A window of answers beside the reference."""
+
+    number: int
+    rows: int
+    begin: datetime
+    end: datetime
+    level: str
+    shifts: list[Shift]
+    labels: list[LabelShare]
+    accuracy: dict[str, Accuracy]
+
+
+class Alarm(BaseModel):
+    """A window that rang."""
+
+    time: datetime
+    signals: list[str]
+
+
+class MonitorResponse(BaseModel):
+    """How a model's answers have shifted."""
+
+    model: str
+    model_version: str
+    watched: bool = Field(description="Whether its bundle has a reference to compare with.")
+    window: int = Field(description="Answers in a window.")
+    answers: int = Field(description="Answers of this version so far.")
+    accuracy: dict[str, float] = Field(description="Of the reference, by level.")
+    windows: list[Window] = Field(description="Oldest first; none until the first is full.")
+    alarms: list[Alarm] = Field(description="Newest first.")
 
 
 class Health(BaseModel):

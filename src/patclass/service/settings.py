@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from patclass.data.views import MAX_CHARS
 from patclass.errors import ConfigError
+from patclass.monitoring.assess import WINDOW
 
 PORT = 9000
 
@@ -43,9 +44,26 @@ class ServiceSettings(BaseModel):
     deadline: float = Field(
         30.0, gt=0, le=600, description="Seconds within which a request must be answered."
     )
-    feedback: Path = Field(
-        Path("patclass-feedback.db"),
-        description="File that keeps people's feedback (SQLite); made with the first of it.",
+    store: Path | None = Field(
+        None,
+        description="File that remembers predictions, feedback and reviews (SQLite); made with the "
+        "first of them.  [default: PATCLASS_DATABASE_URL, else patclass.db]",
+    )
+    shadow: Path | None = Field(
+        None,
+        description="A bundle that answers everything as well, unseen, so that it can be compared "
+        "before it takes over (see 'patclass models show').",
+    )
+    keep_texts: bool = Field(
+        False,
+        description="Remember the texts of predictions as well, so that they can be reviewed and "
+        "learnt from; else only their length and a hash.",
+    )
+    window: int = Field(
+        WINDOW, ge=50, description="Answers in a window that is compared with the reference."
+    )
+    feedback_rate: int = Field(
+        120, ge=1, description="Verdicts a minute that one caller may give; more get 429."
     )
     log_texts: bool = Field(False, description="Write the texts of requests to the log.")
     trace: bool = Field(

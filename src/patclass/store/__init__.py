@@ -1,1 +1,1 @@
-"""What the service remembers."""
+"""What is remembered: predictions, verdicts, reviews, models, events. Knows SQL, no models."""

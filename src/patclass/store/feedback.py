@@ -1,120 +1,127 @@
-"""People's verdicts on predictions, kept in one SQLite file. Knows no HTTP and no models.
+"""People's verdicts on predictions. Knows rows, no HTTP and no models.
 
-Rows are only ever added. What was acknowledged survives a loss of power: write-ahead log, synced
-at every commit.
+Rows are only ever added. Whoever has changed their mind, or decided a dispute, adds another row.
 """
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
-from patclass.errors import StoreError
+from sqlalchemy import Connection, func, select, union
 
-VERSION = 1
+from patclass.store.database import Database
+from patclass.store.opinion import Opinion, opinion_of
+from patclass.store.reviews import open_case
+from patclass.store.tables import feedback, predictions
+from patclass.store.verdict import Feedback, Given, append, given_of, said_of
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS feedback (
-    number INTEGER PRIMARY KEY,
-    idempotency_key TEXT NOT NULL UNIQUE,
-    prediction_id TEXT NOT NULL,
-    correct INTEGER NOT NULL CHECK (correct IN (0, 1)),
-    label TEXT,
-    note TEXT,
-    reviewer TEXT,
-    caller TEXT,
-    created TEXT NOT NULL
-) STRICT
-"""
-_SECONDS = 5.0  # that a writer waits for another
+DISPUTED = "disputed"
 
-
-@dataclass(frozen=True)
-class Feedback:
-    """A verdict on one prediction.
-
-    :param label: what it should have been, where that is known.
-    :param reviewer: who says so, in their own words; ``caller`` is who called, by API key.
-    """
-
-    prediction_id: str
-    correct: bool
-    label: str | None = None
-    note: str | None = None
-    reviewer: str | None = None
-    caller: str | None = None
+# Keys in one query, and rows fetched at once; no database likes thousands.
+_SOME = 500
 
 
 class FeedbackStore:
-    """A file of feedback that several threads and processes may add to."""
+    """The table of feedback."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def add(self, key: str, feedback: Feedback) -> bool:
-        """Keep ``feedback`` under its idempotency key; False if it was kept before.
+    def add(self, key: str, verdict: Feedback) -> bool:
+        """Keep ``verdict`` under its idempotency key; False if it was kept before.
+
+        Where people now disagree about the text, a review case is opened with it.
 
         :raises ValueError: if the key was used for other feedback.
         :raises StoreError: if it cannot be kept.
         """
-        given = asdict(feedback)
-        row = {"idempotency_key": key, **given, "created": datetime.now(UTC).isoformat()}
-        names = ", ".join(row)
-        places = ", ".join(f":{name}" for name in row)
-        with self._opened() as database:
-            added = database.execute(
-                f"INSERT INTO feedback ({names}) VALUES ({places}) "
-                "ON CONFLICT (idempotency_key) DO NOTHING",
-                row,
-            )
-            if added.rowcount:
-                return True
-            known = database.execute(
-                f"SELECT {', '.join(given)} FROM feedback WHERE idempotency_key = ?", (key,)
-            ).fetchone()
-        if tuple(known) != tuple(given.values()):
-            raise ValueError("this Idempotency-Key was used for other feedback; make a new one")
-        return False
+        with self._database.write() as connection:
+            if not append(connection, key, verdict):
+                return False
+            _open_if_disputed(connection, verdict.text_sha256)
+            return True
 
-    def all(self) -> list[Feedback]:
-        """All feedback in the order in which it came.
+    def add_all(self, rows: Iterable[Given]) -> int:
+        """Keep what another store has kept, all of it or nothing; how many were not known.
+
+        The rows are numbered anew. Where people disagree when all are there, cases are opened.
+
+        :raises ValueError: if a key was used for other feedback.
+        :raises StoreError: if they cannot be kept.
+        """
+        with self._database.write() as connection:
+            added = [g for g in rows if append(connection, g.key, g.feedback, g.created)]
+            for text in dict.fromkeys(given.feedback.text_sha256 for given in added):
+                _open_if_disputed(connection, text)
+        return len(added)
+
+    def opinions(self) -> dict[str, Opinion]:
+        """What people hold to be right, by the hash of the text.
 
         :raises StoreError: if it cannot be read.
         """
-        names = list(Feedback.__dataclass_fields__)
-        with self._opened() as database:
-            rows = database.execute(f"SELECT {', '.join(names)} FROM feedback ORDER BY number")
-            found = [dict(zip(names, row, strict=True)) for row in rows]
-        return [Feedback(**fields | {"correct": bool(fields["correct"])}) for fields in found]
+        said: dict[str, list[Given]] = {}
+        for given in self.all():
+            if given.feedback.text_sha256 is not None:
+                said.setdefault(given.feedback.text_sha256, []).append(given)
+        return {text: opinion_of(of_text) for text, of_text in said.items()}
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """The database in one transaction, which holds or not as a whole."""
-        try:
-            database = sqlite3.connect(self.path, timeout=_SECONDS)
-            try:
-                self._prepare(database)
-                with database:
-                    yield database
-            finally:
-                database.close()
-        except sqlite3.Error as problem:
-            raise StoreError(
-                f"cannot use the feedback in {self.path}: {problem}. Free some space, gain the "
-                "right to write there, or name another file with --feedback."
-            ) from problem
+    def all(self, after: int = 0) -> list[Given]:
+        """All feedback in the order in which it came.
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise StoreError(
-                f"{self.path} is of version {version}; this release reads up to {VERSION}. Use "
-                "the release of patclass that wrote it."
-            )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        if not version:
-            database.execute(_TABLE)
-            database.execute(f"PRAGMA user_version = {VERSION}")
+        :param after: only what is numbered above.
+        :raises StoreError: if it cannot be read.
+        """
+        return list(self.each(after))
+
+    def each(self, after: int = 0) -> Iterator[Given]:
+        """As ``all``, a row at a time.
+
+        :raises StoreError: if it cannot be read.
+        """
+        wanted = select(feedback).where(feedback.c.number > after).order_by(feedback.c.number)
+        with self._database.read() as connection:
+            for row in connection.execution_options(yield_per=_SOME).execute(wanted).mappings():
+                yield given_of(row)
+
+    def by_text(self) -> Iterator[list[Given]]:
+        """All feedback, text by text, those of which the text is not known together.
+
+        :raises StoreError: if it cannot be read.
+        """
+        text = feedback.c.text_sha256
+        texts = select(text).group_by(text).order_by(func.min(feedback.c.number))
+        with self._database.read() as connection:
+            for found in connection.execute(texts).scalars().all():
+                of_text = select(feedback).where(text == found).order_by(feedback.c.number)
+                yield [given_of(row) for row in connection.execute(of_text).mappings()]
+
+    def known(self, keys: Sequence[str]) -> dict[str, Given]:
+        """What stands under these keys.
+
+        :raises StoreError: if it cannot be read.
+        """
+        found: dict[str, Given] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(keys), _SOME):
+                some = feedback.c.idempotency_key.in_(keys[start : start + _SOME])
+                wanted = select(feedback).where(some)
+                rows = connection.execute(wanted).mappings()
+                found |= {given.key: given for given in map(given_of, rows)}
+        return found
+
+    def answers(self) -> set[str]:
+        """Every label that was ever an answer.
+
+        :raises StoreError: if it cannot be read.
+        """
+        wanted = union(select(feedback.c.answer), select(predictions.c.label))
+        with self._database.read() as connection:
+            return {label for label in connection.execute(wanted).scalars() if label is not None}
+
+
+def _open_if_disputed(connection: Connection, text_sha256: str | None) -> None:
+    """Open a review case if people disagree about a text."""
+    if text_sha256 is None:
+        return
+    said = said_of(connection, text_sha256)
+    if opinion_of(said).disputed:
+        open_case(connection, said[0].feedback.prediction_id, DISPUTED)

@@ -21,6 +21,8 @@ from patclass.model.classifier import PatentClassifier, merged
 from patclass.model.linear import LinearModel
 from patclass.model.linear_fit import fit_linear
 from patclass.model.tokenizer import TextTokenizer
+from patclass.monitoring.collect import collect_reference
+from patclass.monitoring.reference import Reference, tokens_seen
 from patclass.pipeline import Answers, Pipeline, with_bar
 
 # With fewer validation rows than this, a half would be too small to calibrate on: the same
@@ -39,6 +41,7 @@ class Finished:
     thresholds: dict[str, float]
     conformal: dict[str, Conformal]
     index: Index | None
+    reference: Reference
 
 
 def finish(
@@ -67,7 +70,13 @@ def finish(
         level: threshold_for(found.confidences, found.hits) for level, found in levels.items()
     }
     index = _index(pipeline, corpus, answers, settings, seed) if settings.index_rows else None
-    return Finished(pipeline, thresholds, conformal, index)
+    learnt = tokenizer.encode([row.text for row in corpus["train"]])
+    # As live answers will be calibrated: what is compared must be made in the same way.
+    leaves = pipeline.calibration.apply(tree, answers.logits[:, : len(tree.paths)], answers.opinion)
+    reference = collect_reference(
+        *(tree, rows, answers.readings, answers.states, leaves, tokens_seen(learnt))
+    )
+    return Finished(pipeline, thresholds, conformal, index, reference)
 
 
 def _linear(corpus: Corpus) -> LinearModel | None:
@@ -79,6 +88,7 @@ def _linear(corpus: Corpus) -> LinearModel | None:
         len(corpus.tree.at(corpus.tree.levels[0])),
         [row.text for row in validation],
         [row.stratum for row in validation],
+        [row.weight for row in train],
     )
 
 

@@ -9,7 +9,7 @@ from patclass.data.corpus import Example
 
 
 def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:
-    """Mean negative log-likelihood of what is known of each label, in nats.
+    """Weighted mean negative log-likelihood of what is known of each label, in nats.
 
     One softmax runs over the leaves. A label known only as far as a node has the summed
     probability of the leaves below it, so its loss is that sum's negative logarithm (partial
@@ -24,7 +24,8 @@ def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) ->
     outside = ~allowed.to(logits.device)
     scores = logits[:, :leaves]
     likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
-    return _tag_loss(logits[:, leaves:], examples) - likelihood.mean()
+    weights = scores.new_tensor([example.weight for example in examples])
+    return _tag_loss(logits[:, leaves:], examples) - (weights * likelihood).sum() / weights.sum()
 
 
 def _tag_loss(logits: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from patclass import __version__
+from patclass.bundle import Bundle
 from patclass.bundle.layout import (
     LAYOUT,
     BaseInfo,
@@ -19,10 +20,11 @@ from patclass.bundle.layout import (
     RunSettings,
     TextInfo,
 )
+from patclass.bundle.lineage import Lineage
 from patclass.bundle.prove import verify_in_fresh_process
 from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
 from patclass.config import TrainSettings
-from patclass.data.corpus import Corpus, load_corpus, write_rejects
+from patclass.data.corpus import Corpus, Judged, load_corpus, write_rejects
 from patclass.data.sources import SPLITS
 from patclass.errors import ModelError, TrainingError, cannot_write
 from patclass.evaluation.measure import measure
@@ -32,7 +34,7 @@ from patclass.files import check_own, check_replaceable, check_writable, write_j
 from patclass.model.adapter import round_adapter
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
-from patclass.model.classifier import Parts, new_classifier
+from patclass.model.classifier import Parts, go_on, new_classifier
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.packed import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
@@ -59,13 +61,36 @@ def work_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.run")
 
 
+@dataclass(frozen=True)
+class People:
+    """What people have said, for a model that learns from it.
+
+    :param judged: texts by split, on top of the data's own.
+    :param parent: the bundle whose weights it begins with, at a gentler rate: so answers that
+        nobody has objected to hardly change. None to begin anew.
+    """
+
+    judged: Mapping[str, Sequence[Judged]]
+    lineage: Lineage
+    parent: Bundle | None
+
+
+# The peak rate of a model that goes on from its parent, beside that of one that begins anew.
+GENTLE = 0.3
+
+
 def train(
-    settings: TrainSettings, resume: bool = False, restart: bool = False, echo: Echo = print
+    settings: TrainSettings,
+    resume: bool = False,
+    restart: bool = False,
+    echo: Echo = print,
+    people: People | None = None,
 ) -> RunResult:
     """Tune, evaluate, save and verify.
 
     :param resume: go on from the last checkpoint of an unfinished run.
     :param restart: throw an unfinished run away.
+    :param people: verdicts to learn from as well.
     :raises PatclassError: if data, base or settings cannot be used, or training fails.
     """
     output = settings.output.output
@@ -76,11 +101,12 @@ def train(
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
-    corpus = load_corpus(settings.data)
+    corpus = load_corpus(settings.data, judged={} if people is None else people.judged)
     _describe(corpus, base, echo)
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)
-    fit = _make_fit(settings, parts, corpus, folder)
+    parent = None if people is None else people.parent
+    fit = _make_fit(settings, parts, corpus, folder, parent)
     result = fit.run(resume)
     if result.best_epoch is None:
         return RunResult(None, None, result)
@@ -95,10 +121,12 @@ def train(
         finished.thresholds,
         finished.conformal,
         finished.index,
+        finished.reference,
         _description(settings, parts, corpus, result.interrupted),
         report,
         folder / "curve.jsonl",
         parts.base.folder if compact else None,
+        None if people is None else people.lineage,
     )
     write_bundle(output, content, lambda folder: _prove(folder, fit, parts.compute.device))
     if not result.interrupted:
@@ -179,23 +207,38 @@ def _start_records(
         echo(f"rejected rows are listed in {folder / 'rejects.jsonl'}")
 
 
-def _make_fit(settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Path) -> Fit:
+def _make_fit(
+    settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Path, parent: Bundle | None
+) -> Fit:
     torch.manual_seed(settings.data.seed)
     model = new_classifier(
         parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing
     )
     tokenizer = TextTokenizer.load(parts.base.folder, settings.base.max_tokens)
-    assert settings.fit.learning_rate is not None  # _decide has filled it in
+    rate = settings.fit.learning_rate
+    assert rate is not None  # _decide has filled it in
+    if parent is not None:
+        rate *= GENTLE
+        go_on(model, parent.folder / LAYOUT.adapter, parent.folder, _shared(corpus, parent))
     task = Task(
         corpus["train"],
         corpus["validation"],
         corpus.tree,
-        settings.fit.learning_rate,
+        rate,
         settings.data.seed,
         _run_id(settings, parts.base, corpus),
     )
     short_products = settings.fit.mixed_precision and parts.compute.fast_bfloat16
     return Fit(model, tokenizer, task, settings.fit, folder, short_products)
+
+
+def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
+    """The outputs that a model shares with its parent, by their paths; tags by their codes."""
+    here, there = (
+        (*tree.paths, *((code,) for code in tree.tags.codes)) for tree in (corpus.tree, parent.tree)
+    )
+    places = {path: place for place, path in enumerate(there)}
+    return {place: places[path] for place, path in enumerate(here) if path in places}
 
 
 def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:

@@ -17,9 +17,12 @@ KEY_VARIABLE = "PATCLASS_API_KEY"
 
 Patent = str | Mapping[str, str | None]
 Result = dict[str, Any]
+Case = dict[str, Any]
 
 # Of the truth, that the set of codes holds it: nine times in ten.
 COVERAGE = 0.9
+
+_MONITORED = ("watched", "window", "answers", "accuracy", "windows", "alarms")
 
 # Reading a long text sentence by sentence takes a few seconds on a slow machine.
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -48,6 +51,18 @@ class Label:
 
     def __str__(self) -> str:
         return f"{self.code} · {self.title}"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits for a person.
+
+    :param reasons: how many cases there are for each reason.
+    :param without_text: how many cannot be shown, as no text was kept.
+    """
+
+    reasons: dict[str, int]
+    without_text: int
 
 
 class Api:
@@ -102,6 +117,12 @@ class Api:
             found = self._ask("GET", f"/v1/models/{model}/report")
             return found["card"], found["report"]
 
+    def monitor(self, model: str) -> dict[str, Any]:
+        """A model's last windows of answers beside what it was measured on, and its alarms."""
+        with _as_patclass_does(self.address):
+            found = self._ask("GET", f"/v1/models/{model}/monitor")
+            return {name: found[name] for name in _MONITORED}
+
     def explain(self, patent: Patent, model: Model) -> Result:
         """The answer for one patent with all that the model can say of it.
 
@@ -131,6 +152,36 @@ class Api:
         content = json.dumps(body, sort_keys=True).encode()
         key = hashlib.sha256(content).hexdigest()
         self._ask("POST", "/v1/feedback", body, {"Idempotency-Key": key})
+
+    def waiting(self) -> Waiting:
+        """How many answers wait for a person, and why."""
+        with _as_patclass_does(self.address):
+            found = self._ask("GET", "/v1/reviews?limit=1")
+            return Waiting(dict(found["waiting"]), found["without_text"])
+
+    def claim(self, reviewer: str) -> Case | None:
+        """The next case, or the one that the reviewer still has; None if there is none."""
+        try:
+            found: Case = self._ask("POST", "/v1/reviews/claim", {"reviewer": reviewer})
+        except Trouble as trouble:
+            if trouble.kind == "none":
+                return None
+            raise
+        return found
+
+    def decide(self, prediction_id: str, key: str, verdict: Mapping[str, Any]) -> None:
+        """Settle a case; what is sent twice under one key counts once."""
+        body = {name: value for name, value in verdict.items() if value not in (None, "")}
+        path = f"/v1/reviews/{prediction_id}/decision"
+        self._ask("POST", path, body, {"Idempotency-Key": key})
+
+    def undo(self, prediction_id: str, reviewer: str) -> None:
+        """Take a decision back; the reviewer has the case again."""
+        self._ask("POST", f"/v1/reviews/{prediction_id}/undo", {"reviewer": reviewer})
+
+    def release(self, prediction_id: str, reviewer: str) -> None:
+        """Give a case back undecided."""
+        self._ask("POST", f"/v1/reviews/{prediction_id}/release", {"reviewer": reviewer})
 
     def ready(self) -> bool:
         """Whether it answers patents."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from patclass.ui.views import classify, file, model
+from patclass.ui.views import classify, file, model, monitor, review
 
 # A file of our own: icons by name would be fetched from another host.
 ICON = Path(__file__).with_name("icon.png")
@@ -22,7 +22,11 @@ def main() -> None:
             default=True,
         ),
         st.Page(file.page, title="A whole file", icon=":material/table:", url_path="file"),
+        st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review"),
         st.Page(model.page, title="The model", icon=":material/speed:", url_path="model"),
+        st.Page(
+            monitor.page, title="Monitoring", icon=":material/monitoring:", url_path="monitoring"
+        ),
     ]
     st.navigation(pages, position="top").run()
 

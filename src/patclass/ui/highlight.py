@@ -39,6 +39,11 @@ def highlighted(text: str, passages: Sequence[dict[str, Any]]) -> str:
     return f'{STYLE}<div class="read">{"".join(parts)}</div>'
 
 
+def plain(text: str) -> str:
+    """``text`` as HTML with nothing marked."""
+    return f'{STYLE}<div class="read">{escape(text)}</div>'
+
+
 def _piece(text: str, kind: str | None) -> str:
     inside = escape(text)
     if kind is None:

@@ -4,7 +4,9 @@ from typing import Literal
 
 import httpx
 
-Kind = Literal["away", "loading", "busy", "key", "input", "large", "stranger", "broken"]
+Kind = Literal[
+    "away", "loading", "busy", "key", "input", "large", "stranger", "broken", "none", "taken"
+]
 
 
 class Trouble(Exception):  # noqa: N818
@@ -63,7 +65,11 @@ def refused(status: int, code: str, message: str, retry_after: str | None = None
     if code == "deadline_exceeded":
         return Trouble("busy", "The answer took too long. Try again in a moment.", 2.0)
     if code == "not_kept":
-        return Trouble("busy", "Your verdict could not be kept.", 5.0)
+        return Trouble("busy", "The service cannot reach what it remembers.", 5.0)
+    if code == "no_case":
+        return Trouble("none", "No answer waits for you just now.")
+    if code == "not_yours":
+        return Trouble("taken", "This case is with somebody else by now. Take the next one.")
     if status in (401, 403):
         return Trouble("key", _KEY.get(code, "This key does not allow that. Ask for another one."))
     if status >= 500:

@@ -1,6 +1,6 @@
 """The answer for one patent: the code, how sure, what else, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -35,18 +35,26 @@ def draw(result: Result, model: Model) -> None:
     st.caption(f"Answered by the model '{model.name}', version {model.version}.")
 
 
-def _headline(result: Result, model: Model) -> None:
-    word = trust(result["confidence"], result["sure"])
+def draw_code(answer: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
+    """A code with its title, how far to trust it, and its levels one below the other.
+
+    :param steps: code, title and confidence of each level, coarsest first.
+    """
+    word = trust(answer["confidence"], answer["sure"])
     colour, icon = _BADGES[word]
-    st.header(f"{result['label']}  {result['name']}", anchor=False)
-    st.badge(f"{word} · {percent(result['confidence'])}", color=colour, icon=icon)
-    steps = [
-        f"**{step['label']}** {step['name']} ({percent(step['confidence'])})"
-        for step in result["path"]
-    ]
+    st.header(f"{answer['label']}  {answer['name']}", anchor=False)
+    st.badge(f"{word} · {percent(answer['confidence'])}", color=colour, icon=icon)
     if len(steps) > 1:
-        lines = (f"{'↳ ' if depth else ''}{step}" for depth, step in enumerate(steps))
+        lines = (
+            f"{'↳ ' if depth else ''}**{step['label']}** {step['name']} "
+            f"({percent(step['confidence'])})"
+            for depth, step in enumerate(steps)
+        )
         st.markdown("  \n".join(lines))
+
+
+def _headline(result: Result, model: Model) -> None:
+    draw_code(result, result["path"])
     deeper = model.levels[model.levels.index(result["level"]) + 1 :]
     unsaid = f"The {deeper[0]} is not sure enough to be named. " if deeper else ""
     st.caption(f"{unsaid}{reading(result['read'])}")

@@ -8,7 +8,8 @@ import streamlit as st
 
 from patclass.ui.api import Model
 from patclass.ui.charts import confusion, reliability
-from patclass.ui.session import api, choose_model, chosen_model, models, told_in_words
+from patclass.ui.session import api, models, told_in_words
+from patclass.ui.views.choice import choose
 from patclass.ui.words import percent
 
 
@@ -17,7 +18,7 @@ def page() -> None:
     st.title("How good is the model?", anchor=False)
     with told_in_words():
         loaded = models()
-        model = _choose(loaded)
+        model = choose(loaded)
         card, report = _report(model.name, model.version)
         if report is None:
             st.info("This model came without an evaluation; its makers can add one.")
@@ -31,24 +32,6 @@ def page() -> None:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _report(name: str, version: str) -> tuple[str, dict[str, Any] | None]:
     return api().report(name)
-
-
-def _choose(loaded: list[Model]) -> Model:
-    current = chosen_model(loaded)
-    if len(loaded) == 1:
-        st.caption(f"Model '{current.name}', version {current.version}; it is the only one loaded.")
-        return current
-    names = [model.name for model in loaded]
-    picked = st.selectbox(
-        f"{len(loaded)} models are loaded; answers come from",
-        names,
-        index=names.index(current.name),
-        format_func=lambda name: f"{name} (the default)" if name == loaded[0].name else name,
-    )
-    choose_model(picked)
-    current = chosen_model(loaded)
-    st.caption(f"Version {current.version}.")
-    return current
 
 
 def _figures(model: Model, report: Mapping[str, Any]) -> None:

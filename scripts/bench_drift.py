@@ -1,0 +1,212 @@
+"""How often the monitor rings on real patents: without a shift, and with one.
+
+    python scripts/bench_drift.py [--windows N]
+
+The shipped model answers the shared validation and test rows once; build/bench-drift keeps that.
+Windows are drawn from the test rows with replacement; the reference is the bundle's own, made of
+the validation rows. A shift draws one section ten points more often than it is. "Other references"
+deals the rows of both splits out anew twenty times, half for a reference, windows from the rest.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from patclass.config import DataSettings
+from patclass.data.corpus import load_corpus
+from patclass.inference import Classifier, load
+from patclass.monitoring.assess import SIGNALS, WINDOW, Columns, shifts_of
+from patclass.monitoring.reference import Reference
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+KEPT = ROOT / "build" / "bench-drift"
+SIZES = (250, 500, 1000, WINDOW)
+POINTS = 0.10
+DEALS = 20
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Answers at the coarsest level, one value for each row with a known truth."""
+
+    answered: npt.NDArray[np.int64]
+    truth: npt.NDArray[np.int64]
+    source: npt.NDArray[np.str_]
+    confidences: npt.NDArray[np.float32]
+    chars: npt.NDArray[np.float32]
+    unseen: npt.NDArray[np.float32]
+    distance: npt.NDArray[np.float32]
+
+    def take(self, places: npt.NDArray[np.intp]) -> "Rows":
+        """Some of the rows."""
+        return Rows(*(column[places] for column in vars(self).values()))
+
+    def columns(self, labels: int) -> Columns:
+        """As a window that is compared with a reference of so many labels."""
+        counts = np.bincount(self.answered, minlength=labels).astype(np.int64)
+        return Columns(counts, self.confidences, self.chars, self.unseen, self.distance)
+
+    @property
+    def gap(self) -> float:
+        """By how much the estimated accuracy differs from the true one."""
+        return float(self.confidences.mean() - (self.answered == self.truth).mean())
+
+
+# What a window is compared with, and the window.
+Pair = tuple[Reference, Rows]
+
+
+def main() -> None:
+    """Print three tables in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, default=1000)
+    wanted: int = parser.parse_args().windows
+    if not SHARED.is_dir():
+        raise SystemExit(f"this benchmark needs the shared patents in {SHARED}")
+    classifier = load("shipped")
+    reference = classifier.bundle.reference
+    if reference is None:
+        raise SystemExit("the shipped model has no reference; run 'patclass monitor reference'")
+    test = answers(classifier, "test")
+    validation = answers(classifier, "validation")
+    print_rings(reference, validation, test, wanted)
+    print_gaps(reference, validation, test, wanted)
+
+
+def answers(classifier: Classifier, split: str) -> Rows:
+    """What the model answers to the rows of a split, from the file if they are there."""
+    path = KEPT / f"{split}-{classifier.bundle.fingerprint}.npz"
+    if not path.is_file():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **vars(answer(classifier, split)))
+    with np.load(path) as kept:
+        return Rows(*(kept[field.name] for field in fields(Rows)))
+
+
+def answer(classifier: Classifier, split: str) -> Rows:
+    data = DataSettings(data=str(SHARED), labels="cpc", text=str(classifier.view))
+    rows = [row for row in load_corpus(data, classifier.tree)[split] if row.truth[0] is not None]
+    starts = tqdm(range(0, len(rows), AT_ONCE), desc=f"answering {split}", disable=None)
+    parts = [classifier.classify([row.text for row in rows[n : n + AT_ONCE]]) for n in starts]
+    found = [prediction for part in parts for prediction in part]
+    level = classifier.tree.levels[0]
+    labels = classifier.tree.at(level)
+    return Rows(
+        np.array([labels.index(p.levels[level].label) for p in found]),
+        np.array([row.truth[0] for row in rows]),
+        np.array([row.facts.source or "" for row in rows]),
+        np.array([p.levels[level].confidence for p in found], dtype=np.float32),
+        np.array([len(p.text) for p in found], dtype=np.float32),
+        np.array([p.signals.unseen for p in found], dtype=np.float32),
+        np.array([p.signals.distance for p in found], dtype=np.float32),
+    )
+
+
+def drawn(rows: Rows, size: int, windows: int, weights: npt.ArrayLike | None) -> Iterator[Rows]:
+    """Windows of rows, drawn with replacement."""
+    random = np.random.default_rng(0)
+    for _ in range(windows):
+        yield rows.take(random.choice(len(rows.answered), size, p=weights))
+
+
+def more_of(rows: Rows, section: int) -> npt.NDArray[np.float64]:
+    """Weights under which a true section is drawn ten points more often."""
+    inside = rows.truth == section
+    share = inside.mean()
+    weights = np.where(inside, (share + POINTS) / share, (1 - share - POINTS) / (1 - share))
+    return np.asarray(weights / weights.sum())
+
+
+def dealt(reference: Reference, rows: Rows, size: int, windows: int) -> Iterator[Pair]:
+    """Windows without a row drawn twice, beside references of other rows of the same kind."""
+    random = np.random.default_rng(0)
+    level = reference.levels[0]
+    for _ in range(DEALS):
+        half, rest = np.array_split(random.permutation(len(rows.answered)), 2)
+        usual = rows.take(half)
+        other = replace(
+            reference,
+            answers={**reference.answers, level: usual.answered.astype(np.int32)},
+            confidences={**reference.confidences, level: usual.confidences},
+            **{name: getattr(usual, name) for name in ("chars", "unseen", "distance")},
+        )
+        for _ in range(windows // DEALS):
+            yield other, rows.take(random.choice(rest, size, replace=False))
+
+
+def rings(pairs: Iterable[Pair]) -> list[str]:
+    """The share of windows that ring, and that of each signal."""
+    alarms = [
+        [s.signal for s in shifts_of(reference, window.columns(labels_of(reference))) if s.alarm]
+        for reference, window in pairs
+    ]
+    counted = Counter(signal for found in alarms for signal in found)
+    shares = [sum(map(bool, alarms)), *(counted[signal] for signal in SIGNALS)]
+    return [percent(share / len(alarms)) for share in shares]
+
+
+def labels_of(reference: Reference) -> int:
+    return len(reference.codes[reference.levels[0]])
+
+
+def print_rings(reference: Reference, validation: Rows, test: Rows, windows: int) -> None:
+    print(f"Windows that ring, of {windows:,} without a shift, of {windows // 5:,} with one\n")
+    print(row_of("mix", "window", "any", *SIGNALS))
+    print(row_of(*["---"] * (3 + len(SIGNALS))))
+    columns = zip(vars(validation).values(), vars(test).values(), strict=True)
+    both = Rows(*map(np.concatenate, columns))
+    for size in SIZES:
+        usual = drawn(test, size, windows, None)
+        print(row_of("as it is", size, *rings((reference, window) for window in usual)))
+    for size in SIZES:
+        found = rings(dealt(reference, both, size, windows))
+        print(row_of("other references", size, *found), flush=True)
+    for name, rows, weights in shifts(reference, test):
+        for size in SIZES:
+            live = drawn(rows, size, windows // 5, weights)
+            found = rings((reference, window) for window in live)
+            print(row_of(name, size, *found), flush=True)
+
+
+def shifts(reference: Reference, test: Rows) -> list[tuple[str, Rows, npt.ArrayLike | None]]:
+    """More of a section, by name, and rows of one source alone."""
+    sections = enumerate(reference.codes[reference.levels[0]])
+    sources = sorted(set(test.source.tolist()))
+    return [
+        *((f"{code} + 10", test, more_of(test, place)) for place, code in sections),
+        *((name, test.take(np.flatnonzero(test.source == name)), None) for name in sources),
+    ]
+
+
+def print_gaps(reference: Reference, validation: Rows, test: Rows, windows: int) -> None:
+    """Mean distance of estimated and true accuracy over windows, in points."""
+    print("\nEstimated beside true accuracy of sections, windows of the usual size\n")
+    print(row_of("rows", "all", "right", "said", "mean gap of windows"))
+    print(row_of(*["---"] * 5))
+    usual = [("validation", validation, None), ("test", test, None)]
+    for name, rows, weights in [*usual, *shifts(reference, test)]:
+        found = list(drawn(rows, WINDOW, windows, weights))
+        right = np.mean([(window.answered == window.truth).mean() for window in found])
+        said = np.mean([window.confidences.mean() for window in found])
+        gap = np.mean([abs(window.gap) for window in found])
+        print(row_of(name, len(rows.answered), percent(right), percent(said), f"{100 * gap:.1f}"))
+
+
+def row_of(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""A bundle that gets what live answers are compared with; all else stays as it is."""
+
+import shutil
+from pathlib import Path
+
+from patclass.bundle.layout import LAYOUT
+from patclass.bundle.manifest import check_manifest
+from patclass.files import file_sha256, whole_folder, write_json
+from patclass.monitoring.reference import Reference
+
+
+def write_referenced(folder: Path, reference: Reference) -> None:
+    """Put ``reference`` into the bundle in ``folder``, whose other files are copied.
+
+    Its format stays that in which its other files are written.
+
+    :raises BundleError: if it is incomplete or altered.
+    :raises OutputError: if the disk is full or the place cannot be written.
+    """
+    manifest = check_manifest(folder)
+    with whole_folder(folder, LAYOUT.manifest) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        reference.save(aside)
+        files = manifest.files | {LAYOUT.reference: file_sha256(aside / LAYOUT.reference)}
+        listed = manifest.model_copy(update={"files": dict(sorted(files.items()))})
+        write_json(aside / LAYOUT.manifest, listed.model_dump())

@@ -1,0 +1,134 @@
+"""A folder of bundles, one for each version, of which one is the champion. Knows no models.
+
+``champion.json`` names the champion's folder and those that were champions before it. It is
+replaced as a whole, so whoever reads it sees the one or the other.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from patclass.bundle.layout import LAYOUT
+from patclass.errors import BundleError, cannot_write
+from patclass.files import whole_file, whole_folder, write_json
+
+POINTER = "champion.json"
+
+_FOLDER = re.compile(r"\d{4,}")
+
+
+class Pointer(BaseModel):
+    """``champion.json``: folders in the registry; ``before`` has the last champion last."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    champion: str
+    before: tuple[str, ...] = ()
+
+
+class Registry:
+    """The versions in a folder, numbered from 0001 on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a champion."""
+        return (self.folder / POINTER).is_file()
+
+    def pointer(self) -> Pointer:
+        """The champion and those before it.
+
+        :raises BundleError: if there is none yet, or the file is damaged.
+        """
+        path = self.folder / POINTER
+        if not path.is_file():
+            raise BundleError(
+                f"{self.folder} has no champion yet; make one with 'patclass models promote "
+                "FOLDER'."
+            )
+        try:
+            pointer = Pointer.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as problem:
+            raise BundleError(f"{path} is damaged: {problem}") from problem
+        for name in (pointer.champion, *pointer.before):
+            if not _FOLDER.fullmatch(name):
+                raise BundleError(f"{path} is damaged: '{name}' is no version's folder.")
+        return pointer
+
+    def champion(self) -> Path:
+        """The champion's bundle.
+
+        :raises BundleError: if there is none yet, or the pointer is damaged.
+        """
+        return self.folder / self.pointer().champion
+
+    def folders(self) -> list[Path]:
+        """The bundles of all versions, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        there = [path for path in self.folder.iterdir() if _FOLDER.fullmatch(path.name)]
+        return sorted(path for path in there if (path / LAYOUT.manifest).is_file())
+
+    def next_folder(self) -> Path:
+        """Where the next version goes."""
+        taken = [path for path in self.folder.glob("*") if _FOLDER.match(path.name)]
+        numbers = [int(re.split(r"\D", path.name)[0]) for path in taken]
+        return self.folder / f"{max(numbers, default=0) + 1:04}"
+
+    def add(self, bundle: Path) -> Path:
+        """Copy a bundle in as the next version.
+
+        :raises OutputError: if the disk is full or the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from problem
+        target = self.next_folder()
+        with whole_folder(target, LAYOUT.manifest) as aside:
+            shutil.copytree(bundle, aside, dirs_exist_ok=True)
+        return target
+
+    def promote(self, name: str) -> None:
+        """Make a version the champion.
+
+        :raises OutputError: if the pointer cannot be written.
+        """
+        before: tuple[str, ...] = ()
+        if self.exists:
+            pointer = self.pointer()
+            if pointer.champion == name:
+                return
+            before = (*pointer.before, pointer.champion)
+        self._point(Pointer(champion=name, before=before))
+
+    def roll_back(self) -> str:
+        """Make the last champion the champion again; return its folder's name.
+
+        :raises BundleError: if there was none, or its bundle is gone.
+        """
+        pointer = self.pointer()
+        if not pointer.before:
+            raise BundleError(f"{self.folder}: {pointer.champion} is the first champion there was.")
+        name = pointer.before[-1]
+        if not (self.folder / name / LAYOUT.manifest).is_file():
+            raise BundleError(f"{self.folder / name} is gone; promote another version.")
+        self._point(Pointer(champion=name, before=pointer.before[:-1]))
+        return name
+
+    def _point(self, pointer: Pointer) -> None:
+        with whole_file(self.folder / POINTER) as aside:
+            write_json(aside, pointer.model_dump())
+
+
+def champion_in(place: Path) -> Path:
+    """The champion of a registry, or ``place`` itself if it is none.
+
+    :raises BundleError: if the pointer is damaged.
+    """
+    registry = Registry(place)
+    return registry.champion() if registry.exists else place

@@ -1,0 +1,99 @@
+"""``patclass store``: what is remembered, and forgetting it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from patclass.cli.options import store_option
+
+_AGE = re.compile(r"(\d{1,5})([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class Age(click.ParamType[timedelta]):
+    """``90d``, ``12h`` or ``4w``."""
+
+    name = "age"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """The age as a span of time."""
+        if isinstance(value, timedelta):
+            return value
+        match = _AGE.fullmatch(value)
+        if match is None:
+            self.fail(f"'{value}' is no age; expected hours, days or weeks: 12h, 90d, 4w.")
+        return int(match[1]) * _UNITS[match[2]]
+
+
+@click.group()
+def store() -> None:
+    """Look at what the service remembers, and forget it.
+
+    Predictions, verdicts, reviews, models and events stand in a SQLite file, or in the PostgreSQL
+    database of PATCLASS_DATABASE_URL.
+
+    \b
+        patclass store status
+        patclass store purge --older-than 90d
+        patclass store purge --text-hash "$(patclass store hash "$(cat patent.txt)")"
+    """
+
+
+@store.command()
+@store_option
+def status(store: Path | None) -> int:
+    """Say where the store is and how many rows each table has."""
+    from patclass.store.database import locate_store
+    from patclass.store.migrations import HEAD
+    from patclass.store.purge import count_rows
+
+    database = locate_store(store)
+    counts = count_rows(database)
+    click.echo(f"{database.place} (version {HEAD})")
+    for table, count in counts.items():
+        click.echo(f"{table:12} {count:>12,}")
+    return 0
+
+
+@store.command()
+@store_option
+@click.option("--older-than", type=Age(), help="Forget what is older: 12h, 90d, 4w.")
+@click.option("--text-hash", metavar="HASH", help="Forget all about the text with this hash.")
+@click.option(
+    "--feedback",
+    is_flag=True,
+    help="With --older-than: people's verdicts as well, and what "
+    "models would have learnt from them.",
+)
+def purge(
+    store: Path | None, older_than: timedelta | None, text_hash: str | None, feedback: bool
+) -> int:
+    """Forget predictions by age, or all that is known of one text; for good."""
+    from patclass.store.database import locate_store
+    from patclass.store.purge import purge_before, purge_text
+
+    if (older_than is None) == (text_hash is None):
+        raise click.UsageError("give one of --older-than and --text-hash.")
+    database = locate_store(store)
+    if older_than is not None:
+        gone = purge_before(database, datetime.now(UTC) - older_than, feedback)
+    else:
+        if not re.fullmatch("[0-9a-f]{64}", text_hash or ""):
+            raise click.UsageError(f"--text-hash {text_hash}: expected 64 digits of 0-9a-f.")
+        gone = purge_text(database, text_hash or "")
+    click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
+    return 0
+
+
+@store.command()
+@click.argument("text")
+def hash(text: str) -> int:
+    """Say the hash by which a text is remembered; letter case and spaces make no difference."""
+    from patclass.data.views import text_sha256
+
+    click.echo(text_sha256(text))
+    return 0

@@ -1,0 +1,118 @@
+"""One pass of the learning loop: look, retrain, judge, promote or say why not."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.registry import Registry
+from patclass.errors import TrainingError
+from patclass.learning.gate import Decision
+from patclass.learning.retrain import Asked, data_of, register_champion, retrain
+from patclass.learning.succession import crown, record_decision
+from patclass.learning.trial import Rivals, judge
+from patclass.monitoring.assess import WINDOW
+from patclass.monitoring.monitor import Monitor, Watched
+from patclass.store.database import Database
+from patclass.store.feedback import FeedbackStore
+from patclass.store.models import ModelStore
+
+Echo = Callable[[str], object]
+
+LEAST_FEEDBACK = 100
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass has come to.
+
+    :param alarms: signals that have shifted in the champion's last window.
+    :param fresh: verdicts since the last candidate.
+    :param decision: None if no candidate was made.
+    :param page: the decision as a page.
+    """
+
+    alarms: tuple[str, ...]
+    fresh: int
+    decision: Decision | None = None
+    page: Path | None = None
+
+
+def run_pass(
+    registry: Registry,
+    database: Database,
+    asked: Asked,
+    least: int = LEAST_FEEDBACK,
+    window: int = WINDOW,
+    echo: Echo = print,
+) -> Pass:
+    """Do all that there is to do now.
+
+    :param least: how many new verdicts make a new candidate worth its while.
+    :raises PatclassError: if something that is needed cannot be used, or another pass is running.
+    """
+    with _alone(registry.folder):
+        champion = read_bundle(registry.champion())
+        register_champion(registry, database)
+        alarms = _look(champion, database, window, echo)
+        fresh = len(FeedbackStore(database).all(_considered(database)))
+        echo(f"verdicts since the last candidate: {fresh:,} (a new one from {least:,} on)")
+        if fresh < least:
+            return Pass(alarms, fresh)
+        candidate = retrain(registry, database, asked, echo=echo)
+        if candidate is None:
+            raise TrainingError("retraining was interrupted; the next pass goes on with it.")
+        decision, page = try_candidate(registry, database, candidate, asked)
+        echo(decision.text())
+        echo(f"the decision: {page}")
+        if decision.passed:
+            crown(registry, database, candidate, f"gate, {page.name}")
+            echo(f"promoted: {candidate.folder}")
+        return Pass(alarms, fresh, decision, page)
+
+
+def try_candidate(
+    registry: Registry, database: Database, candidate: Bundle, asked: Asked
+) -> tuple[Decision, Path]:
+    """Judge a candidate beside the champion; keep the decision.
+
+    :raises PatclassError: if data, store or a bundle cannot be used.
+    """
+    champion = read_bundle(registry.champion())
+    data = data_of(champion, asked.data)
+    decision = judge(Rivals(champion, candidate), data, database)
+    return decision, record_decision(registry, database, decision)
+
+
+def _look(champion: Bundle, database: Database, window: int, echo: Echo) -> tuple[str, ...]:
+    if champion.reference is None:
+        echo("drift: the champion has no reference to compare with")
+        return ()
+    watched = Watched(champion.folder.name, champion.fingerprint, champion.reference)
+    last = Monitor(database, window).last(watched)
+    if last is None:
+        echo(f"drift: fewer than {window:,} answers so far")
+        return ()
+    shifted = f"shifted: {', '.join(last.alarms)}" if last.alarms else "as usual"
+    echo(f"drift: the last {last.rows:,} answers are {shifted}")
+    return last.alarms
+
+
+def _considered(database: Database) -> int:
+    """The last verdict that any candidate has considered."""
+    return max(
+        (row.lineage.get("feedback_until", 0) for row in ModelStore(database).all()), default=0
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other passes out; the system lets them in again when this process ends."""
+    with (folder / ".loop.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            raise TrainingError(f"another pass of the loop is at work in {folder}.") from problem
+        yield

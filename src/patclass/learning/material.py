@@ -1,0 +1,134 @@
+"""People's verdicts as rows to learn from, and rows to judge by. Knows no models.
+
+Each text goes where its hash says: six of ten are learnt from, one is validated on, and three are
+kept back from every model, to judge whether it has got better. So no later model has seen them.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from patclass.data.corpus import Corpus, Judged
+from patclass.data.views import text_sha256
+from patclass.learning.near import NearTexts
+from patclass.learning.reasons import SAMPLE
+from patclass.store.database import Database
+from patclass.store.feedback import FeedbackStore
+from patclass.store.opinion import opinion_of
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Given
+
+TRAIN, VALIDATION, GATE = "train", "validation", "gate"
+
+_PARTS = (*(GATE,) * 3, VALIDATION, *(TRAIN,) * 6)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What people have said, sorted.
+
+    :param judged: by part: train, validation, gate.
+    :param sampled: which of the gate's texts were chosen by chance, by id.
+    :param left_out: how many texts could not be used, by reason.
+    :param first: number of the first verdict considered, and ``last`` that of the last.
+    """
+
+    judged: dict[str, list[Judged]]
+    sampled: frozenset[str]
+    left_out: dict[str, int]
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many texts each part has."""
+        return {part: len(rows) for part, rows in self.judged.items()}
+
+
+@dataclass(frozen=True)
+class Known:
+    """The texts of the data that models are made from.
+
+    :param held_out: those that they are tested or validated on: what people say of them, or of
+        nearly the same, is not learnt from.
+    :param trained: those that they learn from, by which they cannot be judged.
+    """
+
+    held_out: Sequence[str] = ()
+    trained: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "Known":
+        """The texts of a corpus without people's."""
+        held_out = [row.text for split in ("validation", "test") for row in corpus[split]]
+        return cls(held_out, [row.text for row in corpus["train"]])
+
+
+def gather(database: Database, known: Known, weight: float, until: int | None = None) -> Material:
+    """Sort all verdicts.
+
+    :param weight: what a verdict counts beside a row of the data.
+    :param until: the last verdict to consider; None for all there are.
+    :raises StoreError: if the store cannot be read.
+    """
+    said = [g for g in FeedbackStore(database).all() if until is None or g.number <= until]
+    by_text: dict[str, list[Given]] = defaultdict(list)
+    for given in said:
+        by_text[given.feedback.text_sha256 or ""].append(given)
+    held_out, near = _hashes(known.held_out), NearTexts(known.held_out)
+    trained = _hashes(known.trained)
+    judged: dict[str, list[Judged]] = {TRAIN: [], VALIDATION: [], GATE: []}
+    left_out: Counter[str] = Counter()
+    for text_hash, of_text in by_text.items():
+        row = _judged(text_hash, of_text, weight)
+        if isinstance(row, str):
+            left_out[row] += 1
+        elif text_hash in held_out or near.has(row.text):
+            left_out["stands in test or validation"] += 1
+        elif part_of(text_hash) == GATE and text_hash in trained:
+            left_out["learnt from before"] += 1
+        else:
+            judged[part_of(text_hash)].append(row)
+    return Material(
+        judged,
+        _sampled(database, judged[GATE], said),
+        dict(sorted(left_out.items())),
+        said[0].number if said else 0,
+        said[-1].number if said else 0,
+    )
+
+
+def part_of(text_hash: str) -> str:
+    """Where a text belongs, now and for ever."""
+    return _PARTS[int(text_hash[:8], 16) % len(_PARTS)]
+
+
+def _hashes(texts: Sequence[str]) -> set[str]:
+    return {text_sha256(text) for text in texts}
+
+
+def _judged(text_hash: str, said: Sequence[Given], weight: float) -> Judged | str:
+    """A row to learn from, or why there is none."""
+    if not text_hash:
+        return "from before texts were known"
+    opinion = opinion_of(said)
+    text = next((g.feedback.text for g in said if g.feedback.text is not None), None)
+    if opinion.disputed:
+        return "disputed"
+    if opinion.label is None:
+        return "nobody knows the label"
+    if text is None:
+        return "no text kept"
+    return Judged(_id(text_hash), text, opinion.label, weight)
+
+
+def _id(text_hash: str) -> str:
+    return f"people-{text_hash[:12]}"
+
+
+def _sampled(database: Database, rows: Sequence[Judged], said: Sequence[Given]) -> frozenset[str]:
+    """Those of rows whose prediction was reviewed because chance chose it."""
+    chosen = {c.prediction_id for c in ReviewStore(database).all() if c.reason == SAMPLE}
+    hashes = {g.feedback.text_sha256 for g in said if g.feedback.prediction_id in chosen}
+    ids = {_id(text_hash) for text_hash in hashes if text_hash}
+    return frozenset(row.id for row in rows if row.id in ids)

@@ -1,0 +1,193 @@
+"""A candidate: the champion's settings, its data, and what people have said since.
+
+A run that was stopped goes on where it was: what it learns from is written down first.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.layout import LAYOUT
+from patclass.bundle.lineage import Lineage
+from patclass.bundle.registry import Registry
+from patclass.config import DataSettings, OutputSettings, TrainSettings
+from patclass.data.corpus import load_corpus
+from patclass.errors import DataError, TrainingError
+from patclass.files import whole_file, write_json
+from patclass.learning.material import GATE, TRAIN, VALIDATION, Known, Material, gather
+from patclass.store.database import Database
+from patclass.store.events import EventStore
+from patclass.store.models import CANDIDATE, CHAMPION, ModelRow, ModelStore
+from patclass.training.checkpoint import latest_checkpoint
+from patclass.training.run import People, RunResult, train, work_folder
+
+Echo = Callable[[str], object]
+
+PLAN = "retrain.json"
+WEIGHT = 2.0
+
+
+class Plan(BaseModel):
+    """``retrain.json``: the candidate that is being made, so that it can be gone on with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: str
+    parent: str
+    feedback_until: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How to retrain.
+
+    :param weight: what a verdict counts beside a row of the data.
+    :param data: where the champion's data is now; None for where it was.
+    """
+
+    weight: float = WEIGHT
+    data: str | None = None
+
+
+def data_of(bundle: Bundle, data: str | None) -> DataSettings:
+    """A bundle's data settings, with its data in another place if that is given."""
+    settings = bundle.description.data_settings()
+    return settings if data is None else settings.model_copy(update={"data": data})
+
+
+def retrain(
+    registry: Registry, database: Database, asked: Asked, restart: bool = False, echo: Echo = print
+) -> Bundle | None:
+    """Make a candidate in the registry; None if it was interrupted.
+
+    :param restart: throw an unfinished candidate away.
+    :raises PatclassError: if there is no champion, nothing to learn from, or training fails.
+    """
+    champion = read_bundle(registry.champion())
+    data = data_of(champion, asked.data)
+    known = Known.of(load_corpus(data))
+    plan = None if restart else _unfinished(registry, champion, asked)
+    until = None if plan is None else plan.feedback_until
+    material = gather(database, known, asked.weight, until)
+    _describe(material, echo)
+    if not material.judged[TRAIN]:
+        raise DataError(
+            "there is nothing to learn from: no verdict with a text and a label is kept yet. "
+            "Collect some with 'patclass serve --keep-texts', or 'patclass feedback import'."
+        )
+    resume = plan is not None
+    if plan is None:
+        plan = _plan(registry, champion, material, asked)
+    settings = _settings(registry, champion, data, plan)
+    lineage = Lineage(
+        parent=champion.fingerprint,
+        feedback_from=material.first,
+        feedback_until=material.last,
+        rows=material.rows,
+        left_out=material.left_out,
+        weight=asked.weight,
+    )
+    # An exported champion has no adapter to go on from: its successor begins anew.
+    parent = champion if champion.description.engine is None else None
+    people = People({part: material.judged[part] for part in (TRAIN, VALIDATION)}, lineage, parent)
+    result = train(settings, resume, not resume, echo, people)
+    return _finish(registry, database, result, lineage)
+
+
+def register_champion(registry: Registry, database: Database) -> None:
+    """Have the store know the champion, which may come from before the store.
+
+    :raises PatclassError: if there is none, or the store cannot be used.
+    """
+    bundle = read_bundle(registry.champion())
+    models = ModelStore(database)
+    models.add(ModelRow(bundle.fingerprint, bundle.folder.name, None, CHAMPION))
+
+
+def _describe(material: Material, echo: Echo) -> None:
+    rows = material.rows
+    echo(
+        f"people: {rows[TRAIN]:,} texts to learn from, {rows[VALIDATION]:,} to validate on, "
+        f"{rows[GATE]:,} kept back to judge by"
+    )
+    for reason, count in material.left_out.items():
+        echo(f"people: {count:,} texts left out ({reason})")
+
+
+def _unfinished(registry: Registry, champion: Bundle, asked: Asked) -> Plan | None:
+    """The candidate that was being made, if it is of the same kind and has a checkpoint."""
+    path = registry.folder / PLAN
+    if not path.is_file():
+        return None
+    try:
+        plan = Plan.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as problem:
+        raise TrainingError(
+            f"{path} is damaged: {problem}. Start anew with --restart."
+        ) from problem
+    work = work_folder(registry.folder / plan.folder)
+    same = (plan.parent, plan.weight) == (champion.fingerprint, asked.weight)
+    return plan if same and work.is_dir() and latest_checkpoint(work) else None
+
+
+def _plan(registry: Registry, champion: Bundle, material: Material, asked: Asked) -> Plan:
+    plan = Plan(
+        folder=registry.next_folder().name,
+        parent=champion.fingerprint,
+        feedback_until=material.last,
+        weight=asked.weight,
+    )
+    with whole_file(registry.folder / PLAN) as aside:
+        write_json(aside, plan.model_dump())
+    return plan
+
+
+def _settings(
+    registry: Registry, champion: Bundle, data: DataSettings, plan: Plan
+) -> TrainSettings:
+    stored = champion.description.settings
+    base = stored.base
+    if champion.description.base.embedded:
+        folder = _unpacked_base(registry, champion)
+        base = base.model_copy(update={"base": str(folder), "revision": None})
+    return TrainSettings(
+        data=data,
+        base=base,
+        lora=stored.lora,
+        fit=stored.fit,
+        answer=stored.answer,
+        output=OutputSettings(output=registry.folder / plan.folder),
+    )
+
+
+def _unpacked_base(registry: Registry, champion: Bundle) -> Path:
+    """The base that travels in the champion, with the tokenizer that it shares with it."""
+    folder = registry.folder / "base" / champion.description.base.sha256[:12]
+    if not folder.is_dir():
+        aside = folder.with_name(f".{folder.name}.partial")
+        with suppress(FileNotFoundError):
+            shutil.rmtree(aside)
+        shutil.copytree(champion.folder / LAYOUT.base, aside)
+        shutil.copyfile(champion.folder / LAYOUT.tokenizer, aside / LAYOUT.tokenizer)
+        aside.rename(folder)
+    return folder
+
+
+def _finish(
+    registry: Registry, database: Database, result: RunResult, lineage: Lineage
+) -> Bundle | None:
+    if result.bundle is None or result.fit.interrupted:
+        return None
+    bundle = read_bundle(result.bundle)
+    facts = lineage.model_dump() | {"data": bundle.description.data.fingerprint}
+    row = ModelRow(bundle.fingerprint, bundle.folder.name, lineage.parent, CANDIDATE, facts)
+    ModelStore(database).add(row)
+    EventStore(database).add("retrained", f"retrained {row.version}", row.version, facts)
+    (registry.folder / PLAN).unlink(missing_ok=True)
+    return bundle

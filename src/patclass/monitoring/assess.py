@@ -1,0 +1,208 @@
+"""A window of live answers beside the reference: what has shifted, and how good they may be.
+
+An alarm is a shift that chance would hardly bring about: five signals are tested, and all of them
+together may ring falsely in one window of two hundred (Bonferroni's correction). Most of that is
+spent on the labels, as a shift in what is asked shows there first, weakened by wrong answers.
+
+Of the other signals at least a tenth must have moved as well. A reference is itself a draw, and
+with enough answers any difference from it is more than chance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.arrays import FloatArray
+from patclass.monitoring.distances import (
+    binned,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    label_shift,
+    population_stability,
+)
+from patclass.monitoring.estimate import Accuracy, estimate
+from patclass.monitoring.known import Known
+from patclass.monitoring.reference import Reference
+from patclass.store.predictions import PredictionRow
+
+SIGNALS = ("confidence", "labels", "length", "unseen", "distance")
+
+# How often a window without drift may ring, and the share of that which each signal may use.
+FALSE_ALARMS = 0.005
+_SPENT = dict.fromkeys(SIGNALS, 0.05) | {"labels": 0.8}
+
+# Of the gap between distribution functions: less than this rings for no signal but the labels.
+_MATTERS = 0.1
+
+# Ten points more of any section are noticed in so many answers, see docs/log.md; in half as many
+# only those of the rarer ones.
+WINDOW = 2000
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How one signal differs from the reference.
+
+    :param ks: largest gap between the distribution functions; None for labels.
+    :param p: how often chance brings about so large a difference.
+    :param reference: the mean of the reference, and ``window`` that of the window; None for labels.
+    """
+
+    signal: str
+    psi: float
+    js: float
+    ks: float | None
+    p: float
+    alarm: bool
+    reference: float | None = None
+    window: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelShare:
+    """How often a label was answered, as shares of the reference and of the window."""
+
+    label: str
+    reference: float
+    window: float
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One window beside the reference.
+
+    :param number: of the last prediction in it, as the store counts.
+    :param level: the coarsest; labels and confidence are those of it.
+    :param accuracy: for each level, estimated and, where people have judged answers, measured.
+    """
+
+    number: int
+    rows: int
+    begin: datetime
+    end: datetime
+    level: str
+    shifts: tuple[Shift, ...]
+    labels: tuple[LabelShare, ...]
+    accuracy: Mapping[str, Accuracy]
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The signals that have shifted by more than chance."""
+        return tuple(shift.signal for shift in self.shifts if shift.alarm)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is compared of a window, one value for each answer; what is not known is left out.
+
+    :param counts: how often each label of the coarsest level was answered, shape (labels,).
+    :param confidences: of that level, as float32 like all others: of shape (rows,).
+    """
+
+    counts: npt.NDArray[np.int64]
+    confidences: FloatArray
+    chars: FloatArray
+    unseen: FloatArray
+    distance: FloatArray
+
+    @classmethod
+    def of(cls, reference: Reference, rows: Sequence[PredictionRow]) -> "Columns":
+        """The columns of live answers."""
+        level = reference.levels[0]
+        places = {code: place for place, code in enumerate(reference.codes[level])}
+        answers = [row.levels[level] for row in rows if level in row.levels]
+        counts = np.bincount([places[label] for label, _ in answers], minlength=len(places))
+        return cls(
+            counts=counts.astype(np.int64),
+            confidences=_known([share for _, share in answers]),
+            chars=_known([row.chars for row in rows]),
+            unseen=_known([row.unseen for row in rows]),
+            distance=_known([row.distance for row in rows]),
+        )
+
+
+def assess(
+    reference: Reference,
+    rows: Sequence[PredictionRow],
+    number: int,
+    known: Mapping[str, Known] | None = None,
+) -> Assessment:
+    """Compare live answers with the reference.
+
+    :param rows: a window of predictions of one model, oldest first; at least one.
+    :param known: what people hold of texts, by the hash of the text.
+    """
+    columns = Columns.of(reference, rows)
+    return Assessment(
+        number=number,
+        rows=len(rows),
+        begin=rows[0].created,
+        end=rows[-1].created,
+        level=reference.levels[0],
+        shifts=shifts_of(reference, columns),
+        labels=_shares(reference, columns.counts),
+        accuracy=estimate(reference.levels, rows, known or {}),
+    )
+
+
+def shifts_of(reference: Reference, window: Columns) -> tuple[Shift, ...]:
+    """How each signal differs, in the order of ``SIGNALS``."""
+    level = reference.levels[0]
+    sure = reference.confidences[level][reference.answers[level] >= 0]
+    return (
+        _values("confidence", sure, window.confidences),
+        _labels(reference.counts(level), window.counts),
+        _values("length", reference.chars, window.chars),
+        _values("unseen", reference.unseen, window.unseen),
+        _values("distance", reference.distance, window.distance),
+    )
+
+
+def _values(signal: str, reference: FloatArray, window: FloatArray) -> Shift:
+    if not len(window):
+        return Shift(signal, 0.0, 0.0, 0.0, 1.0, False)
+    ks, p = kolmogorov_smirnov(reference, window)
+    tenths = binned(reference, reference), binned(reference, window)
+    return Shift(
+        signal=signal,
+        psi=population_stability(*tenths),
+        js=jensen_shannon(*tenths),
+        ks=ks,
+        p=p,
+        alarm=ks >= _MATTERS and _rare(signal, p),
+        reference=float(reference.mean()),
+        window=float(window.mean()),
+    )
+
+
+def _labels(reference: npt.NDArray[np.int64], window: npt.NDArray[np.int64]) -> Shift:
+    p = label_shift(reference, window)
+    return Shift(
+        signal="labels",
+        psi=population_stability(reference, window),
+        js=jensen_shannon(reference, window),
+        ks=None,
+        p=p,
+        alarm=_rare("labels", p),
+    )
+
+
+def _rare(signal: str, p: float) -> bool:
+    return p < FALSE_ALARMS * _SPENT[signal]
+
+
+def _shares(reference: Reference, counts: npt.NDArray[np.int64]) -> tuple[LabelShare, ...]:
+    level = reference.levels[0]
+    before = reference.counts(level)
+    return tuple(
+        LabelShare(code, float(a / max(1, before.sum())), float(b / max(1, counts.sum())))
+        for code, a, b in zip(reference.codes[level], before, counts, strict=True)
+    )
+
+
+def _known(values: Sequence[float | None]) -> FloatArray:
+    # As the reference is kept: values that are equal there must be equal here.
+    return np.array([value for value in values if value is not None], dtype=np.float32)

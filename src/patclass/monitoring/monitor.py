@@ -1,0 +1,106 @@
+"""Windows of a model's live answers, from the store, one after the other. Knows no HTTP."""
+
+from dataclasses import dataclass
+
+from patclass.monitoring.assess import WINDOW, Assessment, assess
+from patclass.monitoring.known import what_is_known
+from patclass.monitoring.reference import Reference
+from patclass.store.database import Database
+from patclass.store.events import EventStore
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+
+ALARM = "alarm"
+
+# Windows that are made up for at once.
+_MOST = 100
+
+# Windows overlap: each begins a quarter of a window after the one before.
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A model whose answers are watched.
+
+    :param version: see ``LoadedModel``.
+    """
+
+    name: str
+    version: str
+    reference: Reference
+
+
+class Monitor:
+    """Compares sliding windows with the reference; keeps an event for each that rings."""
+
+    def __init__(self, database: Database, window: int = WINDOW) -> None:
+        self._predictions = PredictionStore(database)
+        self._feedback, self._events = FeedbackStore(database), EventStore(database)
+        self.window = window
+        self.step = max(1, window // STEPS)
+
+    def answers(self, version: str) -> int:
+        """How many predictions a model has given, as far as they are remembered.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        return self._predictions.count(version)
+
+    def end(self, version: str) -> int:
+        """How many of them there are up to the end of the last whole window; 0 if none.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        beyond = self.answers(version) - self.window
+        return self.window + beyond // self.step * self.step if beyond >= 0 else 0
+
+    def steps(self, before: int, end: int) -> int:
+        """How many windows to assess at ``end``, at most a hundred; just that one at first.
+
+        :param before: the ``end`` at the last look; 0 if there was none.
+        """
+        return min(_MOST, max(1, (end - before) // self.step)) if before else 1
+
+    def last(self, watched: Watched) -> Assessment | None:
+        """The last whole window; None if there is none yet.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        found = self.series(watched, 1)
+        return found[0] if found else None
+
+    def series(self, watched: Watched, windows: int) -> list[Assessment]:
+        """The last whole windows, oldest first.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        last = self.end(watched.version)
+        if not last:
+            return []
+        first = max(self.window, last - (windows - 1) * self.step)
+        known = what_is_known(self._feedback.all())
+        # Read once: windows overlap, and the database counts its way to each.
+        rows = self._predictions.window(watched.version, last, self.window + last - first)
+        starts = range(0, len(rows) - self.window + 1, self.step)
+        parts = [rows[start : start + self.window] for start in starts]
+        return [
+            assess(watched.reference, [row for _, row in part], part[-1][0], known)
+            for part in parts
+        ]
+
+    def ring(self, watched: Watched, assessment: Assessment) -> bool:
+        """Keep an event for a window with alarms; False if there are none, or it was known.
+
+        :raises StoreError: if it cannot be kept.
+        """
+        if not assessment.alarms:
+            return False
+        facts = {
+            "model": watched.name,
+            "rows": assessment.rows,
+            "end": assessment.end.isoformat(),
+            "signals": {s.signal: {"p": s.p, "psi": s.psi} for s in assessment.shifts if s.alarm},
+        }
+        key = f"{ALARM} {watched.version} {assessment.number}"
+        return self._events.add(ALARM, key, watched.version, facts)

@@ -1,0 +1,100 @@
+"""Predictions on their way to the store, off the way of requests. Knows rows, no HTTP.
+
+A thread writes what has gathered, many rows at once. While the store is away they wait, up to a
+bound; what is beyond it, or still waits at the end, is dropped and counted. An answer never waits.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from itertools import islice
+
+from patclass.errors import StoreError
+from patclass.service.logs import LOGGER
+from patclass.service.metrics import Metrics
+from patclass.store.predictions import PredictionRow, PredictionStore
+
+log = logging.getLogger(LOGGER)
+
+MOST_WAITING = 20_000
+_AT_ONCE = 1000
+_GATHER_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
+_END_SECONDS = 3.0
+
+
+class Recorder:
+    """Keeps predictions in the order in which they were given."""
+
+    def __init__(
+        self, store: PredictionStore, metrics: Metrics, most_waiting: int = MOST_WAITING
+    ) -> None:
+        self._store, self._metrics, self._most = store, metrics, most_waiting
+        self._waiting: dict[str, PredictionRow] = {}
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="record", daemon=True)
+        self._thread.start()
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        """Have rows written soon."""
+        with self._changed:
+            room = max(0, self._most - len(self._waiting))
+            self._waiting.update((row.id, row) for row in rows[:room])
+            self._drop(len(rows[room:]))
+            self._changed.notify()
+
+    def find(self, prediction_id: str) -> PredictionRow | None:
+        """A prediction that was given, whether it is written by now or not.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        with self._changed:
+            waiting = self._waiting.get(prediction_id)
+        return waiting or self._store.get(prediction_id)
+
+    def close(self) -> None:
+        """Write what waits, if the store lets that be done soon; then end."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(_END_SECONDS)
+        with self._changed:
+            left, self._waiting = len(self._waiting), {}
+            self._drop(left)
+        if left:
+            log.error("predictions not kept", extra={"facts": {"predictions": left}})
+
+    def _drop(self, rows: int) -> None:
+        self._metrics.recorded.labels("dropped").inc(rows)
+        self._metrics.recording.set(len(self._waiting))
+
+    def _work(self) -> None:
+        well = True
+        while rows := self._next(_GATHER_SECONDS if well else _RETRY_SECONDS):
+            well = self._write(rows, well)
+
+    def _next(self, seconds: float) -> list[PredictionRow]:
+        """What is to be written now; nothing once that is all."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            if not self._closing:
+                self._changed.wait_for(lambda: self._closing, seconds)
+            return list(islice(self._waiting.values(), _AT_ONCE))
+
+    def _write(self, rows: Sequence[PredictionRow], well: bool) -> bool:
+        """Write rows; whether that worked."""
+        try:
+            self._store.add(rows)
+        except StoreError as problem:
+            if well:  # said once, not at every attempt
+                log.error("predictions wait", extra={"facts": {"reason": str(problem)}})
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
+            return False
+        with self._changed:
+            kept = [row for row in rows if self._waiting.pop(row.id, None) is not None]
+            self._metrics.recorded.labels("kept").inc(len(kept))
+            self._metrics.recording.set(len(self._waiting))
+        return True

@@ -1,0 +1,166 @@
+"""A database, SQLite or PostgreSQL, in whole transactions. Knows no tables.
+
+What was acknowledged survives a loss of power: SQLite keeps a write-ahead log that is synced at
+every commit, PostgreSQL does so by itself. The tables are brought up to date at the first use.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from patclass.errors import ConfigError, StoreError
+from patclass.store.migrations import HEAD
+
+VARIABLE = "PATCLASS_DATABASE_URL"
+FILE = Path("patclass.db")
+
+# Where feedback was kept before there was anything else; the first migration takes it over.
+FEEDBACK_FILE = Path("patclass-feedback.db")
+
+_SECONDS = 5  # that a writer waits for another, or for the server
+_LOCK = 0x70617463  # of migrations, among PostgreSQL's advisory locks
+
+
+def locate_store(file: Path | None, environment: Mapping[str, str] = os.environ) -> "Database":
+    """The store in ``file``, else PATCLASS_DATABASE_URL, else the usual file.
+
+    :raises ConfigError: if the URL is none of PostgreSQL or SQLite.
+    """
+    given = environment.get(VARIABLE)
+    if file is None and given:
+        return Database(_parse(given))
+    if file is None:
+        file = FEEDBACK_FILE if FEEDBACK_FILE.exists() and not FILE.exists() else FILE
+    return Database(URL.create("sqlite", database=str(file)))
+
+
+def _parse(given: str) -> URL:
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        url = URL.create("")
+    kind = url.drivername.partition("+")[0]
+    if kind in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if kind == "sqlite" and url.database:
+        return url.set(drivername="sqlite")
+    raise ConfigError(  # without the value, which may hold a password
+        f"{VARIABLE}: expected postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE."
+    )
+
+
+class Database:
+    """A database that several threads and processes may use at once."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine = _engine(url)
+        self._ready = False
+        self._preparing = threading.Lock()
+
+    @property
+    def place(self) -> str:
+        """Where it is, without its password."""
+        if self.url.drivername == "sqlite":
+            return str(self.url.database)
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds or not as a whole.
+
+        :raises StoreError: if it cannot be carried out.
+        """
+        with self._opened(writes=True) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database.
+
+        :raises StoreError: if it cannot be carried out.
+        """
+        with self._opened(writes=False) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give the connections back; the database may be used again."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _opened(self, writes: bool) -> Iterator[Connection]:
+        try:
+            self._prepare()
+            with self._engine.execution_options(patclass_writes=writes).begin() as connection:
+                yield connection
+        except SQLAlchemyError as problem:
+            raise self._trouble(problem) from problem
+
+    def _trouble(self, problem: SQLAlchemyError) -> StoreError:
+        said = " ".join(str(getattr(problem, "orig", None) or problem).split())
+        return StoreError(
+            f"cannot use the store in {self.place}: {said}. Free some space, gain the right to "
+            f"write there, name another file with --store, or start the server of {VARIABLE}."
+        )
+
+    def _prepare(self) -> None:
+        """Bring the tables up to date, once; whoever comes meanwhile waits."""
+        with self._preparing:
+            if self._ready:
+                return
+            with self._engine.execution_options(patclass_writes=True).begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                known = _revision(connection)
+                if known is None or known < HEAD:
+                    _upgrade(connection)
+                elif known > HEAD:
+                    raise StoreError(
+                        f"the store in {self.place} is of version {known}; this release knows up "
+                        f"to {HEAD}. Use the release of patclass that wrote it."
+                    )
+            self._ready = True
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": _SECONDS, "isolation_level": None})
+        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "begin", _begin)
+        return engine
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _SECONDS})
+
+
+def _set_up(connection: Any, record: object) -> None:
+    """Of each new connection to a SQLite file."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    """A writer waits for others before it reads, so that nothing changes under its hands."""
+    writes = connection.get_execution_options().get("patclass_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # a third of a second, and hardly ever needed
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "patclass.store:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

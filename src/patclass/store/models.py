@@ -1,0 +1,81 @@
+"""The versions of models that there have been, and what became of them. Knows rows only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from patclass.store.database import Database
+from patclass.store.insert import insert_new
+from patclass.store.tables import models
+
+CANDIDATE, CHAMPION, RETIRED, REFUSED = "candidate", "champion", "retired", "refused"
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A version of a model.
+
+    :param folder: its name in the registry.
+    :param parent: the version that it was made from.
+    :param lineage: what it has learnt from.
+    :param decision: the figures by which it was let in or refused.
+    """
+
+    version: str
+    folder: str
+    parent: str | None
+    state: str
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    decision: Mapping[str, Any] | None = None
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class ModelStore:
+    """The table of models."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, row: ModelRow) -> bool:
+        """Keep a version; False if it is known.
+
+        :raises StoreError: if it cannot be kept.
+        """
+        with self._database.write() as connection:
+            return insert_new(connection, models, "version", vars(row))
+
+    def all(self) -> list[ModelRow]:
+        """All versions, oldest first.
+
+        :raises StoreError: if they cannot be read.
+        """
+        wanted = select(*(models.c[name] for name in ModelRow.__dataclass_fields__))
+        with self._database.read() as connection:
+            found = connection.execute(wanted.order_by(models.c.number)).mappings()
+            return [ModelRow(**row) for row in found]
+
+    def decide(self, version: str, decision: Mapping[str, Any], state: str) -> None:
+        """Say by which figures a version was let in or refused.
+
+        :raises StoreError: if it cannot be kept.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                update(models)
+                .where(models.c.version == version)
+                .values(decision=dict(decision), state=state)
+            )
+
+    def crown(self, version: str) -> None:
+        """Make a version the champion; the one before retires.
+
+        :raises StoreError: if it cannot be kept.
+        """
+        with self._database.write() as connection:
+            retired = update(models).where(models.c.state == CHAMPION).values(state=RETIRED)
+            connection.execute(retired)
+            here = models.c.version == version
+            connection.execute(update(models).where(here).values(state=CHAMPION))

@@ -1,0 +1,76 @@
+"""How much is remembered, and forgetting it: by age, or all about one text. Knows the tables."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Table, delete, func, select
+
+from patclass.store.database import Database
+from patclass.store.tables import events, feedback, metadata, predictions, reviews
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How many rows are gone."""
+
+    predictions: int
+    reviews: int
+    feedback: int
+    events: int
+
+
+def count_rows(database: Database) -> dict[str, int]:
+    """How many rows each table has.
+
+    :raises StoreError: if the store cannot be read.
+    """
+    with database.read() as connection:
+        return {
+            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in metadata.tables.items()
+        }
+
+
+def purge_before(database: Database, moment: datetime, with_feedback: bool = False) -> Purged:
+    """Forget the predictions of before ``moment``, their reviews, and what happened then.
+
+    :param with_feedback: also the verdicts of before, which models learn from.
+    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    """
+    return _purge(
+        database,
+        predictions.c.created < moment,
+        feedback.c.created < moment if with_feedback else None,
+        events.c.created < moment,
+    )
+
+
+def purge_text(database: Database, text_sha256: str) -> Purged:
+    """Forget all that is known of one text.
+
+    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    """
+    return _purge(
+        database,
+        predictions.c.text_sha256 == text_sha256,
+        feedback.c.text_sha256 == text_sha256,
+        None,
+    )
+
+
+def _purge(
+    database: Database,
+    which: ColumnElement[bool],
+    said: ColumnElement[bool] | None,
+    happened: ColumnElement[bool] | None,
+) -> Purged:
+    with database.write() as connection:
+
+        def gone(table: Table, condition: ColumnElement[bool] | None) -> int:
+            if condition is None:
+                return 0
+            return connection.execute(delete(table).where(condition)).rowcount
+
+        ids = select(predictions.c.id).where(which)
+        cases = gone(reviews, reviews.c.prediction_id.in_(ids))
+        return Purged(gone(predictions, which), cases, gone(feedback, said), gone(events, happened))

@@ -1,0 +1,139 @@
+"""The tables of the store, as the newest migration leaves them. Knows names and types only."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+ID = 32
+HASH = 64
+VERSION = 12
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps no zone, so none is stored there."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """In UTC, whatever the zone of ``value``."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """With its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite counts by itself only in a column that it calls INTEGER.
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _number() -> "Column[int]":
+    return Column("number", Number, primary_key=True)
+
+
+predictions = Table(
+    "predictions",
+    metadata,
+    _number(),
+    Column("id", String(ID), nullable=False, unique=True),
+    Column("created", Moment, nullable=False, index=True),
+    Column("model", String(100), nullable=False),
+    Column("version", String(VERSION), nullable=False),
+    Column("level", String(100), nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("sure", Boolean, nullable=False),
+    Column("levels", JSON, nullable=False),
+    Column("text_sha256", String(HASH), nullable=False, index=True),
+    Column("chars", Integer, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("unseen", Float),
+    Column("distance", Float),
+    Column("agreement", Float),
+    Column("text", Text),
+    Column("shadow_of", String(ID), index=True),
+    Index("ix_predictions_version_number", "version", "number"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _number(),
+    Column("idempotency_key", String(100), nullable=False, unique=True),
+    Column("prediction_id", String(ID), nullable=False, index=True),
+    Column("correct", Boolean, nullable=False),
+    Column("label", String(200)),
+    Column("note", Text),
+    Column("reviewer", String(100)),
+    Column("caller", String(100)),
+    Column("created", Moment, nullable=False),
+    Column("answer", String(200)),
+    Column("version", String(VERSION)),
+    Column("text_sha256", String(HASH), index=True),
+    Column("text", Text),
+    Column("decides", Boolean, nullable=False),
+    Column("withdraws", String(100)),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    _number(),
+    Column("prediction_id", String(ID), nullable=False, unique=True),
+    Column("reason", String(20), nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("created", Moment, nullable=False),
+    Column("reviewer", String(100)),
+    Column("changed", Moment, nullable=False),
+    Column("feedback_key", String(100)),
+)
+
+models = Table(
+    "models",
+    metadata,
+    _number(),
+    Column("version", String(VERSION), nullable=False, unique=True),
+    Column("folder", String(200), nullable=False),
+    Column("parent", String(VERSION)),
+    Column("state", String(20), nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("lineage", JSON, nullable=False),
+    Column("decision", JSON),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _number(),
+    Column("created", Moment, nullable=False, index=True),
+    Column("kind", String(40), nullable=False),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("version", String(VERSION)),
+    Column("facts", JSON, nullable=False),
+)

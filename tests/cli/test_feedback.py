@@ -1,0 +1,86 @@
+"""``patclass feedback``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers import Cli
+from patclass.data.views import text_sha256
+from patclass.store.database import locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.verdict import Feedback, Given
+from store_rows import ID, prediction
+
+TEXT = "A bandage with a grüne border."
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A store with two verdicts, one of them on a text that was not kept."""
+    database = locate_store(tmp_path / "store.db", {})
+    about = {"answer": "A", "version": "v1"}
+    PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
+    with_text = Feedback(ID(1), True, text=TEXT, text_sha256=text_sha256(TEXT), **about)
+    FeedbackStore(database).add("with-text", with_text)
+    without = Feedback(ID(2), False, "G06", text_sha256=f"{2:064x}", **about)
+    FeedbackStore(database).add("without", without)
+    database.close()
+    return tmp_path / "store.db"
+
+
+def rows(file: Path) -> list[Given]:
+    database = locate_store(file, {})
+    found = FeedbackStore(database).all()
+    database.close()
+    return found
+
+
+def test_verdicts_go_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
+    target, other = tmp_path / "verdicts.jsonl", tmp_path / "other.db"
+    assert cli("feedback", "export", target, "--store", file).code == 0
+    done = cli("feedback", "import", target, "--store", other)
+    assert (done.code, done.out) == (0, "2 added, 0 known\n")
+    assert rows(other) == rows(file)
+    assert cli("feedback", "import", target, "--store", other).out == "0 added, 2 known\n"
+
+
+def test_verdicts_go_through_standard_streams(cli: Cli, file: Path, tmp_path: Path):
+    done = cli("feedback", "export", "-", "--store", file)
+    assert [json.loads(line)["key"] for line in done.out.splitlines()] == ["with-text", "without"]
+    raw = b"\xef\xbb\xbf" + done.out.encode()
+    again = cli("feedback", "import", "-", "--store", tmp_path / "other.db", stdin=raw)
+    assert again.out == "2 added, 0 known\n"
+
+
+@pytest.mark.parametrize("name", ["label-studio", "argilla"])
+def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: str):
+    target = tmp_path / "tasks.json"
+    done = cli("feedback", "export", target, "--format", name, "--store", file)
+    assert (done.code, done.out) == (0, f"{target}: written\n")
+    assert "left out: 1 verdicts on texts that were not kept\n" in done.err
+    assert len(json.loads(target.read_text(encoding="utf-8"))) == 1
+    back = cli("feedback", "import", target, "--format", name, "--store", file)
+    assert back.code == 0
+    assert back.out.startswith("0 added")
+
+
+def test_what_cannot_be_taken_in_is_an_error_of_one_line(cli: Cli, file: Path):
+    done = cli("feedback", "import", "-", "--store", file, stdin=b"{}\n")
+    assert done.code == 2
+    assert done.err == "error: nothing was imported: line 1: key: field required.\n"
+    assert len(rows(file)) == 2
+
+
+def test_a_file_that_is_not_there_is_named(cli: Cli, file: Path, tmp_path: Path):
+    done = cli("feedback", "import", tmp_path / "nosuch.jsonl", "--store", file)
+    assert done.code == 2
+    assert "cannot read" in done.err
+    assert "nosuch.jsonl" in done.err
+
+
+def test_a_folder_that_cannot_be_written_is_named(cli: Cli, file: Path):
+    done = cli("feedback", "export", file / "below.jsonl", "--store", file)
+    assert done.code == 2
+    assert done.err.startswith("error: cannot write ")

@@ -1,0 +1,203 @@
+"""``patclass models``, ``retrain`` and ``loop``, with a tiny model that meets a new label."""
+
+import fcntl
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from conftest import patent_rows, write_jsonl, write_splits
+from helpers import Cli, tiny_run
+from patclass.bundle import read_bundle
+from patclass.bundle.registry import Registry
+from patclass.data.views import text_sha256
+from patclass.errors import TrainingError
+from patclass.inference import Classifier
+from patclass.store.database import Database, locate_store
+from patclass.store.events import EventStore
+from patclass.store.feedback import FeedbackStore
+from patclass.store.models import ModelStore
+from patclass.store.verdict import Feedback
+from patclass.training import run as training
+from store_rows import ID
+
+NEW = "loom heald warp weft reed yarn fabric shuttle"
+
+
+def new_rows(count: int, seed: int) -> list[dict[str, str]]:
+    """Rows of a section that the model has never seen, in words of its own."""
+    words, random = NEW.split(), torch.Generator().manual_seed(seed)
+    rows = []
+    for _ in range(count):
+        picks = torch.randint(len(words), (14,), generator=random).tolist()
+        text = "A machine with " + " ".join(words[pick] for pick in picks) + "."
+        rows.append({"title": f"The {words[picks[0]]}", "abstract": text, "main_code": "D03D 1/00"})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def champion(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("champion")
+    write_splits(home)
+    write_jsonl(home / "test.jsonl", patent_rows(150, seed=3))  # enough to judge by
+    tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+    return home / "model"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in which the commands run; new bundles are verified in this process."""
+    monkeypatch.chdir(tmp_path)
+
+    def verify(folder: Path, device: str) -> None:
+        read_bundle(folder).verify(device)
+
+    with patch.object(training, "verify_in_fresh_process", verify):
+        yield tmp_path
+
+
+@pytest.fixture
+def database(home: Path) -> Iterator[Database]:
+    found = locate_store(None, {})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def registry(home: Path, cli: Cli, champion: Path) -> Registry:
+    done = cli("models", "promote", champion)
+    assert done.code == 0, done.err
+    return Registry(Path("models"))
+
+
+def judge(database: Database, registry: Registry, flip: bool = False, known: int = 120) -> None:
+    """Have people judge what the champion says of a stream in which the new section appears."""
+    bundle = read_bundle(registry.champion())
+    stream = [*patent_rows(known, seed=7), *new_rows(120, seed=8)]
+    answers = Classifier(bundle, "cpu").classify(stream)
+    wrong = {"A": "H", "C": "A", "H": "C", "D": "C"}
+    for number, (row, answer) in enumerate(zip(stream, answers, strict=True)):
+        truth = row["main_code"][0]
+        truth = wrong[truth] if flip and number % 3 == 0 else truth
+        right = truth == answer.label
+        verdict = Feedback(
+            *(ID(number), right, None if right else truth),
+            **{"reviewer": "Ada", "answer": answer.label, "version": bundle.fingerprint},
+            **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
+        )
+        FeedbackStore(database).add(f"key-{number}", verdict)
+
+
+def states(database: Database) -> list[str]:
+    return [row.state for row in ModelStore(database).all()]
+
+
+def test_the_first_champion_needs_no_rival(registry: Registry, cli: Cli, database: Database):
+    assert registry.champion() == Path("models/0001")
+    assert states(database) == ["champion"]
+    done = cli("models", "list")
+    assert re.search(r"^0001 +\w{12} +champion ", done.out, re.MULTILINE)
+    assert cli("predict", "soil and seed", "--model", "models").code == 0
+
+
+def test_there_is_nothing_to_learn_from_nobody(registry: Registry, cli: Cli):
+    done = cli("retrain")
+    assert done.code == 2
+    assert "there is nothing to learn from" in done.err
+    assert cli("loop", "--once").code == 0  # nothing to do is no failure
+
+
+def test_the_loop_learns_a_new_section_and_promotes(
+    registry: Registry, cli: Cli, database: Database
+):
+    judge(database, registry)
+    done = cli("loop", "--once", "--window", "50")
+    assert done.code == 0, done.out + done.err
+    assert "drift: fewer than 50 answers so far" in done.out
+    assert "promoted: models/0002" in done.out
+    assert states(database) == ["retired", "champion"]
+    candidate = read_bundle(registry.champion())
+    assert candidate.folder.name == "0002"
+    lineage = candidate.lineage
+    assert lineage is not None
+    assert (lineage.feedback_from, lineage.feedback_until) == (1, 240)
+    assert lineage.parent == read_bundle(registry.folder / "0001").fingerprint
+    assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
+    page = (registry.folder / "decisions" / "0002.html").read_text()
+    assert "Accepted" in page
+    assert "better on people" in page
+    assert {event.kind for event in EventStore(database).latest()} == {"retrained", "promoted"}
+    shown = cli("models", "show", "0002")
+    assert "may take the place of" in shown.out
+    assert f"made from {lineage.parent}" in shown.out
+    again = cli("loop", "--once")
+    assert "verdicts since the last candidate: 0" in again.out
+    assert cli("models", "rollback").code == 0
+    assert registry.champion().name == "0001"
+    assert states(database) == ["champion", "retired"]
+
+
+def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, database: Database):
+    judge(database, registry, flip=True)
+    done = cli("loop", "--once")
+    assert done.code == 1
+    assert "is refused in the place of" in done.out
+    assert "FAILS  worse on held-out rows" in done.out
+    assert states(database) == ["champion", "refused"]
+    assert registry.champion().name == "0001"
+    assert "Refused" in (registry.folder / "decisions" / "0002.html").read_text()
+    assert cli("models", "promote", "0002").code == 1
+    assert cli("models", "promote", "0002", "--force", "we know better").code == 0
+    assert registry.champion().name == "0002"
+    assert EventStore(database).latest("promoted")[0].facts == {"why": "we know better"}
+
+
+def test_an_unfinished_candidate_is_gone_on_with(
+    registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    judge(database, registry, known=30)
+
+    def stop(*arguments: object) -> None:
+        raise TrainingError("stopped before it was finished")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "finish", stop)
+        assert cli("retrain").code == 2
+    late = Feedback(ID(999), True, answer="A", text="soil", text_sha256=text_sha256("soil"))
+    FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
+    done = cli("retrain")
+    assert done.code == 0, done.err
+    lineage = read_bundle(registry.folder / "0002").lineage
+    assert lineage is not None
+    assert lineage.feedback_until == 150
+    assert not (registry.folder / "retrain.json").exists()
+
+
+def test_only_one_pass_runs_at_a_time(registry: Registry, cli: Cli):
+    with (registry.folder / ".loop.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cli("loop", "--once")
+    assert done.code == 2
+    assert "another pass of the loop is at work" in done.err
+
+
+@pytest.mark.parametrize("flags", [[], ["--once", "--every", "1d"], ["--every", "daily"]])
+def test_a_loop_says_how_often(registry: Registry, cli: Cli, flags: list[str]):
+    assert cli("loop", *flags).code == 2
+
+
+@pytest.mark.parametrize("version", ["0009", "zzz"])
+def test_a_version_that_is_not_there_is_named(registry: Registry, cli: Cli, version: str):
+    done = cli("models", "promote", version)
+    assert done.code == 2
+    assert f"'{version}' is no version in models; there are 0001" in done.err
+
+
+def test_without_a_registry_the_way_to_one_is_told(home: Path, cli: Cli):
+    for command in (["models", "list"], ["retrain"], ["models", "rollback"]):
+        done = cli(*command)
+        assert done.code == 2
+        assert "patclass models promote FOLDER" in done.err

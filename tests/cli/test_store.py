@@ -1,0 +1,77 @@
+"""``patclass store``."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from helpers import Cli
+from patclass.data.views import text_sha256
+from patclass.store.database import locate_store
+from patclass.store.predictions import PredictionStore
+from store_rows import prediction
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A store with an old prediction and a new one."""
+    database = locate_store(tmp_path / "store.db", {})
+    now = datetime.now(UTC)
+    rows = [prediction(n, created=now - timedelta(days=100 * n)) for n in range(2)]
+    PredictionStore(database).add(rows)
+    database.close()
+    return tmp_path / "store.db"
+
+
+def count(file: Path) -> int:
+    database = locate_store(file, {})
+    found = PredictionStore(database).count()
+    database.close()
+    return found
+
+
+def test_the_tables_are_counted(cli: Cli, file: Path):
+    done = cli("store", "status", "--store", file)
+    assert done.code == 0
+    assert str(file) in done.out
+    assert "predictions             2" in done.out
+
+
+def test_what_is_old_is_forgotten(cli: Cli, file: Path):
+    done = cli("store", "purge", "--store", file, "--older-than", "90d")
+    assert (done.code, done.out) == (0, "1 predictions, 0 reviews, 0 feedback, 0 events gone\n")
+    assert count(file) == 1
+    assert cli("store", "purge", "--store", file, "--older-than", "12h").code == 0
+    assert count(file) == 1
+
+
+def test_a_text_is_forgotten(cli: Cli, file: Path):
+    assert cli("store", "purge", "--store", file, "--text-hash", f"{1:064x}").code == 0
+    assert count(file) == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--older-than", "90d", "--text-hash", "0" * 64],
+        ["--older-than", "90"],
+        ["--older-than", "90y"],
+        ["--text-hash", "xyz"],
+    ],
+)
+def test_what_cannot_be_meant_forgets_nothing(cli: Cli, file: Path, flags: list[str]):
+    done = cli("store", "purge", "--store", file, *flags)
+    assert done.code == 2
+    assert count(file) == 2
+
+
+def test_a_hash_can_be_asked_for(cli: Cli):
+    done = cli("store", "hash", "A  Loom.")
+    assert done.out == f"{text_sha256('a loom.')}\n"
+
+
+def test_a_store_that_cannot_be_used_is_an_error_of_one_line(cli: Cli, tmp_path: Path):
+    done = cli("store", "status", "--store", tmp_path / "nosuch" / "store.db")
+    assert done.code == 2
+    assert done.err.startswith("error: cannot use the store in ")

@@ -1,0 +1,130 @@
+"""Verdicts as records of Argilla."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patclass.data.views import text_sha256
+from patclass.errors import DataError
+from patclass.learning.argilla import read, write
+from patclass.learning.exchange import Taken
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback
+from store_rows import ID, prediction
+
+TEXT = "A bandage with a grüne border."
+HASH = text_sha256(TEXT)
+ADA = "0b0c7f0e-6a3f-4f27-9d55-0d1c5b0a4a11"
+BOB = "f3a4a1de-2c59-4a86-8d0e-6a5f0f2a7b22"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    row = prediction(1, label="A61", version="0123456789ab", text_sha256=HASH)
+    PredictionStore(found).add([row])
+    yield found
+    found.close()
+
+
+def say(database: Database, key: str, **fields: Any) -> None:
+    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
+
+
+def record(*responses: tuple[str | None, str], **fields: Any) -> dict[str, Any]:
+    """As Argilla writes it."""
+    known = {
+        "id": ID(1),
+        "fields": {"text": TEXT},
+        "metadata": {},
+        "suggestions": {"label": {"value": "A61", "score": 0.9, "agent": "0123456789ab"}},
+        "responses": {"label": [{"value": value, "user_id": user} for value, user in responses]},
+        "vectors": {},
+        "_server_id": "5d5f8d6b-0000-4a86-8d0e-6a5f0f2a7b22",
+    }
+    return known | fields
+
+
+def imported(database: Database, *records: dict[str, Any]) -> Taken:
+    return read(database, json.dumps(records).encode(), Counter())
+
+
+def test_a_text_becomes_a_record(database: Database):
+    say(database, "one", reviewer=ADA)
+    say(database, "two", correct=False, label="G06", reviewer=ADA)
+    say(database, "three", correct=False, label="H01", reviewer=BOB)
+    left_out: Counter[str] = Counter()
+    (found,) = json.loads("".join(write(database, left_out)))
+    whole = record(("G06", ADA), ("H01", BOB))
+    del whole["_server_id"]
+    assert found == whole
+    assert left_out == {}
+
+
+def test_what_cannot_be_said_there_is_counted(database: Database):
+    say(database, "one", reviewer="Ada")
+    say(database, "two", correct=False, reviewer=ADA)
+    say(database, "no-text", text=None, text_sha256=f"{9:064x}")
+    left_out: Counter[str] = Counter()
+    (found,) = json.loads("".join(write(database, left_out)))
+    assert found["responses"] == {}
+    assert left_out == {
+        "verdicts of people who are no users of Argilla": 1,
+        "verdicts that name no label": 1,
+        "verdicts on texts that were not kept": 1,
+    }
+
+
+def test_responses_become_verdicts(database: Database):
+    assert imported(database, record(("A61", ADA), ("G06F", BOB))) == Taken(2, 0)
+    ada, bob = (given.feedback for given in FeedbackStore(database).all())
+    assert (ada.correct, ada.label, ada.reviewer) == (True, None, ADA)
+    assert (bob.correct, bob.label, bob.reviewer) == (False, "G06F", BOB)
+    assert (bob.answer, bob.version, bob.text_sha256) == ("A61", "0123456789ab", HASH)
+    assert bob.text == TEXT
+    assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
+
+
+def test_what_is_imported_twice_counts_once(database: Database):
+    imported(database, record(("A61", ADA)))
+    assert imported(database, record(("A61", ADA), ("G06", BOB))) == Taken(1, 1)
+    raw = "".join(write(database, Counter())).encode()
+    assert read(database, raw, Counter()) == Taken(0, 2)
+
+
+def test_a_record_without_responses_says_nothing(database: Database):
+    left_out: Counter[str] = Counter()
+    raw = json.dumps([record(responses={}), record((None, ADA))]).encode()
+    assert read(database, raw, left_out) == Taken(0, 0)
+    assert left_out == {"responses without a label": 1}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (record(("sport", ADA)), "record 2: label 'sport' is no section, class or subclass"),
+        (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not known"),
+        (record(("A61", ADA), fields={"text": "Other."}), "record 2: it is not the text of"),
+        ({"id": ID(1)}, r"1\.fields: field required"),
+        (record(responses={"label": [{"value": ["A61"]}]}), "valid string"),
+    ],
+)
+def test_what_cannot_hold_is_named_and_nothing_kept(
+    database: Database, wrong: dict[str, Any], message: str
+):
+    with pytest.raises(DataError, match=message):
+        imported(database, record(("A61", ADA)), wrong)
+    assert FeedbackStore(database).all() == []
+
+
+def test_what_is_no_file_of_records_is_refused(database: Database):
+    with pytest.raises(DataError, match=r"expected what Argilla's records\.to_json writes"):
+        read(database, b'{"id": 1}', Counter())

@@ -1,0 +1,226 @@
+"""Verdicts carried from store to store, on both databases."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.data.views import text_sha256
+from patclass.errors import DataError
+from patclass.learning.exchange import Taken, read, write
+from patclass.store.database import VARIABLE, Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.purge import purge_before
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback, Given
+from postgres import Postgres, postgres
+from store_rows import ID, prediction
+
+TEXT = "A bandage with a grüne border."
+WHEN = datetime(2026, 11, 1, 10, 30, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'there.db'}"
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("server")
+        url = server.new_database()
+    found = locate_store(None, {VARIABLE: url})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[Database]:
+    """A store with a verdict, a correction, a decision and a withdrawal."""
+    found = locate_store(tmp_path / "here.db", {})
+    about = {"answer": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
+    wrong = Feedback(ID(1), False, "G06", "no bandage", "Bob", "team", text=TEXT, **about)
+    rows = [
+        Given(0, "key-of-ada", WHEN, Feedback(ID(1), True, reviewer="Ada", **about)),
+        Given(0, "key-of-bob", WHEN + timedelta(hours=1), wrong),
+        Given(0, "decision", WHEN, Feedback(ID(1), True, decides=True, **about)),
+        Given(0, "undo", WHEN, Feedback(ID(1), True, withdraws="decision", **about)),
+    ]
+    FeedbackStore(found).add_all(rows)
+    yield found
+    found.close()
+
+
+def exported(database: Database) -> bytes:
+    return "".join(write(database, Counter())).encode()
+
+
+def imported(database: Database, raw: bytes) -> Taken:
+    return read(database, raw, Counter())
+
+
+def line(**fields: Any) -> dict[str, Any]:
+    known = {"key": "a-key", "created": "2026-11-01T10:00:00Z", "prediction_id": ID(1)}
+    about = {"answer": "A61", "version": "v1", "text_sha256": f"{1:064x}"}
+    return known | {"correct": True} | about | fields
+
+
+def raw_of(*lines: dict[str, Any]) -> bytes:
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def test_an_empty_store_gets_the_same_rows(filled: Database, database: Database):
+    assert imported(database, exported(filled)) == Taken(4, 0)
+    assert FeedbackStore(database).all() == FeedbackStore(filled).all()
+    assert exported(database) == exported(filled)
+
+
+def test_what_is_imported_twice_counts_once(filled: Database, database: Database):
+    imported(database, exported(filled))
+    assert imported(database, exported(filled)) == Taken(0, 4)
+    assert imported(database, raw_of(line(), line())) == Taken(1, 1)
+    assert len(FeedbackStore(database).all()) == 5
+
+
+def test_who_disagrees_makes_a_case(filled: Database, database: Database):
+    imported(database, exported(filled))
+    (case,) = ReviewStore(database).all()
+    assert (case.prediction_id, case.reason, case.state) == (ID(1), "disputed", "open")
+
+
+def test_a_dispute_that_was_decided_is_none(database: Database):
+    wrong = line(key="two", correct=False, label="G06")
+    imported(database, raw_of(line(), wrong, line(key="three", decides=True)))
+    assert ReviewStore(database).all() == []
+
+
+def test_many_keys_are_known(database: Database):
+    rows = [line(key=f"key-{n}") for n in range(1201)]
+    assert imported(database, raw_of(*rows)) == Taken(1201, 0)
+    assert imported(database, raw_of(*rows)) == Taken(0, 1201)
+
+
+def test_a_key_is_good_for_one_verdict(database: Database):
+    imported(database, raw_of(line()))
+    raw = raw_of(line(key="new"), line(note="another"), line(key="new", note="again"))
+    with pytest.raises(DataError, match=r"line 2: the key 'a-key' stands.*line 3: the key 'new'"):
+        imported(database, raw)
+    assert len(FeedbackStore(database).all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"colour": "red"}, "colour 'red': extra inputs are not permitted"),
+        ({"correct": "yes"}, "correct 'yes': input should be a valid boolean"),
+        ({"created": "yesterday"}, "created 'yesterday': input should be a valid datetime"),
+        ({"created": "2026-11-01T10:00:00"}, "should have timezone"),
+        ({"prediction_id": "xyz"}, "prediction_id 'xyz': string should match"),
+        ({"label": "G06"}, "only a prediction that was wrong has another label"),
+        ({"text": TEXT}, "text_sha256: it is not that of the text"),
+        ({"correct": False, "label": "Q99"}, "label 'Q99' is no section, class or subclass"),
+        ({"answer": None}, f"prediction_id '{ID(1)}' is not known here"),
+    ],
+)
+def test_a_line_that_cannot_hold_is_named_and_nothing_kept(
+    database: Database, fields: dict[str, Any], message: str
+):
+    raw = b"\n" + raw_of(line(key="good")) + b"\n" + raw_of(line(**fields))
+    with pytest.raises(DataError, match=f"^nothing was imported: line 3: .*{message}"):
+        imported(database, raw)
+    assert FeedbackStore(database).all() == []
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b'{"key": "\\ud800"}', b"[" * 100_000])
+def test_what_is_no_line_is_named(filled: Database, raw: bytes):
+    with pytest.raises(DataError, match="line 1: "):
+        imported(filled, raw)
+
+
+def test_a_missing_field_is_named(filled: Database):
+    fields = line()
+    del fields["key"]
+    with pytest.raises(DataError, match="line 1: key: field required"):
+        imported(filled, raw_of(fields))
+
+
+def test_much_that_is_wrong_is_counted(filled: Database):
+    with pytest.raises(DataError, match=r"line 5: .*; and 3 more\.$"):
+        imported(filled, b"{\n" * 8)
+
+
+def test_labels_that_were_answers_are_known(filled: Database):
+    PredictionStore(filled).add([prediction(7, label="chem")])
+    imported(filled, raw_of(line(key="one", answer="bio")))
+    wrong = [line(key=f"is-{label}", correct=False, label=label) for label in ("bio", "chem")]
+    assert imported(filled, raw_of(*wrong)) == Taken(2, 0)
+
+
+def test_a_known_prediction_need_not_be_described(filled: Database):
+    PredictionStore(filled).add([prediction(1)])
+    plain = line(answer=None, version=None, text_sha256=None)
+    assert imported(filled, raw_of(plain)) == Taken(1, 0)
+
+
+def short(size: int) -> st.SearchStrategy[str | None]:
+    letters = st.characters(exclude_categories=["Cs"])
+    return st.none() | st.text(letters, max_size=size)
+
+
+@st.composite
+def verdicts(draw: st.DrawFn) -> Feedback:
+    text = draw(short(50))
+    correct = draw(st.booleans())
+    return Feedback(
+        ID(draw(st.integers(0, 5))),
+        correct,
+        label=None if correct else draw(st.sampled_from([None, "A", "A61", "G06F"])),
+        note=draw(short(30)),
+        reviewer=draw(short(10)),
+        caller=draw(short(10)),
+        answer=draw(st.sampled_from(["A", "B01", "chemie"])),
+        version="0123456789ab",
+        text_sha256=text_sha256("another" if text is None else text),
+        text=text,
+        decides=draw(st.booleans()),
+        withdraws=draw(short(10)),
+    )
+
+
+def moments() -> st.SearchStrategy[datetime]:
+    return st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Database]]:
+    """Two stores for many examples; to make one takes longer than all else."""
+    folder = tmp_path_factory.mktemp("stores")
+    found = locate_store(folder / "a.db", {}), locate_store(folder / "b.db", {})
+    yield found
+    for database in found:
+        database.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(said=st.lists(st.tuples(moments(), verdicts()), max_size=6))
+def test_whatever_people_say_comes_through(
+    stores: tuple[Database, Database], said: list[tuple[datetime, Feedback]]
+):
+    here, there = stores
+    for database in stores:
+        purge_before(database, datetime(2200, 1, 1, tzinfo=UTC), with_feedback=True)
+    rows = [Given(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
+    FeedbackStore(here).add_all(rows)
+    assert imported(there, exported(here)) == Taken(len(said), 0)
+    assert FeedbackStore(there).all() == FeedbackStore(here).all() == rows
+    assert imported(there, exported(here)) == Taken(0, len(said))

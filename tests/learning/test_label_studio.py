@@ -1,0 +1,232 @@
+"""Verdicts as tasks of Label Studio."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patclass.data.views import text_sha256
+from patclass.errors import DataError
+from patclass.learning.exchange import Taken
+from patclass.learning.label_studio import read, write
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.purge import purge_before
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback
+from store_rows import ID, prediction
+
+TEXT = "A bandage with a grüne border."
+HASH = text_sha256(TEXT)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    rows = [prediction(1, label="A61", version="0123456789ab", text_sha256=HASH), prediction(2)]
+    PredictionStore(found).add(rows)
+    yield found
+    found.close()
+
+
+def say(database: Database, key: str, **fields: Any) -> None:
+    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
+
+
+def exported(database: Database) -> tuple[list[dict[str, Any]], Counter[str]]:
+    left_out: Counter[str] = Counter()
+    return json.loads("".join(write(database, left_out))), left_out
+
+
+def annotation(number: int, *labels: str, **fields: Any) -> dict[str, Any]:
+    """As Label Studio exports it."""
+    chosen = {
+        "id": f"region-{number}",
+        "from_name": "label",
+        "to_name": "text",
+        "type": "choices",
+        "origin": "manual",
+        "value": {"choices": list(labels)},
+    }
+    known = {
+        "id": number,
+        "completed_by": {"id": 7, "email": "ada@example.com", "first_name": "", "last_name": ""},
+        "result": [chosen] if labels else [],
+        "was_cancelled": False,
+        "ground_truth": False,
+        "created_at": f"2026-11-0{number}T10:00:00.000000Z",
+        "updated_at": f"2026-11-0{number}T11:00:00.000000Z",
+        "lead_time": 12.5,
+    }
+    return known | fields
+
+
+def task(*annotations: dict[str, Any], **data: Any) -> dict[str, Any]:
+    known = {"text": TEXT, "prediction_id": ID(1)}
+    found = {"id": 42, "data": known | data, "annotations": list(annotations)}
+    return found | {"project": 3, "predictions": [], "drafts": []}
+
+
+def imported(database: Database, *tasks: dict[str, Any]) -> Taken:
+    return read(database, json.dumps(tasks).encode(), Counter())
+
+
+def verdicts(database: Database) -> list[tuple[bool, str | None, str | None]]:
+    found = [given.feedback for given in FeedbackStore(database).all()]
+    return [(verdict.correct, verdict.label, verdict.reviewer) for verdict in found]
+
+
+def test_a_text_becomes_a_task(database: Database):
+    say(database, "key-of-ada", reviewer="ada@example.com")
+    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    ((found,), left_out) = exported(database)
+    assert found["data"] == {"text": TEXT, "prediction_id": ID(1)}
+    (answer,) = found["predictions"]
+    assert (answer["model_version"], answer["score"]) == ("0123456789ab", 0.9)
+    assert answer["result"] == [
+        {
+            "id": ID(1),
+            "from_name": "label",
+            "to_name": "text",
+            "type": "choices",
+            "value": {"choices": ["A61"]},
+        }
+    ]
+    ada, bob = found["annotations"]
+    assert ada["completed_by"] == {"email": "ada@example.com"}
+    assert "completed_by" not in bob
+    assert [each["result"][0]["value"]["choices"] for each in (ada, bob)] == [["A61"], ["G06"]]
+    assert left_out == {}
+
+
+def test_only_verdicts_that_hold_go_along(database: Database):
+    say(database, "key-of-ada")
+    say(database, "key-of-bob", correct=False, label="G06", decides=True)
+    say(database, "undo", withdraws="key-of-ada")
+    ((found,), _) = exported(database)
+    (bob,) = found["annotations"]
+    assert bob["ground_truth"]
+
+
+def test_what_cannot_be_said_there_is_counted(database: Database):
+    say(database, "unknown", correct=False)
+    say(database, "no-text", text=None, text_sha256=f"{9:064x}")
+    say(database, "old", text=None, text_sha256=None, answer=None)
+    ((found,), left_out) = exported(database)
+    assert found["annotations"] == []
+    assert left_out == {
+        "verdicts that name no label": 1,
+        "verdicts on texts that were not kept": 2,
+    }
+
+
+def test_a_text_that_the_prediction_kept_will_do(database: Database):
+    PredictionStore(database).add([prediction(3, text=TEXT, text_sha256=HASH)])
+    verdict = Feedback(ID(3), True, answer="A", version="v1", text_sha256=HASH)
+    FeedbackStore(database).add("key", verdict)
+    ((found,), _) = exported(database)
+    assert found["data"]["text"] == TEXT
+
+
+def test_an_empty_store_makes_an_empty_array(database: Database):
+    assert exported(database) == ([], {})
+
+
+def test_annotations_become_verdicts(database: Database):
+    other = annotation(2, "G06F", completed_by=11)
+    assert imported(database, task(annotation(1, "A61"), other)) == Taken(2, 0)
+    assert verdicts(database) == [(True, None, "ada@example.com"), (False, "G06F", "11")]
+    first, _ = FeedbackStore(database).all()
+    assert first.created.isoformat() == "2026-11-01T11:00:00+00:00"
+    about = first.feedback
+    assert (about.answer, about.version, about.text) == ("A61", "0123456789ab", TEXT)
+    assert about.text_sha256 == HASH
+    assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
+
+
+def test_what_is_imported_twice_counts_once(database: Database):
+    both = task(annotation(1, "A61"), annotation(2, "G06", completed_by=11))
+    imported(database, both)
+    assert imported(database, both) == Taken(0, 2)
+    another = task(annotation(1, "A61")) | {"id": 43}
+    assert imported(database, both, another) == Taken(1, 2)
+
+
+def test_who_changes_their_mind_there_does_so_here(database: Database):
+    imported(database, task(annotation(1, "A61")))
+    for hour, label in ((12, "G06"), (13, "A61")):
+        again = annotation(1, label, updated_at=f"2026-11-01T{hour}:00:00Z")
+        assert imported(database, task(again)) == Taken(1, 0)
+    opinion = FeedbackStore(database).opinions()[HASH]
+    assert (opinion.label, opinion.disputed) == ("A61", False)
+
+
+def test_the_last_word_may_stand_first(database: Database):
+    imported(database, task(annotation(3, "G06"), annotation(1, "A61")))
+    assert [label for _, label, _ in verdicts(database)] == [None, "G06"]
+
+
+def test_verdicts_of_the_store_come_back_as_they_were(database: Database):
+    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    ((found,), _) = exported(database)
+    (copy,) = found["annotations"]
+    carried = annotation(1, "G06", result=copy["result"], completed_by=1)
+    assert imported(database, task(carried)) == Taken(0, 1)
+    changed = [copy["result"][0] | {"value": {"choices": ["H01"]}}]
+    assert imported(database, task(carried | {"result": changed})) == Taken(1, 0)
+    assert verdicts(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
+
+
+def test_an_export_may_be_imported_as_it_is(database: Database):
+    say(database, "key-of-ada", reviewer="ada@example.com")
+    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    raw = "".join(write(database, Counter())).encode()
+    assert read(database, raw, Counter()) == Taken(0, 2)
+    purge_before(database, datetime(2200, 1, 1, tzinfo=UTC))
+    assert PredictionStore(database).count() == 0
+    assert read(database, raw, Counter()) == Taken(0, 2)  # what is known needs no prediction
+
+
+def test_what_says_nothing_is_counted(database: Database):
+    left_out: Counter[str] = Counter()
+    other = {"from_name": "comment", "type": "textarea", "value": {"text": ["hm"]}}
+    file = [
+        task(
+            annotation(1, "A61", was_cancelled=True),
+            annotation(2),
+            annotation(3, result=[other]),
+        )
+    ]
+    assert read(database, json.dumps(file).encode(), left_out) == Taken(0, 0)
+    assert left_out == {"annotations that were skipped or choose no label": 3}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (task(annotation(1, "A61", "G06")), "task 42: chosen are A61, G06; expected one label"),
+        (task(annotation(1, "sport")), "task 42: label 'sport' is no section, class or subclass"),
+        (task(annotation(1, "A61"), prediction_id="gone"), "task 42: prediction_id 'gone' is not"),
+        (task(annotation(1, "A61"), text="Another."), f"task 42: it is not the text of .*{ID(1)}"),
+        ({"id": 1, "text": TEXT, "label": "A61"}, "not as JSON-MIN: 1.data: field required"),
+        (task({"id": 1}), r"1\.annotations\.0\.result: field required"),
+    ],
+)
+def test_what_cannot_hold_is_named_and_nothing_kept(
+    database: Database, wrong: dict[str, Any], message: str
+):
+    with pytest.raises(DataError, match=message):
+        imported(database, task(annotation(2, "A61")), wrong)
+    assert FeedbackStore(database).all() == []
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"\xff", b'[{"data": 1}]'])
+def test_what_is_no_export_is_refused(database: Database, raw: bytes):
+    with pytest.raises(DataError, match="expected what Label Studio exports as JSON"):
+        read(database, raw, Counter())

@@ -1,0 +1,133 @@
+"""Windows out of a real store."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitoring_data import MIX, Stream, shifted
+from patclass.monitoring.monitor import ALARM, Monitor, Watched
+from patclass.store.database import Database, locate_store
+from patclass.store.events import EventStore
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionRow, PredictionStore
+from patclass.store.purge import purge_before
+from patclass.store.verdict import Feedback
+from store_rows import ID, prediction
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def watched() -> Watched:
+    reference = Stream().draw(2000, np.random.default_rng(0)).reference()
+    return Watched("default", "v1", reference)
+
+
+def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow]:
+    """Keep so many answers more, one a minute."""
+    store = PredictionStore(database)
+    before = store.count()
+    drawn = live.draw(count, np.random.default_rng(before)).rows()
+    rows = [
+        PredictionRow(
+            **vars(row)
+            | {
+                **{"id": ID(number), "text_sha256": f"{number:064x}"},
+                "created": BEGIN + timedelta(minutes=number),
+            }
+        )
+        for number, row in enumerate(drawn, before)
+    ]
+    store.add(rows)
+    return rows
+
+
+@pytest.mark.parametrize("window", [50, 100])
+def test_windows_begin_a_quarter_of_a_window_apart(
+    database: Database, watched: Watched, window: int
+):
+    """Also where a quarter is no whole number: the first ends with the first whole window."""
+    monitor = Monitor(database, window)
+    keep(database, Stream(), window - 1)
+    assert monitor.last(watched) is None
+    assert monitor.series(watched, 5) == []
+    keep(database, Stream(), window + 1)
+    ends = [window + step * monitor.step for step in range(5)]
+    found = monitor.series(watched, 100)
+    assert [each.number for each in found] == [end for end in ends if end <= 2 * window]
+    assert {each.rows for each in found} == {window}
+    assert found[1].begin - found[0].begin == timedelta(minutes=monitor.step)
+    assert monitor.last(watched) == found[-1] == monitor.series(watched, 2)[-1]
+
+
+def test_answers_of_others_and_in_the_shadow_are_left_out(database: Database, watched: Watched):
+    monitor = Monitor(database, 50)
+    others = [prediction(1000 + n, version="v2") for n in range(40)]
+    shadows = [prediction(2000 + n, shadow_of=ID(n)) for n in range(40)]
+    PredictionStore(database).add([*others, *shadows])
+    keep(database, Stream(), 40)
+    assert monitor.last(watched) is None
+
+
+def test_a_shift_rings_once_for_each_window(database: Database, watched: Watched):
+    monitor = Monitor(database, 400)
+    keep(database, Stream(), 400)
+    usual = monitor.last(watched)
+    assert usual is not None
+    assert not monitor.ring(watched, usual)
+    keep(database, Stream(mix=shifted(MIX, 3, 20), sureness=2.0), 400)
+    last = monitor.last(watched)
+    assert last is not None
+    assert {"labels", "confidence"} <= set(last.alarms)
+    assert [monitor.ring(watched, last) for _ in range(3)] == [True, False, False]
+    (event,) = EventStore(database).latest(ALARM)
+    assert event.version == "v1"
+    assert event.facts["model"] == "default"
+    assert set(event.facts["signals"]) == set(last.alarms)
+    assert datetime.fromisoformat(event.facts["end"]) == last.end
+
+
+def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
+    database: Database, watched: Watched
+):
+    rows = keep(database, Stream(), 100)
+    feedback = FeedbackStore(database)
+    for number, row in enumerate((*rows[:2], *rows[98:])):
+        verdict = Feedback(
+            row.id, number != 1, answer=row.label, text_sha256=row.text_sha256, version="v1"
+        )
+        feedback.add(f"verdict-{number}", verdict)
+    windows = Monitor(database, 60).series(watched, 10)
+    judged = [each.accuracy["section"] for each in windows]
+    assert [(a.judged, a.right) for a in judged] == [(2, 1), (0, 0), (0, 0)]
+
+
+def test_windows_go_on_when_old_answers_are_forgotten(database: Database, watched: Watched):
+    keep(database, Stream(), 100)
+    monitor = Monitor(database, 60)
+    before = monitor.last(watched)
+    purge_before(database, BEGIN + timedelta(minutes=10))
+    after = monitor.last(watched)
+    assert before is not None
+    assert after is not None
+    assert after.begin >= BEGIN + timedelta(minutes=10)
+    assert monitor.end("v1") == 90
+
+
+@pytest.mark.parametrize(
+    ("before", "end", "steps"), [(0, 1000, 1), (100, 115, 1), (100, 160, 4), (200, 100, 1)]
+)
+def test_what_was_not_looked_at_is_made_up_for(
+    database: Database, before: int, end: int, steps: int
+):
+    assert Monitor(database, 60).steps(before, end) == steps

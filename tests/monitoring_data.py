@@ -1,0 +1,85 @@
+"""References and windows for tests, drawn from distributions that are known."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.monitoring.assess import Columns
+from patclass.monitoring.reference import Reference, Seen
+from patclass.monitoring.space import Space
+from patclass.store.predictions import PredictionRow
+from store_rows import prediction
+
+CODES = tuple("ABCDEFGH")
+# About the mix of sections that offices publish.
+MIX = np.array([0.16, 0.14, 0.10, 0.01, 0.04, 0.09, 0.25, 0.21])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Live answers with a mix of labels, and how sure they are."""
+
+    mix: npt.NDArray[np.float64] = field(default_factory=MIX.copy)
+    sureness: float = 6.0
+    length: float = 800.0
+
+    def draw(self, rows: int, random: np.random.Generator) -> "Draw":
+        return Draw(
+            labels=random.choice(len(CODES), rows, p=self.mix),
+            confidences=random.beta(self.sureness, 1.5, rows),
+            chars=random.lognormal(np.log(self.length), 0.4, rows),
+            unseen=random.binomial(150, 0.004, rows) / 150,
+            distance=np.sqrt(random.chisquare(16, rows) / 16),
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    labels: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+    chars: npt.NDArray[np.float64]
+    unseen: npt.NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
+
+    def reference(self) -> Reference:
+        return Reference(
+            answers={"section": self.labels.astype(np.int32)},
+            confidences={"section": self.confidences.astype(np.float32)},
+            codes={"section": CODES},
+            accuracy={"section": float(self.confidences.mean())},
+            chars=self.chars.astype(np.float32),
+            unseen=self.unseen.astype(np.float32),
+            distance=self.distance.astype(np.float32),
+            seen=Seen(np.zeros(0, np.uint8)),
+            space=Space(np.zeros(4, np.float32), np.zeros((4, 1), np.float32)),
+        )
+
+    def columns(self) -> Columns:
+        return Columns(
+            np.bincount(self.labels, minlength=len(CODES)).astype(np.int64),
+            *(self.confidences.astype(np.float32), self.chars.astype(np.float32)),
+            *(self.unseen.astype(np.float32), self.distance.astype(np.float32)),
+        )
+
+    def rows(self) -> list[PredictionRow]:
+        return [
+            prediction(
+                number,
+                level="section",
+                label=CODES[self.labels[number]],
+                confidence=float(self.confidences[number]),
+                levels={"section": (CODES[self.labels[number]], float(self.confidences[number]))},
+                chars=int(self.chars[number]),
+                unseen=float(self.unseen[number]),
+                distance=float(self.distance[number]),
+            )
+            for number in range(len(self.labels))
+        ]
+
+
+def shifted(mix: npt.NDArray[np.float64], label: int, points: float) -> npt.NDArray[np.float64]:
+    """A mix in which one label has so many points more, at the cost of all others."""
+    rest = np.delete(mix, label)
+    others = rest * (1 - mix[label] - points / 100) / rest.sum()
+    return np.insert(others, label, mix[label] + points / 100)

@@ -1,0 +1,69 @@
+"""What Prometheus counts is what the store holds, exactly, also after too much was asked."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from patclass.store.database import VARIABLE, locate_store
+from patclass.store.predictions import PredictionStore
+from postgres import postgres
+from service_process import TEXT, Server, serving
+
+CALLERS = 12
+REQUESTS = 25
+QUEUE = 200  # tokens: two requests
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    with postgres() as server:
+        yield server.new_database()
+
+
+def counted(text: str, name: str) -> float:
+    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+    return sum(map(float, found))
+
+
+def overload(server: Server) -> list[int]:
+    """More than can be answered in time; the statuses of all answers."""
+    statuses: list[int] = []
+    text = " ".join([TEXT] * 8)
+
+    def call() -> None:
+        with server.client(headers={"X-Deadline-Ms": "150"}) as client:
+            for _ in range(REQUESTS):
+                body = {"patents": [text] * 3}
+                statuses.append(client.post("/v1/classify", json=body).status_code)
+
+    callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return statuses
+
+
+def test_counters_equal_rows_after_overload(exported: Path, tmp_path: Path, url: str):
+    flags = ("--model", exported, "--queue-tokens", QUEUE)
+    environment = {VARIABLE: url}
+    with serving(tmp_path, *flags, environment=environment) as server, server.client() as client:
+        statuses = overload(server)
+        while counted(metrics := client.get("/metrics").text, "patclass_recording_predictions"):
+            pass
+        server.terminate()
+    database = locate_store(None, {VARIABLE: url})
+    rows = PredictionStore(database).count()
+    database.close()
+    assert statuses.count(200) > 0
+    assert statuses.count(429) > 0
+    assert rows == 3 * statuses.count(200)
+    assert rows == counted(metrics, "patclass_predictions_total")
+    assert rows == counted(metrics, "patclass_recorded_predictions_total")
+    assert rows == counted(metrics, "patclass_confidence_count")

@@ -1,0 +1,116 @@
+"""The monitor over HTTP, by a real server that is sent patents."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from conftest import patent_rows
+from patclass.monitoring.assess import SIGNALS
+from patclass.monitoring.monitor import ALARM
+from patclass.store.database import Database, locate_store
+from patclass.store.events import EventStore
+from service_process import Server, serving
+
+ROUTE = "/v1/models/default/monitor"
+PATENTS = [f"{row['title']}. {row['abstract']}" for row in patent_rows(96, seed=5)]
+USUAL, ONE_SIDED = PATENTS[:60], PATENTS[2::3] * 2
+
+
+@pytest.fixture
+def running(exported: Path, tmp_path: Path) -> Iterator[Server]:
+    flags = ("--model", exported, "--store", "store.db", "--window", 50)
+    with serving(tmp_path, *flags) as server:
+        yield server
+
+
+@pytest.fixture
+def client(running: Server) -> Iterator[httpx.Client]:
+    with running.client() as client:
+        yield client
+
+
+@pytest.fixture
+def database(running: Server) -> Iterator[Database]:
+    found = locate_store(running.log.parent / "store.db", {})
+    yield found
+    found.close()
+
+
+def send(client: httpx.Client, patents: list[str]) -> list[dict[str, Any]]:
+    answer = client.post("/v1/classify", json={"patents": patents})
+    assert answer.status_code == 200
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert condition()
+
+
+def test_windows_metrics_and_alarms_come_with_the_answers(
+    client: httpx.Client, running: Server, database: Database
+):
+    empty = client.get(ROUTE).json()
+    assert (empty["watched"], empty["window"], empty["answers"]) == (True, 50, 0)
+    assert empty["windows"] == empty["alarms"] == []
+    assert "patclass_drift_psi{" not in client.get("/metrics").text
+
+    results = send(client, USUAL)
+    judged = {"prediction_id": results[-1]["prediction_id"], "correct": True}
+    answer = client.post("/v1/feedback", json=judged, headers={"Idempotency-Key": "a-verdict"})
+    assert answer.status_code == 201
+    wait_for(lambda: "patclass_drift_psi{" in client.get("/metrics").text)
+    found = client.get(ROUTE).json()
+    assert found["answers"] == len(USUAL)
+    (window,) = found["windows"]
+    assert window["rows"] == 50
+    assert [shift["signal"] for shift in window["shifts"]] == list(SIGNALS)
+    assert not any(shift["alarm"] for shift in window["shifts"])
+    assert window["accuracy"]["section"]["rows"] == 50
+    assert list(window["accuracy"]) == list(found["accuracy"])
+    assert sum(share["window"] for share in window["labels"]) == pytest.approx(1)
+    assert found["alarms"] == []
+
+    send(client, ONE_SIDED)
+    rings = 'patclass_drift_alarm{model="default",signal="labels"} 1.0'
+    wait_for(lambda: rings in client.get("/metrics").text)
+    found = client.get(ROUTE).json()
+    assert len(found["windows"]) == 1 + (len(USUAL) + len(ONE_SIDED) - 50) // 12
+    assert "labels" in found["alarms"][0]["signals"]
+    rung = EventStore(database).latest(ALARM)
+    assert {event.version for event in rung} == {found["model_version"]}
+    told = [line for line in running.lines() if line["event"] == "answers have shifted"]
+    assert len(told) == len(rung) == len(found["alarms"])
+    assert told[0]["model"] == "default"
+    assert [len(client.get(ROUTE, params={"windows": n}).json()["windows"]) for n in (1, 2)] == [
+        *(1, 2)
+    ]
+
+
+@pytest.mark.parametrize("windows", ["0", "201", "x"])
+def test_windows_that_cannot_be_shown_are_refused(client: httpx.Client, windows: str):
+    assert client.get(ROUTE, params={"windows": windows}).status_code == 422
+
+
+def test_a_model_that_is_none_is_named(client: httpx.Client):
+    answer = client.get("/v1/models/nosuch/monitor")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_model"
+
+
+def test_without_a_store_the_route_says_so_and_answers_go_on(exported: Path, tmp_path: Path):
+    (tmp_path / "store.db").write_text("no database " * 100)
+    flags = ("--model", exported, "--store", "store.db")
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        answer = client.get(ROUTE)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "not_kept"
+        assert send(client, PATENTS[:1])
+        wait_for(lambda: any(line["event"] == "answers not watched" for line in server.lines()))

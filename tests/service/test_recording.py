@@ -1,0 +1,105 @@
+"""Predictions on their way to the store."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from patclass.errors import StoreError
+from patclass.service.metrics import Metrics
+from patclass.service.recording import Recorder
+from patclass.store.database import Database, locate_store
+from patclass.store.predictions import PredictionRow, PredictionStore
+from store_rows import ID, prediction
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
+
+
+class Fragile(PredictionStore):
+    """A store that can be away."""
+
+    away = False
+    held = False
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        while self.held:
+            time.sleep(0.01)
+        if self.away:
+            raise StoreError("away")
+        super().add(rows)
+
+
+def outcome(metrics: Metrics, name: str) -> float:
+    return metrics.recorded.labels(name)._value.get()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_rows_are_written_soon_and_at_the_end(database: Database):
+    store, metrics = PredictionStore(database), Metrics()
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(1), prediction(2)])
+    wait_for(lambda: store.count() == 2)
+    recorder.add([prediction(3)])
+    recorder.close()
+    assert store.count() == outcome(metrics, "kept") == 3
+    assert outcome(metrics, "dropped") == 0
+
+
+def test_a_prediction_is_known_before_it_is_written(database: Database):
+    store = Fragile(database)
+    store.held = True
+    recorder = Recorder(store, Metrics())
+    recorder.add([prediction(1)])
+    assert recorder.find(ID(1)) == prediction(1)
+    assert recorder.find(ID(2)) is None
+    store.held = False
+    recorder.close()
+    assert recorder.find(ID(1)) == prediction(1)
+
+
+def test_rows_wait_while_the_store_is_away(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.away = True
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(n) for n in range(10)])
+    time.sleep(0.5)
+    assert outcome(metrics, "kept") == outcome(metrics, "dropped") == 0
+    store.away = False
+    wait_for(lambda: store.count() == 10)
+    recorder.close()
+    assert outcome(metrics, "kept") == 10
+
+
+def test_what_does_not_fit_is_dropped_and_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.held = True
+    recorder = Recorder(store, metrics, most_waiting=5)
+    recorder.add([prediction(n) for n in range(8)])
+    recorder.add([prediction(8)])
+    assert outcome(metrics, "dropped") == 4
+    store.held = False
+    recorder.close()
+    assert store.count() == outcome(metrics, "kept") == 5
+
+
+def test_what_cannot_be_written_at_the_end_is_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.away = True
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(n) for n in range(3)])
+    began = time.monotonic()
+    recorder.close()
+    assert time.monotonic() - began < 5
+    assert outcome(metrics, "dropped") == 3

@@ -1,0 +1,258 @@
+"""Reviews over HTTP, to a real server that keeps texts."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from patclass.learning.reasons import REASONS
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.reviews import LEASE, ReviewStore
+from patclass.store.tables import metadata, predictions, reviews
+from service_process import Server, serving
+
+
+@pytest.fixture(scope="module")
+def running(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a store of its own."""
+    flags = ("--model", exported, "--store", "store.db", "--keep-texts")
+    with serving(tmp_path_factory.mktemp("server"), *flags) as server:
+        yield server
+
+
+@pytest.fixture
+def database(running: Server) -> Iterator[Database]:
+    """The server's store, without what earlier tests left there."""
+    found = locate_store(running.log.parent / "store.db", {})
+    with found.write() as connection:
+        for table in metadata.tables.values():
+            connection.execute(table.delete())
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def client(running: Server, database: Database) -> Iterator[httpx.Client]:
+    with running.client() as client:
+        yield client
+
+
+def predict(client: httpx.Client, database: Database, *texts: str) -> list[dict[str, Any]]:
+    """Answers that are unsure of themselves, once they are written."""
+    store = PredictionStore(database)
+    before = store.count()
+    found = [client.post("/predict", json={"text": text}).json() for text in texts]
+    end = time.monotonic() + 20
+    while store.count() < before + len(texts):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    with database.write() as connection:
+        connection.execute(update(predictions).values(sure=False))
+    return found
+
+
+def texts(count: int) -> list[str]:
+    return [f"A device with an antenna circuit and {number} electrodes." for number in range(count)]
+
+
+def claim(client: httpx.Client, reviewer: str = "Ada") -> httpx.Response:
+    return client.post("/v1/reviews/claim", json={"reviewer": reviewer})
+
+
+def settle(client: httpx.Client, prediction_id: str, way: str, **body: Any) -> httpx.Response:
+    """Decide, undo or release a case."""
+    headers = {"Idempotency-Key": body.pop("key", "decision-1")}
+    body = {"reviewer": "Ada"} | ({"correct": True} if way == "decision" else {}) | body
+    return client.post(f"/v1/reviews/{prediction_id}/{way}", json=body, headers=headers)
+
+
+def test_a_case_says_all_that_a_person_needs(client: httpx.Client, database: Database):
+    (predicted,) = predict(client, database, "A device with an antenna.")
+    found = claim(client).json()
+    assert found["prediction_id"] == predicted["prediction_id"]
+    assert found["text"] == "A device with an antenna."
+    assert found["why"] == REASONS[found["reason"]]
+    assert (found["label"], found["name"]) == (predicted["prediction"], predicted["name"])
+    assert [each["level"] for each in found["levels"]] == ["section", "class", "subclass"]
+    assert found["levels"][0]["name"] == predicted["path"][0]["name"]
+    assert found["verdicts"] == []
+    lease = datetime.fromisoformat(found["until"]) - datetime.now(UTC)
+    assert timedelta(minutes=29) < lease <= LEASE
+
+
+def test_what_waits_is_counted_and_shown_without_texts(client: httpx.Client, database: Database):
+    predict(client, database, *texts(30))
+    found = client.get("/v1/reviews", params={"limit": 5}).json()
+    assert found["waiting"].keys() == REASONS.keys()
+    assert sum(found["waiting"].values()) == 30
+    assert found["without_text"] == 0
+    assert len(found["cases"]) == 5
+    assert "text" not in found["cases"][0]
+    assert len(client.get("/v1/reviews").json()["cases"]) == 20
+    assert found["cases"][0]["prediction_id"] == claim(client).json()["prediction_id"]
+    for limit in (0, 101, "many"):
+        assert client.get("/v1/reviews", params={"limit": limit}).status_code == 422
+
+
+def test_two_who_review_at_once_never_have_the_same(
+    client: httpx.Client, running: Server, database: Database
+):
+    predict(client, database, *texts(40))
+    given: dict[str, list[str]] = {"Ada": [], "Bob": []}
+
+    def review(reviewer: str) -> None:
+        with running.client() as own:
+            while (answer := claim(own, reviewer)).is_success:
+                id = answer.json()["prediction_id"]
+                decided = settle(own, id, "decision", reviewer=reviewer, key=f"{reviewer}-{id}")
+                if decided.status_code == 201 and not decided.json()["repeated"]:
+                    given[reviewer].append(id)
+            assert answer.json()["error"]["code"] == "no_case"
+
+    threads = [threading.Thread(target=review, args=(name,)) for name in [*given] * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    decided = given["Ada"] + given["Bob"]
+    assert len(decided) == len(set(decided)) == 40
+    assert given["Ada"]
+    assert given["Bob"]
+    cases = ReviewStore(database).all()
+    assert {(case.prediction_id, case.reviewer) for case in cases} == {
+        (id, reviewer) for reviewer, ids in given.items() for id in ids
+    }
+
+
+def test_who_has_a_case_gets_it_again(client: httpx.Client, database: Database):
+    predict(client, database, *texts(3))
+    first = claim(client).json()
+    assert claim(client).json()["prediction_id"] == first["prediction_id"]
+    assert claim(client, "Bob").json()["prediction_id"] != first["prediction_id"]
+
+
+def test_a_decision_is_kept_as_feedback_that_decides(client: httpx.Client, database: Database):
+    (predicted,) = predict(client, database, "A device with an antenna.")
+    id = claim(client).json()["prediction_id"]
+    body = {"correct": False, "label": "G06F", "note": "software"}
+    answers = [settle(client, id, "decision", **body) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [answer.json()["repeated"] for answer in answers] == [False, True]
+    (given,) = FeedbackStore(database).all()
+    said = given.feedback
+    assert (said.decides, said.label, said.note, said.reviewer) == (True, "G06F", "software", "Ada")
+    assert (said.answer, said.version) == (predicted["prediction"], predicted["model_version"])
+    assert said.text == "A device with an antenna."
+    other = settle(client, id, "decision", note="another")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
+
+
+def test_what_is_not_in_ones_hands_is_refused(client: httpx.Client, database: Database):
+    predict(client, database, "A device with an antenna.")
+    id = claim(client).json()["prediction_id"]
+    for way in ("decision", "undo", "release"):
+        answer = settle(client, id, way, reviewer="Bob")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_yours")
+    assert settle(client, id, "undo").status_code == 409  # not decided yet
+    assert FeedbackStore(database).all() == []
+
+
+def test_a_decision_is_taken_back_and_made_anew(client: httpx.Client, database: Database):
+    predict(client, database, *texts(2))
+    id = claim(client).json()["prediction_id"]
+    settle(client, id, "decision")
+    assert settle(client, id, "undo").json() == {"prediction_id": id, "state": "claimed"}
+    again = claim(client).json()
+    assert (again["prediction_id"], again["verdicts"]) == (id, [])
+    assert settle(client, id, "decision", correct=False, key="decision-2").status_code == 201
+    (opinion,) = FeedbackStore(database).opinions().values()
+    assert (opinion.label, opinion.disputed) == (None, False)
+
+
+def test_what_is_given_back_is_free_for_others(client: httpx.Client, database: Database):
+    predict(client, database, *texts(2))
+    id = claim(client).json()["prediction_id"]
+    assert settle(client, id, "release").json() == {"prediction_id": id, "state": "open"}
+    other = claim(client).json()["prediction_id"]
+    assert other != id
+    assert claim(client, "Bob").json()["prediction_id"] == id
+
+
+def test_a_dispute_comes_first_with_what_was_said(client: httpx.Client, database: Database):
+    predict(client, database, *texts(5))
+    (disputed,) = predict(client, database, "A loom whose warp is a current of electrons.")
+    for reviewer, body in (
+        ("Ada", {"correct": True}),
+        ("Bob", {"correct": False, "label": "D03D", "note": "it weaves"}),
+    ):
+        headers = {"Idempotency-Key": f"verdict-of-{reviewer}"}
+        body |= {"prediction_id": disputed["prediction_id"], "reviewer": reviewer}
+        assert client.post("/v1/feedback", json=body, headers=headers).status_code == 201
+    found = claim(client, "Cleo").json()
+    assert found["prediction_id"] == disputed["prediction_id"]
+    assert found["reason"] == "disputed"
+    said = [(v["reviewer"], v["correct"], v["label"], v["note"]) for v in found["verdicts"]]
+    assert said == [("Ada", True, None, None), ("Bob", False, "D03D", "it weaves")]
+    settle(client, disputed["prediction_id"], "decision", reviewer="Cleo")
+    assert client.get("/v1/reviews").json()["waiting"]["disputed"] == 0
+
+
+def test_what_lies_too_long_is_handed_to_somebody_else(client: httpx.Client, database: Database):
+    predict(client, database, "A device with an antenna.")
+    id = claim(client).json()["prediction_id"]
+    assert claim(client, "Bob").status_code == 404
+    with database.write() as connection:
+        late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
+        connection.execute(update(reviews).values(changed=late))
+    assert claim(client, "Bob").json()["prediction_id"] == id
+    assert settle(client, id, "decision").json()["error"]["code"] == "not_yours"
+
+
+@pytest.mark.parametrize(
+    ("way", "body"),
+    [
+        ("decision", {"reviewer": ""}),
+        ("decision", {"reviewer": "n" * 101}),
+        ("decision", {"correct": "yes"}),
+        ("decision", {"label": "A61"}),
+        ("decision", {"correct": False, "label": "no code"}),
+        ("decision", {"note": "n" * 2001}),
+        ("decision", {"key": "short"}),
+        ("undo", {"nosuch": 1}),
+        ("release", {"reviewer": None}),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    client: httpx.Client, database: Database, way: str, body: dict[str, Any]
+):
+    predict(client, database, "A device with an antenna.")
+    id = claim(client).json()["prediction_id"]
+    assert settle(client, id, way, **body).status_code == 422
+    assert FeedbackStore(database).all() == []
+
+
+def test_without_texts_there_is_nothing_to_show(exported: Path, tmp_path: Path):
+    with serving(tmp_path, "--model", exported) as server, server.client() as client:
+        database = locate_store(tmp_path / "patclass.db", {})
+        predict(client, database, *texts(3))
+        found = client.get("/v1/reviews").json()
+        assert (sum(found["waiting"].values()), found["without_text"]) == (0, 3)
+        assert claim(client).status_code == 404
+        database.close()
+
+
+def test_without_a_store_nothing_is_handed_out(exported: Path, tmp_path: Path):
+    (tmp_path / "store.db").write_text("no database " * 100)
+    flags = ("--model", exported, "--store", "store.db")
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        for answer in (client.get("/v1/reviews"), claim(client), settle(client, "0" * 32, "undo")):
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "not_kept"

@@ -1,0 +1,31 @@
+"""The store on both databases: every test of it runs twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from patclass.store.database import VARIABLE, Database, locate_store
+from postgres import Postgres, postgres
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty database is."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: Postgres = request.getfixturevalue("server")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    found = locate_store(None, {VARIABLE: url})
+    yield found
+    found.close()

@@ -1,0 +1,205 @@
+"""Databases: found, made, brought up to date, in whole transactions."""
+
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import select, text
+
+from patclass.errors import ConfigError, StoreError
+from patclass.store.database import VARIABLE, Database, locate_store
+from patclass.store.events import EventStore
+from patclass.store.feedback import FeedbackStore
+from patclass.store.migrations import HEAD
+from patclass.store.tables import events, metadata
+from patclass.store.verdict import Feedback
+
+
+def test_migrations_end_at_the_tables_as_they_are_described(database: Database):
+    with database.write() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert differences == []
+
+
+def test_the_newest_migration_is_known_without_alembic():
+    assert ScriptDirectory(_migrations()).get_current_head() == HEAD
+
+
+def _migrations() -> str:
+    from patclass.store import migrations
+
+    assert migrations.__file__ is not None
+    return str(Path(migrations.__file__).parent)
+
+
+def test_several_may_make_the_tables_at_once(url: str):
+    failures: list[Exception] = []
+
+    def use() -> None:
+        database = locate_store(None, {VARIABLE: url})
+        try:
+            EventStore(database).latest()
+        except StoreError as problem:
+            failures.append(problem)
+        database.close()
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_transaction_holds_as_a_whole_or_not_at_all(database: Database):
+    store = EventStore(database)
+    row = {"created": _now(), "kind": "k", "key": "half", "facts": {}}
+
+    def half() -> None:
+        with database.write() as connection:
+            connection.execute(events.insert(), row)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert store.latest() == []
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_newer_store_is_left_alone(database: Database, url: str):
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    again = locate_store(None, {VARIABLE: url})
+    with pytest.raises(StoreError, match=f"version 9999; this release knows up to {HEAD}"):
+        EventStore(again).latest()
+    again.close()
+
+
+def test_moments_come_back_in_utc(database: Database):
+    EventStore(database).add("k", "one", None, {})
+    with database.read() as connection:
+        created = connection.execute(select(events.c.created)).scalar_one()
+    assert abs((_now() - created).total_seconds()) < 60
+
+
+def test_commits_reach_the_disk(tmp_path: Path):
+    database = locate_store(tmp_path / "store.db", {})
+    with database.write() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+    database.close()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    store = FeedbackStore(locate_store(tmp_path / "nosuch" / "store.db", {}))
+    with pytest.raises(StoreError, match=r"nosuch/store\.db.*--store"):
+        store.all()
+
+
+def test_another_file_is_not_taken_for_a_store(tmp_path: Path):
+    path = tmp_path / "store.db"
+    path.write_text("no database " * 100)
+    database = locate_store(path, {})
+    with pytest.raises(StoreError, match="not a database"):
+        FeedbackStore(database).all()
+    database.close()
+
+
+def test_a_server_that_is_away_is_named_without_its_password():
+    url = "postgresql://ada:secret@127.0.0.1:1/patents"
+    database = locate_store(None, {VARIABLE: url})
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/patents") as found:
+        EventStore(database).latest()
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://ada:secret@host/db", "nonsense", "sqlite://"])
+def test_other_databases_are_refused_without_the_password(url: str):
+    with pytest.raises(ConfigError, match="expected postgresql://") as found:
+        locate_store(None, {VARIABLE: url})
+    assert "secret" not in str(found.value)
+
+
+def test_a_file_counts_more_than_the_environment(tmp_path: Path):
+    place = locate_store(tmp_path / "s.db", {VARIABLE: "postgresql://host/db"}).place
+    assert place == str(tmp_path / "s.db")
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_postgresql_is_reached_by_one_driver(kind: str):
+    url = locate_store(None, {VARIABLE: f"{kind}://ada@host/db"}).url
+    assert url.drivername == "postgresql+psycopg"
+
+
+# The file of feedback as the release before this one has made it.
+_BEFORE = """
+CREATE TABLE feedback (
+    number INTEGER PRIMARY KEY,
+    idempotency_key TEXT NOT NULL UNIQUE,
+    prediction_id TEXT NOT NULL,
+    correct INTEGER NOT NULL CHECK (correct IN (0, 1)),
+    label TEXT,
+    note TEXT,
+    reviewer TEXT,
+    caller TEXT,
+    created TEXT NOT NULL
+) STRICT
+"""
+
+
+DAY = "2026-11-01"
+
+
+def old_file(path: Path) -> None:
+    with sqlite3.connect(path) as old:
+        old.execute(_BEFORE)
+        old.execute("PRAGMA user_version = 1")
+        rows = [
+            (
+                "key-one",
+                "0" * 32,
+                0,
+                "A61",
+                "a bandage",
+                "Ada",
+                "team",
+                f"{DAY}T10:00:00+00:00",
+            ),
+            ("key-two", "1" * 32, 1, None, None, None, None, "2026-11-02T10:00:00+00:00"),
+        ]
+        names = "idempotency_key, prediction_id, correct, label, note, reviewer, caller, created"
+        old.executemany(f"INSERT INTO feedback ({names}) VALUES (?,?,?,?,?,?,?,?)", rows)
+    old.close()
+
+
+def test_the_file_of_feedback_is_taken_over(tmp_path: Path):
+    old_file(tmp_path / "old.db")
+    database = locate_store(tmp_path / "old.db", {})
+    store = FeedbackStore(database)
+    found = store.all()
+    assert [given.key for given in found] == ["key-one", "key-two"]
+    assert found[0].feedback == Feedback("0" * 32, False, "A61", "a bandage", "Ada", "team")
+    assert found[1].feedback == Feedback("1" * 32, True)
+    assert found[0].created.isoformat() == f"{DAY}T10:00:00+00:00"
+    assert not store.add("key-two", Feedback("1" * 32, True))
+    assert store.add("key-three", Feedback("2" * 32, True))
+    database.close()
+
+
+def test_the_old_file_is_used_while_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert locate_store(None, {}).place == "patclass.db"
+    old_file(tmp_path / "patclass-feedback.db")
+    assert locate_store(None, {}).place == "patclass-feedback.db"
+    (tmp_path / "patclass.db").touch()
+    assert locate_store(None, {}).place == "patclass.db"

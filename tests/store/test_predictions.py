@@ -1,0 +1,69 @@
+"""Predictions, on both databases."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patclass.store.database import Database
+from patclass.store.predictions import PredictionStore
+from patclass.store.reviews import ReviewStore
+from store_rows import ID, prediction
+
+
+@pytest.fixture
+def store(database: Database) -> PredictionStore:
+    return PredictionStore(database)
+
+
+def test_a_prediction_comes_back_as_it_was(store: PredictionStore):
+    row = prediction(1, unseen=0.02, distance=1.1, agreement=0.7, text="A text with an ö.")
+    store.add([row])
+    assert store.get(row.id) == row
+    assert store.get(ID(2)) is None
+
+
+def test_what_is_there_already_stays(store: PredictionStore):
+    store.add([prediction(1)])
+    store.add([prediction(1, label="B"), prediction(2)])
+    assert store.count() == 2
+    found = store.get(ID(1))
+    assert found is not None
+    assert found.label == "A"
+
+
+def test_many_rows_are_added_at_once(store: PredictionStore):
+    store.add([prediction(number) for number in range(1234)])
+    assert store.count() == 1234
+    store.add([])
+    assert store.count() == 1234
+
+
+def test_the_latest_of_a_version_come_oldest_first(store: PredictionStore):
+    store.add([prediction(n, version="v1" if n % 2 else "v2") for n in range(10)])
+    store.add([prediction(11, shadow_of=ID(1))])
+    assert [row.id for row in store.latest("v1", 3)] == [ID(5), ID(7), ID(9)]
+    assert [row.id for row in store.latest("v1", 100)] == [ID(n) for n in (1, 3, 5, 7, 9)]
+    assert store.latest("v3", 3) == []
+
+
+def test_counts_tell_shadows_apart(store: PredictionStore):
+    store.add([prediction(1), prediction(2, version="v2", shadow_of=ID(1))])
+    assert store.count() == 1
+    assert store.count("v2") == 0
+    assert store.count("v2", shadow=True) == 1
+
+
+def test_the_texts_of_cases_are_known(store: PredictionStore, database: Database):
+    store.add([prediction(1), prediction(2, text_sha256="t")])
+    cases = ReviewStore(database)
+    cases.claim(ID(2), "unsure", "Ada")
+    cases.claim(ID(3), "unsure", "Ada")  # of a prediction that was forgotten
+    assert store.texts_of_cases() == {ID(2): "t"}
+
+
+def test_moments_keep_their_zone(store: PredictionStore):
+    now = datetime.now(UTC)
+    store.add([prediction(1, created=now)])
+    found = store.get(ID(1))
+    assert found is not None
+    assert abs(found.created - now) < timedelta(milliseconds=1)

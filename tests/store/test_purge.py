@@ -1,0 +1,56 @@
+"""Forgetting, on both databases."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patclass.store.database import Database
+from patclass.store.events import EventStore
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
+from patclass.store.purge import Purged, purge_before, purge_text
+from patclass.store.reviews import ReviewStore
+from patclass.store.verdict import Feedback
+from store_rows import ID, prediction
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    old, new = NOW - timedelta(days=100), NOW - timedelta(days=1)
+    PredictionStore(database).add([prediction(1, created=old), prediction(2, created=new)])
+    for number in (1, 2):
+        verdict = Feedback(ID(number), True, answer="A", text_sha256=f"{number:064x}", text="t")
+        FeedbackStore(database).add(f"key-{number}", verdict)
+        ReviewStore(database).claim(ID(number), "unsure", "Ada")
+    EventStore(database).add("alarm", "one", "v1", {})
+    return database
+
+
+def left(database: Database) -> tuple[int, int, int, int]:
+    return (
+        PredictionStore(database).count(),
+        len(FeedbackStore(database).all()),
+        len(ReviewStore(database).all()),
+        len(EventStore(database).latest()),
+    )
+
+
+def test_what_is_old_is_forgotten_but_for_what_people_said(filled: Database):
+    purged = purge_before(filled, NOW - timedelta(days=90))
+    assert purged == Purged(predictions=1, reviews=1, feedback=0, events=0)
+    assert left(filled) == (1, 2, 1, 1)
+    assert PredictionStore(filled).get(ID(1)) is None
+
+
+def test_all_may_be_forgotten(filled: Database):
+    purged = purge_before(filled, NOW + timedelta(days=1), with_feedback=True)
+    assert purged == Purged(predictions=2, reviews=2, feedback=2, events=1)
+    assert left(filled) == (0, 0, 0, 0)
+
+
+def test_all_about_one_text_is_forgotten(filled: Database):
+    assert purge_text(filled, f"{2:064x}") == Purged(1, 1, 1, 0)
+    assert left(filled) == (1, 1, 1, 1)
+    assert purge_text(filled, "unknown") == Purged(0, 0, 0, 0)

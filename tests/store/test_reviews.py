@@ -1,0 +1,119 @@
+"""Review cases, on both databases: nobody has what somebody else has."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from patclass.store.database import Database
+from patclass.store.feedback import FeedbackStore
+from patclass.store.opinion import opinion_of
+from patclass.store.reviews import CLAIMED, DECIDED, LEASE, OPEN, NotYours, ReviewStore, open_case
+from patclass.store.tables import reviews
+from patclass.store.verdict import Feedback
+
+ID = "0" * 32
+
+
+@pytest.fixture
+def store(database: Database) -> ReviewStore:
+    return ReviewStore(database)
+
+
+def verdict(reviewer: str = "Ada", label: str = "G06") -> Feedback:
+    return Feedback(ID, False, label, reviewer=reviewer, answer="A61", text_sha256="t")
+
+
+def state(store: ReviewStore) -> tuple[str, str | None]:
+    (case,) = store.all()
+    return case.state, case.reviewer
+
+
+def test_a_case_is_had_by_one(store: ReviewStore):
+    assert store.claim(ID, "unsure", "Ada")
+    assert not store.claim(ID, "unsure", "Bob")
+    assert store.claim(ID, "unsure", "Ada")  # a page that is loaded again
+    assert state(store) == (CLAIMED, "Ada")
+
+
+def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
+    store.all()  # makes the tables
+    got: list[str] = []
+
+    def claim(name: str) -> None:
+        for number in range(10):
+            if store.claim(f"{number:032x}", "unsure", name):
+                got.append(f"{number:032x}")
+
+    threads = [threading.Thread(target=claim, args=(f"reviewer {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [f"{number:032x}" for number in range(10)]
+
+
+def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database):
+    store.claim(ID, "unsure", "Ada")
+    with database.write() as connection:
+        late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
+        connection.execute(update(reviews).values(changed=late))
+    assert not store.all()[0].taken(datetime.now(UTC))
+    assert store.claim(ID, "unsure", "Bob")
+    with pytest.raises(NotYours):
+        store.decide("key-of-ada", verdict("Ada"))
+    assert FeedbackStore(database).all() == []  # nothing was half done
+
+
+def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Database):
+    feedback = FeedbackStore(database)
+    feedback.add("one", Feedback(ID, True, reviewer="Bob", answer="A61", text_sha256="t"))
+    feedback.add("two", verdict("Cleo", "H04"))
+    assert state(store) == (OPEN, None)
+    assert store.claim(ID, "ignored", "Ada")
+    assert store.decide("key-of-ada", verdict())
+    assert state(store) == (DECIDED, "Ada")
+    assert opinion_of(feedback.all()).label == "G06"
+    assert not store.claim(ID, "unsure", "Bob")
+
+
+def test_a_decision_sent_twice_counts_once(store: ReviewStore, database: Database):
+    store.claim(ID, "unsure", "Ada")
+    assert store.decide("key-of-ada", verdict())
+    assert not store.decide("key-of-ada", verdict())
+    assert len(FeedbackStore(database).all()) == 1
+
+
+def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
+    store.claim(ID, "unsure", "Ada")
+    store.decide("key-of-ada", verdict())
+    with pytest.raises(NotYours):
+        store.undo(ID, "Bob")
+    store.undo(ID, "Ada")
+    assert state(store) == (CLAIMED, "Ada")
+    assert opinion_of(FeedbackStore(database).all()).label is None
+    assert store.decide("another-key", verdict(label="H04"))
+    assert opinion_of(FeedbackStore(database).all()).label == "H04"
+
+
+def test_a_case_is_given_back(store: ReviewStore):
+    store.claim(ID, "unsure", "Ada")
+    with pytest.raises(NotYours):
+        store.release(ID, "Bob")
+    store.release(ID, "Ada")
+    assert state(store) == (OPEN, None)
+    assert store.claim(ID, "unsure", "Bob")
+
+
+def test_a_case_is_opened_once_and_again_when_it_was_decided(
+    store: ReviewStore, database: Database
+):
+    with database.write() as connection:
+        assert open_case(connection, ID, "disputed")
+        assert not open_case(connection, ID, "disputed")
+    store.claim(ID, "", "Ada")
+    store.decide("key-of-ada", verdict())
+    with database.write() as connection:
+        assert open_case(connection, ID, "disputed")
+    assert state(store) == (OPEN, None)

@@ -430,10 +430,19 @@ def test_of_a_model_that_is_none_nothing_is_known(http: httpx.Client, what: str)
 
 def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client):
     schema = http.get("/openapi.json").json()
+    made = http.post("/predict", json={"text": TEXT}).json()["prediction_id"]
     tried = set()
     for path, body in examples_of(schema):
         headers = headers_of(schema["paths"][path]["post"])
-        answer = http.post(path, headers=headers, **({} if body is None else {"json": body}))
+        if body is not None and "prediction_id" in body:
+            body |= {"prediction_id": made}  # no example can know one
+        where = path.replace("{prediction_id}", made)
+        answer = http.post(where, headers=headers, **({} if body is None else {"json": body}))
+        if path.startswith("/v1/reviews"):  # nothing waits here, so nothing is in anybody's hands
+            refused = answer.json()["error"]["code"]
+            assert refused in ("no_case", "not_yours", "key_reused"), answer.text
+            tried.add(path)
+            continue
         assert answer.is_success, (path, body, answer.text)
         for result in answer.json().get("results", []):
             assert result["error"] is None

@@ -73,7 +73,10 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
         neighbours=(),
         warnings=(),
         text=classifier.text_of(patent),
+        signals=answer.signals,
     )
+    assert answer.signals.unseen == 0
+    assert answer.signals.distance == pytest.approx(1, abs=0.9)
 
 
 @pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])

@@ -125,9 +125,9 @@ def test_the_best_strength_on_validation_is_taken(monkeypatch: pytest.MonkeyPatc
     tried: list[float] = []
     honest = linear_module._fit
 
-    def watch(features: object, labels: list[int], strength: float) -> object:
+    def watch(features: object, labels: list[int], strength: float, weights: object) -> object:
         tried.append(strength)
-        return honest(features, labels, strength)
+        return honest(features, labels, strength, weights)
 
     monkeypatch.setattr(linear_module, "_fit", watch)
     fit()

@@ -54,6 +54,8 @@ def logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.LogCaptureFixture:
     monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger(LOGGER), "disabled", False)
+    caplog.set_level(logging.INFO, LOGGER)
     return caplog
 
 

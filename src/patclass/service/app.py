@@ -86,9 +86,9 @@ class Service:
         :raises PatclassError: if one does not verify; those that were loaded go on answering.
         """
         try:
-            loaded = self.models.load()
-            if self.settings.shadow is not None:
+            if self.settings.shadow is not None:  # before the first answer is given
                 self.shadow.model = load_model(NAME, self.settings.shadow)
+            loaded = self.models.load()
         except PatclassError as problem:
             self.metrics.reloads.labels("failed").inc()
             log.error("models not loaded", extra={"facts": {"reason": str(problem)}})

@@ -59,7 +59,9 @@ class LinearModel:
         places, counts = known_features(text, self.hashes)
         values = (1 + np.log(counts)) * self.idf[places]
         values /= max(1e-12, float(np.linalg.norm(values)))
-        return np.asarray(self.weights[:, places] @ values * self.scales + self.intercept)
+        # A sum of products: for so few, BLAS now and then reports an invalid value that is none.
+        sums = (self.weights[:, places] * values).sum(axis=1)
+        return np.asarray(sums * self.scales + self.intercept)
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""

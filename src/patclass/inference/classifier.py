@@ -297,9 +297,8 @@ class Classifier:
         reference = self.bundle.reference
         if reference is None:
             return Signals(agreement=agreement)
-        ids = [token for passage in answers.readings[row].passages for token in passage.ids]
         distance = reference.space.distance(answers.states[row : row + 1])[0]
-        return Signals(reference.seen.unseen(ids), float(distance), agreement)
+        return Signals(reference.seen.unseen(answers.readings[row].ids), float(distance), agreement)
 
 
 def _jury(near: list[Neighbour], path: tuple[Candidate, ...]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ Each text goes where its hash says: six of ten are learnt from, one is validated
 kept back from every model, to judge whether it has got better. So no later model has seen them.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from patclass.learning.near import NearTexts
 from patclass.learning.reasons import SAMPLE
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.opinion import opinion_of
+from patclass.store.opinion import by_text, opinion_of
 from patclass.store.reviews import ReviewStore
 from patclass.store.verdict import Given
 
@@ -72,14 +72,11 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
     :raises StoreError: if the store cannot be read.
     """
     said = [g for g in FeedbackStore(database).all() if until is None or g.number <= until]
-    by_text: dict[str, list[Given]] = defaultdict(list)
-    for given in said:
-        by_text[given.feedback.text_sha256 or ""].append(given)
     held_out, near = _hashes(known.held_out), NearTexts(known.held_out)
     trained = _hashes(known.trained)
     judged: dict[str, list[Judged]] = {TRAIN: [], VALIDATION: [], GATE: []}
     left_out: Counter[str] = Counter()
-    for text_hash, of_text in by_text.items():
+    for text_hash, of_text in by_text(said).items():
         row = _judged(text_hash, of_text, weight)
         if isinstance(row, str):
             left_out[row] += 1

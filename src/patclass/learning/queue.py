@@ -1,7 +1,6 @@
 """The answers that are worth a person's minute, and who has which. Knows the store, no HTTP."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from patclass.learning.order import Known, Waiting, order
 from patclass.learning.reasons import Candidate
 from patclass.store.database import Database
 from patclass.store.feedback import DISPUTED, FeedbackStore
-from patclass.store.opinion import standing
+from patclass.store.opinion import by_text, standing
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.reviews import CLAIMED, ReviewStore
 from patclass.store.verdict import Given
@@ -66,11 +65,8 @@ class ReviewQueue:
         return None
 
     def _known(self) -> Known:
-        said: dict[str, list[Given]] = defaultdict(list)
-        for given in self._feedback.all():
-            said[given.feedback.text_sha256 or ""].append(given)
         cases = {case.prediction_id: case for case in self._reviews.all()}
-        return Known(cases, self._predictions.texts_of_cases(), said)
+        return Known(cases, self._predictions.texts_of_cases(), by_text(self._feedback.all()))
 
     def _rows(self, versions: Collection[str], known: Known) -> list[PredictionRow]:
         rows = [row for each in versions for row in self._predictions.latest(each, WINDOW)]

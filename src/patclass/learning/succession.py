@@ -3,10 +3,10 @@
 The registry's pointer is what counts; the store keeps why it points where it does.
 """
 
+import secrets
 from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.layout import LAYOUT
 from patclass.bundle.registry import Registry
 from patclass.errors import BundleError
 from patclass.files import whole_file
@@ -73,8 +73,6 @@ def crown(registry: Registry, database: Database, bundle: Bundle, why: str) -> N
     :raises PatclassError: if it does not verify, or cannot be written.
     """
     bundle.verify()
-    if not (bundle.folder / LAYOUT.manifest).is_file():
-        raise BundleError(f"{bundle.folder} is gone.")
     registry.promote(bundle.folder.name)
     _record(database, bundle, "promoted", why)
 
@@ -90,8 +88,9 @@ def roll_back(registry: Registry, database: Database) -> Bundle:
 
 
 def _record(database: Database, bundle: Bundle, kind: str, why: str) -> None:
-    models, events = ModelStore(database), EventStore(database)
+    models = ModelStore(database)
     models.add(ModelRow(bundle.fingerprint, bundle.folder.name, None, CANDIDATE))
     models.crown(bundle.fingerprint)
-    count = len(events.latest(kind, count=10_000))
-    events.add(kind, f"{kind} {bundle.fingerprint} {count}", bundle.fingerprint, {"why": why})
+    # The same version may come back: each time is an event of its own.
+    key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"
+    EventStore(database).add(kind, key, bundle.fingerprint, {"why": why})

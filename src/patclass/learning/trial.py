@@ -8,9 +8,9 @@ import numpy as np
 from patclass.bundle import Bundle
 from patclass.config import DataSettings
 from patclass.data.corpus import Corpus, Judged, load_corpus
-from patclass.labels.symbols import LEVELS, Symbol
 from patclass.learning.gate import Answered, Decision, Rows, decide
 from patclass.learning.material import GATE, Known, Material, gather
+from patclass.monitoring.known import code_at
 from patclass.pipeline import with_bar
 from patclass.store.database import Database
 
@@ -53,12 +53,6 @@ def judge(rivals: Rivals, data: DataSettings, database: Database, device: str = 
     }
     kept_back = [_part(f[levels[0]], range(rows, len(texts))) for f in found]
     return decide(rivals.names, held_out, _verdicts(verdicts, levels[0], *kept_back))
-
-
-def code_at(level: str, code: str) -> str | None:
-    """A code cut to a level; None if it is coarser. Labels that are no CPC codes stay."""
-    symbol = Symbol.parse(code) if level in LEVELS else None
-    return code if symbol is None else symbol.cut(level)
 
 
 def _answers(

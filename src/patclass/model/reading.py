@@ -40,6 +40,11 @@ class Reading:
     passages: tuple[Passage, ...]
     share: float
 
+    @property
+    def ids(self) -> list[int]:
+        """All tokens that are read, passage after passage."""
+        return [token for passage in self.passages for token in passage.ids]
+
 
 def windows_of(tokens: int, room: int) -> list[tuple[int, int]]:
     """Spans of at most ``room`` of ``tokens`` tokens that overlap; at most MAX_WINDOWS."""

@@ -47,7 +47,7 @@ def collect_reference(
         codes={level: tuple(tree.at(level).codes) for level in tree.levels},
         accuracy=_accuracy(tree.levels, rows, places),
         chars=np.array([len(row.text) for row in rows], dtype=np.float32),
-        unseen=np.array([seen.unseen(ids_of(reading)) for reading in readings], dtype=np.float32),
+        unseen=np.array([seen.unseen(reading.ids) for reading in readings], dtype=np.float32),
         distance=held_out_distances(states),
         seen=seen,
         space=fit_space(states),
@@ -65,8 +65,3 @@ def _accuracy(
         if given.any():
             found[level] = float((answers[depth, known] == truth)[given].mean())
     return found
-
-
-def ids_of(reading: Reading) -> list[int]:
-    """All tokens that are read of a text."""
-    return [token for passage in reading.passages for token in passage.ids]

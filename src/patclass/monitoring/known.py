@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from patclass.labels.symbols import LEVELS, Symbol
-from patclass.store.opinion import opinion_of, related
+from patclass.store.opinion import by_text, opinion_of, related
 from patclass.store.verdict import Given
 
 
@@ -31,11 +31,7 @@ def what_is_known(given: Iterable[Given]) -> dict[str, Known]:
 
     A text about which people disagree is left out.
     """
-    said: dict[str, list[Given]] = {}
-    for each in given:
-        if each.feedback.text_sha256 is not None:
-            said.setdefault(each.feedback.text_sha256, []).append(each)
-    found = {text: _known(of_text) for text, of_text in said.items()}
+    found = {text: _known(of_text) for text, of_text in by_text(given).items() if text}
     return {text: known for text, known in found.items() if known.label or known.wrong}
 
 
@@ -47,12 +43,15 @@ def _known(said: list[Given]) -> Known:
     return Known(None, frozenset(each.answer for each in heard if each.answer is not None))
 
 
+def code_at(level: str, code: str) -> str | None:
+    """A code cut to a level; None if it is coarser. Labels that are no CPC codes stay."""
+    symbol = Symbol.parse(code) if level in LEVELS else None
+    return code if symbol is None else symbol.cut(level)
+
+
 def is_right(level: str, answer: str, truth: str) -> bool | None:
     """Whether a level's answer is right; None if the truth is known to a coarser level only."""
-    symbol = Symbol.parse(truth) if level in LEVELS else None
-    if symbol is None:
-        return answer == truth
-    code = symbol.cut(level)
+    code = code_at(level, truth)
     if code is None:
         return None if related(answer, truth) else False
     return answer == code

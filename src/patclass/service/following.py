@@ -1,10 +1,10 @@
 """A thread that sees when a registry has another champion. Knows places, no HTTP."""
 
-import threading
 from collections.abc import Callable
 
 from patclass.errors import PatclassError
 from patclass.service.models import Models
+from patclass.service.periodic import Periodic
 
 _SECONDS = 1.0
 
@@ -19,18 +19,11 @@ class Follower:
         """
         self._models, self._load = models, load
         self._refused: tuple[object, ...] = ()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="follow", daemon=True)
-        self._thread.start()
+        self._thread = Periodic("follow", _SECONDS, self.look)
 
     def close(self) -> None:
         """End the thread."""
-        self._ending.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._ending.wait(_SECONDS):
-            self.look()
+        self._thread.close()
 
     def look(self) -> None:
         """Load, if there is something else to load that was not refused before."""

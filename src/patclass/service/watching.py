@@ -1,7 +1,6 @@
 """A thread that looks at each new window of answers, and rings. Knows metrics, no HTTP."""
 
 import logging
-import threading
 from dataclasses import dataclass
 
 from patclass.errors import StoreError
@@ -10,6 +9,7 @@ from patclass.monitoring.monitor import Monitor, Watched
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
+from patclass.service.periodic import Periodic
 
 log = logging.getLogger(LOGGER)
 
@@ -22,27 +22,23 @@ class Watcher:
     def __init__(self, monitor: Monitor, models: Models, metrics: Metrics) -> None:
         self._monitor, self._models, self._metrics = monitor, models, metrics
         self._looks: dict[str, _Look] = {}
-        self._ending = threading.Event()
         self._well = True
-        self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
-        self._thread.start()
+        self._thread = Periodic("watch", _SECONDS, self._work)
 
     def close(self) -> None:
         """End the thread."""
-        self._ending.set()
-        self._thread.join()
+        self._thread.close()
 
     def _work(self) -> None:
-        while not self._ending.wait(_SECONDS):
-            try:
-                for model in self._models.loaded():
-                    self.look(model)
-                self._well = True
-            except Exception as problem:  # whatever it is, the next look may succeed
-                if self._well:  # said once, not every time
-                    reason = str(problem) if isinstance(problem, StoreError) else repr(problem)
-                    log.error("answers not watched", extra={"facts": {"reason": reason}})
-                self._well = False
+        try:
+            for model in self._models.loaded():
+                self.look(model)
+            self._well = True
+        except Exception as problem:  # whatever it is, the next look may succeed
+            if self._well:  # said once, not every time
+                reason = str(problem) if isinstance(problem, StoreError) else repr(problem)
+                log.error("answers not watched", extra={"facts": {"reason": reason}})
+            self._well = False
 
     def look(self, model: LoadedModel) -> None:
         """Assess the windows that are new since the last look; the first time the last one.

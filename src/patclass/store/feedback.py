@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sqlalchemy import Connection, func, select, union
 
 from patclass.store.database import Database
-from patclass.store.opinion import Opinion, opinion_of
+from patclass.store.opinion import Opinion, by_text, opinion_of
 from patclass.store.reviews import open_case
 from patclass.store.tables import feedback, predictions
 from patclass.store.verdict import Feedback, Given, append, given_of, said_of
@@ -58,11 +58,8 @@ class FeedbackStore:
 
         :raises StoreError: if it cannot be read.
         """
-        said: dict[str, list[Given]] = {}
-        for given in self.all():
-            if given.feedback.text_sha256 is not None:
-                said.setdefault(given.feedback.text_sha256, []).append(given)
-        return {text: opinion_of(of_text) for text, of_text in said.items()}
+        said = by_text(self.all())
+        return {text: opinion_of(of_text) for text, of_text in said.items() if text}
 
     def all(self, after: int = 0) -> list[Given]:
         """All feedback in the order in which it came.

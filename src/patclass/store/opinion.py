@@ -1,11 +1,20 @@
 """What people's verdicts on one patent come to. Knows verdicts and CPC codes, no tables."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from patclass.labels.symbols import Symbol
 from patclass.store.verdict import Feedback, Given
+
+
+def by_text(given: Iterable[Given]) -> dict[str, list[Given]]:
+    """Verdicts by the hash of their text, in order; under "" those of which it is not known."""
+    found: dict[str, list[Given]] = defaultdict(list)
+    for each in given:
+        found[each.feedback.text_sha256 or ""].append(each)
+    return found
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,9 @@ class PredictionStore:
         with self._database.read() as connection:
             return [(row["number"], _row(row)) for row in connection.execute(wanted).mappings()]
 
-    def latest(self, version: str, count: int, before: int | None = None) -> list[PredictionRow]:
+    def latest(self, version: str, count: int) -> list[PredictionRow]:
         """The last predictions that a model gave, oldest first.
 
-        :param before: only those numbered below.
         :raises StoreError: if the store cannot be read.
         """
         wanted = (
@@ -100,8 +99,6 @@ class PredictionStore:
             .order_by(predictions.c.number.desc())
             .limit(count)
         )
-        if before is not None:
-            wanted = wanted.where(predictions.c.number < before)
         with self._database.read() as connection:
             return [_row(row) for row in connection.execute(wanted).mappings()][::-1]
 

@@ -34,11 +34,8 @@ def same(count: int, accuracy: float) -> Rows:
 
 
 def judged(held_out: Rows | None = None, verdicts: Rows | None = None) -> Decision:
-    return decide(
-        ("old", "new"),
-        {"section": held_out or same(2000, 0.8)},
-        verdicts or rows(200, 0.5, 0.8),
-    )
+    verdicts = verdicts or rows(200, 0.5, 0.8)
+    return decide(("old", "new"), {"section": held_out or same(2000, 0.8)}, verdicts, verdicts)
 
 
 def check(decision: Decision, name: str) -> Check:
@@ -88,12 +85,53 @@ def test_a_rare_label_is_shown_and_not_judged():
     assert (label.rows, label.champion, label.candidate, label.points) == (20, 20, 0, -100.0)
 
 
+def with_label(changed: int, count: int, base: Rows) -> Rows:
+    """Rows of which the first are of a label that the candidate no longer answers so often."""
+    before, truth = list(base.champion.codes), list(base.truth)
+    after = list(base.candidate.codes)
+    for place in range(count):
+        truth[place] = before[place] = "A01B"
+        after[place] = "A01C" if place < changed else "A01B"
+    sure = base.champion.confidences
+    return Rows(truth, Answered(before, sure), Answered(after, sure))
+
+
+@pytest.mark.parametrize(("lost", "passes"), [(3, True), (30, False)])
+def test_below_the_coarsest_level_a_loss_must_be_more_than_chance(lost: int, passes: bool):
+    section, verdicts = same(2000, 0.8), rows(200, 0.5, 0.8)
+    held_out = {"section": section, "subclass": with_label(lost, 40, same(2000, 0.8))}
+    decision = decide(("old", "new"), held_out, verdicts, verdicts)
+    assert check(decision, "labels").passed is passes
+    if not passes:
+        told = check(decision, "labels").sentence
+        assert told == "a label loses more than 3 points: A01B -75.0 points on 40 rows"
+    shown = [label.label for label in decision.shown("section")]
+    assert shown == ["A", "B", "C", "D"]
+
+
+def test_a_calibration_that_is_lost_at_a_finer_level_is_noticed():
+    fine = same(2000, 0.8)
+    boastful = Answered(fine.candidate.codes, np.full(2000, 0.95, dtype=np.float32))
+    held_out = {"section": same(2000, 0.8), "class": Rows(fine.truth, fine.champion, boastful)}
+    verdicts = rows(200, 0.5, 0.8)
+    decision = decide(("old", "new"), held_out, verdicts, verdicts)
+    assert failed(decision) == ["calibration"]
+
+
+def test_a_candidate_may_be_better_at_the_finest_level_only():
+    coarse, fine = same(200, 0.8), rows(200, 0.3, 0.6)
+    decision = decide(("old", "new"), {"section": same(2000, 0.8)}, coarse, fine)
+    assert decision.passed, decision.text()
+
+
 def test_confidences_that_no_longer_hold_are_refused():
     held_out = same(2000, 0.8)
     boastful = Answered(held_out.candidate.codes, np.full(2000, 0.95, dtype=np.float32))
     decision = judged(Rows(held_out.truth, held_out.champion, boastful))
     assert failed(decision) == ["calibration"]
-    assert "calibration is lost: expected error 0.1" in check(decision, "calibration").sentence
+    assert (
+        "calibration is lost: expected error section 0.1" in check(decision, "calibration").sentence
+    )
 
 
 def test_no_gain_on_feedback_is_refused():
@@ -157,5 +195,5 @@ def test_a_decision_is_kept_as_json(make: Callable[[], Decision]):
 def test_a_candidate_never_loses_against_itself(truth: list[str], data: st.DataObject):
     codes = data.draw(st.lists(st.sampled_from("ABZ"), min_size=len(truth), max_size=len(truth)))
     both = Answered(codes, np.full(len(truth), 0.5, dtype=np.float32))
-    decision = decide(("a", "a"), {"label": Rows(truth, both, both)}, Rows([], both, both))
+    decision = decide(("a", "a"), {"label": Rows(truth, both, both)}, *[Rows([], both, both)] * 2)
     assert {"feedback", "verdicts"} == set(failed(decision))

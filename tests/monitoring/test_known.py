@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patclass.monitoring.known import Known, is_right, what_is_known
+from patclass.monitoring.known import Known, code_at, is_right, what_is_known
 from patclass.store.verdict import Feedback, Given
 from store_rows import ID
 
@@ -29,7 +29,9 @@ def said(number: int, *, text: str | None = "t", answer: str = "E21B", **verdict
         ("section", "chemistry", "chemistry", True),
         ("topic", "chemistry", "chemistry", True),
         ("topic", "chemistry", "physics", False),
-        ("topic", "E", "E21B", False),
+        ("label", "E21", "E21B", True),
+        ("label", "E21", "E", None),
+        ("label", "E21", "E02", False),
         ("class", "E21", "no code", False),
     ],
 )
@@ -66,3 +68,11 @@ def test_a_flat_label_that_is_wrong_is_that_alone():
     known = Known(None, frozenset({"chemistry"}))
     assert known.judges("topic", "chemistry") is False
     assert known.judges("topic", "chemistry of food") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [("E21B 10/00", "E21B"), ("E21D", "E21"), ("E", None), ("A61K", "A61K"), ("soap", "soap")],
+)
+def test_of_a_list_of_codes_the_finest_that_holds_a_code_is_its_label(code: str, label: str | None):
+    assert code_at("label", code, ["E21", "E21B", "H04"]) == label

@@ -4,7 +4,8 @@ Five checks, each with its numbers in a sentence. All must hold: a candidate tha
 to be as good everywhere, and better where people have corrected, stays a candidate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ from patclass.evaluation.frozen import Frozen
 OVERALL_POINTS = 1.0
 LABEL_POINTS = 3.0
 LABEL_ROWS = 30
+
+# Below the coarsest level there are hundreds of labels, and of each few rows: there only a loss
+# that chance brings about in so few candidates counts, all labels of a level taken together.
+LABEL_CHANCE = 0.05
 
 # The calibration error may grow by so much, or stay below so much.
 CALIBRATION_GROWTH = 0.01
@@ -72,17 +77,27 @@ class Check(Frozen):
 
 
 class LabelChange(Frozen):
-    """How many rows of a label each model gets right."""
+    """How many rows of a label each model gets right; ``lost`` only the champion."""
 
+    level: str
     label: str
     rows: int
     champion: int
     candidate: int
+    lost: int
 
     @property
     def points(self) -> float:
         """What the candidate gains, in points."""
         return 100 * (self.candidate - self.champion) / self.rows
+
+    @property
+    def p(self) -> float:
+        """How often chance alone loses so much (McNemar's exact test, one-sided)."""
+        gained = self.candidate - self.champion + self.lost
+        if not gained + self.lost:
+            return 1.0
+        return float(binomtest(self.lost, gained + self.lost, alternative="greater").pvalue)
 
 
 class Decision(Frozen):
@@ -100,6 +115,12 @@ class Decision(Frozen):
         """Whether all checks hold."""
         return all(check.passed for check in self.checks)
 
+    def shown(self, level: str) -> tuple[LabelChange, ...]:
+        """The labels of a level that a reader is shown: of the coarsest all, else those judged."""
+        every = level == self.levels[0].level
+        there = (label for label in self.labels if label.level == level)
+        return tuple(label for label in there if every or label.rows >= LABEL_ROWS)
+
     def text(self) -> str:
         """The decision in words, one check a line."""
         verdict = "may take the place of" if self.passed else "is refused in the place of"
@@ -109,7 +130,12 @@ class Decision(Frozen):
 
 
 def decide(
-    names: tuple[str, str], held_out: Mapping[str, Rows], verdicts: Rows, *, seed: int = 0
+    names: tuple[str, str],
+    held_out: Mapping[str, Rows],
+    verdicts: Rows,
+    finest: Rows,
+    *,
+    seed: int = 0,
 ) -> Decision:
     """Compare a candidate with the champion.
 
@@ -117,18 +143,19 @@ def decide(
     :param held_out: for each level, coarsest first, rows of the data that neither has learnt from.
     :param verdicts: what people held to be right, at the coarsest level; of texts that neither has
         learnt from.
+    :param finest: the same, each at the finest level that the verdict reaches.
     """
-    level, coarsest = next(iter(held_out.items()))
+    coarsest = next(iter(held_out.values()))
     levels = tuple(_compare(rows, name, names, seed) for name, rows in held_out.items())
-    labels = _labels(coarsest)
-    feedback = _compare(verdicts, level, names, seed) if len(verdicts.truth) else None
+    labels = tuple(change for name, rows in held_out.items() for change in _labels(name, rows))
+    feedback = _compare(finest, "verdicts", names, seed) if len(finest.truth) else None
     return Decision(
         champion=names[0],
         candidate=names[1],
         checks=(
             _overall(levels),
             _each_label(labels),
-            _calibration(coarsest),
+            _calibration(held_out),
             _better_on_feedback(feedback),
             _trustworthy(verdicts, coarsest),
         ),
@@ -156,23 +183,30 @@ def _overall(levels: Sequence[Comparison]) -> Check:
     return Check(name="overall", passed=not worse, sentence=sentence)
 
 
-def _labels(rows: Rows) -> tuple[LabelChange, ...]:
+def _labels(level: str, rows: Rows) -> Iterator[LabelChange]:
     truth = np.array(rows.truth)
     before, after = (np.array(a.codes) == truth for a in (rows.champion, rows.candidate))
-    return tuple(
-        LabelChange(
+    for label in sorted(set(rows.truth)):
+        here = truth == label
+        yield LabelChange(
+            level=level,
             label=label,
-            rows=int((truth == label).sum()),
-            champion=int(before[truth == label].sum()),
-            candidate=int(after[truth == label].sum()),
+            rows=int(here.sum()),
+            champion=int(before[here].sum()),
+            candidate=int(after[here].sum()),
+            lost=int((before & ~after)[here].sum()),
         )
-        for label in sorted(set(rows.truth))
-    )
 
 
 def _each_label(labels: Sequence[LabelChange]) -> Check:
     judged = [label for label in labels if label.rows >= LABEL_ROWS]
-    lost = [label for label in judged if label.points < -LABEL_POINTS]
+    at = Counter(label.level for label in judged)
+    lost = [
+        label
+        for label in judged
+        if label.points < -LABEL_POINTS
+        and (label.level == labels[0].level or label.p < LABEL_CHANCE / at[label.level])
+    ]
     if lost:
         told = ", ".join(f"{c.label} {c.points:+.1f} points on {c.rows} rows" for c in lost)
         sentence = f"a label loses more than {LABEL_POINTS:g} points: {told}"
@@ -183,18 +217,18 @@ def _each_label(labels: Sequence[LabelChange]) -> Check:
     return Check(name="labels", passed=not lost, sentence=sentence)
 
 
-def _calibration(rows: Rows) -> Check:
-    truth = np.array(rows.truth)
-    before, after = (
-        expected_calibration_error(a.confidences, np.array(a.codes) == truth)
-        for a in (rows.champion, rows.candidate)
-    )
-    fine = after <= max(CALIBRATION_FINE, before + CALIBRATION_GROWTH)
-    sentence = (
-        f"calibration {'holds' if fine else 'is lost'}: expected error {after:.3f}, the champion's "
-        f"{before:.3f}"
-    )
-    return Check(name="calibration", passed=bool(fine), sentence=sentence)
+def _calibration(held_out: Mapping[str, Rows]) -> Check:
+    told, fine = [], True
+    for level, rows in held_out.items():
+        truth = np.array(rows.truth)
+        before, after = (
+            expected_calibration_error(a.confidences, np.array(a.codes) == truth)
+            for a in (rows.champion, rows.candidate)
+        )
+        fine &= bool(after <= max(CALIBRATION_FINE, before + CALIBRATION_GROWTH))
+        told.append(f"{level} {after:.3f}, the champion's {before:.3f}")
+    sentence = f"calibration {'holds' if fine else 'is lost'}: expected error {'; '.join(told)}"
+    return Check(name="calibration", passed=fine, sentence=sentence)
 
 
 def _better_on_feedback(feedback: Comparison | None) -> Check:

@@ -7,12 +7,17 @@ import numpy as np
 
 from patclass.bundle import Bundle
 from patclass.config import DataSettings
-from patclass.data.corpus import Corpus, Judged, load_corpus
+from patclass.data.corpus import Corpus, load_corpus
+from patclass.errors import BundleError
 from patclass.learning.gate import Answered, Decision, Rows, decide
 from patclass.learning.material import GATE, Known, Material, gather
 from patclass.monitoring.known import code_at
 from patclass.pipeline import with_bar
 from patclass.store.database import Database
+
+# One model's answers at each level, and each level's labels.
+ByLevel = Mapping[str, Answered]
+Labels = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -32,32 +37,55 @@ def judge(rivals: Rivals, data: DataSettings, database: Database, device: str = 
     """Have both answer the held-out rows, and the verdicts kept back; decide.
 
     :param data: of which the test rows are used.
-    :raises PatclassError: if data, store or a bundle cannot be used.
+    :raises PatclassError: if data, store or a bundle cannot be used, or both share no level.
     """
     corpus = load_corpus(data)
     verdicts = gather(database, Known.of(corpus), weight=1.0)
     texts = [row.text for row in corpus["test"]] + [row.text for row in verdicts.judged[GATE]]
-    levels = [
-        level
-        for level in corpus.tree.levels
-        if all(level in bundle.tree.levels for bundle in (rivals.champion, rivals.candidate))
-    ]
+    levels = _shared_levels(rivals, corpus)
     found = [
         _answers(bundle, texts, levels, what, device)
         for bundle, what in ((rivals.champion, "champion"), (rivals.candidate, "candidate"))
     ]
     rows = len(corpus["test"])
     held_out = {
-        level: _held_out(corpus, level, *(_part(f[level], range(rows)) for f in found))
+        level: answered
         for level in levels
+        if (
+            answered := _held_out(corpus, level, *(_part(f[level], range(rows)) for f in found))
+        ).truth
     }
-    kept_back = [_part(f[levels[0]], range(rows, len(texts))) for f in found]
-    return decide(rivals.names, held_out, _verdicts(verdicts, levels[0], *kept_back))
+    kept_back = [
+        {level: _part(f[level], range(rows, len(texts))) for level in levels} for f in found
+    ]
+    labels = {level: _codes(rivals, level) for level in levels}
+    coarsest, finest = (
+        _verdicts(verdicts, {level: labels[level] for level in among}, *kept_back)
+        for among in (levels[:1], levels)
+    )
+    return decide(rivals.names, held_out, coarsest, finest)
+
+
+def _shared_levels(rivals: Rivals, corpus: Corpus) -> list[str]:
+    bundles = (rivals.champion, rivals.candidate)
+    shared = [level for level in corpus.tree.levels if all(level in b.tree.levels for b in bundles)]
+    if not shared:
+        told = " and ".join(f"{b.fingerprint} answers {', '.join(b.tree.levels)}" for b in bundles)
+        raise BundleError(
+            f"{told}; the data has {', '.join(corpus.tree.levels)}: there is no level at which "
+            "they can be compared. Give data that has one with --data."
+        )
+    return shared
+
+
+def _codes(rivals: Rivals, level: str) -> frozenset[str]:
+    """The labels that either knows at a level."""
+    return frozenset().union(*(b.tree.at(level).codes for b in (rivals.champion, rivals.candidate)))
 
 
 def _answers(
     bundle: Bundle, texts: Sequence[str], levels: Sequence[str], what: str, device: str
-) -> Mapping[str, Answered]:
+) -> ByLevel:
     leaves = with_bar(bundle.load_pipeline(device), texts, f"scoring {what}").leaves
     found = {}
     for level in levels:
@@ -84,14 +112,31 @@ def _held_out(corpus: Corpus, level: str, champion: Answered, candidate: Answere
     return Rows(list(truth.values()), _part(champion, places), _part(candidate, places))
 
 
-def _verdicts(material: Material, level: str, champion: Answered, candidate: Answered) -> Rows:
-    """The verdicts kept back that say what the label of a level is."""
-    judged: Sequence[Judged] = material.judged[GATE]
-    truth = {place: code_at(level, row.code) for place, row in enumerate(judged)}
-    places = [place for place, code in truth.items() if code is not None]
+def _verdicts(material: Material, labels: Labels, champion: ByLevel, candidate: ByLevel) -> Rows:
+    """The verdicts kept back, each at the finest of some levels that it reaches.
+
+    :param labels: of each of these levels, coarsest first.
+    """
+    judged = material.judged[GATE]
+    truth: dict[int, tuple[str, str]] = {}
+    for place, row in enumerate(judged):
+        for level, codes in labels.items():
+            if (code := code_at(level, row.code, codes)) is not None:
+                truth[place] = (level, code)
+    levels = {place: level for place, (level, _) in truth.items()}
     return Rows(
-        [code for code in truth.values() if code is not None],
-        _part(champion, places),
-        _part(candidate, places),
-        [judged[place].id in material.sampled for place in places],
+        [code for _, code in truth.values()],
+        _at(champion, levels),
+        _at(candidate, levels),
+        [judged[place].id in material.sampled for place in truth],
+    )
+
+
+def _at(answered: ByLevel, levels: Mapping[int, str]) -> Answered:
+    """The answers to some rows, of each that at its level."""
+    return Answered(
+        [answered[level].codes[place] for place, level in levels.items()],
+        np.array(
+            [answered[level].confidences[place] for place, level in levels.items()], "float32"
+        ),
     )

@@ -1,6 +1,6 @@
 """What people hold of texts, and which answers are right by it. Knows verdicts, no figures."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from patclass.labels.symbols import LEVELS, Symbol
@@ -43,15 +43,26 @@ def _known(said: list[Given]) -> Known:
     return Known(None, frozenset(each.answer for each in heard if each.answer is not None))
 
 
-def code_at(level: str, code: str) -> str | None:
-    """A code cut to a level; None if it is coarser. Labels that are no CPC codes stay."""
-    symbol = Symbol.parse(code) if level in LEVELS else None
-    return code if symbol is None else symbol.cut(level)
+def code_at(level: str, code: str, labels: Collection[str]) -> str | None:
+    """The label of a level that a code stands for; None if the code is coarser.
+
+    :param labels: of the level. Where it is none of CPC's, the finest that holds the code counts;
+        a code that none of them holds, or that is none of CPC's, stays.
+    """
+    symbol = Symbol.parse(code)
+    if symbol is None or code in labels:
+        return code
+    if level in LEVELS:
+        return symbol.cut(level)
+    above = [label for label in labels if Symbol.parse(label) and symbol.is_within(label)]
+    if above:
+        return max(above, key=len)
+    return None if any(related(label, code) for label in labels) else code
 
 
 def is_right(level: str, answer: str, truth: str) -> bool | None:
     """Whether a level's answer is right; None if the truth is known to a coarser level only."""
-    code = code_at(level, truth)
+    code = code_at(level, truth, (answer,))
     if code is None:
         return None if related(answer, truth) else False
     return answer == code

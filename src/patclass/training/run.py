@@ -76,7 +76,7 @@ class People:
 
 
 # The peak rate of a model that goes on from its parent, beside that of one that begins anew.
-GENTLE = 0.3
+GENTLE = 0.1
 
 
 def train(

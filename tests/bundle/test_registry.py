@@ -46,6 +46,16 @@ def test_the_pointer_leads_to_the_champion(registry: Registry):
     assert champion_in(registry.folder) == locate(registry.folder) == registry.champion()
 
 
+def test_what_was_compared_with_another_champion_is_not_promoted(registry: Registry):
+    for name in ("0001", "0002", "0003"):
+        fake(registry.folder / name)
+    registry.promote("0001")
+    registry.promote("0002", over="0001")
+    with pytest.raises(BundleError, match="compared with 0001, but 0002 has become"):
+        registry.promote("0003", over="0001")
+    assert registry.champion().name == "0002"
+
+
 def test_another_folder_leads_to_itself(bundle: Path):
     assert champion_in(bundle) == locate(bundle) == bundle
 

@@ -13,15 +13,19 @@ from conftest import patent_rows, write_jsonl, write_splits
 from helpers import Cli, tiny_run
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
+from patclass.cli.train import EXIT_INTERRUPTED
 from patclass.data.views import text_sha256
 from patclass.errors import TrainingError
 from patclass.inference import Classifier
+from patclass.learning.material import part_of
 from patclass.store.database import Database, locate_store
 from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
 from patclass.store.models import ModelStore
+from patclass.store.purge import purge_text
 from patclass.store.verdict import Feedback
 from patclass.training import run as training
+from patclass.training.loop import Fit
 from store_rows import ID
 
 NEW = "loom heald warp weft reed yarn fabric shuttle"
@@ -176,15 +180,83 @@ def test_an_unfinished_candidate_is_gone_on_with(
     assert not (registry.folder / "retrain.json").exists()
 
 
+def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
+    registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    judge(database, registry, known=30)
+
+    def stop(*arguments: object) -> None:
+        raise TrainingError("stopped before it was finished")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "finish", stop)
+        assert cli("retrain").code == 2
+    said = FeedbackStore(database).all()
+    gone = next(
+        text for given in said if (text := given.feedback.text_sha256) and part_of(text) == "train"
+    )
+    purge_text(database, gone)
+    done = cli("retrain")
+    assert done.code == 0, done.err
+    assert "was learnt from other rows; starting anew" in done.out
+
+
+def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
+    registry: Registry, cli: Cli, database: Database
+):
+    judge(database, registry)
+    assert cli("retrain").code == 0
+    done = cli("loop", "--once")
+    assert done.code == 0, done.out + done.err
+    assert "not yet judged: models/0002" in done.out
+    assert "promoted: models/0002" in done.out
+
+
+def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
+    registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    judge(database, registry, known=30)
+    finish_epoch = Fit._finish_epoch
+
+    def stop(fit: Fit, bar: object) -> None:
+        finish_epoch(fit, bar)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fit, "_finish_epoch", stop)
+    done = cli("loop", "--every", "1d", "--min-feedback", "1")
+    assert done.code == EXIT_INTERRUPTED
+    assert [path.name for path in registry.folders()] == ["0001"]
+
+
+def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):
+    for name in ("models/0001", "0001", champion):
+        done = cli("models", "promote", name)
+        assert done.out == "models/0001 is the champion already\n"
+    assert [path.name for path in registry.folders()] == ["0001"]
+
+
+def test_a_damaged_version_hides_no_other(registry: Registry, cli: Cli):
+    copy = registry.add(registry.champion())
+    (copy / "manifest.json").write_text("{}")
+    done = cli("models", "list")
+    assert done.code == 0, done.err
+    assert "0002    damaged; 'patclass verify models/0002' says why" in done.out
+    assert cli("models", "show", "0001").code == 0
+    assert cli("models", "show", "0002").code == 2
+
+
 def test_only_one_pass_runs_at_a_time(registry: Registry, cli: Cli):
-    with (registry.folder / ".loop.lock").open("w") as lock:
+    with (registry.folder / ".retrain.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = cli("loop", "--once")
-    assert done.code == 2
-    assert "another pass of the loop is at work" in done.err
+        for command in (["loop", "--once"], ["retrain"]):
+            done = cli(*command)
+            assert done.code == 2
+            assert "another 'patclass retrain' or 'loop' is at work in models" in done.err
 
 
-@pytest.mark.parametrize("flags", [[], ["--once", "--every", "1d"], ["--every", "daily"]])
+@pytest.mark.parametrize(
+    "flags", [[], ["--once", "--every", "1d"], ["--every", "daily"], ["--every", "0h"]]
+)
 def test_a_loop_says_how_often(registry: Registry, cli: Cli, flags: list[str]):
     assert cli("loop", *flags).code == 2
 

@@ -4,8 +4,11 @@
 replaced as a whole, so whoever reads it sees the one or the other.
 """
 
+import fcntl
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +18,7 @@ from patclass.errors import BundleError, cannot_write
 from patclass.files import whole_file, whole_folder, write_json
 
 POINTER = "champion.json"
+LOCK = ".champion.lock"
 
 _FOLDER = re.compile(r"\d{4,}")
 
@@ -93,32 +97,60 @@ class Registry:
             shutil.copytree(bundle, aside, dirs_exist_ok=True)
         return target
 
-    def promote(self, name: str) -> None:
+    def promote(self, name: str, over: str | None = None) -> None:
         """Make a version the champion.
 
+        :param over: the champion that it was found to be better than; None for whichever it is.
+        :raises BundleError: if another one has become the champion meanwhile.
         :raises OutputError: if the pointer cannot be written.
         """
-        before: tuple[str, ...] = ()
-        if self.exists:
-            pointer = self.pointer()
-            if pointer.champion == name:
-                return
-            before = (*pointer.before, pointer.champion)
-        self._point(Pointer(champion=name, before=before))
+        with self._changing():
+            before: tuple[str, ...] = ()
+            if self.exists:
+                pointer = self.pointer()
+                if pointer.champion == name:
+                    return
+                if over not in (None, pointer.champion):
+                    raise BundleError(
+                        f"{name} was compared with {over}, but {pointer.champion} has become the "
+                        f"champion meanwhile; compare again: patclass models promote {name}"
+                    )
+                before = (*pointer.before, pointer.champion)
+            self._point(Pointer(champion=name, before=before))
 
-    def roll_back(self) -> str:
-        """Make the last champion the champion again; return its folder's name.
+    def former(self) -> Path:
+        """The champion before this one.
 
         :raises BundleError: if there was none, or its bundle is gone.
         """
         pointer = self.pointer()
         if not pointer.before:
             raise BundleError(f"{self.folder}: {pointer.champion} is the first champion there was.")
-        name = pointer.before[-1]
-        if not (self.folder / name / LAYOUT.manifest).is_file():
-            raise BundleError(f"{self.folder / name} is gone; promote another version.")
-        self._point(Pointer(champion=name, before=pointer.before[:-1]))
+        folder = self.folder / pointer.before[-1]
+        if not (folder / LAYOUT.manifest).is_file():
+            raise BundleError(f"{folder} is gone; promote another version.")
+        return folder
+
+    def roll_back(self) -> str:
+        """Make the champion before this one the champion again; return its folder's name.
+
+        :raises BundleError: if there was none, or its bundle is gone.
+        """
+        with self._changing():
+            name = self.former().name
+            self._point(Pointer(champion=name, before=self.pointer().before[:-1]))
         return name
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Have others who change the pointer wait; the system lets them on if this one dies."""
+        try:
+            lock = (self.folder / LOCK).open("w")
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from problem
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _point(self, pointer: Pointer) -> None:
         with whole_file(self.folder / POINTER) as aside:

@@ -26,8 +26,8 @@ def models() -> None:
 @store_option
 def list_models(registry: Path, store: Path | None) -> int:
     """List all versions, what became of them, and what they were made from."""
-    from patclass.bundle import read_bundle
     from patclass.bundle.registry import Registry
+    from patclass.learning.succession import versions as readable
     from patclass.store.database import locate_store
     from patclass.store.models import ModelStore
 
@@ -35,7 +35,10 @@ def list_models(registry: Path, store: Path | None) -> int:
     champion = versions.champion()
     known = {row.version: row for row in ModelStore(locate_store(store)).all()}
     click.echo(f"{'folder':8}{'version':14}{'state':11}{'made':12}{'parent':14}accuracy")
-    for bundle in map(read_bundle, versions.folders()):
+    for folder, bundle in readable(versions).items():
+        if bundle is None:
+            click.echo(f"{folder.name:8}damaged; 'patclass verify {folder}' says why")
+            continue
         row = known.get(bundle.fingerprint)
         state = "champion" if bundle.folder == champion else "" if row is None else row.state
         parent = "" if bundle.lineage is None else bundle.lineage.parent
@@ -93,11 +96,13 @@ def promote(
     elsewhere, which is copied in. The first champion has nobody to be compared with. Exit code 1
     if the gate refuses; the page that it writes says why.
     """
+    from patclass.bundle import read_bundle
     from patclass.bundle.layout import LAYOUT
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
     from patclass.learning.retrain import Asked
     from patclass.learning.succession import crown, find_version, take_in
+    from patclass.learning.trial import Rivals
     from patclass.store.database import locate_store
 
     versions, database = Registry(registry), locate_store(store)
@@ -106,15 +111,20 @@ def promote(
         bundle = take_in(versions, database, elsewhere)
     else:
         bundle = find_version(versions, version)
-    if not versions.exists or force:
+    champion = read_bundle(versions.champion()) if versions.exists else None
+    if champion is not None and champion.folder == bundle.folder:
+        click.echo(f"{bundle.folder} is the champion already")
+        return 0
+    if champion is None or force:
         crown(versions, database, bundle, force or "the first champion")
     else:
-        decision, page = try_candidate(versions, database, bundle, Asked(data=data))
+        rivals = Rivals(champion, bundle)
+        decision, page = try_candidate(versions, database, rivals, Asked(data=data))
         click.echo(decision.text())
         click.echo(f"the decision: {page}")
         if not decision.passed:
             return EXIT_REFUSED
-        crown(versions, database, bundle, f"gate, {page.name}")
+        crown(versions, database, bundle, f"gate, {page.name}", champion)
     click.echo(f"champion: {bundle.folder} (version {bundle.fingerprint})")
     return 0
 

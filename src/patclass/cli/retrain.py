@@ -36,12 +36,13 @@ def retrain(
     A run that was stopped goes on. Nothing is promoted: see 'patclass models promote'.
     """
     from patclass.bundle.registry import Registry
-    from patclass.learning.retrain import Asked
+    from patclass.learning.retrain import Asked, alone
     from patclass.learning.retrain import retrain as run
     from patclass.store.database import locate_store
 
-    asked = Asked(feedback_weight, data)
-    bundle = run(Registry(registry), locate_store(store), asked, restart, click.echo)
+    asked, versions = Asked(feedback_weight, data), Registry(registry)
+    with alone(versions):
+        bundle = run(versions, locate_store(store), asked, restart, click.echo)
     if bundle is None:
         click.echo("interrupted; run it again to go on", err=True)
         return EXIT_INTERRUPTED
@@ -95,6 +96,8 @@ def loop(
 
     if once == (every is not None):
         raise click.UsageError("give one of --once and --every.")
+    if every is not None and not every:
+        raise click.UsageError("--every 0 leaves no time between passes; expected 1h or longer.")
     versions, database = Registry(registry), locate_store(store)
     asked = Asked(feedback_weight, data)
     while True:

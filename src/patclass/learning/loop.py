@@ -1,23 +1,20 @@
 """One pass of the learning loop: look, retrain, judge, promote or say why not."""
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
-from patclass.errors import TrainingError
 from patclass.learning.gate import Decision
-from patclass.learning.retrain import Asked, data_of, register_champion, retrain
+from patclass.learning.retrain import Asked, alone, data_of, register_champion, retrain
 from patclass.learning.succession import crown, record_decision
 from patclass.learning.trial import Rivals, judge
 from patclass.monitoring.assess import WINDOW
 from patclass.monitoring.monitor import Monitor, Watched
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.models import ModelStore
+from patclass.store.models import CANDIDATE, ModelStore
 
 Echo = Callable[[str], object]
 
@@ -52,38 +49,52 @@ def run_pass(
 
     :param least: how many new verdicts make a new candidate worth its while.
     :raises PatclassError: if something that is needed cannot be used, or another pass is running.
+    :raises KeyboardInterrupt: if training was interrupted.
     """
-    with _alone(registry.folder):
+    with alone(registry):
         champion = read_bundle(registry.champion())
         register_champion(registry, database)
         alarms = _look(champion, database, window, echo)
         fresh = len(FeedbackStore(database).all(_considered(database)))
         echo(f"verdicts since the last candidate: {fresh:,} (a new one from {least:,} on)")
-        if fresh < least:
+        candidate = _waiting(registry, database, champion)
+        if candidate is not None:
+            echo(f"not yet judged: {candidate.folder}")
+        elif fresh < least:
             return Pass(alarms, fresh)
-        candidate = retrain(registry, database, asked, echo=echo)
+        else:
+            candidate = retrain(registry, database, asked, echo=echo)
         if candidate is None:
-            raise TrainingError("retraining was interrupted; the next pass goes on with it.")
-        decision, page = try_candidate(registry, database, candidate, asked)
+            raise KeyboardInterrupt  # what was learnt is kept, and gone on with the next time
+        rivals = Rivals(champion, candidate)
+        decision, page = try_candidate(registry, database, rivals, asked)
         echo(decision.text())
         echo(f"the decision: {page}")
         if decision.passed:
-            crown(registry, database, candidate, f"gate, {page.name}")
+            crown(registry, database, candidate, f"gate, {page.name}", champion)
             echo(f"promoted: {candidate.folder}")
         return Pass(alarms, fresh, decision, page)
 
 
 def try_candidate(
-    registry: Registry, database: Database, candidate: Bundle, asked: Asked
+    registry: Registry, database: Database, rivals: Rivals, asked: Asked
 ) -> tuple[Decision, Path]:
     """Judge a candidate beside the champion; keep the decision.
 
     :raises PatclassError: if data, store or a bundle cannot be used.
     """
-    champion = read_bundle(registry.champion())
-    data = data_of(champion, asked.data)
-    decision = judge(Rivals(champion, candidate), data, database)
-    return decision, record_decision(registry, database, decision)
+    decision = judge(rivals, data_of(rivals.champion, asked.data), database)
+    return decision, record_decision(registry, database, decision, rivals.candidate)
+
+
+def _waiting(registry: Registry, database: Database, champion: Bundle) -> Bundle | None:
+    """The champion's last successor, if it was made and never came to be judged or crowned."""
+    made = [row for row in ModelStore(database).all() if row.parent == champion.fingerprint]
+    there = {path.name: path for path in registry.folders()}
+    last = made[-1] if made else None
+    if last is None or last.state != CANDIDATE or last.folder not in there:
+        return None
+    return read_bundle(there[last.folder])
 
 
 def _look(champion: Bundle, database: Database, window: int, echo: Echo) -> tuple[str, ...]:
@@ -105,14 +116,3 @@ def _considered(database: Database) -> int:
     return max(
         (row.lineage.get("feedback_until", 0) for row in ModelStore(database).all()), default=0
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other passes out; the system lets them in again when this process ends."""
-    with (folder / ".loop.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            raise TrainingError(f"another pass of the loop is at work in {folder}.") from problem
-        yield

@@ -3,9 +3,10 @@
 A run that was stopped goes on where it was: what it learns from is written down first.
 """
 
+import fcntl
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from patclass.store.database import Database
 from patclass.store.events import EventStore
 from patclass.store.models import CANDIDATE, CHAMPION, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
+from patclass.training.loop import OtherRunError
 from patclass.training.run import People, RunResult, train, work_folder
 
 Echo = Callable[[str], object]
 
 PLAN = "retrain.json"
+LOCK = ".retrain.lock"
 WEIGHT = 2.0
 
 
@@ -59,6 +62,22 @@ def data_of(bundle: Bundle, data: str | None) -> DataSettings:
     """A bundle's data settings, with its data in another place if that is given."""
     settings = bundle.description.data_settings()
     return settings if data is None else settings.model_copy(update={"data": data})
+
+
+@contextmanager
+def alone(registry: Registry) -> Iterator[None]:
+    """Keep others who train here out; the system lets them in again when this process ends.
+
+    :raises TrainingError: if somebody does already.
+    """
+    with (registry.champion().parent / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            raise TrainingError(
+                f"another 'patclass retrain' or 'loop' is at work in {registry.folder}."
+            ) from problem
+        yield
 
 
 def retrain(
@@ -96,7 +115,11 @@ def retrain(
     # An exported champion has no adapter to go on from: its successor begins anew.
     parent = champion if champion.description.engine is None else None
     people = People({part: material.judged[part] for part in (TRAIN, VALIDATION)}, lineage, parent)
-    result = train(settings, resume, not resume, echo, people)
+    try:
+        result = train(settings, resume, not resume, echo, people)
+    except OtherRunError:  # a text was forgotten, or the data is another
+        echo("what was learnt so far was learnt from other rows; starting anew")
+        result = train(settings, False, True, echo, people)
     return _finish(registry, database, result, lineage)
 
 
@@ -122,21 +145,27 @@ def _describe(material: Material, echo: Echo) -> None:
 
 def _unfinished(registry: Registry, champion: Bundle, asked: Asked) -> Plan | None:
     """The candidate that was being made, if it is of the same kind and has a checkpoint."""
-    path = registry.folder / PLAN
-    if not path.is_file():
+    plan = _read_plan(registry)
+    if plan is None:
         return None
-    try:
-        plan = Plan.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as problem:
-        raise TrainingError(
-            f"{path} is damaged: {problem}. Start anew with --restart."
-        ) from problem
     work = work_folder(registry.folder / plan.folder)
     same = (plan.parent, plan.weight) == (champion.fingerprint, asked.weight)
     return plan if same and work.is_dir() and latest_checkpoint(work) else None
 
 
+def _read_plan(registry: Registry) -> Plan | None:
+    path = registry.folder / PLAN
+    try:
+        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as problem:
+        raise TrainingError(f"{path} is damaged: {problem}. Remove it.") from problem
+
+
 def _plan(registry: Registry, champion: Bundle, material: Material, asked: Asked) -> Plan:
+    if (dropped := _read_plan(registry)) is not None:
+        shutil.rmtree(work_folder(registry.folder / dropped.folder), ignore_errors=True)
     plan = Plan(
         folder=registry.next_folder().name,
         parent=champion.fingerprint,
@@ -152,7 +181,11 @@ def _settings(
     registry: Registry, champion: Bundle, data: DataSettings, plan: Plan
 ) -> TrainSettings:
     stored = champion.description.settings
-    base = stored.base
+    # Where the champion was made there may have been a GPU.
+    auto = {"device": "auto"} | (
+        {} if stored.base.precision == "float32" else {"precision": "auto"}
+    )
+    base = stored.base.model_copy(update=auto)
     if champion.description.base.embedded:
         folder = _unpacked_base(registry, champion)
         base = base.model_copy(update={"base": str(folder), "revision": None})

@@ -4,7 +4,10 @@ The registry's pointer is what counts; the store keeps why it points where it do
 """
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
@@ -22,41 +25,66 @@ DECISIONS = "decisions"
 def find_version(registry: Registry, wanted: str) -> Bundle:
     """A version by its folder's name or by the first digits of its version.
 
-    :raises BundleError: if there is none, or several.
+    :raises BundleError: if there is none, or several, or it is damaged.
     """
-    found = [
-        bundle
-        for bundle in map(read_bundle, registry.folders())
-        if bundle.folder.name == wanted or bundle.fingerprint.startswith(wanted)
-    ]
+    folders = {path.name: path for path in registry.folders()}
+    if wanted in folders:
+        return read_bundle(folders[wanted])
+    found = [bundle for bundle in versions(registry).values() if bundle is not None]
+    found = [bundle for bundle in found if bundle.fingerprint.startswith(wanted)]
     if len(found) != 1:
-        there = ", ".join(path.name for path in registry.folders()) or "none"
         raise BundleError(
             f"'{wanted}' is {'no' if not found else 'more than one'} version in "
-            f"{registry.folder}; there are {there}."
+            f"{registry.folder}; there are {', '.join(folders) or 'none'}."
         )
     return found[0]
 
 
+def versions(registry: Registry) -> dict[Path, Bundle | None]:
+    """All versions by their folders, oldest first; None for one that is damaged."""
+    return {folder: _readable(folder) for folder in registry.folders()}
+
+
+def _readable(folder: Path) -> Bundle | None:
+    try:
+        return read_bundle(folder)
+    except BundleError:
+        return None
+
+
 def take_in(registry: Registry, database: Database, folder: Path) -> Bundle:
-    """Copy a bundle from elsewhere into the registry, as a candidate.
+    """Copy a bundle from elsewhere into the registry, as a candidate, if it is not there yet.
 
     :raises BundleError: if it is damaged, or does not answer as it did when saved.
     """
-    read_bundle(folder).verify()
+    wanted = read_bundle(folder)
+    for bundle in versions(registry).values():
+        if bundle is not None and bundle.fingerprint == wanted.fingerprint:
+            return bundle
+    wanted.verify()
     bundle = read_bundle(registry.add(folder))
-    parent = read_bundle(registry.champion()).fingerprint if registry.exists else None
-    row = ModelRow(bundle.fingerprint, bundle.folder.name, parent, CANDIDATE, {"from": str(folder)})
-    ModelStore(database).add(row)
+    _know(database, bundle, {"from": str(folder)})
     return bundle
 
 
-def record_decision(registry: Registry, database: Database, decision: Decision) -> Path:
+def _know(
+    database: Database, bundle: Bundle, facts: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Have the store know a version."""
+    parent = None if bundle.lineage is None else bundle.lineage.parent
+    row = ModelRow(bundle.fingerprint, bundle.folder.name, parent, CANDIDATE, dict(facts))
+    ModelStore(database).add(row)
+
+
+def record_decision(
+    registry: Registry, database: Database, decision: Decision, bundle: Bundle
+) -> Path:
     """Keep a decision in the store, and as a page beside the versions; return the page.
 
+    :param bundle: the candidate.
     :raises PatclassError: if it cannot be kept.
     """
-    bundle = find_version(registry, decision.candidate)
+    _know(database, bundle)
     state = CANDIDATE if decision.passed else REFUSED
     facts = decision.model_dump(mode="json")
     ModelStore(database).decide(decision.candidate, facts, state)
@@ -66,31 +94,36 @@ def record_decision(registry: Registry, database: Database, decision: Decision) 
     return page
 
 
-def crown(registry: Registry, database: Database, bundle: Bundle, why: str) -> None:
+def crown(
+    registry: Registry, database: Database, bundle: Bundle, why: str, over: Bundle | None = None
+) -> None:
     """Make a version the champion.
 
     :param why: in words, for the record.
-    :raises PatclassError: if it does not verify, or cannot be written.
+    :param over: the champion that it was compared with, if it was.
+    :raises PatclassError: if it does not verify, or cannot be written, or another version has
+        become the champion meanwhile.
     """
     bundle.verify()
-    registry.promote(bundle.folder.name)
+    registry.promote(bundle.folder.name, None if over is None else over.folder.name)
     _record(database, bundle, "promoted", why)
 
 
 def roll_back(registry: Registry, database: Database) -> Bundle:
-    """Make the last champion the champion again.
+    """Make the champion before this one the champion again.
 
-    :raises PatclassError: if there was none, or it is gone.
+    :raises PatclassError: if there was none, or it is gone or damaged.
     """
-    bundle = read_bundle(registry.folder / registry.roll_back())
+    bundle = read_bundle(registry.former())
+    bundle.verify()
+    registry.roll_back()
     _record(database, bundle, "rolled back", "asked for")
     return bundle
 
 
 def _record(database: Database, bundle: Bundle, kind: str, why: str) -> None:
-    models = ModelStore(database)
-    models.add(ModelRow(bundle.fingerprint, bundle.folder.name, None, CANDIDATE))
-    models.crown(bundle.fingerprint)
+    _know(database, bundle)
+    ModelStore(database).crown(bundle.fingerprint)
     # The same version may come back: each time is an event of its own.
     key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"
     EventStore(database).add(kind, key, bundle.fingerprint, {"why": why})

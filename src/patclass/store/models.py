@@ -58,16 +58,15 @@ class ModelStore:
             return [ModelRow(**row) for row in found]
 
     def decide(self, version: str, decision: Mapping[str, Any], state: str) -> None:
-        """Say by which figures a version was let in or refused.
+        """Say by which figures a version was let in or refused; what has been champion stays so.
 
         :raises StoreError: if it cannot be kept.
         """
         with self._database.write() as connection:
-            connection.execute(
-                update(models)
-                .where(models.c.version == version)
-                .values(decision=dict(decision), state=state)
-            )
+            here = update(models).where(models.c.version == version)
+            connection.execute(here.values(decision=dict(decision)))
+            waits = models.c.state.in_((CANDIDATE, REFUSED))
+            connection.execute(here.where(waits).values(state=state))
 
     def crown(self, version: str) -> None:
         """Make a version the champion; the one before retires.

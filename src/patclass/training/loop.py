@@ -45,6 +45,10 @@ BEST = "best.safetensors"
 CHECKPOINT_SECONDS = 300.0
 
 
+class OtherRunError(TrainingError):
+    """A checkpoint that cannot be gone on with: it is of other settings or other data."""
+
+
 @dataclass(frozen=True)
 class FitResult:
     """How a run ended; ``best_epoch`` counts from 1, ``checkpoint`` says if one is there."""
@@ -143,7 +147,7 @@ class Fit:
             )
         self.progress = read_progress(checkpoint)
         if self.progress.run != self.task.run:
-            raise TrainingError(
+            raise OtherRunError(
                 f"{self.folder} holds a run with other settings or other data; resume with the "
                 "same ones, or start anew with --restart."
             )

@@ -108,7 +108,8 @@ def train(
     parent = None if people is None else people.parent
     fit = _make_fit(settings, parts, corpus, folder, parent)
     result = fit.run(resume)
-    if result.best_epoch is None:
+    # Half a candidate is none: it is gone on with, not put beside whole ones.
+    if result.best_epoch is None or (people is not None and result.interrupted):
         return RunResult(None, None, result)
     compact = settings.answer.embed_base
     if compact:

@@ -1,8 +1,12 @@
-"""The learning loop played whole, with real processes and real patents.
+"""The learning loop played whole, with real processes: service, command line, reviewers' calls.
 
 A model has never seen one section. Patents of it appear in the stream; the alarm rings; people
 judge; a candidate is trained, passes the gate and takes over while the service answers. In the
 counter-case three verdicts in ten are wrong, and the gate refuses in words.
+
+It is played in two worlds: small, with a tiny model and made-up patents, always; and with the
+embedded base and real patents where PATCLASS_WHOLE_LOOP is set (``make test-loop``), as that takes
+a quarter of an hour on two cores.
 """
 
 import os
@@ -22,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import SHARED
+from conftest import SHARED, patent_rows
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
 from patclass.store.database import locate_store
@@ -30,64 +34,120 @@ from patclass.store.events import EventStore
 from patclass.store.models import ModelStore
 from service_process import Server, serving
 
-# It takes ten minutes on two cores.
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("PATCLASS_WHOLE_LOOP"), reason="takes long: set PATCLASS_WHOLE_LOOP=1"
-)
-
-NEW = "E"
-SECTIONS = "ABCDEFGH"
-TRAIN, VALIDATION, TEST = 1000, 250, 600
-WINDOW = 250
-BEFORE, AFTER = 250, 500
-SHARE = 0.4  # of the new section, once it appears
-FLIPPED = 0.3
+LOOM = ["loom", "heald", "warp", "weft", "reed", "yarn", "fabric", "shuttle"]
+FLIPPED = 0.3  # of the verdicts, in the counter-case
 
 Patent = dict[str, Any]
+# Patents of known sections, and of the new one.
+Patents = tuple[list[Patent], list[Patent]]
 
 
 @dataclass(frozen=True)
 class World:
-    """All patents of the play.
+    """All patents of the play, and how the first champion is trained.
 
-    :param quiet: a stream without the new section, and ``stream`` one in which it appears.
-    :param unseen: patents on which accuracy is measured, seen by no model and no reviewer.
+    :param new: the section that the model has never seen.
+    :param window: answers that are looked at together; of the first with the new section it has
+        four in ten, later three in twenty.
+    :param held_out: patents that no model and no reviewer has seen: the test rows by which the
+        gate judges, and others, also of the new section.
     """
 
     data: Path
+    sections: str
+    new: str
+    window: int
     quiet: list[Patent]
     stream: list[Patent]
-    unseen: list[Patent]
+    held_out: list[Patent]
+    flags: tuple[object, ...]
 
 
-def patents(split: str) -> tuple[list[Patent], list[Patent]]:
-    """Shared patents with a section: of the known ones, and of the new one; shuffled."""
+def make_world(
+    data: Path, new: str, sizes: Sequence[int], splits: Sequence[Patents], flags: tuple[object, ...]
+) -> World:
+    """Divide patents.
+
+    :param sizes: training, validation and test rows, a window, and what comes after the first one.
+    :param splits: patents to train on and to be asked about, to validate on, to test on.
+    """
+    train, validation, test, window, later = sizes
+    (known, strange), (validated, _), (tested, unseen) = splits
+    data.mkdir()
+    columns = [known[:train], validated[:validation], tested[:test]]
+    for name, rows in zip(("train", "validation", "test"), columns, strict=True):
+        pq.write_table(pa.Table.from_pylist(rows), data / f"{name}.parquet")
+    asked = iter(known[train:])
+    quiet = [next(asked) for _ in range(window)]
+    stream: list[Patent] = []
+    for number, size, share in ((1, window, 0.4), (2, later, 0.15)):
+        news = round(share * size)
+        part = [strange.pop() for _ in range(news)] + [next(asked) for _ in range(size - news)]
+        random.Random(number).shuffle(part)
+        stream += part
+    sections = "".join(sorted({row["section"] for row in known} | {new}))
+    return World(data, sections, new, window, quiet, stream, [*tested, *unseen], flags)
+
+
+def real_patents(split: str, new: str) -> Patents:
+    """Shared patents with a section, shuffled."""
     columns = ["id", "title", "abstract", "section"]
     rows = pq.read_table(SHARED / "data" / f"patents-{split}.parquet", columns=columns).to_pylist()
     rows = [row for row in rows if row["section"]]
     random.Random(0).shuffle(rows)
-    new = [row for row in rows if row["section"] == NEW]
-    return [row for row in rows if row["section"] != NEW], new
+    strange = [row for row in rows if row["section"] == new]
+    return [row for row in rows if row["section"] != new], strange
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def made_up_patents(known: int, strange: int, seed: int) -> Patents:
+    """Patents in words of their section."""
+    rows = [row | {"section": row["main_code"][0]} for row in patent_rows(known, seed)]
+    chance = random.Random(seed)
+    new = [
+        {
+            "id": f"new-{seed}-{number}",
+            "title": f"The {chance.choice(LOOM)}",
+            "abstract": f"A machine with {' '.join(chance.choices(LOOM, k=14))}.",
+            "section": "D",
+        }
+        for number in range(strange)
+    ]
+    return rows, new
+
+
+def small_world(data: Path, base: Path) -> World:
+    splits = [made_up_patents(800, 80, 1), made_up_patents(60, 0, 2), made_up_patents(200, 40, 3)]
+    training = ("--epochs", 8, "--learning-rate", 1e-2, "--batch-tokens", 400)
+    flags = ("--base", base, "--max-tokens", 64, *training)
+    return make_world(data, "D", (90, 60, 150, 100, 200), splits, flags)
+
+
+def real_world(data: Path) -> World:
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared patents are not on this machine")
+    splits = [real_patents(split, "E") for split in ("train", "validation", "test")]
+    flags = ("--max-tokens", 96, "--epochs", 2, "--learning-rate", 2e-3, "--batch-tokens", 1024)
+    return make_world(data, "E", (1000, 500, 1500, 250, 500), splits, flags)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "small",
+        pytest.param(
+            "real",
+            marks=pytest.mark.skipif(
+                not os.environ.get("PATCLASS_WHOLE_LOOP"),
+                reason="takes a quarter of an hour: set PATCLASS_WHOLE_LOOP=1",
+            ),
+        ),
+    ],
+)
+def world(
+    request: pytest.FixtureRequest, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
+) -> World:
     data = tmp_path_factory.mktemp("loop") / "data"
-    data.mkdir()
-    (train, new), (validation, _), (test, unseen) = map(patents, ("train", "validation", "test"))
-    for name, rows in (
-        ("train", train[:TRAIN]),
-        ("validation", validation[:VALIDATION]),
-        ("test", test[:TEST]),
-    ):
-        pq.write_table(pa.Table.from_pylist(rows), data / f"{name}.parquet")
-    later = train[TRAIN:]
-    appearing = round(SHARE * AFTER)
-    stream = [*new[:appearing], *later[BEFORE : BEFORE + AFTER - appearing]]
-    random.Random(1).shuffle(stream)
-    return World(data, later[:BEFORE], stream, [*test[TEST:][:1500], *unseen])
+    return small_world(data, tiny_bert) if request.param == "small" else real_world(data)
 
 
 def patclass(folder: Path, *arguments: object, expected: int = 0) -> str:
@@ -109,18 +169,8 @@ def patclass(folder: Path, *arguments: object, expected: int = 0) -> str:
 def home(world: World) -> Path:
     """A folder with the first champion, trained without the new section."""
     folder = world.data.parent
-    settings = (
-        "--labels",
-        "section",
-        "--epochs",
-        2,
-        "--max-tokens",
-        96,
-        "--index-rows",
-        0,
-        "--allow-weak",
-    )
-    patclass(folder, "train", "--data", world.data, *settings)
+    flags = ("--labels", "section", "--index-rows", 0, "--allow-weak", *world.flags)
+    patclass(folder, "train", "--data", world.data, *flags)
     patclass(folder, "models", "promote", "final_model")
     return folder
 
@@ -151,21 +201,21 @@ def judge(client: httpx.Client, rows: Sequence[Patent], answers: Sequence[Any]) 
         assert given.status_code == 201, given.text
 
 
-def flipped(rows: Sequence[Patent]) -> list[Patent]:
-    """The same patents, of which three in ten are said to be of another section."""
+def flipped(world: World) -> list[Patent]:
+    """The stream, of which three patents in ten are said to be of another section."""
     chance = random.Random(2)
     return [
-        row | {"section": chance.choice([s for s in SECTIONS if s != row["section"]])}
+        row | {"section": chance.choice([s for s in world.sections if s != row["section"]])}
         if chance.random() < FLIPPED
         else row
-        for row in rows
+        for row in world.stream
     ]
 
 
-def accuracies(rows: Sequence[Patent], answers: Sequence[Any]) -> dict[str, float]:
+def accuracies(world: World, answers: Sequence[Any]) -> dict[str, float]:
     """The share of right answers by section, in points; sections with 30 patents at least."""
-    found = {}
-    for section in SECTIONS:
+    rows, found = world.held_out, {}
+    for section in world.sections:
         hits = [
             answer["label"] == section
             for row, answer in zip(rows, answers, strict=True)
@@ -220,8 +270,9 @@ class Asking:
 
 
 @pytest.fixture(scope="module")
-def served(home: Path) -> Iterator[tuple[Server, httpx.Client]]:
-    flags = ("--model", "models", "--keep-texts", "--window", WINDOW, "--feedback-rate", 10**6)
+def served(world: World, home: Path) -> Iterator[tuple[Server, httpx.Client]]:
+    window = ("--window", world.window)
+    flags = ("--model", "models", "--keep-texts", *window, "--feedback-rate", 10**6)
     with serving(home, *flags) as server, server.client() as client:
         yield server, client
 
@@ -233,17 +284,17 @@ def test_the_loop_learns_what_the_model_has_never_seen(
     first = version(client)
     ask(client, world.quiet)
     assert wait_for_alarm(home, 5) == 0
-    answers = ask(client, world.stream[:WINDOW])
+    answers = ask(client, world.stream[: world.window])
     assert wait_for_alarm(home) > 0
-    answers += ask(client, world.stream[WINDOW:])
-    before = accuracies(world.unseen, ask(client, world.unseen))
+    answers += ask(client, world.stream[world.window :])
+    before = accuracies(world, ask(client, world.held_out))
     wait_until_kept(client)
     shutil.copytree(home / "models", home / "flipped" / "models")  # for the other way to go on
     judge(client, world.stream, answers)
 
     with Asking(server, world.quiet[0]) as statuses:
-        told = patclass(home, "loop", "--once", "--window", WINDOW)
-        assert "shifted: " in told
+        told = patclass(home, "loop", "--once", "--window", world.window)
+        print(told)
         assert "promoted: models/0002" in told
         end = time.monotonic() + 30
         while version(client) == first and time.monotonic() < end:
@@ -251,9 +302,10 @@ def test_the_loop_learns_what_the_model_has_never_seen(
     assert set(statuses) == {200}
     assert version(client) == read_bundle(Registry(home / "models").champion()).fingerprint != first
 
-    after = accuracies(world.unseen, ask(client, world.unseen))
+    after = accuracies(world, ask(client, world.held_out))
     gains = {section: after[section] - before[section] for section in before}
-    assert gains[NEW] >= 20, gains
+    print(gains)
+    assert gains[world.new] >= 20, gains
     assert min(gains.values()) >= -3, gains
 
 
@@ -266,8 +318,9 @@ def test_where_three_verdicts_in_ten_are_wrong_the_gate_refuses(world: World, ho
     folder = home / "flipped"
     flags = ("--model", "models", "--keep-texts", "--feedback-rate", 10**6)
     with serving(folder, *flags) as server, server.client() as client:
-        judge(client, flipped(world.stream), ask(client, world.stream))
-    told = patclass(folder, "loop", "--once", "--window", WINDOW, expected=1)
+        judge(client, flipped(world), ask(client, world.stream))
+    told = patclass(folder, "loop", "--once", "--window", world.window, expected=1)
+    print(told)
     assert "is refused in the place of" in told
     assert "FAILS  people's verdicts cannot be trusted" in told
     assert Registry(folder / "models").champion().name == "0001"

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def test_what_is_imported_twice_counts_once(filled: Database, database: Database
 
 
 def test_who_disagrees_makes_a_case(filled: Database, database: Database):
+    PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
     imported(database, exported(filled))
     (case,) = ReviewStore(database).all()
     assert (case.prediction_id, case.reason, case.state) == (ID(1), "disputed", "open")
@@ -211,6 +213,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database,
         database.close()
 
 
+def unnumbered(database: Database) -> list[Given]:
+    """What is kept; each store has its own numbers, and gives none twice."""
+    return [replace(given, number=0) for given in FeedbackStore(database).all()]
+
+
 @settings(max_examples=50, deadline=None)
 @given(said=st.lists(st.tuples(moments(), verdicts()), max_size=6))
 def test_whatever_people_say_comes_through(
@@ -222,5 +229,5 @@ def test_whatever_people_say_comes_through(
     rows = [Given(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
     FeedbackStore(here).add_all(rows)
     assert imported(there, exported(here)) == Taken(len(said), 0)
-    assert FeedbackStore(there).all() == FeedbackStore(here).all() == rows
+    assert unnumbered(there) == unnumbered(here) == [replace(row, number=0) for row in rows]
     assert imported(there, exported(here)) == Taken(0, len(said))

@@ -114,7 +114,7 @@ def test_what_chance_chose_is_known(database: Database):
     for number in range(60):
         say(database, number)
         if number % 2:
-            ReviewStore(database).claim(ID(number), "sample", "Ada")
+            ReviewStore(database).claim(ID(number), f"{number}", "sample", "Ada")
     material = gather(database, Known(), 1.0)
     odd = {text_of(number) for number in range(1, 60, 2)}
     sampled = {row.text for row in material.judged[GATE] if row.id in material.sampled}

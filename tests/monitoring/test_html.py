@@ -64,7 +64,6 @@ def test_the_page_says_what_has_shifted_and_needs_nothing_else(reference: Refere
     page = html_monitor(
         Watched("final_model", "v1", reference),
         windows_of(reference, Stream(), Stream(), live, live),
-        {"store": "patclass.db"},
     )
     found = read(page)
     assert "script" not in found.tags
@@ -74,15 +73,12 @@ def test_the_page_says_what_has_shifted_and_needs_nothing_else(reference: Refere
     assert "Shifted: in the last 500 answers labels differ" in found.text
     assert "2 of which ring" in found.text
     assert "about one window in 200 would" in found.text
-    assert "patclass.db" in found.text
     assert all(signal in found.text for signal in SIGNALS)
 
 
 @pytest.mark.parametrize("windows", [1, 3])
 def test_what_is_usual_is_called_so(reference: Reference, windows: int):
-    page = html_monitor(
-        Watched("m", "v1", reference), windows_of(reference, *[Stream()] * windows), {}
-    )
+    page = html_monitor(Watched("m", "v1", reference), windows_of(reference, *[Stream()] * windows))
     assert "Usual: the last 500 answers do not differ" in read(page).text
 
 
@@ -90,7 +86,7 @@ def test_windows_of_the_same_moment_and_without_signals_are_drawn(reference: Ref
     rows = Stream().draw(100, np.random.default_rng(0)).rows()
     rows = [replace(row, unseen=None, distance=None) for row in rows]
     windows = [assess(reference, rows, number) for number in range(2)]
-    assert "Usual" in read(html_monitor(Watched("m", "v1", reference), windows, {})).text
+    assert "Usual" in read(html_monitor(Watched("m", "v1", reference), windows)).text
 
 
 def test_names_and_labels_are_escaped(reference: Reference):
@@ -100,9 +96,7 @@ def test_names_and_labels_are_escaped(reference: Reference):
         replace(row, label=HOSTILE, levels={"section": (HOSTILE, 0.9)})
         for row in Stream().draw(100, np.random.default_rng(0)).rows()
     ]
-    page = html_monitor(
-        Watched(HOSTILE, HOSTILE, hostile), [assess(hostile, rows, 1)], {HOSTILE: HOSTILE}
-    )
+    page = html_monitor(Watched(HOSTILE, HOSTILE, hostile), [assess(hostile, rows, 1)])
     assert "<script" not in page
     found = read(page)
     assert "script" not in found.tags

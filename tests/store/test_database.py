@@ -2,22 +2,30 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
 from patclass.errors import ConfigError, StoreError
-from patclass.store.database import VARIABLE, Database, locate_store
+from patclass.store.database import VARIABLE, Database, RowError, locate_store
 from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
 from patclass.store.migrations import HEAD
+from patclass.store.predictions import PredictionStore
+from patclass.store.purge import purge_text
 from patclass.store.tables import events, metadata
 from patclass.store.verdict import Feedback
+from store_rows import ID, prediction
 
 
 def test_migrations_end_at_the_tables_as_they_are_described(database: Database):
@@ -192,6 +200,65 @@ def test_the_file_of_feedback_is_taken_over(tmp_path: Path):
     assert not store.add("key-two", Feedback("1" * 32, True))
     assert store.add("key-three", Feedback("2" * 32, True))
     database.close()
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(database: Database, url: str):
+    rows = [prediction(number) for number in (1, 2, 3)]
+    verdict = Feedback(ID(1), True, answer="A", text_sha256="t", text="text")
+    with made_at("0001"):
+        before = locate_store(None, {VARIABLE: url})
+        PredictionStore(before).add(rows)
+        FeedbackStore(before).add("key-one", verdict)
+        before.close()
+    assert PredictionStore(database).latest("v1", 9) == rows
+    assert [given.feedback for given in FeedbackStore(database).all()] == [verdict]
+    with database.write() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert not FeedbackStore(database).add("key-one", verdict)
+
+
+@contextmanager
+def made_at(revision: str) -> Iterator[None]:
+    """Have new stores be made as they were at a revision."""
+    upgrade = alembic.command.upgrade
+
+    def stop(config: Config, _: str) -> None:
+        upgrade(config, revision)
+
+    with patch.object(alembic.command, "upgrade", stop):
+        yield
+
+
+def test_numbers_are_not_given_twice(database: Database):
+    store = FeedbackStore(database)
+    for number in (1, 2, 3):
+        store.add(f"key-{number}", Feedback(ID(number), True, text_sha256="t"))
+    purge_text(database, "t")
+    store.add("key-4", Feedback(ID(4), True))
+    assert [given.number for given in store.all()] == [4]
+
+
+def test_what_is_forgotten_is_in_no_file(tmp_path: Path):
+    path, secret = tmp_path / "store.db", "a most secret patent"
+    database = locate_store(path, {})
+    PredictionStore(database).add([prediction(1, text=secret), prediction(2)])
+    files = [path, path.with_name("store.db-wal")]
+    assert any(secret.encode() in file.read_bytes() for file in files)
+    purge_text(database, f"{1:064x}")
+    assert database.wipe()
+    assert not any(secret.encode() in file.read_bytes() for file in files)
+    database.close()
+
+
+def test_a_value_that_is_never_taken_is_told_apart(database: Database):
+    store = PredictionStore(database)
+    if database.url.drivername == "sqlite":
+        store.add([prediction(1, text="NUL \0")])  # SQLite takes it
+        return
+    with pytest.raises(RowError, match="NUL"):
+        store.add([prediction(1, text="NUL \0")])
+    with pytest.raises(RowError):
+        store.add([prediction(1, label="x" * 201)])
 
 
 def test_the_old_file_is_used_while_there_is_no_other(

@@ -1,13 +1,17 @@
 """The store of feedback, on both databases."""
 
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import ReviewStore
-from patclass.store.verdict import Feedback
+from patclass.store.verdict import Feedback, Given
+from store_rows import ID, prediction
 
 WRONG = Feedback("0" * 32, False, "A61", "it is a bandage", "Ada", "search team")
 RIGHT = Feedback("1" * 32, True)
@@ -80,6 +84,41 @@ def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):
     store.add("bob", about("t", correct=False, label="G06", reviewer="Bob"))
     (case,) = cases.all()
     assert (case.prediction_id, case.reason, case.state) == ("0" * 32, "disputed", "open")
+
+
+def test_a_dispute_is_about_an_answer_that_is_remembered(store: FeedbackStore, database: Database):
+    PredictionStore(database).add([prediction(7, text_sha256="t"), prediction(8, text_sha256="t")])
+    store.add("ada", about("t", correct=True, reviewer="Ada"))  # an answer that was purged
+    store.add("bob", about("t", correct=False, label="G06", reviewer="Bob"))
+    assert [case.prediction_id for case in ReviewStore(database).all()] == [ID(7)]
+
+
+def test_what_is_imported_without_its_answers_opens_no_case(
+    store: FeedbackStore, database: Database
+):
+    said = [about("t", correct=True, reviewer="Ada"), about("t", correct=False, reviewer="Bob")]
+    given = [Given(n, f"key-{n}", datetime.now(UTC), each) for n, each in enumerate(said)]
+    assert store.add_all(given) == 2
+    assert ReviewStore(database).all() == []
+
+
+def test_two_who_disagree_at_once_see_each_other(store: FeedbackStore, database: Database):
+    for number in range(20):
+        text, start = f"text-{number}", threading.Barrier(2)
+
+        def say(name: str, label: str, text: str = text, start: threading.Barrier = start) -> None:
+            start.wait()
+            verdict = about(text, correct=False, label=label, reviewer=name)
+            store.add(f"{name}-{text}", replace(verdict, prediction_id=f"{hash(text):x}"[-20:]))
+
+        threads = [
+            threading.Thread(target=say, args=each) for each in (("Ada", "G06"), ("Bob", "H04"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(ReviewStore(database).all()) == 20
 
 
 def test_who_changes_their_mind_disagrees_with_nobody(store: FeedbackStore, database: Database):

@@ -53,6 +53,11 @@ def test_the_last_word_of_a_person_counts():
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
+def test_those_without_a_name_are_different_people_though_they_call_by_one_key():
+    found = opinion_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
+    assert found.disputed
+
+
 def test_a_decision_stands_above_all():
     decided = IS_G06 | {"decides": True, "reviewer": "Cleo"}
     found = opinion_of(said(RIGHT, decided, IS_A61K))

@@ -56,8 +56,8 @@ def test_counts_tell_shadows_apart(store: PredictionStore):
 def test_the_texts_of_cases_are_known(store: PredictionStore, database: Database):
     store.add([prediction(1), prediction(2, text_sha256="t")])
     cases = ReviewStore(database)
-    cases.claim(ID(2), "unsure", "Ada")
-    cases.claim(ID(3), "unsure", "Ada")  # of a prediction that was forgotten
+    cases.claim(ID(2), "t", "unsure", "Ada")
+    cases.claim(ID(3), "t", "unsure", "Ada")  # of a prediction that was forgotten
     assert store.texts_of_cases() == {ID(2): "t"}
 
 

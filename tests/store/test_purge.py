@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import delete
 
 from patclass.store.database import Database
 from patclass.store.events import EventStore
@@ -10,6 +11,7 @@ from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.purge import Purged, purge_before, purge_text
 from patclass.store.reviews import ReviewStore
+from patclass.store.tables import predictions
 from patclass.store.verdict import Feedback
 from store_rows import ID, prediction
 
@@ -23,7 +25,7 @@ def filled(database: Database) -> Database:
     for number in (1, 2):
         verdict = Feedback(ID(number), True, answer="A", text_sha256=f"{number:064x}", text="t")
         FeedbackStore(database).add(f"key-{number}", verdict)
-        ReviewStore(database).claim(ID(number), "unsure", "Ada")
+        ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
     EventStore(database).add("alarm", "one", "v1", {})
     return database
 
@@ -35,6 +37,14 @@ def left(database: Database) -> tuple[int, int, int, int]:
         len(ReviewStore(database).all()),
         len(EventStore(database).latest()),
     )
+
+
+def test_the_case_of_a_forgotten_text_goes_with_it_though_its_answer_went_before(
+    filled: Database,
+):
+    with filled.write() as connection:
+        connection.execute(delete(predictions).where(predictions.c.id == ID(1)))
+    assert purge_text(filled, f"{1:064x}") == Purged(0, 1, 1, 0)
 
 
 def test_what_is_old_is_forgotten_but_for_what_people_said(filled: Database):

@@ -9,9 +9,11 @@ from sqlalchemy import update
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.opinion import opinion_of
+from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import CLAIMED, DECIDED, LEASE, OPEN, NotYours, ReviewStore, open_case
 from patclass.store.tables import reviews
 from patclass.store.verdict import Feedback
+from store_rows import prediction
 
 ID = "0" * 32
 
@@ -31,10 +33,19 @@ def state(store: ReviewStore) -> tuple[str, str | None]:
 
 
 def test_a_case_is_had_by_one(store: ReviewStore):
-    assert store.claim(ID, "unsure", "Ada")
-    assert not store.claim(ID, "unsure", "Bob")
-    assert store.claim(ID, "unsure", "Ada")  # a page that is loaded again
+    assert store.claim(ID, "t", "unsure", "Ada")
+    assert not store.claim(ID, "t", "unsure", "Bob")
+    assert store.claim(ID, "t", "unsure", "Ada")  # a page that is loaded again
     assert state(store) == (CLAIMED, "Ada")
+
+
+def test_another_answer_to_the_same_text_is_the_same_case(store: ReviewStore, database: Database):
+    answers = [prediction(number, text_sha256="t") for number in (1, 2)]
+    PredictionStore(database).add(answers)
+    assert store.claim(answers[0].id, "t", "unsure", "Ada")
+    assert not store.claim(answers[1].id, "t", "unsure", "Bob")
+    store.release(answers[0].id, "Ada")
+    assert store.claim(answers[1].id, "t", "unsure", "Bob")
 
 
 def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
@@ -43,7 +54,7 @@ def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
 
     def claim(name: str) -> None:
         for number in range(10):
-            if store.claim(f"{number:032x}", "unsure", name):
+            if store.claim(f"{number:032x}", "t", "unsure", name):
                 got.append(f"{number:032x}")
 
     threads = [threading.Thread(target=claim, args=(f"reviewer {n}",)) for n in range(6)]
@@ -55,12 +66,12 @@ def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
 
 
 def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database):
-    store.claim(ID, "unsure", "Ada")
+    store.claim(ID, "t", "unsure", "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
         connection.execute(update(reviews).values(changed=late))
     assert not store.all()[0].taken(datetime.now(UTC))
-    assert store.claim(ID, "unsure", "Bob")
+    assert store.claim(ID, "t", "unsure", "Bob")
     with pytest.raises(NotYours):
         store.decide("key-of-ada", verdict("Ada"))
     assert FeedbackStore(database).all() == []  # nothing was half done
@@ -71,22 +82,22 @@ def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Datab
     feedback.add("one", Feedback(ID, True, reviewer="Bob", answer="A61", text_sha256="t"))
     feedback.add("two", verdict("Cleo", "H04"))
     assert state(store) == (OPEN, None)
-    assert store.claim(ID, "ignored", "Ada")
+    assert store.claim(ID, "t", "ignored", "Ada")
     assert store.decide("key-of-ada", verdict())
     assert state(store) == (DECIDED, "Ada")
     assert opinion_of(feedback.all()).label == "G06"
-    assert not store.claim(ID, "unsure", "Bob")
+    assert not store.claim(ID, "t", "unsure", "Bob")
 
 
 def test_a_decision_sent_twice_counts_once(store: ReviewStore, database: Database):
-    store.claim(ID, "unsure", "Ada")
+    store.claim(ID, "t", "unsure", "Ada")
     assert store.decide("key-of-ada", verdict())
     assert not store.decide("key-of-ada", verdict())
     assert len(FeedbackStore(database).all()) == 1
 
 
 def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
-    store.claim(ID, "unsure", "Ada")
+    store.claim(ID, "t", "unsure", "Ada")
     store.decide("key-of-ada", verdict())
     with pytest.raises(NotYours):
         store.undo(ID, "Bob")
@@ -98,12 +109,12 @@ def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
 
 
 def test_a_case_is_given_back(store: ReviewStore):
-    store.claim(ID, "unsure", "Ada")
+    store.claim(ID, "t", "unsure", "Ada")
     with pytest.raises(NotYours):
         store.release(ID, "Bob")
     store.release(ID, "Ada")
     assert state(store) == (OPEN, None)
-    assert store.claim(ID, "unsure", "Bob")
+    assert store.claim(ID, "t", "unsure", "Bob")
 
 
 def test_a_case_is_opened_once_and_again_when_it_was_decided(
@@ -112,7 +123,7 @@ def test_a_case_is_opened_once_and_again_when_it_was_decided(
     with database.write() as connection:
         assert open_case(connection, ID, "disputed")
         assert not open_case(connection, ID, "disputed")
-    store.claim(ID, "", "Ada")
+    store.claim(ID, "t", "", "Ada")
     store.decide("key-of-ada", verdict())
     with database.write() as connection:
         assert open_case(connection, ID, "disputed")

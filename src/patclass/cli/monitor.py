@@ -68,7 +68,7 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
             f"(version {watched.version}); choose a smaller --window, or wait."
         )
     with whole_file(output) as aside:
-        aside.write_text(html_monitor(watched, found, {}), encoding="utf-8")
+        aside.write_text(html_monitor(watched, found), encoding="utf-8")
     rings = ", ".join(found[-1].alarms)
     click.echo(f"{output}: {f'shifted: {rings}' if rings else 'as usual'}")
     return 1 if rings else 0

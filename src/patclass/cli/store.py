@@ -72,7 +72,11 @@ def status(store: Path | None) -> int:
 def purge(
     store: Path | None, older_than: timedelta | None, text_hash: str | None, feedback: bool
 ) -> int:
-    """Forget predictions by age, or all that is known of one text; for good."""
+    """Forget predictions by age, or all that is known of one text; for good.
+
+    In SQLite's files it is overwritten at once; PostgreSQL keeps what was deleted until its next
+    VACUUM, and both in backups.
+    """
     from patclass.store.database import locate_store
     from patclass.store.purge import purge_before, purge_text
 
@@ -86,6 +90,8 @@ def purge(
             raise click.UsageError(f"--text-hash {text_hash}: expected 64 digits of 0-9a-f.")
         gone = purge_text(database, text_hash or "")
     click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
+    if not database.wipe() and database.url.drivername == "sqlite":
+        click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
     return 0
 
 

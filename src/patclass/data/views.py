@@ -14,7 +14,7 @@ FIELDS = ("title", "abstract", "claims", "description")
 # dots even when it keeps 256 tokens, so text is bounded before any tokenizer sees it.
 MAX_CHARS = 1_000_000
 
-_SPACE = re.compile(r"\s+")
+_SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
 SURROGATE = re.compile("[\ud800-\udfff]")

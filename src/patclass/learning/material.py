@@ -86,6 +86,11 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
             left_out["learnt from before"] += 1
         else:
             judged[part_of(text_hash)].append(row)
+    learnt = NearTexts([row.text for part in (TRAIN, VALIDATION) for row in judged[part]])
+    strange = [row for row in judged[GATE] if not learnt.has(row.text)]
+    if len(strange) < len(judged[GATE]):
+        left_out["nearly the same as one learnt from"] = len(judged[GATE]) - len(strange)
+    judged[GATE] = strange
     return Material(
         judged,
         _sampled(database, judged[GATE], said),

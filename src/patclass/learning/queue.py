@@ -52,15 +52,15 @@ class ReviewQueue:
 
         :raises StoreError: if the store cannot be used.
         """
-        # Other processes are kept apart by the store; the lock keeps two predictions of one text
-        # from two people, and one person from two cases.
+        # People are kept apart by the store; the lock keeps one person from two cases.
         with self._one_at_a_time:
             known, now = self._known(), datetime.now(UTC)
             in_hand = self._in_hand(reviewer, known, now)
             found = order(self._rows(versions, known), known, now).candidates
             for each in [*in_hand, *found]:
-                if self._reviews.claim(each.prediction.id, each.reason, reviewer):
-                    said = standing(known.said.get(each.prediction.text_sha256, ()))
+                text = each.prediction.text_sha256
+                if self._reviews.claim(each.prediction.id, text, each.reason, reviewer):
+                    said = standing(known.said.get(text, ()))
                     return Claimed(each.prediction, each.reason, tuple(said))
         return None
 

@@ -37,6 +37,10 @@ _SPENT = dict.fromkeys(SIGNALS, 0.05) | {"labels": 0.8}
 # Of the gap between distribution functions: less than this rings for no signal but the labels.
 _MATTERS = 0.1
 
+# The space in which distances are measured is fitted on the reference itself, and the less well
+# the fewer rows there are for each of its directions: so much more must distances have moved.
+_SPACE_ERROR = 2.0
+
 # Ten points more of any section are noticed in so many answers, see docs/log.md; in half as many
 # only those of the rarer ones.
 WINDOW = 2000
@@ -157,11 +161,16 @@ def shifts_of(reference: Reference, window: Columns) -> tuple[Shift, ...]:
         _labels(reference.counts(level), window.counts),
         _values("length", reference.chars, window.chars),
         _values("unseen", reference.unseen, window.unseen),
-        _values("distance", reference.distance, window.distance),
+        _values("distance", reference.distance, window.distance, _space_error(reference)),
     )
 
 
-def _values(signal: str, reference: FloatArray, window: FloatArray) -> Shift:
+def _space_error(reference: Reference) -> float:
+    """How much of a gap between distances may come from the fit, see docs/log.md."""
+    return _SPACE_ERROR * int(reference.space.directions.shape[1]) / len(reference.distance)
+
+
+def _values(signal: str, reference: FloatArray, window: FloatArray, error: float = 0.0) -> Shift:
     if not len(window):
         return Shift(signal, 0.0, 0.0, 0.0, 1.0, False)
     ks, p = kolmogorov_smirnov(reference, window)
@@ -172,7 +181,7 @@ def _values(signal: str, reference: FloatArray, window: FloatArray) -> Shift:
         js=jensen_shannon(*tenths),
         ks=ks,
         p=p,
-        alarm=ks >= _MATTERS and _rare(signal, p),
+        alarm=ks >= _MATTERS + error and _rare(signal, p),
         reference=float(reference.mean()),
         window=float(window.mean()),
     )

@@ -1,6 +1,6 @@
 """What a monitor has seen, as one page that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from patclass.html import template
 from patclass.monitoring.assess import FALSE_ALARMS, Assessment
@@ -16,11 +16,8 @@ _MEANING = {
 }
 
 
-def html_monitor(watched: Watched, windows: Sequence[Assessment], facts: Mapping[str, str]) -> str:
-    """The page of a model's last windows, oldest first; at least one.
-
-    :param facts: what else to say, by name.
-    """
+def html_monitor(watched: Watched, windows: Sequence[Assessment]) -> str:
+    """The page of a model's last windows, oldest first; at least one."""
     last = windows[-1]
     begin, end = span(windows)
     return template("monitoring", "report.html.j2").render(
@@ -29,7 +26,6 @@ def html_monitor(watched: Watched, windows: Sequence[Assessment], facts: Mapping
         last=last,
         begin=begin,
         end=end,
-        facts=facts,
         meaning=_MEANING,
         false_alarms=FALSE_ALARMS,
         usual=watched.reference.accuracy,

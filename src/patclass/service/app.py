@@ -86,8 +86,9 @@ class Service:
         :raises PatclassError: if one does not verify; those that were loaded go on answering.
         """
         try:
-            if self.settings.shadow is not None:  # before the first answer is given
-                self.shadow.model = load_model(NAME, self.settings.shadow)
+            if self.settings.shadow is not None and self.shadow.model is None:
+                # Before the first answer is given; later it stays what it is.
+                self.shadow.model = load_model(NAME, self.settings.shadow, self.models.device)
             loaded = self.models.load()
         except PatclassError as problem:
             self.metrics.reloads.labels("failed").inc()

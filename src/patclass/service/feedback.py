@@ -99,13 +99,17 @@ class Verdicts:
                 f"prediction_id: '{body.prediction_id}' is not known, or was forgotten",
             )
         _check_text(body.text, found)
+        if body.label == found.label:
+            message = f"label: '{body.label}' was the answer; say that it is correct"
+            raise Problem(422, "invalid", message)
+        kept = found.text if body.keep_text else None
         return Feedback(
-            **body.model_dump(exclude={"text"}),
+            **body.model_dump(exclude={"text", "keep_text"}),
             caller=caller,
             answer=found.label,
             version=found.version,
             text_sha256=found.text_sha256,
-            text=found.text if body.text is None else body.text,
+            text=kept if body.text is None else body.text,
         )
 
     def _check_label(self, body: FeedbackRequest) -> None:

@@ -1,10 +1,14 @@
 """A thread that sees when a registry has another champion. Knows places, no HTTP."""
 
+import logging
 from collections.abc import Callable
 
 from patclass.errors import PatclassError
+from patclass.service.logs import LOGGER
 from patclass.service.models import Models
 from patclass.service.periodic import Periodic
+
+log = logging.getLogger(LOGGER)
 
 _SECONDS = 1.0
 
@@ -39,4 +43,7 @@ class Follower:
         try:
             self._load()
         except PatclassError:
+            self._refused = there
+        except Exception as problem:  # no memory, a library that is missing: it was not told yet
+            log.error("models not loaded", extra={"facts": {"reason": repr(problem)}})
             self._refused = there

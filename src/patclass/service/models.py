@@ -103,7 +103,7 @@ class Models:
         :param places: a folder or ``shipped`` for each name; None for the usual place.
         """
         self._places = dict(places)
-        self._device = device
+        self.device = device
         self._loaded: dict[str, LoadedModel] = {}
         self._one_at_a_time = threading.Lock()
 
@@ -146,7 +146,7 @@ class Models:
         """
         with self._one_at_a_time:
             fresh = {
-                name: load_model(name, locate(place), self._device)
+                name: load_model(name, locate(place), self.device)
                 for name, place in self._places.items()
             }
             self._loaded = fresh  # one assignment: a request sees the old ones or the new ones

@@ -12,6 +12,7 @@ from itertools import islice
 from patclass.errors import StoreError
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
+from patclass.store.database import RowError
 from patclass.store.predictions import PredictionRow, PredictionStore
 
 log = logging.getLogger(LOGGER)
@@ -86,15 +87,30 @@ class Recorder:
     def _write(self, rows: Sequence[PredictionRow], well: bool) -> bool:
         """Write rows; whether that worked."""
         try:
-            self._store.add(rows)
+            self._add(rows)
         except StoreError as problem:
             if well:  # said once, not at every attempt
                 log.error("predictions wait", extra={"facts": {"reason": str(problem)}})
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
             return False
-        with self._changed:
-            kept = [row for row in rows if self._waiting.pop(row.id, None) is not None]
-            self._metrics.recorded.labels("kept").inc(len(kept))
-            self._metrics.recording.set(len(self._waiting))
+        self._done(rows, "kept")
         return True
+
+    def _add(self, rows: Sequence[PredictionRow]) -> None:
+        """Keep rows; where one can never be kept it is dropped, so that the others can."""
+        try:
+            self._store.add(rows)
+        except RowError as problem:
+            if len(rows) == 1:
+                log.error("prediction not kept", extra={"facts": {"reason": str(problem)}})
+                self._done(rows, "dropped")
+                return
+            for row in rows:
+                self._add([row])
+
+    def _done(self, rows: Sequence[PredictionRow], how: str) -> None:
+        with self._changed:
+            done = [row for row in rows if self._waiting.pop(row.id, None) is not None]
+            self._metrics.recorded.labels(how).inc(len(done))
+            self._metrics.recording.set(len(self._waiting))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Path
 from pydantic import BaseModel, Field
 
-from patclass.service.schemas import Strict
+from patclass.service.schemas import NO_NUL, Strict
 
 Reason = Literal["disputed", "unsure", "neighbours", "drifted", "sample"]
 PredictionId = Annotated[
@@ -22,7 +22,7 @@ PredictionId = Annotated[
 class ReviewerRequest(Strict):
     """Who reviews."""
 
-    reviewer: str = Field(min_length=1, max_length=100, examples=["Ada"])
+    reviewer: str = Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["Ada"])
 
 
 class DecisionRequest(ReviewerRequest):
@@ -35,7 +35,7 @@ class DecisionRequest(ReviewerRequest):
         max_length=200,
         description="What it should have been, if it was wrong.",
     )
-    note: str | None = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 
 
 class WaitingCase(BaseModel):

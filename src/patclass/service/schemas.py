@@ -204,6 +204,9 @@ class ReportResponse(BaseModel):
     )
 
 
+NO_NUL = r"^[^\x00]*$"  # no database keeps one
+
+
 class FeedbackRequest(Strict):
     """A person's verdict on one prediction."""
 
@@ -219,12 +222,17 @@ class FeedbackRequest(Strict):
         max_length=200,
         description="What it should have been, if it was wrong.",
     )
-    note: str | None = Field(None, max_length=2000)
-    reviewer: str | None = Field(None, max_length=100, description="Who says so.")
+    note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
+    reviewer: str | None = Field(None, max_length=100, pattern=NO_NUL, description="Who says so.")
     text: str | None = Field(
         None,
         description="The patent's text as it was classified, to be kept with the verdict, so that "
         "a new model can learn from it.",
+    )
+    keep_text: bool = Field(
+        True,
+        description="Whether a text that the service has kept with its answer (--keep-texts) may "
+        "be kept with the verdict, if none is sent.",
     )
 
 

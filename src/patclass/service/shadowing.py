@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from patclass.errors import PatclassError
 from patclass.inference.answer import AUTO, Options
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
@@ -39,13 +38,15 @@ class Shadow:
         self._thread.start()
 
     def add(self, rows: Sequence[PredictionRow], texts: Sequence[str]) -> None:
-        """Have texts answered again, if there is a model in the shadow and room to wait."""
+        """Have texts answered again, if another model is in the shadow and has room to wait."""
         if self.model is None:
             return
+        version = self.model.version  # that may have become the champion meanwhile
+        others = [pair for pair in zip(rows, texts, strict=True) if pair[0].version != version]
         with self._changed:
             room = MOST_WAITING - len(self._waiting)
-            self._waiting.extend(list(zip(rows, texts, strict=True))[:room])
-            self._metrics.shadow.labels("left_out").inc(max(0, len(rows) - room))
+            self._waiting.extend(others[:room])
+            self._metrics.shadow.labels("left_out").inc(max(0, len(others) - room))
             self._changed.notify()
 
     def close(self) -> None:
@@ -74,8 +75,8 @@ class Shadow:
         level = live.level if live.level in model.classifier.tree.levels else AUTO
         try:
             (prediction,) = model.classifier.classify([text], Options(level=level))
-        except PatclassError as problem:
-            log.error("shadow failed", extra={"facts": {"reason": str(problem)}})
+        except Exception as problem:  # whatever it is, live answers go on, and so does the shadow
+            log.error("shadow failed", extra={"facts": {"reason": repr(problem)}})
             self._metrics.shadow.labels("failed").inc()
             return
         seconds = time.monotonic() - began

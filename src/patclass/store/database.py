@@ -5,6 +5,7 @@ every commit, PostgreSQL does so by itself. The tables are brought up to date at
 """
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from patclass.errors import ConfigError, StoreError
 from patclass.store.migrations import HEAD
@@ -56,6 +57,10 @@ def _parse(given: str) -> URL:
     )
 
 
+class RowError(StoreError):
+    """A row that the database will never take, however often it is offered."""
+
+
 class Database:
     """A database that several threads and processes may use at once."""
 
@@ -90,6 +95,26 @@ class Database:
         with self._opened(writes=False) as connection:
             yield connection
 
+    def wipe(self) -> bool:
+        """Have nothing of deleted rows left in SQLite's files; whether that could be done now.
+
+        Somebody who is reading may hold it up. PostgreSQL does it by itself, in its own time.
+
+        :raises StoreError: if the database cannot be used.
+        """
+        if self.url.drivername != "sqlite":
+            return False
+        try:
+            self._prepare()
+            connection = self._engine.raw_connection()
+            try:
+                busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        except (SQLAlchemyError, sqlite3.Error) as problem:
+            raise self._trouble(problem) from problem
+        return not busy
+
     def close(self) -> None:
         """Give the connections back; the database may be used again."""
         self._engine.dispose()
@@ -98,12 +123,17 @@ class Database:
     def _opened(self, writes: bool) -> Iterator[Connection]:
         try:
             self._prepare()
-            with self._engine.execution_options(patclass_writes=writes).begin() as connection:
+            options: dict[str, Any] = {"patclass_writes": writes}
+            if not writes and self.url.drivername != "sqlite":
+                options["isolation_level"] = "REPEATABLE READ"
+            with self._engine.execution_options(**options).begin() as connection:
                 yield connection
+        except DataError as problem:
+            raise RowError(f"the store refuses a value: {problem.orig}") from problem
         except SQLAlchemyError as problem:
             raise self._trouble(problem) from problem
 
-    def _trouble(self, problem: SQLAlchemyError) -> StoreError:
+    def _trouble(self, problem: Exception) -> StoreError:
         said = " ".join(str(getattr(problem, "orig", None) or problem).split())
         return StoreError(
             f"cannot use the store in {self.place}: {said}. Free some space, gain the right to "
@@ -142,6 +172,7 @@ def _set_up(connection: Any, record: object) -> None:
     """Of each new connection to a SQLite file."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
 
 
 def _begin(connection: Connection) -> None:

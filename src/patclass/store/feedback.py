@@ -5,12 +5,13 @@ Rows are only ever added. Whoever has changed their mind, or decided a dispute, 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, func, select, union
+from sqlalchemy import Connection, exists, func, select, union
 
 from patclass.store.database import Database
+from patclass.store.lock import lock_texts
 from patclass.store.opinion import Opinion, by_text, opinion_of
 from patclass.store.reviews import open_case
-from patclass.store.tables import feedback, predictions
+from patclass.store.tables import feedback, predictions, reviews
 from patclass.store.verdict import Feedback, Given, append, given_of, said_of
 
 DISPUTED = "disputed"
@@ -34,9 +35,11 @@ class FeedbackStore:
         :raises StoreError: if it cannot be kept.
         """
         with self._database.write() as connection:
+            lock_texts(connection, [verdict.text_sha256])
             if not append(connection, key, verdict):
                 return False
-            _open_if_disputed(connection, verdict.text_sha256)
+            # Its prediction may still be on the way to the store.
+            _open_if_disputed(connection, verdict.text_sha256, verdict.prediction_id)
             return True
 
     def add_all(self, rows: Iterable[Given]) -> int:
@@ -47,7 +50,9 @@ class FeedbackStore:
         :raises ValueError: if a key was used for other feedback.
         :raises StoreError: if they cannot be kept.
         """
+        rows = list(rows)
         with self._database.write() as connection:
+            lock_texts(connection, (given.feedback.text_sha256 for given in rows))
             added = [g for g in rows if append(connection, g.key, g.feedback, g.created)]
             for text in dict.fromkeys(given.feedback.text_sha256 for given in added):
                 _open_if_disputed(connection, text)
@@ -115,10 +120,24 @@ class FeedbackStore:
             return {label for label in connection.execute(wanted).scalars() if label is not None}
 
 
-def _open_if_disputed(connection: Connection, text_sha256: str | None) -> None:
-    """Open a review case if people disagree about a text."""
-    if text_sha256 is None:
+def _open_if_disputed(
+    connection: Connection, text_sha256: str | None, expected: str | None = None
+) -> None:
+    """Open a review case if people disagree about a text.
+
+    Only an answer that is remembered can be reviewed; a dispute about one that came from
+    elsewhere, or was purged, is left to a verdict that decides it.
+
+    :param expected: a prediction of that text that will be remembered, if it is not yet.
+    """
+    if text_sha256 is None or not opinion_of(said_of(connection, text_sha256)).disputed:
         return
-    said = said_of(connection, text_sha256)
-    if opinion_of(said).disputed:
-        open_case(connection, said[0].feedback.prediction_id, DISPUTED)
+    has_case = exists().where(reviews.c.prediction_id == predictions.c.id)
+    of_text = (
+        select(predictions.c.id)
+        .where(predictions.c.text_sha256 == text_sha256, predictions.c.shadow_of.is_(None))
+        .order_by(has_case.desc(), predictions.c.number)
+    )
+    prediction_id = connection.execute(of_text).scalars().first() or expected
+    if prediction_id is not None:
+        open_case(connection, prediction_id, DISPUTED)

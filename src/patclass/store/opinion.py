@@ -78,6 +78,6 @@ def related(a: str, b: str) -> bool:
 
 def _person(given: Given) -> tuple[str | None, ...]:
     verdict = given.feedback
-    if verdict.reviewer is None and verdict.caller is None:
+    if verdict.reviewer is None:  # many may call by one key, as the page does
         return (given.key,)
     return (verdict.reviewer, verdict.caller)

@@ -73,13 +73,13 @@ class PredictionStore:
             return find(connection, prediction_id)
 
     def window(self, version: str, end: int, size: int) -> list[tuple[int, PredictionRow]]:
-        """Predictions that a model gave, oldest first, each with the number of its row.
+        """Predictions that a model gave, oldest first, each with its number and without its text.
 
         :param end: how many of all that it gave come before the end of the window.
         :raises StoreError: if the store cannot be read.
         """
         wanted = (
-            select(predictions)
+            select(*(column for column in predictions.c if column.name != "text"))
             .where(predictions.c.version == version, predictions.c.shadow_of.is_(None))
             .order_by(predictions.c.number)
             .offset(max(0, end - size))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, delete, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, delete, func, select, union
 
 from patclass.store.database import Database
 from patclass.store.tables import events, feedback, metadata, predictions, reviews
@@ -55,6 +55,7 @@ def purge_text(database: Database, text_sha256: str) -> Purged:
         predictions.c.text_sha256 == text_sha256,
         feedback.c.text_sha256 == text_sha256,
         None,
+        with_cases=True,
     )
 
 
@@ -63,7 +64,9 @@ def _purge(
     which: ColumnElement[bool],
     said: ColumnElement[bool] | None,
     happened: ColumnElement[bool] | None,
+    with_cases: bool = False,
 ) -> Purged:
+    """Forget rows; the cases of predictions that go, ``with_cases`` also those of verdicts."""
     with database.write() as connection:
 
         def gone(table: Table, condition: ColumnElement[bool] | None) -> int:
@@ -71,6 +74,8 @@ def _purge(
                 return 0
             return connection.execute(delete(table).where(condition)).rowcount
 
-        ids = select(predictions.c.id).where(which)
+        ids: Select[tuple[str]] | CompoundSelect[tuple[str]] = select(predictions.c.id).where(which)
+        if with_cases and said is not None:
+            ids = union(ids, select(feedback.c.prediction_id).where(said))
         cases = gone(reviews, reviews.c.prediction_id.in_(ids))
         return Purged(gone(predictions, which), cases, gone(feedback, said), gone(events, happened))

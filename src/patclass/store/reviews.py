@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from patclass.store.database import Database
 from patclass.store.insert import insert_new
-from patclass.store.tables import reviews
+from patclass.store.lock import lock_texts
+from patclass.store.tables import predictions, reviews
 from patclass.store.verdict import Feedback, append, withdrawal_of
 
 OPEN, CLAIMED, DECIDED = "open", "claimed", "decided"
@@ -61,14 +62,18 @@ class ReviewStore:
             found = connection.execute(wanted.order_by(reviews.c.number)).mappings()
             return [Case(**row) for row in found]
 
-    def claim(self, prediction_id: str, reason: str, reviewer: str) -> bool:
+    def claim(self, prediction_id: str, text_sha256: str, reason: str, reviewer: str) -> bool:
         """Have a case for oneself; False if somebody else has it, or it is decided.
 
+        :param text_sha256: of its text; who has another answer to the same text has this case.
         :param reason: why, where nobody has opened it yet.
         :raises StoreError: if the store cannot be used.
         """
         now = datetime.now(UTC)
         with self._database.write() as connection:
+            lock_texts(connection, [text_sha256])
+            if _others_have(connection, prediction_id, text_sha256, reviewer, now):
+                return False
             if _insert(connection, Case(prediction_id, reason, CLAIMED, now, now, reviewer)):
                 return True
             free = or_(
@@ -132,6 +137,24 @@ def open_case(connection: Connection, prediction_id: str, reason: str) -> bool:
 
 def _insert(connection: Connection, case: Case) -> bool:
     return insert_new(connection, reviews, "prediction_id", vars(case))
+
+
+def _others_have(
+    connection: Connection, prediction_id: str, text_sha256: str, reviewer: str, now: datetime
+) -> bool:
+    """Whether somebody else has another answer to the same text in hand."""
+    wanted = (
+        select(reviews.c.number)
+        .join(predictions, predictions.c.id == reviews.c.prediction_id)
+        .where(
+            predictions.c.text_sha256 == text_sha256,
+            reviews.c.prediction_id != prediction_id,
+            reviews.c.state == CLAIMED,
+            reviews.c.changed >= now - LEASE,
+            reviews.c.reviewer != reviewer,
+        )
+    )
+    return connection.execute(wanted).first() is not None
 
 
 def _held(state: str, reviewer: str) -> ColumnElement[bool]:

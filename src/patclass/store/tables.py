@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 ID = 32
@@ -57,6 +58,9 @@ def _number() -> "Column[int]":
     return Column("number", Number, primary_key=True)
 
 
+# Of answers, those that were given to somebody.
+_GIVEN = text("shadow_of IS NULL")
+
 predictions = Table(
     "predictions",
     metadata,
@@ -78,7 +82,12 @@ predictions = Table(
     Column("agreement", Float),
     Column("text", Text),
     Column("shadow_of", String(ID), index=True),
-    Index("ix_predictions_version_number", "version", "number"),
+    Index(
+        *("ix_predictions_given", "version", "number"),
+        sqlite_where=_GIVEN,
+        postgresql_where=_GIVEN,
+    ),
+    sqlite_autoincrement=True,
 )
 
 feedback = Table(
@@ -99,6 +108,7 @@ feedback = Table(
     Column("text", Text),
     Column("decides", Boolean, nullable=False),
     Column("withdraws", String(100)),
+    sqlite_autoincrement=True,
 )
 
 reviews = Table(

@@ -1,3 +1,3 @@
 """How the tables came about, step by step; the newest step is ``HEAD``."""
 
-HEAD = "0001"
+HEAD = "0002"

@@ -72,8 +72,10 @@ def what_was_said(answer: str, correct: bool, code: str | None = None) -> str:
 
 def _send(result: Result, verdict: Mapping[str, object], said: str) -> None:
     try:
-        text = result["text"] if st.session_state.get(_KEEP) else None
-        api().feedback({"prediction_id": result["prediction_id"], "text": text, **verdict})
+        keep = bool(st.session_state.get(_KEEP))
+        text = result["text"] if keep else None
+        about = {"prediction_id": result["prediction_id"], "text": text, "keep_text": keep}
+        api().feedback(about | dict(verdict))
     except Trouble as trouble:
         tell(trouble, again=False)
         return

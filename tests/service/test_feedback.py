@@ -98,6 +98,28 @@ def test_a_text_is_kept_where_it_is_given(
     assert said(database, predicted)[0].text == TEXT.upper()
 
 
+def test_that_an_answer_is_wrong_and_right_cannot_be_meant(
+    client: httpx.Client, predicted: dict[str, Any]
+):
+    answer = give(client, predicted, correct=False, label=predicted["prediction"])
+    assert answer.status_code == 422
+    assert "was the answer; say that it is correct" in answer.json()["error"]["message"]
+
+
+def test_a_text_that_is_kept_anyway_goes_with_a_verdict_only_if_the_person_lets_it(
+    exported: Path, tmp_path: Path
+):
+    flags = ("--model", exported, "--store", "store.db", "--keep-texts")
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        for keep in (True, False):
+            answer = client.post("/predict", json={"text": TEXT}).json()
+            assert give(client, answer, keep_text=keep).status_code == 201
+    database = locate_store(tmp_path / "store.db", {})
+    kept = [given.feedback.text is not None for given in FeedbackStore(database).all()]
+    assert kept == [True, False]
+    database.close()
+
+
 def test_another_text_is_refused(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
@@ -115,6 +137,8 @@ def test_another_text_is_refused(
         ({"prediction_id": "x"}, "invalid"),
         ({"correct": "yes"}, "invalid"),
         ({"note": "n" * 2001}, "invalid"),
+        ({"note": "a NUL \0"}, "invalid"),
+        ({"reviewer": "\0"}, "invalid"),
         ({"nosuch": 1}, "invalid"),
     ],
 )

@@ -4,15 +4,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+import pytest
 
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
+from patclass.errors import BundleError
+from patclass.service.following import Follower
+from patclass.service.metrics import Metrics
+from patclass.service.shadowing import Shadow
 from patclass.store.database import locate_store
 from patclass.store.predictions import PredictionStore
 from patclass.store.shadows import disagreement
 from service_process import TEXT, serving
+from store_rows import prediction
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -50,6 +57,52 @@ def test_a_new_champion_takes_over_and_no_request_fails(
         asking.join()
     assert set(statuses) == {200}
     assert len(statuses) > 10
+
+
+class Elsewhere:
+    """Models that are to be loaded from another place."""
+
+    ready = True
+
+    def places(self) -> tuple[Path, ...]:
+        return (Path("models/0002"),)
+
+    def loaded(self) -> tuple[object, ...]:
+        return ()
+
+
+@pytest.mark.parametrize("problem", [BundleError("altered"), MemoryError()])
+def test_what_cannot_be_loaded_is_tried_once_and_the_follower_goes_on(problem: Exception):
+    tried: list[int] = []
+
+    def load() -> None:
+        tried.append(1)
+        raise problem
+
+    follower = Follower(Elsewhere(), load)  # type: ignore[arg-type]
+    for _ in range(3):
+        follower.look()
+    follower.close()
+    assert tried == [1]
+
+
+class Broken:
+    """A classifier that fails in a way that nobody has foreseen."""
+
+    tree = SimpleNamespace(levels=("section",))
+
+    def classify(self, texts: list[str], options: object) -> None:
+        raise RuntimeError("no memory on the device")
+
+
+def test_a_shadow_that_fails_goes_on_and_is_not_asked_about_its_own_answers():
+    metrics = Metrics()
+    shadow = Shadow(None, metrics)  # type: ignore[arg-type]
+    shadow.model = SimpleNamespace(version="v2", classifier=Broken())  # type: ignore[assignment]
+    shadow.add([prediction(1), prediction(2, version="v2"), prediction(3)], ["a", "b", "c"])
+    wait_for(lambda: metrics.shadow.labels("failed")._value.get() == 2)
+    shadow.close()
+    assert metrics.shadow.labels("left_out")._value.get() == 0
 
 
 def test_a_champion_that_does_not_verify_is_left_alone(exported: Path, tmp_path: Path):

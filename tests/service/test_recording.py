@@ -9,7 +9,7 @@ import pytest
 from patclass.errors import StoreError
 from patclass.service.metrics import Metrics
 from patclass.service.recording import Recorder
-from patclass.store.database import Database, locate_store
+from patclass.store.database import Database, RowError, locate_store
 from patclass.store.predictions import PredictionRow, PredictionStore
 from store_rows import ID, prediction
 
@@ -80,6 +80,25 @@ def test_rows_wait_while_the_store_is_away(database: Database):
     wait_for(lambda: store.count() == 10)
     recorder.close()
     assert outcome(metrics, "kept") == 10
+
+
+class Choosy(PredictionStore):
+    """A store that takes anything but some texts, as PostgreSQL does."""
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        if any(row.text == "poison" for row in rows):
+            raise RowError("a value that is never taken")
+        super().add(rows)
+
+
+def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
+    store, metrics = Choosy(database), Metrics()
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(1), prediction(2, text="poison"), prediction(3)])
+    wait_for(lambda: outcome(metrics, "dropped") == 1)
+    recorder.close()
+    assert [row.id for row in store.latest("v1", 9)] == [ID(1), ID(3)]
+    assert outcome(metrics, "kept") == 2
 
 
 def test_what_does_not_fit_is_dropped_and_counted(database: Database):

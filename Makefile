@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
+.PHONY: help demo test test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
 	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
@@ -35,6 +35,9 @@ test: .venv/ready  ## run the whole test suite
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-loop: .venv/ready  ## play the whole learning loop on the shared patents (half an hour on two cores)
+	PATCLASS_WHOLE_LOOP=1 $(BIN)/python -m pytest -s tests/test_whole_loop.py
 
 lint: .venv/ready  ## mend style, then check types
 	$(BIN)/ruff check --fix

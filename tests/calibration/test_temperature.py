@@ -113,6 +113,8 @@ def test_an_opinion_that_knows_more_counts():
     assert found.opinion_weight > 0.3
     held = np.array(truth)[:, 0]
     without = fit_calibration(DEEP, honest, truth)
+    kept = fit_calibration(DEEP, honest, truth, np.log(sections), balance=0.5)
+    assert kept.opinion_weight == pytest.approx(0.5 * kept.sharpness[0])
     every = np.arange(len(held))
     loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
     loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()

@@ -128,7 +128,9 @@ def test_the_loop_learns_a_new_section_and_promotes(
     lineage = candidate.lineage
     assert lineage is not None
     assert (lineage.feedback_from, lineage.feedback_until) == (1, 240)
-    assert lineage.parent == read_bundle(registry.folder / "0001").fingerprint
+    parent = read_bundle(registry.folder / "0001")
+    assert lineage.parent == parent.fingerprint
+    assert candidate.calibration.balance == pytest.approx(parent.calibration.balance)
     assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
     page = (registry.folder / "decisions" / "0002.html").read_text()
     assert "Accepted" in page

@@ -132,6 +132,11 @@ class CalibrationInfo(_Frozen):
     precision: float
     thresholds: dict[str, float]
 
+    @property
+    def balance(self) -> float:
+        """How much the second opinion counts beside the model's own answer."""
+        return self.opinion_weight / self.sharpness[0]
+
 
 class RunSettings(_Frozen):
     """The settings of the run; where the result went says nothing about it."""

@@ -25,6 +25,7 @@ def fit_calibration(
     logits: FloatArray,
     leaves: Sequence[Sequence[int]],
     opinion: FloatArray | None = None,
+    balance: float | None = None,
 ) -> Calibration:
     """Choose temperatures, noise and the weight of the opinion from rows with known labels.
 
@@ -35,10 +36,13 @@ def fit_calibration(
 
     :param leaves: for each row the leaves of which one is true; a row counts at each level
         down to which they agree.
+    :param balance: how much the opinion counts beside the logits; None to choose that as well.
     """
     found: list[Chosen] = []
     above = np.ones((len(logits), 1))
     for depth, factor in enumerate(factors(tree, logits, opinion)):
+        if factor.opinion is not None and balance is not None:
+            factor = Factor(factor.scores + balance * factor.opinion, None, factor.parents)
         rows, truth = _known(tree.groups[depth], leaves)
         known = factor.of(rows)
         chosen = _most_likely(known, truth) if len(rows) else Chosen()
@@ -48,7 +52,7 @@ def fit_calibration(
         found.append(chosen)
     return Calibration(
         tuple(level.sharpness for level in found),
-        found[0].opinion_weight,
+        found[0].opinion_weight if balance is None else balance * found[0].sharpness,
         tuple(level.noise for level in found),
     )
 

@@ -1,7 +1,8 @@
 """What follows the training: the second opinion, calibration, label sets, the index."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -50,8 +51,12 @@ def finish(
     corpus: Corpus,
     settings: AnswerSettings,
     seed: int,
+    balance: float | None = None,
 ) -> Finished:
-    """Fit on train what still needs fitting, and choose the rest on validation."""
+    """Fit on train what still needs fitting, and choose the rest on validation.
+
+    :param balance: how much the second opinion counts; None to choose that as well.
+    """
     tree, rows = corpus.tree, corpus["validation"]
     linear = _linear(corpus) if settings.linear else None
     pipeline = Pipeline(
@@ -59,9 +64,10 @@ def finish(
         *(settings.policy, linear, Calibration.none(tree)),
     )
     answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
+    calibrate = partial(_calibration, tree, rows, balance)
     everything = np.arange(len(rows))
-    pipeline = replace(pipeline, calibration=_calibration(tree, rows, answers, everything))
-    levels = _levels(tree, rows, _judged(tree, rows, answers, seed))
+    pipeline = replace(pipeline, calibration=calibrate(answers, everything))
+    levels = _levels(tree, rows, _judged(tree, rows, answers, seed, calibrate))
     conformal = {
         level: fit_conformal(found.probabilities, found.truth.tolist())
         for level, found in levels.items()
@@ -93,7 +99,11 @@ def _linear(corpus: Corpus) -> LinearModel | None:
 
 
 def _calibration(
-    tree: LabelTree, rows: Sequence[Example], answers: Answers, chosen: Positions
+    tree: LabelTree,
+    rows: Sequence[Example],
+    balance: float | None,
+    answers: Answers,
+    chosen: Positions,
 ) -> Calibration:
     """What the ``chosen`` of the rows say about how sharp the answers should be."""
     return fit_calibration(
@@ -101,10 +111,17 @@ def _calibration(
         answers.logits[chosen, : len(tree.paths)],
         [_known_leaves(tree, rows[i]) for i in chosen],
         None if answers.opinion is None else answers.opinion[chosen],
+        balance,
     )
 
 
-def _judged(tree: LabelTree, rows: Sequence[Example], answers: Answers, seed: int) -> FloatArray:
+def _judged(
+    tree: LabelTree,
+    rows: Sequence[Example],
+    answers: Answers,
+    seed: int,
+    calibrate: Callable[[Answers, Positions], Calibration],
+) -> FloatArray:
     """Leaf probabilities of rows, each half calibrated on the other (cross-fitting).
 
     So every row says how sure answers to rows are that did not calibrate them.
@@ -114,7 +131,7 @@ def _judged(tree: LabelTree, rows: Sequence[Example], answers: Answers, seed: in
     for half, other in (halves, halves[::-1]):
         opinion = None if answers.opinion is None else answers.opinion[half]
         logits = answers.logits[half, : len(tree.paths)]
-        leaves[half] = _calibration(tree, rows, answers, other).apply(tree, logits, opinion)
+        leaves[half] = calibrate(answers, other).apply(tree, logits, opinion)
     return leaves
 
 

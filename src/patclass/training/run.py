@@ -114,7 +114,11 @@ def train(
     compact = settings.answer.embed_base
     if compact:
         round_adapter(fit.model.backbone, COMPACT_ADAPTER)
-    finished = finish(fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed)
+    # The second opinion learns anew; were it also weighed anew, it would change many answers.
+    balance = None if parent is None else parent.calibration.balance
+    finished = finish(
+        fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed, balance
+    )
     report = None if result.interrupted else _evaluate(finished, corpus, echo)
     content = Content(
         finished.pipeline,

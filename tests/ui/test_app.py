@@ -164,7 +164,8 @@ def test_another_level_and_a_branch_are_shown(app: AppTest):
 def test_right_is_sent_once_and_thanked_for(app: AppTest, api: FakeApi):
     classify(app)
     button(app, "Right").click().run()
-    assert api.verdicts == [{"prediction_id": "0" * 32, "text": "A drill bit.", "correct": True}]
+    kept = {"text": "A drill bit.", "keep_text": True}
+    assert api.verdicts == [{"prediction_id": "0" * 32, "correct": True} | kept]
     assert app.success[0].value.startswith("You said: E21B is right. Thank you.")
     assert "Right" not in [found.label for found in app.button]
 
@@ -183,6 +184,7 @@ def test_wrong_names_what_it_should_have_been(app: AppTest, api: FakeApi):
             **{
                 "prediction_id": "0" * 32,
                 "text": "A drill bit.",
+                "keep_text": True,
                 "correct": False,
                 "label": "B23B",
             },

@@ -161,17 +161,16 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     assert EventStore(database).latest("promoted")[0].facts == {"why": "we know better"}
 
 
-def test_an_unfinished_candidate_is_gone_on_with(
-    registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
-):
+def stop_before_the_end(registry: Registry, cli: Cli, database: Database) -> None:
+    """Have a candidate trained, and stopped before it is a bundle."""
     judge(database, registry, known=30)
-
-    def stop(*arguments: object) -> None:
-        raise TrainingError("stopped before it was finished")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(training, "finish", stop)
+    problem = TrainingError("stopped before it was finished")
+    with patch.object(training, "finish", side_effect=problem):
         assert cli("retrain").code == 2
+
+
+def test_an_unfinished_candidate_is_gone_on_with(registry: Registry, cli: Cli, database: Database):
+    stop_before_the_end(registry, cli, database)
     late = Feedback(ID(999), True, answer="A", text="soil", text_sha256=text_sha256("soil"))
     FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
     done = cli("retrain")
@@ -183,16 +182,9 @@ def test_an_unfinished_candidate_is_gone_on_with(
 
 
 def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
-    registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, cli: Cli, database: Database
 ):
-    judge(database, registry, known=30)
-
-    def stop(*arguments: object) -> None:
-        raise TrainingError("stopped before it was finished")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(training, "finish", stop)
-        assert cli("retrain").code == 2
+    stop_before_the_end(registry, cli, database)
     said = FeedbackStore(database).all()
     gone = next(
         text for given in said if (text := given.feedback.text_sha256) and part_of(text) == "train"

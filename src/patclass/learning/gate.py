@@ -115,6 +115,11 @@ class Decision(Frozen):
         """Whether all checks hold."""
         return all(check.passed for check in self.checks)
 
+    @property
+    def compared(self) -> tuple[Comparison, ...]:
+        """All that was compared: the levels, coarsest first, and the verdicts if there are any."""
+        return self.levels if self.feedback is None else (*self.levels, self.feedback)
+
     def shown(self, level: str) -> tuple[LabelChange, ...]:
         """The labels of a level that a reader is shown: of the coarsest all, else those judged."""
         every = level == self.levels[0].level

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from patclass.config import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
-from patclass.monitoring.assess import SIGNALS, WINDOW, Columns, shifts_of
+from patclass.monitoring.assess import SIGNALS, Columns, shifts_of
+from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.reference import Reference
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
 from patclass.cli.train import EXIT_INTERRUPTED
 from patclass.data.views import text_sha256
-from patclass.errors import TrainingError
+from patclass.errors import StoreError, TrainingError
 from patclass.inference import Classifier
 from patclass.learning.material import part_of
 from patclass.store.database import Database, locate_store
@@ -204,6 +204,20 @@ def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
     assert done.code == 0, done.out + done.err
     assert "not yet judged: models/0002" in done.out
     assert "promoted: models/0002" in done.out
+
+
+def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
+    registry: Registry, cli: Cli, database: Database
+):
+    judge(database, registry)
+    with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
+        assert cli("retrain").code == 2
+    assert states(database) == ["champion"]
+    done = cli("loop", "--once")
+    assert "not yet judged: models/0002" in done.out
+    assert "promoted: models/0002" in done.out
+    assert [event.kind for event in EventStore(database).latest("retrained")] == ["retrained"]
+    assert not (registry.folder / "retrain.json").exists()
 
 
 def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(

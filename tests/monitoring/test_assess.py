@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monitoring_data import CODES, MIX, Stream, shifted
-from patclass.monitoring.assess import SIGNALS, WINDOW, Columns, assess, shifts_of
+from patclass.monitoring.assess import SIGNALS, Columns, assess, shifts_of
+from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.known import Known
 
 WINDOWS = 1000

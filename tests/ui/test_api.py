@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from patclass.monitoring.assess import WINDOW
+from patclass.monitoring.defaults import WINDOW
 from patclass.service.keys import KeyFile, Role
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore

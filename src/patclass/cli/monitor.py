@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from patclass.cli.options import bundle_argument, device_option, settings_options, store_option
-from patclass.monitoring.assess import WINDOW
+from patclass.monitoring.defaults import WINDOW
 
 
 @click.group()

@@ -9,12 +9,13 @@ import click
 from patclass.cli.options import EXIT_REFUSED, data_option, registry_option, store_option
 from patclass.cli.store import Age
 from patclass.cli.train import EXIT_INTERRUPTED
-from patclass.monitoring.assess import WINDOW
+from patclass.learning.defaults import FEEDBACK_WEIGHT, LEAST_FEEDBACK
+from patclass.monitoring.defaults import WINDOW
 
 _weight_option = click.option(
     "--feedback-weight",
     type=click.FloatRange(0, 100, min_open=True),
-    default=2.0,
+    default=FEEDBACK_WEIGHT,
     show_default=True,
     help="What a verdict counts in training beside a row of the data.",
 )
@@ -61,7 +62,7 @@ def retrain(
 @click.option(
     "--min-feedback",
     type=click.IntRange(1),
-    default=100,
+    default=LEAST_FEEDBACK,
     show_default=True,
     help="New verdicts that make a new candidate worth its while.",
 )

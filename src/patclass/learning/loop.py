@@ -6,19 +6,25 @@ from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
+from patclass.learning.defaults import LEAST_FEEDBACK
 from patclass.learning.gate import Decision
-from patclass.learning.retrain import Asked, alone, data_of, register_champion, retrain
+from patclass.learning.retrain import (
+    Asked,
+    alone,
+    data_of,
+    finish_planned,
+    register_champion,
+    retrain,
+)
 from patclass.learning.succession import crown, record_decision
 from patclass.learning.trial import Rivals, judge
-from patclass.monitoring.assess import WINDOW
+from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.monitor import Monitor, Watched
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.models import CANDIDATE, ModelStore
 
 Echo = Callable[[str], object]
-
-LEAST_FEEDBACK = 100
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ def run_pass(
     with alone(registry):
         champion = read_bundle(registry.champion())
         register_champion(registry, database)
+        finish_planned(registry, database)
         alarms = _look(champion, database, window, echo)
         fresh = len(FeedbackStore(database).all(_considered(database)))
         echo(f"verdicts since the last candidate: {fresh:,} (a new one from {least:,} on)")

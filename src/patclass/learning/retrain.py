@@ -20,19 +20,19 @@ from patclass.config import DataSettings, OutputSettings, TrainSettings
 from patclass.data.corpus import load_corpus
 from patclass.errors import DataError, TrainingError
 from patclass.files import whole_file, write_json
+from patclass.learning.defaults import FEEDBACK_WEIGHT
 from patclass.learning.material import GATE, TRAIN, VALIDATION, Known, Material, gather
 from patclass.store.database import Database
 from patclass.store.events import EventStore
 from patclass.store.models import CANDIDATE, CHAMPION, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import OtherRunError
-from patclass.training.run import People, RunResult, train, work_folder
+from patclass.training.run import People, train, work_folder
 
 Echo = Callable[[str], object]
 
 PLAN = "retrain.json"
 LOCK = ".retrain.lock"
-WEIGHT = 2.0
 
 
 class Plan(BaseModel):
@@ -54,7 +54,7 @@ class Asked:
     :param data: where the champion's data is now; None for where it was.
     """
 
-    weight: float = WEIGHT
+    weight: float = FEEDBACK_WEIGHT
     data: str | None = None
 
 
@@ -89,6 +89,9 @@ def retrain(
     :raises PatclassError: if there is no champion, nothing to learn from, or training fails.
     """
     champion = read_bundle(registry.champion())
+    if (made := finish_planned(registry, database)) is not None:
+        echo("it was made before, by a process that ended before it could say so")
+        return made
     data = data_of(champion, asked.data)
     known = Known.of(load_corpus(data))
     plan = None if restart else _unfinished(registry, champion, asked)
@@ -120,7 +123,23 @@ def retrain(
     except OtherRunError:  # a text was forgotten, or the data is another
         echo("what was learnt so far was learnt from other rows; starting anew")
         result = train(settings, False, True, echo, people)
-    return _finish(registry, database, result, lineage)
+    if result.bundle is None or result.fit.interrupted:
+        return None
+    return _finish(registry, database, read_bundle(result.bundle), lineage)
+
+
+def finish_planned(registry: Registry, database: Database) -> Bundle | None:
+    """Have the store know a candidate whose maker died between writing it and saying so.
+
+    :raises PatclassError: if it is damaged, or the store cannot be used.
+    """
+    plan = _read_plan(registry)
+    if plan is None or not (registry.folder / plan.folder / LAYOUT.manifest).is_file():
+        return None
+    bundle = read_bundle(registry.folder / plan.folder)
+    if bundle.lineage is None or bundle.lineage.parent != plan.parent:
+        return None
+    return _finish(registry, database, bundle, bundle.lineage)
 
 
 def register_champion(registry: Registry, database: Database) -> None:
@@ -212,12 +231,7 @@ def _unpacked_base(registry: Registry, champion: Bundle) -> Path:
     return folder
 
 
-def _finish(
-    registry: Registry, database: Database, result: RunResult, lineage: Lineage
-) -> Bundle | None:
-    if result.bundle is None or result.fit.interrupted:
-        return None
-    bundle = read_bundle(result.bundle)
+def _finish(registry: Registry, database: Database, bundle: Bundle, lineage: Lineage) -> Bundle:
     facts = lineage.model_dump() | {"data": bundle.description.data.fingerprint}
     row = ModelRow(bundle.fingerprint, bundle.folder.name, lineage.parent, CANDIDATE, facts)
     ModelStore(database).add(row)

@@ -41,10 +41,6 @@ _MATTERS = 0.1
 # the fewer rows there are for each of its directions: so much more must distances have moved.
 _SPACE_ERROR = 2.0
 
-# Ten points more of any section are noticed in so many answers, see docs/log.md; in half as many
-# only those of the rarer ones.
-WINDOW = 2000
-
 
 @dataclass(frozen=True)
 class Shift:

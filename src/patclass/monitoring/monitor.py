@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from patclass.monitoring.assess import WINDOW, Assessment, assess
+from patclass.monitoring.assess import Assessment, assess
+from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.known import what_is_known
 from patclass.monitoring.reference import Reference
 from patclass.store.database import Database

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from patclass.data.views import MAX_CHARS
 from patclass.errors import ConfigError
-from patclass.monitoring.assess import WINDOW
+from patclass.monitoring.defaults import WINDOW
 
 PORT = 9000
 

@@ -33,7 +33,8 @@ def test_versions_are_numbered_and_copied_whole(registry: Registry, bundle: Path
 def test_a_number_is_not_used_twice(registry: Registry):
     fake(registry.folder / "0007")
     (registry.folder / "0009.run").mkdir()
-    assert registry.next_folder().name == "0010"
+    assert [registry.next_folder().name for _ in range(2)] == ["0010", "0011"]  # made for each
+    assert [path.name for path in registry.folders()] == ["0007"]
 
 
 def test_the_pointer_leads_to_the_champion(registry: Registry):
@@ -64,9 +65,20 @@ def test_rolling_back_goes_back_champion_by_champion(registry: Registry):
     for name in ("0001", "0002", "0003"):
         fake(registry.folder / name)
         registry.promote(name)
-    assert [registry.roll_back(), registry.roll_back()] == ["0002", "0001"]
+    for name in ("0002", "0001"):
+        registry.roll_back(name)
+        assert registry.champion().name == name
     with pytest.raises(BundleError, match="0001 is the first champion there was"):
-        registry.roll_back()
+        registry.roll_back("0001")
+
+
+def test_only_the_champion_before_this_one_comes_back(registry: Registry):
+    for name in ("0001", "0002", "0003"):
+        fake(registry.folder / name)
+        registry.promote(name)
+    with pytest.raises(BundleError, match="another version than 0001"):
+        registry.roll_back("0001")
+    assert registry.champion().name == "0003"
 
 
 def test_a_champion_that_is_gone_does_not_come_back(registry: Registry):
@@ -74,7 +86,7 @@ def test_a_champion_that_is_gone_does_not_come_back(registry: Registry):
     registry.promote("0001")
     registry.promote("0002")
     with pytest.raises(BundleError, match="0001 is gone"):
-        registry.roll_back()
+        registry.roll_back("0001")
     assert registry.champion().name == "0002"
 
 

@@ -236,6 +236,29 @@ def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
     assert [path.name for path in registry.folders()] == ["0001"]
 
 
+def test_where_the_store_is_away_nothing_changes(registry: Registry, cli: Cli, champion: Path):
+    copy = registry.add(champion)
+    assert cli("models", "promote", copy.name, "--force", "another copy").code == 0
+    for command in (["rollback"], ["promote", "0001", "--force", "as it was"]):
+        with patch.object(ModelStore, "add", side_effect=StoreError("away")):
+            assert cli("models", *command).code == 2
+        assert registry.champion().name == copy.name
+
+
+def test_a_promotion_that_was_not_recorded_is_recorded_later(
+    registry: Registry, cli: Cli, database: Database
+):
+    judge(database, registry, known=30)
+    assert cli("retrain").code == 0
+    with patch.object(ModelStore, "crown", side_effect=StoreError("away")):
+        assert cli("models", "promote", "0002", "--force", "trust me").code == 2
+    assert registry.champion().name == "0002"
+    assert states(database) == ["champion", "candidate"]
+    assert "is the champion already" in cli("models", "promote", "0002").out
+    assert states(database) == ["retired", "champion"]
+    assert "not on record" in EventStore(database).latest("promoted")[0].facts["why"]
+
+
 def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):
     for name in ("models/0001", "0001", champion):
         done = cli("models", "promote", name)

@@ -51,7 +51,7 @@ def test_a_new_champion_takes_over_and_no_request_fails(
         assert version(client) == read_bundle(first).fingerprint
         registry.promote(second.name)
         wait_for(lambda: version(client) == read_bundle(second).fingerprint)
-        registry.roll_back()
+        registry.roll_back(first.name)
         wait_for(lambda: version(client) == read_bundle(first).fingerprint)
         stop.set()
         asking.join()
@@ -63,12 +63,13 @@ class Elsewhere:
     """Models that are to be loaded from another place."""
 
     ready = True
+    place = Path("models/0002")
 
     def places(self) -> tuple[Path, ...]:
-        return (Path("models/0002"),)
+        return (self.place,)
 
     def loaded(self) -> tuple[object, ...]:
-        return ()
+        return (SimpleNamespace(folder=Path("models/0001")),)
 
 
 @pytest.mark.parametrize("problem", [BundleError("altered"), MemoryError()])
@@ -79,11 +80,17 @@ def test_what_cannot_be_loaded_is_tried_once_and_the_follower_goes_on(problem: E
         tried.append(1)
         raise problem
 
-    follower = Follower(Elsewhere(), load)  # type: ignore[arg-type]
+    models = Elsewhere()
+    follower = Follower(models, load)  # type: ignore[arg-type]
     for _ in range(3):
         follower.look()
-    follower.close()
     assert tried == [1]
+    models.place = Path("models/0001")  # rolled back
+    follower.look()
+    models.place = Path("models/0002")  # and promoted once more
+    follower.look()
+    follower.close()
+    assert tried == [1, 1]
 
 
 class Broken:

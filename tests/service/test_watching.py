@@ -120,6 +120,30 @@ def test_every_window_since_the_last_look_rings(
     assert len(EventStore(database).latest(ALARM)) == len(rung)
 
 
+def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
+    watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+    series, end = Monitor.series, Monitor.end
+
+    def meanwhile(monitor: Monitor, version: str) -> int:
+        found = end(monitor, version)
+        keep(database, Stream(), monitor.step)
+        return found
+
+    def watched(monitor: Monitor, *given: Any) -> list[Any]:
+        found = series(monitor, *given)
+        seen.extend(each.number for each in found)
+        return found
+
+    monkeypatch.setattr(Monitor, "end", meanwhile)
+    monkeypatch.setattr(Monitor, "series", watched)
+    keep(database, Stream(), WINDOW)
+    for _ in range(4):
+        watcher.look(model())
+    assert seen == [100, 125, 150, 175]
+
+
 def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
     watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):

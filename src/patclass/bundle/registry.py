@@ -78,20 +78,27 @@ class Registry:
         return sorted(path for path in there if (path / LAYOUT.manifest).is_file())
 
     def next_folder(self) -> Path:
-        """Where the next version goes."""
-        taken = [path for path in self.folder.glob("*") if _FOLDER.match(path.name)]
-        numbers = [int(re.split(r"\D", path.name)[0]) for path in taken]
-        return self.folder / f"{max(numbers, default=0) + 1:04}"
+        """An empty folder where the next version goes, made so that nobody else gets it.
+
+        :raises OutputError: if it cannot be made.
+        """
+        while True:
+            taken = [path for path in self.folder.glob("*") if _FOLDER.match(path.name)]
+            numbers = [int(re.split(r"\D", path.name)[0]) for path in taken]
+            folder = self.folder / f"{max(numbers, default=0) + 1:04}"
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:  # somebody was quicker
+                continue
+            except OSError as problem:
+                raise cannot_write(self.folder, problem) from problem
+            return folder
 
     def add(self, bundle: Path) -> Path:
         """Copy a bundle in as the next version.
 
         :raises OutputError: if the disk is full or the folder cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise cannot_write(self.folder, problem) from problem
         target = self.next_folder()
         with whole_folder(target, LAYOUT.manifest) as aside:
             shutil.copytree(bundle, aside, dirs_exist_ok=True)
@@ -131,15 +138,20 @@ class Registry:
             raise BundleError(f"{folder} is gone; promote another version.")
         return folder
 
-    def roll_back(self) -> str:
-        """Make the champion before this one the champion again; return its folder's name.
+    def roll_back(self, name: str) -> None:
+        """Make the champion before this one the champion again.
 
-        :raises BundleError: if there was none, or its bundle is gone.
+        :param name: of its folder.
+        :raises BundleError: if it is not that any more, or its bundle is gone.
+        :raises OutputError: if the pointer cannot be written.
         """
         with self._changing():
-            name = self.former().name
+            if self.former().name != name:
+                raise BundleError(
+                    f"another version than {name} has become the champion before this one "
+                    "meanwhile; see 'patclass models list'."
+                )
             self._point(Pointer(champion=name, before=self.pointer().before[:-1]))
-        return name
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -96,12 +96,16 @@ def promote(
     elsewhere, which is copied in. The first champion has nobody to be compared with. Exit code 1
     if the gate refuses; the page that it writes says why.
     """
-    from patclass.bundle import read_bundle
     from patclass.bundle.layout import LAYOUT
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
     from patclass.learning.retrain import Asked
-    from patclass.learning.succession import crown, find_version, take_in
+    from patclass.learning.succession import (
+        acknowledge_champion,
+        crown,
+        find_version,
+        take_in,
+    )
     from patclass.learning.trial import Rivals
     from patclass.store.database import locate_store
 
@@ -111,7 +115,7 @@ def promote(
         bundle = take_in(versions, database, elsewhere)
     else:
         bundle = find_version(versions, version)
-    champion = read_bundle(versions.champion()) if versions.exists else None
+    champion = acknowledge_champion(versions, database) if versions.exists else None
     if champion is not None and champion.folder == bundle.folder:
         click.echo(f"{bundle.folder} is the champion already")
         return 0

@@ -13,10 +13,9 @@ from patclass.learning.retrain import (
     alone,
     data_of,
     finish_planned,
-    register_champion,
     retrain,
 )
-from patclass.learning.succession import crown, record_decision
+from patclass.learning.succession import acknowledge_champion, crown, record_decision
 from patclass.learning.trial import Rivals, judge
 from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.monitor import Monitor, Watched
@@ -58,8 +57,7 @@ def run_pass(
     :raises KeyboardInterrupt: if training was interrupted.
     """
     with alone(registry):
-        champion = read_bundle(registry.champion())
-        register_champion(registry, database)
+        champion = acknowledge_champion(registry, database)
         finish_planned(registry, database)
         alarms = _look(champion, database, window, echo)
         fresh = len(FeedbackStore(database).all(_considered(database)))

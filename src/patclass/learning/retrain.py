@@ -24,7 +24,7 @@ from patclass.learning.defaults import FEEDBACK_WEIGHT
 from patclass.learning.material import GATE, TRAIN, VALIDATION, Known, Material, gather
 from patclass.store.database import Database
 from patclass.store.events import EventStore
-from patclass.store.models import CANDIDATE, CHAMPION, ModelRow, ModelStore
+from patclass.store.models import CANDIDATE, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import OtherRunError
 from patclass.training.run import People, train, work_folder
@@ -142,16 +142,6 @@ def finish_planned(registry: Registry, database: Database) -> Bundle | None:
     return _finish(registry, database, bundle, bundle.lineage)
 
 
-def register_champion(registry: Registry, database: Database) -> None:
-    """Have the store know the champion, which may come from before the store.
-
-    :raises PatclassError: if there is none, or the store cannot be used.
-    """
-    bundle = read_bundle(registry.champion())
-    models = ModelStore(database)
-    models.add(ModelRow(bundle.fingerprint, bundle.folder.name, None, CHAMPION))
-
-
 def _describe(material: Material, echo: Echo) -> None:
     rows = material.rows
     echo(
@@ -185,6 +175,8 @@ def _read_plan(registry: Registry) -> Plan | None:
 def _plan(registry: Registry, champion: Bundle, material: Material, asked: Asked) -> Plan:
     if (dropped := _read_plan(registry)) is not None:
         shutil.rmtree(work_folder(registry.folder / dropped.folder), ignore_errors=True)
+        with suppress(OSError):  # it is no empty folder
+            (registry.folder / dropped.folder).rmdir()
     plan = Plan(
         folder=registry.next_folder().name,
         parent=champion.fingerprint,

@@ -17,7 +17,7 @@ from patclass.learning.gate import Decision
 from patclass.learning.html import html_decision
 from patclass.store.database import Database
 from patclass.store.events import EventStore
-from patclass.store.models import CANDIDATE, REFUSED, ModelRow, ModelStore
+from patclass.store.models import CANDIDATE, CHAMPION, REFUSED, ModelRow, ModelStore
 
 DECISIONS = "decisions"
 
@@ -105,8 +105,23 @@ def crown(
         become the champion meanwhile.
     """
     bundle.verify()
+    _know(database, bundle)  # a store that is away stops it here, before anything has changed
     registry.promote(bundle.folder.name, None if over is None else over.folder.name)
     _record(database, bundle, "promoted", why)
+
+
+def acknowledge_champion(registry: Registry, database: Database) -> Bundle:
+    """Have the store say what the pointer says; return the champion.
+
+    They differ where a champion is older than the store, or where a process died between the two.
+
+    :raises PatclassError: if there is no champion, or the store cannot be used.
+    """
+    bundle = read_bundle(registry.champion())
+    known = next((r for r in ModelStore(database).all() if r.version == bundle.fingerprint), None)
+    if known is None or known.state != CHAMPION:
+        _record(database, bundle, "promoted", "found to be the champion; how is not on record")
+    return bundle
 
 
 def roll_back(registry: Registry, database: Database) -> Bundle:
@@ -116,7 +131,8 @@ def roll_back(registry: Registry, database: Database) -> Bundle:
     """
     bundle = read_bundle(registry.former())
     bundle.verify()
-    registry.roll_back()
+    _know(database, bundle)
+    registry.roll_back(bundle.folder.name)
     _record(database, bundle, "rolled back", "asked for")
     return bundle
 

@@ -71,12 +71,13 @@ class Monitor:
         found = self.series(watched, 1)
         return found[0] if found else None
 
-    def series(self, watched: Watched, windows: int) -> list[Assessment]:
-        """The last whole windows, oldest first.
+    def series(self, watched: Watched, windows: int, last: int | None = None) -> list[Assessment]:
+        """Whole windows, oldest first.
 
+        :param last: the end of the last one, see ``end``; None for the last there is.
         :raises StoreError: if the store cannot be read.
         """
-        last = self.end(watched.version)
+        last = self.end(watched.version) if last is None else last
         if not last:
             return []
         first = max(self.window, last - (windows - 1) * self.step)

@@ -38,6 +38,8 @@ class Follower:
         except PatclassError:  # damaged just now: what is loaded goes on answering
             return
         loaded = tuple(model.folder for model in self._models.loaded())
+        if there == loaded:
+            self._refused = ()  # what was refused may be tried again, if it is promoted again
         if there in (loaded, self._refused):
             return
         try:

@@ -55,12 +55,12 @@ class Watcher:
             return
         end = self._monitor.end(watched.version)
         if end != before.end:
-            self._assess(watched, self._monitor.steps(before.end, end))
+            self._assess(watched, self._monitor.steps(before.end, end), end)
             # Only now: a window whose alarm could not be kept is looked at once more.
             self._looks[model.name] = _Look(model.version, end)
 
-    def _assess(self, watched: Watched, windows: int) -> None:
-        found = self._monitor.series(watched, windows)
+    def _assess(self, watched: Watched, windows: int, end: int) -> None:
+        found = self._monitor.series(watched, windows, end)
         for assessment in found:
             if self._monitor.ring(watched, assessment):
                 _tell(watched, assessment)

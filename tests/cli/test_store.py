@@ -9,7 +9,7 @@ from helpers import Cli
 from patclass.data.views import text_sha256
 from patclass.store.database import locate_store
 from patclass.store.predictions import PredictionStore
-from store_rows import prediction
+from store_rows import ID, prediction
 
 
 @pytest.fixture
@@ -50,10 +50,18 @@ def test_a_text_is_forgotten(cli: Cli, file: Path):
     assert count(file) == 1
 
 
+def test_the_text_of_a_prediction_is_forgotten(cli: Cli, file: Path):
+    assert cli("store", "purge", "--store", file, "--prediction", ID(1)).code == 0
+    assert count(file) == 1
+    done = cli("store", "purge", "--store", file, "--prediction", ID(1))
+    assert (done.code, done.err) == (1, f"nothing is known of {ID(1)}\n")
+
+
 @pytest.mark.parametrize(
     "flags",
     [
         [],
+        ["--prediction", "0" * 32, "--text-hash", "0" * 64],
         ["--older-than", "90d", "--text-hash", "0" * 64],
         ["--older-than", "90"],
         ["--older-than", "90y"],

@@ -100,6 +100,16 @@ def test_what_is_imported_twice_counts_once(database: Database):
     assert read(database, raw, Counter()) == Taken(0, 2)
 
 
+def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database):
+    """Argilla keeps neither keys nor times, so a person is known by what they said."""
+    say(database, "over-http", reviewer=ADA, caller="web")
+    say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
+    raw = "".join(write(database, Counter())).encode()
+    say(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
+    assert read(database, raw, Counter()) == Taken(0, 2)
+    assert imported(database, record(("H04", ADA))) == Taken(1, 0)
+
+
 def test_a_record_without_responses_says_nothing(database: Database):
     left_out: Counter[str] = Counter()
     raw = json.dumps([record(responses={}), record((None, ADA))]).encode()

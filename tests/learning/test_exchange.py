@@ -94,7 +94,7 @@ def test_what_is_imported_twice_counts_once(filled: Database, database: Database
 
 
 def test_who_disagrees_makes_a_case(filled: Database, database: Database):
-    PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
+    PredictionStore(database).add([prediction(1, label="A61", text_sha256=text_sha256(TEXT))])
     imported(database, exported(filled))
     (case,) = ReviewStore(database).all()
     assert (case.prediction_id, case.reason, case.state) == (ID(1), "disputed", "open")
@@ -131,6 +131,7 @@ def test_a_key_is_good_for_one_verdict(database: Database):
         ({"label": "G06"}, "only a prediction that was wrong has another label"),
         ({"text": TEXT}, "text_sha256: it is not that of the text"),
         ({"correct": False, "label": "Q99"}, "label 'Q99' is no section, class or subclass"),
+        ({"created": "2999-01-01T00:00:00Z"}, "created: 2999-01-01.* is still to come"),
         ({"answer": None}, f"prediction_id '{ID(1)}' is not known here"),
     ],
 )
@@ -170,12 +171,38 @@ def test_labels_that_were_answers_are_known(filled: Database):
 
 def test_a_known_prediction_need_not_be_described(filled: Database):
     PredictionStore(filled).add([prediction(1)])
-    plain = line(answer=None, version=None, text_sha256=None)
-    assert imported(filled, raw_of(plain)) == Taken(1, 0)
+    plain = raw_of(line(answer=None, version=None, text_sha256=None))
+    assert imported(filled, plain) == Taken(1, 0)
+    said = FeedbackStore(filled).all()[-1].feedback
+    assert (said.answer, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
+    assert imported(filled, plain) == Taken(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("answer", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
+)
+def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str, value: str):
+    PredictionStore(filled).add([prediction(1, label="A61")])
+    with pytest.raises(DataError, match=f"{name} '{value}' is not that of prediction '{ID(1)}'"):
+        imported(filled, raw_of(line(**{name: value})))
+
+
+def test_verdicts_from_before_predictions_were_kept_stay_where_they_are(filled: Database):
+    FeedbackStore(filled).add("old", Feedback(ID(9), True))
+    left_out: Counter[str] = Counter()
+    assert len(list(write(filled, left_out))) == 4
+    assert left_out == {"verdicts from before predictions were kept": 1}
+
+
+def test_a_nul_is_taken_out(database: Database):
+    text = "A loom\0with healds."
+    imported(database, raw_of(line(text=text, text_sha256=text_sha256(text), note="\0")))
+    said = FeedbackStore(database).all()[0].feedback
+    assert (said.text, said.note) == ("A loom with healds.", " ")
 
 
 def short(size: int) -> st.SearchStrategy[str | None]:
-    letters = st.characters(exclude_categories=["Cs"])
+    letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
     return st.none() | st.text(letters, max_size=size)
 
 
@@ -200,7 +227,7 @@ def verdicts(draw: st.DrawFn) -> Feedback:
 
 
 def moments() -> st.SearchStrategy[datetime]:
-    return st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+    return st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,16 @@ def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database
     assert material.left_out == {"nearly the same as one learnt from": kept_back}
 
 
+def test_nothing_is_judged_by_what_is_nearly_the_same_as_a_training_row(database: Database):
+    for number in range(40):
+        say(database, number)
+    rows = [f"{text_of(number)} Indeed." for number in range(40)]
+    material = gather(database, Known(trained=rows), 1.0)
+    assert material.judged[GATE] == []
+    assert material.judged[TRAIN]
+    assert list(material.left_out) == ["nearly the same as one learnt from"]
+
+
 def test_what_came_later_can_be_left_for_later(database: Database):
     for number in range(5):
         say(database, number)

@@ -186,6 +186,17 @@ def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Data
     assert len(ids(queue)) == 2
 
 
+def test_the_sample_is_reviewed_though_somebody_has_judged_it(
+    queue: ReviewQueue, database: Database
+):
+    """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
+    add(database, answer(SAMPLE[0], text="a"), answer(SAMPLE[1], text="b"))
+    FeedbackStore(database).add("judged", verdict(SAMPLE[0]))
+    assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
+    assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
+    assert ids(queue) == []
+
+
 def test_what_somebody_has_is_nobody_elses(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
     first = claim(queue)

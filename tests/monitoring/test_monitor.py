@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from monitoring_data import MIX, Stream, shifted
-from patclass.monitoring.monitor import ALARM, Monitor, Watched
+from patclass.monitoring.monitor import Monitor, Watched
 from patclass.store.database import Database, locate_store
-from patclass.store.events import EventStore
+from patclass.store.events import ALARM, EventStore
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.purge import purge_before

@@ -98,6 +98,13 @@ def test_a_text_is_kept_where_it_is_given(
     assert said(database, predicted)[0].text == TEXT.upper()
 
 
+def test_a_nul_that_was_sent_with_the_text_is_not_kept(
+    client: httpx.Client, predicted: dict[str, Any], database: Database
+):
+    assert give(client, predicted, text=TEXT.replace(" ", "\0", 1)).status_code == 201
+    assert said(database, predicted)[0].text == TEXT
+
+
 def test_that_an_answer_is_wrong_and_right_cannot_be_meant(
     client: httpx.Client, predicted: dict[str, Any]
 ):

@@ -10,9 +10,8 @@ import pytest
 
 from conftest import patent_rows
 from patclass.monitoring.assess import SIGNALS
-from patclass.monitoring.monitor import ALARM
 from patclass.store.database import Database, locate_store
-from patclass.store.events import EventStore
+from patclass.store.events import ALARM, EventStore
 from service_process import Server, serving
 
 ROUTE = "/v1/models/default/monitor"

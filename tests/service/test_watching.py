@@ -13,13 +13,13 @@ import pytest
 
 from monitoring_data import Stream
 from patclass.errors import StoreError
-from patclass.monitoring.monitor import ALARM, Monitor
+from patclass.monitoring.monitor import Monitor
 from patclass.service import watching
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.watching import Watcher
 from patclass.store.database import Database, locate_store
-from patclass.store.events import EventStore
+from patclass.store.events import ALARM, EventStore
 from patclass.store.predictions import PredictionStore
 from store_rows import ID
 

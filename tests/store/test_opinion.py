@@ -1,6 +1,7 @@
 """What verdicts on one patent come to."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -51,6 +52,14 @@ def test_verdicts_of_different_people(
 def test_the_last_word_of_a_person_counts():
     found = opinion_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
+
+
+def test_what_is_imported_later_may_be_older():
+    now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
+    before = replace(before, created=NOW - timedelta(days=3))
+    assert opinion_of([now, before]).label == "G06"
+    decided = [replace(g, feedback=replace(g.feedback, decides=True)) for g in (now, before)]
+    assert opinion_of(decided).label == "G06"
 
 
 def test_those_without_a_name_are_different_people_though_they_call_by_one_key():

@@ -9,7 +9,7 @@ from patclass.store.database import Database
 from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
-from patclass.store.purge import Purged, purge_before, purge_text
+from patclass.store.purge import Purged, purge_before, purge_prediction, purge_text
 from patclass.store.reviews import ReviewStore
 from patclass.store.tables import predictions
 from patclass.store.verdict import Feedback
@@ -27,6 +27,7 @@ def filled(database: Database) -> Database:
         FeedbackStore(database).add(f"key-{number}", verdict)
         ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
     EventStore(database).add("alarm", "one", "v1", {})
+    EventStore(database).add("promoted", "two", "v1", {"why": "better"})
     return database
 
 
@@ -49,18 +50,39 @@ def test_the_case_of_a_forgotten_text_goes_with_it_though_its_answer_went_before
 
 def test_what_is_old_is_forgotten_but_for_what_people_said(filled: Database):
     purged = purge_before(filled, NOW - timedelta(days=90))
-    assert purged == Purged(predictions=1, reviews=1, feedback=0, events=0)
-    assert left(filled) == (1, 2, 1, 1)
+    assert purged == Purged(predictions=1, reviews=0, feedback=0, events=0)
+    assert left(filled) == (1, 2, 2, 2)
     assert PredictionStore(filled).get(ID(1)) is None
+
+
+def test_a_case_without_a_verdict_goes_with_its_prediction(database: Database):
+    PredictionStore(database).add([prediction(1)])
+    ReviewStore(database).claim(ID(1), "t", "unsure", "Ada")
+    assert purge_before(database, NOW).reviews == 1
 
 
 def test_all_may_be_forgotten(filled: Database):
     purged = purge_before(filled, NOW + timedelta(days=1), with_feedback=True)
     assert purged == Purged(predictions=2, reviews=2, feedback=2, events=1)
-    assert left(filled) == (0, 0, 0, 0)
+    assert left(filled) == (0, 0, 0, 1)
+    assert [event.kind for event in EventStore(filled).latest()] == ["promoted"]
 
 
 def test_all_about_one_text_is_forgotten(filled: Database):
     assert purge_text(filled, f"{2:064x}") == Purged(1, 1, 1, 0)
-    assert left(filled) == (1, 1, 1, 1)
+    assert left(filled) == (1, 1, 1, 2)
     assert purge_text(filled, "unknown") == Purged(0, 0, 0, 0)
+
+
+def test_a_verdict_that_does_not_say_its_text_goes_with_the_prediction(database: Database):
+    PredictionStore(database).add([prediction(1)])
+    FeedbackStore(database).add("key", Feedback(ID(1), True, note="as in the patent"))
+    assert purge_text(database, f"{1:064x}") == Purged(1, 0, 1, 0)
+
+
+def test_all_about_the_text_of_a_prediction_is_forgotten(filled: Database):
+    PredictionStore(filled).add([prediction(3, text_sha256=f"{2:064x}")])
+    FeedbackStore(filled).add("old", Feedback(ID(9), True, text="from before"))
+    assert purge_prediction(filled, ID(3)) == Purged(2, 1, 1, 0)
+    assert purge_prediction(filled, ID(9)) == Purged(0, 0, 1, 0)
+    assert purge_prediction(filled, ID(9)) == Purged(0, 0, 0, 0)

@@ -8,6 +8,8 @@ import click
 
 from patclass.cli.options import store_option
 
+EXIT_NOTHING = 1
+
 _AGE = re.compile(r"(\d{1,5})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -63,6 +65,7 @@ def status(store: Path | None) -> int:
 @store_option
 @click.option("--older-than", type=Age(), help="Forget what is older: 12h, 90d, 4w.")
 @click.option("--text-hash", metavar="HASH", help="Forget all about the text with this hash.")
+@click.option("--prediction", metavar="ID", help="Forget all about the text of this prediction.")
 @click.option(
     "--feedback",
     is_flag=True,
@@ -70,25 +73,39 @@ def status(store: Path | None) -> int:
     "models would have learnt from them.",
 )
 def purge(
-    store: Path | None, older_than: timedelta | None, text_hash: str | None, feedback: bool
+    store: Path | None,
+    older_than: timedelta | None,
+    text_hash: str | None,
+    prediction: str | None,
+    feedback: bool,
 ) -> int:
-    """Forget predictions by age, or all that is known of one text; for good.
+    """Forget predictions and alarms by age, or all that is known of one text; for good.
+
+    A patent that was sent in fields is remembered as one text; --prediction takes the id that
+    came with the answer. Exit code 1 if nothing was known of the text.
 
     In SQLite's files it is overwritten at once; PostgreSQL keeps what was deleted until its next
     VACUUM, and both in backups.
     """
     from patclass.store.database import locate_store
-    from patclass.store.purge import purge_before, purge_text
+    from patclass.store.purge import purge_before, purge_prediction, purge_text
 
-    if (older_than is None) == (text_hash is None):
-        raise click.UsageError("give one of --older-than and --text-hash.")
+    if [older_than, text_hash, prediction].count(None) != 2:
+        raise click.UsageError("give one of --older-than, --text-hash and --prediction.")
+    if text_hash is not None and not re.fullmatch("[0-9a-f]{64}", text_hash):
+        raise click.UsageError(f"--text-hash {text_hash}: expected 64 digits of 0-9a-f.")
     database = locate_store(store)
     if older_than is not None:
         gone = purge_before(database, datetime.now(UTC) - older_than, feedback)
     else:
-        if not re.fullmatch("[0-9a-f]{64}", text_hash or ""):
-            raise click.UsageError(f"--text-hash {text_hash}: expected 64 digits of 0-9a-f.")
-        gone = purge_text(database, text_hash or "")
+        gone = (
+            purge_text(database, text_hash or "")
+            if prediction is None
+            else purge_prediction(database, prediction)
+        )
+        if not any(vars(gone).values()):
+            click.echo(f"nothing is known of {prediction or text_hash}", err=True)
+            return EXIT_NOTHING
     click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
     if not database.wipe() and database.url.drivername == "sqlite":
         click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")

@@ -6,10 +6,19 @@ What comes in is checked before anything is kept, and kept as a whole or not at 
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from tqdm import tqdm
 
 from patclass.data.views import text_sha256
@@ -17,8 +26,11 @@ from patclass.errors import DataError
 from patclass.labels.cpc import titles
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.predictions import PredictionStore
+from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.verdict import Feedback, Given
+
+# What clocks may differ by.
+_CLOCKS = timedelta(days=1)
 
 # Of all that is wrong with a file so much is said; the rest is counted.
 _SAID = 5
@@ -64,8 +76,16 @@ class Line(BaseModel):
     decides: bool = False
     withdraws: str | None = Field(None, max_length=100)
 
+    @field_validator("note", "text")
+    @classmethod
+    def _without_nul(cls, value: str | None) -> str | None:
+        """SQLite keeps one, PostgreSQL does not; the text's hash stays the same."""
+        return None if value is None else value.replace("\0", " ")
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Line":
+        if self.created > datetime.now(UTC) + _CLOCKS:
+            raise ValueError(f"created: {self.created.isoformat()} is still to come; correct it")
         if self.correct and self.label is not None:
             raise ValueError("label: only a prediction that was wrong has another label")
         if self.text is not None and self.text_sha256 != text_sha256(self.text):
@@ -83,10 +103,13 @@ class Line(BaseModel):
 def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
     """All rows of feedback, a line each.
 
-    :param left_out: stays as it is; nothing is left out.
+    :param left_out: gains the number of those that no other store could take in.
     :raises StoreError: if the store cannot be read.
     """
     for given in FeedbackStore(database).each():
+        if None in _prediction(given.feedback).values():
+            left_out["verdicts from before predictions were kept"] += 1
+            continue
         fields = {"key": given.key, "created": given.created.isoformat()} | asdict(given.feedback)
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
@@ -136,10 +159,12 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
         given = arrival.given
         before = known.get(given.key) or new.get(given.key)
         if before is None:
+            row = predictions.get(given.feedback.prediction_id)
+            given = replace(given, feedback=_complete(given.feedback, row))
             new[given.key] = given
-            problem = _doubt(given.feedback, predictions, labels)
+            problem = _doubt(given.feedback, row, labels)
         else:
-            same = before.feedback == given.feedback
+            same = before.feedback == _complete(given.feedback, before.feedback)
             problem = None if same else f"the key '{given.key}' stands for other feedback here"
         if problem is not None:
             problems.append(f"{arrival.place}: {problem}")
@@ -152,17 +177,43 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
     return Taken(added, len(arrivals) - added)
 
 
-def _doubt(verdict: Feedback, predictions: PredictionStore, labels: set[Any]) -> str | None:
-    """Why a verdict cannot be taken in; None if it can."""
+def _prediction(of: Feedback | PredictionRow) -> dict[str, str | None]:
+    """What a verdict repeats of the prediction that it is about."""
+    answer = of.answer if isinstance(of, Feedback) else of.label
+    return {"answer": answer, "version": of.version, "text_sha256": of.text_sha256}
+
+
+def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feedback:
+    """A verdict with what it leaves out and is known."""
+    if known is None:
+        return verdict
+    given, there = _prediction(verdict), _prediction(known)
+    missing: dict[str, Any] = {n: there[n] for n, value in given.items() if value is None}
+    return replace(verdict, **missing)
+
+
+def _doubt(verdict: Feedback, row: PredictionRow | None, labels: set[Any]) -> str | None:
+    """Why a verdict cannot be taken in; None if it can.
+
+    :param row: the prediction, where it is known.
+    """
     if verdict.label is not None and verdict.label not in titles() and verdict.label not in labels:
         return (
             f"label '{verdict.label}' is no section, class or subclass of the CPC, and was never "
             "an answer; correct it"
         )
-    # What comes from another store brings what is needed of the prediction.
-    if None not in (verdict.answer, verdict.version, verdict.text_sha256):
-        return None
-    return None if predictions.get(verdict.prediction_id) else unknown(verdict.prediction_id)
+    given = _prediction(verdict)
+    if row is None:
+        # What comes from another store brings what is needed of the prediction.
+        return unknown(verdict.prediction_id) if None in given.values() else None
+    other = [name for name, value in _prediction(row).items() if given[name] != value]
+    if other:
+        name = other[0]
+        return (
+            f"{name} '{given[name]}' is not that of prediction '{row.id}' "
+            f"('{_prediction(row)[name]}'); leave it out"
+        )
+    return None
 
 
 def unknown(prediction_id: str) -> str:

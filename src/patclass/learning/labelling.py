@@ -12,7 +12,7 @@ from patclass.data.views import text_sha256
 from patclass.learning.exchange import Arrival, Taken, refuse, take_in, unknown
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.opinion import standing
+from patclass.store.opinion import by_text, standing
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.verdict import Feedback, Given
 
@@ -104,11 +104,13 @@ def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
     :raises DataError: if a prediction or a label is not known, or the text is another one.
     :raises StoreError: if the store cannot be used.
     """
-    predictions, arrivals, problems = PredictionStore(database), [], []
-    known = FeedbackStore(database).known([k for c in choices for k in (c.key, c.copy_of) if k])
+    predictions, store, problems = PredictionStore(database), FeedbackStore(database), []
+    known = store.known([k for c in choices for k in (c.key, c.copy_of) if k])
+    said = _Said(store.all() if any(choice.created is None for choice in choices) else ())
+    arrivals = []
     for choice in choices:
-        given = _same(choice, known)
-        row = predictions.get(choice.prediction_id) if given is None else None
+        row = predictions.get(choice.prediction_id)
+        given = _same(choice, known) or said.before(choice, row)
         if given is None and row is None:
             problems.append(f"{choice.place}: {unknown(choice.prediction_id)}")
         elif row is not None and choice.text and text_sha256(choice.text) != row.text_sha256:
@@ -125,6 +127,28 @@ def _same(choice: Choice, known: dict[str, Given]) -> Given | None:
     if copied is not None and copied.feedback.verdict == choice.label:
         return copied
     return known.get(choice.key)
+
+
+class _Said:
+    """What was said before, by which a tool's choice without a time is known again."""
+
+    def __init__(self, said: Sequence[Given]) -> None:
+        self._of_text = by_text(said)
+        self._texts = {g.feedback.prediction_id: g.feedback.text_sha256 for g in said}
+
+    def before(self, choice: Choice, row: PredictionRow | None) -> Given | None:
+        """A verdict by the same person to the same effect, be it withdrawn by now."""
+        if choice.created is not None or choice.reviewer is None:
+            return None
+        text = self._texts.get(choice.prediction_id) if row is None else row.text_sha256
+        found = (
+            given
+            for given in self._of_text.get(text or "", ())
+            if given.feedback.withdraws is None
+            and (given.feedback.reviewer or "").lower() == choice.reviewer.lower()
+            and given.feedback.verdict == choice.label
+        )
+        return next(found, None)
 
 
 def _judged(choice: Choice, row: PredictionRow | None) -> Given:

@@ -86,8 +86,8 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
             left_out["learnt from before"] += 1
         else:
             judged[part_of(text_hash)].append(row)
-    learnt = NearTexts([row.text for part in (TRAIN, VALIDATION) for row in judged[part]])
-    strange = [row for row in judged[GATE] if not learnt.has(row.text)]
+    learnt = [row.text for part in (TRAIN, VALIDATION) for row in judged[part]]
+    strange = _strange(judged[GATE], [*learnt, *known.trained])
     if len(strange) < len(judged[GATE]):
         left_out["nearly the same as one learnt from"] = len(judged[GATE]) - len(strange)
     judged[GATE] = strange
@@ -103,6 +103,13 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
 def part_of(text_hash: str) -> str:
     """Where a text belongs, now and for ever."""
     return _PARTS[int(text_hash[:8], 16) % len(_PARTS)]
+
+
+def _strange(rows: Sequence[Judged], learnt: Sequence[str]) -> list[Judged]:
+    """Those of rows that are not nearly the same as a text that is learnt from."""
+    near = NearTexts([row.text for row in rows])
+    known = {place for text in learnt for place in near.places(text)}
+    return [row for place, row in enumerate(rows) if place not in known]
 
 
 def _hashes(texts: Sequence[str]) -> set[str]:

@@ -28,12 +28,17 @@ class NearTexts:
 
     def has(self, text: str) -> bool:
         """Whether one of the texts is nearly the same."""
+        return bool(self.places(text))
+
+    def places(self, text: str) -> list[int]:
+        """Which of the texts are nearly the same."""
         runs = _runs(text)
         shared = Counter(place for run in runs for place in self._places.get(run, ()))
-        return any(
-            both / (len(runs) + self._sizes[place] - both) >= NEARLY
+        return [
+            place
             for place, both in shared.items()
-        )
+            if both / (len(runs) + self._sizes[place] - both) >= NEARLY
+        ]
 
 
 def _runs(text: str) -> set[int]:

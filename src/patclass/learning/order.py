@@ -74,8 +74,9 @@ def order(rows: Sequence[PredictionRow], known: Known, now: datetime) -> Waiting
     for row in rows:
         text, opinion = row.text_sha256, known.opinion(row.text_sha256)
         judged = bool(opinion.numbers) and not opinion.disputed
-        found = None if judged or text in closed else candidate_of(row, opinion.disputed)
-        if found is None:
+        found = None if text in closed else candidate_of(row, opinion.disputed)
+        # Of the sample all are reviewed: those that nobody judges by themselves are the easy ones.
+        if found is None or (judged and found.reason != SAMPLE):
             continue
         whole = known.whole(replace(row, text=row.text or kept.get(text)))
         if whole.text is None:

@@ -7,11 +7,9 @@ from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.known import what_is_known
 from patclass.monitoring.reference import Reference
 from patclass.store.database import Database
-from patclass.store.events import EventStore
+from patclass.store.events import ALARM, EventStore
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
-
-ALARM = "alarm"
 
 # Windows that are made up for at once.
 _MOST = 100

@@ -7,6 +7,7 @@ every commit, PostgreSQL does so by itself. The tables are brought up to date at
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,9 +171,23 @@ def _engine(url: URL) -> Engine:
 
 def _set_up(connection: Any, record: object) -> None:
     """Of each new connection to a SQLite file."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_log(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+
+
+def _use_log(connection: Any) -> None:
+    """Switch the write-ahead log on. Of those who do so at once SQLite lets all but one not wait."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

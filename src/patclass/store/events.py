@@ -11,6 +11,9 @@ from patclass.store.database import Database
 from patclass.store.insert import insert_new
 from patclass.store.tables import events
 
+# Of this kind are windows of answers that have shifted.
+ALARM = "alarm"
+
 
 @dataclass(frozen=True)
 class Event:

@@ -32,12 +32,12 @@ class Opinion:
 
 
 def opinion_of(said: Sequence[Given]) -> Opinion:
-    """The opinion that verdicts on one patent come to, given in the order in which they came.
+    """The opinion that verdicts on one patent come to.
 
-    A decision stands above all others. Of each person the last word counts; whoever gives no name
-    counts as somebody else each time.
+    A decision stands above all others. Of each person the last word counts, by when it was given:
+    what is imported later may be older. Whoever gives no name counts as somebody else each time.
     """
-    valid = standing(said)
+    valid = sorted(standing(said), key=lambda given: (given.created, given.number))
     decisions = [given for given in valid if given.feedback.decides][-1:]
     heard = decisions or list({_person(given): given for given in valid}.values())
     numbers = tuple(given.number for given in heard)

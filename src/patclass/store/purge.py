@@ -1,11 +1,13 @@
 """How much is remembered, and forgetting it: by age, or all about one text. Knows the tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, delete, func, select, union
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_, select, union
 
 from patclass.store.database import Database
+from patclass.store.events import ALARM
 from patclass.store.tables import events, feedback, metadata, predictions, reviews
 
 
@@ -32,7 +34,10 @@ def count_rows(database: Database) -> dict[str, int]:
 
 
 def purge_before(database: Database, moment: datetime, with_feedback: bool = False) -> Purged:
-    """Forget the predictions of before ``moment``, their reviews, and what happened then.
+    """Forget the predictions and alarms of before ``moment``.
+
+    What became of models is kept, and so is why a prediction was reviewed while verdicts on it are:
+    whether chance chose it counts when a new model is judged by them.
 
     :param with_feedback: also the verdicts of before, which models learn from.
     :raises StoreError: if the store cannot be used; nothing is then forgotten.
@@ -41,7 +46,7 @@ def purge_before(database: Database, moment: datetime, with_feedback: bool = Fal
         database,
         predictions.c.created < moment,
         feedback.c.created < moment if with_feedback else None,
-        events.c.created < moment,
+        and_(events.c.kind == ALARM, events.c.created < moment),
     )
 
 
@@ -50,13 +55,29 @@ def purge_text(database: Database, text_sha256: str) -> Purged:
 
     :raises StoreError: if the store cannot be used; nothing is then forgotten.
     """
-    return _purge(
-        database,
-        predictions.c.text_sha256 == text_sha256,
-        feedback.c.text_sha256 == text_sha256,
-        None,
-        with_cases=True,
-    )
+    return _purge_texts(database, [text_sha256])
+
+
+def purge_prediction(database: Database, prediction_id: str) -> Purged:
+    """Forget all that is known of a prediction's text.
+
+    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    """
+    given = select(predictions.c.text_sha256).where(predictions.c.id == prediction_id)
+    said = select(feedback.c.text_sha256).where(feedback.c.prediction_id == prediction_id)
+    with database.read() as connection:
+        found = connection.execute(union(given, said)).scalars().all()
+    hashes = [each for each in found if each is not None]
+    return _purge_texts(database, hashes, feedback.c.prediction_id == prediction_id)
+
+
+def _purge_texts(
+    database: Database, hashes: Sequence[str], also: ColumnElement[bool] | None = None
+) -> Purged:
+    of_text = predictions.c.text_sha256.in_(hashes)
+    about = feedback.c.prediction_id.in_(select(predictions.c.id).where(of_text))
+    said = or_(feedback.c.text_sha256.in_(hashes), about)
+    return _purge(database, of_text, said if also is None else or_(said, also), None)
 
 
 def _purge(
@@ -64,9 +85,8 @@ def _purge(
     which: ColumnElement[bool],
     said: ColumnElement[bool] | None,
     happened: ColumnElement[bool] | None,
-    with_cases: bool = False,
 ) -> Purged:
-    """Forget rows; the cases of predictions that go, ``with_cases`` also those of verdicts."""
+    """Forget predictions, verdicts and events; and the cases that then belong to nothing."""
     with database.write() as connection:
 
         def gone(table: Table, condition: ColumnElement[bool] | None) -> int:
@@ -74,8 +94,14 @@ def _purge(
                 return 0
             return connection.execute(delete(table).where(condition)).rowcount
 
-        ids: Select[tuple[str]] | CompoundSelect[tuple[str]] = select(predictions.c.id).where(which)
-        if with_cases and said is not None:
-            ids = union(ids, select(feedback.c.prediction_id).where(said))
-        cases = gone(reviews, reviews.c.prediction_id.in_(ids))
-        return Purged(gone(predictions, which), cases, gone(feedback, said), gone(events, happened))
+        # Verdicts may be found by their predictions, so those go later.
+        verdicts, answers = gone(feedback, said), gone(predictions, which)
+        return Purged(
+            answers, gone(reviews, _belongs_to_nothing()), verdicts, gone(events, happened)
+        )
+
+
+def _belongs_to_nothing() -> ColumnElement[bool]:
+    answer = exists().where(predictions.c.id == reviews.c.prediction_id)
+    verdict = exists().where(feedback.c.prediction_id == reviews.c.prediction_id)
+    return and_(~answer, ~verdict)

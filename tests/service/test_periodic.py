@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from patclass.service import periodic as periodic_module
 from patclass.service.periodic import Periodic
 
 
@@ -20,3 +23,18 @@ def test_work_is_done_until_it_is_ended():
     assert set(calls) == {"again"}
     assert "again" not in [thread.name for thread in threading.enumerate()]
     assert len(calls) == count
+
+
+def test_the_end_does_not_wait_for_long_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(periodic_module, "END_SECONDS", 0.05)
+    began, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        go_on.wait(60)
+
+    periodic = Periodic("long", 0.01, work)
+    assert began.wait(10)
+    periodic.close()
+    assert "long" in [thread.name for thread in threading.enumerate()]
+    go_on.set()

@@ -113,6 +113,40 @@ def test_what_does_not_fit_is_dropped_and_counted(database: Database):
     assert store.count() == outcome(metrics, "kept") == 5
 
 
+def test_texts_that_do_not_fit_are_dropped_and_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.held = True
+    recorder = Recorder(store, metrics, most_letters=10)
+    recorder.add([prediction(n, text="letters") for n in range(3)])
+    assert metrics.texts_dropped._value.get() == 2
+    store.held = False
+    wait_for(lambda: outcome(metrics, "kept") == 3)
+    recorder.add([prediction(3, text="letters")])  # there is room again
+    recorder.close()
+    kept = [row.text for row in store.latest("v1", 9)]
+    assert kept == ["letters", None, None, "letters"]
+
+
+class Strange(Fragile):
+    """A store that fails in a way that nobody has foreseen."""
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        if self.away:
+            raise MemoryError
+        super().add(rows)
+
+
+def test_whatever_goes_wrong_rows_wait(database: Database):
+    store = Strange(database)
+    store.away = True
+    recorder = Recorder(store, Metrics())
+    recorder.add([prediction(1)])
+    time.sleep(0.5)
+    store.away = False
+    wait_for(lambda: store.count() == 1)
+    recorder.close()
+
+
 def test_what_cannot_be_written_at_the_end_is_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.away = True

@@ -1,7 +1,9 @@
 """Databases: found, made, brought up to date, in whole transactions."""
 
+import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
 from patclass.errors import ConfigError, StoreError
+from patclass.store import database as database_module
 from patclass.store.database import VARIABLE, Database, RowError, locate_store
 from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
@@ -89,6 +92,35 @@ def test_a_newer_store_is_left_alone(database: Database, url: str):
     with pytest.raises(StoreError, match=f"version 9999; this release knows up to {HEAD}"):
         EventStore(again).latest()
     again.close()
+
+
+def test_a_database_of_another_application_is_left_alone(database: Database, url: str):
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '01ab34cd56ef'"))
+    again = locate_store(None, {VARIABLE: url})
+    with pytest.raises(StoreError, match="belongs to another application, which keeps '01ab34"):
+        EventStore(again).latest()
+    again.close()
+
+
+def test_who_waits_for_a_server_in_vain_waits_no_longer_than_the_first():
+    began, seconds = time.monotonic(), []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://ada@127.0.0.1:{silent.getsockname()[1]}/patents"
+        with patch.dict(database_module._SERVER, connect_timeout=2):
+            database = locate_store(None, {VARIABLE: url})
+
+            def use() -> None:
+                with pytest.raises(StoreError, match="cannot use the store"):
+                    EventStore(database).latest()
+                seconds.append(time.monotonic() - began)
+
+            threads = [threading.Thread(target=use) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert max(seconds) - min(seconds) < 1  # one after the other it would be six
 
 
 def test_moments_come_back_in_utc(database: Database):

@@ -31,6 +31,7 @@ from patclass.service.reviews import Reviews, add_reviews
 from patclass.service.routes import add_answering, add_models, add_reload, health_routes
 from patclass.service.settings import ServiceSettings
 from patclass.service.shadowing import NAME, Shadow
+from patclass.service.storing import store_threads
 from patclass.service.tracing import no_spans, spans_to
 from patclass.service.watching import Watcher
 from patclass.store.database import locate_store
@@ -122,6 +123,7 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start(on_failure)
         yield
+        app.state.store_threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(service.close)
 
     settings = service.settings
@@ -134,6 +136,7 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
         lifespan=lifespan,
         redirect_slashes=False,
     )
+    app.state.store_threads = store_threads()
     keys = None if settings.keys is None else KeyFile(settings.keys)
     answering = Answering(
         settings,

@@ -1,31 +1,28 @@
 """The route by which people say whether a prediction was right. Knows the store, no patents."""
 
-import asyncio
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 
 from patclass.data.views import text_sha256
 from patclass.errors import StoreError
 from patclass.labels.cpc import titles
-from patclass.service.context import facts_of, note
+from patclass.service.context import facts_of
 from patclass.service.metrics import Metrics
 from patclass.service.models import Models
 from patclass.service.problems import Problem, documented
 from patclass.service.rate import Rate
 from patclass.service.recording import Recorder
 from patclass.service.schemas import FeedbackRequest, FeedbackResponse
+from patclass.service.storing import in_store
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow
 from patclass.store.reviews import NotYours, ReviewStore
 from patclass.store.verdict import Feedback
-
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
 
 IDEMPOTENCY = "Idempotency-Key"
 
@@ -170,21 +167,6 @@ def caller_of(request: Request) -> str | None:
     """The name of the caller's API key, if there are keys."""
     caller = facts_of(request.scope).get("key")
     return None if caller is None else str(caller)
-
-
-async def in_store(
-    request: Request, work: Callable[Given, Found], *given: Given.args, **named: Given.kwargs
-) -> Found:
-    """Do something with the store beside the event loop.
-
-    :raises Problem: if the store cannot be used.
-    """
-    try:
-        return await asyncio.to_thread(work, *given, **named)
-    except StoreError as problem:
-        note(request.scope, reason=str(problem))
-        message = "the store cannot be used now; see the log"
-        raise Problem(503, "not_kept", message) from problem
 
 
 def check_rate(rate: Rate, request: Request) -> None:

@@ -68,6 +68,11 @@ class Metrics:
             *("patclass_recorded_predictions", "Predictions by what became of them.", ["outcome"]),
             registry=own,
         )
+        self.texts_dropped = Counter(
+            "patclass_recorded_texts_dropped",
+            "Texts that were to be kept and were not, as too much waited for the store.",
+            registry=own,
+        )
         self.recording = Gauge(
             "patclass_recording_predictions", "Predictions that wait to be kept.", registry=own
         )

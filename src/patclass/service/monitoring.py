@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request
 from patclass.monitoring.assess import Assessment
 from patclass.monitoring.monitor import Monitor
 from patclass.service.answering import model_named
-from patclass.service.feedback import in_store
 from patclass.service.models import Models
 from patclass.service.problems import documented
 from patclass.service.schemas import Alarm, MonitorResponse, Window
+from patclass.service.storing import in_store
 from patclass.service.watching import watched_of
 from patclass.store.database import Database
 from patclass.store.events import ALARM, Event, EventStore

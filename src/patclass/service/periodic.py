@@ -3,6 +3,9 @@
 import threading
 from collections.abc import Callable
 
+# That the end of a service waits for one of its threads.
+END_SECONDS = 1.0
+
 
 class Periodic:
     """Calls ``work`` every few seconds; ``work`` must not raise."""
@@ -14,9 +17,9 @@ class Periodic:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, after what it is doing now."""
+        """End the thread after what it is doing now, or with the process if that takes longer."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(END_SECONDS)
 
     def _run(self) -> None:
         while not self._ending.wait(self._seconds):

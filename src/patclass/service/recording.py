@@ -1,12 +1,14 @@
 """Predictions on their way to the store, off the way of requests. Knows rows, no HTTP.
 
 A thread writes what has gathered, many rows at once. While the store is away they wait, up to a
-bound; what is beyond it, or still waits at the end, is dropped and counted. An answer never waits.
+bound; what is beyond it, or still waits at the end, is dropped and counted. So are texts, where so
+many letters wait already; their rows are kept without. An answer never waits.
 """
 
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 from patclass.errors import StoreError
@@ -18,6 +20,7 @@ from patclass.store.predictions import PredictionRow, PredictionStore
 log = logging.getLogger(LOGGER)
 
 MOST_WAITING = 20_000
+MOST_LETTERS = 50_000_000
 _AT_ONCE = 1000
 _GATHER_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
@@ -28,9 +31,14 @@ class Recorder:
     """Keeps predictions in the order in which they were given."""
 
     def __init__(
-        self, store: PredictionStore, metrics: Metrics, most_waiting: int = MOST_WAITING
+        self,
+        store: PredictionStore,
+        metrics: Metrics,
+        most_waiting: int = MOST_WAITING,
+        most_letters: int = MOST_LETTERS,
     ) -> None:
         self._store, self._metrics, self._most = store, metrics, most_waiting
+        self._letters = most_letters  # for which there is room
         self._waiting: dict[str, PredictionRow] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -41,9 +49,17 @@ class Recorder:
         """Have rows written soon."""
         with self._changed:
             room = max(0, self._most - len(self._waiting))
-            self._waiting.update((row.id, row) for row in rows[:room])
+            self._waiting.update((row.id, self._fitting(row)) for row in rows[:room])
             self._drop(len(rows[room:]))
             self._changed.notify()
+
+    def _fitting(self, row: PredictionRow) -> PredictionRow:
+        """A row with its text, if there is room for that."""
+        if _letters(row) > self._letters:
+            self._metrics.texts_dropped.inc()
+            return replace(row, text=None)
+        self._letters -= _letters(row)
+        return row
 
     def find(self, prediction_id: str) -> PredictionRow | None:
         """A prediction that was given, whether it is written by now or not.
@@ -88,9 +104,10 @@ class Recorder:
         """Write rows; whether that worked."""
         try:
             self._add(rows)
-        except StoreError as problem:
+        except Exception as problem:  # whatever it is, the next attempt may succeed
             if well:  # said once, not at every attempt
-                log.error("predictions wait", extra={"facts": {"reason": str(problem)}})
+                reason = str(problem) if isinstance(problem, StoreError) else repr(problem)
+                log.error("predictions wait", extra={"facts": {"reason": reason}})
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
             return False
@@ -112,5 +129,10 @@ class Recorder:
     def _done(self, rows: Sequence[PredictionRow], how: str) -> None:
         with self._changed:
             done = [row for row in rows if self._waiting.pop(row.id, None) is not None]
+            self._letters += sum(map(_letters, done))
             self._metrics.recorded.labels(how).inc(len(done))
             self._metrics.recording.set(len(self._waiting))
+
+
+def _letters(row: PredictionRow) -> int:
+    return len(row.text or "")

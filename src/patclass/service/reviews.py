@@ -12,7 +12,7 @@ from patclass.learning.order import Waiting
 from patclass.learning.queue import Claimed, ReviewQueue
 from patclass.learning.reasons import REASONS, Candidate
 from patclass.service.answering import model_named
-from patclass.service.feedback import Key, Verdicts, caller_of, in_store, yours
+from patclass.service.feedback import Key, Verdicts, caller_of, yours
 from patclass.service.models import LoadedModel, Models
 from patclass.service.problems import Problem, documented
 from patclass.service.review_schemas import (
@@ -27,6 +27,7 @@ from patclass.service.review_schemas import (
     WaitingCase,
 )
 from patclass.service.schemas import FeedbackRequest, FeedbackResponse
+from patclass.service.storing import in_store
 from patclass.store.database import Database
 from patclass.store.reviews import LEASE, ReviewStore
 from patclass.store.verdict import Given

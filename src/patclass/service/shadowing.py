@@ -15,6 +15,7 @@ from patclass.inference.answer import AUTO, Options
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
+from patclass.service.periodic import END_SECONDS
 from patclass.service.recording import Recorder
 from patclass.service.rows import row_of
 from patclass.store.predictions import PredictionRow
@@ -56,7 +57,7 @@ class Shadow:
             self._metrics.shadow.labels("left_out").inc(len(self._waiting))
             self._waiting.clear()
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(END_SECONDS)
 
     def _work(self) -> None:
         while True:

@@ -4,7 +4,9 @@ What was acknowledged survives a loss of power: SQLite keeps a write-ahead log t
 every commit, PostgreSQL does so by itself. The tables are brought up to date at the first use.
 """
 
+import math
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -27,6 +29,15 @@ FILE = Path("patclass.db")
 FEEDBACK_FILE = Path("patclass-feedback.db")
 
 _SECONDS = 5  # that a writer waits for another, or for the server
+# A server that does not answer any more is noticed, or a thread would wait for it for hours.
+_SERVER = {
+    "connect_timeout": _SECONDS,
+    "keepalives_idle": _SECONDS,
+    "keepalives_interval": 1,
+    "keepalives_count": _SECONDS,
+    "tcp_user_timeout": 2000 * _SECONDS,
+}
+_REVISION = re.compile(r"\d{4}")  # as all of ours are numbered
 _LOCK = 0x70617463  # of migrations, among PostgreSQL's advisory locks
 
 
@@ -69,6 +80,7 @@ class Database:
         self.url = url
         self._engine = _engine(url)
         self._ready = False
+        self._failed = (-math.inf, "")  # when the last attempt to make it ready did, and why
         self._preparing = threading.Lock()
 
     @property
@@ -142,22 +154,42 @@ class Database:
         )
 
     def _prepare(self) -> None:
-        """Bring the tables up to date, once; whoever comes meanwhile waits."""
+        """Bring the tables up to date, once; whoever comes meanwhile waits.
+
+        :raises StoreError: if that fails, be it in the attempt of another while this one waited.
+        """
+        asked = time.monotonic()
         with self._preparing:
             if self._ready:
                 return
-            with self._engine.execution_options(patclass_writes=True).begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                known = _revision(connection)
-                if known is None or known < HEAD:
-                    _upgrade(connection)
-                elif known > HEAD:
-                    raise StoreError(
-                        f"the store in {self.place} is of version {known}; this release knows up "
-                        f"to {HEAD}. Use the release of patclass that wrote it."
-                    )
+            when, why = self._failed
+            if when > asked:
+                raise StoreError(why)
+            try:
+                self._update()
+            except SQLAlchemyError as problem:
+                trouble = self._trouble(problem)
+                self._failed = time.monotonic(), str(trouble)
+                raise trouble from problem
             self._ready = True
+
+    def _update(self) -> None:
+        with self._engine.execution_options(patclass_writes=True).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            known = _revision(connection)
+            if known is not None and not _REVISION.fullmatch(known):
+                raise StoreError(
+                    f"the database {self.place} belongs to another application, which keeps "
+                    f"'{known}' in its table alembic_version; give patclass one of its own."
+                )
+            if known is None or known < HEAD:
+                _upgrade(connection)
+            elif known > HEAD:
+                raise StoreError(
+                    f"the store in {self.place} is of version {known}; this release knows up "
+                    f"to {HEAD}. Use the release of patclass that wrote it."
+                )
 
 
 def _engine(url: URL) -> Engine:
@@ -166,7 +198,16 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "begin", _begin)
         return engine
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _SECONDS})
+    engine = create_engine(url, pool_pre_ping=True, connect_args=_SERVER)
+    event.listen(engine, "connect", _wait_no_longer)
+    return engine
+
+
+def _wait_no_longer(connection: Any, record: object) -> None:
+    """Of each new connection to a server."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{_SECONDS}s'")
+    connection.commit()
 
 
 def _set_up(connection: Any, record: object) -> None:
@@ -177,7 +218,7 @@ def _set_up(connection: Any, record: object) -> None:
 
 
 def _use_log(connection: Any) -> None:
-    """Switch the write-ahead log on. Of those who do so at once SQLite lets all but one not wait."""
+    """Switch the write-ahead log on; where several do so at once, SQLite has nobody wait."""
     end = time.monotonic() + _SECONDS
     while True:
         try:

@@ -1,0 +1,23 @@
+"""Work with the store beside the event loop."""
+
+import threading
+
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from patclass.service.storing import in_store, store_threads
+
+
+def test_the_store_has_threads_of_its_own():
+    """A store that hangs holds them, and not those that read long texts."""
+    app = FastAPI()
+    app.state.store_threads = store_threads()
+
+    @app.get("/")
+    async def where(request: Request, word: str) -> list[str]:
+        return await in_store(request, lambda said: [said, threading.current_thread().name], word)
+
+    answer = TestClient(app).get("/", params={"word": "here"}).json()
+    app.state.store_threads.shutdown()
+    assert answer[0] == "here"
+    assert answer[1].startswith("store")

@@ -130,7 +130,7 @@ def previous_of(target: Path) -> Path:
 
 def _swap(new: Path, target: Path) -> None:
     previous = previous_of(target)
-    replaced = target.exists()
+    replaced = target.exists() and any(target.iterdir())  # an empty folder just gives way
     if replaced:
         if previous.exists():
             shutil.rmtree(previous)

@@ -213,11 +213,23 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
     with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
         assert cli("retrain").code == 2
     assert states(database) == ["champion"]
+    assert "it was made before" in cli("retrain").out
     done = cli("loop", "--once")
     assert "not yet judged: models/0002" in done.out
     assert "promoted: models/0002" in done.out
     assert [event.kind for event in EventStore(database).latest("retrained")] == ["retrained"]
     assert not (registry.folder / "retrain.json").exists()
+
+
+def test_a_candidate_whose_maker_died_keeps_its_lineage_when_promoted_by_hand(
+    registry: Registry, cli: Cli, database: Database
+):
+    judge(database, registry, known=30)
+    with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
+        assert cli("retrain").code == 2
+    assert cli("models", "promote", "0002", "--force", "trust me").code == 0
+    assert ModelStore(database).all()[-1].lineage["feedback_until"] == 150
+    assert "verdicts since the last candidate: 0 " in cli("loop", "--once").out
 
 
 def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from helpers import Cli
 from patclass.data.views import text_sha256
@@ -55,6 +56,22 @@ def test_the_text_of_a_prediction_is_forgotten(cli: Cli, file: Path):
     assert count(file) == 1
     done = cli("store", "purge", "--store", file, "--prediction", ID(1))
     assert (done.code, done.err) == (1, f"nothing is known of {ID(1)}\n")
+
+
+def test_what_somebody_reads_is_wiped_by_the_second_run(cli: Cli, file: Path):
+    purge = ("store", "purge", "--store", file, "--text-hash", f"{7:064x}")
+    database = locate_store(file, {})
+    PredictionStore(database).add([prediction(7, text="A SECRET LOOM")])
+    log = file.with_name("store.db-wal")
+    with database.read() as connection:
+        connection.execute(text("SELECT 1 FROM predictions")).all()
+        done = cli(*purge)
+        assert done.code == 0
+        assert "run it again" in done.out
+        assert b"SECRET" in log.read_bytes()
+    assert cli(*purge).code == 1
+    assert b"SECRET" not in log.read_bytes() + file.read_bytes()
+    database.close()
 
 
 @pytest.mark.parametrize(

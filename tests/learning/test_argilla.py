@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import ReviewStore
-from patclass.store.verdict import Feedback
+from patclass.store.verdict import Feedback, Given
 from store_rows import ID, prediction
 
 TEXT = "A bandage with a grüne border."
@@ -108,6 +110,17 @@ def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database
     say(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
     assert read(database, raw, Counter()) == Taken(0, 2)
     assert imported(database, record(("H04", ADA))) == Taken(1, 0)
+
+
+def test_the_last_word_is_that_which_was_given_last(database: Database):
+    """And not that which was imported last."""
+    say(database, "today", correct=False, label="G06", reviewer=ADA)
+    (today,) = FeedbackStore(database).all()
+    verdict = replace(today.feedback, label="H04")
+    older = Given(0, "older", today.created - timedelta(days=9), verdict)
+    FeedbackStore(database).add_all([older])
+    (told,) = json.loads("".join(write(database, Counter())))
+    assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]
 
 
 def test_a_record_without_responses_says_nothing(database: Database):

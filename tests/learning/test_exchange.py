@@ -191,7 +191,28 @@ def test_verdicts_from_before_predictions_were_kept_stay_where_they_are(filled: 
     FeedbackStore(filled).add("old", Feedback(ID(9), True))
     left_out: Counter[str] = Counter()
     assert len(list(write(filled, left_out))) == 4
-    assert left_out == {"verdicts from before predictions were kept": 1}
+    assert left_out == {"verdicts on predictions of which too little is known": 1}
+
+
+def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, database: Database):
+    PredictionStore(filled).add([prediction(9)])
+    FeedbackStore(filled).add("old", Feedback(ID(9), True))
+    raw = exported(filled)
+    assert imported(filled, raw) == Taken(0, 5)
+    assert imported(database, raw) == Taken(5, 0)
+    assert FeedbackStore(database).all()[-1].feedback.answer == "A"
+
+
+def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, database: Database):
+    text = "A loom\0with healds."
+    verdict = Feedback(
+        *(ID(1), True),
+        **{"answer": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
+    )
+    FeedbackStore(filled).add("old", verdict)
+    raw = exported(filled)
+    assert imported(filled, raw) == Taken(0, 5)
+    assert imported(database, raw) == Taken(5, 0)
 
 
 def test_a_nul_is_taken_out(database: Database):

@@ -210,6 +210,10 @@ def test_what_says_nothing_is_counted(database: Database):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        (
+            task(annotation(1, "A61", updated_at="2999-01-01T00:00:00Z")),
+            "task 42: created: 2999-01-01T00:00:00.* is still to come",
+        ),
         (task(annotation(1, "A61", "G06")), "task 42: chosen are A61, G06; expected one label"),
         (task(annotation(1, "sport")), "task 42: label 'sport' is no section, class or subclass"),
         (task(annotation(1, "A61"), prediction_id="gone"), "task 42: prediction_id 'gone' is not"),

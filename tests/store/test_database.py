@@ -1,6 +1,5 @@
 """Databases: found, made, brought up to date, in whole transactions."""
 
-import socket
 import sqlite3
 import threading
 import time
@@ -17,6 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from patclass.errors import ConfigError, StoreError
 from patclass.store import database as database_module
@@ -103,24 +103,31 @@ def test_a_database_of_another_application_is_left_alone(database: Database, url
     again.close()
 
 
-def test_who_waits_for_a_server_in_vain_waits_no_longer_than_the_first():
-    began, seconds = time.monotonic(), []
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://ada@127.0.0.1:{silent.getsockname()[1]}/patents"
-        with patch.dict(database_module._SERVER, connect_timeout=2):
-            database = locate_store(None, {VARIABLE: url})
+def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
+    """Or of many who call a server that is silent each would wait for those before."""
+    database, attempts, said = locate_store(tmp_path / "store.db", {}), [], []
 
-            def use() -> None:
-                with pytest.raises(StoreError, match="cannot use the store"):
-                    EventStore(database).latest()
-                seconds.append(time.monotonic() - began)
+    def fail() -> None:
+        attempts.append(1)
+        time.sleep(0.5)
+        raise OperationalError("connect", None, Exception("silence"))
 
-            threads = [threading.Thread(target=use) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-    assert max(seconds) - min(seconds) < 1  # one after the other it would be six
+    def use() -> None:
+        with pytest.raises(StoreError) as found:
+            EventStore(database).latest()
+        said.append(str(found.value))
+
+    with patch.object(database, "_update", fail):
+        threads = [threading.Thread(target=use) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(attempts) == 1
+    assert len(said) == 4
+    assert "silence" in said[0]
+    assert EventStore(database).latest() == []  # the next who asks tries again
+    database.close()
 
 
 def test_moments_come_back_in_utc(database: Database):
@@ -142,6 +149,30 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     store = FeedbackStore(locate_store(tmp_path / "nosuch" / "store.db", {}))
     with pytest.raises(StoreError, match=r"nosuch/store\.db.*--store"):
         store.all()
+
+
+class Stubborn:
+    """A connection that refuses a few times."""
+
+    def __init__(self, code: int, times: int) -> None:
+        self.code, self.times, self.calls = code, times, 0
+
+    def execute(self, statement: str) -> None:
+        self.calls += 1
+        if self.calls <= self.times:
+            problem = sqlite3.OperationalError("no")
+            problem.sqlite_errorcode = self.code
+            raise problem
+
+
+def test_the_log_is_switched_on_again_and_again_only_while_somebody_else_does_so():
+    busy = Stubborn(sqlite3.SQLITE_BUSY, 3)
+    database_module._use_log(busy)
+    assert busy.calls == 4
+    for_good = Stubborn(sqlite3.SQLITE_READONLY, 3)
+    with pytest.raises(sqlite3.OperationalError):
+        database_module._use_log(for_good)
+    assert for_good.calls == 1
 
 
 def test_another_file_is_not_taken_for_a_store(tmp_path: Path):

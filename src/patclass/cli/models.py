@@ -99,7 +99,7 @@ def promote(
     from patclass.bundle.layout import LAYOUT
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
-    from patclass.learning.retrain import Asked
+    from patclass.learning.retrain import Asked, finish_planned
     from patclass.learning.succession import (
         acknowledge_champion,
         crown,
@@ -110,6 +110,8 @@ def promote(
     from patclass.store.database import locate_store
 
     versions, database = Registry(registry), locate_store(store)
+    if versions.exists:
+        finish_planned(versions, database)
     elsewhere = Path(version)
     if (elsewhere / LAYOUT.manifest).is_file():
         bundle = take_in(versions, database, elsewhere)

@@ -103,12 +103,12 @@ def purge(
             if prediction is None
             else purge_prediction(database, prediction)
         )
-        if not any(vars(gone).values()):
-            click.echo(f"nothing is known of {prediction or text_hash}", err=True)
-            return EXIT_NOTHING
-    click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
     if not database.wipe() and database.url.drivername == "sqlite":
         click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
+    if older_than is None and not any(vars(gone).values()):
+        click.echo(f"nothing is known of {prediction or text_hash}", err=True)
+        return EXIT_NOTHING
+    click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
     return 0
 
 

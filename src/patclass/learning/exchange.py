@@ -10,15 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from tqdm import tqdm
 
 from patclass.data.views import text_sha256
@@ -76,16 +68,8 @@ class Line(BaseModel):
     decides: bool = False
     withdraws: str | None = Field(None, max_length=100)
 
-    @field_validator("note", "text")
-    @classmethod
-    def _without_nul(cls, value: str | None) -> str | None:
-        """SQLite keeps one, PostgreSQL does not; the text's hash stays the same."""
-        return None if value is None else value.replace("\0", " ")
-
     @model_validator(mode="after")
     def _fits_together(self) -> "Line":
-        if self.created > datetime.now(UTC) + _CLOCKS:
-            raise ValueError(f"created: {self.created.isoformat()} is still to come; correct it")
         if self.correct and self.label is not None:
             raise ValueError("label: only a prediction that was wrong has another label")
         if self.text is not None and self.text_sha256 != text_sha256(self.text):
@@ -106,11 +90,15 @@ def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
     :param left_out: gains the number of those that no other store could take in.
     :raises StoreError: if the store cannot be read.
     """
+    predictions = PredictionStore(database)
     for given in FeedbackStore(database).each():
-        if None in _prediction(given.feedback).values():
-            left_out["verdicts from before predictions were kept"] += 1
+        verdict = given.feedback
+        if None in _prediction(verdict).values():
+            verdict = _complete(verdict, predictions.get(verdict.prediction_id))
+        if None in _prediction(verdict).values():
+            left_out["verdicts on predictions of which too little is known"] += 1
             continue
-        fields = {"key": given.key, "created": given.created.isoformat()} | asdict(given.feedback)
+        fields = {"key": given.key, "created": given.created.isoformat()} | asdict(verdict)
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
@@ -156,15 +144,16 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
     new: dict[str, Given] = {}
     problems = []
     for arrival in arrivals:
-        given = arrival.given
+        given = _clean(arrival.given)
         before = known.get(given.key) or new.get(given.key)
         if before is None:
             row = predictions.get(given.feedback.prediction_id)
             given = replace(given, feedback=_complete(given.feedback, row))
             new[given.key] = given
-            problem = _doubt(given.feedback, row, labels)
+            problem = _doubt(given, row, labels)
         else:
-            same = before.feedback == _complete(given.feedback, before.feedback)
+            there = _clean(before).feedback
+            same = _complete(there, given.feedback) == _complete(given.feedback, there)
             problem = None if same else f"the key '{given.key}' stands for other feedback here"
         if problem is not None:
             problems.append(f"{arrival.place}: {problem}")
@@ -192,11 +181,21 @@ def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feed
     return replace(verdict, **missing)
 
 
-def _doubt(verdict: Feedback, row: PredictionRow | None, labels: set[Any]) -> str | None:
+def _clean(given: Given) -> Given:
+    """A verdict without NUL, which SQLite keeps and PostgreSQL does not; a text's hash stays."""
+    strings = {n: v for n, v in vars(given.feedback).items() if isinstance(v, str)}
+    free: dict[str, Any] = {name: value.replace("\0", " ") for name, value in strings.items()}
+    return replace(given, feedback=replace(given.feedback, **free))
+
+
+def _doubt(new: Given, row: PredictionRow | None, labels: set[Any]) -> str | None:
     """Why a verdict cannot be taken in; None if it can.
 
     :param row: the prediction, where it is known.
     """
+    verdict = new.feedback
+    if new.created > datetime.now(UTC) + _CLOCKS:
+        return f"created: {new.created.isoformat()} is still to come; correct it"
     if verdict.label is not None and verdict.label not in titles() and verdict.label not in labels:
         return (
             f"label '{verdict.label}' is no section, class or subclass of the CPC, and was never "

@@ -18,7 +18,7 @@ from patclass.bundle.lineage import Lineage
 from patclass.bundle.registry import Registry
 from patclass.config import DataSettings, OutputSettings, TrainSettings
 from patclass.data.corpus import load_corpus
-from patclass.errors import DataError, TrainingError
+from patclass.errors import BundleError, DataError, TrainingError
 from patclass.files import whole_file, write_json
 from patclass.learning.defaults import FEEDBACK_WEIGHT
 from patclass.learning.material import GATE, TRAIN, VALIDATION, Known, Material, gather
@@ -89,7 +89,8 @@ def retrain(
     :raises PatclassError: if there is no champion, nothing to learn from, or training fails.
     """
     champion = read_bundle(registry.champion())
-    if (made := finish_planned(registry, database)) is not None:
+    made = finish_planned(registry, database)
+    if not restart and made is not None and _is_wanted(made, champion, asked):
         echo("it was made before, by a process that ended before it could say so")
         return made
     data = data_of(champion, asked.data)
@@ -131,15 +132,24 @@ def retrain(
 def finish_planned(registry: Registry, database: Database) -> Bundle | None:
     """Have the store know a candidate whose maker died between writing it and saying so.
 
-    :raises PatclassError: if it is damaged, or the store cannot be used.
+    :raises StoreError: if the store cannot be used.
     """
     plan = _read_plan(registry)
     if plan is None or not (registry.folder / plan.folder / LAYOUT.manifest).is_file():
         return None
-    bundle = read_bundle(registry.folder / plan.folder)
+    try:
+        bundle = read_bundle(registry.folder / plan.folder)
+    except BundleError:  # 'patclass models list' shows it
+        return None
     if bundle.lineage is None or bundle.lineage.parent != plan.parent:
         return None
     return _finish(registry, database, bundle, bundle.lineage)
+
+
+def _is_wanted(made: Bundle, champion: Bundle, asked: Asked) -> bool:
+    if made.lineage is None:
+        return False
+    return (made.lineage.parent, made.lineage.weight) == (champion.fingerprint, asked.weight)
 
 
 def _describe(material: Material, echo: Echo) -> None:

@@ -16,6 +16,9 @@ from patclass.service.problems import Problem
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
+# That a request waits for the store, which itself gives up sooner unless its server hangs.
+SECONDS = 20.0
+
 # No more connections than that are opened for requests.
 _THREADS = 8
 
@@ -35,7 +38,11 @@ async def in_store(
     threads: Executor = request.app.state.store_threads
     call = partial(copy_context().run, work, *given, **named)
     try:
-        return await asyncio.get_running_loop().run_in_executor(threads, call)
+        work_done = asyncio.get_running_loop().run_in_executor(threads, call)
+        return await asyncio.wait_for(work_done, SECONDS)
+    except TimeoutError as problem:
+        note(request.scope, reason=f"the store has not answered for {SECONDS:g} seconds")
+        raise Problem(503, "not_kept", "the store does not answer now; try again") from problem
     except StoreError as problem:
         note(request.scope, reason=str(problem))
         message = "the store cannot be used now; see the log"

@@ -37,7 +37,7 @@ def opinion_of(said: Sequence[Given]) -> Opinion:
     A decision stands above all others. Of each person the last word counts, by when it was given:
     what is imported later may be older. Whoever gives no name counts as somebody else each time.
     """
-    valid = sorted(standing(said), key=lambda given: (given.created, given.number))
+    valid = standing(said)
     decisions = [given for given in valid if given.feedback.decides][-1:]
     heard = decisions or list({_person(given): given for given in valid}.values())
     numbers = tuple(given.number for given in heard)
@@ -49,9 +49,10 @@ def opinion_of(said: Sequence[Given]) -> Opinion:
 
 
 def standing(said: Sequence[Given]) -> list[Given]:
-    """Of verdicts on one patent those that were not withdrawn."""
+    """Of verdicts on one patent those that were not withdrawn, by when they were given."""
     withdrawn = {given.feedback.withdraws for given in said}
-    return [g for g in said if g.feedback.withdraws is None and g.key not in withdrawn]
+    valid = (g for g in said if g.feedback.withdraws is None and g.key not in withdrawn)
+    return sorted(valid, key=lambda given: (given.created, given.number))
 
 
 def disagree(a: Feedback, b: Feedback) -> bool:

@@ -8,13 +8,7 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.learning.defaults import LEAST_FEEDBACK
 from patclass.learning.gate import Decision
-from patclass.learning.retrain import (
-    Asked,
-    alone,
-    data_of,
-    finish_planned,
-    retrain,
-)
+from patclass.learning.retrain import Asked, alone, data_of, finish_planned, retrain
 from patclass.learning.succession import acknowledge_champion, crown, record_decision
 from patclass.learning.trial import Rivals, judge
 from patclass.monitoring.defaults import WINDOW

@@ -132,7 +132,7 @@ def retrain(
 def finish_planned(registry: Registry, database: Database) -> Bundle | None:
     """Have the store know a candidate whose maker died between writing it and saying so.
 
-    :raises StoreError: if the store cannot be used.
+    :raises PatclassError: if the plan is damaged, or the store cannot be used.
     """
     plan = _read_plan(registry)
     if plan is None or not (registry.folder / plan.folder / LAYOUT.manifest).is_file():

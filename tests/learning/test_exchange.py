@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from patclass.data.views import text_sha256
 from patclass.errors import DataError
@@ -20,6 +21,7 @@ from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.purge import purge_before
 from patclass.store.reviews import ReviewStore
+from patclass.store.tables import feedback
 from patclass.store.verdict import Feedback, Given
 from postgres import Postgres, postgres
 from store_rows import ID, prediction
@@ -210,6 +212,9 @@ def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, datab
         **{"answer": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
     )
     FeedbackStore(filled).add("old", verdict)
+    with filled.write() as connection:  # as it was kept before NUL was taken out
+        old = feedback.c.idempotency_key == "old"
+        connection.execute(update(feedback).where(old).values(text=text))
     raw = exported(filled)
     assert imported(filled, raw) == Taken(0, 5)
     assert imported(database, raw) == Taken(5, 0)

@@ -67,3 +67,11 @@ def test_moments_keep_their_zone(store: PredictionStore):
     found = store.get(ID(1))
     assert found is not None
     assert abs(found.created - now) < timedelta(milliseconds=1)
+
+
+def test_several_are_found_at_once(database: Database):
+    store = PredictionStore(database)
+    store.add([prediction(n) for n in range(700)])
+    found = store.known([ID(n) for n in range(690, 1400)])
+    assert found == {ID(n): prediction(n) for n in range(690, 700)}
+    assert store.known([]) == {}

@@ -100,12 +100,7 @@ def promote(
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
     from patclass.learning.retrain import Asked, finish_planned
-    from patclass.learning.succession import (
-        acknowledge_champion,
-        crown,
-        find_version,
-        take_in,
-    )
+    from patclass.learning.succession import acknowledge_champion, crown, find_version, take_in
     from patclass.learning.trial import Rivals
     from patclass.store.database import locate_store
 

@@ -97,12 +97,10 @@ def purge(
     database = locate_store(store)
     if older_than is not None:
         gone = purge_before(database, datetime.now(UTC) - older_than, feedback)
+    elif prediction is not None:
+        gone = purge_prediction(database, prediction)
     else:
-        gone = (
-            purge_text(database, text_hash or "")
-            if prediction is None
-            else purge_prediction(database, prediction)
-        )
+        gone = purge_text(database, text_hash or "")
     if not database.wipe() and database.url.drivername == "sqlite":
         click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
     if older_than is None and not any(vars(gone).values()):

@@ -138,13 +138,15 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
     :raises DataError: if a key stands for other feedback, or a prediction or a label is not known.
     :raises StoreError: if the store cannot be used.
     """
-    store, predictions = FeedbackStore(database), PredictionStore(database)
+    store = FeedbackStore(database)
+    ids = [arrival.given.feedback.prediction_id for arrival in arrivals]
+    predictions = PredictionStore(database).known(ids)
     known = store.known([arrival.given.key for arrival in arrivals])
     labels = store.answers() | {arrival.given.feedback.answer for arrival in arrivals}
     new: dict[str, Given] = {}
     problems = []
     for arrival in arrivals:
-        given = _clean(arrival.given)
+        given = arrival.given
         before = known.get(given.key) or new.get(given.key)
         if before is None:
             row = predictions.get(given.feedback.prediction_id)
@@ -152,8 +154,8 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
             new[given.key] = given
             problem = _doubt(given, row, labels)
         else:
-            there = _clean(before).feedback
-            same = _complete(there, given.feedback) == _complete(given.feedback, there)
+            here, there = given.feedback, before.feedback
+            same = _complete(there, here) == _complete(here, there)
             problem = None if same else f"the key '{given.key}' stands for other feedback here"
         if problem is not None:
             problems.append(f"{arrival.place}: {problem}")
@@ -179,13 +181,6 @@ def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feed
     given, there = _prediction(verdict), _prediction(known)
     missing: dict[str, Any] = {n: there[n] for n, value in given.items() if value is None}
     return replace(verdict, **missing)
-
-
-def _clean(given: Given) -> Given:
-    """A verdict without NUL, which SQLite keeps and PostgreSQL does not; a text's hash stays."""
-    strings = {n: v for n, v in vars(given.feedback).items() if isinstance(v, str)}
-    free: dict[str, Any] = {name: value.replace("\0", " ") for name, value in strings.items()}
-    return replace(given, feedback=replace(given.feedback, **free))
 
 
 def _doubt(new: Given, row: PredictionRow | None, labels: set[Any]) -> str | None:

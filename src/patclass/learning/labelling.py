@@ -104,10 +104,11 @@ def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
     :raises DataError: if a prediction or a label is not known, or the text is another one.
     :raises StoreError: if the store cannot be used.
     """
-    predictions, store, problems = PredictionStore(database), FeedbackStore(database), []
+    store = FeedbackStore(database)
+    predictions = PredictionStore(database).known([choice.prediction_id for choice in choices])
     known = store.known([k for c in choices for k in (c.key, c.copy_of) if k])
     said = _Said(store.all() if any(choice.created is None for choice in choices) else ())
-    arrivals = []
+    arrivals, problems = [], []
     for choice in choices:
         row = predictions.get(choice.prediction_id)
         given = _same(choice, known) or said.before(choice, row)

@@ -32,6 +32,8 @@ class NearTexts:
 
     def places(self, text: str) -> list[int]:
         """Which of the texts are nearly the same."""
+        if not self._sizes:
+            return []
         runs = _runs(text)
         shared = Counter(place for run in runs for place in self._places.get(run, ()))
         return [

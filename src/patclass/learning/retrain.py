@@ -90,7 +90,7 @@ def retrain(
     """
     champion = read_bundle(registry.champion())
     made = finish_planned(registry, database)
-    if not restart and made is not None and _is_wanted(made, champion, asked):
+    if made is not None and not restart and _fits(made.lineage, champion, asked):
         echo("it was made before, by a process that ended before it could say so")
         return made
     data = data_of(champion, asked.data)
@@ -146,10 +146,10 @@ def finish_planned(registry: Registry, database: Database) -> Bundle | None:
     return _finish(registry, database, bundle, bundle.lineage)
 
 
-def _is_wanted(made: Bundle, champion: Bundle, asked: Asked) -> bool:
-    if made.lineage is None:
-        return False
-    return (made.lineage.parent, made.lineage.weight) == (champion.fingerprint, asked.weight)
+def _fits(begun: Plan | Lineage | None, champion: Bundle, asked: Asked) -> bool:
+    """Whether a candidate was begun from this champion, in the way that is asked for."""
+    kind = (champion.fingerprint, asked.weight)
+    return begun is not None and (begun.parent, begun.weight) == kind
 
 
 def _describe(material: Material, echo: Echo) -> None:
@@ -165,11 +165,10 @@ def _describe(material: Material, echo: Echo) -> None:
 def _unfinished(registry: Registry, champion: Bundle, asked: Asked) -> Plan | None:
     """The candidate that was being made, if it is of the same kind and has a checkpoint."""
     plan = _read_plan(registry)
-    if plan is None:
+    if plan is None or not _fits(plan, champion, asked):
         return None
     work = work_folder(registry.folder / plan.folder)
-    same = (plan.parent, plan.weight) == (champion.fingerprint, asked.weight)
-    return plan if same and work.is_dir() and latest_checkpoint(work) else None
+    return plan if work.is_dir() and latest_checkpoint(work) else None
 
 
 def _read_plan(registry: Registry) -> Plan | None:

@@ -118,8 +118,9 @@ def acknowledge_champion(registry: Registry, database: Database) -> Bundle:
     :raises PatclassError: if there is no champion, or the store cannot be used.
     """
     bundle = read_bundle(registry.champion())
-    known = next((r for r in ModelStore(database).all() if r.version == bundle.fingerprint), None)
-    if known is None or known.state != CHAMPION:
+    _know(database, bundle)
+    states = {row.version: row.state for row in ModelStore(database).all()}
+    if states[bundle.fingerprint] != CHAMPION:
         _record(database, bundle, "promoted", "found to be the champion; how is not on record")
     return bundle
 
@@ -138,7 +139,6 @@ def roll_back(registry: Registry, database: Database) -> Bundle:
 
 
 def _record(database: Database, bundle: Bundle, kind: str, why: str) -> None:
-    _know(database, bundle)
     ModelStore(database).crown(bundle.fingerprint)
     # The same version may come back: each time is an event of its own.
     key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"

@@ -106,7 +106,7 @@ class Verdicts:
             answer=found.label,
             version=found.version,
             text_sha256=found.text_sha256,
-            text=kept if body.text is None else body.text.replace("\0", " "),
+            text=kept if body.text is None else body.text,
         )
 
     def _check_label(self, body: FeedbackRequest) -> None:

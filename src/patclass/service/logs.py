@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from patclass.errors import StoreError
+
 LOGGER = "patclass.service"
 
 
@@ -16,6 +18,11 @@ class _JsonLines(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def reason_of(problem: Exception) -> str:
+    """What is said of a failure: the store's own words, else what it is."""
+    return str(problem) if isinstance(problem, StoreError) else repr(problem)
 
 
 def configure() -> None:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from patclass.errors import StoreError
-from patclass.service.logs import LOGGER
+from patclass.service.logs import LOGGER, reason_of
 from patclass.service.metrics import Metrics
 from patclass.store.database import RowError
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -106,8 +105,7 @@ class Recorder:
             self._add(rows)
         except Exception as problem:  # whatever it is, the next attempt may succeed
             if well:  # said once, not at every attempt
-                reason = str(problem) if isinstance(problem, StoreError) else repr(problem)
-                log.error("predictions wait", extra={"facts": {"reason": reason}})
+                log.error("predictions wait", extra={"facts": {"reason": reason_of(problem)}})
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
             return False

@@ -3,10 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from patclass.errors import StoreError
 from patclass.monitoring.assess import Assessment
 from patclass.monitoring.monitor import Monitor, Watched
-from patclass.service.logs import LOGGER
+from patclass.service.logs import LOGGER, reason_of
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.periodic import Periodic
@@ -36,8 +35,7 @@ class Watcher:
             self._well = True
         except Exception as problem:  # whatever it is, the next look may succeed
             if self._well:  # said once, not every time
-                reason = str(problem) if isinstance(problem, StoreError) else repr(problem)
-                log.error("answers not watched", extra={"facts": {"reason": reason}})
+                log.error("answers not watched", extra={"facts": {"reason": reason_of(problem)}})
             self._well = False
 
     def look(self, model: LoadedModel) -> None:

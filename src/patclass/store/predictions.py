@@ -72,6 +72,19 @@ class PredictionStore:
         with self._database.read() as connection:
             return find(connection, prediction_id)
 
+    def known(self, ids: Sequence[str]) -> dict[str, PredictionRow]:
+        """Those of some predictions that are known, by id.
+
+        :raises StoreError: if the store cannot be read.
+        """
+        found: dict[str, PredictionRow] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(ids), _ROWS):
+                some = predictions.c.id.in_(ids[start : start + _ROWS])
+                rows = connection.execute(select(predictions).where(some)).mappings()
+                found |= {row["id"]: _row(row) for row in rows}
+        return found
+
     def window(self, version: str, end: int, size: int) -> list[tuple[int, PredictionRow]]:
         """Predictions that a model gave, oldest first, each with its number and without its text.
 

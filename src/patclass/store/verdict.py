@@ -37,6 +37,12 @@ class Feedback:
     decides: bool = False
     withdraws: str | None = None
 
+    def __post_init__(self) -> None:
+        """Be without NUL, which SQLite keeps and PostgreSQL does not; a text's hash stays."""
+        for name, value in list(vars(self).items()):
+            if isinstance(value, str):
+                object.__setattr__(self, name, value.replace("\0", " "))
+
     @property
     def verdict(self) -> str | None:
         """The label that the person holds to be right; None if they do not know it."""

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from patclass.config import DataSettings
+from patclass.core.config import DataSettings
+from patclass.core.defaults import WINDOW
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
-from patclass.monitoring.assess import SIGNALS, Columns, shifts_of
-from patclass.monitoring.defaults import WINDOW
-from patclass.monitoring.reference import Reference
+from patclass.monitoring.drift import SIGNALS, Columns, shifts_of
+from patclass.predictor.reference import Reference
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from patclass.bundle import read_bundle
-from patclass.config import DataSettings
-from patclass.data.corpus import Example, load_corpus
+from patclass.bundle.registry import locate
+from patclass.core.config import DataSettings
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import Example
 from patclass.data.rows import read_rows
-from patclass.evaluation.levels import evaluate_levels
-from patclass.inference.locate import locate
-from patclass.model.reading import POLICIES
-from patclass.pipeline import with_bar
+from patclass.evaluation.metrics import evaluate_levels
+from patclass.model.tokenizer import POLICIES
+from patclass.predictor.pipeline import with_bar
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHORT, LONG = "title+abstract", "title+abstract+description"

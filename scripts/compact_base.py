@@ -3,7 +3,7 @@
     python scripts/compact_base.py TEXTS.parquet OUT
 
 Words that never occur in the texts leave the vocabulary; their pieces stay, so that any text
-can still be read. Matrices are packed (patclass.model.packed).
+can still be read. Matrices are packed (patclass.model.packing).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from patclass.model.base import resolve_base
-from patclass.model.packed import pack
+from patclass.model.packing import pack
 
 EMBEDDING = "embeddings.word_embeddings.weight"
 

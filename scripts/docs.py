@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from patclass.config import ENVIRONMENT_PREFIX, TrainSettings
+from patclass.core.config import ENVIRONMENT_PREFIX, TrainSettings
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 

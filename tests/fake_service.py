@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patclass.ui.api import Case, Label, Model, Patent, Result, Waiting
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Case, Label, Model, Patent, Result, Trouble, Waiting
 
 TITLES = {
     "E": "Fixed constructions",

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from patclass.bundle import read_bundle
-from patclass.config import TrainSettings, load_settings
+from patclass.core.config import TrainSettings, load_settings
 from patclass.training import run as run_module
 from patclass.training.run import Echo, RunResult, train
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from patclass.monitoring.assess import Columns
-from patclass.monitoring.reference import Reference, Seen
-from patclass.monitoring.space import Space
+from patclass.monitoring.drift import Columns
+from patclass.predictor.reference import Reference, Seen, Space
 from patclass.store.predictions import PredictionRow
 from store_rows import prediction
 

@@ -14,7 +14,7 @@ import yaml
 
 from conftest import ROOT, patent_rows, write_jsonl
 from patclass.cli.main import main
-from patclass.errors import PatclassError
+from patclass.core.errors import PatclassError
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 

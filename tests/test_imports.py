@@ -72,7 +72,7 @@ def test_help_is_light():
 
 def test_the_object_that_answers_is_light():
     """Torch comes with the first bundle that needs it; an exported one never does."""
-    loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.reader")
+    loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.bundle")
     assert "tokenizers" in loaded
     assert not loaded & {*HEAVY, "scipy", "pandas", "matplotlib"}
 

@@ -30,8 +30,7 @@ from conftest import SHARED, patent_rows
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
 from patclass.store.database import locate_store
-from patclass.store.events import EventStore
-from patclass.store.models import ModelStore
+from patclass.store.history import EventStore, ModelStore
 from service_process import Server, serving
 
 LOOM = ["loom", "heald", "warp", "weft", "reed", "yarn", "fabric", "shuttle"]

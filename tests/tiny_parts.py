@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 
-from patclass.config import LoraSettings
+from patclass.core.config import LoraSettings
 from patclass.model.base import resolve_base
-from patclass.model.batch import Batch
-from patclass.model.classifier import Parts, PatentClassifier, new_classifier
+from patclass.model.classifier import Batch, Parts, PatentClassifier, new_classifier
 from patclass.model.device import Compute
 from patclass.model.tokenizer import TextTokenizer
 

@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from patclass.model.packed import PACKED, unpack
+from patclass.model.packing import PACKED, unpack
 
 LABELS = 441  # outputs of the shipped model
 SHIPPED = Path(str(resources.files("patclass"))) / "shipped"

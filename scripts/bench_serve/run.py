@@ -26,7 +26,7 @@ from texts import SHARED, long_texts
 
 from patclass.cli.main import main as patclass
 from patclass.inference import load as load_bundle
-from patclass.inference.answer import Options
+from patclass.inference.prediction import Options
 
 HERE = Path(__file__).parent
 WORK = HERE.parents[1] / "build" / "bench-serve"
@@ -207,7 +207,7 @@ def cold_start(exported: Path) -> float:
 
 
 def parity_of(exported: Path) -> str:
-    from patclass.bundle.engines import text_of
+    from patclass.bundle.description import text_of
 
     return text_of(load_bundle(exported).bundle.description.engine.parity)
 

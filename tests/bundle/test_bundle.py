@@ -14,19 +14,19 @@ from safetensors.torch import load_file, save_file
 from conftest import patent_rows, write_jsonl
 from helpers import tiny_run
 from patclass.bundle import read_bundle
+from patclass.bundle.description import LAYOUT, VERSION
 from patclass.bundle.golden import GOLDEN_TEXTS, check_golden, make_golden
-from patclass.bundle.layout import LAYOUT, VERSION
 from patclass.bundle.manifest import check_manifest, write_manifest
-from patclass.errors import BundleError, ConfigError
+from patclass.core.errors import BundleError, ConfigError
+from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.inference import Classifier, Options
-from patclass.labels import LabelSet, LabelTree
 
 REQUIRED = LAYOUT.required(VERSION)
 
 EVERY_FILE = (
     *REQUIRED,
     LAYOUT.linear,
-    LAYOUT.index,
+    LAYOUT.neighbours,
     LAYOUT.report,
     LAYOUT.page,
     LAYOUT.confusion,
@@ -271,7 +271,7 @@ def test_an_opinion_on_other_labels_is_refused(bundle: Path):
         read_bundle(bundle).verify("cpu")
 
 
-@pytest.mark.parametrize("file", [LAYOUT.linear, LAYOUT.index, LAYOUT.conformal])
+@pytest.mark.parametrize("file", [LAYOUT.linear, LAYOUT.neighbours, LAYOUT.conformal])
 def test_arrays_that_are_no_tensor_file_are_refused(bundle: Path, file: str):
     (bundle / file).write_bytes(b"\x80\x04pickle")
     rewrite_manifest(bundle)
@@ -286,7 +286,7 @@ def test_a_bundle_without_opinion_and_evidence_answers_all_the_same(
     tiny_run(tiny_bert, original.parent / "rows.jsonl", tmp_path / "model", **more)
     found = read_bundle(tmp_path / "model")
     assert not (found.folder / LAYOUT.linear).exists()
-    assert not (found.folder / LAYOUT.index).exists()
+    assert not (found.folder / LAYOUT.neighbours).exists()
     assert found.verify("cpu") < 1e-4
     classifier = Classifier(found, "cpu")
     assert classifier.classify(["soil and seed"])[0].neighbours == ()

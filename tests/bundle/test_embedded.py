@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from conftest import patent_rows, write_splits
 from helpers import tiny_run
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
-from patclass.errors import BundleError
-from patclass.files import file_sha256
+from patclass.core.errors import BundleError
+from patclass.core.files import file_sha256
 from patclass.inference import load
 from patclass.model.adapter import WEIGHTS
-from patclass.model.packed import GROUP, PACKED, is_packed, pack, unpack
+from patclass.model.packing import GROUP, PACKED, is_packed, pack, unpack
 
 PATENTS = patent_rows(12, seed=8)
 

@@ -1,4 +1,4 @@
-"""A folder of versions, and the pointer to the champion."""
+"""Which bundle answers: the one named, PATCLASS_MODEL's, final_model, the shipped one."""
 
 import json
 import threading
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from patclass.bundle import read_bundle
-from patclass.bundle.registry import POINTER, Registry, champion_in
-from patclass.errors import BundleError
-from patclass.inference.locate import locate
+from patclass.bundle import registry as registry_module
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.registry import POINTER, SHIPPED, VARIABLE, Registry, champion_in, locate
+from patclass.core.errors import BundleError
+from patclass.inference import load
 
 
 @pytest.fixture
@@ -124,3 +126,88 @@ def test_who_reads_while_it_is_switched_sees_one_or_the_other(registry: Registry
     reader.join()
     assert seen <= {"0001", "0002"}
     assert json.loads((registry.folder / POINTER).read_text())["champion"] == "0002"
+
+
+NOTHING: dict[str, str] = {}
+NAMED = {VARIABLE: "named_model"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for the bundle inside the package."""
+    package = here / "package"
+    make(package / "shipped")
+    monkeypatch.setattr(registry_module.resources, "files", lambda name: package)
+    return package / "shipped"
+
+
+@pytest.fixture
+def _nothing_shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module.resources, "files", lambda name: here / "package")
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / LAYOUT.manifest).touch()
+    return folder
+
+
+def test_the_one_that_is_named_comes_first(here: Path, shipped: Path):
+    make(here / "final_model")
+    assert registry_module.locate("mine", NAMED) == Path("mine")
+    assert registry_module.locate(Path("mine"), NAMED) == Path("mine")
+
+
+def test_then_that_of_the_environment(here: Path, shipped: Path):
+    make(here / "final_model")
+    assert registry_module.locate(None, NAMED) == Path("named_model")
+
+
+def test_then_the_one_trained_here(here: Path, shipped: Path):
+    make(here / "final_model")
+    assert registry_module.locate(None, NOTHING) == Path("final_model")
+    assert registry_module.locate(None, {VARIABLE: ""}) == Path("final_model")
+
+
+def test_then_the_shipped_one(here: Path, shipped: Path):
+    assert registry_module.locate(None, NOTHING) == shipped
+    (here / "final_model").mkdir()  # an unfinished one does not answer
+    assert registry_module.locate(None, NOTHING) == shipped
+
+
+def test_the_shipped_one_can_be_named(here: Path, shipped: Path):
+    make(here / "final_model")
+    assert registry_module.locate(SHIPPED, NAMED) == shipped
+    assert registry_module.locate(None, {VARIABLE: SHIPPED}) == shipped
+
+
+def test_the_environment_of_the_process_is_the_default(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(VARIABLE, "from_outside")
+    assert registry_module.locate() == Path("from_outside")
+
+
+@pytest.mark.usefixtures("_nothing_shipped")
+@pytest.mark.parametrize("model", [None, SHIPPED])
+def test_an_installation_without_a_shipped_model_says_what_to_do(model: str | None):
+    with pytest.raises(BundleError, match=rf"no shipped model: train one .*{VARIABLE}"):
+        registry_module.locate(model, NOTHING)
+
+
+@pytest.mark.usefixtures("_nothing_shipped")
+def test_a_name_is_not_looked_at_before_it_is_read(here: Path):
+    assert registry_module.locate("gone", NOTHING) == Path("gone")
+    with pytest.raises(BundleError, match="gone is not a bundle"):
+        load("gone")
+
+
+def test_loading_without_a_name_loads_what_is_trained_here(here: Path, bundle: Path, shipped: Path):
+    (here / "final_model").symlink_to(bundle)
+    assert load(device="cpu").classes_ == ["A", "C", "H"]

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from conftest import patent_rows
-from patclass.arrays import softmax
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
 from patclass.bundle.version1 import upgrade_calibration, upgrade_labels
-from patclass.errors import BundleError, ConfigError
-from patclass.files import file_sha256, write_json
+from patclass.core.errors import BundleError, ConfigError
+from patclass.core.files import file_sha256, write_json
+from patclass.core.types import softmax
 from patclass.inference import Classifier, Options
-from patclass.inference.answer import DEFAULT_THRESHOLD
+from patclass.inference.prediction import DEFAULT_THRESHOLD
 
 PATENTS = patent_rows(12, seed=8)
-NEW_FILES = (LAYOUT.calibration, LAYOUT.conformal, LAYOUT.linear, LAYOUT.index, LAYOUT.page)
+NEW_FILES = (LAYOUT.calibration, LAYOUT.conformal, LAYOUT.linear, LAYOUT.neighbours, LAYOUT.page)
 
 
 def read(path: Path) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import patent_rows, write_jsonl
 from helpers import Cli, Outcome
-from patclass.inference.locate import VARIABLE
+from patclass.bundle.registry import VARIABLE
 
 PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"

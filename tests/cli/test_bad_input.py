@@ -12,7 +12,7 @@ import torch
 
 from conftest import Run, write_jsonl
 from helpers import CANNOT_GIVE_UP, Cli, Outcome, run_script
-from patclass.inference import locate
+from patclass.bundle import registry
 
 ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
@@ -64,7 +64,7 @@ for word, size, arguments in json.loads(sys.argv[1]):
 # that, because the interpreter itself may stand where only root can read.
 NO_RIGHTS = f"""{CALL}
 import os
-import patclass.inference.stream, patclass.training.run
+import patclass.inference.files, patclass.training.run
 
 calls = json.loads(sys.argv[1])
 if os.geteuid() == 0:
@@ -316,7 +316,7 @@ def test_evaluate_refuses_what_it_cannot_measure(
 def test_an_installation_without_a_shipped_model_says_so(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
-    monkeypatch.setattr(locate.resources, "files", lambda name: place)
+    monkeypatch.setattr(registry.resources, "files", lambda name: place)
     check_refused(cli(*command, "shipped"), "no shipped model", "patclass train")
 
 

@@ -17,9 +17,9 @@ from conftest import ROOT, patent_rows, write_jsonl
 from helpers import Cli, Outcome
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
-from patclass.config import TrainSettings
+from patclass.core.config import TrainSettings
 from patclass.evaluation.report import Report
-from patclass.model.presets import PRESETS
+from patclass.model.base import PRESETS
 
 PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"

@@ -13,7 +13,7 @@ import pytest
 from conftest import patent_rows, write_jsonl
 from helpers import Cli
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
 from patclass.export import run as run_module
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from helpers import Cli
-from patclass.data.views import text_sha256
+from patclass.data.text import text_sha256
+from patclass.store.consensus import Feedback, Given
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
-from patclass.store.verdict import Feedback, Given
 from store_rows import ID, prediction
 
 TEXT = "A bandage with a grüne border."

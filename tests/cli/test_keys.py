@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from helpers import run_script
-from patclass.cli.keys import keys
-from patclass.errors import ConfigError
+from patclass.cli.serve import keys
+from patclass.core.errors import ConfigError
 from patclass.service.keys import DEFAULT_FILE, KeyFile, Role
 
 LIGHT = """
 import sys
-import patclass.cli.keys
+import patclass.cli.serve
 print("patclass.service.keys" in sys.modules, "fastapi" in sys.modules)
 """
 

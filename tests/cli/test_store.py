@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from helpers import Cli
-from patclass.data.views import text_sha256
+from patclass.data.text import text_sha256
 from patclass.store.database import locate_store
 from patclass.store.predictions import PredictionStore
 from store_rows import ID, prediction

@@ -9,7 +9,7 @@ import streamlit.web.cli
 
 from conftest import ROOT
 from helpers import Cli
-from patclass.ui.api import ADDRESS_VARIABLE
+from patclass.ui.client import ADDRESS_VARIABLE
 
 
 @pytest.fixture

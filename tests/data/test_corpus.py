@@ -7,19 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import SHARED, write_jsonl
-from patclass.config import DataSettings
-from patclass.data.corpus import (
-    UNSEEN,
-    Corpus,
-    Example,
-    Facts,
-    Reject,
-    load_corpus,
-    write_rejects,
-)
-from patclass.data.sources import SPLITS
-from patclass.data.views import MAX_CHARS
-from patclass.errors import DataError
+from patclass.core.config import DataSettings
+from patclass.core.errors import DataError
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import SPLITS, UNSEEN, Corpus, Example, Facts, Reject, write_rejects
+from patclass.data.text import MAX_CHARS
 
 
 def load(path: Path, **more: object) -> Corpus:

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from patclass.config import DataSettings
-from patclass.data.corpus import Corpus, load_corpus
+from patclass.core.config import DataSettings
+from patclass.core.errors import DataError
+from patclass.cpc.scheme import SECTIONS
+from patclass.cpc.tree import LabelSet
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import SPLITS, Corpus
 from patclass.data.hub import KNOWN_LABEL_NAMES
-from patclass.data.sources import SPLITS, open_source
-from patclass.errors import DataError
-from patclass.labels import LabelSet
-from patclass.labels.sections import SECTIONS
+from patclass.data.sources import open_source
 
 CONFIGS = ("abstract", "patent")
 SIZES = {"train": 27, "validation": 9, "test": 18}

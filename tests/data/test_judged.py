@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from conftest import patent_rows, write_splits
-from patclass.config import DataSettings
-from patclass.data.corpus import Example, Judged, load_corpus
-from patclass.labels import LabelSet
-from patclass.labels.scheme import (
+from patclass.core.config import DataSettings
+from patclass.cpc.tree import LabelSet
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import Example, Judged
+from patclass.data.labels import (
     ColumnLabels,
     CpcLabels,
     LabelScheme,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from patclass.core.errors import DataError
 from patclass.data.rows import Row, columns_of, count_rows, read_rows
-from patclass.errors import DataError
 
 quick = settings(deadline=None, max_examples=60)
 

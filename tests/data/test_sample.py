@@ -6,8 +6,8 @@ from itertools import combinations
 
 import pytest
 
+from patclass.cpc.symbols import LEVELS, Symbol
 from patclass.data.sources import open_source
-from patclass.labels import LEVELS, Symbol
 
 Fields = dict[str, str]
 

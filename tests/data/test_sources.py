@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from conftest import write_jsonl
-from patclass.data.sources import SPLITS, Source, open_source, sample_folder
-from patclass.errors import DataError
+from patclass.core.errors import DataError
+from patclass.data.examples import SPLITS
+from patclass.data.sources import Source, open_source, sample_folder
 
 CSV = "id,text,label\n1,a valve,F\n"
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from patclass.data.corpus import UNSEEN, Corpus, Example, Facts
-from patclass.data.views import TextView
-from patclass.evaluation.measure import measure
-from patclass.evaluation.report import Report
-from patclass.evaluation.scored import Scored
-from patclass.labels import Label, LabelSet, LabelTree
+from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.data.examples import UNSEEN, Corpus, Example, Facts
+from patclass.data.text import TextView
+from patclass.evaluation.report import Report, measure
+from patclass.predictor.scored import Scored
 
 PATHS = (("A", "A01"), ("A", "A61"), ("A",), ("B", "B60"))
 WORDS = ("plough soil", "needle wound", "shoe sole", "wheel brake")

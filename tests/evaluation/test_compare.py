@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from patclass.evaluation import resampling as module
+from patclass.evaluation import intervals as module
 from patclass.evaluation.compare import Comparison, Difference, compare, mcnemar
 
 quick = settings(deadline=None, max_examples=60)

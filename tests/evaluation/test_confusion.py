@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from patclass.evaluation.confusion import MAX_DENSE, confused_pairs
-from patclass.evaluation.metrics import Metrics, evaluate
+from patclass.evaluation.metrics import MAX_DENSE, Metrics, confused_pairs, evaluate
 
 
 def metrics(labels: int) -> Metrics:

@@ -5,9 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from patclass.evaluation.calibration import reliability
-from patclass.evaluation.curves import coverage_curve, reliability_curve
-from patclass.evaluation.selective import risk_coverage
+from patclass.evaluation.calibration import reliability, risk_coverage
+from patclass.evaluation.html import coverage_curve, reliability_curve
 
 SURE = np.linspace(0.2, 1, 40)
 HITS = np.arange(40) % 3 > 0

@@ -6,12 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from patclass.data.corpus import Example, Facts
-from patclass.evaluation.answers import LevelAnswers
+from patclass.data.examples import Example, Facts
 from patclass.evaluation.html import class_groups, html_report, official_titles
-from patclass.evaluation.level_report import LevelReport, level_report
 from patclass.evaluation.metrics import ClassMetrics
-from patclass.evaluation.report import Report
+from patclass.evaluation.report import LevelReport, Report, level_report
+from patclass.predictor.scored import LevelAnswers
 
 VOID = {"meta", "img"}
 HOSTILE = "<script>alert(1)</script>\"'>&amp;<img src=http://evil.example/x.png>"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from patclass.evaluation.html import confusion_picture
 from patclass.evaluation.metrics import Metrics, evaluate
-from patclass.evaluation.plots import confusion_picture
 
 
 def metrics(labels: int, wrong: bool = False) -> Metrics:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patclass.calibration.threshold import lowest_threshold
-from patclass.evaluation.selective import operating_points, risk_coverage
+from patclass.evaluation.calibration import operating_points, risk_coverage
+from patclass.predictor.calibration import lowest_threshold
 
 SURE = np.array([0.6, 0.9, 0.8, 0.7], dtype=np.float32)
 HITS = np.array([False, True, True, False])

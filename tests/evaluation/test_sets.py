@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patclass.evaluation.sets import set_report
+from patclass.evaluation.calibration import set_report
 
 INSIDE = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1]], dtype=bool)
 

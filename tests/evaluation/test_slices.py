@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from patclass.data.corpus import Example, Facts
-from patclass.evaluation.slices import Slice, slices
+from patclass.data.examples import Example, Facts
+from patclass.evaluation.slices import Slice, mistakes, slices
+from patclass.predictor.scored import LevelAnswers
 
 
 def found(rows: list[Example], kind: str, hits: list[bool] | None = None) -> list[Slice]:
@@ -70,3 +71,31 @@ def test_a_part_of_few_rows_has_a_wide_interval():
     (part,) = found([row()] * 2, "text length", [True, True])
     assert part.interval.high == 1
     assert part.interval.low == pytest.approx(0.342, abs=1e-3)
+
+
+def answers(truth: list[int], probabilities: list[list[float]]) -> LevelAnswers:
+    rows = [
+        Example(f"P{n}", "secret text", (t,), (0,), (), Facts(title=f"Title {n}"))
+        for n, t in enumerate(truth)
+    ]
+    table = np.array(probabilities, dtype=np.float32)
+    codes = ["A", "B", "C"][: table.shape[1]]
+    return LevelAnswers(codes, rows, np.arange(len(rows)), np.array(truth), table)
+
+
+def test_mistakes_come_by_confidence_and_right_answers_not_at_all():
+    found = mistakes(answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
+    assert [(m.id, m.true, m.answered, m.second) for m in found] == [
+        ("P2", None, "C", "B"),
+        ("P1", "A", "B", "C"),
+    ]
+    assert found[0].title == "Title 2"
+    assert "secret" not in "".join(m.model_dump_json() for m in found)
+
+
+def test_only_so_many_are_kept():
+    assert len(mistakes(answers([1] * 40, [[0.9, 0.1]] * 40))) == 25
+
+
+def test_a_single_label_has_no_second():
+    assert mistakes(answers([-1], [[0.9]]))[0].second is None

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from patclass.data.corpus import Example
-from patclass.evaluation.tags import tag_reports
+from patclass.data.examples import Example
+from patclass.evaluation.metrics import tag_reports
 
 
 def rows(*tags: bool | None) -> list[Example]:

@@ -12,11 +12,11 @@ import pytest
 
 from conftest import patent_rows
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.engines import EngineInfo
+from patclass.bundle.description import EngineInfo
 from patclass.data.corpus import load_corpus
-from patclass.engine.torch_engine import TorchEngine
+from patclass.engines.torch import TorchEngine
 from patclass.export import run as run_module
-from patclass.export.graph import to_graph
+from patclass.export.openvino import to_graph
 from patclass.export.parity import Limits
 from patclass.export.run import Form
 from patclass.inference import Classifier, load

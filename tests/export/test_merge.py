@@ -12,15 +12,14 @@ from transformers import AutoModel
 
 from conftest import patent_rows
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
-from patclass.engine.torch_engine import TorchEngine
-from patclass.errors import ModelError
-from patclass.export.merge import load_merged, merged_base, save_merged
-from patclass.files import file_sha256
+from patclass.bundle.description import LAYOUT
+from patclass.core.errors import ModelError
+from patclass.core.files import file_sha256
+from patclass.engines.torch import TorchEngine
+from patclass.export.run import load_merged, merged_base, save_merged
 from patclass.inference import load
-from patclass.model.architecture import architecture_of
-from patclass.model.packed import PACKED
-from patclass.model.pooling import pool
+from patclass.model.architecture import architecture_of, pool
+from patclass.model.packing import PACKED
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in patent_rows(9, seed=8)]
 

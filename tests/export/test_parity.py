@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.bundle.engines import SURE, LevelParity, Parity, text_of
-from patclass.data.corpus import UNSEEN, Example
+from patclass.bundle.description import SURE, LevelParity, Parity, text_of
+from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.data.examples import UNSEEN, Example
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
-from patclass.labels import Label, LabelSet, LabelTree
-from patclass.pipeline import Answers
+from patclass.predictor.pipeline import Answers
 
 AB = LabelTree.flat(LabelSet.of_codes("AB"))
 NAN = float("nan")

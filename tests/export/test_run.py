@@ -18,20 +18,19 @@ from bundle.test_version1 import downgrade
 from conftest import patent_rows
 from helpers import run_script, tiny_run
 from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.description import LAYOUT, VERSION
 from patclass.bundle.exported import fingerprint
 from patclass.bundle.golden import TOLERANCES
-from patclass.bundle.layout import LAYOUT, VERSION
 from patclass.bundle.manifest import check_manifest, write_manifest
 from patclass.bundle.weights import load_weights
+from patclass.core.errors import BundleError, DataError, ModelError, OutputError
+from patclass.core.files import file_sha256
 from patclass.data.corpus import load_corpus
-from patclass.engine.openvino_engine import GRAPH, WEIGHTS
-from patclass.errors import BundleError, DataError, ModelError, OutputError
+from patclass.engines.openvino import GRAPH, WEIGHTS
 from patclass.export import run as run_module
-from patclass.export.graph import to_graph
+from patclass.export.openvino import INT8, Scheme, to_graph
 from patclass.export.parity import Limits
 from patclass.export.run import FORMS
-from patclass.export.schemes import INT8, Scheme
-from patclass.files import file_sha256
 from patclass.inference import Options, load
 
 PATENTS = patent_rows(12, seed=8)
@@ -43,7 +42,7 @@ ENGINE_FILES = {
     "merged": ["base/config.json", "base/model.safetensors", "head.safetensors"],
 }
 KEPT = (
-    *(LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.index, LAYOUT.reference),
+    *(LAYOUT.tokenizer, LAYOUT.linear, LAYOUT.neighbours, LAYOUT.reference),
     *(LAYOUT.report, LAYOUT.confusion),
 )
 WRITTEN = {*LAYOUT.required(VERSION), LAYOUT.card}

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.data.corpus import Corpus, Example
-from patclass.data.views import TextView
-from patclass.errors import DataError
-from patclass.export.texts import CALIBRATION_TEXTS, PARITY_TEXTS, choose_texts
-from patclass.labels import LabelSet, LabelTree
+from patclass.core.errors import DataError
+from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.data.examples import Corpus, Example
+from patclass.data.text import TextView
+from patclass.export.run import CALIBRATION_TEXTS, PARITY_TEXTS, choose_texts
 
 AB = LabelTree.flat(LabelSet.of_codes("AB"))
 

@@ -8,8 +8,8 @@ import pytest
 
 from patclass.inference import Classifier, Options, Prediction
 from patclass.inference.explain import MAX_SENTENCES, contributions
-from patclass.model.reading import MAX_WINDOWS, Policy
-from patclass.pipeline import Pipeline
+from patclass.model.tokenizer import MAX_WINDOWS, Policy
+from patclass.predictor.pipeline import Pipeline
 
 PLAIN = "It comprises a device and the above."
 CIRCUIT = "An antenna circuit with voltage inductor gate amplifier signal electrode."

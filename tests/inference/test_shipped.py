@@ -6,12 +6,12 @@ from scipy.stats import binom
 
 from conftest import SHARED, Run
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
-from patclass.config import DataSettings
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.registry import SHIPPED, locate
+from patclass.core.config import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
-from patclass.inference.locate import SHIPPED, locate
 
 LARGEST = 15_000_000
 EVERY = 11  # test rows to ask: some 250, for seconds rather than minutes

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from patclass.errors import DataError
-from patclass.inference.record import COLUMNS
-from patclass.inference.sinks import open_sink
+from patclass.core.errors import DataError
+from patclass.inference.files import open_sink
+from patclass.inference.prediction import COLUMNS
 
 TOP = [
     {"label": "H", "name": "Electricity", "confidence": 0.75},

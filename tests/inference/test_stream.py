@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import patent_rows, write_jsonl
+from patclass.core.errors import ConfigError, DataError, OutputError
 from patclass.data.rows import Row
-from patclass.data.views import MAX_CHARS
-from patclass.errors import ConfigError, DataError, OutputError
-from patclass.inference import Classifier, Options, stream
-from patclass.inference.record import COLUMNS
-from patclass.inference.stream import StreamResult, classify_file
+from patclass.data.text import MAX_CHARS
+from patclass.inference import Classifier, Options, files
+from patclass.inference.files import StreamResult, classify_file
+from patclass.inference.prediction import COLUMNS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -28,7 +28,7 @@ WORDS = ("antenna circuit voltage", "plough seed harvest", "polymer catalyst aci
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dozen rows then are several chunks."""
-    monkeypatch.setattr(stream, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(files, "CHUNK_ROWS", 4)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -246,7 +246,7 @@ def test_a_failure_in_the_middle_leaves_out_as_it_was(
     suffix: str,
     existing: str | None,
 ):
-    monkeypatch.setattr(stream, "CHUNK_ROWS", 200)
+    monkeypatch.setattr(files, "CHUNK_ROWS", 200)
     source, target = corrupt_parquet(tmp_path / "in.parquet"), tmp_path / f"out{suffix}"
     if existing is not None:
         target.write_text(existing, encoding="utf-8")
@@ -267,7 +267,7 @@ def test_options_that_cannot_be_met_are_refused_before_a_row_is_read(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ):
     source = write(tmp_path / "in.csv", patents(3))
-    monkeypatch.setattr(stream, "read_rows", interrupt)
+    monkeypatch.setattr(files, "read_rows", interrupt)
     with pytest.raises(ConfigError):
         classify_file(classifier, source, tmp_path / "out.csv", options)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
@@ -332,7 +332,7 @@ def test_rows_are_taken_a_chunk_at_a_time(
         ahead.append(len(taken) - done)
 
     done = 0
-    monkeypatch.setattr(stream, "read_rows", rows)
+    monkeypatch.setattr(files, "read_rows", rows)
     source = write(tmp_path / "in.csv", patents(1))
     result = classify_file(classifier, source, tmp_path / "out.csv", advance=advance)
     assert result.rows == done == 50

@@ -9,9 +9,9 @@ import pytest
 
 from conftest import patent_rows, tree_rows, write_jsonl
 from helpers import tiny_run
-from patclass.errors import ConfigError, DataError
+from patclass.core.errors import ConfigError, DataError
 from patclass.inference import Classifier, Options, Prediction, load
-from patclass.pipeline import Pipeline
+from patclass.predictor.pipeline import Pipeline
 
 LEVELS = ("section", "class", "subclass")
 PATENTS = patent_rows(12, seed=8)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from patclass.data.views import text_sha256
-from patclass.errors import DataError
+from patclass.core.errors import DataError
+from patclass.data.text import text_sha256
 from patclass.learning.argilla import read, write
 from patclass.learning.exchange import Taken
+from patclass.store.consensus import Feedback, Given
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import ReviewStore
-from patclass.store.verdict import Feedback, Given
 from store_rows import ID, prediction
 
 TEXT = "A bandage with a grüne border."

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from patclass.data.views import text_sha256
-from patclass.errors import DataError
+from patclass.core.errors import DataError
+from patclass.data.text import text_sha256
 from patclass.learning.exchange import Taken, read, write
+from patclass.store.consensus import Feedback, Given
 from patclass.store.database import VARIABLE, Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.purge import purge_before
 from patclass.store.reviews import ReviewStore
 from patclass.store.tables import feedback
-from patclass.store.verdict import Feedback, Given
 from postgres import Postgres, postgres
 from store_rows import ID, prediction
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from patclass.data.corpus import Judged
+from patclass.data.examples import Judged
 from patclass.learning.gate import Answered
-from patclass.learning.material import GATE, Material
+from patclass.learning.training_data import GATE, Material
 from patclass.learning.trial import _verdicts
 
 JUDGED = [Judged("a", "loom", "D"), Judged("b", "drill", "E21B"), Judged("c", "soap", "C11")]

@@ -3,11 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from patclass.errors import ModelError
-from patclass.files import file_sha256
+from patclass.core.errors import ModelError
+from patclass.core.files import file_sha256
 from patclass.model import base as base_module
-from patclass.model.base import resolve_base
-from patclass.model.presets import PRESETS
+from patclass.model.base import PRESETS, resolve_base
 
 
 def test_the_embedded_base_is_found_without_a_hub_and_verified():

@@ -5,10 +5,9 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from patclass.errors import ModelError
+from patclass.core.errors import ModelError
 from patclass.model.adapter import has_moved, save_adapter
-from patclass.model.batch import Batch
-from patclass.model.classifier import HEAD, load_backbone, load_classifier
+from patclass.model.classifier import HEAD, Batch, load_backbone, load_classifier
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
 

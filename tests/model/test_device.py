@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from patclass.errors import ConfigError
+from patclass.core.errors import ConfigError
 from patclass.model import device as device_module
 from patclass.model.device import (
     Compute,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from patclass.engine.torch_engine import TorchEngine
-from patclass.errors import ModelError
+from patclass.core.errors import ModelError
+from patclass.engines.torch import TorchEngine
 from patclass.model.classifier import merged
 from patclass.model.quantised import check_cuda, quantise
 from patclass.model.tokenizer import TextTokenizer

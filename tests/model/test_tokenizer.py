@@ -1,11 +1,283 @@
+"""What is read of a text: with words that are one token each, and with real tokenizers."""
+
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-from patclass.errors import ModelError
+from patclass.core.errors import ModelError
 from patclass.model.base import resolve_base
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.tokenizer import (
+    CHARS_PER_TOKEN,
+    HEAD_SHARE,
+    MAX_WINDOWS,
+    OVERLAP,
+    POLICIES,
+    Policy,
+    Reading,
+    TextTokenizer,
+    spans_of,
+    windows_of,
+)
+
+quick = settings(deadline=None, max_examples=150)
+counts = st.integers(0, 20_000)
+# At least eight tokens are read, of which two may be special.
+rooms = st.integers(6, 2_000)
+every_policy = pytest.mark.parametrize("policy", POLICIES)
+
+SHORT = "A device with antenna circuit voltage inductor gate amplifier."
+LONG = " ".join([SHORT, "Soil, seed and plough; the cow: milking (garment)!"] * 20)
+TEXTS = ["", " ", "Soil.", SHORT, LONG, "x" * 3000, "Größe 特許 \U0001f404 " * 50, LONG[:777]]
+
+
+# Spans
+
+
+@quick
+@example(5_000, 254)
+@example(255, 254)
+@given(counts, rooms)
+def test_windows_overlap_and_leave_nothing_out(tokens: int, room: int):
+    windows = windows_of(tokens, room)
+    assert windows[0][0] == 0
+    assert len(windows) <= MAX_WINDOWS
+    for start, end in windows:
+        assert end - start == min(tokens, room)
+        assert 0 <= start <= end <= tokens
+    for (start, end), (following, _) in pairwise(windows):
+        assert start < following < end
+    step = round(room * (1 - OVERLAP))
+    if tokens <= room + (MAX_WINDOWS - 1) * step:
+        assert windows[-1][1] == tokens
+    else:
+        assert len(windows) == MAX_WINDOWS
+        assert windows[-1][1] == room + (MAX_WINDOWS - 1) * step
+
+
+@quick
+@given(rooms, st.data())
+def test_neighbours_share_about_a_quarter_but_for_the_last(room: int, data: st.DataObject):
+    windows = windows_of(data.draw(st.integers(room + 1, 20_000)), room)
+    shared = [end - following for (_, end), (following, _) in pairwise(windows)]
+    assert all(count == room - round(room * (1 - OVERLAP)) for count in shared[:-1])
+    assert all(count >= room * OVERLAP - 1 for count in shared)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "room", "windows"),
+    [
+        (0, 8, [(0, 0)]),
+        (8, 8, [(0, 8)]),
+        (9, 8, [(0, 8), (1, 9)]),
+        (14, 8, [(0, 8), (6, 14)]),
+        (15, 8, [(0, 8), (6, 14), (7, 15)]),
+    ],
+)
+def test_windows_by_hand(tokens: int, room: int, windows: list[tuple[int, int]]):
+    assert windows_of(tokens, room) == windows
+
+
+@quick
+@given(counts, rooms, st.sampled_from(POLICIES))
+def test_no_passage_is_longer_than_its_room(tokens: int, room: int, policy: Policy):
+    passages = spans_of(tokens, room, policy)
+    assert 1 <= len(passages) <= (MAX_WINDOWS if policy == "windows" else 1)
+    for spans in passages:
+        assert sum(end - start for start, end in spans) == min(tokens, room)
+        positions = [position for start, end in spans for position in range(start, end)]
+        assert positions == sorted(set(positions))
+        assert all(0 <= position < tokens for position in positions)
+
+
+@every_policy
+@pytest.mark.parametrize("tokens", [0, 1, 8])
+def test_a_short_text_is_one_whole_passage_whatever_the_policy(policy: Policy, tokens: int):
+    assert spans_of(tokens, 8, policy) == [[(0, tokens)]]
+
+
+def test_head_and_tail_are_three_quarters_and_the_rest():
+    assert spans_of(100, 8, "head+tail") == [[(0, 6), (98, 100)]]
+    assert spans_of(100, 8, "head") == [[(0, 8)]]
+    assert round(254 * HEAD_SHARE) == 190
+    assert spans_of(1000, 254, "head+tail") == [[(0, 190), (936, 1000)]]
+
+
+# Words that are one token each, without special tokens
+
+
+def words(max_tokens: int) -> TextTokenizer:
+    vocabulary = {"?": 0} | {f"{number:02}": number for number in range(1, 100)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return TextTokenizer(tokenizer, max_tokens)
+
+
+def numbers(count: int) -> str:
+    """``01 02 03 …``: two characters a word, and a blank between two."""
+    return " ".join(f"{number:02}" for number in range(1, count + 1))
+
+
+def read(text: str, policy: Policy, max_tokens: int = 4) -> Reading:
+    return words(max_tokens).read([text], policy)[0]
+
+
+def test_the_head_of_a_text():
+    reading = read(numbers(10), "head")
+    (passage,) = reading.passages
+    assert passage.ids == (1, 2, 3, 4)
+    assert (passage.start, passage.end) == (0, 11)
+    assert reading.share == pytest.approx(12 / 29)  # four words, each with its blank
+
+
+def test_the_head_and_tail_of_a_text():
+    reading = read(numbers(10), "head+tail")
+    (passage,) = reading.passages
+    assert passage.ids == (1, 2, 3, 10)
+    assert (passage.start, passage.end) == (0, 29)
+    assert reading.share == pytest.approx(11 / 29)  # three words with their blanks, one without
+
+
+def test_the_windows_of_a_text():
+    reading = read(numbers(10), "windows")
+    assert [passage.ids for passage in reading.passages] == [
+        (1, 2, 3, 4),
+        (4, 5, 6, 7),
+        (7, 8, 9, 10),
+    ]
+    places = [(passage.start, passage.end) for passage in reading.passages]
+    assert places == [(0, 11), (9, 20), (18, 29)]
+    assert reading.share == 1
+
+
+def test_windows_end_somewhere():
+    reading = read(numbers(99), "windows")
+    assert len(reading.passages) == MAX_WINDOWS
+    assert reading.passages[-1].ids == (46, 47, 48, 49)
+    assert reading.share == pytest.approx(49 * 3 / (99 * 3 - 1))
+
+
+@every_policy
+@pytest.mark.parametrize("text", ["", "01", "01 02 03 04", "  01 02  ", "01 02\n"])
+def test_a_short_text_is_read_whole(policy: Policy, text: str):
+    reading = read(text, policy)
+    (passage,) = reading.passages
+    assert reading.share == 1
+    assert text[passage.start : passage.end] == text.strip()
+
+
+def test_head_and_tail_reach_the_end_of_a_text_of_any_length():
+    text = "01 " * 5_000 + "99"
+    assert read(text, "head+tail").passages[0].ids == (1, 1, 1, 99)
+
+
+def test_characters_are_capped_before_the_head_is_cut():
+    text = "?" * (4 * CHARS_PER_TOKEN) + " 01 02"
+    reading = read(text, "head")
+    assert reading.passages[0].ids == (0,)
+    assert reading.share == pytest.approx(4 * CHARS_PER_TOKEN / len(text))
+
+
+# Real tokenizers
+
+
+@pytest.mark.parametrize("max_tokens", [8, 16, 64])
+def test_the_head_is_what_encode_gives(tiny_base: Path, max_tokens: int):
+    tokenizer = TextTokenizer.load(tiny_base, max_tokens)
+    readings = tokenizer.read(TEXTS, "head")
+    found = [[list(p.ids) for p in reading.passages] for reading in readings]
+    assert found == [[ids] for ids in tokenizer.encode(TEXTS)]
+
+
+@every_policy
+def test_special_tokens_frame_every_passage(tiny_base: Path, policy: Policy):
+    tokenizer = TextTokenizer.load(tiny_base, 16)
+    (empty,) = tokenizer.encode([""])
+    before, after = ([2], [3]) if tiny_base.name == "tiny-bert" else ([0], [])
+    assert empty == before + after
+    for reading in tokenizer.read(TEXTS, policy):
+        for passage in reading.passages:
+            assert len(passage.ids) <= 16
+            assert list(passage.ids[: len(before)]) == before
+            assert list(passage.ids[len(passage.ids) - len(after) :]) == after
+            content = passage.ids[len(before) : len(passage.ids) - len(after)]
+            assert not set(content) & set(before + after)
+
+
+@every_policy
+def test_places_point_into_the_text(tiny_base: Path, policy: Policy):
+    tokenizer = TextTokenizer.load(tiny_base, 16)
+    names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
+    text = " ".join([SHORT] * 40)  # words that both tokenizers know
+    (reading,) = tokenizer.read([text], policy)
+    first, last = (1, -2) if tiny_base.name == "tiny-bert" else (1, -1)
+    for passage in reading.passages:
+        part = text[passage.start : passage.end]
+        start, end = (
+            names.id_to_token(passage.ids[n]).removeprefix("##").replace("Ġ", " ")
+            for n in (first, last)
+        )
+        same = str.lower if tiny_base.name == "tiny-bert" else str
+        assert same(part).startswith(start)
+        assert same(part).endswith(end)
+
+
+def test_windows_cover_a_long_text_from_end_to_end(tiny_base: Path):
+    (reading,) = TextTokenizer.load(tiny_base, 128).read([LONG], "windows")
+    assert 1 < len(reading.passages) < MAX_WINDOWS
+    assert reading.share == 1
+    assert reading.passages[0].start == 0
+    assert reading.passages[-1].end == len(LONG)
+    for passage, following in pairwise(reading.passages):
+        assert passage.start < following.start < passage.end
+
+
+def test_the_share_grows_with_what_is_read(tiny_base: Path):
+    shares = [
+        TextTokenizer.load(tiny_base, size).read([LONG], "head")[0].share for size in (8, 32, 128)
+    ]
+    assert 0 < shares[0] < shares[1] < shares[2] < 1
+    both = TextTokenizer.load(tiny_base, 32).read([LONG], "head+tail")[0].share
+    assert both == pytest.approx(shares[1], rel=0.25)
+
+
+def test_reading_leaves_the_limit_of_encode_alone(tiny_base: Path):
+    tokenizer = TextTokenizer.load(tiny_base, 16)
+    before = tokenizer.encode([LONG])
+    tokenizer.read([LONG], "windows")
+    assert tokenizer.encode([LONG]) == before
+    assert len(before[0]) == 16
+
+
+def test_no_texts_give_no_readings(tiny_bert: Path):
+    assert TextTokenizer.load(tiny_bert, 16).read([], "windows") == []
+
+
+@settings(deadline=None, max_examples=80)
+@example("a\u0301" * 40, 8, "windows")
+@given(st.text(max_size=200), st.sampled_from([8, 12, 300]), st.sampled_from(POLICIES))
+def test_any_text_is_read(
+    tiny_bert: Path, tiny_llama: Path, text: str, max_tokens: int, policy: Policy
+):
+    for base in (tiny_bert, tiny_llama):
+        tokenizer = TextTokenizer.load(base, max_tokens)
+        (reading,) = tokenizer.read([text], policy)
+        assert 0 <= reading.share <= 1
+        assert 1 <= len(reading.passages) <= MAX_WINDOWS
+        for passage in reading.passages:
+            assert len(passage.ids) <= max_tokens
+            assert 0 <= passage.start <= passage.end <= len(text)
+        if policy == "head" or len(tokenizer.encode([text])[0]) < max_tokens:
+            assert [list(passage.ids) for passage in reading.passages] == tokenizer.encode([text])
+
+
+@pytest.mark.parametrize("text", ["soil\u200b\u200b", "\u200bsoil", "\x00soil seed\x00"])
+def test_characters_that_the_tokenizer_drops_do_not_count_as_unread(tiny_bert: Path, text: str):
+    assert TextTokenizer.load(tiny_bert, 16).read([text], "head")[0].share == 1
+
 
 TEXT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 

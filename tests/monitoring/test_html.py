@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from monitoring_data import MIX, Stream, shifted
-from patclass.monitoring.assess import SIGNALS, Assessment, assess
+from patclass.monitoring.accuracy import Known
+from patclass.monitoring.drift import SIGNALS, Assessment, assess
 from patclass.monitoring.html import html_monitor
-from patclass.monitoring.known import Known
 from patclass.monitoring.monitor import Watched
-from patclass.monitoring.reference import Reference
+from patclass.predictor.reference import Reference
 
 HOSTILE = "<script>alert('1')</script>&"
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

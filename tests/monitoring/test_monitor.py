@@ -9,12 +9,12 @@ import pytest
 
 from monitoring_data import MIX, Stream, shifted
 from patclass.monitoring.monitor import Monitor, Watched
+from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
-from patclass.store.events import ALARM, EventStore
 from patclass.store.feedback import FeedbackStore
+from patclass.store.history import ALARM, EventStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.purge import purge_before
-from patclass.store.verdict import Feedback
 from store_rows import ID, prediction
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from patclass.data.views import text_sha256
+from patclass.data.text import text_sha256
+from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.reviews import ReviewStore
-from patclass.store.verdict import Feedback
 from service_process import TEXT, Server, serving
 
 

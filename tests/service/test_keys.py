@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import ROOT, run_script
-from patclass.errors import ConfigError, OutputError
+from patclass.core.errors import ConfigError, OutputError
 from patclass.service import keys as keys_module
 from patclass.service.keys import DEFAULT_FILE, MAX_NAME, Key, KeyFile, Role, default_path
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
-from patclass.errors import BundleError, ConfigError, PatclassError
-from patclass.files import file_sha256
+from patclass.core.errors import BundleError, ConfigError, PatclassError
+from patclass.core.files import file_sha256
 from patclass.service import models as module
 from patclass.service.models import DEFAULT, Models, load_model, parse_places
 from service_process import TEXT

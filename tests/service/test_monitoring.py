@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from conftest import patent_rows
-from patclass.monitoring.assess import SIGNALS
+from patclass.monitoring.drift import SIGNALS
 from patclass.store.database import Database, locate_store
-from patclass.store.events import ALARM, EventStore
+from patclass.store.history import ALARM, EventStore
 from service_process import Server, serving
 
 ROUTE = "/v1/models/default/monitor"

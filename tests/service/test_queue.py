@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patclass.data.batches import BATCH_TOKENS, STEP, rounded
-from patclass.inference.answer import Options, Prediction, Signals
-from patclass.model.reading import Passage, Reading
+from patclass.inference.prediction import Options, Prediction, Signals
+from patclass.model.tokenizer import Passage, Reading
 from patclass.service.metrics import Metrics
 from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
 

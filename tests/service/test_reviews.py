@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from patclass.learning.reasons import REASONS
+from patclass.learning.review_queue import REASONS
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore

@@ -13,10 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import patent_rows
-from patclass.bundle.layout import LAYOUT
-from patclass.files import file_sha256
+from patclass.bundle.description import LAYOUT
+from patclass.core.files import file_sha256
 from patclass.inference import Classifier, Options, load
-from patclass.inference.record import COLUMNS, record_of
+from patclass.inference.prediction import COLUMNS, record_of
 from patclass.service.answering import NEIGHBOURS
 from patclass.service.settings import ServiceSettings
 from service_process import TEXT, serving

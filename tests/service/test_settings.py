@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from patclass.data.views import MAX_CHARS
-from patclass.errors import ConfigError
+from patclass.core.errors import ConfigError
+from patclass.data.text import MAX_CHARS
 from patclass.service.settings import PORT, ServiceSettings
 
 HERE = ["127.0.0.1", "127.8.9.10", "::1", "localhost"]

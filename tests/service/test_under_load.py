@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import tree_rows
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
+from patclass.core.files import file_sha256
 from patclass.data.corpus import load_corpus
 from patclass.export.run import export
-from patclass.files import file_sha256
 from patclass.inference import load
 from service_process import Server, serving
 

@@ -18,16 +18,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from patclass.errors import ConfigError, StoreError
+from patclass.core.errors import ConfigError, StoreError
 from patclass.store import database as database_module
+from patclass.store.consensus import Feedback
 from patclass.store.database import VARIABLE, Database, RowError, locate_store
-from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
+from patclass.store.history import EventStore
 from patclass.store.migrations import HEAD
 from patclass.store.predictions import PredictionStore
 from patclass.store.purge import purge_text
 from patclass.store.tables import events, metadata
-from patclass.store.verdict import Feedback
 from store_rows import ID, prediction
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from patclass.store.consensus import Feedback, Given
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import ReviewStore
-from patclass.store.verdict import Feedback, Given
 from store_rows import ID, prediction
 
 WRONG = Feedback("0" * 32, False, "A61", "it is a bandage", "Ada", "search team")

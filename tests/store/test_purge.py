@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import delete
 
+from patclass.store.consensus import Feedback
 from patclass.store.database import Database
-from patclass.store.events import EventStore
 from patclass.store.feedback import FeedbackStore
+from patclass.store.history import EventStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.purge import Purged, purge_before, purge_prediction, purge_text
 from patclass.store.reviews import ReviewStore
 from patclass.store.tables import predictions
-from patclass.store.verdict import Feedback
 from store_rows import ID, prediction
 
 NOW = datetime.now(UTC)

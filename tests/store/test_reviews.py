@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
+from patclass.store.consensus import Feedback, opinion_of
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.opinion import opinion_of
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import CLAIMED, DECIDED, LEASE, OPEN, NotYours, ReviewStore, open_case
 from patclass.store.tables import reviews
-from patclass.store.verdict import Feedback
 from store_rows import prediction
 
 ID = "0" * 32

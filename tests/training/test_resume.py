@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from helpers import tiny_run, tiny_settings, tiny_train
 from patclass.bundle import read_bundle
-from patclass.errors import TrainingError
+from patclass.core.errors import TrainingError
 from patclass.evaluation.metrics import Metrics
 from patclass.model.classifier import PatentClassifier
 from patclass.training import loop as loop_module

@@ -10,8 +10,8 @@ import torch
 from conftest import patent_rows, write_jsonl
 from helpers import tiny_run, tiny_settings, tiny_train
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
-from patclass.errors import BundleError, ModelError, OutputError, TrainingError
+from patclass.bundle.description import LAYOUT
+from patclass.core.errors import BundleError, ModelError, OutputError, TrainingError
 from patclass.inference import load
 from patclass.model import device
 from patclass.model.device import CpuProbe

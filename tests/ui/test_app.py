@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from documents import pdf_of
 from fake_service import FakeApi, Keyed, candidate
 from patclass.ui import session
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Trouble
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "frontend.py"
 JARGON = ("logit", "softmax", "token", "calibrat", "conformal", "traceback", "exception")

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from fake_service import FakeApi
-from patclass.ui.api import Patent, Result
+from patclass.ui.client import Patent, Result, Trouble
 from patclass.ui.jobs import CHUNK, KEPT, Job, Jobs
-from patclass.ui.problems import Trouble
 
 BUSY = Trouble("busy", "Try again in 0 s.", 0.01)
 

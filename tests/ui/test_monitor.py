@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from fake_service import FakeApi, Keyed, monitor_of
 from patclass.ui import session
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Trouble
 
 JARGON = ("logit", "softmax", "token", "calibrat", "traceback", "exception")
 

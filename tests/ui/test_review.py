@@ -8,9 +8,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fake_service import FakeApi, Keyed, case_of
-from patclass.learning.reasons import REASONS
+from patclass.learning.review_queue import REASONS
 from patclass.ui import session
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Trouble
 from patclass.ui.views import review
 
 CODE = "from patclass.ui.views import review\nreview.page()"

@@ -1,9 +1,8 @@
 """The model card: what the model is, where it comes from, how good it is."""
 
-from patclass.bundle.engines import text_of
-from patclass.bundle.layout import Description
+from patclass.bundle.description import Description, text_of
+from patclass.cpc.tree import LabelTree
 from patclass.evaluation.report import Report
-from patclass.labels import LabelTree
 
 MAX_ROWS = 40
 

@@ -4,21 +4,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from patclass.bundle.bundle import Bundle
 from patclass.bundle.card import model_card
+from patclass.bundle.description import LAYOUT, Description
 from patclass.bundle.golden import make_golden
-from patclass.bundle.layout import LAYOUT, Description
 from patclass.bundle.manifest import write_manifest
-from patclass.bundle.reader import Bundle
 from patclass.bundle.writer import conformal_bytes, label_info
+from patclass.core.files import file_sha256, whole_folder, write_json
 from patclass.evaluation.report import Report
-from patclass.files import file_sha256, whole_folder, write_json
-from patclass.pipeline import Pipeline
+from patclass.predictor.pipeline import Pipeline
 
 # What an engine does not change. The report is that of the original; parity says how near.
 _KEPT = (
     LAYOUT.tokenizer,
     LAYOUT.linear,
-    LAYOUT.index,
+    LAYOUT.neighbours,
     LAYOUT.reference,
     LAYOUT.lineage,
     LAYOUT.report,

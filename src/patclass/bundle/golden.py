@@ -1,13 +1,17 @@
-"""Proof that a bundle answers as it did: fixed texts with their logits and probabilities."""
+"""Proof that a bundle answers as it did when it was saved, here or in a fresh process."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from patclass.arrays import FloatArray
-from patclass.bundle.layout import Golden
-from patclass.errors import BundleError
-from patclass.pipeline import Pipeline
+from patclass.bundle.description import Golden
+from patclass.core.errors import BundleError
+from patclass.core.types import FloatArray
+from patclass.predictor.pipeline import Pipeline
 
 # Fixed texts rather than rows of the data: a bundle must not carry its owner's texts. They
 # span one word to longer than any limit, other scripts, and three technical fields.
@@ -83,3 +87,26 @@ def _compare(
 
 def _rounded(values: FloatArray) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(float(value), 6) for value in row) for row in values)
+
+
+def verify_in_fresh_process(folder: Path, device: str) -> None:
+    """Reload a bundle in a new process and compare its golden logits.
+
+    :raises BundleError: with what that process said.
+    """
+    # The package may run from a source folder that only this process knows of.
+    here = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH")) if part)
+    done = subprocess.run(
+        [sys.executable, "-m", "patclass", "verify", str(folder), "--device", device],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BundleError(
+            f"the bundle was not saved, because a fresh process could not reproduce it: "
+            f"{said[-1] if said else f'exit code {done.returncode}'}"
+        )

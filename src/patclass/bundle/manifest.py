@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from patclass.bundle.layout import FORMAT, LAYOUT, VERSION, Manifest
-from patclass.errors import BundleError
-from patclass.files import file_sha256, write_json
+from patclass.bundle.description import FORMAT, LAYOUT, VERSION, Manifest
+from patclass.core.errors import BundleError
+from patclass.core.files import file_sha256, write_json
 
 
 def write_manifest(folder: Path) -> None:

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from patclass.bundle.layout import LAYOUT
+from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import check_manifest
-from patclass.files import file_sha256, whole_folder, write_json
-from patclass.monitoring.reference import Reference
+from patclass.core.files import file_sha256, whole_folder, write_json
+from patclass.predictor.reference import Reference
 
 
 def write_referenced(folder: Path, reference: Reference) -> None:

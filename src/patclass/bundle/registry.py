@@ -1,21 +1,19 @@
-"""A folder of bundles, one for each version, of which one is the champion. Knows no models.
-
-``champion.json`` names the champion's folder and those that were champions before it. It is
-replaced as a whole, so whoever reads it sees the one or the other.
-"""
+"""Bundles by name: a folder of versions with its champion, and the default bundle."""
 
 import fcntl
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from patclass.bundle.layout import LAYOUT
-from patclass.errors import BundleError, cannot_write
-from patclass.files import whole_file, whole_folder, write_json
+from patclass.bundle.description import LAYOUT
+from patclass.core.errors import BundleError, cannot_write
+from patclass.core.files import whole_file, whole_folder, write_json
 
 POINTER = "champion.json"
 LOCK = ".champion.lock"
@@ -176,3 +174,31 @@ def champion_in(place: Path) -> Path:
     """
     registry = Registry(place)
     return registry.champion() if registry.exists else place
+
+
+SHIPPED = "shipped"
+VARIABLE = "PATCLASS_MODEL"
+TRAINED = Path("final_model")
+
+
+def locate(model: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """``model`` itself, else PATCLASS_MODEL, else ``final_model``, else the shipped bundle.
+
+    Of a registry that is its champion.
+
+    :raises BundleError: if this installation has no shipped bundle, or a registry is damaged.
+    """
+    wanted = str(model) if model is not None else environment.get(VARIABLE) or None
+    if wanted is None:
+        wanted = str(TRAINED) if (TRAINED / LAYOUT.manifest).is_file() else SHIPPED
+    return _shipped() if wanted == SHIPPED else champion_in(Path(wanted))
+
+
+def _shipped() -> Path:
+    folder = Path(str(resources.files("patclass") / "shipped"))
+    if not (folder / LAYOUT.manifest).is_file():
+        raise BundleError(
+            "this installation holds no shipped model: train one with 'patclass train', or name "
+            f"a bundle with --model or {VARIABLE}."
+        )
+    return folder

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from patclass.labels import LEVELS
-from patclass.labels.sections import SECTIONS
+from patclass.cpc.scheme import SECTIONS
+from patclass.cpc.symbols import LEVELS
 
 
 def upgrade_labels(entries: Any, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,23 +10,21 @@ import torch
 from safetensors.numpy import save
 
 from patclass.bundle.card import model_card
+from patclass.bundle.description import LAYOUT, CalibrationInfo, Description, LabelInfo, Lineage
 from patclass.bundle.golden import make_golden
-from patclass.bundle.layout import LAYOUT, CalibrationInfo, Description, LabelInfo
-from patclass.bundle.lineage import Lineage
 from patclass.bundle.manifest import write_manifest
-from patclass.calibration.conformal import Conformal
-from patclass.calibration.threshold import PRECISION
-from patclass.evaluation.html import html_report
-from patclass.evaluation.plots import confusion_picture
+from patclass.core.files import whole_folder, write_json
+from patclass.cpc.tree import LabelTree
+from patclass.evaluation.html import confusion_picture, html_report
 from patclass.evaluation.report import Report
-from patclass.evidence.index import Index
-from patclass.files import whole_folder, write_json
-from patclass.labels import LabelTree
 from patclass.model.adapter import save_adapter
 from patclass.model.classifier import PatentClassifier
-from patclass.model.packed import PACKED
-from patclass.monitoring.reference import Reference
-from patclass.pipeline import Pipeline
+from patclass.model.packing import PACKED
+from patclass.predictor.calibration import PRECISION
+from patclass.predictor.conformal import Conformal
+from patclass.predictor.neighbours import Index
+from patclass.predictor.pipeline import Pipeline
+from patclass.predictor.reference import Reference
 
 # How the adapter is stored in a bundle that carries its base; round it before measuring.
 COMPACT_ADAPTER = torch.float16

@@ -1,20 +1,15 @@
-"""``patclass evaluate``."""
+"""``patclass evaluate``, ``compare`` and ``audit``: figures of models and of labels."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from patclass.cli.options import (
-    bundle_argument,
-    device_option,
-    settings_options,
-    split_option,
-)
+from patclass.cli.options import bundle_argument, device_option, settings_options, split_option
 
 if TYPE_CHECKING:
-    from patclass.bundle.layout import Description
-    from patclass.data.corpus import Corpus
+    from patclass.bundle.description import Description
+    from patclass.data.examples import Corpus
 
 
 @click.command()
@@ -54,15 +49,15 @@ def evaluate(
     from dataclasses import replace
 
     from patclass.bundle import read_bundle
-    from patclass.config import data_like, load_settings
+    from patclass.bundle.registry import locate
+    from patclass.core.config import data_like, load_settings
+    from patclass.core.errors import ConfigError
+    from patclass.core.files import check_writable, whole_file, write_json
     from patclass.data.corpus import load_corpus
-    from patclass.errors import ConfigError
     from patclass.evaluation.html import html_report
-    from patclass.evaluation.measure import measure
-    from patclass.evaluation.scored import label_sets, score_rows
-    from patclass.files import check_writable, whole_file, write_json
-    from patclass.inference.answer import check_level
-    from patclass.inference.locate import locate
+    from patclass.evaluation.report import measure
+    from patclass.inference.prediction import check_level
+    from patclass.predictor.scored import label_sets, score_rows
 
     if target is not None:
         if target.suffix not in (".html", ".json"):
@@ -101,3 +96,114 @@ def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any
         "the data has changed since this model was trained on it; some of the rows measured here "
         "may have been training rows"
     ]
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--level", help="Level to compare at.  [default: the coarsest]")
+@split_option
+@click.option("--json", "target", type=click.Path(path_type=Path), help="Also write the figures.")
+@settings_options("data", "labels", "code_column", "test_rows")
+@device_option
+def compare(
+    a: str,
+    b: str,
+    level: str | None,
+    split: str,
+    target: Path | None,
+    device: str,
+    **flags: Any,
+) -> int:
+    """Test two bundles on the same rows and say which is better, or that it cannot tell.
+
+    Paired bootstrap and McNemar's exact test. A and B are folders, or 'shipped'; both must know
+    the level. Rows whose label either model does not know count as wrong for it. The data is that
+    of A's training unless --data names other.
+
+    \b
+        patclass compare old_model final_model --data patents/ --level section
+    """
+    from patclass.bundle import read_bundle
+    from patclass.bundle.registry import locate
+    from patclass.core.config import data_like
+    from patclass.core.errors import DataError
+    from patclass.core.files import whole_file, write_json
+    from patclass.data.corpus import load_corpus
+    from patclass.evaluation.compare import compare as paired
+    from patclass.inference.prediction import check_level
+    from patclass.predictor.scored import labelled_answers, score_rows
+
+    bundles = [read_bundle(locate(name)) for name in (a, b)]
+    level = level or bundles[0].tree.levels[0]
+    for bundle in bundles:
+        check_level(bundle.tree, level)
+    # Each model reads the same patents in its own way: other levels, another view of the text.
+    flags["data"] = flags["data"] or bundles[0].description.settings.data.data
+    found = []
+    for bundle in bundles:
+        stored = bundle.description.data_settings()
+        rows = load_corpus(data_like(stored, flags), bundle.tree)[split]
+        scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
+        found.append(labelled_answers(scored, level))
+    either = {key: found[0][key][0] or found[1][key][0] for key in found[0] if key in found[1]}
+    truth = {key: code for key, code in either.items() if code is not None}
+    if not truth:
+        raise DataError(f"the two models share no row whose {level} is known; give other --data.")
+    answered = [[of_one[key][1] for key in truth] for of_one in found]
+    codes = sorted({*truth.values(), *answered[0], *answered[1]})
+    true, first, second = (
+        [codes.index(code) for code in column] for column in (truth.values(), *answered)
+    )
+    result = paired(true, first, second, level=level, names=(a, b))
+    click.echo(result.text())
+    if target is not None:
+        with whole_file(target) as aside:
+            write_json(aside, result.model_dump(mode="json"))
+    return 0
+
+
+@click.command()
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--level", help="Level whose labels are audited.  [default: the coarsest]")
+@click.option(
+    "--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts of the data."
+)
+@settings_options("data", "labels", "text", "code_column", "train_rows", "seed")
+def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
+    """List the training rows whose label is disputed most, for a person to review.
+
+    A linear model on words is fitted on all parts of the training rows but one and asked about
+    that one, so no row vouches for itself (confident learning). OUT (.csv, .tsv, .jsonl or
+    .parquet) has a row for each dispute, the most certain first.
+
+    \b
+        patclass audit disputed.csv --data patents/ --labels section
+    """
+    from tqdm import tqdm
+
+    from patclass.core.config import load_settings
+    from patclass.core.files import check_writable
+    from patclass.data.corpus import load_corpus
+    from patclass.data.rows import file_format
+    from patclass.evaluation.audit import disputed, noise, out_of_fold, write_disputes
+    from patclass.inference.prediction import check_level
+
+    file_format(target)
+    check_writable(target)
+    corpus = load_corpus(load_settings(flags).data)
+    level = level or corpus.tree.levels[0]
+    check_level(corpus.tree, level)
+    labels = corpus.tree.at(level)
+    known = [(row, row.truth[corpus.tree.levels.index(level)]) for row in corpus["train"]]
+    pairs = [(row, label) for row, label in known if label is not None and label >= 0]
+    texts, given = [row.text for row, _ in pairs], [label for _, label in pairs]
+    with tqdm(total=len(pairs), desc="auditing", unit="row", disable=None) as bar:
+        probabilities = out_of_fold(texts, given, len(labels), folds, advance=bar.update)
+    found = disputed(given, probabilities)
+    write_disputes(found, [row for row, _ in pairs], labels, target)
+    click.echo(f"{target}: {len(found):,} of {len(pairs):,} labels are disputed ({level})")
+    shares = sorted(noise(given, probabilities).items(), key=lambda item: -item[1])[:5]
+    worst = ", ".join(f"{labels[label].code} {share:.1%}" for label, share in shares)
+    click.echo(f"estimated share of wrong labels, the highest: {worst}")
+    return 0

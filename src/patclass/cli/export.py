@@ -1,15 +1,18 @@
-"""``patclass export``."""
+"""``patclass export``, ``verify`` and ``doctor``: bundles and the machine they run on."""
 
+import platform
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from patclass.cli.options import bundle_argument, settings_options
+from patclass.cli.options import bundle_argument, device_option, settings_options
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
-    from patclass.config import DataSettings
+    from patclass.core.config import DataSettings
 
 
 @click.command()
@@ -52,9 +55,9 @@ def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:
         patclass serve --model final-int8
     """
     from patclass.bundle import read_bundle
+    from patclass.bundle.registry import locate
     from patclass.data.corpus import load_corpus
     from patclass.export.run import export as run
-    from patclass.inference.locate import locate
 
     opened = read_bundle(locate(bundle))
     corpus = load_corpus(_data(opened, flags), opened.tree)
@@ -64,7 +67,7 @@ def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:
 
 
 def _data(bundle: "Bundle", flags: dict[str, Any]) -> "DataSettings":
-    from patclass.config import data_like
+    from patclass.core.config import data_like
 
     stored = bundle.description.data_settings()
     if flags["data"] is None and _is_gone(stored.data):
@@ -77,3 +80,64 @@ def _is_gone(data: str) -> bool:
     """Whether it was a file or folder that is not here; the sample and the hub always are."""
     on_hub = data.count("/") == 1 and not data.startswith((".", "/"))
     return data != "sample" and not on_hub and not Path(data).exists()
+
+
+@click.command()
+@bundle_argument
+@device_option
+def verify(bundle: str | None, device: str) -> int:
+    """Prove that BUNDLE (a folder, or 'shipped') is whole and answers as it did when it was saved.
+
+    Checks every file's hash, the base's hash, the labels, and the logits of the golden texts.
+    """
+    from patclass.bundle import read_bundle
+    from patclass.bundle.registry import locate
+
+    opened = read_bundle(locate(bundle))
+    difference = opened.verify(device)
+    click.echo(
+        f"{opened.folder}: whole; {len(opened.golden.texts)} golden texts answered alike "
+        f"(largest difference of a logit {difference:.1e}, allowed {opened.golden.tolerance:g})"
+    )
+    return 0
+
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "scikit-learn")
+
+
+@click.command()
+def doctor() -> int:
+    """Say what this machine offers: device, number formats, bases, versions."""
+    import torch
+    from huggingface_hub import get_token
+
+    from patclass.core.errors import ModelError
+    from patclass.model.base import PRESETS, resolve_base
+    from patclass.model.device import choose_compute, probe_cpu
+
+    probe = probe_cpu()
+    click.echo(f"python      {platform.python_version()} on {platform.system()}")
+    click.echo("packages    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
+    click.echo(
+        f"processor   {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    )
+    click.echo(
+        f"float32     relative error {probe.float32_error:.1e}, with oneDNN's fast products "
+        f"{probe.fast_float32_error:.1e}: {'used' if probe.fast_float32 else 'not used'}"
+    )
+    click.echo(
+        f"bfloat16    {probe.bfloat16_gain:.2f}× the speed of float32: "
+        f"{'real' if probe.bfloat16 else 'emulated, not used'}"
+    )
+    click.echo(f"chosen      for a float32 base: {choose_compute()}")
+    click.echo(f"            for a bfloat16 base: {choose_compute(stored=torch.bfloat16)}")
+    for name, preset in PRESETS.items():
+        try:
+            resolve_base(name, download=False)
+            state = "verified" if preset.hashes else "present"
+        except ModelError as problem:
+            state = f"not ready: {problem}"
+        click.echo(f"base        {name} ({preset.summary}): {state}")
+    click.echo(f"hub token   {'set' if get_token() else 'not set (HF_TOKEN)'}")
+    click.echo(f"disk        {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
+    return 0

@@ -7,25 +7,14 @@ from typing import NoReturn
 import click
 
 from patclass import __version__
-from patclass.cli.audit import audit
-from patclass.cli.classify import classify
-from patclass.cli.code import code
-from patclass.cli.compare import compare
-from patclass.cli.doctor import doctor
-from patclass.cli.evaluate import evaluate
-from patclass.cli.export import export
-from patclass.cli.feedback import feedback
-from patclass.cli.keys import keys
-from patclass.cli.models import models
-from patclass.cli.monitor import monitor
-from patclass.cli.predict import predict
-from patclass.cli.retrain import loop, retrain
-from patclass.cli.serve import serve
-from patclass.cli.store import store
+from patclass.cli.evaluate import audit, compare, evaluate
+from patclass.cli.export import doctor, export, verify
+from patclass.cli.models import loop, models, monitor, retrain
+from patclass.cli.predict import classify, code, predict
+from patclass.cli.serve import keys, serve, ui
+from patclass.cli.store import feedback, store
 from patclass.cli.train import EXIT_INTERRUPTED, train
-from patclass.cli.ui import ui
-from patclass.cli.verify import verify
-from patclass.errors import PatclassError
+from patclass.core.errors import PatclassError
 
 EXIT_ERROR = 2
 

@@ -1,11 +1,24 @@
-"""``patclass models``: the versions of a model, and which of them answers."""
+"""``patclass models``, ``retrain``, ``loop`` and ``monitor``: versions, learning, drift."""
 
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from patclass.cli.options import EXIT_REFUSED, data_option, registry_option, store_option
+from patclass.cli.options import (
+    EXIT_REFUSED,
+    bundle_argument,
+    data_option,
+    device_option,
+    registry_option,
+    settings_options,
+    store_option,
+)
+from patclass.cli.store import Age
+from patclass.cli.train import EXIT_INTERRUPTED
+from patclass.core.defaults import FEEDBACK_WEIGHT, LEAST_FEEDBACK, WINDOW
 
 
 @click.group()
@@ -27,9 +40,9 @@ def models() -> None:
 def list_models(registry: Path, store: Path | None) -> int:
     """List all versions, what became of them, and what they were made from."""
     from patclass.bundle.registry import Registry
-    from patclass.learning.succession import versions as readable
+    from patclass.learning.promotion import versions as readable
     from patclass.store.database import locate_store
-    from patclass.store.models import ModelStore
+    from patclass.store.history import ModelStore
 
     versions = Registry(registry)
     champion = versions.champion()
@@ -58,10 +71,10 @@ def show(version: str, registry: Path, store: Path | None) -> int:
     """Say all that is known of VERSION: a folder's name, or the first digits of a version."""
     from patclass.bundle.registry import Registry
     from patclass.learning.gate import Decision
-    from patclass.learning.succession import find_version
+    from patclass.learning.promotion import find_version
     from patclass.store.database import locate_store
-    from patclass.store.models import ModelStore
-    from patclass.store.shadows import disagreement
+    from patclass.store.history import ModelStore
+    from patclass.store.predictions import disagreement
 
     bundle = find_version(Registry(registry), version)
     database = locate_store(store)
@@ -96,11 +109,11 @@ def promote(
     elsewhere, which is copied in. The first champion has nobody to be compared with. Exit code 1
     if the gate refuses; the page that it writes says why.
     """
-    from patclass.bundle.layout import LAYOUT
+    from patclass.bundle.description import LAYOUT
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
+    from patclass.learning.promotion import acknowledge_champion, crown, find_version, take_in
     from patclass.learning.retrain import Asked, finish_planned
-    from patclass.learning.succession import acknowledge_champion, crown, find_version, take_in
     from patclass.learning.trial import Rivals
     from patclass.store.database import locate_store
 
@@ -136,7 +149,7 @@ def promote(
 def rollback(registry: Path, store: Path | None) -> int:
     """Make the champion before this one the champion again."""
     from patclass.bundle.registry import Registry
-    from patclass.learning.succession import roll_back
+    from patclass.learning.promotion import roll_back
     from patclass.store.database import locate_store
 
     bundle = roll_back(Registry(registry), locate_store(store))
@@ -146,3 +159,203 @@ def rollback(registry: Path, store: Path | None) -> int:
 
 def _percents(accuracy: Mapping[str, float]) -> str:
     return ", ".join(f"{level} {share:.1%}" for level, share in accuracy.items())
+
+
+_weight_option = click.option(
+    "--feedback-weight",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=FEEDBACK_WEIGHT,
+    show_default=True,
+    help="What a verdict counts in training beside a row of the data.",
+)
+
+
+@click.command()
+@registry_option
+@store_option
+@data_option
+@_weight_option
+@click.option("--restart", is_flag=True, help="Throw an unfinished candidate away.")
+def retrain(
+    registry: Path, store: Path | None, data: str | None, feedback_weight: float, restart: bool
+) -> int:
+    """Make a candidate: the champion's settings and data, and what people have said since.
+
+    Six of ten judged texts are learnt from, one is validated on, and three are kept back to judge
+    by. Verdicts on texts that stand in the test or validation rows, or nearly so, are left out.
+    A run that was stopped goes on. Nothing is promoted: see 'patclass models promote'.
+    """
+    from patclass.bundle.registry import Registry
+    from patclass.learning.retrain import Asked, alone
+    from patclass.learning.retrain import retrain as run
+    from patclass.store.database import locate_store
+
+    asked, versions = Asked(feedback_weight, data), Registry(registry)
+    with alone(versions):
+        bundle = run(versions, locate_store(store), asked, restart, click.echo)
+    if bundle is None:
+        click.echo("interrupted; run it again to go on", err=True)
+        return EXIT_INTERRUPTED
+    click.echo(f"candidate: {bundle.folder} (version {bundle.fingerprint})")
+    click.echo(f"next: patclass models promote {bundle.folder.name}")
+    return 0
+
+
+@click.command()
+@registry_option
+@store_option
+@data_option
+@_weight_option
+@click.option("--once", is_flag=True, help="One pass, for cron. Exit code 1 if the gate refuses.")
+@click.option("--every", type=Age(), help="A pass every 12h, 1d or 1w, until Ctrl-C.")
+@click.option(
+    "--min-feedback",
+    type=click.IntRange(1),
+    default=LEAST_FEEDBACK,
+    show_default=True,
+    help="New verdicts that make a new candidate worth its while.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(50),
+    default=WINDOW,
+    show_default=True,
+    help="Answers in a window, as of the service.",
+)
+def loop(
+    registry: Path,
+    store: Path | None,
+    data: str | None,
+    feedback_weight: float,
+    once: bool,
+    every: timedelta | None,
+    min_feedback: int,
+    window: int,
+) -> int:
+    """Learn by itself: look for drift, retrain if there is enough feedback, judge, promote.
+
+    \b
+        patclass loop --once
+        patclass loop --every 1d
+    """
+    from patclass.bundle.registry import Registry
+    from patclass.core.errors import PatclassError
+    from patclass.learning.loop import run_pass
+    from patclass.learning.retrain import Asked
+    from patclass.store.database import locate_store
+
+    if once == (every is not None):
+        raise click.UsageError("give one of --once and --every.")
+    if every is not None and not every:
+        raise click.UsageError("--every 0 leaves no time between passes; expected 1h or longer.")
+    versions, database = Registry(registry), locate_store(store)
+    asked = Asked(feedback_weight, data)
+    while True:
+        try:
+            done = run_pass(versions, database, asked, min_feedback, window, click.echo)
+        except PatclassError as problem:
+            if every is None:
+                raise
+            click.echo(f"error: {problem}", err=True)  # the next pass may find it mended
+        else:
+            if every is None:
+                refused = done.decision is not None and not done.decision.passed
+                return EXIT_REFUSED if refused else 0
+        time.sleep(every.total_seconds())
+
+
+@click.group()
+def monitor() -> None:
+    """See whether live patents are still like those that a model was measured on.
+
+    \b
+        patclass monitor report final_model -o monitor.html
+        patclass monitor reference old_model --data patents/
+    """
+
+
+@monitor.command()
+@bundle_argument
+@store_option
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("monitor.html"),
+    show_default=True,
+    help="The page to write.",
+)
+@click.option(
+    "--window", type=click.IntRange(50), default=WINDOW, show_default=True, help="Answers in one."
+)
+@click.option(
+    "--windows",
+    type=click.IntRange(1, 1000),
+    default=60,
+    show_default=True,
+    help="How many windows back; each begins a quarter of a window after the one before.",
+)
+def report(bundle: str | None, store: Path | None, output: Path, window: int, windows: int) -> int:
+    """Write a page about BUNDLE's live answers (a folder, or 'shipped').
+
+    Confidences, labels, lengths, unseen tokens and distances beside the reference in the bundle;
+    accuracy, estimated and as people measured it. Exit code 1 if the last window rings.
+    """
+    from patclass.bundle import read_bundle
+    from patclass.bundle.registry import locate
+    from patclass.core.errors import BundleError, StoreError
+    from patclass.core.files import whole_file
+    from patclass.monitoring.html import html_monitor
+    from patclass.monitoring.monitor import Monitor, Watched
+    from patclass.store.database import locate_store
+
+    opened = read_bundle(locate(bundle))
+    if opened.reference is None:
+        raise BundleError(
+            f"{opened.folder} has no reference to compare with; add one with 'patclass monitor "
+            "reference'."
+        )
+    database = locate_store(store)
+    watched = Watched(opened.folder.name, opened.fingerprint, opened.reference)
+    found = Monitor(database, window).series(watched, windows)
+    if not found:
+        raise StoreError(
+            f"the store in {database.place} has not yet {window:,} answers of {opened.folder} "
+            f"(version {watched.version}); choose a smaller --window, or wait."
+        )
+    with whole_file(output) as aside:
+        aside.write_text(html_monitor(watched, found), encoding="utf-8")
+    rings = ", ".join(found[-1].alarms)
+    click.echo(f"{output}: {f'shifted: {rings}' if rings else 'as usual'}")
+    return 1 if rings else 0
+
+
+@monitor.command()
+@bundle_argument
+@settings_options("data", "labels", "code_column")
+@device_option
+def reference(bundle: str | None, device: str, **flags: str | None) -> int:
+    """Give BUNDLE, made before there were references, one to compare live answers with.
+
+    It is made from the validation rows of --data, by default those of its training.
+    """
+    from patclass.bundle import read_bundle
+    from patclass.bundle.referenced import write_referenced
+    from patclass.bundle.registry import locate
+    from patclass.core.config import data_like
+    from patclass.data.corpus import load_corpus
+    from patclass.predictor.pipeline import with_bar
+    from patclass.predictor.reference import collect_reference, tokens_seen
+
+    opened = read_bundle(locate(bundle))
+    corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
+    rows = corpus["validation"]
+    pipeline = opened.load_pipeline(device)
+    answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
+    seen = tokens_seen(pipeline.tokenizer.encode([row.text for row in corpus["train"]]))
+    made = collect_reference(
+        *(opened.tree, rows, answers.readings, answers.states, answers.leaves, seen)
+    )
+    write_referenced(opened.folder, made)
+    click.echo(f"{opened.folder}: reference of {len(rows):,} validation rows")
+    return 0

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from patclass.config import TrainSettings
+from patclass.core.config import TrainSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -1,7 +1,8 @@
-"""``patclass predict``."""
+"""``patclass predict``, ``classify`` and ``code``: answers."""
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +31,7 @@ def predict(text: str | None, as_json: bool, model: str | None, device: str, **a
         patclass predict --json --neighbours 5 < abstract.txt
     """
     from patclass.inference import Options, load
-    from patclass.inference.record import record_of
+    from patclass.inference.prediction import record_of
 
     if text is None:
         text = _standard_input()
@@ -83,8 +84,8 @@ def _line(candidate: "Candidate", width: int = 0) -> str:
 
 
 def _standard_input() -> str:
-    from patclass.data.views import MAX_CHARS
-    from patclass.errors import DataError
+    from patclass.core.errors import DataError
+    from patclass.data.text import MAX_CHARS
 
     if sys.stdin.isatty():
         raise click.UsageError("no TEXT: give it as an argument or on standard input.")
@@ -99,3 +100,55 @@ def _standard_input() -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as problem:
         raise DataError(f"standard input is not UTF-8: {problem}.") from problem
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@answer_options
+@model_option
+@device_option
+def classify(source: Path, target: Path, model: str | None, device: str, **asked: Any) -> int:
+    """Classify every row of the file IN into the file OUT.
+
+    CSV, TSV, JSONL and Parquet, told by the suffix; formats may differ. IN has a column 'text',
+    or 'title', 'abstract', 'claims', 'description', and maybe 'id'. OUT keeps the order and has
+    id, label, name, confidence, level, section, class and subclass with their confidences, the
+    best labels, warnings, and error for rows that cannot be answered. OUT appears when all rows
+    are done, or not at all. The exit code is 1 if every row has an error.
+
+    \b
+        patclass classify patents.csv answers.parquet
+    """
+    from tqdm import tqdm
+
+    from patclass.data.rows import count_rows
+    from patclass.inference import Options, load
+    from patclass.inference.files import check_files, classify_file
+
+    check_files(source, target)
+    classifier = load(model, device)
+    # Without a terminal there is no bar, and no need to read the file twice.
+    total = count_rows(source) if sys.stderr.isatty() else None
+    with tqdm(total=total, unit="row", disable=None) as bar:
+        result = classify_file(classifier, source, target, Options(**asked), bar.update)
+    bad = f", {result.errors:,} of them with an error" if result.errors else ""
+    click.echo(f"{target}: {result.rows:,} rows{bad}")
+    return 1 if result.rows and result.errors == result.rows else 0
+
+
+@click.command()
+@click.argument("code")
+def code(code: str) -> int:
+    """Say what a CPC CODE means: its section, class and subclass with their titles.
+
+    Any spelling will do; a code that does not exist is an error that names those that do.
+
+    \b
+        patclass code "A61K 31/00"
+    """
+    from patclass.cpc.scheme import path_titles
+
+    for depth, (part, title) in enumerate(path_titles(code)):
+        click.echo(f"{'  ' * depth}{part}  {title}")
+    return 0

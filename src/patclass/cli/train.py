@@ -53,7 +53,7 @@ def run_training(
     defaults: dict[str, Any],
 ) -> int:
     """Train as asked; return the exit code."""
-    from patclass.config import load_settings
+    from patclass.core.config import load_settings
     from patclass.training.run import train as run
 
     if resume and restart:
@@ -80,7 +80,7 @@ def run_training(
 
 def _stored(output: Path) -> dict[str, Any]:
     """The settings of the run to resume, so that its flags need not be given again."""
-    from patclass.errors import TrainingError
+    from patclass.core.errors import TrainingError
     from patclass.training.run import SETTINGS, work_folder
 
     path = work_folder(output) / SETTINGS

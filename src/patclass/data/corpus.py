@@ -3,24 +3,22 @@
 Whatever cannot be used is counted by reason and kept as a reject; nothing vanishes.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from tqdm import tqdm
 
-from patclass.config import DataSettings
+from patclass.core.config import DataSettings
+from patclass.core.errors import DataError
+from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.data.examples import SPLITS, UNSEEN, Corpus, Example, Facts, Judged, Reject
+from patclass.data.labels import LabelScheme, RowLabel, Unusable, label_scheme
 from patclass.data.rows import Row
-from patclass.data.sources import SPLITS, Source, open_source
-from patclass.data.subset import split_off, stratified
-from patclass.data.views import MAX_CHARS, TextView, clean, text_sha256
-from patclass.errors import DataError
-from patclass.labels import LabelScheme, LabelSet, LabelTree, RowLabel, Unusable, label_scheme
+from patclass.data.sources import Source, open_source
+from patclass.data.splits import split_off, stratified
+from patclass.data.text import MAX_CHARS, TextView, text_sha256
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -28,117 +26,6 @@ TEST_SHARE = 0.1
 
 # Up to here, rare labels are a matter of taste; above, a column of texts or numbers is meant.
 MANY_LABELS = 20
-
-
-YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
-
-# The position of a code that is known but is not among the model's labels.
-UNSEEN = -1
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the data says of a patent besides text and label; None where it says nothing."""
-
-    title: str | None = None
-    year: int | None = None
-    source: str | None = None
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Facts":
-        """Read the columns ``title``, ``year`` (or a date that starts with it), ``source``."""
-        dates = (str(fields.get(column) or "")[:4] for column in YEAR_COLUMNS)
-        year = next((int(text) for text in dates if text.isdecimal() and len(text) == 4), None)
-        return cls(clean(fields.get("title")) or None, year, clean(fields.get("source")) or None)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One usable patent: its text, and its label as positions in the label tree.
-
-    :param truth: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
-        None if it is not known.
-    :param leaves: the outputs of which one is the true one.
-    :param tags: for each tag whether the patent carries it; None if that is not known.
-    :param weight: how much it counts in training, beside one of weight 1.
-    """
-
-    id: str
-    text: str
-    truth: tuple[int | None, ...]
-    leaves: tuple[int, ...]
-    tags: tuple[bool | None, ...] = ()
-    facts: Facts = Facts()
-    weight: float = 1.0
-
-    @property
-    def stratum(self) -> int:
-        """What subsets are balanced by: the coarsest label."""
-        return UNSEEN if self.truth[0] is None else self.truth[0]
-
-
-@dataclass(frozen=True)
-class Reject:
-    """One row that cannot be used."""
-
-    split: str
-    row: int
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Everything a run needs to know about its data."""
-
-    source: str
-    view: TextView
-    tree: LabelTree
-    splits: dict[str, list[Example]]
-    rejects: tuple[Reject, ...]
-    notes: tuple[str, ...] = ()
-
-    def __getitem__(self, split: str) -> list[Example]:
-        return self.splits[split]
-
-    @property
-    def reject_counts(self) -> dict[str, int]:
-        """Rejected rows by split and reason."""
-        counts = Counter(f"{reject.split}: {reject.reason}" for reject in self.rejects)
-        return dict(sorted(counts.items()))
-
-    def leaked(self, split: str) -> int:
-        """Texts of ``split`` that also stand in train; more than none flatters the result."""
-        seen = {example.text.lower() for example in self.splits["train"]}
-        return sum(example.text.lower() in seen for example in self.splits[split])
-
-    def fingerprint(self) -> str:
-        """SHA-256 over ids, texts and labels of all splits, in their order."""
-        digest = hashlib.sha256()
-        for split in SPLITS:
-            for example in self.splits[split]:
-                paths = [self.tree.paths[leaf] for leaf in example.leaves]
-                record = [split, example.id, example.text, paths, example.tags]
-                # A weight says something of rows that have one, and nothing of all others.
-                weight = [] if example.weight == 1 else [example.weight]
-                digest.update(json.dumps(record + weight).encode())
-        return digest.hexdigest()
-
-
-def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
-    """Write rejects as JSON lines; the text itself is left out."""
-    lines = (json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A text with the code that people hold to be right."""
-
-    id: str
-    text: str
-    code: str
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from functools import partial
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
+from patclass.core.errors import DataError
+from patclass.cpc.scheme import SECTIONS
+from patclass.data.examples import SPLITS
 from patclass.data.rows import Row
-from patclass.data.sources import SPLITS, Source
-from patclass.errors import DataError
-from patclass.labels.sections import SECTIONS
+from patclass.data.sources import Source
 
 # Some copies of this data set store plain integers; its nine labels are the CPC sections.
 KNOWN_LABEL_NAMES = {"ccdv/patent-classification": {"label": tuple(SECTIONS.values())}}

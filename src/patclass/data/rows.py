@@ -15,8 +15,8 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from patclass.data.views import SURROGATE
-from patclass.errors import DataError
+from patclass.core.errors import DataError
+from patclass.data.text import SURROGATE
 
 ID_COLUMNS = ("id", "publication_number", "patent_number", "patent_id")
 

@@ -7,10 +7,9 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
+from patclass.core.errors import DataError
+from patclass.data.examples import SPLITS
 from patclass.data.rows import FORMATS, Row, columns_of, read_rows
-from patclass.errors import DataError
-
-SPLITS = ("train", "validation", "test")
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, baselines on the same rows, and a report with a verdict in words."""
+"""Evaluation: metrics with intervals, baselines on the same rows, the report and its page."""

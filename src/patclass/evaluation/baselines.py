@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from patclass.arrays import FloatArray
+from patclass.core.types import FloatArray
 from patclass.evaluation.metrics import Metrics, evaluate
 
 # Inverse regularisation, chosen on validation so that the rival is a fair one.

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from patclass.arrays import Positions
-from patclass.evaluation.frozen import Frozen
-from patclass.evaluation.resampling import Floats, macro_f1, resampled
+from patclass.core.types import Frozen, Positions
+from patclass.evaluation.intervals import Floats, macro_f1, resampled
 
 _Ints = npt.NDArray[np.int64]
 

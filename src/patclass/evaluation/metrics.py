@@ -1,14 +1,89 @@
-"""Figures from true and predicted labels. Knows positions in a label set, no model."""
+"""Figures from true and predicted labels and tags. Knows positions in a label set, no model."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import precision_recall_fscore_support
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
-from patclass.arrays import FloatArray
-from patclass.evaluation.confusion import Confusion
-from patclass.evaluation.frozen import Frozen
+from patclass.core.types import FloatArray, Frozen
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
+from patclass.evaluation.calibration import Floats, Hits
+from patclass.predictor.scored import answers_at
+
+# Above, nearly all cells are zero: written out, they would be megabytes of JSON.
+MAX_DENSE = 50
+
+# Larger than any label set; a matrix of a damaged file must not fill the memory.
+MAX_LABELS = 10_000
+
+
+class _Sparse(Frozen):
+    """A matrix by its cells that are not zero: true label, answer, rows."""
+
+    labels: int = Field(gt=0, le=MAX_LABELS)
+    cells: tuple[tuple[NonNegativeInt, NonNegativeInt, int], ...]
+
+
+def _sparse(matrix: tuple[tuple[int, ...], ...]) -> Any:
+    if len(matrix) <= MAX_DENSE:
+        return matrix
+    counts = np.asarray(matrix)
+    cells = [[int(i), int(j), int(counts[i, j])] for i, j in np.argwhere(counts)]
+    return {"labels": len(matrix), "cells": cells}
+
+
+def _dense(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found = _Sparse.model_validate(value)
+    rows = [[0] * found.labels for _ in range(found.labels)]
+    for true, answered, count in found.cells:
+        if max(true, answered) >= found.labels:
+            raise ValueError(f"cell {true}, {answered} is outside of {found.labels} labels")
+        rows[true][answered] = count
+    return rows
+
+
+Confusion = Annotated[
+    tuple[tuple[int, ...], ...],
+    BeforeValidator(_dense),
+    PlainSerializer(_sparse, when_used="json"),
+]
+"""Row counts by true label (down) and answer (across); as JSON sparse if it is large."""
+
+
+class ConfusedPair(Frozen):
+    """A label and what it was mistaken for; ``share`` is that of the true label's rows."""
+
+    true: str
+    answered: str
+    rows: int
+    share: float
+
+
+def confused_pairs(
+    matrix: Sequence[Sequence[int]], codes: Sequence[str], limit: int = 20
+) -> list[ConfusedPair]:
+    """The most frequent mistakes, the most frequent first; ties in the order of the labels."""
+    counts = np.array(matrix)
+    support = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:limit]
+    cells = zip(*np.unravel_index(order, counts.shape), strict=True)
+    return [
+        ConfusedPair(
+            true=codes[i],
+            answered=codes[j],
+            rows=int(counts[i, j]),
+            share=float(counts[i, j] / support[i]),
+        )
+        for i, j in cells
+        if counts[i, j]
+    ]
 
 
 class ClassMetrics(Frozen):
@@ -76,3 +151,65 @@ def _confusion(
 ) -> tuple[tuple[int, ...], ...]:
     counts = np.bincount(true * labels + predicted, minlength=labels * labels)
     return tuple(tuple(row) for row in counts.reshape(labels, labels).tolist())
+
+
+def evaluate_levels(
+    rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree
+) -> dict[str, Metrics]:
+    """Compare rows with leaf probabilities of shape (rows, leaves), level by level.
+
+    Each level counts the rows whose label is known there; a level without any is left out.
+    """
+    answers = {level: answers_at(rows, probabilities, tree, level) for level in tree.levels}
+    return {
+        level: evaluate(found.truth, found.probabilities, found.codes)
+        for level, found in answers.items()
+        if found is not None
+    }
+
+
+THRESHOLD = 0.5
+
+
+class TagReport(Frozen):
+    """Figures of one tag on the rows of which it is known whether they carry it.
+
+    ``precision`` and ``recall`` are those of the answer "yes" from a probability of 0.5 on;
+    None where nothing is answered so or no row carries the tag.
+    """
+
+    rows: int
+    carried: int
+    average_precision: float | None
+    precision: float | None
+    recall: float | None
+
+
+def tag_reports(
+    rows: Sequence[Example], probabilities: FloatArray, codes: Sequence[str]
+) -> dict[str, TagReport]:
+    """Reports of the tags that are known for some row, by code.
+
+    :param probabilities: those of each tag, shape (rows, tags).
+    """
+    reports = {}
+    for column, code in enumerate(codes):
+        known = [(i, row.tags[column]) for i, row in enumerate(rows) if column < len(row.tags)]
+        places = [place for place, tag in known if tag is not None]
+        if places:
+            carried = np.array([tag for _, tag in known if tag is not None])
+            reports[code] = _report(carried, probabilities[places, column])
+    return reports
+
+
+def _report(carried: Hits, probabilities: Floats) -> TagReport:
+    said = probabilities >= THRESHOLD
+    right = int((said & carried).sum())
+    some = bool(carried.any())
+    return TagReport(
+        rows=len(carried),
+        carried=int(carried.sum()),
+        average_precision=float(average_precision_score(carried, probabilities)) if some else None,
+        precision=right / int(said.sum()) if said.any() else None,
+        recall=right / int(carried.sum()) if some else None,
+    )

@@ -1,15 +1,148 @@
-"""A model beside its baselines, with a verdict in words. Knows figures, no model."""
+"""A model beside its baselines on one split, level by level, with a verdict in words."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from patclass.evaluation.frozen import Frozen
-from patclass.evaluation.level_report import LevelReport
-from patclass.evaluation.metrics import Metrics
-from patclass.evaluation.tables import MAX_LABELS, classes_text, confusion_text, level_text
-from patclass.evaluation.tags import TagReport
+from patclass.core.types import Frozen
+from patclass.data.examples import UNSEEN, Corpus, Example
+from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
+from patclass.evaluation.calibration import (
+    OperatingPoint,
+    ReliabilityBin,
+    RiskCoverage,
+    SetReport,
+    expected_calibration_error,
+    operating_points,
+    reliability,
+    risk_coverage,
+    set_report,
+)
+from patclass.evaluation.intervals import Interval, bootstrap
+from patclass.evaluation.metrics import Metrics, TagReport, evaluate, tag_reports
+from patclass.evaluation.slices import Mistake, Slice, mistakes, slices
+from patclass.predictor.scored import LevelAnswers, Scored, answers_at, known_at
+
+
+class LevelReport(Frozen):
+    """Figures of the model at one level, and of the baselines by name where they were fitted.
+
+    ``ece`` is the expected calibration error of the confidences as answered, ``ece_raw`` that
+    before calibration; likewise for the bins of the reliability diagrams.
+    """
+
+    metrics: Metrics
+    accuracy_interval: Interval
+    macro_f1_interval: Interval
+    ece_raw: float
+    ece: float
+    reliability_raw: tuple[ReliabilityBin, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    risk_coverage: RiskCoverage
+    operating_points: tuple[OperatingPoint, ...]
+    sets: SetReport | None = None
+    slices: tuple[Slice, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    baselines: dict[str, Metrics] = Field(default_factory=dict)
+
+
+def level_report(
+    raw: LevelAnswers,
+    calibrated: LevelAnswers,
+    baselines: Mapping[str, Metrics],
+    inside: npt.NDArray[np.bool_] | None = None,
+    set_coverage: float = 0.9,
+) -> LevelReport:
+    """Compute everything about one level.
+
+    :param raw: answers before calibration, to the same rows as ``calibrated``.
+    :param inside: which labels are in the set of each row, shape (rows, labels).
+    :param set_coverage: share of the rows whose set should hold the true label.
+    """
+    truth, sure, hits = calibrated.truth, calibrated.confidences, calibrated.hits
+    spread = bootstrap(truth, calibrated.answered, len(calibrated.codes))
+    return LevelReport(
+        metrics=evaluate(truth, calibrated.probabilities, calibrated.codes),
+        accuracy_interval=spread.accuracy,
+        macro_f1_interval=spread.macro_f1,
+        ece_raw=expected_calibration_error(raw.confidences, raw.hits),
+        ece=expected_calibration_error(sure, hits),
+        reliability_raw=reliability(raw.confidences, raw.hits),
+        reliability=reliability(sure, hits),
+        risk_coverage=risk_coverage(sure, hits),
+        operating_points=operating_points(sure, hits),
+        sets=None if inside is None else set_report(inside, truth, set_coverage),
+        slices=slices(calibrated.rows, hits),
+        mistakes=mistakes(calibrated),
+        baselines=dict(baselines),
+    )
+
+
+BASELINE_NAMES = {"tfidf": "TF-IDF + regression", "majority": "majority class"}
+
+# More labels are no table for a terminal.
+MAX_LABELS = 30
+
+
+def level_text(level: str, report: LevelReport) -> str:
+    """The model beside its baselines, a line each; ECE is shown before and after calibration."""
+    title = f"{level[:11]}, {report.metrics.rows:,} rows"
+    header = (
+        f"{title:24}{'accuracy':>9}{'95%':>14}{'macro F1':>10}{'95%':>15}{'loss':>8}"
+        f"{'raw ECE':>9}{'ECE':>7}"
+    )
+    model = (
+        f"{'model':24}{report.metrics.accuracy:>9.1%}{_percent(report.accuracy_interval):>14}"
+        f"{report.metrics.macro_f1:>10.3f}{_decimal(report.macro_f1_interval):>15}"
+        f"{report.metrics.loss:>8.3f}{report.ece_raw:>9.3f}{report.ece:>7.3f}"
+    )
+    rivals = [
+        _baseline(name, report.baselines[key])
+        for key, name in BASELINE_NAMES.items()
+        if key in report.baselines
+    ]
+    return "\n".join([header, model, *rivals])
+
+
+def classes_text(metrics: Metrics) -> str:
+    """A line of figures for each label."""
+    lines = [f"{'label':24}{'precision':>10}{'recall':>10}{'F1':>10}{'rows':>8}"]
+    lines += [
+        f"{c.code[:23]:24}{c.precision:>10.3f}{c.recall:>10.3f}{c.f1:>10.3f}{c.support:>8}"
+        for c in metrics.per_class
+    ]
+    return "\n".join(lines)
+
+
+def confusion_text(metrics: Metrics) -> str:
+    """The confusion matrix: a row for each true label, a column for each answer."""
+    codes = [c.code for c in metrics.per_class]
+    width = max(5, *(len(code[:12]) + 1 for code in codes))
+    cells = [
+        f"{code[:12]:12}" + "".join(f"{count:>{width}}" for count in row)
+        for code, row in zip(codes, metrics.confusion, strict=True)
+    ]
+    header = f"{'true / pred.':12}" + "".join(f"{code[:12]:>{width}}" for code in codes)
+    return "\n".join([header, *cells])
+
+
+def _baseline(name: str, metrics: Metrics) -> str:
+    return (
+        f"{name:24}{metrics.accuracy:>9.1%}{'':14}{metrics.macro_f1:>10.3f}{'':15}"
+        f"{metrics.loss:>8.3f}"
+    )
+
+
+def _percent(interval: Interval) -> str:
+    return f"{interval.low * 100:.1f}-{interval.high:.1%}"
+
+
+def _decimal(interval: Interval) -> str:
+    return f"{interval.low:.3f}-{interval.high:.3f}"
 
 
 class Report(Frozen):
@@ -89,3 +222,77 @@ class Report(Frozen):
         if self.leaked_rows:
             last = f"warning: {self.leaked_rows} {self.split} texts also stand in train.\n" + last
         return "\n\n".join([*parts, last])
+
+
+def measure(
+    scored: Scored,
+    corpus: Corpus,
+    split: str,
+    baseline_levels: Sequence[str],
+    sets: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    set_coverage: float = 0.9,
+) -> Report:
+    """Report on the model's answers to ``split``.
+
+    Levels at which no row has a known label are left out; the verdict is about the coarsest
+    of the others.
+
+    :param baseline_levels: where both baselines are fitted on the corpus' train rows.
+    :param sets: for some levels, which labels are in the set of each row, shape (rows, labels);
+        rows are all those of ``scored``.
+    :param set_coverage: share of the rows whose set should hold the true label.
+    :raises ValueError: if no row has a known label at any level.
+    """
+    levels = {}
+    for level in scored.tree.levels:
+        baselines = _baselines(corpus, scored, level) if level in baseline_levels else {}
+        found = _level(scored, level, baselines, (sets or {}).get(level), set_coverage)
+        if found is not None:
+            levels[level] = found
+    if not levels:
+        raise ValueError(f"nothing to evaluate: no row of {split} has a known label")
+    return Report(
+        split=split,
+        train_rows=len(corpus["train"]),
+        leaked_rows=corpus.leaked(split),
+        level=next(iter(levels)),
+        levels=levels,
+        tags=tag_reports(scored.rows, scored.tags, scored.tree.tags.codes),
+    )
+
+
+def _level(
+    scored: Scored,
+    level: str,
+    baselines: Mapping[str, Metrics],
+    inside: npt.NDArray[np.bool_] | None,
+    set_coverage: float,
+) -> LevelReport | None:
+    raw = answers_at(scored.rows, scored.raw, scored.tree, level)
+    calibrated = answers_at(scored.rows, scored.calibrated, scored.tree, level)
+    if raw is None or calibrated is None:
+        return None
+    if inside is not None:
+        inside = inside[calibrated.places]
+    return level_report(raw, calibrated, baselines, inside, set_coverage)
+
+
+def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]:
+    """Both baselines by name; none if train or the split has no row with a known label."""
+    depth, codes = scored.tree.levels.index(level), scored.tree.at(level).codes
+    # A label that the tree lacks can be tested on, as a row without a right answer, not learnt.
+    train, test = _labelled(corpus["train"], depth, 0), _labelled(scored.rows, depth)
+    if not len(train.texts) or not len(test.texts):
+        return {}
+    validation = _labelled(corpus["validation"], depth)
+    return {
+        "majority": majority(train, test, codes),
+        "tfidf": tfidf_regression(train, validation, test, codes),
+    }
+
+
+def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNSEEN) -> LabelledTexts:
+    """The rows whose label is known at a level, and not below the position ``lowest``."""
+    places, truth = known_at(rows, depth)
+    kept = truth >= lowest
+    return LabelledTexts([rows[place].text for place in places[kept].tolist()], truth[kept])

@@ -1,4 +1,4 @@
-"""Accuracy on parts of the rows: by length of text, year and source. Knows no labels."""
+"""Where a model is wrong: slices of the rows, and its most confident mistakes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from patclass.data.corpus import Example
+from patclass.core.types import Frozen
+from patclass.data.examples import Example
 from patclass.evaluation.calibration import Hits
-from patclass.evaluation.frozen import Frozen
 from patclass.evaluation.intervals import Interval, wilson
+from patclass.predictor.scored import LevelAnswers
 
 MAX_YEAR_GROUPS = 5
 MAX_SOURCES = 10
@@ -98,3 +99,42 @@ def _sources(sources: Sequence[str | None]) -> Groups:
     others, unknown = len(names), len(names) + 1
     groups = [unknown if source is None else place.get(source, others) for source in sources]
     return [*names, "other sources", "not known"], np.array(groups)
+
+
+MAX_MISTAKES = 25
+
+
+class Mistake(Frozen):
+    """A confident wrong answer.
+
+    ``true`` is None if the tree has no such label; ``second`` is the next best answer, None if
+    there is only one label.
+    """
+
+    id: str
+    title: str | None
+    true: str | None
+    answered: str
+    confidence: float
+    second: str | None
+
+
+def mistakes(answers: LevelAnswers, most: int = MAX_MISTAKES) -> tuple[Mistake, ...]:
+    """Wrong answers, the most confident first; equal ones in the order of the rows."""
+    wrong = np.flatnonzero(~answers.hits)
+    order = np.argsort(-answers.confidences[wrong], kind="stable")[:most]
+    return tuple(_mistake(answers, int(place)) for place in wrong[order])
+
+
+def _mistake(answers: LevelAnswers, place: int) -> Mistake:
+    row, truth, answered = answers.rows[place], answers.truth[place], answers.answered[place]
+    others = answers.probabilities[place].copy()
+    others[answered] = -1
+    return Mistake(
+        id=row.id,
+        title=row.facts.title,
+        true=answers.codes[truth] if truth >= 0 else None,
+        answered=answers.codes[answered],
+        confidence=float(answers.confidences[place]),
+        second=answers.codes[int(others.argmax())] if len(others) > 1 else None,
+    )

@@ -6,14 +6,14 @@ from statistics import fmean
 
 import numpy as np
 
-from patclass.arrays import FloatArray
-from patclass.bundle.engines import SURE, LevelParity, Parity
-from patclass.data.corpus import Example
-from patclass.evaluation.answers import answers_at
+from patclass.bundle.description import SURE, LevelParity, Parity
+from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.evaluation.metrics import evaluate
-from patclass.labels import LabelTree
-from patclass.pipeline import Answers
+from patclass.predictor.pipeline import Answers
+from patclass.predictor.scored import answers_at
 
 TAGGED = 0.5
 

@@ -1,4 +1,4 @@
-"""A whole export: convert, quantise, compare, and write only what answers alike."""
+"""The tuned model as one plain transformers model, its adapter merged in. Knows folders."""
 
 import shutil
 import sys
@@ -10,28 +10,120 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import openvino as ov
+from transformers import PreTrainedModel
 
 from patclass.bundle import Bundle
-from patclass.bundle.engines import EngineInfo, Kind, Parity, text_of
+from patclass.bundle.description import LAYOUT, Description, EngineInfo, Kind, Parity, text_of
 from patclass.bundle.exported import fingerprint, write_exported
-from patclass.bundle.layout import LAYOUT, Description
-from patclass.bundle.prove import verify_in_fresh_process
+from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.weights import load_weights
-from patclass.data.corpus import Corpus
-from patclass.engine import Engine
-from patclass.engine.openvino_engine import GRAPH, OpenVinoEngine
-from patclass.engine.torch_engine import TorchEngine
-from patclass.errors import BundleError, ModelError, OutputError
-from patclass.export.graph import to_graph
-from patclass.export.merge import load_merged, merged_base, save_merged
+from patclass.core.errors import BundleError, DataError, ModelError, OutputError
+from patclass.core.files import check_replaceable, check_writable, file_sha256, previous_of
+from patclass.data.examples import Corpus, Example
+from patclass.engines.base import Engine
+from patclass.engines.openvino import GRAPH, OpenVinoEngine
+from patclass.engines.torch import TorchEngine
+from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
-from patclass.export.schemes import FLOAT, INT8, Scheme, calibration_set
-from patclass.export.texts import PARITY_TEXTS, ExportTexts, choose_texts
-from patclass.files import check_replaceable, check_writable, previous_of
-from patclass.model.classifier import PatentClassifier
+from patclass.model.base import BaseFiles
+from patclass.model.classifier import Parts, PatentClassifier, load_classifier
+from patclass.model.device import choose_compute
+from patclass.model.packing import PACKED
 from patclass.model.quantised import check_cuda, quantise
 from patclass.model.tokenizer import TextTokenizer
-from patclass.pipeline import Answers, Pipeline, with_bar
+from patclass.predictor.pipeline import Answers, Pipeline, with_bar
+
+# So many are enough for the ranges of activations.
+CALIBRATION_TEXTS = 300
+
+# Two in a hundred is what may differ; on fewer texts that is too coarse a measure. More than
+# twice as many only take time.
+PARITY_TEXTS = 1000
+
+# Which part of a text stands for another text, where there are too few: halves and thirds.
+_PARTS = ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+
+
+@dataclass(frozen=True)
+class ExportTexts:
+    """Texts to tune on, and other rows to judge by.
+
+    :param source: in words, what the rows are.
+    """
+
+    calibration: list[str]
+    rows: list[Example]
+    source: str
+
+
+def choose_texts(corpus: Corpus, wanted: int = PARITY_TEXTS) -> ExportTexts:
+    """Tune on train; judge on validation and test, then on the rest of train, then on parts.
+
+    :raises DataError: if all of it together is too little.
+    """
+    train = corpus["train"]
+    chosen = _spread(len(train), min(CALIBRATION_TEXTS, max(1, len(train) // 2)))
+    tuned = [train[place] for place in sorted(chosen)]
+    rows = [*corpus["validation"], *corpus["test"]]
+    words = "its validation and test rows"
+    if len(rows) < wanted:
+        rows += [row for place, row in enumerate(train) if place not in chosen]
+        words = "all rows that did not tune it"
+    rows = [rows[place] for place in sorted(_spread(len(rows), min(len(rows), 2 * wanted)))]
+    whole = len(rows)
+    if whole < wanted:
+        rows = _with_parts(rows, wanted)
+        words = f"{whole} rows and parts of them"
+    if len(rows) < wanted:
+        raise DataError(
+            f"{corpus.source} gives {len(rows)} texts to compare on; {wanted:,} are needed. Name "
+            "more patents with --data; labels may be missing."
+        )
+    return ExportTexts([row.text for row in tuned], rows, f"{corpus.source}: {words}")
+
+
+def _spread(count: int, chosen: int) -> set[int]:
+    """So many of ``count`` places, evenly: files are often sorted by something."""
+    return {place * count // chosen for place in range(chosen)}
+
+
+def _with_parts(rows: Sequence[Example], wanted: int) -> list[Example]:
+    found = list(rows)
+    for number, of in _PARTS:
+        for row in rows:
+            words = row.text.split()
+            part = words[len(words) * number // of : len(words) * (number + 1) // of]
+            if len(found) < wanted and part:
+                found.append(replace(row, text=" ".join(part)))
+    return found
+
+
+# A base is one file as long as this holds more than it has.
+_ONE_FILE = "1000GB"
+
+
+def save_merged(model: PatentClassifier, folder: Path) -> None:
+    """Write base and head as a bundle has them."""
+    assert isinstance(model.backbone, PreTrainedModel)
+    base = folder / LAYOUT.base
+    model.backbone.save_pretrained(base, max_shard_size=_ONE_FILE)
+    model.save_head(folder)
+
+
+def load_merged(folder: Path, outputs: int, device: str = "cpu") -> PatentClassifier:
+    """Read back what ``save_merged`` has written, in float32.
+
+    :raises ModelError: if it cannot be read.
+    """
+    parts = Parts(merged_base(folder), choose_compute(device, "float32"))
+    return load_classifier(parts, None, folder, outputs)
+
+
+def merged_base(folder: Path) -> BaseFiles:
+    """The base in ``folder``, hashed."""
+    base = folder / LAYOUT.base
+    return BaseFiles(str(base), None, base, file_sha256(base / PACKED))
+
 
 Form = Literal["openvino-int8", "openvino-f32", "merged", "cuda-int8", "cuda-int4"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -1,19 +1,21 @@
-"""The object that answers. Knows a bundle and texts, no files and no servers."""
+"""What can be said against a text before any model reads it. Knows characters only."""
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from patclass.arrays import FloatArray
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.golden import check_golden
-from patclass.data.views import MAX_CHARS, SURROGATE, TextView, clean
-from patclass.errors import ConfigError, DataError
-from patclass.evidence.index import Neighbour
-from patclass.evidence.script import doubts_about
-from patclass.inference.answer import (
+from patclass.bundle.registry import locate
+from patclass.core.errors import ConfigError, DataError
+from patclass.core.types import FloatArray
+from patclass.data.text import MAX_CHARS, SURROGATE, TextView, clean
+from patclass.inference.explain import contributions
+from patclass.inference.prediction import (
     AUTO,
     NOTEWORTHY,
     Candidate,
@@ -27,10 +29,30 @@ from patclass.inference.answer import (
     path_to,
     thresholds_of,
 )
-from patclass.inference.explain import contributions
-from patclass.inference.locate import locate
-from patclass.model.reading import Reading
-from patclass.pipeline import Answers
+from patclass.model.tokenizer import Reading
+from patclass.predictor.neighbours import Neighbour
+from patclass.predictor.pipeline import Answers
+
+FEW_WORDS = 8
+
+_WORD = re.compile(r"\w+")
+
+
+def doubts_about(text: str) -> list[str]:
+    """Reasons in words why an answer on this text may be a guess; none for ordinary text."""
+    letters = [char for char in text[:20_000] if char.isalpha()]
+    if not letters:
+        return ["the text has no letters; the answer is a guess"]
+    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
+    doubts = []
+    if latin < len(letters) / 2:
+        doubts.append("the text is mostly in another script than the model has learnt from")
+    words = len(_WORD.findall(text[:20_000]))
+    if words < FEW_WORDS and latin >= len(letters) / 2:
+        count = "one word" if words == 1 else f"{words} words"
+        doubts.append(f"the text has only {count}; an abstract would be surer")
+    return doubts
+
 
 Patent = str | Mapping[str, Any]
 Advance = Callable[[int], object]

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from patclass.arrays import FloatArray
-from patclass.inference.answer import PassageShare
-from patclass.model.reading import Reading
-from patclass.pipeline import Pipeline
+from patclass.core.types import FloatArray
+from patclass.inference.prediction import PassageShare
+from patclass.model.tokenizer import Reading
+from patclass.predictor.pipeline import Pipeline
 
 MAX_SENTENCES = 16
 

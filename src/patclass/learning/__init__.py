@@ -1,1 +1,1 @@
-"""Learning from people: what they say, what it is worth, and whether a new model is better."""
+"""Learning from feedback: training data, retraining, the gate, promotion, the review queue."""

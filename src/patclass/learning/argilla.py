@@ -11,11 +11,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from patclass.errors import DataError
+from patclass.core.errors import DataError
 from patclass.learning.exchange import Taken, explain
 from patclass.learning.labelling import Choice, Task, as_array, key_of, take_choices, tasks
+from patclass.store.consensus import Given
 from patclass.store.database import Database
-from patclass.store.verdict import Given
 
 _QUESTION, _FIELD = "label", "text"
 

@@ -13,13 +13,13 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from tqdm import tqdm
 
-from patclass.data.views import text_sha256
-from patclass.errors import DataError
-from patclass.labels.cpc import titles
+from patclass.core.errors import DataError
+from patclass.cpc.scheme import titles
+from patclass.data.text import text_sha256
+from patclass.store.consensus import Feedback, Given
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
-from patclass.store.verdict import Feedback, Given
 
 # What clocks may differ by.
 _CLOCKS = timedelta(days=1)

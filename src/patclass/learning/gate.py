@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from patclass.arrays import FloatArray
+from patclass.bundle.description import Lineage
+from patclass.core.html import template
+from patclass.core.types import FloatArray, Frozen
+from patclass.cpc.scheme import titles
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.evaluation.compare import SIGNIFICANCE, Comparison, compare
-from patclass.evaluation.frozen import Frozen
 
 # Points of accuracy that may be lost overall if chance can explain them, and by any one label.
 OVERALL_POINTS = 1.0
@@ -292,3 +294,16 @@ def _as_right_as(held_out: Rows, confidences: FloatArray) -> npt.NDArray[np.floa
     right = np.bincount(there, hits, minlength=len(edges) + 1)
     shares = np.where(counts > 0, right / np.maximum(1, counts), hits.mean())
     return np.asarray(shares[np.searchsorted(edges, confidences)], dtype=np.float64)
+
+
+def html_decision(decision: Decision, lineage: Lineage | None) -> str:
+    """The page of a decision.
+
+    :param lineage: what the candidate has learnt from, if it was retrained.
+    """
+    return template("learning", "decision.html.j2").render(
+        decision=decision,
+        lineage=lineage,
+        titles=titles(),
+        label_rows=LABEL_ROWS,
+    )

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from patclass.data.views import text_sha256
+from patclass.data.text import text_sha256
 from patclass.learning.exchange import Arrival, Taken, refuse, take_in, unknown
+from patclass.store.consensus import Feedback, Given, by_text, standing
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.opinion import by_text, standing
 from patclass.store.predictions import PredictionRow, PredictionStore
-from patclass.store.verdict import Feedback, Given
 
 
 @dataclass(frozen=True)

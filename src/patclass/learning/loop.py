@@ -6,16 +6,15 @@ from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
-from patclass.learning.defaults import LEAST_FEEDBACK
+from patclass.core.defaults import LEAST_FEEDBACK, WINDOW
 from patclass.learning.gate import Decision
+from patclass.learning.promotion import acknowledge_champion, crown, record_decision
 from patclass.learning.retrain import Asked, alone, data_of, finish_planned, retrain
-from patclass.learning.succession import acknowledge_champion, crown, record_decision
 from patclass.learning.trial import Rivals, judge
-from patclass.monitoring.defaults import WINDOW
 from patclass.monitoring.monitor import Monitor, Watched
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.models import CANDIDATE, ModelStore
+from patclass.store.history import CANDIDATE, ModelStore
 
 Echo = Callable[[str], object]
 

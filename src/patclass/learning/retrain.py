@@ -13,18 +13,16 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.layout import LAYOUT
-from patclass.bundle.lineage import Lineage
+from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.registry import Registry
-from patclass.config import DataSettings, OutputSettings, TrainSettings
+from patclass.core.config import DataSettings, OutputSettings, TrainSettings
+from patclass.core.defaults import FEEDBACK_WEIGHT
+from patclass.core.errors import BundleError, DataError, TrainingError
+from patclass.core.files import whole_file, write_json
 from patclass.data.corpus import load_corpus
-from patclass.errors import BundleError, DataError, TrainingError
-from patclass.files import whole_file, write_json
-from patclass.learning.defaults import FEEDBACK_WEIGHT
-from patclass.learning.material import GATE, TRAIN, VALIDATION, Known, Material, gather
+from patclass.learning.training_data import GATE, TRAIN, VALIDATION, Known, Material, gather
 from patclass.store.database import Database
-from patclass.store.events import EventStore
-from patclass.store.models import CANDIDATE, ModelRow, ModelStore
+from patclass.store.history import CANDIDATE, EventStore, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import OtherRunError
 from patclass.training.run import People, train, work_folder

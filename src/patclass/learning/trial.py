@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from patclass.bundle import Bundle
-from patclass.config import DataSettings
-from patclass.data.corpus import Corpus, load_corpus
-from patclass.errors import BundleError
+from patclass.core.config import DataSettings
+from patclass.core.errors import BundleError
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import Corpus
 from patclass.learning.gate import Answered, Decision, Rows, decide
-from patclass.learning.material import GATE, Known, Material, gather
-from patclass.monitoring.known import code_at
-from patclass.pipeline import with_bar
+from patclass.learning.training_data import GATE, Known, Material, gather
+from patclass.monitoring.accuracy import code_at
+from patclass.predictor.pipeline import with_bar
 from patclass.store.database import Database
 
 # One model's answers at each level, and each level's labels.

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from patclass.config import LoraSettings
-from patclass.errors import ModelError
-from patclass.model.tensors import save_tensors
+from patclass.core.config import LoraSettings
+from patclass.core.errors import ModelError
+from patclass.model.packing import save_tensors
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"

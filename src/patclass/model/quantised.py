@@ -6,7 +6,7 @@ nothing but plain tensors is stored. The head stays float32.
 
 import torch
 
-from patclass.errors import ModelError
+from patclass.core.errors import ModelError
 from patclass.model.classifier import PatentClassifier
 
 

@@ -1,1 +1,1 @@
-"""Whether what is asked is still what the model was measured on. Knows figures, no models."""
+"""Monitoring: whether live patents are still like those that the model was measured on."""

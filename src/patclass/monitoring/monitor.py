@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from patclass.monitoring.assess import Assessment, assess
-from patclass.monitoring.defaults import WINDOW
-from patclass.monitoring.known import what_is_known
-from patclass.monitoring.reference import Reference
+from patclass.core.defaults import WINDOW
+from patclass.monitoring.accuracy import what_is_known
+from patclass.monitoring.drift import Assessment, assess
+from patclass.predictor.reference import Reference
 from patclass.store.database import Database
-from patclass.store.events import ALARM, EventStore
 from patclass.store.feedback import FeedbackStore
+from patclass.store.history import ALARM, EventStore
 from patclass.store.predictions import PredictionStore
 
 # Windows that are made up for at once.

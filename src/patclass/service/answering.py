@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from patclass.errors import ConfigError, DataError
-from patclass.inference.answer import Options, Prediction
+from patclass.core.errors import ConfigError, DataError
 from patclass.inference.explain import MAX_SENTENCES
-from patclass.model.reading import Reading
+from patclass.inference.prediction import Options, Prediction
+from patclass.model.tokenizer import Reading
+from patclass.service.background import Shadow
 from patclass.service.context import began_at, note
+from patclass.service.errors import Problem
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
-from patclass.service.problems import Problem
 from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
-from patclass.service.recording import Recorder
-from patclass.service.rows import row_of
 from patclass.service.settings import ServiceSettings
-from patclass.service.shadowing import Shadow
+from patclass.service.storage import Recorder, row_of
 
 DEADLINE = "X-Deadline-Ms"
 NEIGHBOURS = 5

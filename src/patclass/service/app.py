@@ -1,4 +1,4 @@
-"""The service as an ASGI application. Knows how its parts fit together."""
+"""The service as an ASGI application, and the process that serves it. Knows how its parts fit."""
 
 import asyncio
 import logging
@@ -10,30 +10,31 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from patclass import __version__
-from patclass.engine.cores import cores
-from patclass.errors import PatclassError
+from patclass.core.errors import PatclassError
+from patclass.engines.base import cores
 from patclass.monitoring.monitor import Monitor
-from patclass.service.access import guarded_router
 from patclass.service.answering import Answering
+from patclass.service.auth import guarded_router
+from patclass.service.background import NAME, Follower, Shadow, Watcher
+from patclass.service.errors import install
 from patclass.service.feedback import IDEMPOTENCY, Verdicts, add_feedback
-from patclass.service.following import Follower
 from patclass.service.keys import KeyFile, Role
-from patclass.service.logs import LOGGER
+from patclass.service.logs import LOGGER, no_spans, spans_to
 from patclass.service.metrics import Metrics
 from patclass.service.middleware import Watch
 from patclass.service.models import Models, load_model
-from patclass.service.monitoring import add_monitoring
-from patclass.service.pages import documentation_routes
-from patclass.service.problems import install
 from patclass.service.queue import Queue
-from patclass.service.recording import Recorder
 from patclass.service.reviews import Reviews, add_reviews
-from patclass.service.routes import add_answering, add_models, add_reload, health_routes
+from patclass.service.routes import (
+    add_answering,
+    add_models,
+    add_monitoring,
+    add_reload,
+    documentation_routes,
+    health_routes,
+)
 from patclass.service.settings import ServiceSettings
-from patclass.service.shadowing import NAME, Shadow
-from patclass.service.storing import store_threads
-from patclass.service.tracing import no_spans, spans_to
-from patclass.service.watching import Watcher
+from patclass.service.storage import Recorder, store_threads
 from patclass.store.database import locate_store
 from patclass.store.predictions import PredictionStore
 

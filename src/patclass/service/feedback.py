@@ -7,22 +7,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 
-from patclass.data.views import text_sha256
-from patclass.errors import StoreError
-from patclass.labels.cpc import titles
+from patclass.core.errors import StoreError
+from patclass.cpc.scheme import titles
+from patclass.data.text import text_sha256
+from patclass.service.auth import Rate
 from patclass.service.context import facts_of
+from patclass.service.errors import Problem, documented
 from patclass.service.metrics import Metrics
 from patclass.service.models import Models
-from patclass.service.problems import Problem, documented
-from patclass.service.rate import Rate
-from patclass.service.recording import Recorder
 from patclass.service.schemas import FeedbackRequest, FeedbackResponse
-from patclass.service.storing import in_store
+from patclass.service.storage import Recorder, in_store
+from patclass.store.consensus import Feedback
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow
 from patclass.store.reviews import NotYours, ReviewStore
-from patclass.store.verdict import Feedback
 
 IDEMPOTENCY = "Idempotency-Key"
 

@@ -19,8 +19,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from patclass.errors import ConfigError, cannot_write
-from patclass.files import check_writable, whole_file, write_json
+from patclass.core.errors import ConfigError, cannot_write
+from patclass.core.files import check_writable, whole_file, write_json
 
 VARIABLE = "PATCLASS_KEYS"
 DEFAULT_FILE = "patclass-keys.json"

@@ -1,11 +1,14 @@
-"""Structured logs: one JSON object a line on standard error. Knows records, no texts."""
+"""Structured logs and OpenTelemetry traces. Knows records, no texts."""
 
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import Any
 
-from patclass.errors import StoreError
+from patclass.core.errors import ConfigError, StoreError
 
 LOGGER = "patclass.service"
 
@@ -33,3 +36,52 @@ def configure() -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+
+
+Note = Callable[[Mapping[str, object]], None]
+Spans = Callable[[str, Mapping[str, str]], AbstractContextManager[Note]]
+
+
+def no_spans(name: str, headers: Mapping[str, str]) -> AbstractContextManager[Note]:
+    """What is used where nobody asked for traces."""
+    return nullcontext(lambda facts: None)
+
+
+def spans_to(exporter: Any = None) -> "OpenSpans":
+    """Spans that continue the caller's trace, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
+
+    :param exporter: where to send them instead.
+    :raises ConfigError: if the libraries are not installed.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ModuleNotFoundError as problem:
+        raise ConfigError(f"--trace needs {problem.name}: pip install 'patclass[trace]'.") from None
+    provider = TracerProvider(resource=Resource.create({"service.name": "patclass"}))
+    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+    return OpenSpans(provider)
+
+
+class OpenSpans:
+    """Opens a span for a request, as part of the trace that its headers name."""
+
+    def __init__(self, provider: Any) -> None:
+        self.provider = provider
+        self._tracer = provider.get_tracer("patclass.service")
+
+    @contextmanager
+    def __call__(self, name: str, headers: Mapping[str, str]) -> Iterator[Note]:
+        """The span is open as long as the block runs."""
+        from opentelemetry.propagate import extract
+        from opentelemetry.trace import SpanKind
+
+        opened = self._tracer.start_as_current_span(
+            name, context=extract(headers), kind=SpanKind.SERVER
+        )
+        with opened as span:
+            yield lambda facts: span.set_attributes(
+                {f"patclass.{fact}": value for fact, value in facts.items()}
+            )

@@ -11,8 +11,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from patclass.inference.answer import Prediction
-from patclass.monitoring.assess import Assessment
+from patclass.inference.prediction import Prediction
+from patclass.monitoring.drift import Assessment
 from patclass.service.models import LoadedModel
 
 # When a series began is of no use to anyone here.

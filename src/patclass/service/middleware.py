@@ -9,10 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
 from patclass.service.context import Scope, begin, facts_of, request_id_of
-from patclass.service.logs import LOGGER
+from patclass.service.errors import response
+from patclass.service.logs import LOGGER, Spans, no_spans
 from patclass.service.metrics import Metrics
-from patclass.service.problems import response
-from patclass.service.tracing import Spans, no_spans
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patclass.bundle import read_bundle
-from patclass.bundle.layout import LAYOUT
-from patclass.errors import ConfigError
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.registry import locate
+from patclass.core.errors import ConfigError
 from patclass.inference.classifier import DEFAULTS, Classifier
-from patclass.inference.locate import locate
 
 log = logging.getLogger("patclass.service")
 

@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from patclass.data.batches import BATCH_TOKENS, rounded
-from patclass.inference.answer import Options, Prediction
-from patclass.model.reading import Reading
+from patclass.inference.prediction import Options, Prediction
+from patclass.model.tokenizer import Reading
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 

@@ -1,24 +1,32 @@
-"""The routes of the API: thin, over the objects that do the work. Knows schemas."""
+"""The page at ``/docs``, from files that are part of an installed package: nothing is fetched."""
 
 import asyncio
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
+from importlib import resources
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import WithJsonSchema
+from starlette.responses import HTMLResponse
 
-from patclass.errors import DataError, PatclassError
-from patclass.inference.answer import Options
+from patclass.core.errors import DataError, PatclassError
+from patclass.inference.prediction import Options
+from patclass.monitoring.drift import Assessment
+from patclass.monitoring.monitor import Monitor
 from patclass.service.answering import NEIGHBOURS, Answering, model_named
+from patclass.service.background import watched_of
 from patclass.service.context import note
+from patclass.service.errors import ErrorBody, Problem, documented
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
-from patclass.service.problems import ErrorBody, Problem, documented
 from patclass.service.schemas import (
+    Alarm,
     ClassifyRequest,
     ClassifyResponse,
     FailedResult,
@@ -27,13 +35,90 @@ from patclass.service.schemas import (
     LabelsResponse,
     ModelInfo,
     ModelsResponse,
+    MonitorResponse,
     Patent,
     PredictRequest,
     PredictResponse,
     ReportResponse,
     Result,
+    Window,
     result_of,
 )
+from patclass.service.storage import in_store
+from patclass.store.database import Database
+from patclass.store.history import ALARM, Event, EventStore
+
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+# The page starts itself by a script in it; all else comes from here.
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+
+
+def documentation_routes(title: str, openapi_url: str) -> APIRouter:
+    """``/docs`` and its files."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        page = get_swagger_ui_html(
+            openapi_url=openapi_url,
+            title=title,
+            swagger_js_url="docs/swagger-ui-bundle.js",
+            swagger_css_url="docs/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+        page.headers["Content-Security-Policy"] = _POLICY
+        return page
+
+    @router.get("/docs/{name}")
+    async def part(name: str) -> Response:
+        if name not in _FILES:
+            raise Problem(404, "not_found", f"docs/{name}: there is no such page")
+        content = (resources.files("fastapi_swagger.resources") / name).read_bytes()
+        return Response(content, media_type=_FILES[name])
+
+    return router
+
+
+WINDOWS = 30
+
+
+def add_monitoring(
+    router: APIRouter, models: Models, monitor: Monitor, database: Database
+) -> APIRouter:
+    """``/v1/models/{name}/monitor``."""
+    events = EventStore(database)
+
+    @router.get("/v1/models/{name}/monitor", responses=documented(401, 404, 422, 503))
+    async def read_monitor(
+        request: Request, name: str, windows: Annotated[int, Query(ge=1, le=200)] = WINDOWS
+    ) -> MonitorResponse:
+        """A model's last windows of answers beside the reference, oldest first, and its alarms."""
+        model = model_named(models, name)
+        watched = watched_of(model)
+        found: list[Assessment] = []
+        if watched is not None:
+            found = await in_store(request, monitor.series, watched, windows)
+        answers: int = await in_store(request, monitor.answers, model.version)
+        rung: list[Event] = await in_store(request, events.latest, ALARM, model.version)
+        return MonitorResponse(
+            model=model.name,
+            model_version=model.version,
+            watched=watched is not None,
+            window=monitor.window,
+            answers=answers,
+            accuracy={} if watched is None else dict(watched.reference.accuracy),
+            windows=[Window.model_validate(asdict(each)) for each in found],
+            alarms=[
+                Alarm(time=event.created, signals=list(event.facts["signals"])) for event in rung
+            ],
+        )
+
+    return router
+
 
 log = logging.getLogger(LOGGER)
 

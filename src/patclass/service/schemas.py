@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from patclass.inference.answer import Prediction
-from patclass.inference.record import record_of
-from patclass.service.problems import ErrorBody
+from patclass.inference.prediction import Prediction, record_of
+from patclass.service.errors import ErrorBody
 
 EXAMPLE = (
     "A drill bit for boreholes has a steel body with blades that carry cutters of polycrystalline "

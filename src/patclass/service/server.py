@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from patclass.errors import PatclassError
+from patclass.core.errors import PatclassError
 from patclass.service import logs
 from patclass.service.app import Service, create_app
 from patclass.service.models import Models

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from patclass.data.views import MAX_CHARS
-from patclass.errors import ConfigError
-from patclass.monitoring.defaults import WINDOW
+from patclass.core.defaults import WINDOW
+from patclass.core.errors import ConfigError
+from patclass.data.text import MAX_CHARS
 
 PORT = 9000
 

@@ -1,1 +1,1 @@
-"""What is remembered: predictions, verdicts, reviews, models, events. Knows SQL, no models."""
+"""The store: predictions, feedback, reviews, models, events. Knows SQL, no models."""

@@ -10,17 +10,53 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
-from patclass.errors import ConfigError, StoreError
+from patclass.core.errors import ConfigError, StoreError
 from patclass.store.migrations import HEAD
+
+
+def unless_there(
+    connection: Connection, table: Table, unique: str
+) -> SqliteInsert | PostgresInsert:
+    """An insert that leaves alone a row with the same value of the column ``unique``."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing(index_elements=[unique])
+    return postgresql.insert(table).on_conflict_do_nothing(index_elements=[unique])
+
+
+def insert_new(connection: Connection, table: Table, unique: str, row: Mapping[str, Any]) -> bool:
+    """Add one row; False if one with the same value of ``unique`` is there."""
+    statement = unless_there(connection, table, unique).returning(table.c.number)
+    return connection.execute(statement, dict(row)).first() is not None
+
+
+def lock_texts(connection: Connection, hashes: Iterable[str | None]) -> None:
+    """Have other writers who work on these texts wait until this transaction ends.
+
+    SQLite has one writer at a time by itself. In PostgreSQL two transactions do not see each
+    other's new rows: each of two verdicts that disagree would find no other.
+
+    :param hashes: of the texts; None for one that is not known.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    # In one order everywhere, so that nobody waits for somebody who waits for them.
+    for each in sorted({each for each in hashes if each}):
+        number = int.from_bytes(sha256(each.encode()).digest()[:7])
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
 
 VARIABLE = "PATCLASS_DATABASE_URL"
 FILE = Path("patclass.db")

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, exists, func, select, union
 
-from patclass.store.database import Database
-from patclass.store.lock import lock_texts
-from patclass.store.opinion import Opinion, by_text, opinion_of
+from patclass.store.consensus import (
+    Feedback,
+    Given,
+    Opinion,
+    append,
+    by_text,
+    given_of,
+    opinion_of,
+    said_of,
+)
+from patclass.store.database import Database, lock_texts
 from patclass.store.reviews import open_case
 from patclass.store.tables import feedback, predictions, reviews
-from patclass.store.verdict import Feedback, Given, append, given_of, said_of
 
 DISPUTED = "disputed"
 

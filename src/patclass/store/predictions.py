@@ -1,4 +1,4 @@
-"""Each prediction that was given to somebody. Knows rows, no models and no queue."""
+"""What a model in the shadow would have answered, beside what was answered. Knows rows only."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,8 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from patclass.store.database import Database
-from patclass.store.insert import unless_there
+from patclass.store.database import Database, unless_there
 from patclass.store.tables import predictions, reviews
 
 # Rows of one statement; SQLite takes some 32,000 values, PostgreSQL 65,535.
@@ -154,3 +153,48 @@ def _row(row: RowMapping) -> PredictionRow:
     del fields["number"]
     fields["levels"] = {name: (label, share) for name, (label, share) in fields["levels"].items()}
     return PredictionRow(**fields)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How often a shadow differs from the model that answered.
+
+    :param pairs: for the most frequent differences the label answered, the shadow's, and how often.
+    """
+
+    rows: int
+    differ: int
+    pairs: tuple[tuple[str, str, int], ...]
+
+    def text(self) -> str:
+        """In words."""
+        share = f"{self.differ / max(1, self.rows):.1%}"
+        lines = [f"in the shadow: {self.differ:,} of {self.rows:,} answers differ ({share})"]
+        lines += [f"  {live} became {shadow}: {count:,}" for live, shadow, count in self.pairs]
+        return "\n".join(lines)
+
+
+def disagreement(database: Database, version: str, most: int = 10) -> Disagreement:
+    """Compare a shadow's labels with those that were answered, at the level answered.
+
+    :param version: of the shadow.
+    :raises StoreError: if the store cannot be read.
+    """
+    shadow, live = predictions.alias("shadow"), predictions.alias("live")
+    joined = shadow.join(live, shadow.c.shadow_of == live.c.id)
+    count = func.count().label("count")
+    wanted = (
+        select(live.c.label, shadow.c.label, count)
+        .select_from(joined)
+        .where(shadow.c.version == version)
+        .group_by(live.c.label, shadow.c.label)
+        .order_by(count.desc(), live.c.label, shadow.c.label)
+    )
+    with database.read() as connection:
+        found = [(row[0], row[1], int(row[2])) for row in connection.execute(wanted)]
+    different = [row for row in found if row[0] != row[1]]
+    return Disagreement(
+        rows=sum(count for _, _, count in found),
+        differ=sum(count for _, _, count in different),
+        pairs=tuple(different[:most]),
+    )

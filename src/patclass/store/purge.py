@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_, select, union
 
 from patclass.store.database import Database
-from patclass.store.events import ALARM
+from patclass.store.history import ALARM
 from patclass.store.tables import events, feedback, metadata, predictions, reviews
 
 

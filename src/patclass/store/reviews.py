@@ -10,11 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from patclass.store.database import Database
-from patclass.store.insert import insert_new
-from patclass.store.lock import lock_texts
+from patclass.store.consensus import Feedback, append, withdrawal_of
+from patclass.store.database import Database, insert_new, lock_texts
 from patclass.store.tables import predictions, reviews
-from patclass.store.verdict import Feedback, append, withdrawal_of
 
 OPEN, CLAIMED, DECIDED = "open", "claimed", "decided"
 LEASE = timedelta(minutes=30)

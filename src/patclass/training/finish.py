@@ -6,25 +6,22 @@ from functools import partial
 
 import numpy as np
 
-from patclass.arrays import FloatArray, Positions
-from patclass.calibration.conformal import Conformal, fit_conformal
-from patclass.calibration.fitting import fit_calibration
-from patclass.calibration.temperature import Calibration
-from patclass.calibration.threshold import threshold_for
-from patclass.config import AnswerSettings
-from patclass.data.corpus import UNSEEN, Corpus, Example
-from patclass.data.subset import split_off, stratified
-from patclass.engine.torch_engine import TorchEngine
-from patclass.evaluation.answers import LevelAnswers, answers_at
-from patclass.evidence.index import Index, Record, build_index
-from patclass.labels import LabelTree
+from patclass.core.config import AnswerSettings
+from patclass.core.types import FloatArray, Positions
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import UNSEEN, Corpus, Example
+from patclass.data.splits import split_off, stratified
+from patclass.engines.torch import TorchEngine
 from patclass.model.classifier import PatentClassifier, merged
-from patclass.model.linear import LinearModel
-from patclass.model.linear_fit import fit_linear
 from patclass.model.tokenizer import TextTokenizer
-from patclass.monitoring.collect import collect_reference
-from patclass.monitoring.reference import Reference, tokens_seen
-from patclass.pipeline import Answers, Pipeline, with_bar
+from patclass.predictor.calibration import Calibration, fit_calibration, threshold_for
+from patclass.predictor.conformal import Conformal, fit_conformal
+from patclass.predictor.linear import LinearModel
+from patclass.predictor.linear_fit import fit_linear
+from patclass.predictor.neighbours import Index, Record, build_index
+from patclass.predictor.pipeline import Answers, Pipeline, with_bar
+from patclass.predictor.reference import Reference, collect_reference, tokens_seen
+from patclass.predictor.scored import LevelAnswers, answers_at
 
 # With fewer validation rows than this, a half would be too small to calibrate on: the same
 # rows then calibrate and are judged by it, which makes the label sets a little too small.

@@ -13,31 +13,28 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from patclass.arrays import softmax
-from patclass.config import FitSettings
+from patclass.core.config import FitSettings
+from patclass.core.errors import TrainingError
+from patclass.core.files import whole_file
+from patclass.core.types import softmax
+from patclass.cpc.tree import LabelTree
 from patclass.data.batches import training_batches
-from patclass.data.corpus import Example
-from patclass.engine.torch_engine import TorchEngine
-from patclass.errors import TrainingError
-from patclass.evaluation.levels import evaluate_levels
-from patclass.evaluation.metrics import Metrics
-from patclass.files import whole_file
-from patclass.labels import LabelTree
+from patclass.data.examples import Example
+from patclass.engines.torch import TorchEngine
+from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
-from patclass.model.batch import Batch
-from patclass.model.classifier import PatentClassifier
-from patclass.model.tensors import save_tensors
+from patclass.model.classifier import Batch, PatentClassifier
+from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import (
+    Curve,
     Progress,
     latest_checkpoint,
     read_progress,
     restore,
     save_checkpoint,
 )
-from patclass.training.curve import Curve
-from patclass.training.loss import tree_loss
-from patclass.training.schedule import learning_rate
+from patclass.training.loss import learning_rate, tree_loss
 
 BEST = "best.safetensors"
 

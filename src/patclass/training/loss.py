@@ -1,11 +1,23 @@
-"""The loss over a tree of labels. Knows outputs and positions, no codes and no texts."""
+"""The loss over a tree of labels, and the learning rate of each step."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from patclass.data.corpus import Example
+from patclass.data.examples import Example
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Linear rise to ``peak`` over ``warmup`` of all ``steps``, then half a cosine to zero.
+
+    Source of the method: Loshchilov and Hutter 2017 (arXiv:1608.03983).
+    """
+    rising = max(1, round(steps * warmup))
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
 def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:

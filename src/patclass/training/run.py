@@ -12,32 +12,31 @@ import torch
 
 from patclass import __version__
 from patclass.bundle import Bundle
-from patclass.bundle.layout import (
+from patclass.bundle.description import (
     LAYOUT,
     BaseInfo,
     DataInfo,
     Description,
+    Lineage,
     RunSettings,
     TextInfo,
 )
-from patclass.bundle.lineage import Lineage
-from patclass.bundle.prove import verify_in_fresh_process
+from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
-from patclass.config import TrainSettings
-from patclass.data.corpus import Corpus, Judged, load_corpus, write_rejects
-from patclass.data.sources import SPLITS
-from patclass.errors import ModelError, TrainingError, cannot_write
-from patclass.evaluation.measure import measure
-from patclass.evaluation.report import Report
-from patclass.evaluation.scored import label_sets, score_rows
-from patclass.files import check_own, check_replaceable, check_writable, write_json
+from patclass.core.config import TrainSettings
+from patclass.core.errors import ModelError, TrainingError, cannot_write
+from patclass.core.files import check_own, check_replaceable, check_writable, write_json
+from patclass.data.corpus import load_corpus
+from patclass.data.examples import SPLITS, Corpus, Judged, write_rejects
+from patclass.evaluation.report import Report, measure
 from patclass.model.adapter import round_adapter
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, go_on, new_classifier
 from patclass.model.device import apply_compute, choose_compute
-from patclass.model.packed import PACKED, is_packed
+from patclass.model.packing import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
+from patclass.predictor.scored import label_sets, score_rows
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.finish import Finished, finish
 from patclass.training.loop import BEST, Fit, FitResult, Task

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patclass.ui.api import Api
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Api, Trouble
 
 # Enough patents at a time to keep the service busy, few enough to see progress.
 CHUNK = 16

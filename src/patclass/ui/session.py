@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from patclass.ui.api import ADDRESS, ADDRESS_VARIABLE, KEY_VARIABLE, Api, Label, Model
+from patclass.ui.client import ADDRESS, ADDRESS_VARIABLE, KEY_VARIABLE, Api, Label, Model, Trouble
 from patclass.ui.jobs import Jobs
-from patclass.ui.problems import Trouble
 
 _KEY = "key"  # not that of the field: what a field holds is forgotten when it is not drawn
 _KEY_FIELD = "key_field"
@@ -108,3 +107,22 @@ def _come_back() -> None:
     # It is also drawn with the page itself, when the service has just failed.
     if time.monotonic() - st.session_state[_LOOKED] >= _EVERY / 2 and api().ready():
         st.rerun()
+
+
+def choose(loaded: list[Model]) -> Model:
+    """The model that answers; where there are several, the visitor may choose another."""
+    current = chosen_model(loaded)
+    if len(loaded) == 1:
+        st.caption(f"Model '{current.name}', version {current.version}; it is the only one loaded.")
+        return current
+    names = [model.name for model in loaded]
+    picked = st.selectbox(
+        f"{len(loaded)} models are loaded; answers come from",
+        names,
+        index=names.index(current.name),
+        format_func=lambda name: f"{name} (the default)" if name == loaded[0].name else name,
+    )
+    choose_model(picked)
+    current = chosen_model(loaded)
+    st.caption(f"Version {current.version}.")
+    return current

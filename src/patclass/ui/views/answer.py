@@ -6,11 +6,10 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.api import COVERAGE, Model, Result
 from patclass.ui.charts import BARS, BRANCH, alternatives
-from patclass.ui.highlight import highlighted
-from patclass.ui.views.verdict import ask_for_verdict
-from patclass.ui.words import LIKELY, SURE, UNSURE, percent, plural, reading, trust
+from patclass.ui.client import COVERAGE, Model, Result
+from patclass.ui.views.feedback import ask_for_verdict
+from patclass.ui.wording import LIKELY, SURE, UNSURE, highlighted, percent, plural, reading, trust
 
 _Colour = Literal["green", "blue", "orange"]
 _BADGES: dict[str, tuple[_Colour, str]] = {

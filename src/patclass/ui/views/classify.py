@@ -4,12 +4,40 @@ from typing import Any
 
 import streamlit as st
 
-from patclass.ui.api import Patent
-from patclass.ui.documents import SUFFIXES, text_of_document
-from patclass.ui.examples import EXAMPLES
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Patent, Trouble
+from patclass.ui.files import DOCUMENT_SUFFIXES, text_of_document
 from patclass.ui.session import api, chosen_model, models, tell, told_in_words
 from patclass.ui.views.answer import draw
+
+EXAMPLES = {
+    "A drill bit": {
+        "title": "Drill bit with steel blades",
+        "abstract": (
+            "A drill bit for boreholes has a steel body with blades that carry cutters of "
+            "polycrystalline diamond. Nozzles between the blades flush cuttings into the annulus "
+            "of the borehole, so that the cutters stay cool and the bit can drill longer before it "
+            "is pulled from the well."
+        ),
+    },
+    "A wound dressing": {
+        "title": "Wound dressing that shows infection",
+        "abstract": (
+            "An adhesive bandage has an absorbent pad with an indicator that changes its pattern "
+            "when bacteria release enzymes into the wound. A nurse sees through a window in the "
+            "backing film that the wound is infected, without taking the dressing off the skin of "
+            "the patient."
+        ),
+    },
+    "A handover of phones": {
+        "title": "Handover between cells of a radio network",
+        "abstract": (
+            "A base station receives measurement reports from user equipment and predicts when the "
+            "signal of the serving cell will fall below that of a neighbour. It then reserves "
+            "resources in the neighbouring cell and sends a handover command in advance, so that "
+            "calls are not interrupted on fast trains."
+        ),
+    },
+}
 
 _TEXT, _FIELDS, _FILE, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
 _ANSWER = "answer"  # the last answer, kept while the visitor looks at it
@@ -92,7 +120,10 @@ def _fields() -> Any:
 
 def _file() -> Any:
     dropped = st.file_uploader(
-        "Drop a PDF or a text file", type=list(SUFFIXES), key="document", max_upload_size=20
+        "Drop a PDF or a text file",
+        type=list(DOCUMENT_SUFFIXES),
+        key="document",
+        max_upload_size=20,
     )
 
     def read() -> str:

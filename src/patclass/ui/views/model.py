@@ -6,11 +6,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.api import Model
 from patclass.ui.charts import confusion, reliability
-from patclass.ui.session import api, models, told_in_words
-from patclass.ui.views.choice import choose
-from patclass.ui.words import percent
+from patclass.ui.client import Model
+from patclass.ui.session import api, choose, models, told_in_words
+from patclass.ui.wording import percent
 
 
 def page() -> None:

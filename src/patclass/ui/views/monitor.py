@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.monitor_charts import accuracy, shares, stability
-from patclass.ui.session import api, models, told_in_words
-from patclass.ui.views.choice import choose
-from patclass.ui.words import percent, plural
+from patclass.ui.charts import accuracy, shares, stability
+from patclass.ui.session import api, choose, models, told_in_words
+from patclass.ui.wording import percent, plural
 
 # What the service's signals are called here, with what is meant.
 SIGNALS = {

@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.api import Case, Model
-from patclass.ui.highlight import plain
-from patclass.ui.problems import Trouble
+from patclass.ui.client import Case, Model, Trouble
 from patclass.ui.session import api, models, tell, told_in_words
 from patclass.ui.views.answer import draw_code
-from patclass.ui.views.verdict import label_and_note, what_was_said
-from patclass.ui.words import plural, time_left
+from patclass.ui.views.feedback import label_and_note, what_was_said
+from patclass.ui.wording import plain, plural, time_left
 
 _NAME = "review-name"
 _CASE = "review-case"

@@ -1,0 +1,277 @@
+"""Which files make a bundle, and what its description says. Knows names and types only.
+
+Version 3. Version 2 knew no engines, so every bundle of it is an adapter for a base. Version 1
+had flat labels and no calibration; ``version1`` reads it. A bundle of a version that this release
+does not know is refused with the way out.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from patclass.core.config import (
+    AnswerSettings,
+    BaseSettings,
+    DataSettings,
+    FitSettings,
+    LoraSettings,
+)
+from patclass.model.tokenizer import Policy
+from patclass.predictor import linear, neighbours, reference
+
+Kind = Literal["openvino", "merged", "cuda"]
+
+# Above this confidence the original is sure.
+SURE = 0.6
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LevelParity(_Frozen):
+    """The answers at one level beside those of the model that was exported.
+
+    ``agreement`` is the share of texts with the same label, ``sure_agreement`` that among
+    texts where the original's confidence is above 0.6 (``sure`` of them). ``f1_loss`` and
+    ``ece_rise`` are fractions, on the ``labelled`` texts; None where no label is known.
+    """
+
+    agreement: float
+    sure_agreement: float
+    sure: int
+    labelled: int
+    f1_loss: float | None
+    ece_rise: float | None
+
+
+class Parity(_Frozen):
+    """What was compared on how many texts, and what came out, by level.
+
+    ``tag_agreement`` is the share of tags that are given or not given alike; 1 without any.
+    """
+
+    texts: int
+    source: str
+    largest_logit_difference: float
+    levels: dict[str, LevelParity]
+    tag_agreement: float
+
+
+class EngineInfo(_Frozen):
+    """The engine of an exported bundle.
+
+    ``weights`` is the way they are stored; ``made_from`` the SHA-256 of the manifest of the
+    bundle that was exported; ``refused`` says which ways were tried before, and why not taken.
+    """
+
+    kind: Kind
+    weights: str
+    made_from: str
+    parity: Parity
+    refused: tuple[str, ...] = ()
+
+
+def text_of(parity: Parity) -> str:
+    """A table for the terminal and the model card."""
+    lines = [
+        f"{parity.texts:,} texts of {parity.source}; largest difference of a logit "
+        f"{parity.largest_logit_difference:.2g}",
+        f"{'level':10} {'alike':>7} {f'above {SURE:g}':>10} {'macro F1':>9} {'ECE':>7}",
+    ]
+    for level, at in parity.levels.items():
+        f1 = "" if at.f1_loss is None else f"{-at.f1_loss * 100:+z.2f}"
+        ece = "" if at.ece_rise is None else f"{at.ece_rise * 100:+z.2f}"
+        lines.append(f"{level:10} {at.agreement:7.1%} {at.sure_agreement:10.1%} {f1:>9} {ece:>7}")
+    return "\n".join(lines)
+
+
+class Lineage(BaseModel):
+    """A model's parent, and which verdicts of people it has learnt from.
+
+    ``parent`` is the parent's version. Verdicts are numbered as in the store; those from
+    ``feedback_from`` to ``feedback_until`` were considered. ``rows`` says how many texts went into
+    each part, ``gate`` being those kept back to judge the model, ``left_out`` how many texts could
+    not be used, by reason. ``weight`` is what a verdict counts beside a row of the data.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parent: str
+    feedback_from: int = Field(ge=0)
+    feedback_until: int = Field(ge=0)
+    rows: dict[str, int]
+    left_out: dict[str, int]
+    weight: float = Field(gt=0)
+
+
+FORMAT: Final = "patclass-bundle"
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a bundle, relative to its folder."""
+
+    manifest: str = "manifest.json"
+    description: str = "bundle.json"
+    labels: str = "labels.json"
+    adapter: str = "adapter"
+    head: str = "head.safetensors"
+    tokenizer: str = "tokenizer.json"
+    golden: str = "golden.json"
+    calibration: str = "calibration.json"
+    conformal: str = "conformal.safetensors"
+    linear: str = linear.FILE
+    neighbours: str = neighbours.FILE
+    reference: str = reference.FILE
+    lineage: str = "lineage.json"
+    base: str = "base"
+    report: str = "report.json"
+    page: str = "report.html"
+    confusion: str = "confusion.png"
+    curve: str = "curve.jsonl"
+    card: str = "README.md"
+    engine: str = "engine"
+
+    def required(self, version: int) -> tuple[str, ...]:
+        """Files that every bundle of a version has."""
+        calibration = (self.calibration, self.conformal) if version > 1 else ()
+        return (
+            *calibration,
+            self.description,
+            self.labels,
+            self.tokenizer,
+            self.golden,
+        )
+
+    def weights(self, engine: EngineInfo | None) -> tuple[str, ...]:
+        """Files that hold the model itself."""
+        if engine is None:
+            adapter = ("adapter_config.json", "adapter_model.safetensors")
+            return (*(f"{self.adapter}/{name}" for name in adapter), self.head)
+        if engine.kind == "openvino":
+            return (f"{self.engine}/model.xml", f"{self.engine}/model.bin")
+        return (f"{self.base}/config.json", f"{self.base}/model.safetensors", self.head)
+
+
+LAYOUT = Layout()
+
+
+class Manifest(_Frozen):
+    """Every other file with its SHA-256; written last."""
+
+    format: Literal["patclass-bundle"]
+    version: int
+    files: dict[str, str]
+
+
+class BaseInfo(_Frozen):
+    """The base the adapter belongs to."""
+
+    name: str
+    revision: str | None
+    sha256: str
+    model_type: str
+    embedded: bool = False
+
+
+class TextInfo(_Frozen):
+    """How a patent becomes the text that is read."""
+
+    view: str
+    max_tokens: int
+    policy: Policy = "head"
+
+
+class DataInfo(_Frozen):
+    """What the model has learnt from."""
+
+    source: str
+    fingerprint: str
+    rows: dict[str, int]
+    rejects: dict[str, int]
+
+
+class LabelInfo(_Frozen):
+    """``labels.json``: the label tree, its leaves in output order, then the tags."""
+
+    levels: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    names: dict[str, str]
+    tags: tuple[str, ...]
+
+
+class CalibrationInfo(_Frozen):
+    """``calibration.json``: how scores become probabilities, and when they are enough.
+
+    ``noise`` is empty in bundles that were made before there was any. ``thresholds``: for each
+    level the confidence from which on answers on validation had the ``precision``; above one if
+    none did.
+    """
+
+    sharpness: tuple[float, ...]
+    opinion_weight: float
+    noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    precision: float
+    thresholds: dict[str, float]
+
+    @property
+    def balance(self) -> float:
+        """How much the second opinion counts beside the model's own answer."""
+        return self.opinion_weight / self.sharpness[0]
+
+
+class RunSettings(_Frozen):
+    """The settings of the run; where the result went says nothing about it."""
+
+    data: DataSettings
+    base: BaseSettings
+    lora: LoraSettings
+    fit: FitSettings
+    answer: AnswerSettings = AnswerSettings()
+
+
+class Description(_Frozen):
+    """``bundle.json``."""
+
+    patclass: str
+    created: str
+    base: BaseInfo
+    pooling: Literal["mean", "last"]
+    precision: Literal["float32", "bfloat16"]
+    text: TextInfo
+    labels: int
+    data: DataInfo
+    interrupted: bool
+    settings: RunSettings
+    engine: EngineInfo | None = None
+
+    @property
+    def arithmetic(self) -> Literal["float32", "bfloat16", "int8"]:
+        """In what the answers are computed."""
+        if self.engine is None or self.engine.kind == "merged":
+            return self.precision
+        weights = self.engine.weights
+        return (
+            "bfloat16" if weights == "bfloat16" else "float32" if weights == "float32" else "int8"
+        )
+
+    def data_settings(self) -> DataSettings:
+        """The data of the run, with the view of the text that was decided there."""
+        return self.settings.data.model_copy(update={"text": self.text.view})
+
+
+class Golden(_Frozen):
+    """Texts with what the model made of them when it was saved.
+
+    ``logits`` are those of the tuned model; ``probabilities`` those of the coarsest level's
+    labels, after second opinion and calibration (none in version 1).
+    """
+
+    codes: tuple[str, ...]
+    tolerance: float
+    texts: tuple[str, ...]
+    logits: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...] | None = None

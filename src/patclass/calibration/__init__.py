@@ -1,1 +1,0 @@
-"""Calibration: from scores to probabilities, label sets and thresholds that hold."""

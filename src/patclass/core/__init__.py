@@ -1,0 +1,1 @@
+"""Core: errors, configuration, files that are written atomically, shared types."""

@@ -1,0 +1,144 @@
+"""Files and folders that appear whole or not at all. Knows nothing of their content."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from patclass.core.errors import ModelError, OutputError, cannot_write
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON with a final newline."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    :raises ModelError: if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_writable(target: Path) -> None:
+    """Fail now rather than after hours of work if ``target`` could not be written.
+
+    :raises OutputError: if its folder cannot be made or written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent):
+            pass
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target`` that takes its place if the block succeeds.
+
+    The path keeps the suffix of ``target``, because writers choose the format by it.
+
+    :raises OutputError: if the disk is full or the folder cannot be written.
+    """
+    check_writable(target)
+    aside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(target)
+        sync(target.parent)
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: Path, marker: str) -> Iterator[Path]:
+    """Yield a folder beside ``target`` that takes its place if the block succeeds.
+
+    An existing ``target`` is kept as ``<target>.previous``, but only if it holds ``marker``
+    (that is, was written by this function's caller) or is empty.
+
+    :raises OutputError: if something else stands there, or writing fails.
+    """
+    check_writable(target)
+    check_replaceable(target, marker)
+    aside = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        # In a container every process may have the number of one that was killed here.
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        yield aside
+        for path in sorted(aside.rglob("*")):
+            sync(path)
+        sync(aside)
+        _swap(aside, target)
+    except OSError as problem:
+        raise cannot_write(target, problem) from problem
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_replaceable(target: Path, marker: str) -> None:
+    """Refuse to put a folder over something that is not of the same kind.
+
+    :raises OutputError: if it or its ``.previous`` is a file, or a folder with other things.
+    """
+    for place in (target, previous_of(target)):
+        check_own(place, marker)
+
+
+def check_own(place: Path, marker: str) -> None:
+    """Refuse to touch what patclass has not made.
+
+    :raises OutputError: if ``place`` is a file, or a folder with things but without ``marker``.
+    """
+    if not place.exists() or (place / marker).is_file():
+        return
+    if not place.is_dir() or any(place.iterdir()):
+        raise OutputError(
+            f"{place} exists and was not made by patclass; nothing there was touched. Name "
+            "another place for the result, or move it away."
+        )
+
+
+def previous_of(target: Path) -> Path:
+    """Where the folder that ``target`` replaces is kept."""
+    return target.with_name(f"{target.name}.previous")
+
+
+def _swap(new: Path, target: Path) -> None:
+    previous = previous_of(target)
+    replaced = target.exists() and any(target.iterdir())  # an empty folder just gives way
+    if replaced:
+        if previous.exists():
+            shutil.rmtree(previous)
+        target.rename(previous)
+    try:
+        new.rename(target)
+    except OSError:
+        if replaced:
+            previous.rename(target)
+        raise
+    sync(target.parent)

@@ -1,0 +1,1 @@
+"""The CPC: symbols, the scheme's titles, and the tree of labels."""

@@ -1,0 +1,107 @@
+"""The CPC scheme down to subclasses: titles, sections, and codes in any spelling."""
+
+from functools import cache
+from importlib import resources
+
+from patclass.core.errors import DataError
+from patclass.cpc.symbols import Symbol
+
+
+@cache
+def titles() -> dict[str, str]:
+    """Every section, class and subclass with its title."""
+    table = resources.files("patclass.cpc") / "cpc.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()[1:]
+    return dict(line.split("\t") for line in lines)
+
+
+def title_of(code: str) -> str:
+    """The official title of a code, or the code itself where the scheme has none."""
+    return titles().get(code, code)
+
+
+SECTIONS = {
+    "A": "Human Necessities",
+    "B": "Performing Operations; Transporting",
+    "C": "Chemistry; Metallurgy",
+    "D": "Textiles; Paper",
+    "E": "Fixed Constructions",
+    "F": "Mechanical Engineering; Lighting; Heating; Weapons; Blasting",
+    "G": "Physics",
+    "H": "Electricity",
+    "Y": "General Tagging of New Technological Developments",
+}
+
+# The first word tells the sections apart in every spelling met so far, "Lightning" for
+# "Lighting" in ccdv/patent-classification included.
+_BY_FIRST_WORD = {name.split()[0].strip(";").lower(): code for code, name in SECTIONS.items()}
+
+
+def section_of(name: str) -> str | None:
+    """The section letter that ``name`` stands for: its letter, or its title in any spelling."""
+    words = name.strip().split()
+    if not words:
+        return None
+    if name.strip().upper() in SECTIONS:
+        return name.strip().upper()
+    first = words[0].strip(";,:.").lower()
+    return _BY_FIRST_WORD.get(first) if len(words) > 1 or len(first) > 6 else None
+
+
+# Codes that a message offers instead of one that does not exist.
+OFFERED = 5
+
+# A whole document pasted by mistake need not come back in the message.
+_QUOTED = 40
+
+
+def parse_code(text: str) -> str:
+    """The code that ``text`` names, cut to the finest level of the table: the subclass.
+
+    ``A61K 31/00``, ``A61K31/00`` and ``a61k`` are all ``A61K``; ``A61`` and ``A`` stay.
+    Groups are not checked, the table has none.
+
+    :raises DataError: if it is no CPC symbol, or names a class or subclass that does not exist.
+    """
+    symbol = Symbol.parse(text)
+    if symbol is None:
+        raise DataError(
+            f"{_quote(text)} is not a CPC symbol; give a section (A to H or Y), class or subclass "
+            "such as A, A61 or A61K."
+        )
+    path = _path(symbol.text)
+    known = [code for code in path if code in titles()]
+    if len(known) < len(path):
+        raise DataError(_unknown(path, known))
+    return path[-1]
+
+
+def path_titles(code: str) -> tuple[tuple[str, str], ...]:
+    """Codes and titles from the section down to ``code``, which may be typed in any way.
+
+    :raises DataError: as for :func:`parse_code`.
+    """
+    return tuple((part, titles()[part]) for part in _path(parse_code(code)))
+
+
+def _path(code: str) -> list[str]:
+    return [code[:end] for end in (1, 3, 4) if len(code) >= end]
+
+
+def _unknown(path: list[str], known: list[str]) -> str:
+    """What is wrong with a path of which only ``known`` exists, at least its section."""
+    missing, parent = path[len(known)], known[-1]
+    children = [code for code in titles() if _path(code)[:-1] == known]
+    # Numbers and letters both count up along the scheme, so the nearest are likely meant.
+    nearest = sorted(children, key=lambda code: abs(_rank(code) - _rank(missing)))[:OFFERED]
+    offered = ", ".join(sorted(nearest)) + (", …" if len(children) > OFFERED else "")
+    return f"{path[-1]} does not exist in CPC; {parent} has {offered}."
+
+
+def _rank(code: str) -> int:
+    """Where a code stands among the codes beside it."""
+    return int(code[1:]) if len(code) == len("A61") else ord(code[-1])
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _QUOTED else text[:_QUOTED] + "…")

@@ -1,0 +1,127 @@
+"""Examples: patents with their text and label positions, and the corpus made of them.
+
+Knows what is kept of a row; not how rows are read, labelled or split.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from patclass.cpc.tree import LabelTree
+from patclass.data.text import TextView, clean
+
+SPLITS = ("train", "validation", "test")
+
+YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
+
+# The position of a code that is known but is not among the model's labels.
+UNSEEN = -1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the data says of a patent besides text and label; None where it says nothing."""
+
+    title: str | None = None
+    year: int | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Facts":
+        """Read the columns ``title``, ``year`` (or a date that starts with it), ``source``."""
+        dates = (str(fields.get(column) or "")[:4] for column in YEAR_COLUMNS)
+        year = next((int(text) for text in dates if text.isdecimal() and len(text) == 4), None)
+        return cls(clean(fields.get("title")) or None, year, clean(fields.get("source")) or None)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One usable patent: its text, and its label as positions in the label tree.
+
+    :param truth: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
+        None if it is not known.
+    :param leaves: the outputs of which one is the true one.
+    :param tags: for each tag whether the patent carries it; None if that is not known.
+    :param weight: how much it counts in training, beside one of weight 1.
+    """
+
+    id: str
+    text: str
+    truth: tuple[int | None, ...]
+    leaves: tuple[int, ...]
+    tags: tuple[bool | None, ...] = ()
+    facts: Facts = Facts()
+    weight: float = 1.0
+
+    @property
+    def stratum(self) -> int:
+        """What subsets are balanced by: the coarsest label."""
+        return UNSEEN if self.truth[0] is None else self.truth[0]
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One row that cannot be used."""
+
+    split: str
+    row: int
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything a run needs to know about its data."""
+
+    source: str
+    view: TextView
+    tree: LabelTree
+    splits: dict[str, list[Example]]
+    rejects: tuple[Reject, ...]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, split: str) -> list[Example]:
+        return self.splits[split]
+
+    @property
+    def reject_counts(self) -> dict[str, int]:
+        """Rejected rows by split and reason."""
+        counts = Counter(f"{reject.split}: {reject.reason}" for reject in self.rejects)
+        return dict(sorted(counts.items()))
+
+    def leaked(self, split: str) -> int:
+        """Texts of ``split`` that also stand in train; more than none flatters the result."""
+        seen = {example.text.lower() for example in self.splits["train"]}
+        return sum(example.text.lower() in seen for example in self.splits[split])
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, texts and labels of all splits, in their order."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            for example in self.splits[split]:
+                paths = [self.tree.paths[leaf] for leaf in example.leaves]
+                record = [split, example.id, example.text, paths, example.tags]
+                # A weight says something of rows that have one, and nothing of all others.
+                weight = [] if example.weight == 1 else [example.weight]
+                digest.update(json.dumps(record + weight).encode())
+        return digest.hexdigest()
+
+
+def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
+    """Write rejects as JSON lines; the text itself is left out."""
+    lines = (json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A text with the code that people hold to be right."""
+
+    id: str
+    text: str
+    code: str
+    weight: float = 1.0

@@ -1,0 +1,336 @@
+"""How a row gets its label. Knows a row's fields, not where rows come from.
+
+Four schemes: a column, CPC/IPC symbols cut to a level, symbols matched with a list, and
+symbols with all that they say about the tree.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from patclass.core.errors import DataError
+from patclass.cpc.scheme import parse_code
+from patclass.cpc.symbols import LEVELS, Symbol, split_codes
+from patclass.cpc.tree import TAG_SECTION, LabelSet, LabelTree, Path, common_path, cpc_path
+
+Fields = Mapping[str, Any]
+
+# The value of --labels that asks for the whole tree.
+CPC = "cpc"
+
+# The first (inventive) symbol decides; a list of symbols decides only where it is unanimous,
+# because its order often carries no meaning.
+MAIN_CODE_COLUMNS = ("main_code", "main_cpc", "main_ipc")
+CODE_COLUMNS = ("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code")
+
+
+class Unusable(Exception):
+    """A row that cannot be used, with the reason under which it is counted."""
+
+
+@dataclass(frozen=True)
+class RowLabel:
+    """What is known of a row's label.
+
+    :param path: the codes that are certain, coarsest first; empty if not even the first is.
+    :param candidates: paths at or below ``path``, one of which is the true one.
+    :param tags: for each tag whether the row carries it; None if that is not known.
+    """
+
+    path: Path
+    candidates: tuple[Path, ...]
+    tags: tuple[bool | None, ...] = ()
+
+    @classmethod
+    def flat(cls, code: str) -> "RowLabel":
+        """A label of a set without levels."""
+        return cls((code,), ((code,),))
+
+    @property
+    def code(self) -> str:
+        """The finest code that is certain."""
+        return self.path[-1]
+
+
+class LabelScheme(Protocol):
+    """Finds a row's label and the tree of all labels."""
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        """The row's label.
+
+        :raises Unusable: if the row has none or more than one.
+        """
+
+    def label_of_code(self, code: str) -> RowLabel:
+        """The label of a patent of which a person says that it belongs under ``code``.
+
+        :raises Unusable: if that decides no label.
+        """
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        """All labels in output order, given those of the training rows.
+
+        :param min_rows: codes with fewer training rows are folded, where there are levels.
+        """
+
+
+class _FlatScheme:
+    """What the schemes without levels have in common: one code a row."""
+
+    @property
+    def level_name(self) -> str:
+        return "label"
+
+    def code_of(self, fields: Fields) -> str:
+        raise NotImplementedError
+
+    def label_set(self, training_codes: Iterable[str]) -> LabelSet:
+        return LabelSet.of_codes(sorted(set(training_codes)))
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        return RowLabel.flat(self.code_of(fields))
+
+    def label_of_code(self, code: str) -> RowLabel:
+        return RowLabel.flat(code)
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        return LabelTree.flat(self.label_set(label.code for label in training), self.level_name)
+
+
+@dataclass(frozen=True)
+class ColumnLabels(_FlatScheme):
+    """Labels as they stand in a column."""
+
+    column: str
+
+    def code_of(self, fields: Fields) -> str:
+        return _cell(fields, self.column)
+
+
+@dataclass(frozen=True)
+class NamedLabels(_FlatScheme):
+    """A ``ClassLabel`` column: integers, or their names, that stand for a known label set."""
+
+    column: str
+    names: tuple[str, ...]
+    labels: LabelSet
+
+    def code_of(self, fields: Fields) -> str:
+        text = _cell(fields, self.column)
+        if text.isdecimal() and int(text) < len(self.names):
+            return self.labels[int(text)].code
+        if text in self.names:
+            return self.labels[self.names.index(text)].code
+        raise Unusable("unknown label")
+
+    def label_of_code(self, code: str) -> RowLabel:
+        if code not in self.labels:
+            raise Unusable("unknown label")
+        return RowLabel.flat(code)
+
+    def label_set(self, training_codes: Iterable[str]) -> LabelSet:
+        return self.labels
+
+
+def _cell(fields: Fields, column: str) -> str:
+    value = fields.get(column)
+    text = "" if value is None else str(value).strip()
+    if not text or text == "-1":  # -1 is how hub data sets say "unlabelled"
+        raise Unusable("no label")
+    return text
+
+
+def _symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
+    codes = [code for column in columns for code in split_codes(fields.get(column))]
+    return [symbol for symbol in map(Symbol.parse, codes) if symbol is not None]
+
+
+def _symbol(code: str) -> Symbol:
+    symbol = Symbol.parse(code)
+    if symbol is None:
+        raise Unusable("no CPC symbol")
+    return symbol
+
+
+def _unanimous(codes: Iterable[str | None]) -> str:
+    found = {code for code in codes if code is not None}
+    if not found:
+        raise Unusable("no label")
+    if len(found) > 1:
+        raise Unusable("ambiguous label")
+    return found.pop()
+
+
+@dataclass(frozen=True)
+class LevelLabels(_FlatScheme):
+    """Symbols cut to a level: main symbol, else a column of the level's name, else unanimity."""
+
+    level: str
+    main_columns: tuple[str, ...]
+    code_columns: tuple[str, ...]
+
+    @property
+    def level_name(self) -> str:
+        return self.level
+
+    def code_of(self, fields: Fields) -> str:
+        for columns in (self.main_columns, (self.level,)):
+            cut = {symbol.cut(self.level) for symbol in _symbols(fields, columns)} - {None}
+            if cut:
+                return _unanimous(cut)
+        return _unanimous(symbol.cut(self.level) for symbol in _symbols(fields, self.code_columns))
+
+    def label_of_code(self, code: str) -> RowLabel:
+        return RowLabel.flat(_unanimous([_symbol(code).cut(self.level)]))
+
+
+@dataclass(frozen=True)
+class ListLabels(_FlatScheme):
+    """Symbols matched with a given list of codes of any level (``A61, G06F, H04``)."""
+
+    codes: tuple[str, ...]
+    main_columns: tuple[str, ...]
+    code_columns: tuple[str, ...]
+
+    def code_of(self, fields: Fields) -> str:
+        main = _symbols(fields, self.main_columns)
+        symbols = main or _symbols(fields, (*LEVELS, *self.code_columns))
+        if not symbols:
+            raise Unusable("no label")
+        found = {self._match(symbol) for symbol in symbols} - {None}
+        if not found:
+            raise Unusable("label not in the list")
+        return _unanimous(found)
+
+    def label_of_code(self, code: str) -> RowLabel:
+        match = self._match(_symbol(code))
+        if match is None:
+            raise Unusable("label not in the list")
+        return RowLabel.flat(match)
+
+    def _match(self, symbol: Symbol) -> str | None:
+        matches = [code for code in self.codes if symbol.is_within(code)]
+        return max(matches, key=len) if matches else None
+
+    def label_set(self, training_codes: Iterable[str]) -> LabelSet:
+        return LabelSet.of_codes(self.codes)
+
+
+@dataclass(frozen=True)
+class CpcLabels:
+    """What symbols say of section, class and subclass, however much that is.
+
+    The main symbol decides. Without one, columns named after a level decide as far as they
+    go, and the true code is one of the listed symbols below them.
+    """
+
+    main_columns: tuple[str, ...]
+    level_columns: tuple[str, ...]
+    code_columns: tuple[str, ...]
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        main = _symbols(fields, self.main_columns)
+        levels = _symbols(fields, self.level_columns)
+        listed = _symbols(fields, self.code_columns)
+        tags = (_tagged([*main, *listed], levels),)
+        certain = common_path(_paths(main) or _longest(_paths(levels)))
+        if certain and _paths(main):
+            return RowLabel(certain, (certain,), tags)
+        candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
+        candidates = candidates or ({certain} if certain else set(_paths(main)))
+        if not candidates:
+            raise Unusable(f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label")
+        return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
+
+    def label_of_code(self, code: str) -> RowLabel:
+        symbol = _symbol(code)
+        if not _paths([symbol]):
+            raise Unusable(f"only in section {TAG_SECTION}, a tag")
+        return RowLabel(cpc_path(symbol), (cpc_path(symbol),), (None,))
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        codes = (label.code for label in training if label.path)
+        return LabelTree.of_cpc(codes, min_rows)
+
+
+def _paths(symbols: Iterable[Symbol]) -> list[Path]:
+    return [cpc_path(symbol) for symbol in symbols if not symbol.text.startswith(TAG_SECTION)]
+
+
+def _longest(paths: list[Path]) -> list[Path]:
+    """The deepest of the paths: a column ``class`` repeats what ``subclass`` says."""
+    return [path for path in paths if len(path) == max(map(len, paths))]
+
+
+def _tagged(symbols: list[Symbol], levels: list[Symbol]) -> bool | None:
+    """Whether the row carries the tag; one symbol alone says nothing about additional ones.
+
+    :param levels: what columns named after a level say; they repeat what is known elsewhere.
+    """
+    if any(symbol.text.startswith(TAG_SECTION) for symbol in (*symbols, *levels)):
+        return True
+    return False if len({symbol.text for symbol in symbols}) > 1 else None
+
+
+def label_scheme(
+    wanted: str,
+    columns: Collection[str],
+    names: Mapping[str, tuple[str, ...]],
+    code_column: str | None = None,
+) -> LabelScheme:
+    """Choose the scheme for ``--labels``.
+
+    :param wanted: ``auto``, ``cpc`` for the tree, a level, a comma-separated list of codes, or
+        a column.
+    :param columns: columns of the data.
+    :param names: names of integer labels, by column, where the data set knows them.
+    :param code_column: the column that holds the symbols, if it has an unusual name.
+    :raises DataError: if the value fits none of these, or the columns it needs are missing.
+    """
+    if wanted == "auto":
+        wanted = "label" if "label" in columns else "section"
+    if wanted in (*LEVELS, CPC) or "," in wanted:
+        return _symbol_scheme(wanted, columns, code_column)
+    if wanted in names:
+        return NamedLabels(wanted, names[wanted], LabelSet.of_names(names[wanted]))
+    if wanted in columns:
+        return ColumnLabels(wanted)
+    raise DataError(
+        f"unknown label level or column '{wanted}': use {', '.join((CPC, *LEVELS))}, a list of "
+        f"codes such as A61,G06,H04, or one of the columns {', '.join(sorted(columns))}."
+    )
+
+
+def _symbol_scheme(wanted: str, columns: Collection[str], code_column: str | None) -> LabelScheme:
+    if code_column is not None and code_column not in columns:
+        raise DataError(
+            f"no column '{code_column}' (--code-column); there are {', '.join(sorted(columns))}."
+        )
+    main = (code_column,) if code_column else tuple(c for c in MAIN_CODE_COLUMNS if c in columns)
+    codes = () if code_column else tuple(c for c in CODE_COLUMNS if c in columns)
+    levels = {wanted} if wanted in LEVELS else set(LEVELS)
+    if not main and not codes and not levels & set(columns):
+        raise DataError(
+            f"labels '{wanted}' need CPC/IPC symbols, but no column holds them; there are "
+            f"{', '.join(sorted(columns))}. Name the right one with --code-column, or label by "
+            "a column with --labels NAME."
+        )
+    if wanted == CPC:
+        return CpcLabels(main, tuple(level for level in LEVELS if level in columns), codes)
+    if wanted in LEVELS:
+        return LevelLabels(wanted, main, codes)
+    return ListLabels(_parse_list(wanted), main, codes)
+
+
+def _parse_list(wanted: str) -> tuple[str, ...]:
+    codes = [part.strip() for part in wanted.split(",") if part.strip()]
+    symbols = [Symbol.parse(code) for code in codes]
+    wrong = [code for code, symbol in zip(codes, symbols, strict=True) if symbol is None]
+    if wrong:
+        raise DataError(f"not a CPC symbol in --labels: {', '.join(wrong)} (expected e.g. A61).")
+    for symbol in symbols:
+        parse_code(symbol.text if symbol else "")  # a code that does not exist has no row either
+    found = tuple(dict.fromkeys(symbol.text for symbol in symbols if symbol))
+    if len(found) < 2:
+        raise DataError(f"--labels '{wanted}' names fewer than two codes; a classifier needs two.")
+    return found

@@ -1,0 +1,1 @@
+"""Engines: what computes a model, with torch or with OpenVINO."""

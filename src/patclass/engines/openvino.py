@@ -1,0 +1,106 @@
+"""The engine for exported models: OpenVINO on a plain CPU. Knows shapes and threads, no torch.
+
+OpenVINO keeps memory for every shape it has seen. Lengths are therefore rounded up to steps of
+32 and batches cut to powers of two, so that there are a few dozen shapes and memory stays flat.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import openvino as ov
+
+from patclass.core.errors import ModelError
+from patclass.data.batches import STEP, cut_batches
+from patclass.engines.base import Advance, Outputs, cores
+from patclass.model.tokenizer import TextTokenizer
+
+GRAPH, WEIGHTS = "model.xml", "model.bin"
+INPUTS = ("input_ids", "attention_mask")
+STATES, LOGITS = "states", "logits"
+
+
+class OpenVinoEngine:
+    """Runs an exported graph, one stream for each core; threads may share it."""
+
+    def __init__(
+        self, model: ov.Model, tokenizer: TextTokenizer, exact: bool, threads: int = 0
+    ) -> None:
+        """Compile ``model``.
+
+        :param exact: compute in float32; else, what is not quantised is computed in bfloat16
+            where the processor has it.
+        :param threads: how many to use; 0 for one for each core that is free to us.
+        """
+        self.streams = threads or cores()
+        settings = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": str(self.streams),
+            "INFERENCE_NUM_THREADS": str(self.streams),
+        }
+        if exact:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        self._tokenizer = tokenizer
+        self._compiled = ov.Core().compile_model(model, "CPU", settings)
+        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        # Twice as many as streams: while one thread reads an answer, another is computed.
+        for _ in range(2 * self.streams):
+            self._idle.put(self._compiled.create_infer_request())
+        # One after the other: the first use of the library by two threads at once may never end.
+        for _ in range(2 * self.streams):
+            self._infer([[0] * STEP])
+
+    @classmethod
+    def load(
+        cls, folder: Path, tokenizer: TextTokenizer, exact: bool, threads: int = 0
+    ) -> "OpenVinoEngine":
+        """Read a graph and its weights.
+
+        :raises ModelError: if they cannot be read, or are no such graph.
+        """
+        try:
+            model = ov.Core().read_model(folder / GRAPH)
+            known = {name for port in (*model.inputs, *model.outputs) for name in port.names}
+        except RuntimeError as problem:
+            raise ModelError(f"cannot read {folder / GRAPH}: {problem}") from problem
+        if not known.issuperset((*INPUTS, STATES, LOGITS)):
+            raise ModelError(f"{folder / GRAPH} has no {STATES} and {LOGITS}; export it again.")
+        return cls(model, tokenizer, exact, threads)
+
+    def run(self, rows: Sequence[Sequence[int]], advance: Advance = lambda rows: None) -> Outputs:
+        """States and logits of rows of token ids, in order, both float32."""
+        states = np.empty((len(rows), self._width(STATES)), dtype=np.float32)
+        logits = np.empty((len(rows), self._width(LOGITS)), dtype=np.float32)
+
+        def answer(batch: list[int]) -> int:
+            found = self._infer([rows[position] for position in batch])
+            states[batch], logits[batch] = found.states, found.logits
+            return len(batch)
+
+        batches = list(cut_batches([len(row) for row in rows]))
+        if len(batches) <= 1 or self.streams == 1:
+            for batch in batches:
+                advance(answer(batch))
+            return Outputs(states, logits)
+        with ThreadPoolExecutor(self.streams) as threads:
+            for done in threads.map(answer, batches):
+                advance(done)
+        return Outputs(states, logits)
+
+    def _width(self, output: str) -> int:
+        return int(self._compiled.output(output).partial_shape[1].get_length())
+
+    def _infer(self, rows: Sequence[Sequence[int]]) -> Outputs:
+        padded = self._tokenizer.pad(rows, STEP)
+        request = self._idle.get()
+        try:  # the library raises RuntimeError for whatever goes wrong in it
+            request.infer(dict(zip(INPUTS, padded, strict=True)))
+            return Outputs(
+                request.get_tensor(STATES).data.copy(), request.get_tensor(LOGITS).data.copy()
+            )
+        except RuntimeError as problem:
+            raise ModelError(f"OpenVINO cannot compute {padded[0].shape}: {problem}") from problem
+        finally:
+            self._idle.put(request)

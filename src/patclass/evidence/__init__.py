@@ -1,1 +1,0 @@
-"""Evidence: what is known that resembles a text, and whether anything does."""

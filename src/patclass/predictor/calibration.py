@@ -1,0 +1,264 @@
+"""Temperatures and noise for every level of a label tree. Knows scores and positions, no texts.
+
+The probability of a leaf is a product down the tree: that of its section, times that of its
+class within the section, and so on. Each factor gets a temperature of its own (Guo et al.
+2017, arXiv:1706.04599), and the first one may be joined with a second opinion on the coarsest
+level (a logarithmic pool; Genest and Zidek 1986). Patents are filed by people who differ, so
+that even the surest answer is sometimes called wrong, which no temperature can say: a share of
+each factor, its noise, is therefore spread evenly over the siblings. Levels stay sums of one
+another, because the factors are normalised among siblings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.core.types import FloatArray, Positions
+from patclass.cpc.tree import LabelTree
+
+PRECISION = 0.9
+
+# A precision of nine in ten on fewer answers than this is luck.
+MIN_ANSWERS = 20
+
+# What no confidence reaches: nothing is then answered.
+NEVER = 1.01
+
+
+def lowest_threshold(
+    confidences: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], precision: float
+) -> float | None:
+    """The lowest confidence from which on ``precision`` of the answers are right, if any.
+
+    Answers of equal confidence stand or fall together. Shapes are (rows,).
+    """
+    if not len(confidences):
+        return None
+    values, firsts = np.unique(np.sort(-confidences), return_index=True)
+    last = np.append(firsts[1:], len(confidences)) - 1  # the last answer of each confidence
+    right = np.cumsum(hits[np.argsort(-confidences, kind="stable")])[last]
+    enough = np.flatnonzero(right >= precision * (last + 1) - 1e-9)
+    return float(-values[enough[-1]]) if len(enough) else None
+
+
+def threshold_for(confidences: FloatArray, hits: npt.NDArray[np.bool_]) -> float:
+    """The confidence at which to answer by default, from held-out answers; shapes are (rows,).
+
+    ``NEVER`` if no confidence is enough, or too few answers reach the one that is.
+    """
+    found = lowest_threshold(confidences, hits, PRECISION)
+    if found is None or (confidences >= found).sum() < min(MIN_ANSWERS, len(confidences)):
+        return NEVER
+    if found <= confidences.min():
+        return min(found, PRECISION)  # all are right often enough: what is less sure was not seen
+    return found
+
+
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scores become probabilities.
+
+    :param sharpness: for each level the inverse of its temperature.
+    :param opinion_weight: how much a second opinion on the coarsest level counts.
+    :param noise: for each level the share spread evenly over siblings; none at all if empty.
+    """
+
+    sharpness: tuple[float, ...]
+    opinion_weight: float = 0.0
+    noise: tuple[float, ...] = ()
+
+    @classmethod
+    def none(cls, tree: LabelTree) -> "Calibration":
+        """Probabilities as the model gives them."""
+        return cls((1.0,) * len(tree.levels), 0.0, (0.0,) * len(tree.levels))
+
+    def apply(
+        self, tree: LabelTree, logits: FloatArray, opinion: FloatArray | None = None
+    ) -> FloatArray:
+        """Leaf probabilities, float32 of shape (rows, leaves).
+
+        :param logits: leaf logits, shape (rows, leaves).
+        :param opinion: log probabilities on the coarsest level, shape (rows, its labels).
+        """
+        total = np.ones(logits.shape, dtype=np.float64)
+        noise = self.noise or (0.0,) * len(self.sharpness)
+        for depth, factor in enumerate(factors(tree, logits, opinion)):
+            chosen = Chosen(self.sharpness[depth], self.opinion_weight, noise[depth])
+            total *= factor.probabilities(chosen)[:, tree.groups[depth]]
+        return total.astype(np.float32)
+
+
+class Chosen(NamedTuple):
+    """What is chosen for one level."""
+
+    sharpness: float = 1.0
+    opinion_weight: float = 0.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The groups of one level given the groups above them.
+
+    :param scores: log probabilities given the parents, shape (rows, groups).
+    :param opinion: a second opinion in the same shape, on the coarsest level only.
+    :param parents: the group above each group, shape (groups,).
+    """
+
+    scores: _Floats
+    opinion: _Floats | None
+    parents: Positions
+
+    def of(self, rows: Positions) -> "Factor":
+        """The same of some rows."""
+        opinion = None if self.opinion is None else self.opinion[rows]
+        return Factor(self.scores[rows], opinion, self.parents)
+
+    def probabilities(self, chosen: Chosen) -> _Floats:
+        """Calibrated probabilities given the parents, a share of them spread evenly."""
+        scores = self.scores * chosen.sharpness
+        if self.opinion is not None:
+            scores = scores + chosen.opinion_weight * self.opinion
+        even = 1 / np.bincount(self.parents)[self.parents]
+        own = np.exp(normalise(scores, self.parents))
+        return np.asarray((1 - chosen.noise) * own + chosen.noise * even)
+
+
+def factors(tree: LabelTree, logits: FloatArray, opinion: FloatArray | None = None) -> list[Factor]:
+    """The factors of the levels, coarsest first."""
+    log_leaves = normalise(logits.astype(np.float64), np.zeros(logits.shape[1], dtype=np.intp))
+    second = None if opinion is None else opinion.astype(np.float64)
+    found = []
+    above: Positions = np.zeros(len(tree.paths), dtype=np.intp)
+    log_above = np.zeros((len(logits), 1))
+    for groups in tree.groups:
+        log_here = _log_sums(log_leaves, groups)
+        parents = np.zeros(log_here.shape[1], dtype=np.intp)
+        parents[groups] = above
+        found.append(Factor(log_here - log_above[:, parents], second, parents))
+        above, log_above, second = groups, log_here, None
+    return found
+
+
+def _log_sums(values: _Floats, groups: Positions) -> _Floats:
+    """Log of the sum of exponentials over the columns of each group."""
+    count = int(groups.max()) + 1
+    top = values.max(axis=1, keepdims=True)
+    sums = np.zeros((count, len(values)))
+    np.add.at(sums, groups, np.exp(values - top).T)
+    return np.asarray(np.log(np.maximum(sums.T, 1e-300)) + top)
+
+
+def normalise(scores: _Floats, parents: Positions) -> _Floats:
+    """Log probabilities among the columns of one parent."""
+    return np.asarray(scores - _log_sums(scores, parents)[:, parents])
+
+
+# Sharper than tenfold or flatter than a twentieth is no calibration but a broken model.
+_BOUNDS = (0.05, 10.0)
+
+# So many answers with a known label are needed to learn a level's noise; on fewer, it is chance.
+ANSWERS_FOR_NOISE = 200
+_FIRST_NOISE, _MOST_NOISE = 0.02, 0.3
+
+
+def fit_calibration(
+    tree: LabelTree,
+    logits: FloatArray,
+    leaves: Sequence[Sequence[int]],
+    opinion: FloatArray | None = None,
+    balance: float | None = None,
+) -> Calibration:
+    """Choose temperatures, noise and the weight of the opinion from rows with known labels.
+
+    First by the likelihood of the labels; then, where there are rows enough, sharpness and noise
+    by the likelihood of the answers being right or wrong, from the coarsest level down: the
+    confidence of the answer is what people are shown and what thresholds are set on. A level
+    without a row that knows its label keeps the temperature one.
+
+    :param leaves: for each row the leaves of which one is true; a row counts at each level
+        down to which they agree.
+    :param balance: how much the opinion counts beside the logits; None to choose that as well.
+    """
+    found: list[Chosen] = []
+    above = np.ones((len(logits), 1))
+    for depth, factor in enumerate(factors(tree, logits, opinion)):
+        if factor.opinion is not None and balance is not None:
+            factor = Factor(factor.scores + balance * factor.opinion, None, factor.parents)
+        rows, truth = _known(tree.groups[depth], leaves)
+        known = factor.of(rows)
+        chosen = _most_likely(known, truth) if len(rows) else Chosen()
+        if len(rows) >= ANSWERS_FOR_NOISE:
+            chosen = _honest(known, truth, chosen, above[rows], _named(tree, depth))
+        above = above[:, factor.parents] * factor.probabilities(chosen)
+        found.append(chosen)
+    return Calibration(
+        tuple(level.sharpness for level in found),
+        found[0].opinion_weight if balance is None else balance * found[0].sharpness,
+        tuple(level.noise for level in found),
+    )
+
+
+def _most_likely(factor: Factor, truth: Positions) -> Chosen:
+    """What makes the true groups most likely; a convex problem."""
+    from scipy.optimize import minimize  # fitting only; answering does without scipy
+
+    parts = [factor.scores] if factor.opinion is None else [factor.scores, factor.opinion]
+    every = np.arange(len(truth))
+
+    def loss(weights: _Floats) -> float:
+        scores = sum(w * part for w, part in zip(weights, parts, strict=True))
+        return float(-normalise(np.asarray(scores), factor.parents)[every, truth].mean())
+
+    bounds = [_BOUNDS] + [(0.0, _BOUNDS[1])] * (len(parts) - 1)
+    found = minimize(loss, np.ones(len(parts)), method="L-BFGS-B", bounds=bounds)
+    return Chosen(*(float(weight) for weight in found.x))
+
+
+def _honest(
+    factor: Factor, truth: Positions, start: Chosen, above: _Floats, named: npt.NDArray[np.bool_]
+) -> Chosen:
+    """The sharpness and noise under which right and wrong answers are most likely.
+
+    :param above: calibrated probabilities of the groups above, shape (rows, those groups).
+    :param named: which groups are labels; an "other" is never an answer.
+    """
+    from scipy.optimize import minimize
+
+    every = np.arange(len(truth))
+    above = above[:, factor.parents]
+
+    def loss(values: _Floats) -> float:
+        chosen = start._replace(sharpness=values[0], noise=values[1])
+        joint = np.where(named, factor.probabilities(chosen) * above, 0)
+        answers = joint.argmax(axis=1)
+        sure = joint[every, answers]
+        likely = np.where(answers == truth, sure, 1 - sure)
+        return float(-np.log(np.maximum(likely, 1e-12)).mean())
+
+    # Which label is the answer jumps with the sharpness, so there is no gradient.
+    bounds = [_BOUNDS, (0.0, _MOST_NOISE)]
+    values = [start.sharpness, _FIRST_NOISE]
+    found = minimize(loss, values, method="Nelder-Mead", bounds=bounds)
+    return start._replace(sharpness=float(found.x[0]), noise=float(found.x[1]))
+
+
+def _named(tree: LabelTree, depth: int) -> npt.NDArray[np.bool_]:
+    """Which groups of a level are labels, and not an "other" that ends above it."""
+    groups = tree.groups[depth]
+    named = np.zeros(int(groups.max()) + 1, dtype=np.bool_)
+    named[groups] = [len(path) > depth for path in tree.paths]
+    return named
+
+
+def _known(groups: Positions, leaves: Sequence[Sequence[int]]) -> tuple[Positions, Positions]:
+    """Rows whose leaves are all in one group, and that group."""
+    found = [{int(groups[leaf]) for leaf in row} for row in leaves]
+    rows = [position for position, row in enumerate(found) if len(row) == 1]
+    return np.array(rows, dtype=np.intp), np.array([next(iter(found[r])) for r in rows], np.intp)

@@ -1,0 +1,98 @@
+"""Label sets that hold the truth as often as promised. Knows probabilities and positions.
+
+Split-conformal prediction (Vovk et al. 2005): on rows that neither trained nor calibrated the
+model, the score of a row is one less the probability of its true label. A set at coverage c
+holds every label whose score is within the c-quantile of those scores. Labels with enough rows
+have a quantile of their own (class-conditional, Vovk 2012) and the others share one, so that
+the promise holds for each of them and not only on average.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.core.errors import ConfigError
+from patclass.core.types import FloatArray
+
+# Fewer rows give a quantile too rough to be better than the common one.
+MIN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """The scores of held-out rows on one level, and whose they are.
+
+    :param scores: one less the probability of the true label; float32 of shape (rows,).
+    :param labels: the true labels, shape (rows,).
+    """
+
+    scores: FloatArray
+    labels: npt.NDArray[np.intp]
+
+    def allows(self, coverage: float) -> bool:
+        """Whether there are held-out rows enough for such a coverage."""
+        return _quantile(self.scores, coverage) is not None
+
+    def sets(self, probabilities: FloatArray, coverage: float) -> npt.NDArray[np.bool_]:
+        """Which labels are in the set of each row, shape (rows, labels); never none.
+
+        :raises ConfigError: if the held-out rows are too few for such a coverage.
+        """
+        bounds = self.bounds(probabilities.shape[1], coverage)
+        inside = 1 - probabilities <= bounds
+        # An empty set would say that nothing fits; the best label is always worth naming.
+        inside[np.arange(len(inside)), probabilities.argmax(axis=1)] = True
+        return np.asarray(inside)
+
+    def bounds(self, labels: int, coverage: float) -> FloatArray:
+        """The largest score that a label may have, shape (labels,).
+
+        :raises ConfigError: if the held-out rows are too few for such a coverage.
+        """
+        if not 0 < coverage < 1:
+            raise ConfigError(f"coverage {coverage:g} is not between 0 and 1, e.g. 0.9.")
+        common = _quantile(self.scores, coverage)
+        if common is None:
+            most = len(self.scores) / (len(self.scores) + 1)
+            raise ConfigError(
+                f"coverage {coverage:g} needs more held-out rows than the {len(self.scores)} of "
+                f"this bundle; ask for at most {math.floor(most * 1000) / 1000:g}."
+            )
+        own = self._own(coverage)
+        rest = _quantile(self.scores[~np.isin(self.labels, list(own))], coverage)
+        bounds = np.full(labels, common if rest is None else rest, dtype=np.float32)
+        bounds[list(own)] = list(own.values())
+        return bounds
+
+    def _own(self, coverage: float) -> dict[int, float]:
+        """The bounds of labels with rows enough for one of their own.
+
+        The other labels are a class together. Bounds from all rows would be too strict for
+        them: most of those rows are of frequent labels, which are answered better.
+        """
+        labels, rows = np.unique(self.labels, return_counts=True)
+        many = [int(label) for label in labels[rows >= MIN_ROWS] if label >= 0]
+        found = {label: _quantile(self.scores[self.labels == label], coverage) for label in many}
+        return {label: bound for label, bound in found.items() if bound is not None}
+
+
+def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> Conformal:
+    """Scores of held-out rows whose label is known, from probabilities (rows, labels).
+
+    :param truth: positions of the true labels; one that is negative is unknown to the model,
+        so that no set can hold it: its score is one.
+    """
+    labels = np.asarray(truth, dtype=np.intp)
+    scores = np.ones(len(labels), dtype=np.float32)
+    known = np.flatnonzero(labels >= 0)
+    scores[known] = 1 - probabilities[known, labels[known]]
+    return Conformal(scores, labels)
+
+
+def _quantile(scores: FloatArray, coverage: float) -> float | None:
+    """The score of rank ⌈(n + 1) · coverage⌉; None if there are too few."""
+    rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None

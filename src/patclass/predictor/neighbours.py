@@ -1,0 +1,147 @@
+"""The nearest labelled patents to a state of the model. Knows states and ids, no texts.
+
+States are projected on their main directions and kept in eight bits a value, so that the
+index of 20,000 patents is a megabyte and a half.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from patclass.core.errors import ModelError
+from patclass.core.types import FloatArray
+
+FILE = "index.safetensors"
+DIRECTIONS = 64
+
+# How far down the similarity of held-out texts to the index may go before a text is called
+# unlike anything seen: one held-out text in a hundred is.
+UNLIKE_SHARE = 0.01
+
+_NAMES = ("mean", "directions", "vectors", "records")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A patent in the index: its number, its title if kept, its codes from coarse to fine."""
+
+    id: str
+    title: str | None
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A patent of the index with its similarity: the cosine, at most 1."""
+
+    id: str
+    title: str | None
+    codes: tuple[str, ...]
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Index:
+    """Patents by their states.
+
+    :param mean: shape (hidden,).
+    :param directions: float16 of shape (hidden, directions).
+    :param vectors: int8 of shape (patents, directions), of about equal length.
+    :param unlike: the similarity below which a text is unlike anything in the index.
+    """
+
+    mean: FloatArray
+    directions: npt.NDArray[np.float16]
+    vectors: npt.NDArray[np.int8]
+    records: tuple[Record, ...]
+    unlike: float
+
+    def nearest(self, states: FloatArray, k: int) -> list[list[Neighbour]]:
+        """The ``k`` most similar patents of each state, best first; states (rows, hidden)."""
+        found = []
+        for state in states:
+            similarity = self._unit_vectors @ self._project(state[None])[0]
+            best = _largest(similarity, k)
+            found.append([self._neighbour(int(i), float(similarity[i])) for i in best])
+        return found
+
+    @cached_property
+    def _unit_vectors(self) -> FloatArray:
+        return _unit(self.vectors.astype(np.float32))
+
+    def _neighbour(self, position: int, similarity: float) -> Neighbour:
+        record = self.records[position]
+        return Neighbour(record.id, record.title, record.codes, similarity)
+
+    def _project(self, states: FloatArray) -> FloatArray:
+        return _unit((states - self.mean) @ self.directions.astype(np.float32))
+
+    def save(self, folder: Path) -> int:
+        """Write the index; return its size in bytes."""
+        rows = [[record.id, record.title, list(record.codes)] for record in self.records]
+        packed = zlib.compress(json.dumps([self.unlike, rows], ensure_ascii=False).encode(), 9)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES[:3]}
+        data = save(arrays | {"records": np.frombuffer(packed, dtype=np.uint8)})
+        (folder / FILE).write_bytes(data)
+        return len(data)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """Read an index.
+
+        :raises ModelError: if it is damaged.
+        """
+        path = folder / FILE
+        try:
+            arrays = load_file(path)
+            unlike, rows = json.loads(zlib.decompress(arrays["records"].tobytes()))
+            records = tuple(Record(i, title, tuple(codes)) for i, title, codes in rows)
+            index = cls(
+                arrays["mean"], arrays["directions"], arrays["vectors"], records, float(unlike)
+            )
+            shape = (len(index.mean), index.vectors.shape[-1])
+            if index.directions.shape != shape or index.vectors.shape != (len(records), shape[1]):
+                raise ValueError("its arrays do not fit together")
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, zlib.error) as problem:
+            raise ModelError(f"cannot read {path}: {problem}") from problem
+        return index
+
+
+def build_index(states: FloatArray, records: Sequence[Record], held_out: FloatArray) -> Index:
+    """Index patents by their states of shape (patents, hidden).
+
+    :param held_out: states of texts that are not in the index, to learn how similar an
+        ordinary new text is to its nearest neighbour.
+    """
+    mean = states.mean(axis=0)
+    _, _, axes = np.linalg.svd(states - mean, full_matrices=False)
+    directions = axes[: min(DIRECTIONS, len(axes))].T.astype(np.float16)
+    unit = _unit((states - mean) @ directions.astype(np.float32))
+    # One scale for all: the largest value of any vector uses the whole range.
+    vectors = np.round(unit * (127 / max(1e-9, float(np.abs(unit).max())))).astype(np.int8)
+    index = Index(mean.astype(np.float32), directions, vectors, tuple(records), -1.0)
+    best = [near[0].similarity for near in index.nearest(held_out, 1)]
+    unlike = float(np.quantile(best, UNLIKE_SHARE)) if best else -1.0
+    return Index(index.mean, directions, vectors, index.records, unlike)
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _largest(values: FloatArray, k: int) -> npt.NDArray[np.intp]:
+    """Positions of the ``k`` largest, the largest first; of equal ones, the earlier first."""
+    if not 0 < k < len(values):
+        return np.argsort(-values, kind="stable")[:k]
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    near = np.flatnonzero(values >= least)
+    return np.asarray(near[np.argsort(-values[near], kind="stable")[:k]])

@@ -1,0 +1,120 @@
+"""From texts to calibrated probabilities: reading, encoder, second opinion, calibration.
+
+Knows texts and outputs; not files, not bundles, not what people ask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from patclass.core.types import FloatArray, softmax
+from patclass.cpc.tree import LabelTree
+from patclass.engines.base import Advance, Engine, Outputs
+from patclass.model.tokenizer import Policy, Reading, TextTokenizer
+from patclass.predictor.calibration import Calibration
+from patclass.predictor.linear import LinearModel
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is known of each text.
+
+    :param logits: of leaves and tags, mean over the passages; shape (texts, outputs).
+    :param opinion: log probabilities of the linear model on the coarsest level, if there is one.
+    :param raw: leaf probabilities before calibration, shape (texts, leaves).
+    :param leaves: leaf probabilities after calibration, shape (texts, leaves).
+    :param tags: probability of each tag, shape (texts, tags).
+    :param states: pooled states, mean over the passages; shape (texts, hidden).
+    :param passages: for each text the logits of its passages, shape (passages, outputs).
+    """
+
+    readings: list[Reading]
+    logits: FloatArray
+    opinion: FloatArray | None
+    raw: FloatArray
+    leaves: FloatArray
+    tags: FloatArray
+    states: FloatArray
+    passages: list[FloatArray]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All that turns a text into probabilities."""
+
+    tree: LabelTree
+    engine: Engine
+    tokenizer: TextTokenizer
+    policy: Policy
+    linear: LinearModel | None
+    calibration: Calibration
+
+    def run(self, texts: Sequence[str], advance: Advance = lambda rows: None) -> Answers:
+        """Answer texts, in order.
+
+        :param advance: called with the number of texts that were done, for progress bars.
+        """
+        return self.answer(texts, self.read(texts), advance)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """The passages that are read of each text, in order."""
+        return self.tokenizer.read(texts, self.policy)
+
+    def answer(
+        self,
+        texts: Sequence[str],
+        readings: list[Reading],
+        advance: Advance = lambda rows: None,
+    ) -> Answers:
+        """Answer texts that have been read, in order."""
+        rows = [passage.ids for reading in readings for passage in reading.passages]
+        outputs = self.engine.run(rows, _per_text(advance, len(texts), len(rows)))
+        ends = np.cumsum([len(reading.passages) for reading in readings])[:-1]
+        passages = np.split(outputs.logits, ends)
+        pooled = Outputs(_means(outputs.states, ends), _means(outputs.logits, ends))
+        opinion = self.linear.log_probabilities(texts) if self.linear and len(texts) else None
+        count = len(self.tree.paths)
+        logits = pooled.logits[:, :count]
+        return Answers(
+            readings,
+            pooled.logits,
+            opinion,
+            softmax(logits),
+            self.calibration.apply(self.tree, logits, opinion),
+            _sigmoid(pooled.logits[:, count:]),
+            pooled.states,
+            passages,
+        )
+
+
+def with_bar(pipeline: Pipeline, texts: Sequence[str], what: str) -> Answers:
+    """Answer texts with a progress bar on the terminal."""
+    with tqdm(total=len(texts), desc=what, unit="row", disable=None) as bar:
+        return pipeline.run(texts, bar.update)
+
+
+def _means(values: FloatArray, ends: npt.NDArray[np.intp]) -> FloatArray:
+    """The mean over each text's passages; most texts have one."""
+    if len(ends) + 1 >= len(values):
+        return values
+    return np.stack([part.mean(axis=0) for part in np.split(values, ends)])
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), dtype=np.float32)
+
+
+def _per_text(advance: Advance, texts: int, passages: int) -> Advance:
+    """Progress in texts from progress in passages."""
+    done = [0, 0]
+
+    def report(more: int) -> None:
+        done[0] += more
+        whole = done[0] * texts // max(1, passages)
+        advance(whole - done[1])
+        done[1] = whole
+
+    return report

@@ -1,0 +1,270 @@
+"""What answers to usual texts look like: what windows of live ones are compared with.
+
+Made from held-out rows when a model is trained, and kept in its bundle.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from patclass.core.errors import ModelError
+from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
+from patclass.model.tokenizer import Reading
+from patclass.predictor.scored import known_at
+
+DIRECTIONS = 16
+
+# A direction needs so many states to be known well enough.
+_ROWS_EACH = 8
+
+
+@dataclass(frozen=True)
+class Space:
+    """The centre of usual states, and their main directions.
+
+    :param mean: shape (hidden,).
+    :param directions: shape (hidden, directions), each scaled so that usual states vary by one.
+    """
+
+    mean: FloatArray
+    directions: FloatArray
+
+    def distance(self, states: FloatArray) -> FloatArray:
+        """How far states of shape (rows, hidden) are from the centre; usual ones about one.
+
+        The root of the mean square over the directions (a Mahalanobis distance in the main ones).
+        """
+        if not self.directions.shape[1]:  # of states that do not differ
+            return np.ones(len(states), dtype=np.float32)
+        along = (states - self.mean) @ self.directions
+        return np.asarray(np.sqrt((along**2).mean(axis=1)), dtype=np.float32)
+
+
+def fit_space(states: FloatArray, most: int | None = None) -> Space:
+    """The space of states of shape (rows, hidden).
+
+    :param most: how many directions it may have; by default what so many rows tell of.
+    """
+    mean = states.mean(axis=0)
+    _, spread, axes = np.linalg.svd(states - mean, full_matrices=False)
+    deviations = spread / np.sqrt(max(1, len(states) - 1))
+    most = _directions(len(states)) if most is None else most
+    kept = np.flatnonzero(deviations > 1e-6 * max(1e-12, float(deviations[0])))[:most]
+    directions = axes[kept].T / deviations[kept]
+    return Space(mean.astype(np.float32), np.asarray(directions, dtype=np.float32))
+
+
+def held_out_distances(states: FloatArray, folds: int = 5) -> FloatArray:
+    """The distance of each state from the space of the others, fold by fold.
+
+    A state is a little nearer to a space that was fitted on it than a new one would be. The
+    spaces have as many directions as that of all, or distances would mean something else.
+    """
+    most = _directions(len(states))
+    fold = np.arange(len(states)) % folds
+    found = np.ones(len(states), dtype=np.float32)
+    for number in range(folds):
+        out = fold == number
+        if out.any() and not out.all():
+            found[out] = fit_space(states[~out], most).distance(states[out])
+    return found
+
+
+def _directions(rows: int) -> int:
+    return max(1, min(DIRECTIONS, rows // _ROWS_EACH))
+
+
+FILE = "reference.safetensors"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Which tokens the model has learnt from.
+
+    :param tokens: one bit for each token of the vocabulary, packed.
+    """
+
+    tokens: npt.NDArray[np.uint8]
+
+    def unseen(self, ids: Sequence[int]) -> float:
+        """The share of tokens that are new to the model."""
+        places = np.asarray(ids, dtype=np.int64)
+        if not len(places):
+            return 0.0
+        near = places[places < 8 * len(self.tokens)]
+        known = (self.tokens[near >> 3] >> (7 - (near & 7))) & 1
+        return 1 - int(known.sum()) / len(places)
+
+
+def tokens_seen(rows: Sequence[Sequence[int]]) -> Seen:
+    """The tokens that occur in rows of token ids."""
+    ids = sorted({token for row in rows for token in row})
+    bits = np.zeros(ids[-1] + 1 if ids else 0, dtype=np.uint8)
+    bits[ids] = 1
+    return Seen(np.packbits(bits))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Figures of answers to held-out rows, one value for each row.
+
+    :param answers: for each level the position of the label answered, shape (rows,); -1 for an
+        answer that ends above it.
+    :param confidences: for each level the confidence of that label, shape (rows,).
+    :param codes: for each level its labels, in the order of the positions.
+    :param accuracy: for each level where the truth is known the share of right answers.
+    :param chars: lengths of the texts, shape (rows,).
+    :param unseen: shares of tokens that the model has not learnt from, shape (rows,).
+    :param distance: distances of the states, shape (rows,).
+    """
+
+    answers: Mapping[str, npt.NDArray[np.int32]]
+    confidences: Mapping[str, FloatArray]
+    codes: Mapping[str, tuple[str, ...]]
+    accuracy: Mapping[str, float]
+    chars: FloatArray
+    unseen: FloatArray
+    distance: FloatArray
+    seen: Seen
+    space: Space
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """All levels, coarsest first."""
+        return tuple(self.codes)
+
+    def counts(self, level: str) -> npt.NDArray[np.int64]:
+        """How often each label of a level was answered, shape (labels,)."""
+        given = self.answers[level][self.answers[level] >= 0]
+        return np.bincount(given, minlength=len(self.codes[level])).astype(np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write the reference."""
+        about = json.dumps({"codes": dict(self.codes), "accuracy": dict(self.accuracy)})
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "chars": self.chars,
+            "unseen": self.unseen,
+            "distance": self.distance,
+            "seen": self.seen.tokens,
+            "mean": self.space.mean,
+            "directions": np.ascontiguousarray(self.space.directions),
+        }
+        for level in self.levels:
+            small = len(self.codes[level]) <= np.iinfo(np.int16).max
+            arrays[f"answers/{level}"] = self.answers[level].astype(np.int16 if small else np.int32)
+            arrays[f"confidences/{level}"] = self.confidences[level]
+        (folder / FILE).write_bytes(save(arrays, {"about": about}))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Reference":
+        """Read a reference.
+
+        :raises ModelError: if it is damaged.
+        """
+        path = folder / FILE
+        try:
+            arrays = load_file(path)
+            with safe_open(path, "numpy") as file:
+                about = json.loads(file.metadata()["about"])
+            codes = {level: tuple(labels) for level, labels in dict(about["codes"]).items()}
+            reference = cls(
+                answers={level: _whole(arrays[f"answers/{level}"]) for level in codes},
+                confidences={level: arrays[f"confidences/{level}"] for level in codes},
+                codes=codes,
+                accuracy={level: float(share) for level, share in dict(about["accuracy"]).items()},
+                chars=arrays["chars"],
+                unseen=arrays["unseen"],
+                distance=arrays["distance"],
+                seen=Seen(arrays["seen"]),
+                space=Space(arrays["mean"], arrays["directions"]),
+            )
+            reference.check()
+        except (OSError, SafetensorError, LookupError, ValueError, TypeError) as problem:
+            raise ModelError(f"cannot read {path}: {problem}") from problem
+        return reference
+
+    def check(self) -> None:
+        """Refuse arrays that do not fit together.
+
+        :raises ValueError: if they do not.
+        """
+        shapes = {values.shape for values in (self.chars, self.unseen, self.distance)}
+        for level, labels in self.codes.items():
+            answers = self.answers[level]
+            shapes |= {answers.shape, self.confidences[level].shape}
+            if not np.isin(answers, range(-1, len(labels))).all():
+                raise ValueError(f"an answer is no label of the {level}")
+        rows = next(iter(shapes))
+        fits = len(shapes) == 1 and len(rows) == 1 and rows[0] and self.codes
+        hidden, tokens = self.space.mean.shape, self.seen.tokens
+        if not fits or self.space.directions.shape[:-1] != hidden or tokens.dtype != np.uint8:
+            raise ValueError("its arrays do not fit together")
+
+
+def _whole(answers: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    if answers.dtype.kind != "i":
+        raise ValueError(f"answers are whole numbers, not {answers.dtype}")
+    return answers.astype(np.int32)
+
+
+MOST_ROWS = 5000
+
+
+def collect_reference(
+    tree: LabelTree,
+    rows: Sequence[Example],
+    readings: Sequence[Reading],
+    states: FloatArray,
+    leaves: FloatArray,
+    seen: Seen,
+) -> Reference:
+    """The reference of held-out rows; of very many, ``MOST_ROWS`` from all over the file.
+
+    :param states: pooled states of the rows, shape (rows, hidden).
+    :param leaves: leaf probabilities as they would be answered, shape (rows, leaves).
+    """
+    if len(rows) > MOST_ROWS:  # files are often sorted, so no end of one stands for it
+        kept = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)
+        rows, readings = [rows[i] for i in kept], [readings[i] for i in kept]
+        states, leaves = states[kept], leaves[kept]
+    sums = {level: tree.sums(leaves, level) for level in tree.levels}
+    shape = (len(tree.levels), len(rows))
+    places, shares = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+    for row in range(len(rows)):
+        path = tree.descend({level: table[row] for level, table in sums.items()})
+        for depth, (level, code) in enumerate(zip(tree.levels, path, strict=False)):
+            places[depth, row] = place = tree.at(level).index(code)
+            shares[depth, row] = sums[level][row, place]
+    return Reference(
+        answers=dict(zip(tree.levels, places, strict=True)),
+        confidences=dict(zip(tree.levels, shares, strict=True)),
+        codes={level: tuple(tree.at(level).codes) for level in tree.levels},
+        accuracy=_accuracy(tree.levels, rows, places),
+        chars=np.array([len(row.text) for row in rows], dtype=np.float32),
+        unseen=np.array([seen.unseen(reading.ids) for reading in readings], dtype=np.float32),
+        distance=held_out_distances(states),
+        seen=seen,
+        space=fit_space(states),
+    )
+
+
+def _accuracy(
+    levels: Sequence[str], rows: Sequence[Example], answers: npt.NDArray[np.int32]
+) -> dict[str, float]:
+    """The share of right ones among the answers that are given, where the truth is known."""
+    found = {}
+    for depth, level in enumerate(levels):
+        known, truth = known_at(rows, depth)
+        given = answers[depth, known] >= 0
+        if given.any():
+            found[level] = float((answers[depth, known] == truth)[given].mean())
+    return found

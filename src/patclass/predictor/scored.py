@@ -1,0 +1,123 @@
+"""A model's answers to labelled rows, as a whole and level by level."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from patclass.core.types import FloatArray, Positions
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
+from patclass.predictor.conformal import Conformal
+from patclass.predictor.pipeline import Pipeline, with_bar
+
+
+@dataclass(frozen=True)
+class LevelAnswers:
+    """The rows whose label is known at a level, with what was answered to them.
+
+    :param places: where these rows stand among all, shape (rows,).
+    :param truth: positions of the true labels, shape (rows,); negative where the tree lacks it.
+    :param probabilities: those of the level's labels, shape (rows, labels).
+    """
+
+    codes: Sequence[str]
+    rows: Sequence[Example]
+    places: Positions
+    truth: Positions
+    probabilities: FloatArray
+
+    @cached_property
+    def answered(self) -> Positions:
+        """Positions of the most probable labels, shape (rows,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @cached_property
+    def confidences(self) -> FloatArray:
+        """Their probabilities, shape (rows,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @cached_property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """Whether they are right, shape (rows,)."""
+        return np.asarray(self.answered == self.truth)
+
+
+def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]:
+    """Where rows with a known label at a level stand, and its positions there."""
+    known = [(place, row.truth[depth]) for place, row in enumerate(rows)]
+    found = [(place, truth) for place, truth in known if truth is not None]
+    table = np.array(found, dtype=np.intp).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def answers_at(
+    rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree, level: str
+) -> LevelAnswers | None:
+    """Answers from leaf probabilities of shape (rows, leaves); None if no label is known."""
+    places, truth = known_at(rows, tree.levels.index(level))
+    if not len(places):
+        return None
+    return LevelAnswers(
+        codes=tree.at(level).codes,
+        rows=[rows[place] for place in places.tolist()],
+        places=places,
+        truth=truth,
+        probabilities=tree.sums(probabilities[places], level),
+    )
+
+
+COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows with the probabilities that a model gave them.
+
+    :param raw: leaf probabilities of the model before calibration, shape (rows, leaves).
+    :param calibrated: the same after calibration: what the model answers with.
+    :param tags: probability of each tag, shape (rows, tags).
+    """
+
+    rows: Sequence[Example]
+    tree: LabelTree
+    raw: FloatArray
+    calibrated: FloatArray
+    tags: FloatArray
+
+
+def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored:
+    """Answer the rows' texts, with a progress bar called ``what``."""
+    answers = with_bar(pipeline, [row.text for row in rows], what)
+    return Scored(rows, pipeline.tree, answers.raw, answers.leaves, answers.tags)
+
+
+def label_sets(
+    scored: Scored, conformal: Mapping[str, Conformal], coverage: float = COVERAGE
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """The label set of each row, for each level that has held-out scores enough.
+
+    Shapes are (rows, labels of the level).
+    """
+    return {
+        level: found.sets(scored.tree.sums(scored.calibrated, level), coverage)
+        for level, found in conformal.items()
+        if found.allows(coverage)
+    }
+
+
+def labelled_answers(scored: Scored, level: str) -> dict[str, tuple[str | None, str]]:
+    """True and answered code of each row at a level, by the row's id.
+
+    The true code is None where it is not known, or not among the model's labels.
+    """
+    labels, depth = scored.tree.at(level), scored.tree.levels.index(level)
+    best = scored.tree.sums(scored.calibrated, level).argmax(axis=1)
+    found = {}
+    for row, answer in zip(scored.rows, best, strict=True):
+        truth = row.truth[depth]
+        known = None if truth is None or truth < 0 else labels[truth].code
+        found[row.id] = (known, labels[int(answer)].code)
+    return found

@@ -1,0 +1,219 @@
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from patclass.core.config import AnswerSettings, TrainSettings, load_settings
+from patclass.core.errors import ConfigError
+from patclass.model.tokenizer import POLICIES
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_hold_where_nothing_is_given():
+    assert load_settings({}, environment={}) == TrainSettings()
+
+
+def test_later_wins_from_defaults_over_file_and_environment_to_flags(tmp_path: Path):
+    file = write(tmp_path, "[fit]\nepochs = 12\nbatch_tokens = 12\nwarmup = 0.12\n")
+    environment = {"PATCLASS_TRAIN_BATCH_TOKENS": "13", "PATCLASS_TRAIN_WARMUP": "0.13"}
+    defaults = {"checkpoint_steps": 11, "epochs": 11, "batch_tokens": 11, "warmup": 0.11}
+    fit = load_settings({"warmup": 0.14}, file, environment, defaults).fit
+    assert (fit.weight_decay, fit.checkpoint_steps, fit.epochs) == (0.01, 11, 12)
+    assert (fit.batch_tokens, fit.warmup) == (13, 0.14)
+
+
+def test_every_table_of_the_file_fills_its_group(tmp_path: Path):
+    file = write(
+        tmp_path,
+        '[data]\ndata = "a.csv"\ntrain_rows = 50\n[base]\nbase = "llama-3.2-1b"\n[lora]\nr = 4\n'
+        '[fit]\nlearning_rate = 2e-4\n[answer]\npolicy = "windows"\nindex_rows = 5\n'
+        '[output]\noutput = "models/a"\nallow_weak = true\n',
+    )
+    settings = load_settings({}, file, environment={})
+    assert (settings.data.data, settings.data.train_rows) == ("a.csv", 50)
+    assert (settings.base.base, settings.lora.r) == ("llama-3.2-1b", 4)
+    assert (settings.fit.learning_rate, settings.output.output) == (2e-4, Path("models/a"))
+    assert (settings.answer.policy, settings.answer.index_rows) == ("windows", 5)
+    assert settings.output.allow_weak is True
+
+
+def test_what_a_bundle_answers_with_by_default():
+    answer = TrainSettings().answer
+    assert (answer.policy, answer.linear, answer.index_rows) == ("head", True, 20_000)
+    assert (answer.index_titles, answer.embed_base) == (True, False)
+    assert TrainSettings().data.min_leaf_rows == 5
+
+
+def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
+    file = write(tmp_path, "[answer]\nlinear = false\nindex_titles = false\n")
+    environment = {"PATCLASS_TRAIN_POLICY": "head+tail", "PATCLASS_TRAIN_MIN_LEAF_ROWS": "9"}
+    settings = load_settings({"index_rows": 0, "embed_base": True}, file, environment)
+    answer = settings.answer
+    assert (answer.policy, answer.linear, answer.index_titles) == ("head+tail", False, False)
+    assert (answer.index_rows, answer.embed_base) == (0, True)
+    assert settings.data.min_leaf_rows == 9
+
+
+def test_the_policies_are_those_that_a_text_can_be_read_by():
+    assert get_args(AnswerSettings.model_fields["policy"].annotation) == POLICIES
+
+
+def test_a_flag_that_is_none_was_not_given(tmp_path: Path):
+    file = write(tmp_path, "[lora]\nr = 4\n")
+    assert load_settings({"r": None}, file, environment={}).lora.r == 4
+
+
+def test_a_flag_that_is_false_or_zero_was_given(tmp_path: Path):
+    file = write(tmp_path, "[data]\nseed = 5\n[output]\nallow_weak = true\n")
+    settings = load_settings({"seed": 0, "allow_weak": False}, file, environment={})
+    assert (settings.data.seed, settings.output.allow_weak) == (0, False)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False)])
+def test_the_environment_gives_values_as_text(text: str, value: bool):
+    environment = {"PATCLASS_TRAIN_ALLOW_WEAK": text, "PATH": "/bin", "PATCLASS_OTHER": "1"}
+    assert load_settings({}, environment=environment).output.allow_weak is value
+
+
+def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(os.environ, "PATCLASS_TRAIN_EPOCHS", "7")
+    assert load_settings({}).fit.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[fit]\nepoch = 3\n", r"unknown key 'epoch' in \[fit\] .*run\.toml: .*mean 'epochs'\?"),
+        ("[lora]\nalhpa = 3\n", r"unknown key 'alhpa' in \[lora\] .*did you mean 'alpha'\?"),
+        ("[lora]\nepochs = 3\n", r"unknown key 'epochs' in \[lora\] .*there are r, alpha, dropout"),
+        ("[lora]\nxyzzy = 3\n", r"unknown key 'xyzzy' in \[lora\] .*there are r, alpha, dropout"),
+        ("[dta]\nseed = 3\n", r"unknown table '\[dta\]' in .*run\.toml: did you mean 'data'\?"),
+        ("[model]\nr = 3\n", r"unknown table '\[model\]' in .*there are data, base, lora, fit"),
+        ("[answer]\nindex = 3\n", r"unknown key 'index' in \[answer\] .*mean 'index_rows'\?"),
+        ("[data]\nmin_rows = 3\n", r"unknown key 'min_rows' in \[data\] .*mean '\w+'\?"),
+        ("[answers]\nlinear = true\n", r"unknown table '\[answers\]' .*did you mean 'answer'\?"),
+        ("epochs = 3\n", r"'epochs' stands outside of a table in .*run\.toml; put it in \[fit\]"),
+    ],
+)
+def test_a_misplaced_or_misspelt_name_in_the_file_is_named(
+    tmp_path: Path, text: str, expected: str
+):
+    with pytest.raises(ConfigError, match=expected):
+        load_settings({}, write(tmp_path, text), environment={})
+
+
+def test_a_value_in_the_place_of_a_table_is_not_called_an_unknown_table(tmp_path: Path):
+    with pytest.raises(ConfigError, match="data") as caught:
+        load_settings({}, write(tmp_path, 'data = "a.csv"\n'), environment={})
+    assert "did you mean 'data'" not in str(caught.value)
+
+
+def test_an_unknown_variable_is_named():
+    expected = (
+        r"unknown setting 'epoch' \(environment variable PATCLASS_TRAIN_\*\): .*mean 'epochs'\?"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        load_settings({}, environment={"PATCLASS_TRAIN_EPOCH": "3"})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("max_token", r"unknown setting 'max_token' \(flag\): did you mean 'max_tokens'\?"),
+        ("xyzzy", r"unknown setting 'xyzzy' \(flag\); there are data, text, labels"),
+    ],
+)
+def test_an_unknown_flag_is_named(name: str, expected: str):
+    with pytest.raises(ConfigError, match=expected):
+        load_settings({name: 3}, environment={})
+
+
+def test_an_unknown_default_is_named():
+    with pytest.raises(ConfigError, match=r"unknown setting 'epoch' \(default\)"):
+        load_settings({}, environment={}, defaults={"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", "many"),
+        ("epochs", 2.5),
+        ("r", 513),
+        ("dropout", 1.0),
+        ("warmup", -0.1),
+        ("learning_rate", 0),
+        ("learning_rate", float("nan")),
+        ("max_tokens", 7),
+        ("train_rows", 1),
+        ("seed", -1),
+        ("device", "tpu"),
+        ("precision", "float16"),
+        ("allow_weak", "perhaps"),
+        ("policy", "tail"),
+        ("policy", ""),
+        ("linear", "perhaps"),
+        ("index_rows", -1),
+        ("index_rows", "many"),
+        ("index_titles", 2),
+        ("embed_base", "maybe"),
+        ("min_leaf_rows", 0),
+        ("min_leaf_rows", 1.5),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_its_flag(name: str, value: object):
+    with pytest.raises(ConfigError) as caught:
+        load_settings({name: value}, environment={})
+    assert str(caught.value).startswith(f"--{name.replace('_', '-')} {value!r}: input should be")
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+def test_infinity_is_no_rate(name: str):
+    with pytest.raises(ConfigError, match=name.replace("_", "-")):
+        load_settings({name: float("inf")}, environment={})
+
+
+def test_a_value_of_the_file_and_of_the_environment_is_checked_too(tmp_path: Path):
+    with pytest.raises(ConfigError, match="--epochs 0: input should be greater"):
+        load_settings({}, write(tmp_path, "[fit]\nepochs = 0\n"), environment={})
+    with pytest.raises(ConfigError, match="--epochs 'x': input should be a valid integer"):
+        load_settings({}, environment={"PATCLASS_TRAIN_EPOCHS": "x"})
+
+
+def test_a_wrong_value_that_is_overridden_does_no_harm(tmp_path: Path):
+    file = write(tmp_path, "[fit]\nepochs = 0\n")
+    assert load_settings({"epochs": 2}, file, environment={}).fit.epochs == 2
+
+
+@pytest.mark.parametrize("content", [b"[fit\nepochs = 3", b"epochs = ", b"[fit]\n\xff = 1"])
+def test_broken_toml_is_named(tmp_path: Path, content: bytes):
+    file = tmp_path / "run.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"run\.toml is not valid TOML: "):
+        load_settings({}, file, environment={})
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"cannot read .*none\.toml: No such file"):
+        load_settings({}, tmp_path / "none.toml", environment={})
+
+
+def test_the_names_of_settings_are_unique_over_the_groups():
+    groups = {name: info.annotation for name, info in TrainSettings.model_fields.items()}
+    names = [name for group in groups.values() for name in group.model_fields]
+    assert len(names) == len(set(names)) == len(TrainSettings.fields())
+    assert all(
+        name in groups[group].model_fields for name, (group, _) in TrainSettings.fields().items()
+    )
+
+
+def test_every_setting_is_described():
+    for name, (_, info) in TrainSettings.fields().items():
+        assert info.description, name
+        assert info.description.endswith("."), name

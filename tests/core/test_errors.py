@@ -1,0 +1,132 @@
+"""Errors for people, and how the command line turns each kind of end into an exit code."""
+
+import errno
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from patclass.cli.main import run_command
+from patclass.core import errors
+from patclass.core.errors import PatclassError, cannot_write
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+
+Ending = Callable[[], object]
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "argv", ["patclass"])
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def exit_code(ending: Ending) -> object:
+    with pytest.raises(SystemExit) as stop:
+        run_command(click.command()(ending))
+    return stop.value.code
+
+
+def failing(problem: BaseException) -> Ending:
+    def ending() -> None:
+        raise problem
+
+    return ending
+
+
+def test_there_are_errors_of_several_kinds():
+    assert len(KINDS) > 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_is_caught_in_one_place(kind: type[Exception]):
+    assert issubclass(kind, PatclassError)
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_one_line_and_exit_code_2(kind: type[Exception], capsys):
+    assert exit_code(failing(kind("bad.csv:\n  no text.\nAdd some."))) == 2
+    said = capsys.readouterr()
+    assert said.err == "error: bad.csv: no text. Add some.\n"
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(("result", "code"), [(0, 0), (1, 1), (130, 130), (None, 0)])
+def test_what_a_command_returns_is_the_exit_code(result: int | None, code: int):
+    assert exit_code(lambda: result) == code
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), click.exceptions.Abort()])
+def test_an_interruption_is_exit_code_130(problem: BaseException, capsys):
+    assert exit_code(failing(problem)) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_a_wrong_use_is_exit_code_2(capsys):
+    assert exit_code(failing(click.UsageError("no TEXT"))) == 2
+    assert "Error: no TEXT" in capsys.readouterr().err
+
+
+def test_a_stop_by_the_system_is_treated_like_an_interruption(capsys):
+    assert exit_code(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_an_error_of_the_program_itself_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_command(click.command()(failing(ZeroDivisionError())))
+
+
+def test_a_reader_that_goes_away_is_not_taken_for_a_weak_model():
+    with subprocess.Popen(
+        [sys.executable, "-m", "patclass", "--help"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert "Traceback" not in said
+    assert process.returncode not in (1, 130)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_2():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "patclass", "--help"],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_failed_write_names_target_reason_and_way_out():
+    problem = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    said = str(cannot_write(Path("final_model"), problem))
+    assert said.startswith("cannot write final_model: No space left on device.")
+    assert "another place" in said
+
+
+def test_a_failed_write_without_a_system_reason_keeps_its_own():
+    assert "cannot write x: odd" in str(cannot_write("x", OSError("odd")))

@@ -1,0 +1,236 @@
+"""Files and folders that appear whole or not at all: on success, failure, full disk, no right."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers import run_script
+from patclass.core.errors import OutputError
+from patclass.core.files import check_writable, whole_file, whole_folder, write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+NOBODY = 65534
+
+# The limit stands in for the disk: the kernel refuses the bytes in the middle of a write.
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from patclass.core.errors import OutputError
+from patclass.core.files import whole_file, whole_folder
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+target = Path(sys.argv[2])
+try:
+    if sys.argv[1] == "file":
+        with whole_file(target) as aside:
+            aside.write_bytes(b"x" * 5000)
+    else:
+        with whole_folder(target, "marker") as aside:
+            (aside / "marker").write_text("written before the disk is full")
+            (aside / "weights").write_bytes(b"x" * 5000)
+except OutputError as problem:
+    print(problem)
+"""
+
+# Root may write anywhere, so the right is given up first; modules are loaded before that,
+# because the interpreter itself may stand where only root can read.
+READ_ONLY = f"""
+import os, sys, tempfile
+from pathlib import Path
+from patclass.core.errors import OutputError
+from patclass.core.files import check_writable, whole_file, whole_folder
+
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+target = Path(sys.argv[2])
+kind = {{"file": whole_file, "folder": lambda path: whole_folder(path, "marker")}}[sys.argv[1]]
+try:
+    with kind(target):
+        print("the block was entered")
+except OutputError as problem:
+    print(problem)
+"""
+
+
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """A folder that a person without root's rights reaches but cannot write."""
+    folder = Path(tempfile.mkdtemp(prefix="patclass-test-", dir="/tmp"))
+    folder.chmod(0o755 if os.geteuid() == 0 else 0o555)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def make_folder(target: Path, content: str) -> None:
+    with whole_folder(target, "marker") as aside:
+        (aside / "marker").write_text(content, encoding="utf-8")
+
+
+def fail_in_file(target: Path, failure: BaseException) -> None:
+    with whole_file(target) as aside:
+        aside.write_text("half", encoding="utf-8")
+        raise failure
+
+
+def fail_in_folder(target: Path, failure: BaseException) -> None:
+    with whole_folder(target, "marker") as aside:
+        (aside / "marker").write_text("half", encoding="utf-8")
+        raise failure
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path):
+    target = tmp_path / "new" / "answers.csv"
+    with whole_file(target) as aside:
+        aside.write_text("all", encoding="utf-8")
+        assert not target.exists()
+        assert aside.suffix == ".csv"
+    assert target.read_text(encoding="utf-8") == "all"
+    assert names(target.parent) == ["answers.csv"]
+
+
+@pytest.mark.parametrize("failure", [ValueError(), KeyboardInterrupt()])
+def test_a_failed_file_leaves_nothing(tmp_path: Path, failure: BaseException):
+    with pytest.raises(type(failure)):
+        fail_in_file(tmp_path / "answers.csv", failure)
+    assert names(tmp_path) == []
+
+
+def test_a_failed_file_leaves_the_existing_one(tmp_path: Path):
+    target = tmp_path / "answers.csv"
+    target.write_text("old", encoding="utf-8")
+    with pytest.raises(ValueError, match="stop"):
+        fail_in_file(target, ValueError("stop"))
+    assert target.read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["answers.csv"]
+
+
+def test_a_file_never_written_is_an_error_that_names_it(tmp_path: Path):
+    with pytest.raises(OutputError, match=r"answers\.csv"), whole_file(tmp_path / "answers.csv"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path: Path):
+    target = tmp_path / "answers.csv"
+    target.mkdir()
+    with pytest.raises(OutputError, match=r"answers\.csv"), whole_file(target) as aside:
+        aside.write_text("all", encoding="utf-8")
+    assert names(tmp_path) == ["answers.csv"]
+    assert target.is_dir()
+
+
+def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path: Path):
+    target = tmp_path / "new" / "model"
+    with whole_folder(target, "marker") as aside:
+        (aside / "inner").mkdir()
+        (aside / "inner" / "marker").write_text("x", encoding="utf-8")
+        assert not target.exists()
+    assert names(target.parent) == ["model"]
+    assert (target / "inner" / "marker").is_file()
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("failure", "seen"),
+    [
+        (OSError(28, "No space left on device"), OutputError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (ValueError(), ValueError),
+    ],
+)
+def test_a_failed_folder_leaves_the_existing_one(
+    tmp_path: Path, failure: BaseException, seen: type[BaseException]
+):
+    target = tmp_path / "model"
+    make_folder(target, "first")
+    with pytest.raises(seen):
+        fail_in_folder(target, failure)
+    assert (target / "marker").read_text(encoding="utf-8") == "first"
+    assert names(tmp_path) == ["model"]
+
+
+def test_the_folder_before_is_kept_and_only_that_one(tmp_path: Path):
+    target = tmp_path / "model"
+    for content in ("first", "second", "third"):
+        make_folder(target, content)
+    assert names(tmp_path) == ["model", "model.previous"]
+    assert (target / "marker").read_text(encoding="utf-8") == "third"
+    previous = tmp_path / "model.previous"
+    assert (previous / "marker").read_text(encoding="utf-8") == "second"
+
+
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path):
+    target = tmp_path / "thesis"
+    target.mkdir()
+    (target / "chapter.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(OutputError, match="thesis exists"), whole_folder(target, "marker"):
+        pytest.fail("the block must not be entered")
+    assert (target / "chapter.txt").read_text(encoding="utf-8") == "years of work"
+    assert names(tmp_path) == ["thesis"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path):
+    (tmp_path / "model").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match="model exists"):
+        make_folder(tmp_path / "model", "new")
+    assert (tmp_path / "model").read_text(encoding="utf-8") == "mine"
+
+
+def test_an_empty_folder_may_be_filled(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    make_folder(tmp_path / "model", "new")
+    assert (tmp_path / "model" / "marker").read_text(encoding="utf-8") == "new"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_full_disk_is_an_error_that_names_the_target(tmp_path: Path, kind: str):
+    target = tmp_path / "out" / "answers.csv"
+    said = run_script(FULL_DISK, kind, target)
+    assert said.startswith(f"cannot write {target}: File too large")
+    assert "Free some space" in said
+    assert names(target.parent) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_read_only_folder_is_refused_before_any_work(read_only: Path, kind: str):
+    if not hasattr(os, "setuid"):
+        pytest.skip("this system has no user ids to give up rights with")
+    said = run_script(READ_ONLY, kind, read_only / "answers.csv")
+    assert said.startswith(f"cannot write {read_only / 'answers.csv'}: Permission denied")
+    assert names(read_only) == []
+
+
+def test_a_file_as_parent_is_an_error_that_names_the_target(tmp_path: Path):
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"cannot write .*notes/model"):
+        check_writable(tmp_path / "notes" / "model")
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "mine"
+
+
+def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path):
+    write_json(tmp_path / "x.json", {"größe": [1, 2]})
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"größe": [1, 2]}
+    assert "größe" in text
+    assert text.endswith("}\n")
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path: Path):
+    left = tmp_path / f".model.partial-{os.getpid()}"
+    left.mkdir()
+    (left / "half").write_text("torn")
+    with whole_folder(tmp_path / "model", "marker") as aside:
+        (aside / "marker").write_text("whole")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "marker"]

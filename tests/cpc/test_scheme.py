@@ -1,0 +1,204 @@
+"""The table of the scheme: whole, in order, and what the office publishes."""
+
+import re
+from importlib import resources
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from patclass.core.errors import DataError
+from patclass.cpc.scheme import SECTIONS, parse_code, path_titles, section_of, title_of, titles
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    table = resources.files("patclass.cpc") / "cpc.tsv"
+    return table.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_line_has_a_code_and_a_title(lines: list[str]):
+    assert lines[0] == "code\ttitle"
+    for line in lines[1:]:
+        code, title = line.split("\t")
+        assert re.fullmatch(r"[A-HY](\d\d[A-Z]?)?", code), line
+        assert title, line
+        assert title == " ".join(title.split()), line
+
+
+def test_codes_are_sorted_and_none_stands_twice(lines: list[str]):
+    codes = [line.split("\t")[0] for line in lines[1:]]
+    assert codes == sorted(set(codes))
+    assert list(titles()) == codes
+
+
+def test_the_sections_are_nine():
+    assert [code for code in titles() if len(code) == 1] == list(SECTIONS)
+    assert len(SECTIONS) == 9
+
+
+def test_every_code_has_its_parents():
+    for code in titles():
+        assert code[:1] in titles()
+        assert code[:3] in titles()
+
+
+def test_every_section_has_classes_and_every_class_subclasses():
+    codes = set(titles())
+    assert {code[:1] for code in codes if len(code) == 3} == set(SECTIONS)
+    childless = {c for c in codes if len(c) == 3} - {c[:3] for c in codes if len(c) == 4}
+    # Subject matter not provided for elsewhere is a class with little or nothing below it.
+    assert all(code.endswith("99") for code in childless), childless
+
+
+def test_the_table_is_as_large_as_the_scheme():
+    assert 130 <= sum(len(code) == 3 for code in titles()) <= 145
+    assert 650 <= sum(len(code) == 4 for code in titles()) <= 720
+
+
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [
+        ("A", "Human necessities"),
+        ("A61", "Medical or veterinary science; hygiene"),
+        ("A61K", "Preparations for medical, dental or toiletry purposes"),
+        ("G06F", "Electric digital data processing"),
+        (
+            "Y02E",
+            "Reduction of greenhouse gas [GHG] emissions, related to energy generation, "
+            "transmission or distribution",
+        ),
+    ],
+)
+def test_known_titles(code: str, title: str):
+    assert title_of(code) == title
+
+
+def test_a_code_without_a_title_is_called_by_itself():
+    assert title_of("A61Z") == "A61Z"
+
+
+# As ccdv/patent-classification spells them, "Lightning" included.
+CCDV = {
+    "A": "Human Necessities",
+    "B": "Performing Operations; Transporting",
+    "C": "Chemistry; Metallurgy",
+    "D": "Textiles; Paper",
+    "E": "Fixed Constructions",
+    "F": "Mechanical Engineering; Lightning; Heating; Weapons; Blasting",
+    "G": "Physics",
+    "H": "Electricity",
+    "Y": "General tagging of new or cross-sectional technology",
+}
+
+
+def test_there_are_nine_sections_in_the_order_of_their_letters():
+    assert "".join(SECTIONS) == "ABCDEFGHY"
+
+
+@pytest.mark.parametrize("names", [CCDV, SECTIONS])
+@pytest.mark.parametrize("spell", [str, str.upper, str.lower, lambda name: f"  {name}\n"])
+def test_every_spelling_of_a_name_finds_its_letter(names: dict[str, str], spell: type[str]):
+    assert [section_of(spell(name)) for name in names.values()] == list("ABCDEFGHY")
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, lambda letter: f" {letter} "])
+def test_a_letter_stands_for_itself(spell: type[str]):
+    assert [section_of(spell(letter)) for letter in "ABCDEFGHY"] == list("ABCDEFGHY")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "  ", "I", "Z", "A61", "AB", "human", "fixed", "Physician", "Sports news", "0", ";"],
+)
+def test_other_names_are_no_section(name: str):
+    assert section_of(name) is None
+
+
+quick = settings(deadline=None, max_examples=200)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("A61K 31/00", "A61K"),
+        ("A61K31/00", "A61K"),
+        ("A61K 31/00 (2006.01)", "A61K"),
+        (" a61k ", "A61K"),
+        ("a 61 k", "A61K"),
+        ("A61", "A61"),
+        ("y02", "Y02"),
+        ("A", "A"),
+        ("h", "H"),
+    ],
+)
+def test_a_code_is_read_however_it_is_typed(text: str, code: str):
+    assert parse_code(text) == code
+
+
+@pytest.mark.parametrize("text", ["", " ", "A6", "foo", "Z01", "A61-K", "A61K;G06F", "Å61", "A٦١"])
+def test_what_is_no_symbol_is_named(text: str):
+    with pytest.raises(DataError, match="not a CPC symbol; give a section") as caught:
+        parse_code(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_whole_document_is_not_repeated():
+    with pytest.raises(DataError) as caught:
+        parse_code("A method of " + "milking cows " * 1000)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A61Z", "A61Z does not exist in CPC; A61 has A61L, A61M, A61N, A61P, A61Q, …."),
+        ("a61a 1/00", "A61A does not exist in CPC; A61 has A61B, A61C, A61D, A61F, A61G, …."),
+        ("A55", "A55 does not exist in CPC; A has A46, A47, A61, A62, A63, …."),
+        ("A55K", "A55K does not exist in CPC; A has A46, A47, A61, A62, A63, …."),
+        ("Y11", "Y11 does not exist in CPC; Y has Y02, Y04, Y10."),
+    ],
+)
+def test_what_does_not_exist_is_named_with_what_does(text: str, message: str):
+    with pytest.raises(DataError) as caught:
+        parse_code(text)
+    assert str(caught.value) == message
+
+
+def test_the_path_runs_from_the_section_down():
+    medical = ("A61", "Medical or veterinary science; hygiene")
+    assert path_titles("A") == (("A", "Human necessities"),)
+    assert path_titles("a61") == (("A", "Human necessities"), medical)
+    assert path_titles("A61K 31/00") == (
+        ("A", "Human necessities"),
+        medical,
+        ("A61K", "Preparations for medical, dental or toiletry purposes"),
+    )
+
+
+def test_the_path_of_what_does_not_exist_is_refused_as_well():
+    with pytest.raises(DataError, match="A61Z does not exist"):
+        path_titles("A61Z")
+
+
+def test_every_code_of_the_table_is_read_as_itself():
+    for code, title in titles().items():
+        assert parse_code(code) == code
+        assert path_titles(code)[-1] == (code, title)
+
+
+@quick
+@example("A99Z")
+@example("Y99Z 1/00")
+@example("A\x00")
+@given(
+    st.text()
+    | st.from_regex(r"[A-HYa-hy]([0-9]{2}([A-Z]( ?[0-9]{1,4}(/[0-9]{2,6})?)?)?)?", fullmatch=True)
+)
+def test_anything_typed_is_a_known_code_or_an_error_that_says_so(text: str):
+    try:
+        code = parse_code(text)
+    except DataError:
+        return
+    assert code in titles()
+    assert [part for part, _ in path_titles(text)][-1] == code

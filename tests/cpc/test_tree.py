@@ -1,0 +1,359 @@
+"""A tree made by hand: five leaves, two of them for what was too rare."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from patclass.core.errors import DataError
+from patclass.core.types import FloatArray, softmax
+from patclass.cpc.scheme import SECTIONS
+from patclass.cpc.symbols import LEVELS, Symbol
+from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path, cpc_path
+
+
+def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
+    labels = LabelSet.of_codes(["H", "A61", "A", "A61Z", "pumps"])
+    assert labels.codes == ["H", "A61", "A", "A61Z", "pumps"]
+    assert [label.name for label in labels] == [
+        "Electricity",
+        "Medical or veterinary science; hygiene",
+        "Human Necessities",
+        "A61Z",
+        "pumps",
+    ]
+
+
+def test_a_code_leads_to_its_position_and_back():
+    labels = LabelSet.of_codes(["H", "A61", "A"])
+    assert len(labels) == 3
+    assert [labels.index(labels[position].code) for position in range(3)] == [0, 1, 2]
+    assert labels[1] == Label("A61", "Medical or veterinary science; hygiene")
+
+
+def test_only_codes_of_the_set_are_in_it():
+    labels = LabelSet.of_codes(["H", "A61"])
+    assert "A61" in labels
+    assert "A" not in labels
+    with pytest.raises(KeyError):
+        labels.index("A")
+
+
+def test_a_code_that_occurs_twice_is_refused_with_all_codes():
+    with pytest.raises(DataError, match=r"a label occurs twice among \['A', 'B', 'A'\]"):
+        LabelSet.of_codes(["A", "B", "A"])
+
+
+def test_names_of_sections_get_their_letters_in_the_given_order():
+    names = ["Physics", "General tagging of new technology", "Textiles; paper", "human necessities"]
+    labels = LabelSet.of_names(names)
+    assert labels.codes == ["G", "Y", "D", "A"]
+    assert [label.name for label in labels] == [SECTIONS[code] for code in "GYDA"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["World", "Sports", "Business"],
+        ["Physics", "Sports"],
+        ["Human Necessities", "Human Resources"],
+    ],
+)
+def test_names_that_are_not_all_different_sections_stay_as_they_are(names: list[str]):
+    labels = LabelSet.of_names(names)
+    assert [(label.code, label.name) for label in labels] == [(name, name) for name in names]
+
+
+def test_two_sets_of_the_same_labels_are_equal_and_the_order_counts():
+    assert LabelSet.of_codes(["A", "B"]) == LabelSet.of_codes(["A", "B"])
+    assert LabelSet.of_codes(["A", "B"]) != LabelSet.of_codes(["B", "A"])
+
+
+quick = settings(deadline=None, max_examples=150)
+
+# A61P, G06 and G06F have one row only; H and H04 are known of one row each, and no more.
+CODES = [
+    *("A61K", "A61K", "A61K", "A61P", "A01B", "A01B"),
+    *("H04L", "H04L", "H04L", "H04", "H", "G06F"),
+]
+PATHS = (
+    ("A", "A01", "A01B"),
+    ("A", "A61"),
+    ("A", "A61", "A61K"),
+    ("G",),
+    ("H", "H04", "H04L"),
+)
+
+
+@pytest.fixture
+def tree() -> LabelTree:
+    return LabelTree.of_cpc(CODES, 2)
+
+
+def path_of(code: str) -> Path:
+    symbol = Symbol.parse(code)
+    assert symbol is not None
+    return cpc_path(symbol)
+
+
+# Building
+
+
+def test_rare_codes_are_folded_into_an_other_leaf_of_their_parent(tree: LabelTree):
+    assert tree.paths == PATHS
+    assert tree.levels == LEVELS
+    assert tree.at("section").codes == ["A", "G", "H"]
+    assert tree.at("class").codes == ["A01", "A61", "H04"]
+    assert tree.at("subclass").codes == ["A01B", "A61K", "H04L"]
+
+
+def test_leaves_are_followed_by_the_tag(tree: LabelTree):
+    assert tree.outputs == 6
+    assert tree.tags.codes == ["Y"]
+    assert tree.finest == "subclass"
+
+
+def test_labels_have_the_titles_of_the_scheme(tree: LabelTree):
+    names = {label.code: label.name for level in LEVELS for label in tree.at(level)}
+    assert names == tree.names
+    assert names["A61"] == "Medical or veterinary science; hygiene"
+    assert names["G"] == "Physics"
+    assert [tag.name for tag in tree.tags] != ["Y"]
+
+
+def test_where_nothing_is_rare_there_is_no_other():
+    paths = LabelTree.of_cpc(CODES, 1).paths
+    assert paths == (
+        ("A", "A01", "A01B"),
+        ("A", "A61", "A61K"),
+        ("A", "A61", "A61P"),
+        ("G", "G06", "G06F"),
+        ("H", "H04", "H04L"),
+    )
+
+
+def test_a_section_stays_however_rare_it_is():
+    assert LabelTree.of_cpc(CODES, 100).paths == (("A",), ("G",), ("H",))
+
+
+def test_a_class_of_which_nothing_finer_is_known_is_a_leaf():
+    assert LabelTree.of_cpc(["A61", "A61", "H04L", "H04L"], 2).paths == (
+        ("A", "A61"),
+        ("H", "H04", "H04L"),
+    )
+
+
+def test_the_order_of_the_rows_does_not_matter(tree: LabelTree):
+    assert LabelTree.of_cpc(CODES[::-1], 2) == tree
+
+
+def test_groups_cut_and_lower_case_symbols_are_the_same_code():
+    codes = [path_of(text)[-1] for text in ("A61K 31/00", "a61k", "A61K8/00", "H04L 9/32")]
+    assert LabelTree.of_cpc(codes, 1).at("subclass").codes == ["A61K", "H04L"]
+
+
+def test_a_level_that_the_tree_lacks_is_a_key_error(tree: LabelTree):
+    with pytest.raises(KeyError, match="group"):
+        tree.at("group")
+
+
+# Flat sets
+
+
+def test_a_flat_set_is_a_tree_of_one_level():
+    labels = LabelSet.of_codes(["H", "A61", "A"])
+    tree = LabelTree.flat(labels, "section")
+    assert tree.levels == ("section",)
+    assert tree.finest == "section"
+    assert tree.at("section") == labels
+    assert tree.paths == (("H",), ("A61",), ("A",))
+    assert (tree.outputs, len(tree.tags)) == (3, 0)
+    assert [group.tolist() for group in tree.groups] == [[0, 1, 2]]
+
+
+def test_the_sums_of_a_flat_set_are_the_probabilities_themselves():
+    tree = LabelTree.flat(LabelSet.of_codes("AB"))
+    probabilities = np.array([[0.25, 0.75], [1, 0]], dtype=np.float32)
+    np.testing.assert_array_equal(tree.sums(probabilities, "label"), probabilities)
+    assert [tree.leaves_below((code,)) for code in "ABC"] == [(0,), (1,), ()]
+
+
+# Sums
+
+
+def test_sums_over_levels_by_hand(tree: LabelTree):
+    leaves = np.array([[0.1, 0.2, 0.3, 0.15, 0.25], [0, 1, 0, 0, 0]], dtype=np.float32)
+    for level, expected in (
+        ("section", [[0.6, 0.15, 0.25], [1, 0, 0]]),
+        ("class", [[0.1, 0.5, 0.25], [0, 1, 0]]),
+        ("subclass", [[0.1, 0.3, 0.25], [0, 0, 0]]),
+    ):
+        found = tree.sums(leaves, level)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_leaves_are_grouped_by_their_codes_down_to_each_level(tree: LabelTree):
+    assert [group.tolist() for group in tree.groups] == [
+        [0, 0, 0, 1, 2],
+        [0, 1, 1, 2, 3],
+        [0, 1, 2, 3, 4],
+    ]
+
+
+some_codes = st.lists(
+    st.builds(
+        lambda section, number, letter, end: f"{section}0{number}{letter}"[:end],
+        st.sampled_from("ABH"),
+        st.integers(1, 3),
+        st.sampled_from("BKL"),
+        st.sampled_from([1, 3, 4, 4, 4]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def leaf_probabilities(tree: LabelTree, seed: int) -> FloatArray:
+    logits = np.random.default_rng(seed).normal(0, 3, (4, len(tree.paths)))
+    return softmax(logits.astype(np.float32))
+
+
+@quick
+@example(CODES, 2, 0)
+@given(some_codes, st.integers(1, 5), st.integers(0, 1000))
+def test_levels_never_contradict_each_other(codes: list[str], least: int, seed: int):
+    """The labels below a label and its own "other" add up to it, at every level."""
+    tree = LabelTree.of_cpc(codes, least)
+    leaves = leaf_probabilities(tree, seed)
+    np.testing.assert_allclose(tree.sums(leaves, "section").sum(axis=1), 1, atol=1e-5)
+    for upper, lower in pairwise(tree.levels):
+        above, below = tree.sums(leaves, upper), tree.sums(leaves, lower)
+        depth = LEVELS.index(lower)
+        for position, label in enumerate(tree.at(upper)):
+            other = [n for n, path in enumerate(tree.paths) if path == path_of(label.code)]
+            children = [
+                n
+                for n, child in enumerate(tree.at(lower))
+                if path_of(child.code)[depth - 1] == label.code
+            ]
+            total = below[:, children].sum(axis=1) + leaves[:, other].sum(axis=1)
+            np.testing.assert_allclose(total, above[:, position], atol=1e-5)
+            assert (below[:, children] <= above[:, [position]] + 1e-6).all()
+
+
+@quick
+@given(some_codes, st.integers(1, 5))
+def test_a_code_is_a_label_if_it_has_rows_enough(codes: list[str], least: int):
+    tree = LabelTree.of_cpc(codes, least)
+    for depth, level in enumerate(LEVELS):
+        rows = [path_of(code)[depth] for code in codes if len(path_of(code)) > depth]
+        enough = {code for code in rows if level == "section" or rows.count(code) >= least}
+        assert (set(tree.at(level).codes) if level in tree.levels else set()) == enough
+    assert len(set(tree.paths)) == len(tree.paths)
+
+
+@quick
+@given(some_codes, st.integers(1, 5))
+def test_every_row_has_leaves_and_they_agree_with_its_code_as_far_as_the_tree_goes(
+    codes: list[str], least: int
+):
+    tree = LabelTree.of_cpc(codes, least)
+    used: set[int] = set()
+    for code in codes:
+        path = path_of(code)
+        leaves = tree.leaves_below(path)
+        assert leaves
+        depths = range(1, min(len(path), len(tree.levels)) + 1)
+        depth = max(d for d in depths if path[d - 1] in tree.at(tree.levels[d - 1]))
+        assert all(tree.paths[leaf][:depth] == path[:depth] for leaf in leaves)
+        if depth < len(path):  # folded: "other" is the only leaf
+            assert [tree.paths[leaf] for leaf in leaves] == [path[:depth]]
+        used.update(leaves)
+    assert used == set(range(len(tree.paths)))
+
+
+# Leaves of a path
+
+
+@pytest.mark.parametrize(
+    ("path", "leaves"),
+    [
+        (("A", "A61", "A61K"), (2,)),
+        (("A", "A61"), (1, 2)),
+        (("A",), (0, 1, 2)),
+        (("G",), (3,)),
+        (("H", "H04"), (4,)),
+    ],
+)
+def test_a_known_path_leads_to_all_leaves_below_it(
+    tree: LabelTree, path: Path, leaves: tuple[int, ...]
+):
+    assert tree.leaves_below(path) == leaves
+
+
+@pytest.mark.parametrize(
+    ("path", "leaves"),
+    [
+        (("A", "A61", "A61P"), (1,)),
+        (("G", "G06", "G06F"), (3,)),
+        (("G", "G06"), (3,)),
+        (("G", "G99", "G99Z"), (3,)),
+    ],
+)
+def test_a_folded_path_leads_to_the_other_of_its_parent(
+    tree: LabelTree, path: Path, leaves: tuple[int, ...]
+):
+    assert tree.leaves_below(path) == leaves
+
+
+@pytest.mark.parametrize(
+    ("path", "leaves"),
+    [
+        (("A", "A99", "A99Z"), (0, 1, 2)),
+        (("A", "A99"), (0, 1, 2)),
+        (("H", "H04", "H04W"), (4,)),
+    ],
+)
+def test_an_unseen_path_without_an_other_leads_to_all_leaves_of_its_known_part(
+    tree: LabelTree, path: Path, leaves: tuple[int, ...]
+):
+    assert tree.leaves_below(path) == leaves
+
+
+@pytest.mark.parametrize("path", [("B", "B01", "B01D"), ("B",), ()])
+def test_a_path_of_which_nothing_is_known_has_no_leaves(tree: LabelTree, path: Path):
+    assert tree.leaves_below(path) == ()
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("A61K 31/00", ("A", "A61", "A61K")),
+        ("a61k", ("A", "A61", "A61K")),
+        ("H04", ("H", "H04")),
+        ("G", ("G",)),
+    ],
+)
+def test_a_symbol_has_a_path_as_far_as_it_goes(text: str, path: Path):
+    assert path_of(text) == path
+
+
+@pytest.mark.parametrize(
+    ("paths", "shared"),
+    [
+        ([("A", "A61", "A61K"), ("A", "A61", "A61P")], ("A", "A61")),
+        ([("A", "A61", "A61K"), ("A",)], ("A",)),
+        ([("A", "A61"), ("A", "A61")], ("A", "A61")),
+        ([("A", "A61"), ("H", "H04")], ()),
+        ([("A",), ()], ()),
+        ([], ()),
+    ],
+)
+def test_what_paths_share_from_the_start(paths: list[Path], shared: Path):
+    assert common_path(paths) == shared

@@ -1,0 +1,82 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.data.splits import split_off, stratified
+
+quick = settings(deadline=None, max_examples=150)
+label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=120)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@quick
+@given(label_lists, st.integers(1, 150), seeds)
+def test_the_size_is_exact_and_no_row_is_taken_twice(labels: list[int], size: int, seed: int):
+    chosen = stratified(labels, size, seed)
+    assert len(chosen) == min(size, len(labels))
+    assert len(set(chosen)) == len(chosen)
+    assert set(chosen) <= set(range(len(labels)))
+
+
+@quick
+@given(label_lists, st.integers(1, 150), seeds)
+def test_each_label_has_its_share_within_one_row(labels: list[int], size: int, seed: int):
+    taken = Counter(labels[position] for position in stratified(labels, size, seed))
+    for label, count in Counter(labels).items():
+        assert abs(taken[label] - count * min(1, size / len(labels))) < 1
+
+
+@quick
+@given(label_lists, st.integers(1, 150), seeds)
+def test_the_choice_depends_on_labels_size_and_seed_alone(labels: list[int], size: int, seed: int):
+    assert stratified(labels, size, seed) == stratified(tuple(labels), size, seed)
+
+
+def test_other_seeds_choose_other_rows():
+    labels = [number % 3 for number in range(300)]
+    assert set(stratified(labels, 60, 0)) != set(stratified(labels, 60, 1))
+
+
+def test_the_rows_are_shuffled_across_labels():
+    labels = [0] * 100 + [1] * 100
+    for size in (100, 200):
+        found = [labels[position] for position in stratified(labels, size, 0)]
+        assert found not in (sorted(found), sorted(found, reverse=True))
+
+
+def test_exact_shares_are_exact():
+    labels = [0] * 60 + [1] * 30 + [2] * 10
+    taken = Counter(labels[position] for position in stratified(labels, 20, 7))
+    assert taken == {0: 12, 1: 6, 2: 2}
+
+
+@quick
+@given(label_lists, st.floats(0.01, 0.9), seeds)
+def test_what_is_split_off_and_the_rest_are_all_rows(labels: list[int], share: float, seed: int):
+    rest, aside = split_off(labels, [str(n) for n in range(len(labels))], share, seed)
+    assert sorted(rest + aside) == list(range(len(labels)))
+    assert rest == sorted(rest)
+    assert len(aside) == max(1, round(len(labels) * share))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_split_off_is_stratified(seed: int):
+    labels = [0] * 80 + [1] * 20
+    _, aside = split_off(labels, [str(n) for n in range(len(labels))], 0.1, seed)
+    assert Counter(labels[position] for position in aside) == {0: 8, 1: 2}
+
+
+def test_a_data_set_that_has_grown_keeps_its_rows_aside():
+    labels, keys = [0, 1] * 200, [f"patent {number}" for number in range(400)]
+    before = {keys[p] for p in split_off(labels, keys, 0.1, 0)[1]}
+    labels, keys = [1, *labels, 0], ["new", *keys, "newer"]
+    after = {keys[p] for p in split_off(labels, keys, 0.1, 0)[1]}
+    assert len(before & after) >= 38
+
+
+def test_equal_keys_stay_on_one_side():
+    labels, keys = [0] * 100, [f"patent {number // 2}" for number in range(100)]
+    rest, aside = split_off(labels, keys, 0.2, 0)
+    assert not {keys[p] for p in rest} & {keys[p] for p in aside}

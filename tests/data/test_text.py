@@ -1,0 +1,101 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.core.errors import DataError
+from patclass.data.text import MAX_CHARS, TextView, clean
+
+ALL = ("id", "title", "abstract", "claims", "description")
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        (("text", *ALL), ("text",)),
+        (ALL, ("title", "abstract")),
+        (("id", "abstract"), ("abstract",)),
+        (("id", "title"), ("title",)),
+        (("description", "claims"), ("claims",)),
+        (("description",), ("description",)),
+    ],
+)
+def test_auto_takes_the_text_else_title_and_abstract_else_the_full_text(
+    columns: tuple[str, ...], chosen: tuple[str, ...]
+):
+    assert TextView.parse("auto", columns).columns == chosen
+
+
+@pytest.mark.parametrize("spec", ["claims", "title+abstract", "abstract+title", "id"])
+def test_columns_are_joined_in_the_order_in_which_they_are_named(spec: str):
+    view = TextView.parse(spec, ALL)
+    assert view.columns == tuple(spec.split("+"))
+    assert str(view) == spec
+
+
+def test_a_missing_column_is_named_with_those_there_are():
+    with pytest.raises(DataError, match=r"no column 'body' .*--text title\+body.*abstract, claims"):
+        TextView.parse("title+body", ALL)
+
+
+def test_auto_without_any_known_column_says_what_there_is():
+    with pytest.raises(DataError, match=r"no column 'text' .*there are body, id\."):
+        TextView.parse("auto", ["id", "body"])
+
+
+def test_no_column_at_all_is_said_so():
+    with pytest.raises(DataError, match=r"there are none\."):
+        TextView.parse("auto", [])
+
+
+@pytest.mark.parametrize(
+    ("title", "joined"),
+    [("A valve", "A valve. A seat."), ("Why a valve?", "Why a valve? A seat."), (" ", "A seat.")],
+)
+def test_parts_are_joined_as_sentences(title: str, joined: str):
+    assert (
+        TextView(("title", "abstract")).text_of({"title": title, "abstract": "A seat."}) == joined
+    )
+
+
+def test_empty_and_absent_fields_give_an_empty_text():
+    assert TextView(("title", "abstract")).text_of({"title": None, "abstract": " \n"}) == ""
+    assert TextView(("title", "abstract")).text_of({}) == ""
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.none() | st.text(alphabet="ab. \n\t\u00a0", max_size=6), min_size=2, max_size=4))
+def test_a_text_is_clean_whichever_parts_are_missing(parts: list[str | None]):
+    names = [f"part{number}" for number in range(len(parts))]
+    text = TextView(tuple(names)).text_of(dict(zip(names, parts, strict=True)))
+    assert text == clean(text)
+    assert all(clean(part) in text for part in parts)
+
+
+def test_white_space_of_any_kind_becomes_a_single_blank():
+    assert clean("  A\tvalve\r\n with\u00a0a \u2003seat ") == "A valve with a seat"
+    assert clean("a\0valve\0") == "a valve"  # no database keeps a NUL
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, ""), ("", ""), (12, "12"), (0, "0")])
+def test_any_value_can_be_cleaned(value: object, text: str):
+    assert clean(value) == text
+
+
+def test_overlong_text_stays_overlong():
+    assert len(clean(" " * (MAX_CHARS + 1))) > MAX_CHARS
+    assert clean("a " * (MAX_CHARS // 2)) == "a " * (MAX_CHARS // 2 - 1) + "a"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"text": "all", "title": "T", "abstract": "A"}, "all"),
+        ({"summary": "own", "title": "T", "abstract": "A"}, "own"),
+        ({"title": "T", "abstract": "A", "claims": "C"}, "T. A"),
+        ({"claims": "C", "description": "D"}, "C"),
+        ({"description": "D"}, "D"),
+        ({"other": "O"}, ""),
+    ],
+)
+def test_a_patent_gives_its_text_whatever_its_fields_are(fields: dict[str, str], text: str):
+    assert TextView(("summary",)).text_of_patent(fields) == text

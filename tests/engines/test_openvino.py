@@ -1,0 +1,338 @@
+"""The exported graph answers as torch does, whatever is asked together and by how many."""
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.core.errors import ModelError
+from patclass.data.batches import BATCH_TOKENS, STEP, cut_batches, rounded
+from patclass.engines.base import Outputs
+from patclass.engines.openvino import GRAPH, LOGITS, STATES, WEIGHTS, OpenVinoEngine
+from patclass.engines.torch import TorchEngine
+from patclass.export.openvino import to_graph
+from patclass.model.classifier import merged
+from patclass.model.tokenizer import TextTokenizer
+from tiny_parts import one_step, tiny_batch, tiny_classifier
+
+# No multiple of a step, so that the last width is a narrower one.
+LIMIT = 100
+
+MANY_LENGTHS = [1, 2, 31, 32, 33, 50, 63, 64, 65, 96, 97, 99, 100]
+
+quick = settings(deadline=None, max_examples=200)
+thorough = settings(deadline=None, max_examples=25)
+
+some_lengths = st.lists(st.integers(0, 3 * BATCH_TOKENS), max_size=60)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """One tuned model in both engines; row ``n`` has ``n + 1`` tokens."""
+
+    graph: ov.Model
+    tokenizer: TextTokenizer
+    engine: OpenVinoEngine
+    rows: list[list[int]]
+    expected: Outputs
+
+    def compiled(self, threads: int) -> OpenVinoEngine:
+        return OpenVinoEngine(self.graph, self.tokenizer, exact=True, threads=threads)
+
+
+def twins(base: Path) -> Twins:
+    model, tokenizer = tiny_classifier(base), TextTokenizer.load(base, LIMIT)
+    one_step(model, tiny_batch(base))
+    model = merged(model)
+    vocabulary = model.backbone.get_input_embeddings().num_embeddings
+    ids = np.random.default_rng(0).integers(vocabulary, size=(LIMIT, LIMIT)).tolist()
+    rows = [row[: number + 1] for number, row in enumerate(ids)]
+    alone = [TorchEngine(model, tokenizer).run([row]) for row in rows]
+    expected = Outputs(*(np.concatenate([getattr(o, n) for o in alone]) for n in (STATES, LOGITS)))
+    graph = to_graph(model)
+    engine = OpenVinoEngine(graph, tokenizer, exact=True, threads=2)
+    return Twins(graph, tokenizer, engine, rows, expected)
+
+
+@pytest.fixture(scope="module")
+def bert(tiny_bert: Path) -> Twins:
+    return twins(tiny_bert)
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_llama: Path) -> Twins:
+    return twins(tiny_llama)
+
+
+@pytest.fixture(params=["bert", "llama"])
+def both(request: pytest.FixtureRequest) -> Twins:
+    """Both kinds of base, one after the other."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The shapes that are given to OpenVINO from here on."""
+    seen: list[tuple[int, int]] = []
+    infer = ov.InferRequest.infer
+
+    def spy(request: ov.InferRequest, inputs: dict[str, np.ndarray]) -> object:
+        assert inputs["input_ids"].shape == inputs["attention_mask"].shape
+        seen.append(inputs["input_ids"].shape)
+        return infer(request, inputs)
+
+    monkeypatch.setattr(ov.InferRequest, "infer", spy)
+    return seen
+
+
+def same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
+    assert found.logits.dtype == found.states.dtype == np.float32
+    for name in (LOGITS, STATES):
+        wanted = getattr(expected, name)[list(picks)]
+        np.testing.assert_allclose(getattr(found, name), wanted, rtol=0, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("length", MANY_LENGTHS)
+def test_a_row_alone_is_answered_as_torch_does(both: Twins, length: int):
+    same(both.engine.run([both.rows[length - 1]]), both.expected, [length - 1])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_of_all_lengths_together_are_answered_as_torch_does(both: Twins, threads: int):
+    picks = np.random.default_rng(1).permutation(LIMIT)
+    found = both.compiled(threads).run([both.rows[pick] for pick in picks])
+    same(found, both.expected, picks)
+    assert found.logits.shape == (LIMIT, 3)
+    assert found.states.shape == (LIMIT, 32)
+
+
+def test_the_rows_differ_enough_to_notice_another_order(both: Twins):
+    logits = both.expected.logits
+    apart = np.abs(logits[:, None] - logits[None]).max(axis=2) + np.eye(LIMIT)
+    assert np.median(apart.min(axis=1)) > 1e-3
+
+
+@thorough
+@given(picks=st.lists(st.integers(0, LIMIT - 1), min_size=1, max_size=40))
+def test_any_rows_together_are_answered_in_their_order(bert: Twins, picks: list[int]):
+    same(bert.engine.run([bert.rows[pick] for pick in picks]), bert.expected, picks)
+
+
+def test_the_graph_answers_from_disk_as_well(both: Twins, tmp_path: Path):
+    ov.save_model(both.graph, tmp_path / GRAPH, compress_to_fp16=False)
+    engine = OpenVinoEngine.load(tmp_path, both.tokenizer, exact=True, threads=1)
+    picks = [7, 99, 0]
+    same(engine.run([both.rows[pick] for pick in picks]), both.expected, picks)
+
+
+def test_what_is_no_longer_exact_is_still_near(bert: Twins):
+    engine = OpenVinoEngine(bert.graph, bert.tokenizer, exact=False, threads=1)
+    found = engine.run(bert.rows)
+    np.testing.assert_allclose(found.logits, bert.expected.logits, rtol=0, atol=0.2)
+
+
+def test_no_rows_give_no_answers(both: Twins):
+    found = both.engine.run([])
+    assert found.logits.shape == (0, 3)
+    assert found.states.shape == (0, 32)
+
+
+def test_an_empty_row_does_no_harm_to_the_others(bert: Twins):
+    found = bert.engine.run([bert.rows[4], [], bert.rows[2]])
+    same(Outputs(found.states[::2], found.logits[::2]), bert.expected, [4, 2])
+
+
+# Batches
+
+
+@quick
+@given(some_lengths)
+def test_every_row_is_in_one_batch(lengths: list[int]):
+    found = [position for batch in cut_batches(lengths) for position in batch]
+    assert sorted(found) == list(range(len(lengths)))
+
+
+@quick
+@given(some_lengths)
+def test_a_batch_is_a_power_of_two_of_rows_of_one_width_within_the_budget(lengths: list[int]):
+    widths = []
+    for batch in cut_batches(lengths):
+        assert len(batch).bit_count() == 1
+        (width,) = {rounded(lengths[position]) for position in batch}
+        assert len(batch) == 1 or len(batch) * width <= BATCH_TOKENS
+        widths.append(width)
+    assert widths == sorted(widths, reverse=True)
+
+
+@quick
+@given(st.integers(1, 3 * BATCH_TOKENS), st.integers(1, 200))
+def test_rows_alike_are_cut_into_few_batches(length: int, count: int):
+    """Full ones first, then the binary digits of what is left."""
+    full = 1 << (max(1, BATCH_TOKENS // rounded(length)).bit_length() - 1)
+    assert len(list(cut_batches([length] * count))) == count // full + (count % full).bit_count()
+
+
+@quick
+@given(st.integers(1, 10_000))
+def test_a_length_is_rounded_up_to_the_next_step(length: int):
+    assert rounded(length) % STEP == 0
+    assert length <= rounded(length) < length + STEP
+
+
+def test_nothing_is_padded_to_a_step():
+    assert rounded(0) == STEP
+
+
+def test_padding_never_goes_beyond_what_the_model_has_positions_for(
+    bert: Twins, shapes: list[tuple[int, int]]
+):
+    for row in bert.rows:
+        bert.engine.run([row])
+    assert shapes == [(1, min(rounded(len(row)), LIMIT)) for row in bert.rows]
+    assert {width for _, width in shapes} == {32, 64, 96, LIMIT}
+
+
+def test_memory_stays_flat_because_there_are_few_shapes(bert: Twins, shapes: list[tuple[int, int]]):
+    """OpenVINO keeps memory for each shape; hundreds of different requests make a dozen."""
+    generator = np.random.default_rng(2)
+    sizes = generator.integers(1, 70, size=60).tolist()
+    for size in sizes:
+        picks = generator.integers(LIMIT, size=size)
+        bert.engine.run([bert.rows[pick] for pick in picks])
+    assert sum(rows for rows, _ in shapes) == sum(sizes)
+    possible = {
+        (1 << power, width)
+        for width in (32, 64, 96, LIMIT)
+        for power in range((BATCH_TOKENS // rounded(width)).bit_length())
+    }
+    assert set(shapes) <= possible
+    assert len(possible) == 15
+
+
+# Threads
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_that_ask_at_once_get_their_own_answers(bert: Twins, threads: int):
+    engine, generator = bert.compiled(threads), np.random.default_rng(3)
+    questions = [generator.integers(LIMIT, size=size).tolist() for size in (1, 9, 2, 30) * 6]
+    together = threading.Barrier(8)
+
+    def ask(number: int) -> list[Outputs]:
+        together.wait(timeout=30)
+        return [engine.run([bert.rows[p] for p in picks]) for picks in questions[number::8]]
+
+    with ThreadPoolExecutor(8) as pool:
+        for number, answers in enumerate(pool.map(ask, range(8))):
+            for picks, found in zip(questions[number::8], answers, strict=True):
+                same(found, bert.expected, picks)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 5, 100])
+def test_progress_adds_up(bert: Twins, threads: int, count: int):
+    seen: list[int] = []
+    bert.compiled(threads).run(bert.rows[:count], seen.append)
+    assert sum(seen) == count
+    assert all(seen)
+
+
+def test_there_is_a_stream_for_each_core_that_is_free_to_us(
+    bert: Twins, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("patclass.engines.openvino.cores", lambda: 3)
+    assert bert.compiled(0).streams == 3
+    assert bert.compiled(1).streams == 1
+
+
+def test_a_caller_that_gives_up_leaves_the_engine_as_it_was(bert: Twins):
+    def give_up(rows: int) -> None:
+        raise InterruptedError
+
+    for _ in range(3):  # more often than there are streams
+        with pytest.raises(InterruptedError):
+            bert.engine.run(bert.rows, give_up)
+    same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
+
+
+def test_one_thread_uses_every_request_before_others_may(
+    bert: Twins, monkeypatch: pytest.MonkeyPatch
+):
+    """Two threads that are the first to use the library wait for each other for ever."""
+    users, real = [], ov.InferRequest.infer
+
+    def watch(request: ov.InferRequest, inputs: object) -> object:
+        users.append((id(request), threading.current_thread()))
+        return real(request, inputs)
+
+    monkeypatch.setattr(ov.InferRequest, "infer", watch)
+    engine = OpenVinoEngine(bert.graph, bert.tokenizer, True, 3)
+    assert len({request for request, _ in users}) == 2 * engine.streams == 6
+    assert {thread for _, thread in users} == {threading.current_thread()}
+
+
+def test_a_batch_that_fails_leaves_the_engine_as_it_was(
+    bert: Twins, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(request: ov.InferRequest, inputs: object) -> object:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ov.InferRequest, "infer", fail)
+        for _ in range(3):
+            with pytest.raises(ModelError, match="out of memory"):
+                bert.engine.run(bert.rows)
+    same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
+
+
+# Damage
+
+
+@pytest.fixture
+def stored(bert: Twins, tmp_path: Path) -> Path:
+    """A graph on disk, to spoil."""
+    ov.save_model(bert.graph, tmp_path / GRAPH, compress_to_fp16=False)
+    return tmp_path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda folder: (folder / GRAPH).unlink(), id="no graph"),
+        pytest.param(lambda folder: (folder / GRAPH).write_text(""), id="an empty graph"),
+        pytest.param(lambda folder: (folder / GRAPH).write_text("{}"), id="no XML"),
+        pytest.param(lambda folder: (folder / GRAPH).write_text("<net/>"), id="another XML"),
+        pytest.param(lambda folder: cut(folder / GRAPH), id="half a graph"),
+        pytest.param(lambda folder: (folder / WEIGHTS).unlink(), id="no weights"),
+        pytest.param(lambda folder: cut(folder / WEIGHTS), id="half the weights"),
+        pytest.param(shutil.rmtree, id="no folder"),
+    ],
+)
+def test_a_damaged_graph_is_refused_by_its_name(
+    bert: Twins, stored: Path, spoil: Callable[[Path], object]
+):
+    spoil(stored)
+    with pytest.raises(ModelError, match=r"cannot read .*model\.xml"):
+        OpenVinoEngine.load(stored, bert.tokenizer, exact=True)
+
+
+@pytest.mark.parametrize("name", [STATES, LOGITS, "input_ids", "attention_mask"])
+def test_a_graph_of_something_else_is_refused_by_its_name(bert: Twins, tmp_path: Path, name: str):
+    graph = bert.graph.clone()
+    port = next(p for p in (*graph.inputs, *graph.outputs) if name in p.names)
+    port.get_tensor().set_names({"other"})
+    ov.save_model(graph, tmp_path / GRAPH, compress_to_fp16=False)
+    with pytest.raises(ModelError, match=r"model\.xml has no states and logits; export it again"):
+        OpenVinoEngine.load(tmp_path, bert.tokenizer, exact=True)

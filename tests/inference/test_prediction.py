@@ -1,0 +1,237 @@
+"""An answer has the same fields in Python, JSON, CSV and Parquet."""
+
+import csv
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import patent_rows
+from patclass.core.errors import ConfigError
+from patclass.cpc.tree import LabelTree
+from patclass.inference import Classifier, Options, Prediction
+from patclass.inference.files import SCHEMA, open_sink
+from patclass.inference.prediction import (
+    COLUMNS,
+    DEFAULT_THRESHOLD,
+    Candidate,
+    candidates,
+    check_level,
+    choose_level,
+    path_to,
+    record_of,
+    thresholds_of,
+)
+
+PATHS = (("A", "A01", "A01B"), ("A", "A01", "A01C"), ("H", "H01", "H01L"))
+TREE = LabelTree(
+    ("section", "class", "subclass"), PATHS, {code: code for path in PATHS for code in path}
+)
+BEST = {"section": 0.95, "class": 0.8, "subclass": 0.6}
+
+
+def at(section: float, class_: float, subclass: float) -> dict[str, float]:
+    return {"section": section, "class": class_, "subclass": subclass}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        pytest.param(at(0.9, 0.7, 0.5), ("subclass", True), id="all are sure"),
+        pytest.param(at(0.9, 0.7, 0.9), ("class", True), id="down to the class"),
+        pytest.param(at(0.9, 0.9, 0.9), ("section", True), id="the section only"),
+        pytest.param(at(0.99, 0.9, 0.9), ("section", False), id="not even the section"),
+        pytest.param(at(1.01, 1.01, 1.01), ("section", False), id="no confidence is enough"),
+        pytest.param(at(0.95, 0.8, 0.6), ("subclass", True), id="just reached"),
+        pytest.param(at(0.99, 0.9, 0.5), ("subclass", True), id="the deepest one alone"),
+        pytest.param(at(0, 0, 0), ("subclass", True), id="anything is enough"),
+    ],
+)
+def test_auto_answers_at_the_deepest_level_that_is_sure(
+    thresholds: dict[str, float], expected: tuple[str, bool]
+):
+    assert choose_level(BEST, "auto", thresholds) == expected
+
+
+@pytest.mark.parametrize("level", ["section", "class", "subclass"])
+@pytest.mark.parametrize(("threshold", "sure"), [(0.5, True), (0.99, False)])
+def test_a_level_that_is_asked_for_is_answered_whether_it_is_sure_or_not(
+    level: str, threshold: float, sure: bool
+):
+    thresholds = dict.fromkeys(BEST, threshold)
+    assert choose_level(BEST, level, thresholds) == (level, sure)
+
+
+def test_the_thresholds_of_the_bundle_count_unless_one_is_asked_for():
+    known = {"section": 0.7, "class": 1.01}
+    assert thresholds_of(TREE, known, None) == at(0.7, 1.01, DEFAULT_THRESHOLD)
+    assert thresholds_of(TREE, known, 0.5) == at(0.5, 0.5, 0.5)
+    assert thresholds_of(TREE, {}, 0.0) == at(0.0, 0.0, 0.0)
+    assert thresholds_of(TREE, {"label": 0.1}, None) == dict.fromkeys(BEST, DEFAULT_THRESHOLD)
+
+
+@pytest.mark.parametrize("asked", [-0.1, 1.1, 90, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(asked: float):
+    with pytest.raises(ConfigError, match=rf"--threshold {asked:g}: expected a probability"):
+        thresholds_of(TREE, {}, asked)
+
+
+@pytest.mark.parametrize("level", ["section", "class", "subclass"])
+def test_known_levels_are_accepted(level: str):
+    check_level(TREE, level)
+
+
+@pytest.mark.parametrize("level", ["group", "Section", "", "label", "auto"])
+def test_an_unknown_level_is_refused_with_those_that_are_known(level: str):
+    with pytest.raises(ConfigError, match=rf"--level {level}: .* section, class, subclass"):
+        check_level(TREE, level)
+
+
+# Section A adds up to more than H; its "other" leaf and H01L are each likelier than A01B.
+FOLDED = LabelTree(
+    TREE.levels,
+    (("A",), ("A", "A01", "A01B"), ("A", "A01", "A01C"), ("B",), ("H", "H01", "H01L")),
+    {code: code for code in ("A", "A01", "A01B", "A01C", "B", "H", "H01", "H01L")},
+)
+
+
+def sums_of(*leaves: float) -> dict[str, np.ndarray]:
+    probabilities = np.array([leaves], dtype=np.float32)
+    return {level: FOLDED.sums(probabilities, level)[0] for level in FOLDED.levels}
+
+
+@pytest.mark.parametrize(
+    ("leaves", "start", "expected"),
+    [
+        pytest.param((0.3, 0.15, 0.1, 0, 0.45), (), ("A", "A01", "A01B"), id="below the best"),
+        pytest.param((0.1, 0.05, 0.1, 0, 0.75), (), ("H", "H01", "H01L"), id="one branch"),
+        pytest.param((0.3, 0.15, 0.1, 0, 0.45), ("H",), ("H", "H01", "H01L"), id="from a node"),
+        pytest.param((0, 0.2, 0.1, 0.7, 0), (), ("B",), id="nothing below"),
+        pytest.param((0, 0, 0, 0, 1), ("A", "A01", "A01C"), ("A", "A01", "A01C"), id="the end"),
+    ],
+)
+def test_the_best_of_each_level_is_looked_for_below_that_of_the_level_above(
+    leaves: tuple[float, ...], start: tuple[str, ...], expected: tuple[str, ...]
+):
+    assert FOLDED.descend(sums_of(*leaves), start) == expected
+
+
+@pytest.mark.parametrize(
+    ("level", "code", "path"),
+    [
+        ("section", "A", ("A",)),
+        ("section", "B", ("B",)),
+        ("class", "A01", ("A", "A01")),
+        ("subclass", "A01C", ("A", "A01", "A01C")),
+    ],
+)
+def test_a_label_has_those_above_it(level: str, code: str, path: tuple[str, ...]):
+    assert path_to(FOLDED, level, code) == path
+
+
+def test_candidates_have_the_titles_and_probabilities_of_their_level():
+    probabilities = np.array([0.25, 0.75], dtype=np.float32)
+    tree = LabelTree(TREE.levels, PATHS, dict(TREE.names) | {"A": "Needs", "H": "Volts"})
+    found = candidates(tree, "section", probabilities, np.array([1, 0]))
+    assert found == (Candidate("H", "Volts", 0.75), Candidate("A", "Needs", 0.25))
+    assert all(type(candidate.confidence) is float for candidate in found)
+
+
+EVERYTHING = Options(coverage=0.8, neighbours=2, explain=True)
+LISTS = ("path", "top", "set", "tags", "passages", "neighbours", "warnings")
+
+
+@pytest.fixture(scope="module")
+def prediction(tree_classifier: Classifier) -> Prediction:
+    return tree_classifier.classify([patent_rows(3, seed=8)[2]], EVERYTHING)[0]
+
+
+@pytest.fixture(scope="module")
+def row(prediction: Prediction) -> dict[str, Any]:
+    return record_of(prediction) | {"id": "EP1"}
+
+
+def plain(value: Any) -> Any:
+    """What JSON makes of it."""
+    return json.loads(json.dumps(value))
+
+
+def test_every_field_of_a_prediction_for_a_table_is_in_its_record(
+    prediction: Prediction, row: dict[str, Any]
+):
+    assert tuple(row) == COLUMNS
+    flat = {field.name for field in fields(Prediction)} - {
+        *("levels", "text", "alternatives", "signals")
+    }
+    assert flat == set(COLUMNS) - {"id", "error"} - {
+        f"{level}{part}" for level in prediction.levels for part in ("", "_confidence")
+    }
+    assert {name: row[name] for name in flat} == {
+        name: value for name, value in asdict(prediction).items() if name in flat
+    }
+
+
+def test_every_level_has_its_label_and_confidence(prediction: Prediction, row: dict[str, Any]):
+    for level, best in prediction.levels.items():
+        assert (row[level], row[f"{level}_confidence"]) == (best.label, best.confidence)
+    assert (row["section"], len(row["class"]), len(row["subclass"])) == ("H", 3, 4)
+
+
+def test_levels_that_a_model_does_not_know_are_none(classifier: Classifier):
+    record = record_of(classifier.classify(["soil and seed"])[0])
+    assert record["section"] == record["label"]
+    assert record["section_confidence"] == record["confidence"]
+    assert (record["class"], record["subclass_confidence"]) == (None, None)
+    assert record["set"] is None
+    assert (record["neighbours"], record["error"]) == ((), None)
+
+
+def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
+    with open_sink(tmp_path / "out.jsonl") as sink:
+        sink.write([row])
+    found = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
+    assert found == {k: plain(v) for k, v in row.items() if v is not None and v != ()}
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_separated_values_have_the_same_fields(
+    row: dict[str, Any], tmp_path: Path, suffix: str, delimiter: str
+):
+    with open_sink(tmp_path / f"out{suffix}") as sink:
+        sink.write([row])
+    with (tmp_path / f"out{suffix}").open(encoding="utf-8", newline="") as file:
+        (found,) = csv.DictReader(file, delimiter=delimiter)
+    assert tuple(found) == COLUMNS
+    for name, value in row.items():
+        if name in LISTS:
+            assert (json.loads(found[name]) if found[name] else []) == plain(value)
+        elif isinstance(value, float):
+            assert float(found[name]) == value
+        else:
+            assert found[name] == ("" if value is None else str(value))
+
+
+def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_path: Path):
+    with open_sink(tmp_path / "out.parquet") as sink:
+        sink.write([row])
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert plain(table.to_pylist()) == [plain(row)]
+
+
+def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Prediction):
+    patent = patent_rows(3, seed=8)[2]
+    said = cli(
+        *("predict", f"{patent['title']}. {patent['abstract']}", "--json", "--model", tree_bundle),
+        *("--set", 0.8, "--neighbours", 2, "--explain", "--device", "cpu"),
+    )
+    record = {name: value for name, value in record_of(prediction).items() if value is not None}
+    found = json.loads(said.out)
+    assert list(found) == list(record)
+    for name in ("label", "level", "sure", "section", "class", "subclass", "read", "warnings"):
+        assert found[name] == plain(record[name])
+    assert [near["id"] for near in found["neighbours"]] == [n["id"] for n in record["neighbours"]]

@@ -1,0 +1,308 @@
+"""Which answers wait for people, and in which order."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from patclass.learning.review_queue import REASONS, SHARE, Claimed, ReviewQueue, candidate_of
+from patclass.service.reviews import ReviewsResponse
+from patclass.store.consensus import Feedback
+from patclass.store.database import Database, locate_store
+from patclass.store.feedback import FeedbackStore
+from patclass.store.predictions import PredictionRow, PredictionStore
+from patclass.store.reviews import LEASE, ReviewStore
+from patclass.store.tables import reviews
+from store_rows import ID, prediction
+
+LABELS = "ABCDEFGH"
+
+
+def answer(number: int, label: str = "A", **fields: Any) -> PredictionRow:
+    """An answer with its text that gives no reason for a look, unless told."""
+    levels = {"section": (label, 0.9), "class": (f"{label}01", 0.6)}
+    return prediction(number, **{"label": label, "levels": levels, "text": f"t{number}"} | fields)
+
+
+def in_sample(number: int) -> bool:
+    found = candidate_of(prediction(number), disputed=False)
+    return found is not None and found.reason == "sample"
+
+
+SAMPLE = [number for number in range(2000) if in_sample(number)]
+OTHERS = [number for number in range(2000) if not in_sample(number)]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def queue(database: Database) -> ReviewQueue:
+    return ReviewQueue(database)
+
+
+def add(database: Database, *rows: PredictionRow) -> None:
+    PredictionStore(database).add(rows)
+
+
+def unsure(number: int, label: str = "A", confidence: float = 0.3, **fields: Any) -> PredictionRow:
+    return answer(number, label, sure=False, confidence=confidence, **fields)
+
+
+def ids(queue: ReviewQueue) -> list[str]:
+    return [each.prediction.id for each in queue.waiting(["v1"]).candidates]
+
+
+def claim(queue: ReviewQueue, reviewer: str = "Ada") -> Claimed:
+    found = queue.claim(reviewer, ["v1"])
+    assert found is not None
+    return found
+
+
+def verdict(number: int, label: str = "B", **fields: Any) -> Feedback:
+    given: dict[str, Any] = {"answer": "A", "text_sha256": f"{number:064x}", "reviewer": "Ada"}
+    return Feedback(ID(number), False, label, **given | fields)
+
+
+def dispute(database: Database, number: int, **fields: Any) -> None:
+    store = FeedbackStore(database)
+    store.add(f"one-{number}", verdict(number, "B", reviewer="Bob", **fields))
+    store.add(f"two-{number}", verdict(number, "C", reviewer="Cleo", **fields))
+
+
+def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claimed]:
+    """What one reviewer gets who decides each case at once."""
+    found = []
+    for number in range(count):
+        case = claim(queue)
+        decided = Feedback(
+            *(case.prediction.id, True),
+            **{"reviewer": "Ada", "answer": "A", "text_sha256": case.prediction.text_sha256},
+        )
+        ReviewStore(database).decide(f"decision-{number}", decided)
+        found.append(case)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, None),
+        ({"sure": False}, "unsure"),
+        ({"confidence": 0.49}, "unsure"),
+        ({"agreement": 0.1}, "neighbours"),
+        ({"agreement": 0.2}, None),
+        ({"distance": 1.6}, "drifted"),
+        ({"distance": 0.4}, "drifted"),
+        ({"distance": 1.0, "unseen": 0.01}, None),
+        ({"distance": 1.0, "unseen": 0.06}, "drifted"),
+        ({"sure": False, "agreement": 0.0, "distance": 9.0}, "unsure"),
+    ],
+)
+def test_a_row_says_why_it_is_worth_a_look(fields: dict[str, Any], reason: str | None):
+    found = candidate_of(answer(OTHERS[0], **fields), disputed=False)
+    assert (None if found is None else found.reason) == reason
+
+
+def test_all_reasons_have_words_and_are_known_to_the_api():
+    waiting = ReviewsResponse.model_json_schema()["properties"]["waiting"]
+    assert set(waiting["propertyNames"]["enum"]) == set(REASONS)
+
+
+def test_what_speaks_against_an_answer_raises_its_priority():
+    fine = {"confidence": 0.9}
+    rows = [
+        answer(OTHERS[0], **fine, distance=2.0),
+        answer(OTHERS[0], **fine, agreement=0.1),
+        unsure(OTHERS[0], confidence=0.6),
+    ]
+    found = [candidate_of(row, disputed=False) for row in rows]
+    assert [round(each.priority, 2) for each in found if each] == [0.55, 0.5, 0.4]
+
+
+@given(number=st.integers(0, 2**128 - 1), confidence=st.floats(0, 1), sure=st.booleans())
+def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: bool):
+    fields = {"confidence": confidence, "sure": sure, "agreement": confidence, "distance": 9.0}
+    found = candidate_of(answer(number, **fields), disputed=False)
+    assert (found is not None and found.reason == "sample") == in_sample(number)
+    disputed = candidate_of(answer(number, **fields), disputed=True)
+    assert disputed is not None
+    assert disputed.reason == "disputed"
+
+
+def test_the_sample_is_a_tenth():
+    assert abs(len(SAMPLE) / 2000 - SHARE) < 3 * (SHARE * (1 - SHARE) / 2000) ** 0.5
+
+
+def test_sure_answers_and_those_of_other_models_need_nobody(queue: ReviewQueue, database: Database):
+    add(database, answer(OTHERS[0]), unsure(OTHERS[1], version="v0"))
+    add(database, unsure(OTHERS[2], shadow_of=ID(OTHERS[0])))
+    assert ids(queue) == []
+    assert queue.claim("Ada", ["v1"]) is None
+
+
+def test_disputes_come_first_then_the_most_doubtful(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0], "A", 0.4), unsure(OTHERS[1], "B", 0.2), answer(OTHERS[2]))
+    dispute(database, OTHERS[2])
+    assert ids(queue) == [ID(OTHERS[number]) for number in (2, 1, 0)]
+    case = claim(queue)
+    assert (case.reason, len(case.said)) == ("disputed", 2)
+
+
+def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database: Database):
+    add(database, answer(OTHERS[0], version="v0", text=None))
+    dispute(database, OTHERS[0])
+    assert queue.waiting(["v1"]).without_text == 1
+    dispute(database, OTHERS[0] + 10_000)  # of a prediction that was forgotten
+    store = FeedbackStore(database)
+    store.add("three", verdict(OTHERS[0], "D", reviewer="Dora", text="given"))
+    assert claim(queue).prediction.text == "given"
+
+
+def test_a_dispute_that_has_settled_itself_needs_nobody(queue: ReviewQueue, database: Database):
+    add(database, answer(OTHERS[0]))
+    dispute(database, OTHERS[0])
+    FeedbackStore(database).add("agreed", verdict(OTHERS[0], "B", reviewer="Cleo"))
+    assert ids(queue) == []
+
+
+def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
+    FeedbackStore(database).add("judged", verdict(OTHERS[0]))
+    assert ids(queue) == [ID(OTHERS[1])]
+    withdrawn = verdict(OTHERS[0], withdraws="judged")
+    FeedbackStore(database).add("withdrawn", withdrawn)
+    assert len(ids(queue)) == 2
+
+
+def test_the_sample_is_reviewed_though_somebody_has_judged_it(
+    queue: ReviewQueue, database: Database
+):
+    """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
+    add(database, answer(SAMPLE[0], text="a"), answer(SAMPLE[1], text="b"))
+    FeedbackStore(database).add("judged", verdict(SAMPLE[0]))
+    assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
+    assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
+    assert ids(queue) == []
+
+
+def test_what_somebody_has_is_nobody_elses(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
+    first = claim(queue)
+    assert claim(queue, "Ada").prediction == first.prediction
+    second = claim(queue, "Bob")
+    assert second.prediction.id != first.prediction.id
+    assert ids(queue) == []
+    assert queue.claim("Cleo", ["v1"]) is None
+
+
+def test_what_lies_too_long_is_handed_out_again(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0]))
+    claim(queue, "Bob")
+    with database.write() as connection:
+        late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
+        connection.execute(update(reviews).values(changed=late, created=late))
+    assert claim(queue, "Ada").prediction.id == ID(OTHERS[0])
+
+
+def test_one_text_is_one_case(queue: ReviewQueue, database: Database):
+    same = {"text_sha256": "t", "text": "t"}
+    add(database, unsure(OTHERS[0], **same), unsure(OTHERS[1], **same), answer(SAMPLE[0], **same))
+    assert ids(queue) == [ID(SAMPLE[0])]
+    claim(queue, "Ada")
+    assert queue.claim("Bob", ["v1"]) is None
+
+
+def test_without_its_text_an_answer_is_only_counted(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0], text=None), unsure(OTHERS[1], text=None), answer(OTHERS[2]))
+    waiting = queue.waiting(["v1"])
+    assert (waiting.candidates, waiting.without_text) == ((), 2)
+
+
+def test_a_text_kept_once_is_enough(queue: ReviewQueue, database: Database):
+    add(database, unsure(OTHERS[0], text_sha256="t", text=None))
+    add(database, answer(OTHERS[1], text_sha256="t", text="kept"))
+    assert claim(queue).prediction.text == "kept"
+
+
+def test_what_was_given_back_comes_last_for_a_while(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(OTHERS[n], confidence=0.1 * n) for n in range(1, 4)))
+    first = claim(queue)
+    ReviewStore(database).release(first.prediction.id, "Ada")
+    assert [claim(queue, name).prediction.id for name in ("Ada", "Bob", "Cleo")] == [
+        ID(OTHERS[number]) for number in (2, 3, 1)
+    ]
+
+
+def test_what_was_given_back_has_its_place_again_later(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(OTHERS[n], confidence=0.1 * n) for n in range(1, 4)))
+    first = claim(queue)
+    ReviewStore(database).release(first.prediction.id, "Ada")
+    with database.write() as connection:
+        late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
+        connection.execute(update(reviews).values(changed=late, created=late - LEASE))
+    assert claim(queue, "Bob").prediction.id == first.prediction.id
+
+
+@pytest.mark.parametrize("labels", ["AB", "ABCD", LABELS])
+def test_the_labels_take_turns(queue: ReviewQueue, database: Database, labels: str):
+    """Even where all answers of one label are more doubtful than those of the others."""
+    rows = [
+        unsure(OTHERS[number], label, 0.01 * place + 0.0001 * number)
+        for place, label in enumerate(labels)
+        for number in range(40 * place, 40 * place + 40)
+    ]
+    add(database, *rows)
+    listed = [each.prediction.label for each in queue.waiting(["v1"]).candidates[:20]]
+    given = [case.prediction.label for case in decide_all(queue, database, 20)]
+    for found in (listed, given):
+        for start in range(11):
+            assert len(set(found[start : start + 10])) == len(labels)
+
+
+def test_a_new_label_has_its_turn_and_no_more(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(number, "A", 0.1) for number in OTHERS[:30]))
+    decide_all(queue, database, 12)
+    add(database, *(unsure(number, "B", 0.4) for number in OTHERS[30:60]))
+    found = [claim(queue, f"reviewer {n}").prediction.label for n in range(6)]
+    assert "".join(found) == "BABABA"
+
+
+def test_every_fifth_is_of_the_sample_while_there_are_any(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(number) for number in OTHERS[:30]))
+    add(database, *(answer(number) for number in SAMPLE[:3]))
+    found = [case.reason for case in decide_all(queue, database, 20)]
+    assert [place for place, reason in enumerate(found) if reason == "sample"] == [4, 9, 14]
+
+
+def test_the_order_of_the_sample_tells_nothing(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(n, LABELS[n % 8], 0.01 * (n % 40)) for n in SAMPLE[:50]))
+    before = ids(queue)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE predictions SET confidence = 1 - confidence, sure = 1")
+    assert ids(queue) == before
+
+
+def test_of_many_who_ask_at_once_no_two_have_the_same(queue: ReviewQueue, database: Database):
+    add(database, *(unsure(n, LABELS[n % 8], text_sha256=f"{n // 2:064x}") for n in range(60)))
+    found: list[str] = []
+
+    def ask(name: str) -> None:
+        found.append(claim(queue, name).prediction.text_sha256)
+
+    threads = [threading.Thread(target=ask, args=(f"reviewer {n}",)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == len(found) == 20

@@ -1,0 +1,133 @@
+"""How many answers are right: estimated, and measured."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patclass.monitoring.accuracy import Known, code_at, estimate, is_right, what_is_known
+from patclass.store.consensus import Feedback, Given
+from patclass.store.predictions import PredictionRow
+from store_rows import ID, prediction
+
+
+def said(number: int, *, text: str | None = "t", answer: str = "E21B", **verdict: object) -> Given:
+    feedback = Feedback(ID(number), text_sha256=text, answer=answer, **verdict)  # type: ignore[arg-type]
+    return Given(number, f"key-{number}", datetime(2026, 11, 1, tzinfo=UTC), feedback)
+
+
+@pytest.mark.parametrize(
+    ("level", "answer", "truth", "right"),
+    [
+        ("section", "E", "E21B", True),
+        ("class", "E21", "E21B 10/00", True),
+        ("subclass", "E21B", "E21B10/00", True),
+        ("section", "B", "E21B", False),
+        ("class", "E02", "E21B", False),
+        ("class", "E21", "E", None),
+        ("class", "B23", "E", False),
+        ("subclass", "E21B", "E21", None),
+        ("subclass", "E02D", "E21", False),
+        ("section", "chemistry", "chemistry", True),
+        ("topic", "chemistry", "chemistry", True),
+        ("topic", "chemistry", "physics", False),
+        ("label", "E21", "E21B", True),
+        ("label", "E21", "E", None),
+        ("label", "E21", "E02", False),
+        ("class", "E21", "no code", False),
+    ],
+)
+def test_an_answer_is_right_if_the_truth_lies_in_it(
+    level: str, answer: str, truth: str, right: bool | None
+):
+    assert is_right(level, answer, truth) is right
+
+
+def test_what_is_right_is_known_by_the_text():
+    given = [
+        said(1, correct=True),
+        said(2, text="u", correct=False, label="B23B"),
+        said(3, text=None, correct=True),
+    ]
+    assert what_is_known(given) == {"t": Known("E21B"), "u": Known("B23B")}
+
+
+def test_a_dispute_and_a_verdict_that_was_withdrawn_say_nothing():
+    disputed = [said(1, correct=True, reviewer="Ada"), said(2, correct=False, label="B23B")]
+    assert what_is_known(disputed) == {}
+    taken_back = [said(1, correct=True), said(2, correct=False, withdraws="key-1")]
+    assert what_is_known(taken_back) == {}
+
+
+def test_what_is_only_known_to_be_wrong_counts_as_wrong():
+    known = what_is_known([said(1, answer="E21", correct=False)])
+    assert known == {"t": Known(None, frozenset({"E21"}))}
+    judged = {code: known["t"].judges("class", code) for code in ("E21", "E21B", "E", "E02")}
+    assert judged == {"E21": False, "E21B": False, "E": None, "E02": None}
+
+
+def test_a_flat_label_that_is_wrong_is_that_alone():
+    known = Known(None, frozenset({"chemistry"}))
+    assert known.judges("topic", "chemistry") is False
+    assert known.judges("topic", "chemistry of food") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [("E21B 10/00", "E21B"), ("E21D", "E21"), ("E", None), ("A61K", "A61K"), ("soap", "soap")],
+)
+def test_of_a_list_of_codes_the_finest_that_holds_a_code_is_its_label(code: str, label: str | None):
+    assert code_at("label", code, ["E21", "E21B", "H04"]) == label
+
+
+LEVELS = ("section", "class")
+
+
+def rows_of(confidences: list[float]) -> list[PredictionRow]:
+    return [
+        prediction(number, levels={"section": ("E", share), "class": ("E21", share)})
+        for number, share in enumerate(confidences)
+    ]
+
+
+def test_the_interval_holds_the_share_of_right_answers_in_95_windows_of_100():
+    random = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        shares = random.beta(5, 1.5, 200)
+        right = (random.random(200) < shares).mean()
+        found = estimate(LEVELS, rows_of(shares.tolist()), {})["section"]
+        held.append(found.estimated_low <= right <= found.estimated_high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_verdicts_are_counted_at_every_level_that_they_speak_of():
+    rows = rows_of([0.9] * 5)
+    truths = ["E21B", "E", "B23B", "E02D"]
+    known = {row.text_sha256: Known(truth) for row, truth in zip(rows, truths, strict=False)}
+    found = estimate(LEVELS, rows, known)
+    counted = {level: (each.judged, each.right) for level, each in found.items()}
+    assert counted == {"section": (4, 3), "class": (3, 1)}
+    assert found["section"].measured == 0.75
+    assert found["section"].low < 0.75 < found["section"].high
+
+
+def test_without_verdicts_nothing_is_measured():
+    found = estimate(LEVELS, rows_of([0.5, 0.9]), {"other": Known("E")})["section"]
+    assert (found.measured, found.low, found.high, found.judged) == (None, None, None, 0)
+    assert found.estimated == pytest.approx(0.7)
+
+
+def test_a_level_that_was_not_answered_is_left_out():
+    rows = [prediction(1, levels={"section": ("E", 0.8)}), *rows_of([0.6])]
+    found = estimate((*LEVELS, "subclass"), rows, {})
+    assert {level: each.rows for level, each in found.items()} == {"section": 2, "class": 1}
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_the_estimate_lies_within_its_interval(shares: list[float]):
+    found = estimate(("section",), rows_of(shares), {})["section"]
+    assert 0 <= found.estimated_low <= found.estimated + 1e-9
+    assert found.estimated <= found.estimated_high + 1e-9 <= 1 + 1e-9

@@ -1,0 +1,184 @@
+"""Distances between distributions, beside figures worked out by hand or by simulation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring_data import CODES, MIX, Stream, shifted
+from patclass.core.defaults import WINDOW
+from patclass.monitoring.accuracy import Known
+from patclass.monitoring.drift import (
+    SIGNALS,
+    Columns,
+    assess,
+    binned,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    label_shift,
+    population_stability,
+    shifts_of,
+)
+
+counts = st.lists(st.integers(0, 500), min_size=3, max_size=8).filter(sum)
+
+
+def test_the_stability_index_is_that_of_the_textbook():
+    found = population_stability(np.array([60, 30, 10]), np.array([50, 30, 20]))
+    assert found == pytest.approx(-0.1 * np.log(5 / 6) + 0.1 * np.log(2))
+
+
+def test_a_label_that_vanishes_makes_a_large_index_not_an_infinite_one():
+    assert 0.25 < population_stability(np.array([50, 50]), np.array([100, 0])) < 10
+
+
+def test_the_distance_lies_between_none_and_one():
+    assert jensen_shannon(np.array([1, 2, 3]), np.array([10, 20, 30])) == pytest.approx(0)
+    assert jensen_shannon(np.array([1, 0]), np.array([0, 1])) == pytest.approx(1)
+
+
+@given(counts, counts)
+def test_both_distances_are_symmetric_and_not_negative(a: list[int], b: list[int]):
+    size = min(len(a), len(b))
+    first, second = np.array(a[:size]), np.array(b[:size])
+    if first.sum() and second.sum():
+        for distance in (population_stability, jensen_shannon):
+            assert distance(first, second) >= -1e-12
+            assert distance(first, second) == pytest.approx(distance(second, first))
+
+
+def test_tenths_hold_a_tenth_of_the_reference_each():
+    random = np.random.default_rng(0)
+    values = random.normal(size=1000)
+    assert binned(values, values).tolist() == [100.0] * 10
+    assert binned(values, values + 10).tolist() == [0.0] * 9 + [1000.0]
+
+
+def test_of_many_equal_values_there_is_one_bin():
+    values = np.array([0.0] * 95 + [0.5] * 5)
+    assert binned(values, values).tolist() == [95.0, 5.0]
+
+
+def test_samples_are_told_apart():
+    random = np.random.default_rng(0)
+    usual = random.normal(size=2000)
+    assert kolmogorov_smirnov(usual, random.normal(size=1000))[1] > 0.01
+    gap, p = kolmogorov_smirnov(usual, random.normal(0.5, size=1000))
+    assert gap == pytest.approx(0.2, abs=0.05)
+    assert p < 1e-6
+
+
+def test_a_label_that_moves_alone_is_noticed():
+    assert label_shift([100] * 10, [100] * 10) == 1.0
+    assert label_shift([1000] * 40 + [5], [1000] * 40 + [40]) < 1e-3
+
+
+def test_many_labels_that_move_a_little_are_noticed():
+    before, after = [500] * 20, [500 + (70 if n % 2 else -70) for n in range(20)]
+    assert label_shift(before, after) < 1e-6
+
+
+@pytest.mark.parametrize("window", [[0, 0], [10, 0], [0, 10]])
+def test_what_has_one_label_or_none_is_no_shift(window: list[int]):
+    assert label_shift([10, 0], window) == 1.0 or window == [0, 10]
+
+
+def test_chance_alone_hardly_ever_counts_as_a_shift():
+    random = np.random.default_rng(0)
+    mix = np.array([0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.01, 0.01])
+    ps = [
+        label_shift(random.multinomial(2000, mix), random.multinomial(1000, mix))
+        for _ in range(400)
+    ]
+    assert np.mean(np.array(ps) < 0.05) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
+
+
+WINDOWS = 1000
+REFERENCES = 20
+REFERENCE_ROWS = 2500
+
+
+def alarms(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
+    """The alarms of windows, which share a reference twenty times."""
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(REFERENCES):
+        reference = Stream().draw(REFERENCE_ROWS, random).reference()
+        for _ in range(windows // REFERENCES):
+            shifts = shifts_of(reference, live.draw(WINDOW, random).columns())
+            found.append(tuple(shift.signal for shift in shifts if shift.alarm))
+    return found
+
+
+def test_of_a_thousand_windows_without_drift_one_in_a_hundred_rings_at_most():
+    rung = [found for found in alarms(Stream(), WINDOWS) if found]
+    assert len(rung) <= WINDOWS / 100, rung
+
+
+@pytest.mark.parametrize("label", ["A", "D", "H"])
+def test_ten_points_more_of_a_label_ring_within_a_window(label: str):
+    live = Stream(mix=shifted(MIX, CODES.index(label), 10))
+    rung = ["labels" in found for found in alarms(live, 200)]
+    assert np.mean(rung) >= 0.95
+
+
+def test_what_is_left_of_ten_points_where_answers_are_wrong_rings_too():
+    """Of ten points more patents of G a model that is right four times in five shows 7.5."""
+    live = Stream(mix=shifted(MIX, CODES.index("G"), 7.5))
+    assert np.mean(["labels" in found for found in alarms(live, 200)]) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("live", "signal"),
+    [(Stream(sureness=4.0), "confidence"), (Stream(length=1000.0), "length")],
+)
+def test_what_shifts_is_named(live: Stream, signal: str):
+    found = alarms(live, 40)
+    assert np.mean([each == (signal,) for each in found]) > 0.9
+
+
+def test_a_difference_that_does_not_matter_is_silent_however_many_answers_show_it():
+    random = np.random.default_rng(0)
+    reference = Stream().draw(100_000, random).reference()
+    window = Stream(length=850.0).draw(100_000, random).columns()
+    (length,) = [s for s in shifts_of(reference, window) if s.signal == "length"]
+    assert length.p < 1e-9
+    assert length.ks == pytest.approx(0.06, abs=0.01)
+    assert not length.alarm
+
+
+def test_a_window_says_all_that_there_is_to_say():
+    random = np.random.default_rng(0)
+    reference = Stream().draw(REFERENCE_ROWS, random).reference()
+    rows = Stream(mix=shifted(MIX, 3, 10)).draw(WINDOW, random).rows()
+    known = {rows[0].text_sha256: Known(rows[0].label), "unknown": Known("A")}
+    found = assess(reference, rows, 7, known)
+    assert (found.number, found.rows, found.level) == (7, WINDOW, "section")
+    assert [shift.signal for shift in found.shifts] == list(SIGNALS)
+    (label,) = [share for share in found.labels if share.label == "D"]
+    assert label.window - label.reference == pytest.approx(0.1, abs=0.03)
+    accuracy = found.accuracy["section"]
+    assert accuracy.estimated == pytest.approx(6 / 7.5, abs=0.02)
+    assert (accuracy.judged, accuracy.right, accuracy.measured) == (1, 1, 1.0)
+
+
+def test_rows_make_the_same_columns_as_what_they_were_made_of():
+    random = np.random.default_rng(0)
+    drawn = Stream().draw(200, random)
+    found, expected = Columns.of(drawn.reference(), drawn.rows()), drawn.columns()
+    assert found.counts.tolist() == expected.counts.tolist()
+    assert found.chars.tolist() == np.floor(expected.chars).tolist()
+    for name in ("confidences", "unseen", "distance"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+
+
+def test_old_rows_without_signals_are_no_shift():
+    random = np.random.default_rng(0)
+    reference = Stream().draw(REFERENCE_ROWS, random).reference()
+    rows = [
+        replace(row, unseen=None, distance=None) for row in Stream().draw(WINDOW, random).rows()
+    ]
+    found = {shift.signal: shift for shift in assess(reference, rows, 1).shifts}
+    assert found["unseen"].p == found["distance"].p == 1.0

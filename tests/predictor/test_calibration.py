@@ -1,0 +1,286 @@
+"""Temperatures that are known beforehand are found again, and levels stay sums of one another."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from patclass.core.types import FloatArray, softmax
+from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.evaluation.calibration import expected_calibration_error
+from patclass.predictor.calibration import (
+    ANSWERS_FOR_NOISE,
+    MIN_ANSWERS,
+    NEVER,
+    PRECISION,
+    Calibration,
+    fit_calibration,
+    lowest_threshold,
+    threshold_for,
+)
+
+
+def calibrated(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Answers that are right as often as they are confident."""
+    rng = np.random.default_rng(seed)
+    confidences = rng.random(count).astype(np.float32)
+    return confidences, rng.random(count) < confidences
+
+
+def test_answers_above_the_threshold_are_precise_and_it_is_the_lowest():
+    confidences, right = calibrated(5000, seed=1)
+    threshold = threshold_for(confidences, right)
+    assert right[confidences >= threshold].mean() >= PRECISION
+    lower = np.unique(confidences[confidences < threshold])
+    assert all(right[confidences >= below].mean() < PRECISION for below in lower)
+    # With calibrated answers, those above t are right (1 + t) / 2 of the time.
+    assert threshold == pytest.approx(0.8, abs=0.05)
+
+
+def test_fresh_answers_keep_the_promise():
+    threshold = threshold_for(*calibrated(5000, seed=2))
+    confidences, hits = calibrated(5000, seed=3)
+    assert hits[confidences >= threshold].mean() > PRECISION - 0.03
+
+
+def test_if_every_answer_is_right_the_least_confident_one_is_the_threshold():
+    confidences = np.linspace(0.3, 0.9, 50).astype(np.float32)
+    assert threshold_for(confidences, np.full(50, True)) == pytest.approx(0.3)
+
+
+def test_if_no_answer_is_right_none_is_ever_given():
+    assert (
+        threshold_for(np.linspace(0.3, 1, 50).astype(np.float32), np.full(50, False)) == NEVER > 1
+    )
+
+
+def test_a_few_lucky_answers_set_no_threshold():
+    confidences = np.linspace(1, 0.1, 200).astype(np.float32)
+    lucky = MIN_ANSWERS - 10
+    assert threshold_for(confidences, np.arange(200) < lucky) == NEVER
+
+
+def test_a_stricter_precision_asks_for_more_confidence():
+    answers = calibrated(5000, seed=4)
+    found = [lowest_threshold(*answers, precision) for precision in (0.7, 0.9, 0.95)]
+    assert found == sorted(found)
+    assert found[0] < found[1] < found[2]
+
+
+def test_without_answers_there_is_no_threshold():
+    assert threshold_for(np.empty(0, np.float32), np.empty(0, bool)) == NEVER
+    assert lowest_threshold(np.empty(0, np.float32), np.empty(0, bool), 0.9) is None
+
+
+def test_equally_confident_answers_are_all_given_or_none_is():
+    confidences = np.full(40, 0.6, dtype=np.float32)
+    assert threshold_for(confidences, np.arange(40) < 20) == NEVER
+    assert threshold_for(confidences, np.arange(40) < 38) == pytest.approx(0.6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    answers=st.lists(
+        st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=80
+    )
+)
+def test_the_promise_holds_where_many_answers_are_equally_confident(
+    answers: list[tuple[float, bool]],
+):
+    confidences = np.array([confidence for confidence, _ in answers], dtype=np.float32)
+    hits = np.array([hit for _, hit in answers], dtype=bool)
+    threshold = threshold_for(confidences, hits)
+    answered = confidences >= threshold
+    assert not answered.any() or hits[answered].mean() >= PRECISION
+
+
+FLAT = LabelTree.flat(LabelSet.of_codes("ABCD"))
+
+# Two sections of two and three classes; one leaf is "other" of its section.
+PATHS = (("A", "A01"), ("A", "A02"), ("B", "B01"), ("B", "B02"), ("B",))
+DEEP = LabelTree(("section", "class"), PATHS, {code: code for path in PATHS for code in path})
+SECTION_OF = np.array([0, 0, 1, 1, 1])
+
+
+def draw(probabilities: FloatArray, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """A true label for each row, drawn with the row's probabilities."""
+    ends = probabilities.astype(np.float64).cumsum(axis=1)
+    positions = (rng.random((len(ends), 1)) * ends[:, -1:] > ends).sum(axis=1)
+    return [(int(position),) for position in positions]
+
+
+def ece(probabilities: FloatArray, truth: list[tuple[int, ...]]) -> float:
+    hits = probabilities.argmax(axis=1) == np.array(truth)[:, 0]
+    return expected_calibration_error(probabilities.max(axis=1), hits)
+
+
+def normal(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
+    return rng.normal(0, 1.5, (rows, columns)).astype(np.float32)
+
+
+def test_logits_that_are_three_times_too_large_are_divided_by_three():
+    rng = np.random.default_rng(1)
+    honest = normal(4000, 4, rng)
+    truth = draw(softmax(honest), rng)
+    found = fit_calibration(FLAT, 3 * honest, truth)
+    assert found.sharpness == pytest.approx((1 / 3,), rel=0.06)
+    assert found.opinion_weight == 0
+    fresh = normal(4000, 4, rng)
+    fresh_truth = draw(softmax(fresh), rng)
+    assert ece(softmax(3 * fresh), fresh_truth) > 0.1
+    assert ece(found.apply(FLAT, 3 * fresh), fresh_truth) < 0.03
+
+
+def test_each_level_gets_the_temperature_it_needs():
+    """Scores that are 2.5 times too sure of the section and half as sure as due of the class."""
+    rng = np.random.default_rng(2)
+    honest = normal(6000, 5, rng)
+    truth = draw(softmax(honest), rng)
+    given = np.log(Calibration((2.5, 0.5)).apply(DEEP, honest)).astype(np.float32)
+    found = fit_calibration(DEEP, given, truth)
+    assert found.sharpness == pytest.approx((1 / 2.5, 1 / 0.5), rel=0.12)
+    np.testing.assert_allclose(found.apply(DEEP, given), softmax(honest), atol=0.05)
+
+
+def test_calibration_changes_no_answer_of_a_flat_model():
+    logits = normal(500, 4, np.random.default_rng(3))
+    flatter = Calibration((0.2,)).apply(FLAT, logits)
+    np.testing.assert_array_equal(flatter.argmax(axis=1), logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("tree", [FLAT, DEEP], ids=["flat", "deep"])
+def test_sharpness_one_changes_nothing(tree: LabelTree):
+    logits = normal(50, len(tree.paths), np.random.default_rng(4))
+    found = Calibration.none(tree).apply(tree, logits)
+    np.testing.assert_allclose(found, softmax(logits), atol=1e-6)
+    assert found.dtype == np.float32
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
+    sharpness=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
+    weight=st.floats(0, 10),
+)
+def test_whatever_the_temperatures_levels_are_sums_of_one_another(
+    logits: FloatArray, sharpness: tuple[float, float], weight: float
+):
+    opinion = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
+    found = Calibration(sharpness, weight).apply(DEEP, logits, opinion)
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    sections, classes = DEEP.sums(found, "section"), DEEP.sums(found, "class")
+    np.testing.assert_allclose(sections[:, 0], classes[:, :2].sum(axis=1), atol=1e-5)
+    np.testing.assert_allclose(sections[:, 1], classes[:, 2:].sum(axis=1) + found[:, 4], atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    logits=arrays(np.float32, (2, 5), elements=st.floats(-10, 10, width=32)),
+    sharpness=st.floats(0.1, 5),
+)
+def test_the_temperature_of_classes_leaves_sections_alone(logits: FloatArray, sharpness: float):
+    found = Calibration((1.0, sharpness)).apply(DEEP, logits)
+    expected = DEEP.sums(softmax(logits), "section")
+    np.testing.assert_allclose(DEEP.sums(found, "section"), expected, atol=1e-5)
+
+
+def test_an_opinion_that_knows_more_counts():
+    rng = np.random.default_rng(5)
+    honest, seen = normal(3000, 5, rng), normal(3000, 5, rng)
+    truth = draw(softmax(honest + seen), rng)
+    sections = DEEP.sums(softmax(seen), "section")
+    found = fit_calibration(DEEP, honest, truth, np.log(sections))
+    assert found.opinion_weight > 0.3
+    held = np.array(truth)[:, 0]
+    without = fit_calibration(DEEP, honest, truth)
+    kept = fit_calibration(DEEP, honest, truth, np.log(sections), balance=0.5)
+    assert kept.opinion_weight == pytest.approx(0.5 * kept.sharpness[0])
+    every = np.arange(len(held))
+    loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
+    loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()
+    assert loss_with < loss_without - 0.02
+
+
+def test_an_opinion_that_is_noise_does_not_count():
+    rng = np.random.default_rng(6)
+    honest = normal(6000, 5, rng)
+    truth = draw(softmax(honest), rng)
+    noise = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
+    assert fit_calibration(DEEP, honest, truth, noise).opinion_weight < 0.08
+
+
+def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
+    logits = normal(20, 5, np.random.default_rng(7))
+    opinion = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
+    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, opinion)
+    moved = Calibration((1.0, 1.0), 1.0).apply(DEEP, logits, opinion)
+    np.testing.assert_allclose(plain, softmax(logits), atol=1e-6)
+    assert (DEEP.sums(moved, "section")[:, 0] > DEEP.sums(plain, "section")[:, 0]).all()
+    within = [p / DEEP.sums(p, "section")[:, SECTION_OF] for p in (plain, moved)]
+    np.testing.assert_allclose(within[0], within[1], rtol=1e-4)
+
+
+def test_a_level_of_which_nothing_is_known_keeps_its_temperature():
+    """Rows that know their section only: any leaf of it may be the true one."""
+    rng = np.random.default_rng(8)
+    honest = normal(2000, 5, rng)
+    leaves = [(0, 1) if leaf < 2 else (2, 3, 4) for (leaf,) in draw(softmax(honest), rng)]
+    found = fit_calibration(DEEP, 3 * honest, leaves)
+    assert found.sharpness[0] < 0.7
+    assert found.sharpness[1] == 1.0
+
+
+def test_without_any_known_label_nothing_is_calibrated():
+    logits = normal(3, 5, np.random.default_rng(9))
+    found = fit_calibration(DEEP, logits, [(0, 2), (), (1, 3)], np.zeros((3, 2), np.float32))
+    assert found == Calibration.none(DEEP)
+
+
+def test_a_model_that_is_always_right_is_sharpened_within_bounds():
+    logits = np.eye(4, dtype=np.float32).repeat(10, axis=0)
+    found = fit_calibration(FLAT, logits, [(row // 10,) for row in range(40)])
+    assert 1 < found.sharpness[0] <= 10
+
+
+def test_no_rows_have_no_probabilities():
+    assert Calibration.none(DEEP).apply(DEEP, np.empty((0, 5), np.float32)).shape == (0, 5)
+
+
+def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
+    """One label in ten is drawn at random, so the surest answers are wrong 3 times in 40."""
+    rng = np.random.default_rng(21)
+    clear = 4 * normal(8000, 4, rng)
+    truth = np.array(draw(softmax(clear), rng))[:, 0]
+    noisy = rng.random(len(truth)) < 0.1
+    truth[noisy] = rng.integers(4, size=noisy.sum())
+    known = [(int(label),) for label in truth]
+    found = fit_calibration(FLAT, clear[:4000], known[:4000])
+    assert found.noise == pytest.approx((0.1,), abs=0.03)
+    assert ece(softmax(clear[4000:]), known[4000:]) > 0.05
+    assert ece(found.apply(FLAT, clear[4000:]), known[4000:]) < 0.03
+
+
+def test_noise_is_not_learnt_from_a_few_answers():
+    rng = np.random.default_rng(22)
+    logits = normal(ANSWERS_FOR_NOISE - 1, 4, rng)
+    known = [(int(label),) for label in rng.integers(4, size=len(logits))]
+    assert fit_calibration(FLAT, logits, known).noise == (0.0,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
+    noise=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+)
+def test_noise_leaves_levels_sums_and_flat_answers_as_they_are(
+    logits: FloatArray, noise: tuple[float, float]
+):
+    found = Calibration((1.0, 1.0), 0.0, noise).apply(DEEP, logits)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    plain = DEEP.sums(softmax(logits), "section")
+    np.testing.assert_allclose(
+        DEEP.sums(found, "section"), (1 - noise[0]) * plain + noise[0] / 2, atol=1e-5
+    )

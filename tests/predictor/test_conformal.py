@@ -1,0 +1,149 @@
+"""Label sets hold the truth as often as promised, overall and label by label."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from patclass.core.errors import ConfigError
+from patclass.core.types import FloatArray, Positions, softmax
+from patclass.predictor.conformal import MIN_ROWS, Conformal, fit_conformal
+
+LABELS = 5
+
+
+def rows(count: int, seed: int) -> tuple[FloatArray, np.ndarray]:
+    """Probabilities that are too sure of themselves, and labels; label 4 is harder and rarer."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(LABELS, count, p=[0.3, 0.3, 0.2, 0.15, 0.05])
+    logits = rng.normal(0, 1, (count, LABELS))
+    logits[np.arange(count), truth] += np.where(truth == 4, 0.5, 2.0)
+    return softmax((2 * logits).astype(np.float32)), truth
+
+
+def covered(sets: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return sets[np.arange(len(truth)), truth]
+
+
+def check_binomial(hits: np.ndarray, coverage: float, held_out: int) -> None:
+    """Within the 99 % interval of as many rows, widened by the luck of the held-out ones."""
+    low, high = binom.ppf([0.005, 0.995], len(hits), coverage)
+    middle, spread = coverage * len(hits), np.sqrt(1 + len(hits) / held_out)
+    assert (low - middle) * spread <= hits.sum() - middle <= (high - middle) * spread + 1
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
+    conformal = fit_conformal(*rows(50_000, seed=1))
+    probabilities, truth = rows(3000, seed=2)
+    hits = covered(conformal.sets(probabilities, coverage), truth)
+    low, high = binom.ppf([0.005, 0.995], len(hits), coverage)
+    assert low <= hits.sum() <= high
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_every_label_with_enough_rows_is_covered_as_often_as_promised(coverage: float):
+    given, known = rows(3000, seed=3)
+    conformal = fit_conformal(given, known)
+    probabilities, truth = rows(3000, seed=4)
+    hits = covered(conformal.sets(probabilities, coverage), truth)
+    for label in range(LABELS):
+        held_out = int((known == label).sum())
+        assert held_out >= MIN_ROWS
+        check_binomial(hits[truth == label], coverage, held_out)
+
+
+def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
+    probabilities, truth = rows(4000, seed=5)
+    enough = fit_conformal(probabilities, truth).bounds(LABELS, 0.9)
+    assert enough[4] > enough[:4].max()  # the last label is the hardest
+    rare = [np.flatnonzero(truth == label)[: MIN_ROWS - 1] for label in (3, 4)]
+    kept = np.concatenate([np.flatnonzero(truth < 3), *rare])
+    few = fit_conformal(probabilities[kept], truth[kept]).bounds(LABELS, 0.9)
+    together = np.sort(1 - probabilities[np.concatenate(rare), truth[np.concatenate(rare)]])
+    bound = together[int(np.ceil((len(together) + 1) * 0.9)) - 1]
+    assert few[3:] == pytest.approx([bound, bound])
+    assert few[:3] == pytest.approx(enough[:3])
+
+
+def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
+    """Frequent labels that are answered better must not decide how wide sets are for the rest."""
+    calibration, fresh = rows(6000, seed=21), rows(20_000, seed=22)
+
+    def thinned(probabilities: FloatArray, truth: Positions) -> tuple[FloatArray, Positions]:
+        places = np.arange(len(truth))
+        kept = (truth < 3) | (places % 30 == 0)
+        return probabilities[kept], truth[kept]
+
+    held_out, truth = thinned(*calibration)
+    assert (np.bincount(truth)[3:] < MIN_ROWS).all()
+    probabilities, true = thinned(*fresh)
+    sets = fit_conformal(held_out, truth).sets(probabilities, 0.9)
+    hits = sets[np.arange(len(true)), true]
+    assert hits[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (truth >= 3).sum())
+    assert hits.mean() > 0.9 - 3 * np.sqrt(0.09 / len(truth))
+
+
+@pytest.mark.parametrize(("held_out", "enough"), [(8, False), (9, True), (200, True)])
+def test_too_few_rows_for_a_coverage_are_an_error_that_names_what_can_be_had(
+    held_out: int, enough: bool
+):
+    conformal = fit_conformal(*rows(held_out, seed=6))
+    assert conformal.allows(0.9) is enough
+    fresh = rows(5, seed=7)[0]
+    if enough:
+        assert conformal.sets(fresh, 0.9).shape == (5, LABELS)
+        return
+    with pytest.raises(ConfigError, match=r"coverage 0\.9 .* than the 8 .* at most 0\.888"):
+        conformal.sets(fresh, 0.9)
+    assert conformal.sets(fresh, 0.888).any(axis=1).all()
+
+
+def test_no_rows_at_all_allow_nothing():
+    conformal = fit_conformal(np.empty((0, LABELS), np.float32), [])
+    assert not conformal.allows(0.5)
+    with pytest.raises(ConfigError, match="more held-out rows than the 0"):
+        conformal.sets(rows(2, seed=8)[0], 0.5)
+
+
+@pytest.mark.parametrize("coverage", [0, 1, -0.1, 1.5, float("nan"), 90])
+def test_a_coverage_that_is_no_share_is_refused(coverage: float):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        fit_conformal(*rows(100, seed=9)).sets(rows(2, seed=10)[0], coverage)
+
+
+def test_a_set_is_never_empty_and_holds_the_best_label():
+    sure = Conformal(np.full(100, 0.01, np.float32), np.zeros(100, np.intp))
+    probabilities = rows(500, seed=11)[0]
+    sets = sure.sets(probabilities, 0.9)
+    assert sets[np.arange(500), probabilities.argmax(axis=1)].all()
+    assert (sets.sum(axis=1) == 1).any()
+
+
+def test_more_coverage_never_makes_a_set_smaller():
+    conformal = fit_conformal(*rows(2000, seed=12))
+    probabilities = rows(300, seed=13)[0]
+    sets = [conformal.sets(probabilities, coverage) for coverage in (0.5, 0.8, 0.9, 0.99)]
+    for small, large in pairwise(sets):
+        assert (small <= large).all()
+
+
+def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
+    probabilities, truth = rows(100, seed=14)
+    truth[:20] = -1
+    conformal = fit_conformal(probabilities, truth)
+    assert conformal.scores[:20].tolist() == [1.0] * 20
+    # A fifth of the rows is missed by any set, so a set for nine in ten is all labels.
+    assert conformal.sets(probabilities, 0.9).all()
+    assert not conformal.sets(probabilities, 0.5).all()
+
+
+def test_rows_of_unknown_labels_count_with_the_labels_that_have_few():
+    probabilities, truth = rows(1000, seed=15)
+    truth[truth == LABELS - 1] = 0
+    unknown = np.concatenate([np.full(MIN_ROWS, -1), truth])
+    given = np.vstack([rows(MIN_ROWS, seed=16)[0], probabilities])
+    bounds = fit_conformal(given, unknown).bounds(LABELS, 0.8)
+    assert bounds[-1] == 1  # no row of the last label, and unknown ones are always missed
+    assert (bounds[:-1] < 1).all()

@@ -1,0 +1,175 @@
+"""From texts to probabilities: passages pooled, progress counted, odd texts answered."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from patclass.core.types import softmax
+from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.engines.torch import TorchEngine
+from patclass.inference import Classifier
+from patclass.model.tokenizer import MAX_WINDOWS, POLICIES, Policy, TextTokenizer
+from patclass.predictor.calibration import Calibration
+from patclass.predictor.linear_fit import fit_linear
+from patclass.predictor.pipeline import Pipeline, with_bar
+from tiny_parts import TEXTS, tiny_classifier
+
+TOKENS = 24
+TAG = LabelSet((Label("Y", "a tag"),))
+TREE = LabelTree(("section",), (("A",), ("H",)), {"A": "A", "H": "H"}, TAG)
+LONG = " ".join(
+    f"The {word} has a {other} and soil {number}."
+    for number, (word, other) in enumerate([("antenna", "gate"), ("plough", "cow")] * 10)
+)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_bert: Path) -> Pipeline:
+    """A tiny model with two leaves and a tag, uncalibrated, without a second opinion."""
+    tokenizer = TextTokenizer.load(tiny_bert, TOKENS)
+    return Pipeline(
+        TREE,
+        TorchEngine(tiny_classifier(tiny_bert), tokenizer),
+        tokenizer,
+        "head",
+        None,
+        Calibration.none(TREE),
+    )
+
+
+def read_by(pipeline: Pipeline, policy: Policy) -> Pipeline:
+    return replace(pipeline, policy=policy)
+
+
+def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
+    found = pipeline.run([*TEXTS, LONG])
+    assert found.logits.shape == (4, 3)
+    assert found.raw.shape == found.leaves.shape == (4, 2)
+    assert found.tags.shape == (4, 1)
+    assert found.states.shape == (4, 32)
+    assert found.opinion is None
+    assert [part.shape for part in found.passages] == [(1, 3)] * 4
+    assert len(found.readings) == 4
+    assert {a.dtype for a in (found.logits, found.leaves, found.tags, found.states)} == {
+        np.dtype(np.float32)
+    }
+
+
+def test_leaves_share_a_softmax_and_tags_stand_alone(pipeline: Pipeline):
+    found = pipeline.run(TEXTS)
+    np.testing.assert_allclose(found.raw, softmax(found.logits[:, :2]), atol=1e-6)
+    np.testing.assert_allclose(found.leaves, found.raw, atol=1e-6)
+    np.testing.assert_allclose(found.tags, 1 / (1 + np.exp(-found.logits[:, 2:])), atol=1e-6)
+
+
+def test_reading_the_head_is_what_the_encoder_makes_of_the_first_tokens(pipeline: Pipeline):
+    texts = [*TEXTS, LONG, ""]
+    expected = pipeline.engine.run(pipeline.tokenizer.encode(texts)).logits
+    np.testing.assert_allclose(pipeline.run(texts).logits, expected, atol=1e-5)
+
+
+def test_windows_answer_with_the_mean_of_their_logits_and_states(pipeline: Pipeline):
+    by_windows = read_by(pipeline, "windows")
+    found = by_windows.run([TEXTS[1], LONG, TEXTS[0]])
+    passages = [len(part) for part in found.passages]
+    assert passages[0] == passages[2] == 1
+    assert 3 < passages[1] <= MAX_WINDOWS
+    np.testing.assert_allclose(found.logits[1], found.passages[1].mean(axis=0), atol=1e-5)
+    rows = [passage.ids for passage in found.readings[1].passages]
+    apart = pipeline.engine.run(rows)
+    np.testing.assert_allclose(found.passages[1], apart.logits, atol=1e-4)
+    np.testing.assert_allclose(found.states[1], apart.states.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found.leaves[1], softmax(found.logits[1:2, :2])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_answer_does_not_depend_on_the_other_texts(pipeline: Pipeline, policy: Policy):
+    chosen = read_by(pipeline, policy)
+    texts = [*TEXTS, LONG, "0123", "半導体装置"]
+    together = chosen.run(texts)
+    for number, text in enumerate(texts):
+        alone = chosen.run([text])
+        np.testing.assert_allclose(alone.logits[0], together.logits[number], atol=1e-4)
+        assert alone.readings[0] == together.readings[number]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_short_texts_are_read_alike_by_every_policy(pipeline: Pipeline, policy: Policy):
+    found = read_by(pipeline, policy).run(TEXTS[1:2])
+    np.testing.assert_allclose(found.logits, pipeline.run(TEXTS[1:2]).logits, atol=1e-6)
+    assert found.readings[0].share == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_progress_adds_up_to_the_number_of_texts(pipeline: Pipeline, policy: Policy, count: int):
+    told: list[int] = []
+    texts = [(LONG, *TEXTS)[number % 4] for number in range(count)]
+    read_by(pipeline, policy).run(texts, told.append)
+    assert sum(told) == count
+    assert min(told) >= 0
+
+
+def test_progress_comes_in_steps_where_there_are_many_texts(pipeline: Pipeline):
+    told: list[int] = []
+    read_by(pipeline, "windows").run([LONG] * 60, told.append)
+    assert len(told) > 3
+    assert all(part < 60 for part in told)
+
+
+def test_a_bar_changes_no_answer(pipeline: Pipeline):
+    found = with_bar(pipeline, TEXTS, "scoring")
+    np.testing.assert_array_equal(found.logits, pipeline.run(TEXTS).logits)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_texts_give_no_answers(pipeline: Pipeline, policy: Policy):
+    told: list[int] = []
+    found = read_by(pipeline, policy).run([], told.append)
+    assert found.logits.shape == (0, 3)
+    assert found.leaves.shape == (0, 2)
+    assert sum(told) == 0
+
+
+def test_a_classifier_answers_an_empty_list_with_one(
+    classifier: Classifier, tree_classifier: Classifier
+):
+    for any_of in (classifier, tree_classifier):
+        told: list[int] = []
+        assert any_of.classify([], advance=told.append) == []
+        assert sum(told) == 0
+        assert any_of.predict_proba([]).shape == (0, len(any_of.classes_))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("text", ["", "...", "🧪", "\x01", "半", "0"])
+def test_a_text_without_words_is_answered(pipeline: Pipeline, policy: Policy, text: str):
+    found = read_by(pipeline, policy).run([text, TEXTS[0]])
+    assert np.isfinite(found.logits).all()
+    assert found.leaves[0].sum() == pytest.approx(1, abs=1e-5)
+    assert found.readings[0].share == 1
+    assert [len(part) for part in found.passages] == [1, 1] or policy == "windows"
+
+
+@pytest.mark.parametrize("text", ["...", "🧪", "半導体", "0123"])
+def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pipeline, text: str):
+    linear = fit_linear(["soil seed", "gate voltage"] * 4, [0, 1] * 4, 2, ["soil", "gate"], [0, 1])
+    assert linear is not None
+    both = replace(pipeline, linear=linear, calibration=Calibration((1.0,), 1.0))
+    found = both.run([text, "soil", "gate"])
+    assert found.opinion is not None
+    assert found.opinion.shape == (3, 2)
+    np.testing.assert_allclose(np.exp(found.opinion).sum(axis=1), 1, atol=1e-5)
+    assert np.isfinite(found.leaves).all()
+    assert found.leaves[1, 0] > found.raw[1, 0]
+    assert found.leaves[2, 1] > found.raw[2, 1]
+
+
+def test_calibration_moves_probabilities_and_nothing_else(pipeline: Pipeline):
+    flat = replace(pipeline, calibration=Calibration((0.1,)))
+    before, after = pipeline.run(TEXTS), flat.run(TEXTS)
+    np.testing.assert_array_equal(before.logits, after.logits)
+    np.testing.assert_array_equal(before.raw, after.raw)
+    np.testing.assert_allclose(after.leaves, softmax(0.1 * before.logits[:, :2]), atol=1e-5)

@@ -1,0 +1,238 @@
+"""What is kept of usual answers: it comes back as it was, or not at all."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from monitoring_data import CODES, Stream
+from patclass.core.errors import ModelError
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
+from patclass.model.tokenizer import Passage, Reading
+from patclass.predictor import reference
+from patclass.predictor.reference import (
+    DIRECTIONS,
+    FILE,
+    Reference,
+    Seen,
+    collect_reference,
+    fit_space,
+    held_out_distances,
+    tokens_seen,
+)
+
+HIDDEN = 40
+
+
+def states(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
+    """States that vary along some directions much more than along others."""
+    random = np.random.default_rng(seed)
+    spread = np.geomspace(5, 0.05, HIDDEN)
+    return (random.normal(size=(rows, HIDDEN)) * spread + 3 + away).astype(np.float32)
+
+
+def test_a_usual_state_is_about_one_away():
+    space = fit_space(states(2000))
+    assert space.directions.shape == (HIDDEN, DIRECTIONS)
+    assert space.distance(states(500, seed=1)).mean() == pytest.approx(1, abs=0.03)
+
+
+def test_what_is_unlike_is_farther():
+    space = fit_space(states(2000))
+    usual, odd = space.distance(states(200, seed=1)), space.distance(states(200, seed=1, away=5))
+    assert odd.min() > usual.max()
+
+
+def test_usual_states_vary_by_one_along_each_direction():
+    known = states(3000)
+    space = fit_space(known)
+    along = (known - space.mean) @ space.directions
+    assert along.std(axis=0) == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize("rows", [40, 140, 1500])
+def test_held_out_distances_are_those_of_new_states(rows: int):
+    """Also where there are few rows: those folds have as many directions as the whole."""
+    held_out = np.concatenate([held_out_distances(states(rows, seed)) for seed in range(20)])
+    new = [fit_space(states(rows, seed)).distance(states(200, 99)) for seed in range(20)]
+    assert np.median(held_out) == pytest.approx(np.median(new), rel=0.06)
+
+
+def test_states_that_do_not_differ_are_all_usual():
+    same = np.full((10, HIDDEN), 3.0, dtype=np.float32)
+    assert fit_space(same).distance(same + 1).tolist() == [1.0] * 10
+    assert held_out_distances(same[:1]).tolist() == [1.0]
+
+
+tokens = st.lists(st.integers(0, 300), max_size=40)
+
+
+def drawn(rows: int = 50) -> Reference:
+    reference = Stream().draw(rows, np.random.default_rng(0)).reference()
+    return replace(reference, seen=tokens_seen([[1, 5, 9]]))
+
+
+def test_a_reference_comes_back_as_it_was(tmp_path: Path):
+    reference = drawn()
+    reference.save(tmp_path)
+    found = Reference.load(tmp_path)
+    assert found.levels == ("section",)
+    assert found.codes == {"section": CODES}
+    assert found.accuracy == reference.accuracy
+    for name in ("chars", "unseen", "distance"):
+        assert getattr(found, name).tolist() == getattr(reference, name).tolist()
+    assert found.answers["section"].tolist() == reference.answers["section"].tolist()
+    assert found.confidences["section"].tolist() == reference.confidences["section"].tolist()
+    assert found.seen.unseen([1, 5, 6, 7]) == 0.5
+    assert found.space.directions.shape == reference.space.directions.shape
+
+
+def test_an_answer_that_ends_above_a_level_counts_for_no_label():
+    answers = np.array([0, 2, -1, 2], dtype=np.int32)
+    reference = replace(drawn(4), answers={"section": answers})
+    assert reference.counts("section").tolist() == [1, 0, 2, 0, 0, 0, 0, 0]
+
+
+def change(folder: Path, of: Callable[[dict[str, Any]], object], about: object = None) -> None:
+    """Save the file anew after a change of its arrays."""
+    arrays = load_file(folder / FILE)
+    of(arrays)
+    known = {"codes": {"section": list(CODES)}, "accuracy": {"section": 0.8}}
+    save_file(arrays, folder / FILE, {"about": json.dumps(known if about is None else about)})
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("chars", np.zeros(3, np.float32)),
+        ("distance", np.zeros((50, 1), np.float32)),
+        ("confidences/section", np.zeros(49, np.float32)),
+        ("answers/section", np.full(50, 8, np.int32)),
+        ("answers/section", np.full(50, -2, np.int32)),
+        ("answers/section", np.full(50, 0.5, np.float32)),
+        ("mean", np.zeros(5, np.float32)),
+        ("seen", np.zeros(5, np.float32)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, name: str, array: np.ndarray):
+    drawn().save(tmp_path)
+    change(tmp_path, lambda arrays: arrays.update({name: array}))
+    with pytest.raises(ModelError, match=FILE):
+        Reference.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chars", "seen", "directions", "answers/section"])
+def test_an_array_that_is_missing_is_named(tmp_path: Path, name: str):
+    drawn().save(tmp_path)
+    change(tmp_path, lambda arrays: arrays.pop(name))
+    with pytest.raises(ModelError, match=name):
+        Reference.load(tmp_path)
+
+
+@pytest.mark.parametrize("about", [[], {}, {"codes": {}, "accuracy": {}}, {"codes": ["section"]}])
+def test_a_description_that_is_none_is_refused(tmp_path: Path, about: object):
+    drawn().save(tmp_path)
+    change(tmp_path, lambda arrays: None, about)
+    with pytest.raises(ModelError, match=FILE):
+        Reference.load(tmp_path)
+
+
+@given(st.integers(0, 4000))
+def test_a_file_that_ends_early_is_refused(end: int):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        drawn().save(Path(folder))
+        path = Path(folder) / FILE
+        whole = path.read_bytes()
+        path.write_bytes(whole[: min(end, len(whole) - 1)])
+        with pytest.raises(ModelError, match=FILE):
+            Reference.load(Path(folder))
+
+
+def test_a_reference_of_nothing_is_refused(tmp_path: Path):
+    drawn().save(tmp_path)
+    names = ("chars", "unseen", "distance", "answers/section", "confidences/section")
+    change(tmp_path, lambda arrays: arrays.update({name: arrays[name][:0] for name in names}))
+    with pytest.raises(ModelError, match="do not fit"):
+        Reference.load(tmp_path)
+
+
+@given(st.lists(tokens, max_size=5), tokens)
+def test_unseen_is_the_share_that_was_never_read(read: list[list[int]], ids: list[int]):
+    known = {token for row in read for token in row}
+    expected = sum(token not in known for token in ids) / max(1, len(ids))
+    assert tokens_seen(read).unseen(ids) == pytest.approx(expected)
+
+
+def test_tokens_beyond_all_that_were_read_are_unseen():
+    assert tokens_seen([[3]]).unseen([3, 4, 7, 8, 50_000]) == 0.8
+    assert Seen(np.zeros(0, np.uint8)).unseen([0]) == 1.0
+
+
+LEAF_CODES = ("A", "A01", "A61", "H", "H01")
+# A01, A61, and a leaf for all else in H, beside H01.
+TREE = LabelTree(
+    ("section", "class"),
+    (("A", "A01"), ("A", "A61"), ("H",), ("H", "H01")),
+    {code: code for code in LEAF_CODES},
+)
+
+
+def example(number: int, *truth: int | None) -> Example:
+    return Example(f"P{number}", "x" * (10 + number), truth, ())
+
+
+def collected(rows: list[Example], leaves: list[list[float]]) -> Reference:
+    readings = [Reading((Passage((1, 2), 0, 5), Passage((2, 9), 5, 10)), 1.0) for _ in rows]
+    random = np.random.default_rng(0)
+    states = random.normal(size=(len(rows), 8)).astype(np.float32)
+    table = np.array(leaves, dtype=np.float32)
+    return collect_reference(TREE, rows, readings, states, table, tokens_seen([[1, 2]]))
+
+
+ROWS = [example(0, 0, 0), example(1, 1, 2), example(2, 0, None), example(3, 1, -1)]
+LEAVES = [
+    [0.3, 0.3, 0.2, 0.2],  # A, A61 (of equals the later)
+    [0.1, 0.1, 0.2, 0.6],  # H, H01
+    [0.35, 0.05, 0.3, 0.3],  # H, H01 although A01 alone is more probable
+    [0.5, 0.2, 0.2, 0.1],  # A, A01
+]
+
+
+def test_answers_are_those_that_would_be_given():
+    found = collected(ROWS, LEAVES)
+    assert found.codes == {"section": ("A", "H"), "class": ("A01", "A61", "H01")}
+    assert found.answers["section"].tolist() == [0, 1, 1, 0]
+    assert found.answers["class"].tolist() == [1, 2, 2, 0]
+    assert found.confidences["section"] == pytest.approx([0.6, 0.8, 0.6, 0.7])
+    assert found.confidences["class"] == pytest.approx([0.3, 0.6, 0.3, 0.5])
+
+
+def test_accuracy_is_that_of_the_answers_where_the_truth_is_known():
+    found = collected(ROWS, LEAVES)
+    assert found.accuracy == {"section": 0.5, "class": pytest.approx(1 / 3)}
+    assert collected([example(0, None, None)], LEAVES[:1]).accuracy == {}
+
+
+def test_lengths_and_new_tokens_of_all_passages_are_kept():
+    found = collected(ROWS, LEAVES)
+    assert found.chars.tolist() == [10, 11, 12, 13]
+    assert found.unseen.tolist() == [0.25] * 4
+    assert found.distance.shape == (4,)
+    found.check()
+
+
+def test_of_very_many_rows_some_from_all_over_are_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reference, "MOST_ROWS", 3)
+    assert collected([example(n, 0, 0) for n in range(9)], [LEAVES[0]] * 9).chars.tolist() == [
+        *(10, 14, 18)
+    ]

@@ -1,0 +1,345 @@
+"""Who may call what: every page of the application, with every kind of key and without."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.testclient import TestClient
+
+from patclass.service.app import Service, create_app
+from patclass.service.auth import Rate
+from patclass.service.keys import KeyFile, Role
+from patclass.service.logs import LOGGER
+from patclass.service.models import Models
+from patclass.service.settings import ServiceSettings
+from service_process import TEXT
+
+
+def test_a_caller_has_so_many_a_minute():
+    now = [0.0]
+    rate = Rate(2, lambda: now[0])
+    assert [rate.wait("ada") for _ in range(3)] == [0.0, 0.0, 30.0]
+    now[0] = 29.0
+    assert rate.wait("ada") == pytest.approx(1.0)
+    now[0] = 30.0
+    assert rate.wait("ada") == 0.0
+    assert rate.wait("ada") == 30.0
+
+
+def test_callers_do_not_wait_for_each_other():
+    rate = Rate(1, lambda: 0.0)
+    assert rate.wait("ada") == 0.0
+    assert rate.wait("bob") == 0.0
+    assert rate.wait("ada") == 60.0
+
+
+def test_a_bucket_holds_one_minute_and_no_more():
+    now = [0.0]
+    rate = Rate(3, lambda: now[0])
+    rate.wait("ada")
+    now[0] = 3600.0
+    assert [rate.wait("ada") for _ in range(4)] == [0.0, 0.0, 0.0, 20.0]
+
+
+def test_who_is_quiet_is_forgotten():
+    now = [0.0]
+    rate = Rate(5, lambda: now[0])
+    for caller in range(10_000):
+        rate.wait(str(caller))
+    now[0] = 61.0
+    rate.wait("one more")
+    assert list(rate._buckets) == ["one more"]
+
+
+class For(Enum):
+    """Whom a page is for."""
+
+    ALL = "all"
+    USERS = "users"
+    ADMINS = "admins"
+
+
+PAGES: dict[tuple[str, str], For] = {
+    ("GET", "/livez"): For.ALL,
+    ("GET", "/readyz"): For.ALL,
+    ("GET", "/docs"): For.ALL,
+    ("GET", "/docs/{name}"): For.ALL,
+    ("GET", "/openapi.json"): For.ALL,
+    ("HEAD", "/openapi.json"): For.ALL,
+    ("POST", "/predict"): For.USERS,
+    ("POST", "/v1/classify"): For.USERS,
+    ("GET", "/v1/models"): For.USERS,
+    ("GET", "/v1/models/{name}/labels"): For.USERS,
+    ("GET", "/v1/models/{name}/report"): For.USERS,
+    ("GET", "/v1/models/{name}/monitor"): For.USERS,
+    ("POST", "/v1/feedback"): For.USERS,
+    ("GET", "/v1/reviews"): For.USERS,
+    ("POST", "/v1/reviews/claim"): For.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/decision"): For.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/undo"): For.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/release"): For.USERS,
+    ("GET", "/metrics"): For.USERS,
+    ("POST", "/v1/models/reload"): For.ADMINS,
+}
+BODIES = {
+    "/predict": {"text": TEXT},
+    "/v1/classify": {"patents": [TEXT]},
+    "/v1/feedback": {"prediction_id": "0" * 32, "correct": True},
+    "/v1/reviews/claim": {"reviewer": "Ada"},
+    "/v1/reviews/{prediction_id}/decision": {"reviewer": "Ada", "correct": True},
+    "/v1/reviews/{prediction_id}/undo": {"reviewer": "Ada"},
+    "/v1/reviews/{prediction_id}/release": {"reviewer": "Ada"},
+}
+
+# None where no key is sent; what is sent is made from the two keys that there are.
+WHO = ["nobody", "unknown", "malformed", "empty", "user", "admin"]
+FORMS = ["Bearer", "bearer", "BEARER", "X-API-Key"]
+
+
+@pytest.fixture(scope="module")
+def models(exported: Path) -> Models:
+    loaded = Models({"default": exported})
+    loaded.load()
+    return loaded
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def keys(store: KeyFile) -> dict[str, str | None]:
+    """What each kind of caller presents."""
+    user, admin = store.create("search team", Role.USER), store.create("operations", Role.ADMIN)
+    unknown = f"{user[:12]}{admin[12:]}"  # the id of one with the secret of the other
+    return {
+        **{"nobody": None, "unknown": unknown, "malformed": user[:-1], "empty": ""},
+        **{"user": user, "admin": admin},
+    }
+
+
+@pytest.fixture
+def guarded(models: Models, store: KeyFile) -> Iterator[TestClient]:
+    """The whole application in this process, with keys."""
+    kept = store.path.with_name("feedback.db")
+    service = Service(ServiceSettings(keys=store.path, store=kept), models)
+    yield TestClient(create_app(service))  # the models are loaded; its lifespan would do it anew
+    service.close()
+
+
+@pytest.fixture
+def logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """What the service logs in this process."""
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    caplog.set_level(logging.INFO, LOGGER)
+    return caplog
+
+
+def headers_of(key: str | None, form: str = "Bearer") -> dict[str, str]:
+    if key is None:
+        return {}
+    return {"X-API-Key": key} if form == "X-API-Key" else {"Authorization": f"{form} {key}"}
+
+
+def call(
+    client: TestClient | httpx.Client, page: tuple[str, str], headers: Mapping[str, str]
+) -> Any:
+    method, path = page
+    body = {"json": BODIES[path]} if path in BODIES else {}
+    name = "swagger-ui.css" if path.startswith("/docs") else "default"
+    headers = {"Idempotency-Key": "a-verdict", **headers}
+    return client.request(
+        method, path.format(name=name, prediction_id="0" * 32), headers=headers, **body
+    )
+
+
+def pages_of(client: TestClient) -> set[tuple[str, str]]:
+    """All that the application answers."""
+    found = iter_route_contexts(client.app.routes)
+    return {(method, route.path) for route in found for method in route.methods or ("ANY",)}
+
+
+def test_every_page_is_listed_here(guarded: TestClient):
+    assert pages_of(guarded) == PAGES.keys()
+
+
+def let_in(answer: Any) -> bool:
+    """Whether a page has answered, if only that there is no prediction such as 000…"""
+    nothing_there = ("unknown_prediction", "no_case", "not_yours")
+    return answer.is_success or answer.json()["error"]["code"] in nothing_there
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+def test_a_page_answers_whom_it_is_for(
+    guarded: TestClient, keys: dict[str, str | None], page: tuple[str, str], who: str
+):
+    answer = call(guarded, page, headers_of(keys[who]))
+    known = who in ("user", "admin")
+    if PAGES[page] is For.ALL or (known and (PAGES[page] is For.USERS or who == "admin")):
+        assert let_in(answer), answer.text
+    elif known:
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "forbidden"
+        assert "admin" in answer.json()["error"]["message"]
+    else:
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        code = "no_key" if who == "nobody" else "wrong_key"
+        assert answer.json()["error"]["code"] == code
+        assert "Authorization: Bearer KEY" in answer.json()["error"]["message"]
+        assert "X-API-Key: KEY" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("who", WHO[1:])
+def test_a_key_counts_the_same_in_each_header(
+    guarded: TestClient, keys: dict[str, str | None], who: str, form: str
+):
+    answer = call(guarded, ("GET", "/v1/models"), headers_of(keys[who], form))
+    assert answer.status_code == (200 if who in ("user", "admin") else 401)
+
+
+@pytest.mark.parametrize(
+    "form", ["Basic {}", "Token {}", "{}", "Bearer", "Bearer{}", "Bearer {} {}", "Bearer x {}"]
+)
+def test_a_key_in_another_form_is_none(guarded: TestClient, keys: dict[str, str | None], form: str):
+    headers = {"Authorization": form.replace("{}", str(keys["user"]))}
+    assert call(guarded, ("GET", "/v1/models"), headers).status_code == 401
+
+
+def test_another_scheme_leaves_the_other_header_to_count(
+    guarded: TestClient, keys: dict[str, str | None]
+):
+    headers = {"Authorization": "Basic eDp5", "X-API-Key": str(keys["user"])}
+    assert call(guarded, ("GET", "/v1/models"), headers).status_code == 200
+
+
+def test_a_wrong_key_is_not_helped_by_a_right_one(guarded: TestClient, keys: dict[str, str | None]):
+    headers = {"Authorization": f"Bearer {keys['unknown']}", "X-API-Key": str(keys["user"])}
+    assert call(guarded, ("GET", "/v1/models"), headers).status_code == 401
+
+
+@pytest.mark.parametrize("where", ["params", "cookies"])
+def test_a_key_elsewhere_is_none(guarded: TestClient, keys: dict[str, str | None], where: str):
+    if where == "params":
+        url = f"/v1/models?api_key={keys['user']}&key={keys['user']}"
+        assert guarded.get(url).status_code == 401
+    else:
+        headers = {"Cookie": f"X-API-Key={keys['user']}"}
+        assert guarded.get("/v1/models", headers=headers).status_code == 401
+
+
+def test_a_refusal_repeats_no_key(guarded: TestClient, keys: dict[str, str | None]):
+    for who in ("unknown", "malformed"):
+        answer = call(guarded, ("GET", "/v1/models"), headers_of(keys[who]))
+        assert str(keys[who])[12:] not in answer.text + str(answer.headers)
+
+
+def test_an_odd_key_is_refused_like_any_other(guarded: TestClient):
+    for odd in ("pk_" * 9_000, "ä".encode(), b"pk_\xff\xfe", "pk_0123abcd_" + "x" * 43):
+        value = odd if isinstance(odd, bytes) else odd.encode()
+        answer = guarded.get("/v1/models", headers={b"X-API-Key": value})
+        assert answer.status_code == 401
+
+
+def test_without_a_key_nobody_learns_what_is_wrong_with_a_request(guarded: TestClient):
+    for path in BODIES:
+        for body in ({}, {"nosuch": 1}, [], "text"):
+            answer = guarded.post(path, json=body, headers={"X-Deadline-Ms": "soon"})
+            assert answer.status_code == 401, answer.text
+
+
+def test_a_page_that_is_none_tells_nothing_of_keys(guarded: TestClient):
+    assert guarded.get("/nosuch").status_code == 404
+    assert guarded.get("/predict").status_code == 405
+
+
+def test_a_key_that_is_revoked_is_refused_at_once(
+    guarded: TestClient, store: KeyFile, keys: dict[str, str | None]
+):
+    page, headers = ("POST", "/predict"), headers_of(keys["user"])
+    assert call(guarded, page, headers).status_code == 200
+    store.revoke(str(keys["user"]).split("_")[1])
+    answer = call(guarded, page, headers)
+    assert answer.status_code == 401
+    assert "revoked" in answer.json()["error"]["message"]
+    assert call(guarded, page, headers_of(keys["admin"])).status_code == 200
+
+
+def test_a_key_that_is_made_counts_at_once(guarded: TestClient, store: KeyFile):
+    page = ("GET", "/v1/models")
+    key = store.create("first", Role.USER)
+    assert call(guarded, page, headers_of(key)).status_code == 200
+    other = store.create("second", Role.USER)
+    assert call(guarded, page, headers_of(other)).status_code == 200
+
+
+def test_where_no_key_is_made_yet_nobody_calls(guarded: TestClient, store: KeyFile):
+    assert not store.path.exists()
+    key = f"pk_0123abcd_{'x' * 43}"
+    for page, whom in PAGES.items():
+        expected = 200 if whom is For.ALL else 401
+        assert call(guarded, page, headers_of(key)).status_code == expected
+        assert call(guarded, page, {}).status_code == expected
+
+
+@pytest.mark.parametrize("damage", ["torn", "garbage", "folder"])
+def test_a_damaged_file_lets_nobody_in_and_tells_nothing_but_the_log(
+    guarded: TestClient,
+    store: KeyFile,
+    keys: dict[str, str | None],
+    damage: str,
+    logged: pytest.LogCaptureFixture,
+):
+    page = ("GET", "/v1/models")
+    good = store.path.read_bytes()
+    store.path.unlink()
+    if damage == "folder":
+        store.path.mkdir()
+    else:
+        store.path.write_bytes(good[:-9] if damage == "torn" else b"garbage sha256 role")
+    for who in ("user", "admin", "unknown"):
+        answer = call(guarded, page, headers_of(keys[who]))
+        assert answer.status_code == 503
+        assert answer.json()["error"] == {
+            "code": "not_ready",
+            "message": "the keys cannot be read; see the log",
+        }
+        facts = logged.records[-1].facts
+        assert "keys.json" in facts["reason"]
+        assert facts["status"] == 503
+        assert str(keys[who])[12:] not in str(facts)
+        assert str(keys[who])[12:] not in answer.text
+    for nobody in ("nobody", "malformed"):
+        assert call(guarded, page, headers_of(keys[nobody])).status_code == 401
+    assert call(guarded, ("GET", "/livez"), {}).status_code == 200
+    if damage == "folder":
+        store.path.rmdir()
+    store.path.write_bytes(good)
+    assert call(guarded, page, headers_of(keys["user"])).status_code == 200
+
+
+def test_the_log_names_who_called(
+    guarded: TestClient, keys: dict[str, str | None], logged: pytest.LogCaptureFixture
+):
+    call(guarded, ("POST", "/predict"), headers_of(keys["user"]))
+    assert logged.records[-1].facts["key"] == "search team"
+    call(guarded, ("POST", "/predict"), headers_of(keys["unknown"]))
+    assert "key" not in logged.records[-1].facts
+
+
+@pytest.mark.parametrize("key", [None, f"pk_0123abcd_{'x' * 43}", "anything"])
+@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+def test_where_there_are_no_keys_everybody_calls(
+    http: httpx.Client, page: tuple[str, str], key: str | None
+):
+    assert let_in(call(http, page, headers_of(key)))

@@ -1,0 +1,374 @@
+"""The thread that looks at new windows, with models of which only the reference is there."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from monitoring_data import Stream
+from patclass.bundle import read_bundle
+from patclass.bundle.registry import Registry
+from patclass.core.errors import BundleError, StoreError
+from patclass.monitoring.monitor import Monitor
+from patclass.service import background
+from patclass.service import background as periodic_module
+from patclass.service.background import Follower, Periodic, Shadow, Watcher
+from patclass.service.logs import LOGGER
+from patclass.service.metrics import Metrics
+from patclass.store.database import Database, locate_store
+from patclass.store.history import ALARM, EventStore
+from patclass.store.predictions import PredictionStore, disagreement
+from service_process import TEXT, serving
+from store_rows import ID, prediction
+
+
+def test_work_is_done_until_it_is_ended():
+    done, calls = threading.Event(), []
+
+    def work() -> None:
+        calls.append(threading.current_thread().name)
+        if len(calls) == 3:
+            done.set()
+
+    periodic = Periodic("again", 0.01, work)
+    assert done.wait(10)
+    periodic.close()
+    count = len(calls)
+    assert set(calls) == {"again"}
+    assert "again" not in [thread.name for thread in threading.enumerate()]
+    assert len(calls) == count
+
+
+def test_the_end_does_not_wait_for_long_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(periodic_module, "END_SECONDS", 0.05)
+    began, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        go_on.wait(60)
+
+    periodic = Periodic("long", 0.01, work)
+    assert began.wait(10)
+    periodic.close()
+    assert "long" in [thread.name for thread in threading.enumerate()]
+    go_on.set()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert condition()
+
+
+def version(client: httpx.Client) -> str:
+    return str(client.get("/v1/models").json()["models"][0]["version"])
+
+
+def test_a_new_champion_takes_over_and_no_request_fails(
+    exported: Path, tree_bundle: Path, tmp_path: Path
+):
+    registry = Registry(tmp_path / "models")
+    first, second = registry.add(exported), registry.add(tree_bundle)
+    registry.promote(first.name)
+    stop, statuses = threading.Event(), []
+    with serving(tmp_path, "--model", registry.folder) as server, server.client() as client:
+
+        def ask() -> None:
+            while not stop.is_set():
+                statuses.append(client.post("/predict", json={"text": TEXT}).status_code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert version(client) == read_bundle(first).fingerprint
+        registry.promote(second.name)
+        wait_for(lambda: version(client) == read_bundle(second).fingerprint)
+        registry.roll_back(first.name)
+        wait_for(lambda: version(client) == read_bundle(first).fingerprint)
+        stop.set()
+        asking.join()
+    assert set(statuses) == {200}
+    assert len(statuses) > 10
+
+
+class Elsewhere:
+    """Models that are to be loaded from another place."""
+
+    ready = True
+    place = Path("models/0002")
+
+    def places(self) -> tuple[Path, ...]:
+        return (self.place,)
+
+    def loaded(self) -> tuple[object, ...]:
+        return (SimpleNamespace(folder=Path("models/0001")),)
+
+
+@pytest.mark.parametrize("problem", [BundleError("altered"), MemoryError()])
+def test_what_cannot_be_loaded_is_tried_once_and_the_follower_goes_on(problem: Exception):
+    tried: list[int] = []
+
+    def load() -> None:
+        tried.append(1)
+        raise problem
+
+    models = Elsewhere()
+    follower = Follower(models, load)  # type: ignore[arg-type]
+    for _ in range(3):
+        follower.look()
+    assert tried == [1]
+    models.place = Path("models/0001")  # rolled back
+    follower.look()
+    models.place = Path("models/0002")  # and promoted once more
+    follower.look()
+    follower.close()
+    assert tried == [1, 1]
+
+
+class Broken:
+    """A classifier that fails in a way that nobody has foreseen."""
+
+    tree = SimpleNamespace(levels=("section",))
+
+    def classify(self, texts: list[str], options: object) -> None:
+        raise RuntimeError("no memory on the device")
+
+
+def test_a_shadow_that_fails_goes_on_and_is_not_asked_about_its_own_answers():
+    metrics = Metrics()
+    shadow = Shadow(None, metrics)  # type: ignore[arg-type]
+    shadow.model = SimpleNamespace(version="v2", classifier=Broken())  # type: ignore[assignment]
+    shadow.add([prediction(1), prediction(2, version="v2"), prediction(3)], ["a", "b", "c"])
+    wait_for(lambda: metrics.shadow.labels("failed")._value.get() == 2)
+    shadow.close()
+    assert metrics.shadow.labels("left_out")._value.get() == 0
+
+
+def test_a_champion_that_does_not_verify_is_left_alone(exported: Path, tmp_path: Path):
+    registry = Registry(tmp_path / "models")
+    first, second = registry.add(exported), registry.add(exported)
+    registry.promote(first.name)
+    with serving(tmp_path, "--model", registry.folder) as server, server.client() as client:
+        (second / "golden.json").write_text("{}")
+        registry.promote(second.name)
+
+        def failed() -> int:
+            return sum(line["event"] == "models not loaded" for line in server.lines())
+
+        wait_for(lambda: failed() == 1)
+        time.sleep(2.5)
+        assert failed() == 1  # it is not tried again and again
+        assert client.post("/predict", json={"text": TEXT}).status_code == 200
+        assert version(client) == read_bundle(first).fingerprint
+
+
+def test_a_candidate_in_the_shadow_is_compared_with_what_was_answered(
+    exported: Path, tree_bundle: Path, tmp_path: Path
+):
+    flags = ("--model", exported, "--shadow", tree_bundle, "--store", "store.db")
+    with serving(tmp_path, *flags) as server, server.client() as client:
+        for number in range(5):
+            answer = client.post("/predict", json={"text": f"{TEXT} {number}"})
+            assert answer.status_code == 200
+
+        def compared() -> float:
+            lines = client.get("/metrics").text.splitlines()
+            found = [line for line in lines if line.startswith("patclass_shadow_predictions_total")]
+            return sum(float(line.split()[-1]) for line in found)
+
+        wait_for(lambda: compared() == 5)
+        server.terminate()
+    database = locate_store(tmp_path / "store.db", {})
+    candidate = read_bundle(tree_bundle).fingerprint
+    store = PredictionStore(database)
+    assert store.count() == 5
+    assert store.count(candidate, shadow=True) == 5
+    assert disagreement(database, candidate).rows == 5
+    database.close()
+
+
+WINDOW = 100
+
+
+@dataclass
+class Loaded:
+    """Stands in for ``Models``."""
+
+    models: list[Any] = field(default_factory=list)
+
+    def loaded(self) -> tuple[Any, ...]:
+        return tuple(self.models)
+
+
+def model(name: str = "default", version: str = "v1", watched: bool = True) -> Any:
+    reference = Stream().draw(2000, np.random.default_rng(0)).reference() if watched else None
+    bundle = SimpleNamespace(reference=reference)
+    return SimpleNamespace(name=name, version=version, classifier=SimpleNamespace(bundle=bundle))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger(LOGGER), "disabled", False)
+    caplog.set_level(logging.INFO, LOGGER)
+    return caplog
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def watcher(
+    database: Database, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watcher]:
+    """One whose thread is asleep."""
+    monkeypatch.setattr(background, "_SECONDS", 3600)
+    found = Watcher(Monitor(database, WINDOW), Loaded(), metrics)  # type: ignore[arg-type]
+    yield found
+    found.close()
+
+
+def keep(database: Database, live: Stream, count: int) -> None:
+    store = PredictionStore(database)
+    before = store.count()
+    rows = live.draw(count, np.random.default_rng(before)).rows()
+    store.add([type(row)(**vars(row) | {"id": ID(before + n)}) for n, row in enumerate(rows)])
+
+
+def shown(metrics: Metrics) -> str:
+    lines = metrics.text().decode().splitlines()
+    return "\n".join(line for line in lines if line.startswith(("patclass_drift", "patclass_acc")))
+
+
+ODD = Stream(sureness=1.0)
+
+
+def test_usual_answers_are_shown_and_do_not_ring(
+    watcher: Watcher, database: Database, metrics: Metrics
+):
+    keep(database, Stream(), WINDOW)
+    watcher.look(model())
+    assert 'patclass_drift_alarm{model="default",signal="labels"} 0.0' in shown(metrics)
+    assert 'patclass_drift_psi{model="default",signal="distance"}' in shown(metrics)
+    assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in shown(metrics)
+    assert "measured" not in shown(metrics)
+    assert EventStore(database).latest(ALARM) == []
+
+
+def test_every_window_since_the_last_look_rings(
+    watcher: Watcher, database: Database, metrics: Metrics, logged: pytest.LogCaptureFixture
+):
+    keep(database, Stream(), WINDOW)
+    watcher.look(model())
+    keep(database, ODD, 3 * WINDOW)
+    keep(database, Stream(), 4 * WINDOW)
+    watcher.look(model())
+    rung = EventStore(database).latest(ALARM)
+    assert len(rung) >= 3 * 4 - 3
+    told = [record for record in logged.records if record.message == "answers have shifted"]
+    assert len(told) == len(rung)
+    assert "confidence" in told[0].facts["signals"]
+    assert 'patclass_drift_alarm{model="default",signal="confidence"} 0.0' in shown(metrics)
+    watcher.look(model())
+    assert len(EventStore(database).latest(ALARM)) == len(rung)
+
+
+def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
+    watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+    series, end = Monitor.series, Monitor.end
+
+    def meanwhile(monitor: Monitor, version: str) -> int:
+        found = end(monitor, version)
+        keep(database, Stream(), monitor.step)
+        return found
+
+    def watched(monitor: Monitor, *given: Any) -> list[Any]:
+        found = series(monitor, *given)
+        seen.extend(each.number for each in found)
+        return found
+
+    monkeypatch.setattr(Monitor, "end", meanwhile)
+    monkeypatch.setattr(Monitor, "series", watched)
+    keep(database, Stream(), WINDOW)
+    for _ in range(4):
+        watcher.look(model())
+    assert seen == [100, 125, 150, 175]
+
+
+def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
+    watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    def away(*given: object) -> bool:
+        raise StoreError("away")
+
+    keep(database, ODD, WINDOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(EventStore, "add", away)
+        with pytest.raises(StoreError):
+            watcher.look(model())
+    watcher.look(model())
+    assert len(EventStore(database).latest(ALARM)) == 1
+
+
+def test_two_names_of_one_model_are_both_shown(
+    watcher: Watcher, database: Database, metrics: Metrics
+):
+    keep(database, Stream(), WINDOW)
+    watcher.look(model("first"))
+    watcher.look(model("second"))
+    for name in ("first", "second"):
+        assert f'patclass_drift_alarm{{model="{name}",signal="labels"}}' in shown(metrics)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_was_said_of_an_old_model_is_not_said_of_the_new_one(
+    watcher: Watcher, database: Database, metrics: Metrics, watched: bool
+):
+    keep(database, ODD, WINDOW)
+    watcher.look(model())
+    assert 'signal="confidence"} 1.0' in shown(metrics)
+    watcher.look(model(version="v2", watched=watched))
+    assert shown(metrics) == ""
+
+
+def test_whatever_goes_wrong_is_said_once_and_the_thread_goes_on(
+    database: Database,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr(background, "_SECONDS", 0.02)
+    broken = SimpleNamespace(name="default", version="v1", classifier=None)
+    models = Loaded([broken])
+    watcher = Watcher(Monitor(database, WINDOW), models, metrics)  # type: ignore[arg-type]
+    time.sleep(0.3)
+    (record,) = [each for each in logged.records if each.message == "answers not watched"]
+    assert "AttributeError" in record.facts["reason"]
+    keep(database, Stream(), WINDOW)
+    models.models = [model()]
+    end = time.monotonic() + 10
+    while not shown(metrics) and time.monotonic() < end:
+        time.sleep(0.02)
+    watcher.close()
+    assert shown(metrics)

@@ -1,0 +1,331 @@
+"""One shape for every answer that is no result, whatever went wrong."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+from urllib.parse import unquote
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException
+from starlette.testclient import TestClient
+
+from patclass.service.app import Service, create_app
+from patclass.service.errors import Code, Problem, documented, install
+from patclass.service.models import Models
+from patclass.service.settings import ServiceSettings
+from service_process import TEXT, Server
+
+LIMIT = ServiceSettings().max_body_bytes
+
+
+def problem_of(answer: Any, status: int) -> tuple[str, str]:
+    """The code and the message of an answer in the one shape."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    body = answer.json()
+    assert body.keys() == {"error", "request_id"}
+    assert body["error"].keys() == {"code", "message"}
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert body["error"]["code"] in get_args(Code)
+    return body["error"]["code"], body["error"]["message"]
+
+
+def predict(http: httpx.Client, content: str | bytes) -> httpx.Response:
+    return http.post("/predict", content=content, headers={"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", "/"), ("GET", "/nosuch"), ("GET", "/v1"), ("GET", "/v1/classify/more")),
+        *(("GET", "/docs/nosuch"), ("GET", "/docs/a/b"), ("GET", "/%F0%9F%90%98")),
+        *(("POST", "/"), ("POST", "/v1"), ("POST", "/v2/classify"), ("DELETE", "/nosuch")),
+    ],
+)
+def test_there_is_no_such_page(http: httpx.Client, method: str, path: str):
+    code, message = problem_of(http.request(method, path), 404)
+    assert code == "not_found"
+    assert unquote(path)[1:] in message
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/predict", "POST"),
+        ("DELETE", "/v1/classify", "POST"),
+        ("POST", "/v1/models", "GET"),
+        ("GET", "/v1/models/reload", "POST"),
+        ("PUT", "/livez", "GET"),
+        ("OPTIONS", "/predict", "POST"),
+        ("POST", "/docs", "GET"),
+    ],
+)
+def test_a_method_that_a_page_does_not_know(
+    http: httpx.Client, method: str, path: str, allowed: str
+):
+    answer = http.request(method, path)
+    code, message = problem_of(answer, 405)
+    assert code == "method_not_allowed"
+    assert f"{method} {path}" in message
+    assert answer.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *('{"text":', "text", "{'text': 'x'}", '{"text": "a" "b"}', '{"text": "\x01"}'),
+        *(b'{"text": "\xff"}', "[" * 100_000, '{"text": ' + "9" * 5_000 + "}"),
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+def test_a_body_that_is_no_json(http: httpx.Client, content: str | bytes):
+    assert problem_of(predict(http, content), 400)[0] == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("/predict", {}, "body.text: field required"),
+        ("/predict", {"text": TEXT, "level": "class"}, "body.level: extra inputs"),
+        ("/predict", {"text": None}, "body.text: input should be a valid string"),
+        ("/predict", {"text": 5}, "body.text: input should be a valid string"),
+        ("/predict", {"text": [TEXT]}, "body.text: input should be a valid string"),
+        ("/predict", [], "body: input should be a valid dictionary"),
+        ("/predict", None, "body: field required"),
+        ("/predict", TEXT, "body: input should be a valid dictionary"),
+        ("/v1/classify", {}, "body.patents: field required"),
+        ("/v1/classify", {"patent": TEXT}, "body.patents: field required"),
+        ("/v1/classify", {"patents": 5}, "body.patents"),
+        ("/v1/classify", {"patents": None}, "body.patents"),
+        ("/v1/classify", {"patents": {"titel": "Loom"}}, "titel: extra inputs"),
+        ("/v1/classify", {"patents": [TEXT, {"titel": "Loom"}]}, ".1.Patent.titel: extra inputs"),
+        ("/v1/classify", {"patents": [{"title": 5}]}, ".0.Patent.title: input should be a valid"),
+        ("/v1/classify", {"patents": {"id": "n" * 201}}, "Patent.id: string should have at most"),
+        ("/v1/classify", {"patents": TEXT, "k": 0}, "body.k: input should be greater"),
+        ("/v1/classify", {"patents": TEXT, "k": 101}, "body.k: input should be less"),
+        ("/v1/classify", {"patents": TEXT, "k": "3"}, "body.k: input should be a valid integer"),
+        ("/v1/classify", {"patents": TEXT, "k": True}, "body.k: input should be a valid integer"),
+        ("/v1/classify", {"patents": TEXT, "threshold": 1.01}, "body.threshold: input should be"),
+        ("/v1/classify", {"patents": TEXT, "threshold": False}, "body.threshold: input should be"),
+        ("/v1/classify", {"patents": TEXT, "set": 1}, "body.set: input should be less than 1"),
+        ("/v1/classify", {"patents": TEXT, "set": 0}, "body.set: input should be greater than 0"),
+        ("/v1/classify", {"patents": TEXT, "evidence": "no"}, "body.evidence: input should be a"),
+        (
+            "/v1/classify",
+            {"patents": TEXT, "level": "group"},
+            "group: this model knows section, class",
+        ),
+        ("/v1/classify", {"patents": TEXT, "level": ""}, ": this model knows section, class"),
+        ("/v1/classify", {"patents": TEXT, "set": 0.999}, "ask for at most"),
+    ],
+    ids=str,
+)
+def test_a_field_that_is_missing_misspelt_or_out_of_range_is_named(
+    http: httpx.Client, path: str, body: object, named: str
+):
+    code, message = problem_of(http.post(path, json=body), 422)
+    assert code == "invalid"
+    assert named in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have_are_refused(http: httpx.Client, number: str):
+    body = f'{{"patents": "{TEXT}", "threshold": {number}}}'
+    answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    code, message = problem_of(answer, 422)
+    assert code == "invalid"
+    assert "threshold" in message
+
+
+@pytest.mark.parametrize("value", ["0", "600001", "-1", "soon", "1.5", "null", "1_0", "", "9" * 99])
+def test_a_deadline_that_is_none_is_named(http: httpx.Client, value: str):
+    answer = http.post("/predict", json={"text": TEXT}, headers={"X-Deadline-Ms": value})
+    code, message = problem_of(answer, 422)
+    assert code == "invalid"
+    assert "X-Deadline-Ms: " in message
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t\u2003"])
+def test_a_text_without_words(http: httpx.Client, text: str):
+    code, message = problem_of(http.post("/predict", json={"text": text}), 422)
+    assert code == "text_invalid"
+    assert "no text" in message
+
+
+def test_a_text_with_half_a_character(http: httpx.Client):
+    code, message = problem_of(predict(http, '{"text": "a loom \\ud800"}'), 422)
+    assert code == "text_invalid"
+    assert "Unicode" in message
+
+
+def test_a_text_that_is_too_long(http: httpx.Client):
+    most = ServiceSettings().max_chars
+    code, message = problem_of(http.post("/predict", json={"text": "x" * (most + 1)}), 422)
+    assert code == "text_invalid"
+    assert f"{most + 1:,}" in message
+    assert f"{most:,}" in message
+
+
+def test_a_model_that_there_is_none_of(http: httpx.Client):
+    answer = http.post("/v1/classify", json={"patents": TEXT, "model": "nosuch"})
+    code, message = problem_of(answer, 404)
+    assert code == "unknown_model"
+    assert "'nosuch'" in message
+    assert "default" in message
+
+
+@pytest.mark.parametrize("field", ["model", "level", "\\ud800"])
+def test_half_a_character_where_a_message_would_quote_it(http: httpx.Client, field: str):
+    body = f'{{"patents": "{TEXT}", "{field}": "\\ud800"}}'
+    answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    problem_of(answer, 404 if field == "model" else 422)
+
+
+def too_large() -> bytes:
+    return json.dumps({"text": "x" * LIMIT}).encode()
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v1/classify"])
+def test_a_body_that_is_too_large_by_its_own_word(http: httpx.Client, server: Server, path: str):
+    before = len(server.lines())
+    answer = http.post(path, content=too_large(), headers={"Content-Type": "application/json"})
+    assert problem_of(answer, 413)[0] == "body_too_large"
+    assert [line for line in server.lines()[before:] if line["level"] == "error"] == []
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v1/classify"])
+def test_a_body_that_turns_out_too_large(http: httpx.Client, path: str):
+    def parts() -> Iterator[bytes]:
+        content = too_large()
+        for start in range(0, len(content), 500_000):
+            yield content[start : start + 500_000]
+
+    answer = http.post(path, content=parts(), headers={"Content-Type": "application/json"})
+    assert answer.request.headers["Transfer-Encoding"] == "chunked"
+    code, message = problem_of(answer, 413)
+    assert code == "body_too_large"
+    assert path in message
+
+
+def test_a_body_of_just_the_size_is_read(http: httpx.Client):
+    frame = len(json.dumps({"text": ""}))
+    content = json.dumps({"text": " " * (LIMIT - frame)})
+    assert len(content) == LIMIT
+    # It is read whole: only then can it be said that the text in it is too long.
+    assert problem_of(predict(http, content), 422)[0] == "text_invalid"
+
+
+def test_the_server_answers_on_after_all_that(http: httpx.Client):
+    assert http.post("/predict", json={"text": TEXT}).status_code == 200
+
+
+@pytest.fixture
+def starting() -> Iterator[TestClient]:
+    """A service that has no models yet."""
+    service = Service(ServiceSettings(), Models({"default": "nosuch"}))
+    yield TestClient(create_app(service))  # its lifespan, which loads them, does not begin
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("POST", "/predict"), ("GET", "/readyz"), ("GET", "/v1/models")),
+        *(("GET", "/v1/models/default/labels"), ("GET", "/v1/models/default/report")),
+    ],
+)
+def test_a_service_that_is_not_ready(starting: TestClient, method: str, path: str):
+    body = {"json": {"text": TEXT}} if method == "POST" else {}
+    answer = starting.request(method, path, **body)
+    assert problem_of(answer, 503)[0] == "not_ready"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert starting.get("/livez").status_code == 200
+
+
+def test_models_that_cannot_be_loaded_anew(starting: TestClient):
+    code, message = problem_of(starting.post("/v1/models/reload"), 409)
+    assert code == "reload_failed"
+    assert "nosuch is not a bundle" in message
+
+
+def test_an_error_that_nobody_foresaw_tells_nothing_of_itself(
+    starting: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(models: Models) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(Models, "ready", property(broken))
+    answer = starting.get("/v1/models")
+    code, message = problem_of(answer, 500)
+    assert code == "internal"
+    assert answer.headers["X-Request-ID"] in message
+    assert "secret" not in answer.text
+
+
+@pytest.fixture
+def failing() -> TestClient:
+    """An application whose pages only fail."""
+    app = FastAPI()
+    install(app)
+
+    @app.get("/problem")
+    def problem() -> None:
+        raise Problem(429, "queue_full", "full", {"Retry-After": "7"})
+
+    @app.get("/teapot")
+    def teapot() -> None:
+        raise HTTPException(418, "I'm a teapot", {"X-Kind": "pot"})
+
+    @app.get("/number/{number}")
+    def number(number: int) -> None: ...
+
+    return TestClient(app)
+
+
+def test_the_headers_of_a_problem_are_sent(failing: TestClient):
+    answer = failing.get("/problem")
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "7"
+    assert answer.json() == {"error": {"code": "queue_full", "message": "full"}, "request_id": ""}
+
+
+def test_a_status_without_a_code_of_its_own_has_one_of_the_codes(failing: TestClient):
+    answer = failing.get("/teapot")
+    assert answer.status_code == 418
+    assert answer.headers["X-Kind"] == "pot"
+    assert answer.json()["error"] == {
+        "code": "bad_request",
+        "message": "GET /teapot: i'm a teapot",
+    }
+
+
+def test_a_part_of_the_path_that_does_not_fit_is_named(failing: TestClient):
+    answer = failing.get("/number/many")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith("path.number: input should be")
+
+
+def test_only_429_documents_when_to_try_again():
+    found = documented(401, 429)
+    assert found.keys() == {401, 429}
+    assert found[429]["headers"].keys() == {"Retry-After"}
+    assert "headers" not in found[401]
+
+
+def test_the_schema_documents_the_one_shape_for_every_refusal(starting: TestClient):
+    schema = starting.get("/openapi.json").json()
+    shape = {"$ref": "#/components/schemas/ErrorResponse"}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                assert answer["description"]
+                if not status.startswith("2"):
+                    assert answer["content"] == {"application/json": {"schema": shape}}
+
+
+def test_every_code_is_in_the_schema(starting: TestClient):
+    schema = starting.get("/openapi.json").json()["components"]["schemas"]["ErrorBody"]
+    assert tuple(schema["properties"]["code"]["enum"]) == get_args(Code)

@@ -1,0 +1,195 @@
+"""Work with the store beside the event loop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from patclass.core.errors import StoreError
+from patclass.service import storage
+from patclass.service.errors import install
+from patclass.service.metrics import Metrics
+from patclass.service.storage import Recorder, in_store, store_threads
+from patclass.store.database import Database, RowError, locate_store
+from patclass.store.predictions import PredictionRow, PredictionStore
+from store_rows import ID, prediction
+
+
+def test_the_store_has_threads_of_its_own():
+    """A store that hangs holds them, and not those that read long texts."""
+    app = FastAPI()
+    app.state.store_threads = store_threads()
+
+    @app.get("/")
+    async def where(request: Request, word: str) -> list[str]:
+        return await in_store(request, lambda said: [said, threading.current_thread().name], word)
+
+    answer = TestClient(app).get("/", params={"word": "here"}).json()
+    app.state.store_threads.shutdown()
+    assert answer[0] == "here"
+    assert answer[1].startswith("store")
+
+
+def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(storage, "SECONDS", 0.1)
+    app, go_on = FastAPI(), threading.Event()
+    app.state.store_threads = store_threads()
+    install(app)
+
+    @app.get("/")
+    async def hang(request: Request) -> bool:
+        return await in_store(request, go_on.wait, 60)
+
+    answer = TestClient(app).get("/")
+    go_on.set()
+    app.state.store_threads.shutdown()
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "not_kept"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
+
+
+class Fragile(PredictionStore):
+    """A store that can be away."""
+
+    away = False
+    held = False
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        while self.held:
+            time.sleep(0.01)
+        if self.away:
+            raise StoreError("away")
+        super().add(rows)
+
+
+def outcome(metrics: Metrics, name: str) -> float:
+    return metrics.recorded.labels(name)._value.get()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_rows_are_written_soon_and_at_the_end(database: Database):
+    store, metrics = PredictionStore(database), Metrics()
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(1), prediction(2)])
+    wait_for(lambda: store.count() == 2)
+    recorder.add([prediction(3)])
+    recorder.close()
+    assert store.count() == outcome(metrics, "kept") == 3
+    assert outcome(metrics, "dropped") == 0
+
+
+def test_a_prediction_is_known_before_it_is_written(database: Database):
+    store = Fragile(database)
+    store.held = True
+    recorder = Recorder(store, Metrics())
+    recorder.add([prediction(1)])
+    assert recorder.find(ID(1)) == prediction(1)
+    assert recorder.find(ID(2)) is None
+    store.held = False
+    recorder.close()
+    assert recorder.find(ID(1)) == prediction(1)
+
+
+def test_rows_wait_while_the_store_is_away(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.away = True
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(n) for n in range(10)])
+    time.sleep(0.5)
+    assert outcome(metrics, "kept") == outcome(metrics, "dropped") == 0
+    store.away = False
+    wait_for(lambda: store.count() == 10)
+    recorder.close()
+    assert outcome(metrics, "kept") == 10
+
+
+class Choosy(PredictionStore):
+    """A store that takes anything but some texts, as PostgreSQL does."""
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        if any(row.text == "poison" for row in rows):
+            raise RowError("a value that is never taken")
+        super().add(rows)
+
+
+def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
+    store, metrics = Choosy(database), Metrics()
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(1), prediction(2, text="poison"), prediction(3)])
+    wait_for(lambda: outcome(metrics, "dropped") == 1)
+    recorder.close()
+    assert [row.id for row in store.latest("v1", 9)] == [ID(1), ID(3)]
+    assert outcome(metrics, "kept") == 2
+
+
+def test_what_does_not_fit_is_dropped_and_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.held = True
+    recorder = Recorder(store, metrics, most_waiting=5)
+    recorder.add([prediction(n) for n in range(8)])
+    recorder.add([prediction(8)])
+    assert outcome(metrics, "dropped") == 4
+    store.held = False
+    recorder.close()
+    assert store.count() == outcome(metrics, "kept") == 5
+
+
+def test_texts_that_do_not_fit_are_dropped_and_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.held = True
+    recorder = Recorder(store, metrics, most_letters=10)
+    recorder.add([prediction(n, text="letters") for n in range(3)])
+    assert metrics.texts_dropped._value.get() == 2
+    store.held = False
+    wait_for(lambda: outcome(metrics, "kept") == 3)
+    recorder.add([prediction(3, text="letters")])  # there is room again
+    recorder.close()
+    kept = [row.text for row in store.latest("v1", 9)]
+    assert kept == ["letters", None, None, "letters"]
+
+
+class Strange(Fragile):
+    """A store that fails in a way that nobody has foreseen."""
+
+    def add(self, rows: Sequence[PredictionRow]) -> None:
+        if self.away:
+            raise MemoryError
+        super().add(rows)
+
+
+def test_whatever_goes_wrong_rows_wait(database: Database):
+    store = Strange(database)
+    store.away = True
+    recorder = Recorder(store, Metrics())
+    recorder.add([prediction(1)])
+    time.sleep(0.5)
+    store.away = False
+    wait_for(lambda: store.count() == 1)
+    recorder.close()
+
+
+def test_what_cannot_be_written_at_the_end_is_counted(database: Database):
+    store, metrics = Fragile(database), Metrics()
+    store.away = True
+    recorder = Recorder(store, metrics)
+    recorder.add([prediction(n) for n in range(3)])
+    began = time.monotonic()
+    recorder.close()
+    assert time.monotonic() - began < 5
+    assert outcome(metrics, "dropped") == 3

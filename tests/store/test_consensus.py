@@ -1,0 +1,99 @@
+"""What verdicts on one patent come to."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from patclass.store.consensus import Feedback, Given, disagree, opinion_of, related
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def said(*verdicts: dict[str, object]) -> list[Given]:
+    return [
+        Given(n, f"key-{n}", NOW, Feedback("0" * 32, **{"answer": "A61", **fields}))  # type: ignore[arg-type]
+        for n, fields in enumerate(verdicts)
+    ]
+
+
+RIGHT = {"correct": True}
+WRONG = {"correct": False}
+IS_G06 = {"correct": False, "label": "G06"}
+IS_G06F = {"correct": False, "label": "G06F"}
+IS_A61K = {"correct": False, "label": "A61K"}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "label", "disputed"),
+    [
+        ([], None, False),
+        ([RIGHT], "A61", False),
+        ([IS_G06], "G06", False),
+        ([WRONG], None, False),
+        ([WRONG, IS_G06], "G06", False),
+        ([IS_G06, IS_G06F], "G06F", False),
+        ([RIGHT, IS_A61K], "A61K", False),
+        ([RIGHT, IS_G06], None, True),
+        ([RIGHT, WRONG], None, True),
+        ([IS_A61K, IS_G06], None, True),
+    ],
+)
+def test_verdicts_of_different_people(
+    verdicts: list[dict[str, object]], label: str | None, disputed: bool
+):
+    for order in permutations(verdicts):
+        found = opinion_of(said(*order))
+        assert (found.label, found.disputed) == (label, disputed)
+
+
+def test_the_last_word_of_a_person_counts():
+    found = opinion_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
+    assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
+
+
+def test_what_is_imported_later_may_be_older():
+    now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
+    before = replace(before, created=NOW - timedelta(days=3))
+    assert opinion_of([now, before]).label == "G06"
+    decided = [replace(g, feedback=replace(g.feedback, decides=True)) for g in (now, before)]
+    assert opinion_of(decided).label == "G06"
+
+
+def test_those_without_a_name_are_different_people_though_they_call_by_one_key():
+    found = opinion_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
+    assert found.disputed
+
+
+def test_a_decision_stands_above_all():
+    decided = IS_G06 | {"decides": True, "reviewer": "Cleo"}
+    found = opinion_of(said(RIGHT, decided, IS_A61K))
+    assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
+
+
+def test_what_was_withdrawn_counts_no_more():
+    decided = IS_G06 | {"decides": True}
+    found = opinion_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
+    assert (found.label, found.numbers) == ("A61", (0,))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("A61", "A61", True),
+        ("A61", "A61K", True),
+        ("A", "A61K", True),
+        ("A61", "A62", False),
+        ("bio", "bio-tech", False),
+        ("bio", "bio", True),
+    ],
+)
+def test_a_code_agrees_with_those_above_and_below_it(a: str, b: str, expected: bool):
+    assert related(a, b) == related(b, a) == expected
+
+
+def test_only_wrong_agrees_with_what_else_it_could_be():
+    only_wrong = Feedback("0" * 32, False, answer="A61")
+    assert not disagree(only_wrong, Feedback("0" * 32, False, "G06", answer="A61"))
+    assert not disagree(only_wrong, only_wrong)

@@ -1,0 +1,193 @@
+"""Tables of patents that people drop, and tables of answers."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from openpyxl import load_workbook
+
+from documents import pdf_of
+from fake_service import result_of
+from patclass.data.rows import Row
+from patclass.ui.client import Trouble
+from patclass.ui.files import (
+    COLUMNS,
+    answers_table,
+    as_csv,
+    as_parquet,
+    as_xlsx,
+    guess_columns,
+    patent_of,
+    read_table,
+    text_of_document,
+)
+
+
+def test_the_text_of_a_pdf():
+    assert text_of_document("a.PDF", pdf_of("A drill bit")).strip() == "A drill bit"
+
+
+def test_a_pdf_that_only_forbids_printing_is_read():
+    assert text_of_document("a.pdf", pdf_of("A drill bit", password="")).strip() == "A drill bit"
+
+
+def test_a_long_document_is_cut_to_what_the_service_takes():
+    assert len(text_of_document("a.txt", b"a drill bit " * 20_000)) == 100_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_text_of_a_file_in_any_usual_encoding(encoding: str):
+    assert text_of_document("a.txt", "Bohrmeißel für Löcher".encode(encoding)) == (
+        "Bohrmeißel für Löcher"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.docx", b"x", "no PDF and no TXT"),
+        ("a.txt", b" \n", "It is empty"),
+        ("a.pdf", b"no pdf", "damaged, or no PDF"),
+        ("a.pdf", b"%PDF-1.7\n%%EOF", "damaged, or no PDF"),
+        ("a.pdf", pdf_of(""), "It may be a scan"),
+        ("a.pdf", pdf_of("secret", password="x"), "protected by a password"),
+    ],
+)
+def test_what_holds_no_text_is_refused_in_words(name: str, content: bytes, why: str):
+    with pytest.raises(Trouble, match=why):
+        text_of_document(name, content)
+
+
+@pytest.mark.parametrize("cut", range(0, 660, 60))
+def test_a_torn_pdf_never_breaks_the_page(cut: int):
+    whole = pdf_of("A drill bit")
+    assert cut < len(whole)
+    try:
+        told = text_of_document("a.pdf", whole[:cut])
+    except Trouble as trouble:
+        told = trouble.sentence
+    assert "'a.pdf'" in told or told.strip() == "A drill bit"
+
+
+PATENTS = pd.DataFrame(
+    {"Number": ["EP1", "EP2"], "Title": ["Loom", "Pump"], "Abstract": ["A loom.", "A pump."]}
+)
+
+
+def content_of(kind: str) -> bytes:
+    sink = io.BytesIO()
+    if kind == "xlsx":
+        PATENTS.to_excel(sink, index=False)
+    elif kind == "parquet":
+        PATENTS.to_parquet(sink, index=False)
+    elif kind == "jsonl":
+        PATENTS.to_json(sink, orient="records", lines=True)
+    else:
+        PATENTS.to_csv(sink, index=False, sep="\t" if kind == "tsv" else ",")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
+def test_every_kind_of_table_gives_the_same_patents(kind: str):
+    table = read_table(f"patents.{kind}", content_of(kind))
+    chosen = guess_columns(table.columns)
+    assert [patent_of(row, chosen) for row in table.rows] == [
+        {"id": "EP1", "title": "Loom", "abstract": "A loom."},
+        {"id": "EP2", "title": "Pump", "abstract": "A pump."},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.pdf", b"x", "none of CSV"),
+        ("a.csv", b"", "'a.csv' is empty"),
+        ("a.csv", b"title,abstract\n", "has no rows"),
+        ("a.xlsx", b"no workbook", "no workbook"),
+        ("a.parquet", b"no parquet", "'a.parquet' is not a readable"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_words(name: str, content: bytes, why: str):
+    with pytest.raises(Trouble, match=why) as caught:
+        read_table(name, content)
+    assert "/tmp" not in caught.value.sentence
+
+
+def test_a_row_that_cannot_be_read_keeps_its_place():
+    table = read_table("a.jsonl", b'{"text": "A loom."}\nno json\n{"text": "A pump."}\n')
+    assert [row.error is None for row in table.rows] == [True, False, True]
+
+
+def test_columns_are_recognised_by_usual_names():
+    guessed = guess_columns(["Publication", "TITLE", "Abstract_EN", "claim", "other"])
+    assert guessed == {
+        **{"id": "Publication", "text": None, "title": "TITLE", "abstract": "Abstract_EN"},
+        **{"claims": "claim", "description": None},
+    }
+
+
+def test_a_row_without_a_number_has_its_place_as_one():
+    row = Row(7, {"t": "A loom.", "n": float("nan"), "e": None})
+    assert patent_of(row, {"id": "n", "text": "t", "title": "e"}) == {"id": "7", "text": "A loom."}
+
+
+@pytest.fixture
+def answers() -> pd.DataFrame:
+    failed = {"id": "EP2", "error": {"code": "text_invalid", "message": "no text"}}
+    return answers_table([result_of("", id="=EP1"), failed])
+
+
+def test_answers_are_one_row_each(answers: pd.DataFrame):
+    assert list(answers.columns) == COLUMNS
+    assert answers["Code"][0] == "E21B"
+    assert answers["In words"][0] == "sure"
+    assert answers["Failed because"][1] == "no text"
+
+
+def test_answers_come_home_in_every_form(answers: pd.DataFrame):
+    csv = pd.read_csv(io.BytesIO(as_csv(answers)))
+    xlsx = pd.read_excel(io.BytesIO(as_xlsx(answers)))
+    parquet = pd.read_parquet(io.BytesIO(as_parquet(answers)))
+    for table in (csv, xlsx, parquet):
+        assert list(table.columns) == COLUMNS
+        assert list(table["Code"].fillna("")) == ["E21B", ""]
+        assert table["Confidence"][0] == pytest.approx(0.93)
+    assert list(parquet["Patent"]) == ["=EP1", "EP2"]
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula(answers: pd.DataFrame):
+    assert "'=EP1" in as_csv(answers).decode("utf-8-sig")
+    sheet = load_workbook(io.BytesIO(as_xlsx(answers))).worksheets[0]
+    assert sheet["A2"].value == "'=EP1"
+    assert sheet["A2"].data_type == "s"
+
+
+def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("patclass.ui.files.MAX_ROWS", 2)
+    content = "\n".join(json.dumps({"text": "A loom."}) for _ in range(3)).encode()
+    with pytest.raises(Trouble, match="has more than 2 rows"):
+        read_table("a.jsonl", content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_csv_of_any_spreadsheet_is_read(encoding: str, separator: str):
+    lines = [["Nummer", "Zusammenfassung"], ["EP1", '"Löcher, und ""Meißel"""']]
+    text = "\r\n".join(separator.join(cells) for cells in lines)
+    table = read_table("a.csv", text.encode(encoding))
+    assert table.columns == ["Nummer", "Zusammenfassung"]
+    patent = patent_of(table.rows[0], guess_columns(table.columns))
+    assert patent["abstract"] == 'Löcher, und "Meißel"'
+
+
+def test_what_no_workbook_can_hold_is_left_out():
+    table = answers_table([result_of("", id="EP\u000b1")])
+    sheet = load_workbook(io.BytesIO(as_xlsx(table))).worksheets[0]
+    assert sheet["A2"].value == "EP 1"
+
+
+def test_long_fields_are_cut_to_what_the_service_takes():
+    row = Row(1, {"c": "c" * 90_000, "d": "d" * 200_000, "t": "T"})
+    patent = patent_of(row, {"claims": "c", "description": "d", "title": "t"})
+    assert sum(len(value or "") for value in patent.values()) < 100_000

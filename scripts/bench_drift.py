@@ -43,8 +43,8 @@ class Rows:
     source: npt.NDArray[np.str_]
     confidences: npt.NDArray[np.float32]
     chars: npt.NDArray[np.float32]
-    unseen: npt.NDArray[np.float32]
-    distance: npt.NDArray[np.float32]
+    oov_rate: npt.NDArray[np.float32]
+    novelty: npt.NDArray[np.float32]
 
     def take(self, places: npt.NDArray[np.intp]) -> "Rows":
         """Some of the rows."""
@@ -53,7 +53,7 @@ class Rows:
     def columns(self, labels: int) -> Columns:
         """As a window that is compared with a reference of so many labels."""
         counts = np.bincount(self.answered, minlength=labels).astype(np.int64)
-        return Columns(counts, self.confidences, self.chars, self.unseen, self.distance)
+        return Columns(counts, self.confidences, self.chars, self.oov_rate, self.novelty)
 
     @property
     def gap(self) -> float:
@@ -106,8 +106,8 @@ def answer(classifier: Classifier, split: str) -> Rows:
         np.array([row.facts.source or "" for row in rows]),
         np.array([p.levels[level].confidence for p in found], dtype=np.float32),
         np.array([len(p.text) for p in found], dtype=np.float32),
-        np.array([p.signals.unseen for p in found], dtype=np.float32),
-        np.array([p.signals.distance for p in found], dtype=np.float32),
+        np.array([p.signals.oov_rate for p in found], dtype=np.float32),
+        np.array([p.signals.novelty for p in found], dtype=np.float32),
     )
 
 
@@ -137,7 +137,7 @@ def dealt(reference: Reference, rows: Rows, size: int, windows: int) -> Iterator
             reference,
             answers={**reference.answers, level: usual.answered.astype(np.int32)},
             confidences={**reference.confidences, level: usual.confidences},
-            **{name: getattr(usual, name) for name in ("chars", "unseen", "distance")},
+            **{name: getattr(usual, name) for name in ("chars", "oov_rate", "novelty")},
         )
         for _ in range(windows // DEALS):
             yield other, rows.take(random.choice(rest, size, replace=False))
@@ -145,13 +145,13 @@ def dealt(reference: Reference, rows: Rows, size: int, windows: int) -> Iterator
 
 def rings(pairs: Iterable[Pair]) -> list[str]:
     """The share of windows that ring, and that of each signal."""
-    alarms = [
-        [s.signal for s in shifts_of(reference, window.columns(labels_of(reference))) if s.alarm]
+    alerts = [
+        [s.signal for s in shifts_of(reference, window.columns(labels_of(reference))) if s.alert]
         for reference, window in pairs
     ]
-    counted = Counter(signal for found in alarms for signal in found)
-    shares = [sum(map(bool, alarms)), *(counted[signal] for signal in SIGNALS)]
-    return [percent(share / len(alarms)) for share in shares]
+    counted = Counter(signal for found in alerts for signal in found)
+    shares = [sum(map(bool, alerts)), *(counted[signal] for signal in SIGNALS)]
+    return [percent(share / len(alerts)) for share in shares]
 
 
 def labels_of(reference: Reference) -> int:

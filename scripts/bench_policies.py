@@ -18,7 +18,7 @@ from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example
 from patclass.data.rows import read_rows
 from patclass.evaluation.metrics import evaluate_levels
-from patclass.model.tokenizer import POLICIES
+from patclass.model.tokenizer import TRUNCATIONS
 from patclass.predictor.pipeline import with_bar
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -44,20 +44,21 @@ def main() -> None:
         rows = load_corpus(data, bundle.tree)["test"]
         return sorted((r for r in rows if r.id in described), key=lambda r: r.id)[: args.rows]
 
-    runs = [("head", SHORT), *((policy, LONG) for policy in POLICIES)]
+    runs = [("head", SHORT), *((truncation, LONG) for truncation in TRUNCATIONS)]
     print(f"| text | policy | rows | {' | '.join(bundle.tree.levels)} | read | ms a document |")
     print("|---" * (5 + len(bundle.tree.levels)) + "|")
-    for policy, view in runs:
+    for truncation, view in runs:
         rows = rows_of(view)
-        changed = replace(pipeline, policy=policy)
+        changed = replace(pipeline, truncation=truncation)
         start = time.perf_counter()
-        answers = with_bar(changed, [row.text for row in rows], f"{policy}, {view}")
+        answers = with_bar(changed, [row.text for row in rows], f"{truncation}, {view}")
         cost = (time.perf_counter() - start) / len(rows) * 1000
         found = evaluate_levels(rows, answers.leaves, bundle.tree)
         shares = " | ".join(f"{found[level].accuracy:.1%}" for level in bundle.tree.levels)
-        read = sum(reading.share for reading in answers.readings) / len(rows)
+        read = sum(reading.share for reading in answers.encodings) / len(rows)
         print(
-            f"| {view} | {policy} | {len(rows)} | {shares} | {read:.0%} | {cost:.0f} |", flush=True
+            f"| {view} | {truncation} | {len(rows)} | {shares} | {read:.0%} | {cost:.0f} |",
+            flush=True,
         )
 
 

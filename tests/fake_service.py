@@ -60,11 +60,11 @@ def monitor_of(*ringing: tuple[str, ...]) -> dict[str, Any]:
             **{"begin": f"2026-11-24T{hour:02}:00:00Z", "end": f"2026-11-24T{hour:02}:59:00Z"},
             "shifts": [
                 {
-                    **{"signal": signal, "psi": 0.4 if signal in alarms else 0.02, "js": 0.1},
+                    **{"signal": signal, "psi": 0.4 if signal in alerts else 0.02, "js": 0.1},
                     **{"ks": None if signal == "labels" else 0.2, "p": 0.3},
-                    **{"alarm": signal in alarms, "reference": None, "window": 0.5},
+                    **{"alert": signal in alerts, "reference": None, "window": 0.5},
                 }
-                for signal in ("confidence", "labels", "length", "unseen", "distance")
+                for signal in ("confidence", "labels", "length", "oov_rate", "novelty")
             ],
             "labels": [
                 {"label": code, "reference": 0.25, "window": share}
@@ -79,16 +79,16 @@ def monitor_of(*ringing: tuple[str, ...]) -> dict[str, Any]:
                 for level in ("section", "class")
             },
         }
-        for hour, alarms in enumerate(ringing)
+        for hour, alerts in enumerate(ringing)
     ]
-    alarms = [
-        {"time": window["end"], "signals": list(alarms)}
-        for window, alarms in zip(windows, ringing, strict=True)
-        if alarms
+    alerts = [
+        {"time": window["end"], "signals": list(alerts)}
+        for window, alerts in zip(windows, ringing, strict=True)
+        if alerts
     ]
     return {
         **{"watched": True, "window": 50, "answers": 50 + 12 * len(windows)},
-        **{"accuracy": {"section": 0.79}, "windows": windows, "alarms": alarms[::-1]},
+        **{"accuracy": {"section": 0.79}, "windows": windows, "alerts": alerts[::-1]},
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.monitoring.drift import Columns
-from patclass.predictor.reference import Reference, Seen, Space
+from patclass.predictor.reference import EmbeddingSpace, Reference, Vocabulary
 from patclass.store.predictions import PredictionRow
 from store_rows import prediction
 
@@ -28,8 +28,8 @@ class Stream:
             labels=random.choice(len(CODES), rows, p=self.mix),
             confidences=random.beta(self.sureness, 1.5, rows),
             chars=random.lognormal(np.log(self.length), 0.4, rows),
-            unseen=random.binomial(150, 0.004, rows) / 150,
-            distance=np.sqrt(random.chisquare(16, rows) / 16),
+            oov_rate=random.binomial(150, 0.004, rows) / 150,
+            novelty=np.sqrt(random.chisquare(16, rows) / 16),
         )
 
 
@@ -38,8 +38,8 @@ class Draw:
     labels: npt.NDArray[np.int64]
     confidences: npt.NDArray[np.float64]
     chars: npt.NDArray[np.float64]
-    unseen: npt.NDArray[np.float64]
-    distance: npt.NDArray[np.float64]
+    oov_rate: npt.NDArray[np.float64]
+    novelty: npt.NDArray[np.float64]
 
     def reference(self) -> Reference:
         return Reference(
@@ -48,17 +48,17 @@ class Draw:
             codes={"section": CODES},
             accuracy={"section": float(self.confidences.mean())},
             chars=self.chars.astype(np.float32),
-            unseen=self.unseen.astype(np.float32),
-            distance=self.distance.astype(np.float32),
-            seen=Seen(np.zeros(0, np.uint8)),
-            space=Space(np.zeros(4, np.float32), np.zeros((4, 1), np.float32)),
+            oov_rate=self.oov_rate.astype(np.float32),
+            novelty=self.novelty.astype(np.float32),
+            vocabulary=Vocabulary(np.zeros(0, np.uint8)),
+            space=EmbeddingSpace(np.zeros(4, np.float32), np.zeros((4, 1), np.float32)),
         )
 
     def columns(self) -> Columns:
         return Columns(
             np.bincount(self.labels, minlength=len(CODES)).astype(np.int64),
             *(self.confidences.astype(np.float32), self.chars.astype(np.float32)),
-            *(self.unseen.astype(np.float32), self.distance.astype(np.float32)),
+            *(self.oov_rate.astype(np.float32), self.novelty.astype(np.float32)),
         )
 
     def rows(self) -> list[PredictionRow]:
@@ -70,8 +70,8 @@ class Draw:
                 confidence=float(self.confidences[number]),
                 levels={"section": (CODES[self.labels[number]], float(self.confidences[number]))},
                 chars=int(self.chars[number]),
-                unseen=float(self.unseen[number]),
-                distance=float(self.distance[number]),
+                oov_rate=float(self.oov_rate[number]),
+                novelty=float(self.novelty[number]),
             )
             for number in range(len(self.labels))
         ]

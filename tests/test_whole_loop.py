@@ -71,7 +71,7 @@ def make_world(
     :param splits: patents to train on and to be asked about, to validate on, to test on.
     """
     train, validation, test, window, later = sizes
-    (known, strange), (validated, _), (tested, unseen) = splits
+    (known, strange), (validated, _), (tested, oov_rate) = splits
     data.mkdir()
     columns = [known[:train], validated[:validation], tested[:test]]
     for name, rows in zip(("train", "validation", "test"), columns, strict=True):
@@ -85,7 +85,7 @@ def make_world(
         random.Random(number).shuffle(part)
         stream += part
     sections = "".join(sorted({row["section"] for row in known} | {new}))
-    return World(data, sections, new, window, quiet, stream, [*tested, *unseen], flags)
+    return World(data, sections, new, window, quiet, stream, [*tested, *oov_rate], flags)
 
 
 def real_patents(split: str, new: str) -> Patents:
@@ -225,18 +225,18 @@ def accuracies(world: World, answers: Sequence[Any]) -> dict[str, float]:
     return found
 
 
-def alarms(folder: Path) -> int:
+def alerts(folder: Path) -> int:
     database = locate_store(folder / "patclass.db", {})
-    found = len(EventStore(database).latest("alarm"))
+    found = len(EventStore(database).latest("alert"))
     database.close()
     return found
 
 
 def wait_for_alarm(folder: Path, seconds: float = 10) -> int:
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not alarms(folder):
+    while time.monotonic() < end and not alerts(folder):
         time.sleep(0.2)
-    return alarms(folder)
+    return alerts(folder)
 
 
 def version(client: httpx.Client) -> str:

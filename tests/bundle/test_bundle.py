@@ -215,7 +215,7 @@ def test_a_path_that_is_deeper_than_the_levels_is_refused(bundle: Path):
 
 def test_a_level_without_a_label_is_refused(bundle: Path):
     spoil_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].append("class"))
-    spoil_json(bundle / LAYOUT.calibration, lambda c: c["sharpness"].append(1.0))
+    spoil_json(bundle / LAYOUT.calibration, lambda c: c["inverse_temperatures"].append(1.0))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json is damaged"):
         read_bundle(bundle)
@@ -224,15 +224,19 @@ def test_a_level_without_a_label_is_refused(bundle: Path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        pytest.param(lambda c: c["sharpness"].append(1.0), "not made for", id="a level more"),
-        pytest.param(lambda c: c["sharpness"].clear(), "not made for", id="no level"),
+        pytest.param(
+            lambda c: c["inverse_temperatures"].append(1.0), "not made for", id="a level more"
+        ),
+        pytest.param(lambda c: c["inverse_temperatures"].clear(), "not made for", id="no level"),
         pytest.param(lambda c: c.update(sharp=1), "damaged at 'sharp'", id="an unknown key"),
         pytest.param(lambda c: c.pop("thresholds"), "damaged at 'thresholds'", id="a key less"),
         pytest.param(
-            lambda c: c.update(opinion_weight="much"), "damaged at 'opinion_weight'", id="a word"
+            lambda c: c.update(linear_weight="much"), "damaged at 'opinion_weight'", id="a word"
         ),
-        pytest.param(lambda c: c.update(noise=[0, 0]), "not made for", id="a noise more"),
-        pytest.param(lambda c: c.update(noise=[1]), r"damaged at 'noise\.0'", id="all is noise"),
+        pytest.param(lambda c: c.update(smoothing=[0, 0]), "not made for", id="a noise more"),
+        pytest.param(
+            lambda c: c.update(smoothing=[1]), r"damaged at 'noise\.0'", id="all is noise"
+        ),
     ],
 )
 def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
@@ -243,7 +247,12 @@ def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
 
 
 @pytest.mark.parametrize(
-    "change", [{"sharpness": [9.0]}, {"opinion_weight": 0.0}, {"sharpness": [float("nan")]}]
+    "change",
+    [
+        {"inverse_temperatures": [9.0]},
+        {"linear_weight": 0.0},
+        {"inverse_temperatures": [float("nan")]},
+    ],
 )
 def test_another_calibration_is_unmasked_by_the_golden_probabilities(bundle: Path, change):
     spoil_json(bundle / LAYOUT.calibration, lambda calibration: calibration.update(change))
@@ -253,7 +262,7 @@ def test_another_calibration_is_unmasked_by_the_golden_probabilities(bundle: Pat
 
 
 def test_an_opinion_that_is_gone_is_unmasked_by_the_golden_probabilities(bundle: Path):
-    assert read_bundle(bundle).calibration.opinion_weight > 0.1
+    assert read_bundle(bundle).calibration.linear_weight > 0.1
     (bundle / LAYOUT.linear).unlink()
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):

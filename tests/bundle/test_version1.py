@@ -35,7 +35,7 @@ def downgrade(bundle: Path, target: Path) -> Path:
     entries = [{"code": code, "name": labels["names"][code]} for (code,) in labels["paths"]]
     write_json(target / LAYOUT.labels, entries)
     description = read(target / LAYOUT.description)
-    del description["text"]["policy"], description["base"]["embedded"]
+    del description["text"]["truncation"], description["base"]["embedded"]
     del description["settings"]["answer"], description["settings"]["data"]["min_leaf_rows"]
     write_json(target / LAYOUT.description, description)
     golden = read(target / LAYOUT.golden)
@@ -165,8 +165,8 @@ def test_the_level_is_named_after_what_was_asked_for(
 
 def test_nothing_is_calibrated():
     assert upgrade_calibration() == {
-        "sharpness": [1.0],
-        "opinion_weight": 0.0,
+        "inverse_temperatures": [1.0],
+        "linear_weight": 0.0,
         "precision": 0.9,
         "thresholds": {},
     }

@@ -252,7 +252,7 @@ def test_evaluate_fits_baselines_at_the_levels_that_are_named(
     assert all(f"{level}, 2" in said.out for level in report.levels)
 
 
-@pytest.mark.parametrize("policy", ["head", "head+tail", "windows"])
+@pytest.mark.parametrize("truncation", ["head", "head+tail", "windows"])
 def test_evaluate_reads_by_another_policy(cli: Cli, bundle: Path, policy: str):
     said = cli("evaluate", bundle, "--policy", policy)
     assert said.code in (0, 1)

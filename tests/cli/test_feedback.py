@@ -7,7 +7,7 @@ import pytest
 
 from helpers import Cli
 from patclass.data.text import text_sha256
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def rows(file: Path) -> list[Given]:
+def rows(file: Path) -> list[FeedbackRow]:
     database = locate_store(file, {})
     found = FeedbackStore(database).all()
     database.close()

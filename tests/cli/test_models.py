@@ -352,7 +352,7 @@ def usual(opened: Bundle, number: int) -> PredictionRow:
         number,
         **{"version": opened.fingerprint, "level": level, "label": label, "confidence": share},
         **{"levels": {level: (label, share)}, "chars": int(reference.chars[place])},
-        **{name: float(getattr(reference, name)[place]) for name in ("unseen", "distance")},
+        **{name: float(getattr(reference, name)[place]) for name in ("oov_rate", "novelty")},
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from patclass.core.config import AnswerSettings, TrainSettings, load_settings
 from patclass.core.errors import ConfigError
-from patclass.model.tokenizer import POLICIES
+from patclass.model.tokenizer import TRUNCATIONS
 
 
 def write(folder: Path, text: str) -> Path:
@@ -61,7 +61,7 @@ def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
 
 
 def test_the_policies_are_those_that_a_text_can_be_read_by():
-    assert get_args(AnswerSettings.model_fields["policy"].annotation) == POLICIES
+    assert get_args(AnswerSettings.model_fields["truncation"].annotation) == TRUNCATIONS
 
 
 def test_a_flag_that_is_none_was_not_given(tmp_path: Path):
@@ -156,8 +156,8 @@ def test_an_unknown_default_is_named():
         ("device", "tpu"),
         ("precision", "float16"),
         ("allow_weak", "perhaps"),
-        ("policy", "tail"),
-        ("policy", ""),
+        ("truncation", "tail"),
+        ("truncation", ""),
         ("linear", "perhaps"),
         ("index_rows", -1),
         ("index_rows", "many"),

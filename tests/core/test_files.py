@@ -11,7 +11,7 @@ import pytest
 
 from helpers import run_script
 from patclass.core.errors import OutputError
-from patclass.core.files import check_writable, whole_file, whole_folder, write_json
+from patclass.core.files import atomic_folder, atomic_write, check_writable, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -70,19 +70,19 @@ def read_only() -> Iterator[Path]:
 
 
 def make_folder(target: Path, content: str) -> None:
-    with whole_folder(target, "marker") as aside:
-        (aside / "marker").write_text(content, encoding="utf-8")
+    with atomic_folder(target, "marker") as partial:
+        (partial / "marker").write_text(content, encoding="utf-8")
 
 
 def fail_in_file(target: Path, failure: BaseException) -> None:
-    with whole_file(target) as aside:
-        aside.write_text("half", encoding="utf-8")
+    with atomic_write(target) as partial:
+        partial.write_text("half", encoding="utf-8")
         raise failure
 
 
 def fail_in_folder(target: Path, failure: BaseException) -> None:
-    with whole_folder(target, "marker") as aside:
-        (aside / "marker").write_text("half", encoding="utf-8")
+    with atomic_folder(target, "marker") as partial:
+        (partial / "marker").write_text("half", encoding="utf-8")
         raise failure
 
 
@@ -92,10 +92,10 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path: Path):
     target = tmp_path / "new" / "answers.csv"
-    with whole_file(target) as aside:
-        aside.write_text("all", encoding="utf-8")
+    with atomic_write(target) as partial:
+        partial.write_text("all", encoding="utf-8")
         assert not target.exists()
-        assert aside.suffix == ".csv"
+        assert partial.suffix == ".csv"
     assert target.read_text(encoding="utf-8") == "all"
     assert names(target.parent) == ["answers.csv"]
 
@@ -117,7 +117,7 @@ def test_a_failed_file_leaves_the_existing_one(tmp_path: Path):
 
 
 def test_a_file_never_written_is_an_error_that_names_it(tmp_path: Path):
-    with pytest.raises(OutputError, match=r"answers\.csv"), whole_file(tmp_path / "answers.csv"):
+    with pytest.raises(OutputError, match=r"answers\.csv"), atomic_write(tmp_path / "answers.csv"):
         pass
     assert names(tmp_path) == []
 
@@ -125,17 +125,17 @@ def test_a_file_never_written_is_an_error_that_names_it(tmp_path: Path):
 def test_a_file_does_not_replace_a_folder(tmp_path: Path):
     target = tmp_path / "answers.csv"
     target.mkdir()
-    with pytest.raises(OutputError, match=r"answers\.csv"), whole_file(target) as aside:
-        aside.write_text("all", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"answers\.csv"), atomic_write(target) as partial:
+        partial.write_text("all", encoding="utf-8")
     assert names(tmp_path) == ["answers.csv"]
     assert target.is_dir()
 
 
 def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path: Path):
     target = tmp_path / "new" / "model"
-    with whole_folder(target, "marker") as aside:
-        (aside / "inner").mkdir()
-        (aside / "inner" / "marker").write_text("x", encoding="utf-8")
+    with atomic_folder(target, "marker") as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "marker").write_text("x", encoding="utf-8")
         assert not target.exists()
     assert names(target.parent) == ["model"]
     assert (target / "inner" / "marker").is_file()
@@ -175,7 +175,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path):
     target = tmp_path / "thesis"
     target.mkdir()
     (target / "chapter.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(OutputError, match="thesis exists"), whole_folder(target, "marker"):
+    with pytest.raises(OutputError, match="thesis exists"), atomic_folder(target, "marker"):
         pytest.fail("the block must not be entered")
     assert (target / "chapter.txt").read_text(encoding="utf-8") == "years of work"
     assert names(tmp_path) == ["thesis"]
@@ -231,6 +231,6 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path:
     left = tmp_path / f".model.partial-{os.getpid()}"
     left.mkdir()
     (left / "half").write_text("torn")
-    with whole_folder(tmp_path / "model", "marker") as aside:
-        (aside / "marker").write_text("whole")
+    with atomic_folder(tmp_path / "model", "marker") as partial:
+        (partial / "marker").write_text("whole")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "marker"]

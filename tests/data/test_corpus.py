@@ -10,7 +10,15 @@ from conftest import SHARED, write_jsonl
 from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
 from patclass.data.corpus import load_corpus
-from patclass.data.examples import SPLITS, UNSEEN, Corpus, Example, Facts, Reject, write_rejects
+from patclass.data.examples import (
+    SPLITS,
+    UNKNOWN_LABEL,
+    Corpus,
+    Example,
+    Facts,
+    Reject,
+    write_rejects,
+)
 from patclass.data.text import MAX_CHARS
 
 
@@ -424,13 +432,13 @@ def test_rows_of_the_tree_know_their_codes_as_far_as_they_are_certain(tmp_path: 
         ((0, 0, 0), (1,), (None,)),
         ((0, 0, 0), (1,), (None,)),
         ((0, 0, None), (0, 1), (False,)),  # one of two, of which one is folded
-        ((0, 0, UNSEEN), (0,), (None,)),
+        ((0, 0, UNKNOWN_LABEL), (0,), (None,)),
         ((1, 1, 1), (2,), (None,)),
         ((1, 1, 1), (2,), (None,)),
         ((None, None, None), (1, 2), (False,)),
         ((1, 1, 1), (2,), (True,)),
     ]
-    assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNSEEN, 1]
+    assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
 
 
 def test_rows_in_several_sections_are_learnt_from_but_not_measured(tmp_path: Path):
@@ -447,9 +455,9 @@ def test_codes_that_the_tree_lacks_are_unseen_in_the_other_splits(tmp_path: Path
     test = coded(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
     corpus = forest(tmp_path / "mine", test=test)
     assert [(row.truth, row.leaves) for row in corpus["test"]] == [
-        ((0, 0, UNSEEN), (0,)),
-        ((1, 1, UNSEEN), (2,)),
-        ((0, UNSEEN, UNSEEN), (0, 1)),
+        ((0, 0, UNKNOWN_LABEL), (0,)),
+        ((1, 1, UNKNOWN_LABEL), (2,)),
+        ((0, UNKNOWN_LABEL, UNKNOWN_LABEL), (0, 1)),
         ((0, 0, 0), (1,)),
     ]
     assert corpus.reject_counts == {"test: label 'B' not known": 1}

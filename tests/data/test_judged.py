@@ -9,7 +9,7 @@ from conftest import patent_rows, write_splits
 from patclass.core.config import DataSettings
 from patclass.cpc.tree import LabelSet
 from patclass.data.corpus import load_corpus
-from patclass.data.examples import Example, Judged
+from patclass.data.examples import Example, FeedbackExample
 from patclass.data.labels import (
     ColumnLabels,
     CpcLabels,
@@ -17,11 +17,11 @@ from patclass.data.labels import (
     LevelLabels,
     ListLabels,
     NamedLabels,
-    Unusable,
+    UnusableRowError,
 )
 from patclass.training.loss import tree_loss
 
-LOOM = Judged("people-1", "A loom with a heald.", "D03D", 2.0)
+LOOM = FeedbackExample("people-1", "A loom with a heald.", "D03D", 2.0)
 
 
 @pytest.fixture
@@ -48,20 +48,22 @@ def test_in_train_they_replace_the_same_text(settings: DataSettings):
     row = patent_rows(90, seed=1)[0]
     text = f"{row['title']}. {row['abstract']}".upper()
     plain = load_corpus(settings)
-    corpus = load_corpus(settings, judged={"train": [Judged("people-1", text, "H04L")]})
+    corpus = load_corpus(settings, judged={"train": [FeedbackExample("people-1", text, "H04L")]})
     assert len(corpus["train"]) == len(plain["train"])
     assert [e.id for e in corpus["train"] if e.text.lower() == text.lower()] == ["people-1"]
 
 
 def test_what_cannot_be_a_label_is_rejected_with_its_reason(settings: DataSettings):
-    corpus = load_corpus(settings, judged={"train": [Judged("people-1", "A loom.", "no code")]})
+    corpus = load_corpus(
+        settings, judged={"train": [FeedbackExample("people-1", "A loom.", "no code")]}
+    )
     assert "train (people): no CPC symbol" in corpus.reject_counts
 
 
 def test_a_weight_changes_the_fingerprint(settings: DataSettings):
     prints = {
         load_corpus(
-            settings, judged={"train": [Judged("people-1", LOOM.text, "A", weight)]}
+            settings, judged={"train": [FeedbackExample("people-1", LOOM.text, "A", weight)]}
         ).fingerprint()
         for weight in (1.0, 2.0)
     }
@@ -101,7 +103,7 @@ def test_a_code_becomes_a_label_of_the_scheme(
     ],
 )
 def test_a_code_that_decides_nothing_is_unusable(scheme: LabelScheme, code: str):
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableRowError):
         scheme.label_of_code(code)
 
 

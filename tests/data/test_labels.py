@@ -12,7 +12,7 @@ from patclass.data.labels import (
     ListLabels,
     NamedLabels,
     RowLabel,
-    Unusable,
+    UnusableRowError,
     label_scheme,
 )
 
@@ -60,20 +60,20 @@ def test_codes_too_coarse_or_unreadable_do_not_break_unanimity():
 
 
 def test_codes_that_disagree_are_ambiguous():
-    with pytest.raises(Unusable, match=r"^ambiguous label$"):
+    with pytest.raises(UnusableRowError, match=r"^ambiguous label$"):
         code("subclass", {"codes": ["A61K", "A61P"]})
 
 
 @pytest.mark.parametrize("cell", [None, "", "nonsense", [], "A"])
 def test_no_code_of_the_level_is_no_label(cell: object):
-    with pytest.raises(Unusable, match=r"^no label$"):
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
         code("class", {"main_code": cell, "codes": cell})
 
 
 @pytest.mark.parametrize("cell", [61, 6.1, float("nan"), True])
 @pytest.mark.parametrize("wanted", ["section", "A61,G06"])
 def test_a_cell_of_an_unexpected_type_is_no_label(cell: object, wanted: str):
-    with pytest.raises(Unusable, match=r"^no label$"):
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
         code(wanted, {"main_code": cell})
 
 
@@ -114,7 +114,7 @@ def test_a_main_group_in_a_list_is_not_a_prefix_of_other_groups():
     scheme = label_scheme("A61K3,A61K31,G06", COLUMNS, {})
     assert scheme.code_of({"main_code": "A61K 31/00"}) == "A61K31"
     assert scheme.code_of({"main_code": "A61K 3/10"}) == "A61K3"
-    with pytest.raises(Unusable, match=r"^label not in the list$"):
+    with pytest.raises(UnusableRowError, match=r"^label not in the list$"):
         scheme.code_of({"main_code": "A61K 33/00"})
 
 
@@ -128,7 +128,7 @@ def test_a_main_group_in_a_list_is_not_a_prefix_of_other_groups():
     ],
 )
 def test_a_list_rejects_with_a_reason(fields: dict[str, object], reason: str):
-    with pytest.raises(Unusable, match=f"^{reason}$"):
+    with pytest.raises(UnusableRowError, match=f"^{reason}$"):
         label_scheme("A61,G06", COLUMNS, {}).code_of(fields)
 
 
@@ -161,7 +161,7 @@ def test_a_column_gives_its_value_as_the_label(value: object, expected: str):
 
 @pytest.mark.parametrize("value", [None, "", "  ", -1, "-1"])
 def test_an_empty_or_unlabelled_cell_is_no_label(value: object):
-    with pytest.raises(Unusable, match=r"^no label$"):
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
         code("topic", {"topic": value})
 
 
@@ -181,7 +181,7 @@ def test_the_named_label_set_does_not_depend_on_train():
 
 @pytest.mark.parametrize("value", [2, "2", "Sports", "0.5", "-2"])
 def test_a_value_outside_the_names_is_an_unknown_label(value: object):
-    with pytest.raises(Unusable, match=r"^unknown label$"):
+    with pytest.raises(UnusableRowError, match=r"^unknown label$"):
         named("Physics", "Electricity").code_of({"label": value})
 
 
@@ -191,7 +191,7 @@ def test_a_value_outside_the_names_is_an_unknown_label(value: object):
 def test_any_text_is_a_label_of_the_set_or_unusable(text: str):
     try:
         found = named("x", "y").code_of({"label": text})
-    except Unusable as reason:
+    except UnusableRowError as reason:
         found = str(reason)
     assert found in {"x", "y", "no label", "unknown label"}
 
@@ -318,13 +318,13 @@ def test_columns_of_levels_decide_as_far_as_they_go(fields: dict[str, object]):
     ],
 )
 def test_a_row_in_the_tags_alone_is_unusable(fields: dict[str, object]):
-    with pytest.raises(Unusable, match=r"^only in section Y, a tag$"):
+    with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
         cpc(**fields)
 
 
 @pytest.mark.parametrize("cell", [None, "", [], "nonsense", ["Z01", "I"]])
 def test_a_row_without_a_symbol_has_no_label(cell: object):
-    with pytest.raises(Unusable, match=r"^no label$"):
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
         cpc(main_code=cell, codes=cell)
 
 
@@ -379,7 +379,7 @@ def test_the_certain_path_stands_above_every_candidate(
 ):
     try:
         label = cpc(main_code=main, section=section, codes=codes)
-    except Unusable as reason:
+    except UnusableRowError as reason:
         usable = [code for code in (*codes, section, main) if code and code[0] in "AH"]
         found = (usable, str(reason))
         assert found in (([], "no label"), ([], "only in section Y, a tag"))

@@ -55,17 +55,17 @@ def test_exact_shares_are_exact():
 @quick
 @given(label_lists, st.floats(0.01, 0.9), seeds)
 def test_what_is_split_off_and_the_rest_are_all_rows(labels: list[int], share: float, seed: int):
-    rest, aside = split_off(labels, [str(n) for n in range(len(labels))], share, seed)
-    assert sorted(rest + aside) == list(range(len(labels)))
+    rest, partial = split_off(labels, [str(n) for n in range(len(labels))], share, seed)
+    assert sorted(rest + partial) == list(range(len(labels)))
     assert rest == sorted(rest)
-    assert len(aside) == max(1, round(len(labels) * share))
+    assert len(partial) == max(1, round(len(labels) * share))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_split_off_is_stratified(seed: int):
     labels = [0] * 80 + [1] * 20
-    _, aside = split_off(labels, [str(n) for n in range(len(labels))], 0.1, seed)
-    assert Counter(labels[position] for position in aside) == {0: 8, 1: 2}
+    _, partial = split_off(labels, [str(n) for n in range(len(labels))], 0.1, seed)
+    assert Counter(labels[position] for position in partial) == {0: 8, 1: 2}
 
 
 def test_a_data_set_that_has_grown_keeps_its_rows_aside():
@@ -78,5 +78,5 @@ def test_a_data_set_that_has_grown_keeps_its_rows_aside():
 
 def test_equal_keys_stay_on_one_side():
     labels, keys = [0] * 100, [f"patent {number // 2}" for number in range(100)]
-    rest, aside = split_off(labels, keys, 0.2, 0)
-    assert not {keys[p] for p in rest} & {keys[p] for p in aside}
+    rest, partial = split_off(labels, keys, 0.2, 0)
+    assert not {keys[p] for p in rest} & {keys[p] for p in partial}

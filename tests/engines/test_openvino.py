@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from patclass.core.errors import ModelError
 from patclass.data.batches import BATCH_TOKENS, STEP, cut_batches, rounded
 from patclass.engines.base import Outputs
-from patclass.engines.openvino import GRAPH, LOGITS, STATES, WEIGHTS, OpenVinoEngine
+from patclass.engines.openvino import EMBEDDINGS, GRAPH, LOGITS, WEIGHTS, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import to_graph
 from patclass.model.classifier import merged
@@ -56,7 +56,9 @@ def twins(base: Path) -> Twins:
     ids = np.random.default_rng(0).integers(vocabulary, size=(LIMIT, LIMIT)).tolist()
     rows = [row[: number + 1] for number, row in enumerate(ids)]
     alone = [TorchEngine(model, tokenizer).run([row]) for row in rows]
-    expected = Outputs(*(np.concatenate([getattr(o, n) for o in alone]) for n in (STATES, LOGITS)))
+    expected = Outputs(
+        *(np.concatenate([getattr(o, n) for o in alone]) for n in (EMBEDDINGS, LOGITS))
+    )
     graph = to_graph(model)
     engine = OpenVinoEngine(graph, tokenizer, exact=True, threads=2)
     return Twins(graph, tokenizer, engine, rows, expected)
@@ -94,8 +96,8 @@ def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
-    assert found.logits.dtype == found.states.dtype == np.float32
-    for name in (LOGITS, STATES):
+    assert found.logits.dtype == found.embeddings.dtype == np.float32
+    for name in (LOGITS, EMBEDDINGS):
         wanted = getattr(expected, name)[list(picks)]
         np.testing.assert_allclose(getattr(found, name), wanted, rtol=0, atol=1e-4, err_msg=name)
 
@@ -111,7 +113,7 @@ def test_rows_of_all_lengths_together_are_answered_as_torch_does(both: Twins, th
     found = both.compiled(threads).run([both.rows[pick] for pick in picks])
     same(found, both.expected, picks)
     assert found.logits.shape == (LIMIT, 3)
-    assert found.states.shape == (LIMIT, 32)
+    assert found.embeddings.shape == (LIMIT, 32)
 
 
 def test_the_rows_differ_enough_to_notice_another_order(both: Twins):
@@ -142,12 +144,12 @@ def test_what_is_no_longer_exact_is_still_near(bert: Twins):
 def test_no_rows_give_no_answers(both: Twins):
     found = both.engine.run([])
     assert found.logits.shape == (0, 3)
-    assert found.states.shape == (0, 32)
+    assert found.embeddings.shape == (0, 32)
 
 
 def test_an_empty_row_does_no_harm_to_the_others(bert: Twins):
     found = bert.engine.run([bert.rows[4], [], bert.rows[2]])
-    same(Outputs(found.states[::2], found.logits[::2]), bert.expected, [4, 2])
+    same(Outputs(found.embeddings[::2], found.logits[::2]), bert.expected, [4, 2])
 
 
 # Batches
@@ -328,7 +330,7 @@ def test_a_damaged_graph_is_refused_by_its_name(
         OpenVinoEngine.load(stored, bert.tokenizer, exact=True)
 
 
-@pytest.mark.parametrize("name", [STATES, LOGITS, "input_ids", "attention_mask"])
+@pytest.mark.parametrize("name", [EMBEDDINGS, LOGITS, "input_ids", "attention_mask"])
 def test_a_graph_of_something_else_is_refused_by_its_name(bert: Twins, tmp_path: Path, name: str):
     graph = bert.graph.clone()
     port = next(p for p in (*graph.inputs, *graph.outputs) if name in p.names)

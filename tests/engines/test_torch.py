@@ -19,7 +19,7 @@ def test_scores_keep_the_order_whatever_the_batches(
     monkeypatch.setattr(torch, "SCORING_TOKENS", 20)
     apart = engine.run(rows)
     np.testing.assert_allclose(apart.logits, together.logits, atol=1e-5)
-    np.testing.assert_allclose(apart.states, together.states, atol=1e-5)
+    np.testing.assert_allclose(apart.embeddings, together.embeddings, atol=1e-5)
     assert together.logits.shape == (9, 3)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patclass.cpc.tree import Label, LabelSet, LabelTree
-from patclass.data.examples import UNSEEN, Corpus, Example, Facts
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, Facts
 from patclass.data.text import TextView
 from patclass.evaluation.report import Report, measure
 from patclass.predictor.scored import Scored
@@ -22,7 +22,7 @@ TREE = LabelTree(
 def example(number: int, **facts: object) -> Example:
     """Row ``number`` of leaf ``number % 4``; "other" has a class that the tree lacks."""
     leaf = number % 4
-    truth = ((0, 0), (0, 1), (0, UNSEEN), (1, 2))[leaf]
+    truth = ((0, 0), (0, 1), (0, UNKNOWN_LABEL), (1, 2))[leaf]
     text = f"{WORDS[leaf]} number{number} " + "word " * (number % 7)
     return Example(f"P{number}", text, truth, (leaf,), (number % 3 == 0,), Facts(**facts))
 
@@ -32,7 +32,7 @@ def scored_rows(rows: list[Example], seed: int = 0) -> Scored:
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(len(rows), 4))
     logits[np.arange(len(rows)), [row.leaves[0] for row in rows]] += 2
-    calibrated, raw = (np.exp(logits * sharpness) for sharpness in (1, 4))
+    calibrated, raw = (np.exp(logits * inverse_temperatures) for inverse_temperatures in (1, 4))
     return Scored(
         rows,
         TREE,

@@ -199,13 +199,13 @@ def test_rounding_leaves_no_label_without_a_confident_row():
 @quick
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 5), st.booleans())
 def test_whatever_the_probabilities_the_answers_hold_together(
-    seed: int, rows: int, kinds: int, coarse: bool
+    seed: int, rows: int, n_classes: int, coarse: bool
 ):
     rng = np.random.default_rng(seed)
-    shares = rng.dirichlet(np.ones(kinds), size=rows).astype(np.float32)
+    shares = rng.dirichlet(np.ones(n_classes), size=rows).astype(np.float32)
     if coarse:  # many ties
         shares = np.round(shares * 4) / 4
-    labels = rng.integers(kinds, size=rows)
+    labels = rng.integers(n_classes, size=rows)
     found = disputed(labels, shares)
     assert [d.margin for d in found] == sorted(d.margin for d in found)
     assert all(d.suggested != d.label == labels[d.position] for d in found)
@@ -213,7 +213,7 @@ def test_whatever_the_probabilities_the_answers_hold_together(
     estimated = noise(labels, shares)
     assert set(estimated) == set(labels.tolist())
     assert all(0 <= share <= 1 for share in estimated.values())
-    support = np.bincount(labels, minlength=kinds)
+    support = np.bincount(labels, minlength=n_classes)
     assert confident_joint(labels, shares).sum(axis=1) == pytest.approx(support, rel=1e-5)
 
 

@@ -24,14 +24,14 @@ def test_scores_that_are_too_sure_have_the_error_that_was_put_in():
 
 def test_a_hand_computed_error():
     sure = np.array([0.95, 0.95, 0.52, 0.52], dtype=np.float32)
-    hits = np.array([True, False, True, True])
+    correct = np.array([True, False, True, True])
     # Two answers that are 45 points too sure, two that are 48 points too modest.
-    assert expected_calibration_error(sure, hits) == pytest.approx((0.45 + 0.48) / 2)
+    assert expected_calibration_error(sure, correct) == pytest.approx((0.45 + 0.48) / 2)
 
 
 def test_bins_are_open_below_and_closed_above():
-    sure, hits = np.array([0.0, 0.5, 0.51, 1.0]), np.array([False, True, True, True])
-    bins = reliability(sure, hits, bins=2)
+    sure, correct = np.array([0.0, 0.5, 0.51, 1.0]), np.array([False, True, True, True])
+    bins = reliability(sure, correct, bins=2)
     assert [(b.low, b.high, b.rows) for b in bins] == [(0, 0.5, 2), (0.5, 1, 2)]
     assert bins[0].confidence == pytest.approx(0.25)
     assert bins[0].accuracy == 0.5
@@ -43,12 +43,12 @@ def test_rounding_above_one_stays_in_the_last_bin():
 
 
 @given(arrays(np.float32, 30, elements=st.floats(0, 1, width=32)), arrays(np.bool_, 30))
-def test_every_answer_is_in_a_bin_and_the_error_is_a_share(sure: np.ndarray, hits: np.ndarray):
-    bins = reliability(sure, hits)
+def test_every_answer_is_in_a_bin_and_the_error_is_a_share(sure: np.ndarray, correct: np.ndarray):
+    bins = reliability(sure, correct)
     assert sum(b.rows for b in bins) == 30
-    assert sum(b.rows * b.accuracy for b in bins) == pytest.approx(hits.sum())
+    assert sum(b.rows * b.accuracy for b in bins) == pytest.approx(correct.sum())
     assert all(b.low - 1e-9 <= b.confidence <= b.high + 1e-9 for b in bins)
-    assert 0 <= expected_calibration_error(sure, hits) <= 1
+    assert 0 <= expected_calibration_error(sure, correct) <= 1
 
 
 def test_no_rows_is_an_error():

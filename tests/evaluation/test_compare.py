@@ -26,8 +26,8 @@ def answers(right: int, wrong: int) -> list[int]:
 def slow_macro_f1(truth: list[int], given: list[int]) -> float:
     figures = []
     for label in {t for t in truth if t >= 0}:
-        hits = sum(t == label == g for t, g in zip(truth, given, strict=True))
-        figures.append(2 * hits / (truth.count(label) + given.count(label)))
+        correct = sum(t == label == g for t, g in zip(truth, given, strict=True))
+        figures.append(2 * correct / (truth.count(label) + given.count(label)))
     return sum(figures) / len(figures) if figures else 0.0
 
 

@@ -19,27 +19,29 @@ from patclass.evaluation.metrics import evaluate
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_wilson_agrees_with_published_intervals(hits: int, rows: int, low: float, high: float):
-    found = wilson(hits, rows)
+def test_wilson_agrees_with_published_intervals(correct: int, rows: int, low: float, high: float):
+    found = wilson(correct, rows)
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_the_share_and_stays_between_0_and_1(case: tuple[int, int]):
-    hits, rows = case
-    found = wilson(hits, rows)
-    assert 0 <= found.low <= hits / rows <= found.high <= 1
+    correct, rows = case
+    found = wilson(correct, rows)
+    assert 0 <= found.low <= correct / rows <= found.high <= 1
 
 
 @pytest.mark.parametrize(("hits", "rows"), [(0, 0), (3, 2), (-1, 2)])
-def test_what_is_no_share_is_an_error(hits: int, rows: int):
+def test_what_is_no_share_is_an_error(correct: int, rows: int):
     with pytest.raises(ValueError, match="no share"):
-        wilson(hits, rows)
+        wilson(correct, rows)
 
 
 def test_wilson_holds_the_truth_about_as_often_as_promised():
     drawn = np.random.default_rng(0).binomial(60, 0.9, size=2000)
-    held = [wilson(hits, 60).low <= 0.9 <= wilson(hits, 60).high for hits in drawn.tolist()]
+    held = [
+        wilson(correct, 60).low <= 0.9 <= wilson(correct, 60).high for correct in drawn.tolist()
+    ]
     assert 0.93 < np.mean(held) < 0.98
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from patclass.data.examples import UNSEEN, Corpus
+from patclass.data.examples import UNKNOWN_LABEL, Corpus
 from patclass.evaluation import report as module
 from patclass.evaluation.baselines import LabelledTexts
 from patclass.evaluation.calibration import RiskCoverage
@@ -223,7 +223,7 @@ def test_baselines_learn_labels_of_the_tree_only(
     train, validation, test = seen
     assert [len(part.texts) for part in (train, validation, test)] == [60, 20, 80]
     assert min(train.labels) == 0
-    assert min(test.labels) == UNSEEN
+    assert min(test.labels) == UNKNOWN_LABEL
 
 
 def test_sets_are_reported_where_there_are_some(report: Report):

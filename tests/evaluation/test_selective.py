@@ -25,7 +25,7 @@ def test_risk_rises_as_less_sure_answers_are_given():
 
 def test_equal_confidences_share_their_hits_whatever_their_order():
     sure = np.array([0.5, 0.5], dtype=np.float32)
-    curves = [risk_coverage(sure, np.array(hits)) for hits in ([True, False], [False, True])]
+    curves = [risk_coverage(sure, np.array(correct)) for correct in ([True, False], [False, True])]
     assert curves[0] == curves[1]
     assert [p.risk for p in curves[0].points] == [0.5, 0.5]
 
@@ -73,9 +73,9 @@ def test_a_threshold_never_parts_equal_confidences():
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=30))
 def test_the_lowest_threshold_is_the_lowest_one(rows: list[tuple[int, bool]]):
     sure = np.array([score / 8 for score, _ in rows], dtype=np.float32)
-    hits = np.array([hit for _, hit in rows])
-    reached = [t for t in set(sure.tolist()) if hits[sure >= t].mean() >= 0.9]
-    assert lowest_threshold(sure, hits, 0.9) == (min(reached) if reached else None)
+    correct = np.array([hit for _, hit in rows])
+    reached = [t for t in set(sure.tolist()) if correct[sure >= t].mean() >= 0.9]
+    assert lowest_threshold(sure, correct, 0.9) == (min(reached) if reached else None)
 
 
 def test_no_rows_is_an_error():

@@ -8,8 +8,8 @@ from patclass.evaluation.slices import Slice, mistakes, slices
 from patclass.predictor.scored import LevelAnswers
 
 
-def found(rows: list[Example], kind: str, hits: list[bool] | None = None) -> list[Slice]:
-    right = np.array(hits if hits is not None else [True] * len(rows))
+def found(rows: list[Example], kind: str, correct: list[bool] | None = None) -> list[Slice]:
+    right = np.array(correct if correct is not None else [True] * len(rows))
     return [part for part in slices(rows, right) if part.kind == kind]
 
 

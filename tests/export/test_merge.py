@@ -67,8 +67,8 @@ def test_transformers_alone_makes_the_same_logits_of_an_exported_bundle(
     ids, mask = (torch.from_numpy(part) for part in tokenizer.pad(tokenizer.encode(TEXTS)))
     pooling = architecture_of(model.config.to_dict(), "base").pooling
     with torch.no_grad():
-        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        logits = pool(states, mask, pooling) @ head["weight"].T + head["bias"]
+        embeddings = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        logits = pool(embeddings, mask, pooling) @ head["weight"].T + head["bias"]
     expected = bundle.load_pipeline("cpu").run(TEXTS).logits
     np.testing.assert_allclose(logits.numpy(), expected, rtol=0, atol=1e-4)
 

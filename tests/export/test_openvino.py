@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from patclass.core.errors import ModelError
-from patclass.engines.openvino import INPUTS, LOGITS, STATES, OpenVinoEngine
+from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
 from patclass.model.classifier import PatentClassifier
@@ -29,7 +29,7 @@ def ports(graph: ov.Model) -> list[tuple[set[str], str, int]]:
 
 
 def test_its_ports_have_names_and_take_any_number_of_rows_of_any_length(graph: ov.Model):
-    names = [{name} for name in (*INPUTS, STATES, LOGITS)]
+    names = [{name} for name in (*INPUTS, EMBEDDINGS, LOGITS)]
     assert ports(graph) == [
         *((name, "i64", 2) for name in names[:2]),
         *((name, "f32", 2) for name in names[2:]),
@@ -50,7 +50,7 @@ def test_it_answers_as_the_model_does(tuned_base: Any, graph: ov.Model, count: i
     padded = tuned_base.tokenizer.pad(rows)
     found = compiled(dict(zip(INPUTS, padded, strict=True)))
     np.testing.assert_allclose(found[LOGITS], expected.logits, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(found[STATES], expected.states, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found[EMBEDDINGS], expected.embeddings, rtol=0, atol=1e-4)
 
 
 def test_the_mask_is_not_taken_for_a_constant(tuned_base: Any, graph: ov.Model):

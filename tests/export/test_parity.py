@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from patclass.bundle.description import SURE, LevelParity, Parity, text_of
 from patclass.cpc.tree import Label, LabelSet, LabelTree
-from patclass.data.examples import UNSEEN, Example
+from patclass.data.examples import UNKNOWN_LABEL, Example
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
 from patclass.predictor.pipeline import Answers
 
@@ -74,7 +74,9 @@ def test_the_same_answers_are_alike_in_everything():
 def test_whatever_the_answers_a_model_is_like_itself(weights: list[tuple[float, ...]], data):
     shares = np.array(weights)
     same = answers(shares / shares.sum(axis=1, keepdims=True), shares)
-    truth = st.tuples(st.sampled_from([0, 1, None]), st.sampled_from([0, 1, 2, UNSEEN, None]))
+    truth = st.tuples(
+        st.sampled_from([0, 1, None]), st.sampled_from([0, 1, 2, UNKNOWN_LABEL, None])
+    )
     rows = [Example("P", "text", data.draw(truth), (0,)) for _ in weights]
     assert objections(compare(TREE, rows, "rows", same, same), EXACT) == []
 
@@ -129,7 +131,7 @@ def test_every_level_is_compared_by_itself():
     """Another class of the same section is another answer at one level only."""
     before = answers([(0.8, 0.1, 0.1), (0.1, 0.1, 0.8)])
     after = answers([(0.1, 0.8, 0.1), (0.1, 0.1, 0.8)])
-    rows = [Example("P0", "text", (0, 0), (0,)), Example("P1", "text", (1, UNSEEN), (2,))]
+    rows = [Example("P0", "text", (0, 0), (0,)), Example("P1", "text", (1, UNKNOWN_LABEL), (2,))]
     levels = compare(TREE, rows, "rows", before, after).levels
     assert list(levels) == ["section", "class"]
     assert (levels["section"].agreement, levels["class"].agreement) == (1, 0.5)

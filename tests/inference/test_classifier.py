@@ -11,7 +11,7 @@ import patclass
 from conftest import patent_rows
 from patclass.core.errors import BundleError, ConfigError, DataError
 from patclass.data.text import MAX_CHARS
-from patclass.inference import Candidate, Classifier, Options, Prediction, load
+from patclass.inference import Classifier, Options, Prediction, ScoredLabel, load
 from patclass.inference.classifier import FEW_WORDS, doubts_about
 from patclass.inference.prediction import NOTEWORTHY, PassageShare
 
@@ -118,7 +118,7 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
     probabilities = classifier.predict_proba([patent])[0]
     answer = classifier.classify([patent], Options(k=2))[0]
     first, second = answer.top
-    assert first == Candidate("H", "Electricity", float(probabilities.max()))
+    assert first == ScoredLabel("H", "Electricity", float(probabilities.max()))
     assert first.confidence > second.confidence
     assert answer == Prediction(
         label="H",
@@ -138,8 +138,8 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
         text=classifier.text_of(patent),
         signals=answer.signals,
     )
-    assert answer.signals.unseen == 0
-    assert answer.signals.distance == pytest.approx(1, abs=0.9)
+    assert answer.signals.oov_rate == 0
+    assert answer.signals.novelty == pytest.approx(1, abs=0.9)
 
 
 @pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])

@@ -8,7 +8,7 @@ import pytest
 
 from patclass.inference import Classifier, Options, Prediction
 from patclass.inference.explain import MAX_SENTENCES, contributions
-from patclass.model.tokenizer import MAX_WINDOWS, Policy
+from patclass.model.tokenizer import MAX_WINDOWS, Truncation
 from patclass.predictor.pipeline import Pipeline
 
 PLAIN = "It comprises a device and the above."
@@ -20,14 +20,14 @@ def explained(classifier: Classifier, text: str, level: str = "auto") -> Predict
     return classifier.classify([text], Options(level=level, explain=True))[0]
 
 
-def pipeline_of(classifier: Classifier, policy: Policy) -> Pipeline:
-    return replace(classifier.bundle.load_pipeline("cpu"), policy=policy)
+def pipeline_of(classifier: Classifier, truncation: Truncation) -> Pipeline:
+    return replace(classifier.bundle.load_pipeline("cpu"), truncation=truncation)
 
 
 def parts_of(pipeline: Pipeline, text: str, label: str):
     answers = pipeline.run([text])
     level = pipeline.tree.levels[0]
-    return contributions(pipeline, text, answers.readings[0], answers.passages[0], level, label)
+    return contributions(pipeline, text, answers.encodings[0], answers.passages[0], level, label)
 
 
 def test_sentences_cover_what_was_read_without_gaps(classifier: Classifier):
@@ -104,7 +104,7 @@ def test_windows_are_compared_with_all_of_them_together(classifier: Classifier):
     pipeline = pipeline_of(classifier, "windows")
     text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
     passages = pipeline.run([text]).passages[0]
-    bare = replace(pipeline.calibration, opinion_weight=0.0)
+    bare = replace(pipeline.calibration, linear_weight=0.0)
     own = np.log(bare.apply(pipeline.tree, passages)[:, 0])
     together = np.log(bare.apply(pipeline.tree, passages.mean(axis=0)[None])[0, 0])
     found = [part.contribution for part in parts_of(pipeline, text, "A")]
@@ -114,7 +114,7 @@ def test_windows_are_compared_with_all_of_them_together(classifier: Classifier):
 def test_head_and_tail_are_one_passage_over_the_whole_text(classifier: Classifier):
     pipeline = pipeline_of(classifier, "head+tail")
     text = f"{SOIL} " * 10 + CIRCUIT
-    (passage,) = pipeline.run([text]).readings[0].passages
+    (passage,) = pipeline.run([text]).encodings[0].passages
     assert (passage.start, passage.end) == (0, len(text))
     assert parts_of(pipeline, text, "A")[-1].end == len(text)
 

@@ -18,7 +18,7 @@ from patclass.inference.files import SCHEMA, open_sink
 from patclass.inference.prediction import (
     COLUMNS,
     DEFAULT_THRESHOLD,
-    Candidate,
+    ScoredLabel,
     candidates,
     check_level,
     choose_level,
@@ -137,7 +137,7 @@ def test_candidates_have_the_titles_and_probabilities_of_their_level():
     probabilities = np.array([0.25, 0.75], dtype=np.float32)
     tree = LabelTree(TREE.levels, PATHS, dict(TREE.names) | {"A": "Needs", "H": "Volts"})
     found = candidates(tree, "section", probabilities, np.array([1, 0]))
-    assert found == (Candidate("H", "Volts", 0.75), Candidate("A", "Needs", 0.25))
+    assert found == (ScoredLabel("H", "Volts", 0.75), ScoredLabel("A", "Needs", 0.25))
     assert all(type(candidate.confidence) is float for candidate in found)
 
 

@@ -78,8 +78,8 @@ def test_levels_do_not_contradict_each_other_where_the_best_class_is_elsewhere(
     leaves = [shares.get(path[-1], 0.0125) for path in tree_classifier.tree.paths]
     real = Pipeline.answer
 
-    def answer(self, texts, readings, advance=lambda rows: None):
-        answers = real(self, texts, readings, advance)
+    def answer(self, texts, encodings, advance=lambda rows: None):
+        answers = real(self, texts, encodings, advance)
         object.__setattr__(answers, "leaves", np.array([leaves] * len(texts), np.float32))
         return answers
 
@@ -227,7 +227,7 @@ def test_few_neighbours_that_agree_are_a_reason_to_doubt(
     soil = [neighbour for neighbour in near if neighbour.codes[0] == "A"]
     assert soil
     index = tree_classifier.bundle.index
-    monkeypatch.setattr(type(index), "nearest", lambda self, states, k: [list(soil)])
+    monkeypatch.setattr(type(index), "nearest", lambda self, embeddings, k: [list(soil)])
     answer = one(tree_classifier, PATENTS[2])
     assert f"only 0 of the {len(soil)} nearest known patents are in H" in answer.warnings
 
@@ -258,7 +258,7 @@ def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
     cut_splits(tmp_path, train=4, validation=1, test=4)
     tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
     coarse = load(tmp_path / "model", "cpu")
-    assert coarse.bundle.calibration.sharpness[1:] == (1.0, 1.0)
+    assert coarse.bundle.calibration.inverse_temperatures[1:] == (1.0, 1.0)
     assert set(coarse.bundle.calibration.thresholds) == set(coarse.bundle.conformal) == {"section"}
     assert one(coarse, CIRCUIT, level="section", coverage=0.5).set
     assert one(coarse, CIRCUIT, level="class").level == "class"

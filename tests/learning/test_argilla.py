@@ -14,7 +14,7 @@ from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.argilla import read, write
 from patclass.learning.exchange import Taken
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -117,7 +117,7 @@ def test_the_last_word_is_that_which_was_given_last(database: Database):
     say(database, "today", correct=False, label="G06", reviewer=ADA)
     (today,) = FeedbackStore(database).all()
     verdict = replace(today.feedback, label="H04")
-    older = Given(0, "older", today.created - timedelta(days=9), verdict)
+    older = FeedbackRow(0, "older", today.created - timedelta(days=9), verdict)
     FeedbackStore(database).add_all([older])
     (told,) = json.loads("".join(write(database, Counter())))
     assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]

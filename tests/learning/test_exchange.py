@@ -16,7 +16,7 @@ from sqlalchemy import update
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import Taken, read, write
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import VARIABLE, Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -54,10 +54,10 @@ def filled(tmp_path: Path) -> Iterator[Database]:
     about = {"answer": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
     wrong = Feedback(ID(1), False, "G06", "no bandage", "Bob", "team", text=TEXT, **about)
     rows = [
-        Given(0, "key-of-ada", WHEN, Feedback(ID(1), True, reviewer="Ada", **about)),
-        Given(0, "key-of-bob", WHEN + timedelta(hours=1), wrong),
-        Given(0, "decision", WHEN, Feedback(ID(1), True, decides=True, **about)),
-        Given(0, "undo", WHEN, Feedback(ID(1), True, withdraws="decision", **about)),
+        FeedbackRow(0, "key-of-ada", WHEN, Feedback(ID(1), True, reviewer="Ada", **about)),
+        FeedbackRow(0, "key-of-bob", WHEN + timedelta(hours=1), wrong),
+        FeedbackRow(0, "decision", WHEN, Feedback(ID(1), True, decides=True, **about)),
+        FeedbackRow(0, "undo", WHEN, Feedback(ID(1), True, withdraws="decision", **about)),
     ]
     FeedbackStore(found).add_all(rows)
     yield found
@@ -266,7 +266,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database,
         database.close()
 
 
-def unnumbered(database: Database) -> list[Given]:
+def unnumbered(database: Database) -> list[FeedbackRow]:
     """What is kept; each store has its own numbers, and gives none twice."""
     return [replace(given, number=0) for given in FeedbackStore(database).all()]
 
@@ -279,7 +279,7 @@ def test_whatever_people_say_comes_through(
     here, there = stores
     for database in stores:
         purge_before(database, datetime(2200, 1, 1, tzinfo=UTC), with_feedback=True)
-    rows = [Given(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
+    rows = [FeedbackRow(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
     FeedbackStore(here).add_all(rows)
     assert imported(there, exported(here)) == Taken(len(said), 0)
     assert unnumbered(there) == unnumbered(here) == [replace(row, number=0) for row in rows]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from patclass.learning.review_queue import REASONS, SHARE, Claimed, ReviewQueue, candidate_of
+from patclass.learning.review_queue import REASONS, SHARE, Claimed, ReviewQueue, review_item_of
 from patclass.service.reviews import ReviewsResponse
 from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
@@ -31,7 +31,7 @@ def answer(number: int, label: str = "A", **fields: Any) -> PredictionRow:
 
 
 def in_sample(number: int) -> bool:
-    found = candidate_of(prediction(number), disputed=False)
+    found = review_item_of(prediction(number), disputed=False)
     return found is not None and found.reason == "sample"
 
 
@@ -102,15 +102,15 @@ def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claim
         ({"confidence": 0.49}, "unsure"),
         ({"agreement": 0.1}, "neighbours"),
         ({"agreement": 0.2}, None),
-        ({"distance": 1.6}, "drifted"),
-        ({"distance": 0.4}, "drifted"),
-        ({"distance": 1.0, "unseen": 0.01}, None),
-        ({"distance": 1.0, "unseen": 0.06}, "drifted"),
-        ({"sure": False, "agreement": 0.0, "distance": 9.0}, "unsure"),
+        ({"novelty": 1.6}, "drifted"),
+        ({"novelty": 0.4}, "drifted"),
+        ({"novelty": 1.0, "oov_rate": 0.01}, None),
+        ({"novelty": 1.0, "oov_rate": 0.06}, "drifted"),
+        ({"sure": False, "agreement": 0.0, "novelty": 9.0}, "unsure"),
     ],
 )
 def test_a_row_says_why_it_is_worth_a_look(fields: dict[str, Any], reason: str | None):
-    found = candidate_of(answer(OTHERS[0], **fields), disputed=False)
+    found = review_item_of(answer(OTHERS[0], **fields), disputed=False)
     assert (None if found is None else found.reason) == reason
 
 
@@ -122,20 +122,20 @@ def test_all_reasons_have_words_and_are_known_to_the_api():
 def test_what_speaks_against_an_answer_raises_its_priority():
     fine = {"confidence": 0.9}
     rows = [
-        answer(OTHERS[0], **fine, distance=2.0),
+        answer(OTHERS[0], **fine, novelty=2.0),
         answer(OTHERS[0], **fine, agreement=0.1),
         unsure(OTHERS[0], confidence=0.6),
     ]
-    found = [candidate_of(row, disputed=False) for row in rows]
+    found = [review_item_of(row, disputed=False) for row in rows]
     assert [round(each.priority, 2) for each in found if each] == [0.55, 0.5, 0.4]
 
 
 @given(number=st.integers(0, 2**128 - 1), confidence=st.floats(0, 1), sure=st.booleans())
 def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: bool):
-    fields = {"confidence": confidence, "sure": sure, "agreement": confidence, "distance": 9.0}
-    found = candidate_of(answer(number, **fields), disputed=False)
+    fields = {"confidence": confidence, "sure": sure, "agreement": confidence, "novelty": 9.0}
+    found = review_item_of(answer(number, **fields), disputed=False)
     assert (found is not None and found.reason == "sample") == in_sample(number)
-    disputed = candidate_of(answer(number, **fields), disputed=True)
+    disputed = review_item_of(answer(number, **fields), disputed=True)
     assert disputed is not None
     assert disputed.reason == "disputed"
 

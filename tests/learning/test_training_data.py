@@ -13,8 +13,8 @@ from patclass.learning.training_data import (
     GATE,
     TRAIN,
     VALIDATION,
+    FeedbackParts,
     Known,
-    Material,
     NearTexts,
     gather,
     part_of,
@@ -86,7 +86,7 @@ def say(database: Database, number: int, **fields: object) -> None:
     FeedbackStore(database).add(f"{number} {fields.get('reviewer')}", verdict)
 
 
-def texts(material: Material) -> dict[str, str]:
+def texts(material: FeedbackParts) -> dict[str, str]:
     return {row.text: part for part, rows in material.judged.items() for row in rows}
 
 

@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from patclass.data.examples import Judged
+from patclass.data.examples import FeedbackExample
 from patclass.learning.gate import Answered
-from patclass.learning.training_data import GATE, Material
+from patclass.learning.training_data import GATE, FeedbackParts
 from patclass.learning.trial import _verdicts
 
-JUDGED = [Judged("a", "loom", "D"), Judged("b", "drill", "E21B"), Judged("c", "soap", "C11")]
+JUDGED = [
+    FeedbackExample("a", "loom", "D"),
+    FeedbackExample("b", "drill", "E21B"),
+    FeedbackExample("c", "soap", "C11"),
+]
 LABELS = {
     "section": frozenset("CDE"),
     "class": frozenset({"C11", "D03", "E21"}),
@@ -24,7 +28,7 @@ def answers(*codes: str) -> dict[str, Answered]:
 
 
 def test_a_verdict_is_compared_at_the_finest_level_that_it_reaches():
-    material = Material({GATE: JUDGED}, frozenset({"b"}), {}, 1, 3)
+    material = FeedbackParts({GATE: JUDGED}, frozenset({"b"}), {}, 1, 3)
     champion, candidate = answers("D03D", "E21D", "C11D"), answers("D03D", "E21B", "C12D")
     rows = _verdicts(material, LABELS, champion, candidate)
     assert rows.truth == ["D", "E21B", "C11"]
@@ -37,7 +41,7 @@ def test_a_verdict_is_compared_at_the_finest_level_that_it_reaches():
 
 
 def test_at_the_coarsest_level_all_verdicts_are_sections():
-    material = Material({GATE: JUDGED}, frozenset(), {}, 1, 3)
+    material = FeedbackParts({GATE: JUDGED}, frozenset(), {}, 1, 3)
     coarsest = {"section": LABELS["section"]}
     rows = _verdicts(material, coarsest, answers("D", "E21B", "C11D"), answers("D", "E", "C"))
     assert rows.truth == rows.champion.codes == ["D", "E", "C"]

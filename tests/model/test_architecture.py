@@ -12,13 +12,13 @@ from patclass.model.architecture import Pooling, architecture_of, pool
 
 def padded(rows: list[list[float]], left: bool) -> tuple[torch.Tensor, torch.Tensor]:
     width = max(map(len, rows))
-    states = torch.full((len(rows), width, 1), 99.0)
+    embeddings = torch.full((len(rows), width, 1), 99.0)
     mask = torch.zeros(len(rows), width, dtype=torch.long)
     for line, row in enumerate(rows):
         start = width - len(row) if left else 0
-        states[line, start : start + len(row), 0] = torch.tensor(row)
+        embeddings[line, start : start + len(row), 0] = torch.tensor(row)
         mask[line, start : start + len(row)] = 1
-    return states, mask
+    return embeddings, mask
 
 
 rows_of_states = st.lists(
@@ -28,21 +28,21 @@ rows_of_states = st.lists(
 
 @given(rows_of_states, st.booleans())
 def test_mean_is_over_real_tokens_whichever_side_is_padded(rows, left):
-    states, mask = padded(rows, left)
+    embeddings, mask = padded(rows, left)
     expected = torch.tensor([[sum(row) / len(row)] for row in rows])
-    torch.testing.assert_close(pool(states, mask, Pooling.MEAN), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(pool(embeddings, mask, Pooling.MEAN), expected, atol=1e-5, rtol=1e-5)
 
 
 @given(rows_of_states, st.booleans())
 def test_last_is_the_last_real_token_whichever_side_is_padded(rows, left):
-    states, mask = padded(rows, left)
-    assert pool(states, mask, Pooling.LAST)[:, 0].tolist() == [row[-1] for row in rows]
+    embeddings, mask = padded(rows, left)
+    assert pool(embeddings, mask, Pooling.LAST)[:, 0].tolist() == [row[-1] for row in rows]
 
 
 def test_result_is_float32_for_a_bfloat16_base():
-    states, mask = padded([[1.0, 2.0]], left=False)
+    embeddings, mask = padded([[1.0, 2.0]], left=False)
     for pooling in Pooling:
-        assert pool(states.bfloat16(), mask, pooling).dtype == torch.float32
+        assert pool(embeddings.bfloat16(), mask, pooling).dtype == torch.float32
 
 
 def test_an_encoder_is_pooled_by_mean_and_a_decoder_by_its_last_token(

@@ -15,19 +15,19 @@ from patclass.model.tokenizer import (
     HEAD_SHARE,
     MAX_WINDOWS,
     OVERLAP,
-    POLICIES,
-    Policy,
-    Reading,
+    TRUNCATIONS,
+    EncodedText,
     TextTokenizer,
-    spans_of,
-    windows_of,
+    Truncation,
+    passage_spans,
+    window_spans,
 )
 
 quick = settings(deadline=None, max_examples=150)
 counts = st.integers(0, 20_000)
 # At least eight tokens are read, of which two may be special.
 rooms = st.integers(6, 2_000)
-every_policy = pytest.mark.parametrize("policy", POLICIES)
+every_policy = pytest.mark.parametrize("truncation", TRUNCATIONS)
 
 SHORT = "A device with antenna circuit voltage inductor gate amplifier."
 LONG = " ".join([SHORT, "Soil, seed and plough; the cow: milking (garment)!"] * 20)
@@ -41,30 +41,30 @@ TEXTS = ["", " ", "Soil.", SHORT, LONG, "x" * 3000, "Größe 特許 \U0001f404 "
 @example(5_000, 254)
 @example(255, 254)
 @given(counts, rooms)
-def test_windows_overlap_and_leave_nothing_out(tokens: int, room: int):
-    windows = windows_of(tokens, room)
+def test_windows_overlap_and_leave_nothing_out(tokens: int, budget: int):
+    windows = window_spans(tokens, budget)
     assert windows[0][0] == 0
     assert len(windows) <= MAX_WINDOWS
     for start, end in windows:
-        assert end - start == min(tokens, room)
+        assert end - start == min(tokens, budget)
         assert 0 <= start <= end <= tokens
     for (start, end), (following, _) in pairwise(windows):
         assert start < following < end
-    step = round(room * (1 - OVERLAP))
-    if tokens <= room + (MAX_WINDOWS - 1) * step:
+    step = round(budget * (1 - OVERLAP))
+    if tokens <= budget + (MAX_WINDOWS - 1) * step:
         assert windows[-1][1] == tokens
     else:
         assert len(windows) == MAX_WINDOWS
-        assert windows[-1][1] == room + (MAX_WINDOWS - 1) * step
+        assert windows[-1][1] == budget + (MAX_WINDOWS - 1) * step
 
 
 @quick
 @given(rooms, st.data())
-def test_neighbours_share_about_a_quarter_but_for_the_last(room: int, data: st.DataObject):
-    windows = windows_of(data.draw(st.integers(room + 1, 20_000)), room)
+def test_neighbours_share_about_a_quarter_but_for_the_last(budget: int, data: st.DataObject):
+    windows = window_spans(data.draw(st.integers(budget + 1, 20_000)), budget)
     shared = [end - following for (_, end), (following, _) in pairwise(windows)]
-    assert all(count == room - round(room * (1 - OVERLAP)) for count in shared[:-1])
-    assert all(count >= room * OVERLAP - 1 for count in shared)
+    assert all(count == budget - round(budget * (1 - OVERLAP)) for count in shared[:-1])
+    assert all(count >= budget * OVERLAP - 1 for count in shared)
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ def test_neighbours_share_about_a_quarter_but_for_the_last(room: int, data: st.D
         (15, 8, [(0, 8), (6, 14), (7, 15)]),
     ],
 )
-def test_windows_by_hand(tokens: int, room: int, windows: list[tuple[int, int]]):
-    assert windows_of(tokens, room) == windows
+def test_windows_by_hand(tokens: int, budget: int, windows: list[tuple[int, int]]):
+    assert window_spans(tokens, budget) == windows
 
 
 @quick
-@given(counts, rooms, st.sampled_from(POLICIES))
-def test_no_passage_is_longer_than_its_room(tokens: int, room: int, policy: Policy):
-    passages = spans_of(tokens, room, policy)
-    assert 1 <= len(passages) <= (MAX_WINDOWS if policy == "windows" else 1)
+@given(counts, rooms, st.sampled_from(TRUNCATIONS))
+def test_no_passage_is_longer_than_its_room(tokens: int, budget: int, truncation: Truncation):
+    passages = passage_spans(tokens, budget, truncation)
+    assert 1 <= len(passages) <= (MAX_WINDOWS if truncation == "windows" else 1)
     for spans in passages:
-        assert sum(end - start for start, end in spans) == min(tokens, room)
+        assert sum(end - start for start, end in spans) == min(tokens, budget)
         positions = [position for start, end in spans for position in range(start, end)]
         assert positions == sorted(set(positions))
         assert all(0 <= position < tokens for position in positions)
@@ -95,15 +95,15 @@ def test_no_passage_is_longer_than_its_room(tokens: int, room: int, policy: Poli
 
 @every_policy
 @pytest.mark.parametrize("tokens", [0, 1, 8])
-def test_a_short_text_is_one_whole_passage_whatever_the_policy(policy: Policy, tokens: int):
-    assert spans_of(tokens, 8, policy) == [[(0, tokens)]]
+def test_a_short_text_is_one_whole_passage_whatever_the_policy(truncation: Truncation, tokens: int):
+    assert passage_spans(tokens, 8, truncation) == [[(0, tokens)]]
 
 
 def test_head_and_tail_are_three_quarters_and_the_rest():
-    assert spans_of(100, 8, "head+tail") == [[(0, 6), (98, 100)]]
-    assert spans_of(100, 8, "head") == [[(0, 8)]]
+    assert passage_spans(100, 8, "head+tail") == [[(0, 6), (98, 100)]]
+    assert passage_spans(100, 8, "head") == [[(0, 8)]]
     assert round(254 * HEAD_SHARE) == 190
-    assert spans_of(1000, 254, "head+tail") == [[(0, 190), (936, 1000)]]
+    assert passage_spans(1000, 254, "head+tail") == [[(0, 190), (936, 1000)]]
 
 
 # Words that are one token each, without special tokens
@@ -121,8 +121,8 @@ def numbers(count: int) -> str:
     return " ".join(f"{number:02}" for number in range(1, count + 1))
 
 
-def read(text: str, policy: Policy, max_tokens: int = 4) -> Reading:
-    return words(max_tokens).read([text], policy)[0]
+def read(text: str, truncation: Truncation, max_tokens: int = 4) -> EncodedText:
+    return words(max_tokens).read([text], truncation)[0]
 
 
 def test_the_head_of_a_text():
@@ -162,8 +162,8 @@ def test_windows_end_somewhere():
 
 @every_policy
 @pytest.mark.parametrize("text", ["", "01", "01 02 03 04", "  01 02  ", "01 02\n"])
-def test_a_short_text_is_read_whole(policy: Policy, text: str):
-    reading = read(text, policy)
+def test_a_short_text_is_read_whole(truncation: Truncation, text: str):
+    reading = read(text, truncation)
     (passage,) = reading.passages
     assert reading.share == 1
     assert text[passage.start : passage.end] == text.strip()
@@ -187,18 +187,18 @@ def test_characters_are_capped_before_the_head_is_cut():
 @pytest.mark.parametrize("max_tokens", [8, 16, 64])
 def test_the_head_is_what_encode_gives(tiny_base: Path, max_tokens: int):
     tokenizer = TextTokenizer.load(tiny_base, max_tokens)
-    readings = tokenizer.read(TEXTS, "head")
-    found = [[list(p.ids) for p in reading.passages] for reading in readings]
+    encodings = tokenizer.read(TEXTS, "head")
+    found = [[list(p.ids) for p in reading.passages] for reading in encodings]
     assert found == [[ids] for ids in tokenizer.encode(TEXTS)]
 
 
 @every_policy
-def test_special_tokens_frame_every_passage(tiny_base: Path, policy: Policy):
+def test_special_tokens_frame_every_passage(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     (empty,) = tokenizer.encode([""])
     before, after = ([2], [3]) if tiny_base.name == "tiny-bert" else ([0], [])
     assert empty == before + after
-    for reading in tokenizer.read(TEXTS, policy):
+    for reading in tokenizer.read(TEXTS, truncation):
         for passage in reading.passages:
             assert len(passage.ids) <= 16
             assert list(passage.ids[: len(before)]) == before
@@ -208,11 +208,11 @@ def test_special_tokens_frame_every_passage(tiny_base: Path, policy: Policy):
 
 
 @every_policy
-def test_places_point_into_the_text(tiny_base: Path, policy: Policy):
+def test_places_point_into_the_text(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
     text = " ".join([SHORT] * 40)  # words that both tokenizers know
-    (reading,) = tokenizer.read([text], policy)
+    (reading,) = tokenizer.read([text], truncation)
     first, last = (1, -2) if tiny_base.name == "tiny-bert" else (1, -1)
     for passage in reading.passages:
         part = text[passage.start : passage.end]
@@ -258,19 +258,19 @@ def test_no_texts_give_no_readings(tiny_bert: Path):
 
 @settings(deadline=None, max_examples=80)
 @example("a\u0301" * 40, 8, "windows")
-@given(st.text(max_size=200), st.sampled_from([8, 12, 300]), st.sampled_from(POLICIES))
+@given(st.text(max_size=200), st.sampled_from([8, 12, 300]), st.sampled_from(TRUNCATIONS))
 def test_any_text_is_read(
-    tiny_bert: Path, tiny_llama: Path, text: str, max_tokens: int, policy: Policy
+    tiny_bert: Path, tiny_llama: Path, text: str, max_tokens: int, truncation: Truncation
 ):
     for base in (tiny_bert, tiny_llama):
         tokenizer = TextTokenizer.load(base, max_tokens)
-        (reading,) = tokenizer.read([text], policy)
+        (reading,) = tokenizer.read([text], truncation)
         assert 0 <= reading.share <= 1
         assert 1 <= len(reading.passages) <= MAX_WINDOWS
         for passage in reading.passages:
             assert len(passage.ids) <= max_tokens
             assert 0 <= passage.start <= passage.end <= len(text)
-        if policy == "head" or len(tokenizer.encode([text])[0]) < max_tokens:
+        if truncation == "head" or len(tokenizer.encode([text])[0]) < max_tokens:
             assert [list(passage.ids) for passage in reading.passages] == tokenizer.encode([text])
 
 

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patclass.monitoring.accuracy import Known, code_at, estimate, is_right, what_is_known
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.predictions import PredictionRow
 from store_rows import ID, prediction
 
 
-def said(number: int, *, text: str | None = "t", answer: str = "E21B", **verdict: object) -> Given:
+def said(
+    number: int, *, text: str | None = "t", answer: str = "E21B", **verdict: object
+) -> FeedbackRow:
     feedback = Feedback(ID(number), text_sha256=text, answer=answer, **verdict)  # type: ignore[arg-type]
-    return Given(number, f"key-{number}", datetime(2026, 11, 1, tzinfo=UTC), feedback)
+    return FeedbackRow(number, f"key-{number}", datetime(2026, 11, 1, tzinfo=UTC), feedback)
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,9 @@ def test_both_distances_are_symmetric_and_not_negative(a: list[int], b: list[int
     size = min(len(a), len(b))
     first, second = np.array(a[:size]), np.array(b[:size])
     if first.sum() and second.sum():
-        for distance in (population_stability, jensen_shannon):
-            assert distance(first, second) >= -1e-12
-            assert distance(first, second) == pytest.approx(distance(second, first))
+        for novelty in (population_stability, jensen_shannon):
+            assert novelty(first, second) >= -1e-12
+            assert novelty(first, second) == pytest.approx(novelty(second, first))
 
 
 def test_tenths_hold_a_tenth_of_the_reference_each():
@@ -100,7 +100,7 @@ REFERENCES = 20
 REFERENCE_ROWS = 2500
 
 
-def alarms(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
+def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
     """The alarms of windows, which share a reference twenty times."""
     random = np.random.default_rng(seed)
     found = []
@@ -108,26 +108,26 @@ def alarms(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
         reference = Stream().draw(REFERENCE_ROWS, random).reference()
         for _ in range(windows // REFERENCES):
             shifts = shifts_of(reference, live.draw(WINDOW, random).columns())
-            found.append(tuple(shift.signal for shift in shifts if shift.alarm))
+            found.append(tuple(shift.signal for shift in shifts if shift.alert))
     return found
 
 
 def test_of_a_thousand_windows_without_drift_one_in_a_hundred_rings_at_most():
-    rung = [found for found in alarms(Stream(), WINDOWS) if found]
+    rung = [found for found in alerts(Stream(), WINDOWS) if found]
     assert len(rung) <= WINDOWS / 100, rung
 
 
 @pytest.mark.parametrize("label", ["A", "D", "H"])
 def test_ten_points_more_of_a_label_ring_within_a_window(label: str):
     live = Stream(mix=shifted(MIX, CODES.index(label), 10))
-    rung = ["labels" in found for found in alarms(live, 200)]
+    rung = ["labels" in found for found in alerts(live, 200)]
     assert np.mean(rung) >= 0.95
 
 
 def test_what_is_left_of_ten_points_where_answers_are_wrong_rings_too():
     """Of ten points more patents of G a model that is right four times in five shows 7.5."""
     live = Stream(mix=shifted(MIX, CODES.index("G"), 7.5))
-    assert np.mean(["labels" in found for found in alarms(live, 200)]) >= 0.95
+    assert np.mean(["labels" in found for found in alerts(live, 200)]) >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_left_of_ten_points_where_answers_are_wrong_rings_too():
     [(Stream(sureness=4.0), "confidence"), (Stream(length=1000.0), "length")],
 )
 def test_what_shifts_is_named(live: Stream, signal: str):
-    found = alarms(live, 40)
+    found = alerts(live, 40)
     assert np.mean([each == (signal,) for each in found]) > 0.9
 
 
@@ -146,7 +146,7 @@ def test_a_difference_that_does_not_matter_is_silent_however_many_answers_show_i
     (length,) = [s for s in shifts_of(reference, window) if s.signal == "length"]
     assert length.p < 1e-9
     assert length.ks == pytest.approx(0.06, abs=0.01)
-    assert not length.alarm
+    assert not length.alert
 
 
 def test_a_window_says_all_that_there_is_to_say():
@@ -170,7 +170,7 @@ def test_rows_make_the_same_columns_as_what_they_were_made_of():
     found, expected = Columns.of(drawn.reference(), drawn.rows()), drawn.columns()
     assert found.counts.tolist() == expected.counts.tolist()
     assert found.chars.tolist() == np.floor(expected.chars).tolist()
-    for name in ("confidences", "unseen", "distance"):
+    for name in ("confidences", "oov_rate", "novelty"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist()
 
 
@@ -178,7 +178,7 @@ def test_old_rows_without_signals_are_no_shift():
     random = np.random.default_rng(0)
     reference = Stream().draw(REFERENCE_ROWS, random).reference()
     rows = [
-        replace(row, unseen=None, distance=None) for row in Stream().draw(WINDOW, random).rows()
+        replace(row, oov_rate=None, novelty=None) for row in Stream().draw(WINDOW, random).rows()
     ]
     found = {shift.signal: shift for shift in assess(reference, rows, 1).shifts}
-    assert found["unseen"].p == found["distance"].p == 1.0
+    assert found["oov_rate"].p == found["novelty"].p == 1.0

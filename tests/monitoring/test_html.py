@@ -13,7 +13,7 @@ from monitoring_data import MIX, Stream, shifted
 from patclass.monitoring.accuracy import Known
 from patclass.monitoring.drift import SIGNALS, Assessment, assess
 from patclass.monitoring.html import html_monitor
-from patclass.monitoring.monitor import Watched
+from patclass.monitoring.monitor import MonitoredModel
 from patclass.predictor.reference import Reference
 
 HOSTILE = "<script>alert('1')</script>&"
@@ -62,7 +62,7 @@ def read(page: str) -> Reader:
 def test_the_page_says_what_has_shifted_and_needs_nothing_else(reference: Reference):
     live = Stream(mix=shifted(MIX, 3, 20))
     page = html_monitor(
-        Watched("final_model", "v1", reference),
+        MonitoredModel("final_model", "v1", reference),
         windows_of(reference, Stream(), Stream(), live, live),
     )
     found = read(page)
@@ -78,15 +78,17 @@ def test_the_page_says_what_has_shifted_and_needs_nothing_else(reference: Refere
 
 @pytest.mark.parametrize("windows", [1, 3])
 def test_what_is_usual_is_called_so(reference: Reference, windows: int):
-    page = html_monitor(Watched("m", "v1", reference), windows_of(reference, *[Stream()] * windows))
+    page = html_monitor(
+        MonitoredModel("m", "v1", reference), windows_of(reference, *[Stream()] * windows)
+    )
     assert "Usual: the last 500 answers do not differ" in read(page).text
 
 
 def test_windows_of_the_same_moment_and_without_signals_are_drawn(reference: Reference):
     rows = Stream().draw(100, np.random.default_rng(0)).rows()
-    rows = [replace(row, unseen=None, distance=None) for row in rows]
+    rows = [replace(row, oov_rate=None, novelty=None) for row in rows]
     windows = [assess(reference, rows, number) for number in range(2)]
-    assert "Usual" in read(html_monitor(Watched("m", "v1", reference), windows)).text
+    assert "Usual" in read(html_monitor(MonitoredModel("m", "v1", reference), windows)).text
 
 
 def test_names_and_labels_are_escaped(reference: Reference):
@@ -96,7 +98,7 @@ def test_names_and_labels_are_escaped(reference: Reference):
         replace(row, label=HOSTILE, levels={"section": (HOSTILE, 0.9)})
         for row in Stream().draw(100, np.random.default_rng(0)).rows()
     ]
-    page = html_monitor(Watched(HOSTILE, HOSTILE, hostile), [assess(hostile, rows, 1)])
+    page = html_monitor(MonitoredModel(HOSTILE, HOSTILE, hostile), [assess(hostile, rows, 1)])
     assert "<script" not in page
     found = read(page)
     assert "script" not in found.tags

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from monitoring_data import MIX, Stream, shifted
-from patclass.monitoring.monitor import Monitor, Watched
+from patclass.monitoring.monitor import Monitor, MonitoredModel
 from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
-from patclass.store.history import ALARM, EventStore
+from patclass.store.history import ALERT, EventStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.purge import purge_before
 from store_rows import ID, prediction
@@ -28,9 +28,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def watched() -> Watched:
+def watched() -> MonitoredModel:
     reference = Stream().draw(2000, np.random.default_rng(0)).reference()
-    return Watched("default", "v1", reference)
+    return MonitoredModel("default", "v1", reference)
 
 
 def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow]:
@@ -54,7 +54,7 @@ def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow
 
 @pytest.mark.parametrize("window", [50, 100])
 def test_windows_begin_a_quarter_of_a_window_apart(
-    database: Database, watched: Watched, window: int
+    database: Database, watched: MonitoredModel, window: int
 ):
     """Also where a quarter is no whole number: the first ends with the first whole window."""
     monitor = Monitor(database, window)
@@ -70,7 +70,9 @@ def test_windows_begin_a_quarter_of_a_window_apart(
     assert monitor.last(watched) == found[-1] == monitor.series(watched, 2)[-1]
 
 
-def test_answers_of_others_and_in_the_shadow_are_left_out(database: Database, watched: Watched):
+def test_answers_of_others_and_in_the_shadow_are_left_out(
+    database: Database, watched: MonitoredModel
+):
     monitor = Monitor(database, 50)
     others = [prediction(1000 + n, version="v2") for n in range(40)]
     shadows = [prediction(2000 + n, shadow_of=ID(n)) for n in range(40)]
@@ -79,26 +81,26 @@ def test_answers_of_others_and_in_the_shadow_are_left_out(database: Database, wa
     assert monitor.last(watched) is None
 
 
-def test_a_shift_rings_once_for_each_window(database: Database, watched: Watched):
+def test_a_shift_rings_once_for_each_window(database: Database, watched: MonitoredModel):
     monitor = Monitor(database, 400)
     keep(database, Stream(), 400)
     usual = monitor.last(watched)
     assert usual is not None
-    assert not monitor.ring(watched, usual)
+    assert not monitor.record_alert(watched, usual)
     keep(database, Stream(mix=shifted(MIX, 3, 20), sureness=2.0), 400)
     last = monitor.last(watched)
     assert last is not None
-    assert {"labels", "confidence"} <= set(last.alarms)
-    assert [monitor.ring(watched, last) for _ in range(3)] == [True, False, False]
-    (event,) = EventStore(database).latest(ALARM)
+    assert {"labels", "confidence"} <= set(last.alerts)
+    assert [monitor.record_alert(watched, last) for _ in range(3)] == [True, False, False]
+    (event,) = EventStore(database).latest(ALERT)
     assert event.version == "v1"
     assert event.facts["model"] == "default"
-    assert set(event.facts["signals"]) == set(last.alarms)
+    assert set(event.facts["signals"]) == set(last.alerts)
     assert datetime.fromisoformat(event.facts["end"]) == last.end
 
 
 def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
-    database: Database, watched: Watched
+    database: Database, watched: MonitoredModel
 ):
     rows = keep(database, Stream(), 100)
     feedback = FeedbackStore(database)
@@ -112,7 +114,7 @@ def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
     assert [(a.judged, a.right) for a in judged] == [(2, 1), (0, 0), (0, 0)]
 
 
-def test_windows_go_on_when_old_answers_are_forgotten(database: Database, watched: Watched):
+def test_windows_go_on_when_old_answers_are_forgotten(database: Database, watched: MonitoredModel):
     keep(database, Stream(), 100)
     monitor = Monitor(database, 60)
     before = monitor.last(watched)

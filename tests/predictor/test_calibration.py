@@ -10,10 +10,10 @@ from patclass.core.types import FloatArray, softmax
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.predictor.calibration import (
-    ANSWERS_FOR_NOISE,
     MIN_ANSWERS,
     NEVER,
     PRECISION,
+    ROWS_FOR_SMOOTHING,
     Calibration,
     fit_calibration,
     lowest_threshold,
@@ -40,8 +40,8 @@ def test_answers_above_the_threshold_are_precise_and_it_is_the_lowest():
 
 def test_fresh_answers_keep_the_promise():
     threshold = threshold_for(*calibrated(5000, seed=2))
-    confidences, hits = calibrated(5000, seed=3)
-    assert hits[confidences >= threshold].mean() > PRECISION - 0.03
+    confidences, correct = calibrated(5000, seed=3)
+    assert correct[confidences >= threshold].mean() > PRECISION - 0.03
 
 
 def test_if_every_answer_is_right_the_least_confident_one_is_the_threshold():
@@ -89,10 +89,10 @@ def test_the_promise_holds_where_many_answers_are_equally_confident(
     answers: list[tuple[float, bool]],
 ):
     confidences = np.array([confidence for confidence, _ in answers], dtype=np.float32)
-    hits = np.array([hit for _, hit in answers], dtype=bool)
-    threshold = threshold_for(confidences, hits)
+    correct = np.array([hit for _, hit in answers], dtype=bool)
+    threshold = threshold_for(confidences, correct)
     answered = confidences >= threshold
-    assert not answered.any() or hits[answered].mean() >= PRECISION
+    assert not answered.any() or correct[answered].mean() >= PRECISION
 
 
 FLAT = LabelTree.flat(LabelSet.of_codes("ABCD"))
@@ -111,8 +111,8 @@ def draw(probabilities: FloatArray, rng: np.random.Generator) -> list[tuple[int,
 
 
 def ece(probabilities: FloatArray, truth: list[tuple[int, ...]]) -> float:
-    hits = probabilities.argmax(axis=1) == np.array(truth)[:, 0]
-    return expected_calibration_error(probabilities.max(axis=1), hits)
+    correct = probabilities.argmax(axis=1) == np.array(truth)[:, 0]
+    return expected_calibration_error(probabilities.max(axis=1), correct)
 
 
 def normal(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
@@ -124,8 +124,8 @@ def test_logits_that_are_three_times_too_large_are_divided_by_three():
     honest = normal(4000, 4, rng)
     truth = draw(softmax(honest), rng)
     found = fit_calibration(FLAT, 3 * honest, truth)
-    assert found.sharpness == pytest.approx((1 / 3,), rel=0.06)
-    assert found.opinion_weight == 0
+    assert found.inverse_temperatures == pytest.approx((1 / 3,), rel=0.06)
+    assert found.linear_weight == 0
     fresh = normal(4000, 4, rng)
     fresh_truth = draw(softmax(fresh), rng)
     assert ece(softmax(3 * fresh), fresh_truth) > 0.1
@@ -139,7 +139,7 @@ def test_each_level_gets_the_temperature_it_needs():
     truth = draw(softmax(honest), rng)
     given = np.log(Calibration((2.5, 0.5)).apply(DEEP, honest)).astype(np.float32)
     found = fit_calibration(DEEP, given, truth)
-    assert found.sharpness == pytest.approx((1 / 2.5, 1 / 0.5), rel=0.12)
+    assert found.inverse_temperatures == pytest.approx((1 / 2.5, 1 / 0.5), rel=0.12)
     np.testing.assert_allclose(found.apply(DEEP, given), softmax(honest), atol=0.05)
 
 
@@ -160,14 +160,14 @@ def test_sharpness_one_changes_nothing(tree: LabelTree):
 @settings(max_examples=60, deadline=None)
 @given(
     logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
-    sharpness=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
+    inverse_temperatures=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
     weight=st.floats(0, 10),
 )
 def test_whatever_the_temperatures_levels_are_sums_of_one_another(
-    logits: FloatArray, sharpness: tuple[float, float], weight: float
+    logits: FloatArray, inverse_temperatures: tuple[float, float], weight: float
 ):
-    opinion = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
-    found = Calibration(sharpness, weight).apply(DEEP, logits, opinion)
+    linear_log_probs = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
+    found = Calibration(inverse_temperatures, weight).apply(DEEP, logits, linear_log_probs)
     assert np.isfinite(found).all()
     assert (found >= 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -179,10 +179,12 @@ def test_whatever_the_temperatures_levels_are_sums_of_one_another(
 @settings(max_examples=40, deadline=None)
 @given(
     logits=arrays(np.float32, (2, 5), elements=st.floats(-10, 10, width=32)),
-    sharpness=st.floats(0.1, 5),
+    inverse_temperatures=st.floats(0.1, 5),
 )
-def test_the_temperature_of_classes_leaves_sections_alone(logits: FloatArray, sharpness: float):
-    found = Calibration((1.0, sharpness)).apply(DEEP, logits)
+def test_the_temperature_of_classes_leaves_sections_alone(
+    logits: FloatArray, inverse_temperatures: float
+):
+    found = Calibration((1.0, inverse_temperatures)).apply(DEEP, logits)
     expected = DEEP.sums(softmax(logits), "section")
     np.testing.assert_allclose(DEEP.sums(found, "section"), expected, atol=1e-5)
 
@@ -193,11 +195,11 @@ def test_an_opinion_that_knows_more_counts():
     truth = draw(softmax(honest + seen), rng)
     sections = DEEP.sums(softmax(seen), "section")
     found = fit_calibration(DEEP, honest, truth, np.log(sections))
-    assert found.opinion_weight > 0.3
+    assert found.linear_weight > 0.3
     held = np.array(truth)[:, 0]
     without = fit_calibration(DEEP, honest, truth)
-    kept = fit_calibration(DEEP, honest, truth, np.log(sections), balance=0.5)
-    assert kept.opinion_weight == pytest.approx(0.5 * kept.sharpness[0])
+    kept = fit_calibration(DEEP, honest, truth, np.log(sections), mixing_weight=0.5)
+    assert kept.linear_weight == pytest.approx(0.5 * kept.inverse_temperatures[0])
     every = np.arange(len(held))
     loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
     loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()
@@ -208,15 +210,15 @@ def test_an_opinion_that_is_noise_does_not_count():
     rng = np.random.default_rng(6)
     honest = normal(6000, 5, rng)
     truth = draw(softmax(honest), rng)
-    noise = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
-    assert fit_calibration(DEEP, honest, truth, noise).opinion_weight < 0.08
+    smoothing = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
+    assert fit_calibration(DEEP, honest, truth, smoothing).linear_weight < 0.08
 
 
 def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
     logits = normal(20, 5, np.random.default_rng(7))
-    opinion = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
-    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, opinion)
-    moved = Calibration((1.0, 1.0), 1.0).apply(DEEP, logits, opinion)
+    linear_log_probs = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
+    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, linear_log_probs)
+    moved = Calibration((1.0, 1.0), 1.0).apply(DEEP, logits, linear_log_probs)
     np.testing.assert_allclose(plain, softmax(logits), atol=1e-6)
     assert (DEEP.sums(moved, "section")[:, 0] > DEEP.sums(plain, "section")[:, 0]).all()
     within = [p / DEEP.sums(p, "section")[:, SECTION_OF] for p in (plain, moved)]
@@ -229,8 +231,8 @@ def test_a_level_of_which_nothing_is_known_keeps_its_temperature():
     honest = normal(2000, 5, rng)
     leaves = [(0, 1) if leaf < 2 else (2, 3, 4) for (leaf,) in draw(softmax(honest), rng)]
     found = fit_calibration(DEEP, 3 * honest, leaves)
-    assert found.sharpness[0] < 0.7
-    assert found.sharpness[1] == 1.0
+    assert found.inverse_temperatures[0] < 0.7
+    assert found.inverse_temperatures[1] == 1.0
 
 
 def test_without_any_known_label_nothing_is_calibrated():
@@ -242,7 +244,7 @@ def test_without_any_known_label_nothing_is_calibrated():
 def test_a_model_that_is_always_right_is_sharpened_within_bounds():
     logits = np.eye(4, dtype=np.float32).repeat(10, axis=0)
     found = fit_calibration(FLAT, logits, [(row // 10,) for row in range(40)])
-    assert 1 < found.sharpness[0] <= 10
+    assert 1 < found.inverse_temperatures[0] <= 10
 
 
 def test_no_rows_have_no_probabilities():
@@ -258,29 +260,29 @@ def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
     truth[noisy] = rng.integers(4, size=noisy.sum())
     known = [(int(label),) for label in truth]
     found = fit_calibration(FLAT, clear[:4000], known[:4000])
-    assert found.noise == pytest.approx((0.1,), abs=0.03)
+    assert found.smoothing == pytest.approx((0.1,), abs=0.03)
     assert ece(softmax(clear[4000:]), known[4000:]) > 0.05
     assert ece(found.apply(FLAT, clear[4000:]), known[4000:]) < 0.03
 
 
 def test_noise_is_not_learnt_from_a_few_answers():
     rng = np.random.default_rng(22)
-    logits = normal(ANSWERS_FOR_NOISE - 1, 4, rng)
+    logits = normal(ROWS_FOR_SMOOTHING - 1, 4, rng)
     known = [(int(label),) for label in rng.integers(4, size=len(logits))]
-    assert fit_calibration(FLAT, logits, known).noise == (0.0,)
+    assert fit_calibration(FLAT, logits, known).smoothing == (0.0,)
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
-    noise=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+    smoothing=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
 )
 def test_noise_leaves_levels_sums_and_flat_answers_as_they_are(
-    logits: FloatArray, noise: tuple[float, float]
+    logits: FloatArray, smoothing: tuple[float, float]
 ):
-    found = Calibration((1.0, 1.0), 0.0, noise).apply(DEEP, logits)
+    found = Calibration((1.0, 1.0), 0.0, smoothing).apply(DEEP, logits)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     plain = DEEP.sums(softmax(logits), "section")
     np.testing.assert_allclose(
-        DEEP.sums(found, "section"), (1 - noise[0]) * plain + noise[0] / 2, atol=1e-5
+        DEEP.sums(found, "section"), (1 - smoothing[0]) * plain + smoothing[0] / 2, atol=1e-5
     )

@@ -26,20 +26,20 @@ def covered(sets: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return sets[np.arange(len(truth)), truth]
 
 
-def check_binomial(hits: np.ndarray, coverage: float, held_out: int) -> None:
+def check_binomial(correct: np.ndarray, coverage: float, held_out: int) -> None:
     """Within the 99 % interval of as many rows, widened by the luck of the held-out ones."""
-    low, high = binom.ppf([0.005, 0.995], len(hits), coverage)
-    middle, spread = coverage * len(hits), np.sqrt(1 + len(hits) / held_out)
-    assert (low - middle) * spread <= hits.sum() - middle <= (high - middle) * spread + 1
+    low, high = binom.ppf([0.005, 0.995], len(correct), coverage)
+    middle, spread = coverage * len(correct), np.sqrt(1 + len(correct) / held_out)
+    assert (low - middle) * spread <= correct.sum() - middle <= (high - middle) * spread + 1
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
 def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
     conformal = fit_conformal(*rows(50_000, seed=1))
     probabilities, truth = rows(3000, seed=2)
-    hits = covered(conformal.sets(probabilities, coverage), truth)
-    low, high = binom.ppf([0.005, 0.995], len(hits), coverage)
-    assert low <= hits.sum() <= high
+    correct = covered(conformal.sets(probabilities, coverage), truth)
+    low, high = binom.ppf([0.005, 0.995], len(correct), coverage)
+    assert low <= correct.sum() <= high
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
@@ -47,11 +47,11 @@ def test_every_label_with_enough_rows_is_covered_as_often_as_promised(coverage: 
     given, known = rows(3000, seed=3)
     conformal = fit_conformal(given, known)
     probabilities, truth = rows(3000, seed=4)
-    hits = covered(conformal.sets(probabilities, coverage), truth)
+    correct = covered(conformal.sets(probabilities, coverage), truth)
     for label in range(LABELS):
         held_out = int((known == label).sum())
         assert held_out >= MIN_ROWS
-        check_binomial(hits[truth == label], coverage, held_out)
+        check_binomial(correct[truth == label], coverage, held_out)
 
 
 def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
@@ -80,9 +80,9 @@ def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
     assert (np.bincount(truth)[3:] < MIN_ROWS).all()
     probabilities, true = thinned(*fresh)
     sets = fit_conformal(held_out, truth).sets(probabilities, 0.9)
-    hits = sets[np.arange(len(true)), true]
-    assert hits[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (truth >= 3).sum())
-    assert hits.mean() > 0.9 - 3 * np.sqrt(0.09 / len(truth))
+    correct = sets[np.arange(len(true)), true]
+    assert correct[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (truth >= 3).sum())
+    assert correct.mean() > 0.9 - 3 * np.sqrt(0.09 / len(truth))
 
 
 @pytest.mark.parametrize(("held_out", "enough"), [(8, False), (9, True), (200, True)])

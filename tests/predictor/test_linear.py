@@ -23,8 +23,8 @@ def texts(count: int, seed: int) -> tuple[list[str], list[int]]:
     return [f"{row['title']}. {row['abstract']}" for row in rows], labels
 
 
-def fit(kinds: int = 3, count: int = 90) -> LinearModel:
-    model = fit_linear(*texts(count, 1), kinds, *texts(18, 2))
+def fit(n_classes: int = 3, count: int = 90) -> LinearModel:
+    model = fit_linear(*texts(count, 1), n_classes, *texts(18, 2))
     assert model is not None
     return model
 
@@ -96,18 +96,18 @@ def test_two_labels_are_weighed_against_each_other():
 
 
 @pytest.mark.parametrize(("kinds", "shift"), [(5, 0), (4, 1)])
-def test_a_label_without_rows_is_never_the_opinion(kinds: int, shift: int):
+def test_a_label_without_rows_is_never_the_opinion(n_classes: int, shift: int):
     train, labels = texts(90, 1)
     validation, truth = texts(18, 2)
     model = fit_linear(
-        train, [y + shift for y in labels], kinds, validation, [y + shift for y in truth]
+        train, [y + shift for y in labels], n_classes, validation, [y + shift for y in truth]
     )
     assert model is not None
     unseen, expected = texts(30, 3)
     found = model.log_probabilities([*unseen, "", "foreign"])
-    assert found.shape == (32, kinds)
+    assert found.shape == (32, n_classes)
     assert found[:30].argmax(axis=1).tolist() == [y + shift for y in expected]
-    absent = [kind for kind in range(kinds) if kind not in {y + shift for y in labels}]
+    absent = [kind for kind in range(n_classes) if kind not in {y + shift for y in labels}]
     assert np.exp(found[:, absent]).max() < 1e-6
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
 

@@ -14,12 +14,12 @@ HIDDEN = 96
 TOPICS = 12
 
 
-def states(count: int, seed: int) -> FloatArray:
+def embeddings(count: int, seed: int) -> FloatArray:
     """States around a dozen topics, as a model that has learnt its labels makes them."""
     centres = np.random.default_rng(0).normal(0, 1, (TOPICS, HIDDEN))
     rng = np.random.default_rng(seed)
-    noise = rng.normal(0, 0.2, (count, HIDDEN))
-    return (5 + centres[np.arange(count) % TOPICS] + noise).astype(np.float32)
+    smoothing = rng.normal(0, 0.2, (count, HIDDEN))
+    return (5 + centres[np.arange(count) % TOPICS] + smoothing).astype(np.float32)
 
 
 def records(count: int, titles: bool = True) -> list[Record]:
@@ -31,17 +31,17 @@ def records(count: int, titles: bool = True) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def index() -> Index:
-    return build_index(states(240, 1), records(240), states(120, 2))
+    return build_index(embeddings(240, 1), records(240), embeddings(120, 2))
 
 
 def test_every_patent_is_its_own_nearest(index: Index):
-    found = index.nearest(states(240, 1), 1)
+    found = index.nearest(embeddings(240, 1), 1)
     assert [near[0].id for near in found] == [f"EP{n}" for n in range(240)]
     assert all(0.98 < near[0].similarity <= 1.01 for near in found)
 
 
 def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: Index):
-    for number, near in enumerate(index.nearest(states(24, 3), 5)):
+    for number, near in enumerate(index.nearest(embeddings(24, 3), 5)):
         assert len(near) == 5
         assert {neighbour.codes for neighbour in near} == {("A", f"A{number % TOPICS:02}")}
         similarities = [neighbour.similarity for neighbour in near]
@@ -49,18 +49,18 @@ def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: Index):
 
 
 def test_a_neighbour_says_which_patent_it_is(index: Index):
-    near = index.nearest(states(240, 1)[7:8], 1)[0][0]
+    near = index.nearest(embeddings(240, 1)[7:8], 1)[0][0]
     assert near == Neighbour("EP7", "Größe 7", ("A", "A07"), near.similarity)
 
 
 def test_no_more_are_named_than_there_are(index: Index):
-    assert len(index.nearest(states(1, 3), 1000)[0]) == 240
+    assert len(index.nearest(embeddings(1, 3), 1000)[0]) == 240
     assert index.nearest(np.empty((0, HIDDEN), np.float32), 3) == []
 
 
 def test_similarity_is_at_most_one(index: Index):
     far = np.random.default_rng(4).normal(0, 1000, (50, HIDDEN)).astype(np.float32)
-    for near in index.nearest(np.vstack([far, states(50, 5)]), 3):
+    for near in index.nearest(np.vstack([far, embeddings(50, 5)]), 3):
         assert all(-1.01 <= neighbour.similarity <= 1.01 for neighbour in near)
 
 
@@ -69,13 +69,13 @@ def test_texts_far_from_everything_fall_below_the_threshold_and_ordinary_ones_do
 ):
     far = np.random.default_rng(6).normal(5, 10, (200, HIDDEN)).astype(np.float32)
     strange = [near[0].similarity < index.unlike for near in index.nearest(far, 1)]
-    usual = [near[0].similarity < index.unlike for near in index.nearest(states(600, 7), 1)]
+    usual = [near[0].similarity < index.unlike for near in index.nearest(embeddings(600, 7), 1)]
     assert np.mean(strange) > 0.95
     assert np.mean(usual) < 5 * UNLIKE_SHARE
 
 
 def test_without_held_out_texts_nothing_is_called_unlike():
-    index = build_index(states(24, 1), records(24), np.empty((0, HIDDEN), np.float32))
+    index = build_index(embeddings(24, 1), records(24), np.empty((0, HIDDEN), np.float32))
     far = np.random.default_rng(6).normal(5, 10, (20, HIDDEN)).astype(np.float32)
     assert all(near[0].similarity >= index.unlike for near in index.nearest(far, 1))
 
@@ -84,7 +84,7 @@ def test_it_is_read_back_as_it_was_written(index: Index, tmp_path: Path):
     assert index.save(tmp_path) == (tmp_path / FILE).stat().st_size
     again = Index.load(tmp_path)
     assert (again.records, again.unlike) == (index.records, index.unlike)
-    pairs = zip(again.nearest(states(9, 8), 4), index.nearest(states(9, 8), 4), strict=True)
+    pairs = zip(again.nearest(embeddings(9, 8), 4), index.nearest(embeddings(9, 8), 4), strict=True)
     for after, before in pairs:
         assert [near.id for near in after] == [near.id for near in before]
         similarities = [near.similarity for near in before]
@@ -98,22 +98,22 @@ def test_it_is_read_back_as_it_was_written(index: Index, tmp_path: Path):
 def test_it_takes_about_a_byte_for_each_of_sixty_four_values(tmp_path: Path):
     sizes = []
     for count in (240, 1240):
-        index = build_index(states(count, 1), records(count, titles=False), states(9, 2))
+        index = build_index(embeddings(count, 1), records(count, titles=False), embeddings(9, 2))
         sizes.append(index.save(tmp_path))
     assert 64 < (sizes[1] - sizes[0]) / 1000 < 64 + 16
 
 
 def test_titles_need_not_be_kept(tmp_path: Path):
-    index = build_index(states(24, 1), records(24, titles=False), states(9, 2))
+    index = build_index(embeddings(24, 1), records(24, titles=False), embeddings(9, 2))
     index.save(tmp_path)
-    near = Index.load(tmp_path).nearest(states(24, 1)[:1], 1)[0][0]
+    near = Index.load(tmp_path).nearest(embeddings(24, 1)[:1], 1)[0][0]
     assert (near.id, near.title) == ("EP0", None)
 
 
 def test_fewer_patents_than_directions_are_enough(tmp_path: Path):
-    index = build_index(states(3, 1), records(3), states(3, 2))
+    index = build_index(embeddings(3, 1), records(3), embeddings(3, 2))
     index.save(tmp_path)
-    assert [near[0].id for near in Index.load(tmp_path).nearest(states(3, 1), 1)] == [
+    assert [near[0].id for near in Index.load(tmp_path).nearest(embeddings(3, 1), 1)] == [
         "EP0",
         "EP1",
         "EP2",
@@ -121,8 +121,8 @@ def test_fewer_patents_than_directions_are_enough(tmp_path: Path):
 
 
 def test_one_patent_alone_is_no_crash():
-    index = build_index(states(1, 1), records(1), states(2, 2))
-    assert index.nearest(states(1, 3), 2)[0][0].id == "EP0"
+    index = build_index(embeddings(1, 1), records(1), embeddings(2, 2))
+    assert index.nearest(embeddings(1, 3), 2)[0][0].id == "EP0"
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

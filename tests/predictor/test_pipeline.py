@@ -10,7 +10,7 @@ from patclass.core.types import softmax
 from patclass.cpc.tree import Label, LabelSet, LabelTree
 from patclass.engines.torch import TorchEngine
 from patclass.inference import Classifier
-from patclass.model.tokenizer import MAX_WINDOWS, POLICIES, Policy, TextTokenizer
+from patclass.model.tokenizer import MAX_WINDOWS, TRUNCATIONS, TextTokenizer, Truncation
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.linear_fit import fit_linear
 from patclass.predictor.pipeline import Pipeline, with_bar
@@ -39,8 +39,8 @@ def pipeline(tiny_bert: Path) -> Pipeline:
     )
 
 
-def read_by(pipeline: Pipeline, policy: Policy) -> Pipeline:
-    return replace(pipeline, policy=policy)
+def read_by(pipeline: Pipeline, truncation: Truncation) -> Pipeline:
+    return replace(pipeline, truncation=truncation)
 
 
 def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
@@ -48,11 +48,11 @@ def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
     assert found.logits.shape == (4, 3)
     assert found.raw.shape == found.leaves.shape == (4, 2)
     assert found.tags.shape == (4, 1)
-    assert found.states.shape == (4, 32)
-    assert found.opinion is None
+    assert found.embeddings.shape == (4, 32)
+    assert found.linear_log_probs is None
     assert [part.shape for part in found.passages] == [(1, 3)] * 4
-    assert len(found.readings) == 4
-    assert {a.dtype for a in (found.logits, found.leaves, found.tags, found.states)} == {
+    assert len(found.encodings) == 4
+    assert {a.dtype for a in (found.logits, found.leaves, found.tags, found.embeddings)} == {
         np.dtype(np.float32)
     }
 
@@ -77,37 +77,39 @@ def test_windows_answer_with_the_mean_of_their_logits_and_states(pipeline: Pipel
     assert passages[0] == passages[2] == 1
     assert 3 < passages[1] <= MAX_WINDOWS
     np.testing.assert_allclose(found.logits[1], found.passages[1].mean(axis=0), atol=1e-5)
-    rows = [passage.ids for passage in found.readings[1].passages]
+    rows = [passage.ids for passage in found.encodings[1].passages]
     apart = pipeline.engine.run(rows)
     np.testing.assert_allclose(found.passages[1], apart.logits, atol=1e-4)
-    np.testing.assert_allclose(found.states[1], apart.states.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found.embeddings[1], apart.embeddings.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(found.leaves[1], softmax(found.logits[1:2, :2])[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_an_answer_does_not_depend_on_the_other_texts(pipeline: Pipeline, policy: Policy):
-    chosen = read_by(pipeline, policy)
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_an_answer_does_not_depend_on_the_other_texts(pipeline: Pipeline, truncation: Truncation):
+    chosen = read_by(pipeline, truncation)
     texts = [*TEXTS, LONG, "0123", "半導体装置"]
     together = chosen.run(texts)
     for number, text in enumerate(texts):
         alone = chosen.run([text])
         np.testing.assert_allclose(alone.logits[0], together.logits[number], atol=1e-4)
-        assert alone.readings[0] == together.readings[number]
+        assert alone.encodings[0] == together.encodings[number]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_short_texts_are_read_alike_by_every_policy(pipeline: Pipeline, policy: Policy):
-    found = read_by(pipeline, policy).run(TEXTS[1:2])
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_short_texts_are_read_alike_by_every_policy(pipeline: Pipeline, truncation: Truncation):
+    found = read_by(pipeline, truncation).run(TEXTS[1:2])
     np.testing.assert_allclose(found.logits, pipeline.run(TEXTS[1:2]).logits, atol=1e-6)
-    assert found.readings[0].share == 1
+    assert found.encodings[0].share == 1
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
-def test_progress_adds_up_to_the_number_of_texts(pipeline: Pipeline, policy: Policy, count: int):
+def test_progress_adds_up_to_the_number_of_texts(
+    pipeline: Pipeline, truncation: Truncation, count: int
+):
     told: list[int] = []
     texts = [(LONG, *TEXTS)[number % 4] for number in range(count)]
-    read_by(pipeline, policy).run(texts, told.append)
+    read_by(pipeline, truncation).run(texts, told.append)
     assert sum(told) == count
     assert min(told) >= 0
 
@@ -124,10 +126,10 @@ def test_a_bar_changes_no_answer(pipeline: Pipeline):
     np.testing.assert_array_equal(found.logits, pipeline.run(TEXTS).logits)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_no_texts_give_no_answers(pipeline: Pipeline, policy: Policy):
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_no_texts_give_no_answers(pipeline: Pipeline, truncation: Truncation):
     told: list[int] = []
-    found = read_by(pipeline, policy).run([], told.append)
+    found = read_by(pipeline, truncation).run([], told.append)
     assert found.logits.shape == (0, 3)
     assert found.leaves.shape == (0, 2)
     assert sum(told) == 0
@@ -143,14 +145,14 @@ def test_a_classifier_answers_an_empty_list_with_one(
         assert any_of.predict_proba([]).shape == (0, len(any_of.classes_))
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
 @pytest.mark.parametrize("text", ["", "...", "🧪", "\x01", "半", "0"])
-def test_a_text_without_words_is_answered(pipeline: Pipeline, policy: Policy, text: str):
-    found = read_by(pipeline, policy).run([text, TEXTS[0]])
+def test_a_text_without_words_is_answered(pipeline: Pipeline, truncation: Truncation, text: str):
+    found = read_by(pipeline, truncation).run([text, TEXTS[0]])
     assert np.isfinite(found.logits).all()
     assert found.leaves[0].sum() == pytest.approx(1, abs=1e-5)
-    assert found.readings[0].share == 1
-    assert [len(part) for part in found.passages] == [1, 1] or policy == "windows"
+    assert found.encodings[0].share == 1
+    assert [len(part) for part in found.passages] == [1, 1] or truncation == "windows"
 
 
 @pytest.mark.parametrize("text", ["...", "🧪", "半導体", "0123"])
@@ -159,9 +161,9 @@ def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pi
     assert linear is not None
     both = replace(pipeline, linear=linear, calibration=Calibration((1.0,), 1.0))
     found = both.run([text, "soil", "gate"])
-    assert found.opinion is not None
-    assert found.opinion.shape == (3, 2)
-    np.testing.assert_allclose(np.exp(found.opinion).sum(axis=1), 1, atol=1e-5)
+    assert found.linear_log_probs is not None
+    assert found.linear_log_probs.shape == (3, 2)
+    np.testing.assert_allclose(np.exp(found.linear_log_probs).sum(axis=1), 1, atol=1e-5)
     assert np.isfinite(found.leaves).all()
     assert found.leaves[1, 0] > found.raw[1, 0]
     assert found.leaves[2, 1] > found.raw[2, 1]

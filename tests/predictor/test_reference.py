@@ -16,23 +16,23 @@ from monitoring_data import CODES, Stream
 from patclass.core.errors import ModelError
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
-from patclass.model.tokenizer import Passage, Reading
+from patclass.model.tokenizer import EncodedText, Passage
 from patclass.predictor import reference
 from patclass.predictor.reference import (
     DIRECTIONS,
     FILE,
     Reference,
-    Seen,
+    Vocabulary,
     collect_reference,
-    fit_space,
-    held_out_distances,
-    tokens_seen,
+    fit_embedding_space,
+    held_out_novelty,
+    vocabulary_of,
 )
 
 HIDDEN = 40
 
 
-def states(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
+def embeddings(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
     """States that vary along some directions much more than along others."""
     random = np.random.default_rng(seed)
     spread = np.geomspace(5, 0.05, HIDDEN)
@@ -40,20 +40,23 @@ def states(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
 
 
 def test_a_usual_state_is_about_one_away():
-    space = fit_space(states(2000))
+    space = fit_embedding_space(embeddings(2000))
     assert space.directions.shape == (HIDDEN, DIRECTIONS)
-    assert space.distance(states(500, seed=1)).mean() == pytest.approx(1, abs=0.03)
+    assert space.novelty(embeddings(500, seed=1)).mean() == pytest.approx(1, abs=0.03)
 
 
 def test_what_is_unlike_is_farther():
-    space = fit_space(states(2000))
-    usual, odd = space.distance(states(200, seed=1)), space.distance(states(200, seed=1, away=5))
+    space = fit_embedding_space(embeddings(2000))
+    usual, odd = (
+        space.novelty(embeddings(200, seed=1)),
+        space.novelty(embeddings(200, seed=1, away=5)),
+    )
     assert odd.min() > usual.max()
 
 
 def test_usual_states_vary_by_one_along_each_direction():
-    known = states(3000)
-    space = fit_space(known)
+    known = embeddings(3000)
+    space = fit_embedding_space(known)
     along = (known - space.mean) @ space.directions
     assert along.std(axis=0) == pytest.approx(1, abs=1e-2)
 
@@ -61,15 +64,18 @@ def test_usual_states_vary_by_one_along_each_direction():
 @pytest.mark.parametrize("rows", [40, 140, 1500])
 def test_held_out_distances_are_those_of_new_states(rows: int):
     """Also where there are few rows: those folds have as many directions as the whole."""
-    held_out = np.concatenate([held_out_distances(states(rows, seed)) for seed in range(20)])
-    new = [fit_space(states(rows, seed)).distance(states(200, 99)) for seed in range(20)]
+    held_out = np.concatenate([held_out_novelty(embeddings(rows, seed)) for seed in range(20)])
+    new = [
+        fit_embedding_space(embeddings(rows, seed)).novelty(embeddings(200, 99))
+        for seed in range(20)
+    ]
     assert np.median(held_out) == pytest.approx(np.median(new), rel=0.06)
 
 
 def test_states_that_do_not_differ_are_all_usual():
     same = np.full((10, HIDDEN), 3.0, dtype=np.float32)
-    assert fit_space(same).distance(same + 1).tolist() == [1.0] * 10
-    assert held_out_distances(same[:1]).tolist() == [1.0]
+    assert fit_embedding_space(same).novelty(same + 1).tolist() == [1.0] * 10
+    assert held_out_novelty(same[:1]).tolist() == [1.0]
 
 
 tokens = st.lists(st.integers(0, 300), max_size=40)
@@ -77,7 +83,7 @@ tokens = st.lists(st.integers(0, 300), max_size=40)
 
 def drawn(rows: int = 50) -> Reference:
     reference = Stream().draw(rows, np.random.default_rng(0)).reference()
-    return replace(reference, seen=tokens_seen([[1, 5, 9]]))
+    return replace(reference, vocabulary=vocabulary_of([[1, 5, 9]]))
 
 
 def test_a_reference_comes_back_as_it_was(tmp_path: Path):
@@ -87,11 +93,11 @@ def test_a_reference_comes_back_as_it_was(tmp_path: Path):
     assert found.levels == ("section",)
     assert found.codes == {"section": CODES}
     assert found.accuracy == reference.accuracy
-    for name in ("chars", "unseen", "distance"):
+    for name in ("chars", "oov_rate", "novelty"):
         assert getattr(found, name).tolist() == getattr(reference, name).tolist()
     assert found.answers["section"].tolist() == reference.answers["section"].tolist()
     assert found.confidences["section"].tolist() == reference.confidences["section"].tolist()
-    assert found.seen.unseen([1, 5, 6, 7]) == 0.5
+    assert found.vocabulary.oov_rate([1, 5, 6, 7]) == 0.5
     assert found.space.directions.shape == reference.space.directions.shape
 
 
@@ -113,7 +119,7 @@ def change(folder: Path, of: Callable[[dict[str, Any]], object], about: object =
     ("name", "array"),
     [
         ("chars", np.zeros(3, np.float32)),
-        ("distance", np.zeros((50, 1), np.float32)),
+        ("novelty", np.zeros((50, 1), np.float32)),
         ("confidences/section", np.zeros(49, np.float32)),
         ("answers/section", np.full(50, 8, np.int32)),
         ("answers/section", np.full(50, -2, np.int32)),
@@ -160,7 +166,7 @@ def test_a_file_that_ends_early_is_refused(end: int):
 
 def test_a_reference_of_nothing_is_refused(tmp_path: Path):
     drawn().save(tmp_path)
-    names = ("chars", "unseen", "distance", "answers/section", "confidences/section")
+    names = ("chars", "oov_rate", "novelty", "answers/section", "confidences/section")
     change(tmp_path, lambda arrays: arrays.update({name: arrays[name][:0] for name in names}))
     with pytest.raises(ModelError, match="do not fit"):
         Reference.load(tmp_path)
@@ -170,12 +176,12 @@ def test_a_reference_of_nothing_is_refused(tmp_path: Path):
 def test_unseen_is_the_share_that_was_never_read(read: list[list[int]], ids: list[int]):
     known = {token for row in read for token in row}
     expected = sum(token not in known for token in ids) / max(1, len(ids))
-    assert tokens_seen(read).unseen(ids) == pytest.approx(expected)
+    assert vocabulary_of(read).oov_rate(ids) == pytest.approx(expected)
 
 
 def test_tokens_beyond_all_that_were_read_are_unseen():
-    assert tokens_seen([[3]]).unseen([3, 4, 7, 8, 50_000]) == 0.8
-    assert Seen(np.zeros(0, np.uint8)).unseen([0]) == 1.0
+    assert vocabulary_of([[3]]).oov_rate([3, 4, 7, 8, 50_000]) == 0.8
+    assert Vocabulary(np.zeros(0, np.uint8)).oov_rate([0]) == 1.0
 
 
 LEAF_CODES = ("A", "A01", "A61", "H", "H01")
@@ -192,11 +198,11 @@ def example(number: int, *truth: int | None) -> Example:
 
 
 def collected(rows: list[Example], leaves: list[list[float]]) -> Reference:
-    readings = [Reading((Passage((1, 2), 0, 5), Passage((2, 9), 5, 10)), 1.0) for _ in rows]
+    encodings = [EncodedText((Passage((1, 2), 0, 5), Passage((2, 9), 5, 10)), 1.0) for _ in rows]
     random = np.random.default_rng(0)
-    states = random.normal(size=(len(rows), 8)).astype(np.float32)
+    embeddings = random.normal(size=(len(rows), 8)).astype(np.float32)
     table = np.array(leaves, dtype=np.float32)
-    return collect_reference(TREE, rows, readings, states, table, tokens_seen([[1, 2]]))
+    return collect_reference(TREE, rows, encodings, embeddings, table, vocabulary_of([[1, 2]]))
 
 
 ROWS = [example(0, 0, 0), example(1, 1, 2), example(2, 0, None), example(3, 1, -1)]
@@ -226,8 +232,8 @@ def test_accuracy_is_that_of_the_answers_where_the_truth_is_known():
 def test_lengths_and_new_tokens_of_all_passages_are_kept():
     found = collected(ROWS, LEAVES)
     assert found.chars.tolist() == [10, 11, 12, 13]
-    assert found.unseen.tolist() == [0.25] * 4
-    assert found.distance.shape == (4,)
+    assert found.oov_rate.tolist() == [0.25] * 4
+    assert found.novelty.shape == (4,)
     found.check()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import UNSEEN, Example
+from patclass.data.examples import UNKNOWN_LABEL, Example
 from patclass.evaluation.metrics import evaluate_levels
 from patclass.predictor.scored import answers_at, known_at
 
@@ -16,7 +16,7 @@ TREE = LabelTree(
 ROWS = [
     Example("1", "x", (0, 0), (0,)),
     Example("2", "x", (1, None), (2,)),
-    Example("3", "x", (0, UNSEEN), (1,)),
+    Example("3", "x", (0, UNKNOWN_LABEL), (1,)),
 ]
 LEAVES = np.array([[0.3, 0.3, 0.4], [0.1, 0.1, 0.8], [0.1, 0.7, 0.2]], dtype=np.float32)
 
@@ -24,7 +24,7 @@ LEAVES = np.array([[0.3, 0.3, 0.4], [0.1, 0.1, 0.8], [0.1, 0.7, 0.2]], dtype=np.
 def test_a_row_without_a_known_label_does_not_count():
     places, truth = known_at(ROWS, 1)
     assert places.tolist() == [0, 2]
-    assert truth.tolist() == [0, UNSEEN]
+    assert truth.tolist() == [0, UNKNOWN_LABEL]
 
 
 def test_leaves_are_summed_before_the_answer_is_chosen():
@@ -32,7 +32,7 @@ def test_leaves_are_summed_before_the_answer_is_chosen():
     assert found is not None
     assert found.answered.tolist() == [0, 1, 0]
     assert found.confidences == pytest.approx([0.6, 0.8, 0.8])
-    assert found.hits.all()
+    assert found.correct.all()
 
 
 def test_other_is_never_an_answer_and_an_unseen_label_never_right():
@@ -41,7 +41,7 @@ def test_other_is_never_an_answer_and_an_unseen_label_never_right():
     assert found.codes == ["A01", "B60"]
     assert found.answered.tolist() == [1, 1]
     assert found.confidences == pytest.approx([0.4, 0.2])
-    assert not found.hits.any()
+    assert not found.correct.any()
 
 
 def test_a_level_without_known_labels_is_left_out():

@@ -24,7 +24,7 @@ from patclass.service.background import Follower, Periodic, Shadow, Watcher
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.store.database import Database, locate_store
-from patclass.store.history import ALARM, EventStore
+from patclass.store.history import ALERT, EventStore
 from patclass.store.predictions import PredictionStore, disagreement
 from service_process import TEXT, serving
 from store_rows import ID, prediction
@@ -271,7 +271,7 @@ def test_usual_answers_are_shown_and_do_not_ring(
     assert 'patclass_drift_psi{model="default",signal="distance"}' in shown(metrics)
     assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in shown(metrics)
     assert "measured" not in shown(metrics)
-    assert EventStore(database).latest(ALARM) == []
+    assert EventStore(database).latest(ALERT) == []
 
 
 def test_every_window_since_the_last_look_rings(
@@ -282,14 +282,14 @@ def test_every_window_since_the_last_look_rings(
     keep(database, ODD, 3 * WINDOW)
     keep(database, Stream(), 4 * WINDOW)
     watcher.look(model())
-    rung = EventStore(database).latest(ALARM)
+    rung = EventStore(database).latest(ALERT)
     assert len(rung) >= 3 * 4 - 3
     told = [record for record in logged.records if record.message == "answers have shifted"]
     assert len(told) == len(rung)
     assert "confidence" in told[0].facts["signals"]
     assert 'patclass_drift_alarm{model="default",signal="confidence"} 0.0' in shown(metrics)
     watcher.look(model())
-    assert len(EventStore(database).latest(ALARM)) == len(rung)
+    assert len(EventStore(database).latest(ALERT)) == len(rung)
 
 
 def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
@@ -328,7 +328,7 @@ def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
         with pytest.raises(StoreError):
             watcher.look(model())
     watcher.look(model())
-    assert len(EventStore(database).latest(ALARM)) == 1
+    assert len(EventStore(database).latest(ALERT)) == 1
 
 
 def test_two_names_of_one_model_are_both_shown(

@@ -11,7 +11,7 @@ import pytest
 from conftest import patent_rows
 from patclass.monitoring.drift import SIGNALS
 from patclass.store.database import Database, locate_store
-from patclass.store.history import ALARM, EventStore
+from patclass.store.history import ALERT, EventStore
 from service_process import Server, serving
 
 ROUTE = "/v1/models/default/monitor"
@@ -58,7 +58,7 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
 ):
     empty = client.get(ROUTE).json()
     assert (empty["watched"], empty["window"], empty["answers"]) == (True, 50, 0)
-    assert empty["windows"] == empty["alarms"] == []
+    assert empty["windows"] == empty["alerts"] == []
     assert "patclass_drift_psi{" not in client.get("/metrics").text
 
     results = send(client, USUAL)
@@ -71,22 +71,22 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
     (window,) = found["windows"]
     assert window["rows"] == 50
     assert [shift["signal"] for shift in window["shifts"]] == list(SIGNALS)
-    assert not any(shift["alarm"] for shift in window["shifts"])
+    assert not any(shift["alert"] for shift in window["shifts"])
     assert window["accuracy"]["section"]["rows"] == 50
     assert list(window["accuracy"]) == list(found["accuracy"])
     assert sum(share["window"] for share in window["labels"]) == pytest.approx(1)
-    assert found["alarms"] == []
+    assert found["alerts"] == []
 
     send(client, ONE_SIDED)
     rings = 'patclass_drift_alarm{model="default",signal="labels"} 1.0'
     wait_for(lambda: rings in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert len(found["windows"]) == 1 + (len(USUAL) + len(ONE_SIDED) - 50) // 12
-    assert "labels" in found["alarms"][0]["signals"]
-    rung = EventStore(database).latest(ALARM)
+    assert "labels" in found["alerts"][0]["signals"]
+    rung = EventStore(database).latest(ALERT)
     assert {event.version for event in rung} == {found["model_version"]}
     told = [line for line in running.lines() if line["event"] == "answers have shifted"]
-    assert len(told) == len(rung) == len(found["alarms"])
+    assert len(told) == len(rung) == len(found["alerts"])
     assert told[0]["model"] == "default"
     assert [len(client.get(ROUTE, params={"windows": n}).json()["windows"]) for n in (1, 2)] == [
         *(1, 2)

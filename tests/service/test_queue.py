@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from patclass.data.batches import BATCH_TOKENS, STEP, rounded
 from patclass.inference.prediction import Options, Prediction, Signals
-from patclass.model.tokenizer import Passage, Reading
+from patclass.model.tokenizer import EncodedText, Passage
 from patclass.service.metrics import Metrics
-from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
+from patclass.service.queue import DeadlineError, Job, Queue, QueueFullError, answers_to
 
 SOON, EXPLAIN = 60.0, Options(explain=True)
 PLENTY, FAST = 1_000_000, 1e9
@@ -42,9 +42,9 @@ class FakeClassifier:
     seconds: float = 0.0
 
     def answer(
-        self, texts: Sequence[str], readings: list[Reading], options: Sequence[Options]
+        self, texts: Sequence[str], encodings: list[EncodedText], options: Sequence[Options]
     ) -> list[Prediction]:
-        assert len(texts) == len(readings) == len(options)
+        assert len(texts) == len(encodings) == len(options)
         self.batches.append(list(texts))
         self.threads.add(threading.current_thread().name)
         self.begun.set()
@@ -77,7 +77,7 @@ def job_of(
     weight: int | None = None,
 ) -> Job:
     passages = tuple(Passage((1,) * tokens, 0, len(text)) for _ in range(windows))
-    reading = Reading(passages, 1.0)
+    reading = EncodedText(passages, 1.0)
     weight = tokens * windows if weight is None else weight
     return Job(model, text, reading, options, time.monotonic() + seconds, weight)
 
@@ -138,20 +138,20 @@ def test_exactly_the_limit_may_wait_and_not_one_token_more(
     door.add([job_of(model, tokens=60)])
     door.add([job_of(model, tokens=40)])
     assert waiting(metrics) == (2, 100)
-    with pytest.raises(QueueFull, match="the queue is full"):
+    with pytest.raises(QueueFullError, match="the queue is full"):
         door.add([job_of(model, tokens=1)])
     assert waiting(metrics) == (2, 100)
 
 
 def test_the_weight_counts_rather_than_the_length(door: Queue, model: FakeModel):
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=1, weight=101)])
     door.add([job_of(model, tokens=1_000, weight=100)])
 
 
 def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, metrics: Metrics):
     door.add([job_of(model, tokens=50)])
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=20) for _ in range(3)])
     assert waiting(metrics) == (1, 50)
     door.add([job_of(model, tokens=25) for _ in range(2)])
@@ -161,7 +161,7 @@ def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, 
 def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: FakeModel):
     queue = Queue(metrics, 100, 10.0, threads=0)
     queue.add([job_of(model, tokens=100)])
-    with pytest.raises(QueueFull) as full:
+    with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=20)])
     assert full.value.retry_after == pytest.approx(2.0)
     assert "2.0 seconds" in str(full.value)
@@ -172,7 +172,7 @@ def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
 ):
     queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     queue.add([job_of(model, tokens=200)])
-    with pytest.raises(QueueFull) as full:
+    with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=100, seconds=2.5)])
     assert full.value.retry_after == pytest.approx(0.5, abs=0.1)
     queue.add([job_of(model, tokens=100, seconds=3.5)])
@@ -181,7 +181,7 @@ def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
 
 def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
     queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
     assert waiting(metrics) == (0, 0)
 
@@ -189,7 +189,7 @@ def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: Fake
 def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.speed = 125.0  # 500 tokens are being answered: another 5 seconds, surely
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFullError):
             queue.add([job_of(model, tokens=100, seconds=5.9)])
         queue.add([job_of(model, tokens=100, seconds=6.1)])
 
@@ -197,7 +197,7 @@ def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeMode
 def test_one_patent_is_computed_on_one_core(metrics: Metrics, model: FakeModel):
     model.classifier.gate.set()
     queue = Queue(metrics, PLENTY, 125.0, threads=8)  # on four cores
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=100, seconds=3.9)])
     queue.add([job_of(model, tokens=100, seconds=4.1)])
     queue.close()
@@ -212,7 +212,7 @@ def test_what_comes_too_late_all_the_same_is_told_so_and_not_answered(
         queue.add([punctual])
         time.sleep(0.06)
         model.classifier.gate.set()
-        with pytest.raises(TooLate):
+        with pytest.raises(DeadlineError):
             late.result.result(10)
         assert punctual.result.result(10).label == "punctual"
     assert model.classifier.answered == ["blocker", "punctual"]
@@ -456,7 +456,7 @@ def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: F
         queue.add(jobs)
         time.sleep(0.06)
         model.classifier.gate.set()
-        with pytest.raises(TooLate):
+        with pytest.raises(DeadlineError):
             asyncio.run(answers_to(jobs))
 
 
@@ -511,7 +511,7 @@ def test_when_all_is_done_no_token_waits_or_runs(
         ]
         try:
             queue.add(jobs)
-        except QueueFull:
+        except QueueFullError:
             assert not any(job.result.done() for job in jobs)
             continue
         assert waiting(metrics)[1] <= most

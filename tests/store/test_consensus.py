@@ -6,14 +6,14 @@ from itertools import permutations
 
 import pytest
 
-from patclass.store.consensus import Feedback, Given, disagree, opinion_of, related
+from patclass.store.consensus import Feedback, FeedbackRow, consensus_of, disagree, related
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def said(*verdicts: dict[str, object]) -> list[Given]:
+def said(*verdicts: dict[str, object]) -> list[FeedbackRow]:
     return [
-        Given(n, f"key-{n}", NOW, Feedback("0" * 32, **{"answer": "A61", **fields}))  # type: ignore[arg-type]
+        FeedbackRow(n, f"key-{n}", NOW, Feedback("0" * 32, **{"answer": "A61", **fields}))  # type: ignore[arg-type]
         for n, fields in enumerate(verdicts)
     ]
 
@@ -44,37 +44,37 @@ def test_verdicts_of_different_people(
     verdicts: list[dict[str, object]], label: str | None, disputed: bool
 ):
     for order in permutations(verdicts):
-        found = opinion_of(said(*order))
+        found = consensus_of(said(*order))
         assert (found.label, found.disputed) == (label, disputed)
 
 
 def test_the_last_word_of_a_person_counts():
-    found = opinion_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
+    found = consensus_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
 def test_what_is_imported_later_may_be_older():
     now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
     before = replace(before, created=NOW - timedelta(days=3))
-    assert opinion_of([now, before]).label == "G06"
+    assert consensus_of([now, before]).label == "G06"
     decided = [replace(g, feedback=replace(g.feedback, decides=True)) for g in (now, before)]
-    assert opinion_of(decided).label == "G06"
+    assert consensus_of(decided).label == "G06"
 
 
 def test_those_without_a_name_are_different_people_though_they_call_by_one_key():
-    found = opinion_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
+    found = consensus_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
     assert found.disputed
 
 
 def test_a_decision_stands_above_all():
     decided = IS_G06 | {"decides": True, "reviewer": "Cleo"}
-    found = opinion_of(said(RIGHT, decided, IS_A61K))
+    found = consensus_of(said(RIGHT, decided, IS_A61K))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
 def test_what_was_withdrawn_counts_no_more():
     decided = IS_G06 | {"decides": True}
-    found = opinion_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
+    found = consensus_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
     assert (found.label, found.numbers) == ("A61", (0,))
 
 

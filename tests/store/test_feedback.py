@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -97,7 +97,7 @@ def test_what_is_imported_without_its_answers_opens_no_case(
     store: FeedbackStore, database: Database
 ):
     said = [about("t", correct=True, reviewer="Ada"), about("t", correct=False, reviewer="Bob")]
-    given = [Given(n, f"key-{n}", datetime.now(UTC), each) for n, each in enumerate(said)]
+    given = [FeedbackRow(n, f"key-{n}", datetime.now(UTC), each) for n, each in enumerate(said)]
     assert store.add_all(given) == 2
     assert ReviewStore(database).all() == []
 

@@ -14,11 +14,11 @@ from patclass.store.history import (
 
 def test_an_event_is_kept_once(database: Database):
     store = EventStore(database)
-    assert store.add("alarm", "v1 1000", "v1", {"signal": "labels"})
-    assert not store.add("alarm", "v1 1000", "v1", {"signal": "labels"})
+    assert store.add("alert", "v1 1000", "v1", {"signal": "labels"})
+    assert not store.add("alert", "v1 1000", "v1", {"signal": "labels"})
     assert store.add("promotion", "v2", "v2", {})
-    assert [event.kind for event in store.latest()] == ["promotion", "alarm"]
-    assert store.latest("alarm")[0].facts == {"signal": "labels"}
+    assert [event.kind for event in store.latest()] == ["promotion", "alert"]
+    assert store.latest("alert")[0].facts == {"signal": "labels"}
     assert [event.kind for event in store.latest(count=1)] == ["promotion"]
 
 
@@ -35,8 +35,8 @@ def test_one_is_the_champion(database: Database):
     store = ModelStore(database)
     for number in (1, 2, 3):
         store.add(ModelRow(f"v{number}", f"{number:04}", None, CANDIDATE))
-    store.crown("v1")
-    store.crown("v2")
+    store.promote("v1")
+    store.promote("v2")
     store.decide("v3", {"passed": False}, REFUSED)
     assert [row.state for row in store.all()] == [RETIRED, CHAMPION, REFUSED]
     assert store.all()[2].decision == {"passed": False}

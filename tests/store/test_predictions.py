@@ -16,7 +16,7 @@ def store(database: Database) -> PredictionStore:
 
 
 def test_a_prediction_comes_back_as_it_was(store: PredictionStore):
-    row = prediction(1, unseen=0.02, distance=1.1, agreement=0.7, text="A text with an ö.")
+    row = prediction(1, oov_rate=0.02, novelty=1.1, agreement=0.7, text="A text with an ö.")
     store.add([row])
     assert store.get(row.id) == row
     assert store.get(ID(2)) is None

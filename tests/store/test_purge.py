@@ -26,7 +26,7 @@ def filled(database: Database) -> Database:
         verdict = Feedback(ID(number), True, answer="A", text_sha256=f"{number:064x}", text="t")
         FeedbackStore(database).add(f"key-{number}", verdict)
         ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
-    EventStore(database).add("alarm", "one", "v1", {})
+    EventStore(database).add("alert", "one", "v1", {})
     EventStore(database).add("promoted", "two", "v1", {"why": "better"})
     return database
 

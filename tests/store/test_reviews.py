@@ -6,11 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from patclass.store.consensus import Feedback, opinion_of
+from patclass.store.consensus import Feedback, consensus_of
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
-from patclass.store.reviews import CLAIMED, DECIDED, LEASE, OPEN, NotYours, ReviewStore, open_case
+from patclass.store.reviews import (
+    CLAIMED,
+    DECIDED,
+    LEASE,
+    OPEN,
+    NotClaimedError,
+    ReviewStore,
+    open_case,
+)
 from patclass.store.tables import reviews
 from store_rows import prediction
 
@@ -71,7 +79,7 @@ def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database
         connection.execute(update(reviews).values(changed=late))
     assert not store.all()[0].taken(datetime.now(UTC))
     assert store.claim(ID, "t", "unsure", "Bob")
-    with pytest.raises(NotYours):
+    with pytest.raises(NotClaimedError):
         store.decide("key-of-ada", verdict("Ada"))
     assert FeedbackStore(database).all() == []  # nothing was half done
 
@@ -84,7 +92,7 @@ def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Datab
     assert store.claim(ID, "t", "ignored", "Ada")
     assert store.decide("key-of-ada", verdict())
     assert state(store) == (DECIDED, "Ada")
-    assert opinion_of(feedback.all()).label == "G06"
+    assert consensus_of(feedback.all()).label == "G06"
     assert not store.claim(ID, "t", "unsure", "Bob")
 
 
@@ -98,18 +106,18 @@ def test_a_decision_sent_twice_counts_once(store: ReviewStore, database: Databas
 def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
     store.claim(ID, "t", "unsure", "Ada")
     store.decide("key-of-ada", verdict())
-    with pytest.raises(NotYours):
+    with pytest.raises(NotClaimedError):
         store.undo(ID, "Bob")
     store.undo(ID, "Ada")
     assert state(store) == (CLAIMED, "Ada")
-    assert opinion_of(FeedbackStore(database).all()).label is None
+    assert consensus_of(FeedbackStore(database).all()).label is None
     assert store.decide("another-key", verdict(label="H04"))
-    assert opinion_of(FeedbackStore(database).all()).label == "H04"
+    assert consensus_of(FeedbackStore(database).all()).label == "H04"
 
 
 def test_a_case_is_given_back(store: ReviewStore):
     store.claim(ID, "t", "unsure", "Ada")
-    with pytest.raises(NotYours):
+    with pytest.raises(NotClaimedError):
         store.release(ID, "Bob")
     store.release(ID, "Ada")
     assert state(store) == (OPEN, None)

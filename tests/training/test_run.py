@@ -117,13 +117,13 @@ def test_a_tree_is_learnt_and_answers_at_every_level(
 
 
 def test_every_part_of_an_answer_can_be_left_out(tiny_bert: Path, patents: Path, tmp_path: Path):
-    more = {"linear": False, "index_rows": 0, "policy": "windows", "epochs": 1}
+    more = {"linear": False, "index_rows": 0, "truncation": "windows", "epochs": 1}
     tiny_run(tiny_bert, patents, tmp_path / "model", **more)
     files = {path.name for path in (tmp_path / "model").iterdir()}
     assert not files & {"linear.safetensors", "index.safetensors"}
     bundle = read_bundle(tmp_path / "model")
     assert bundle.index is None
-    assert bundle.description.text.policy == "windows"
+    assert bundle.description.text.truncation == "windows"
     assert load(tmp_path / "model", "cpu").predict_proba(["A device."]).shape == (1, 3)
 
 

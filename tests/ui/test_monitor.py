@@ -79,9 +79,9 @@ def test_a_shift_is_named_with_since_when(visit: Callable[..., AppTest]):
     told = app.warning[0].value
     assert told.startswith("**Shifted** since 2026-11-24 02:59: ")
     assert "measured on, in how sure the answers are and which codes are answered." in told
-    alarms = app.dataframe[2].value
-    assert alarms["When (UTC)"].iloc[0] == "2026-11-24 03:59"
-    assert list(alarms["What"]) == ["Codes, How sure it is", "Codes", "Length"]
+    alerts = app.dataframe[2].value
+    assert alerts["When (UTC)"].iloc[0] == "2026-11-24 03:59"
+    assert list(alerts["What"]) == ["Codes, How sure it is", "Codes", "Length"]
 
 
 def test_a_shift_that_was_always_there_may_be_older(visit: Callable[..., AppTest]):
@@ -104,7 +104,7 @@ def test_another_level_and_other_codes_are_chosen(visit: Callable[..., AppTest])
 
 
 def test_no_word_is_jargon(visit: Callable[..., AppTest]):
-    told = words(visit((), ("labels", "unseen"))).lower()
+    told = words(visit((), ("labels", "oov_rate"))).lower()
     assert [word for word in JARGON if word in told] == []
 
 

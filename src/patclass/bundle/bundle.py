@@ -74,9 +74,9 @@ class Bundle:
             self.tree,
             engine,
             tokenizer,
-            self.description.text.policy,
+            self.description.text.truncation,
             LinearModel.load(self.folder, len(coarsest)) if there else None,
-            Calibration(stored.sharpness, stored.opinion_weight, stored.noise),
+            Calibration(stored.inverse_temperatures, stored.linear_weight, stored.smoothing),
         )
 
     def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
@@ -185,7 +185,10 @@ def read_bundle(folder: Path) -> Bundle:
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
-    sizes = {len(calibration.sharpness), len(calibration.noise or calibration.sharpness)}
+    sizes = {
+        len(calibration.inverse_temperatures),
+        len(calibration.smoothing or calibration.inverse_temperatures),
+    }
     if sizes != {len(tree.levels)}:
         raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
     return Bundle(folder, manifest.version, description, tree, calibration, golden)

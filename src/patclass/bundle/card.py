@@ -24,7 +24,7 @@ def model_card(description: Description, tree: LabelTree, report: Report | None)
         "patclass verify THIS_FOLDER\n```",
         "## Data",
         f"Source: `{data.source}`. Usable rows: {rows}. Text: `{text.view}`, {text.max_tokens} "
-        f"tokens at a time (`{text.policy}`). Fingerprint: `{data.fingerprint}`.",
+        f"tokens at a time (`{text.truncation}`). Fingerprint: `{data.fingerprint}`.",
         _rejects(data.rejects),
         "## Labels",
         _labels(tree),

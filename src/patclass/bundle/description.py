@@ -17,7 +17,7 @@ from patclass.core.config import (
     FitSettings,
     LoraSettings,
 )
-from patclass.model.tokenizer import Policy
+from patclass.model.tokenizer import Truncation
 from patclass.predictor import linear, neighbours, reference
 
 Kind = Literal["openvino", "merged", "cuda"]
@@ -182,7 +182,7 @@ class TextInfo(_Frozen):
 
     view: str
     max_tokens: int
-    policy: Policy = "head"
+    truncation: Truncation = "head"
 
 
 class DataInfo(_Frozen):
@@ -211,16 +211,16 @@ class CalibrationInfo(_Frozen):
     none did.
     """
 
-    sharpness: tuple[float, ...]
-    opinion_weight: float
-    noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    inverse_temperatures: tuple[float, ...]
+    linear_weight: float
+    smoothing: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
     precision: float
     thresholds: dict[str, float]
 
     @property
-    def balance(self) -> float:
+    def mixing_weight(self) -> float:
         """How much the second opinion counts beside the model's own answer."""
-        return self.opinion_weight / self.sharpness[0]
+        return self.linear_weight / self.inverse_temperatures[0]
 
 
 class RunSettings(_Frozen):

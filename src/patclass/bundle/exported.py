@@ -10,7 +10,7 @@ from patclass.bundle.description import LAYOUT, Description
 from patclass.bundle.golden import make_golden
 from patclass.bundle.manifest import write_manifest
 from patclass.bundle.writer import conformal_bytes, label_info
-from patclass.core.files import file_sha256, whole_folder, write_json
+from patclass.core.files import atomic_folder, file_sha256, write_json
 from patclass.evaluation.report import Report
 from patclass.predictor.pipeline import Pipeline
 
@@ -42,7 +42,7 @@ def write_exported(
     :raises OutputError: if the disk is full or the place cannot be written.
     """
     golden = make_golden(pipeline, description.arithmetic)
-    with whole_folder(target, LAYOUT.manifest) as folder:
+    with atomic_folder(target, LAYOUT.manifest) as folder:
         kept = _KEPT if source.version > 1 else _KEPT[:4]  # its report has another form
         for name in kept:
             if (source.folder / name).is_file():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import check_manifest
-from patclass.core.files import file_sha256, whole_folder, write_json
+from patclass.core.files import atomic_folder, file_sha256, write_json
 from patclass.predictor.reference import Reference
 
 
@@ -18,9 +18,9 @@ def write_referenced(folder: Path, reference: Reference) -> None:
     :raises OutputError: if the disk is full or the place cannot be written.
     """
     manifest = check_manifest(folder)
-    with whole_folder(folder, LAYOUT.manifest) as aside:
-        shutil.copytree(folder, aside, dirs_exist_ok=True)
-        reference.save(aside)
-        files = manifest.files | {LAYOUT.reference: file_sha256(aside / LAYOUT.reference)}
+    with atomic_folder(folder, LAYOUT.manifest) as partial:
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
+        reference.save(partial)
+        files = manifest.files | {LAYOUT.reference: file_sha256(partial / LAYOUT.reference)}
         listed = manifest.model_copy(update={"files": dict(sorted(files.items()))})
-        write_json(aside / LAYOUT.manifest, listed.model_dump())
+        write_json(partial / LAYOUT.manifest, listed.model_dump())

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle.description import LAYOUT
 from patclass.core.errors import BundleError, cannot_write
-from patclass.core.files import whole_file, whole_folder, write_json
+from patclass.core.files import atomic_folder, atomic_write, write_json
 
 POINTER = "champion.json"
 LOCK = ".champion.lock"
@@ -98,8 +98,8 @@ class Registry:
         :raises OutputError: if the disk is full or the folder cannot be written.
         """
         target = self.next_folder()
-        with whole_folder(target, LAYOUT.manifest) as aside:
-            shutil.copytree(bundle, aside, dirs_exist_ok=True)
+        with atomic_folder(target, LAYOUT.manifest) as partial:
+            shutil.copytree(bundle, partial, dirs_exist_ok=True)
         return target
 
     def promote(self, name: str, over: str | None = None) -> None:
@@ -163,8 +163,8 @@ class Registry:
             yield
 
     def _point(self, pointer: Pointer) -> None:
-        with whole_file(self.folder / POINTER) as aside:
-            write_json(aside, pointer.model_dump())
+        with atomic_write(self.folder / POINTER) as partial:
+            write_json(partial, pointer.model_dump())
 
 
 def champion_in(place: Path) -> Path:

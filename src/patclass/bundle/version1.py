@@ -27,4 +27,4 @@ def upgrade_labels(entries: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgrade_calibration() -> dict[str, Any]:
     """Probabilities as they come; no threshold is known, so none is claimed."""
-    return {"sharpness": [1.0], "opinion_weight": 0.0, "precision": 0.9, "thresholds": {}}
+    return {"inverse_temperatures": [1.0], "linear_weight": 0.0, "precision": 0.9, "thresholds": {}}

@@ -13,7 +13,7 @@ from patclass.bundle.card import model_card
 from patclass.bundle.description import LAYOUT, CalibrationInfo, Description, LabelInfo, Lineage
 from patclass.bundle.golden import make_golden
 from patclass.bundle.manifest import write_manifest
-from patclass.core.files import whole_folder, write_json
+from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
 from patclass.evaluation.html import confusion_picture, html_report
 from patclass.evaluation.report import Report
@@ -64,7 +64,7 @@ def write_bundle(
     :raises OutputError: if the disk is full or the place cannot be written.
     """
     golden = make_golden(content.pipeline, content.description.arithmetic)
-    with whole_folder(target, LAYOUT.manifest) as folder:
+    with atomic_folder(target, LAYOUT.manifest) as folder:
         _write_model(folder, content)
         write_json(folder / LAYOUT.description, content.description.model_dump())
         write_json(folder / LAYOUT.golden, golden.model_dump())
@@ -109,9 +109,9 @@ def label_info(tree: LabelTree) -> LabelInfo:
 def _calibration_info(content: Content) -> CalibrationInfo:
     calibration = content.pipeline.calibration
     return CalibrationInfo(
-        sharpness=calibration.sharpness,
-        noise=calibration.noise,
-        opinion_weight=calibration.opinion_weight,
+        inverse_temperatures=calibration.inverse_temperatures,
+        smoothing=calibration.smoothing,
+        linear_weight=calibration.linear_weight,
         precision=PRECISION,
         thresholds=dict(content.thresholds),
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Levels at which the baselines are fitted, comma-separated; the deeper, the longer.  "
     "[default: the coarsest]",
 )
-@settings_options("data", "labels", "code_column", "test_rows", "policy")
+@settings_options("data", "labels", "code_column", "test_rows", "truncation")
 @device_option
 def evaluate(
     bundle: str | None,
@@ -52,7 +52,7 @@ def evaluate(
     from patclass.bundle.registry import locate
     from patclass.core.config import data_like, load_settings
     from patclass.core.errors import ConfigError
-    from patclass.core.files import check_writable, whole_file, write_json
+    from patclass.core.files import atomic_write, check_writable, write_json
     from patclass.data.corpus import load_corpus
     from patclass.evaluation.html import html_report
     from patclass.evaluation.report import measure
@@ -64,8 +64,8 @@ def evaluate(
             raise ConfigError(f"--report {target}: name a file that ends in .html or .json.")
         check_writable(target)
     opened = read_bundle(locate(bundle))
-    usual = {"policy": opened.description.text.policy}
-    asked = load_settings({"policy": flags.pop("policy")}, environment={}, defaults=usual)
+    usual = {"truncation": opened.description.text.truncation}
+    asked = load_settings({"truncation": flags.pop("truncation")}, environment={}, defaults=usual)
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
@@ -73,18 +73,18 @@ def evaluate(
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
-    pipeline = replace(pipeline, policy=asked.answer.policy)
+    pipeline = replace(pipeline, truncation=asked.answer.truncation)
     scored = score_rows(pipeline, corpus[split], f"scoring {split}")
     sets = label_sets(scored, opened.conformal)
     report = measure(scored, corpus, split, levels, sets)
     click.echo(report.text())
     if target is not None:
-        with whole_file(target.with_suffix(".json")) as aside:
-            write_json(aside, report.model_dump(mode="json"))
-        with whole_file(target.with_suffix(".html")) as aside:
+        with atomic_write(target.with_suffix(".json")) as partial:
+            write_json(partial, report.model_dump(mode="json"))
+        with atomic_write(target.with_suffix(".html")) as partial:
             facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
             page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
-            aside.write_text(page, encoding="utf-8")
+            partial.write_text(page, encoding="utf-8")
     return 0 if report.passed else 1
 
 
@@ -128,7 +128,7 @@ def compare(
     from patclass.bundle.registry import locate
     from patclass.core.config import data_like
     from patclass.core.errors import DataError
-    from patclass.core.files import whole_file, write_json
+    from patclass.core.files import atomic_write, write_json
     from patclass.data.corpus import load_corpus
     from patclass.evaluation.compare import compare as paired
     from patclass.inference.prediction import check_level
@@ -158,8 +158,8 @@ def compare(
     result = paired(true, first, second, level=level, names=(a, b))
     click.echo(result.text())
     if target is not None:
-        with whole_file(target) as aside:
-            write_json(aside, result.model_dump(mode="json"))
+        with atomic_write(target) as partial:
+            write_json(partial, result.model_dump(mode="json"))
     return 0
 
 

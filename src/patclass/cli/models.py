@@ -112,9 +112,9 @@ def promote(
     from patclass.bundle.description import LAYOUT
     from patclass.bundle.registry import Registry
     from patclass.learning.loop import try_candidate
-    from patclass.learning.promotion import acknowledge_champion, crown, find_version, take_in
-    from patclass.learning.retrain import Asked, finish_planned
-    from patclass.learning.trial import Rivals
+    from patclass.learning.promotion import acknowledge_champion, find_version, promote, take_in
+    from patclass.learning.retrain import RetrainOptions, finish_planned
+    from patclass.learning.trial import ModelPair
     from patclass.store.database import locate_store
 
     versions, database = Registry(registry), locate_store(store)
@@ -130,15 +130,15 @@ def promote(
         click.echo(f"{bundle.folder} is the champion already")
         return 0
     if champion is None or force:
-        crown(versions, database, bundle, force or "the first champion")
+        promote(versions, database, bundle, force or "the first champion")
     else:
-        rivals = Rivals(champion, bundle)
-        decision, page = try_candidate(versions, database, rivals, Asked(data=data))
+        pair = ModelPair(champion, bundle)
+        decision, page = try_candidate(versions, database, pair, RetrainOptions(data=data))
         click.echo(decision.text())
         click.echo(f"the decision: {page}")
         if not decision.passed:
             return EXIT_REFUSED
-        crown(versions, database, bundle, f"gate, {page.name}", champion)
+        promote(versions, database, bundle, f"gate, {page.name}", champion)
     click.echo(f"champion: {bundle.folder} (version {bundle.fingerprint})")
     return 0
 
@@ -186,12 +186,12 @@ def retrain(
     A run that was stopped goes on. Nothing is promoted: see 'patclass models promote'.
     """
     from patclass.bundle.registry import Registry
-    from patclass.learning.retrain import Asked, alone
+    from patclass.learning.retrain import RetrainOptions, registry_lock
     from patclass.learning.retrain import retrain as run
     from patclass.store.database import locate_store
 
-    asked, versions = Asked(feedback_weight, data), Registry(registry)
-    with alone(versions):
+    asked, versions = RetrainOptions(feedback_weight, data), Registry(registry)
+    with registry_lock(versions):
         bundle = run(versions, locate_store(store), asked, restart, click.echo)
     if bundle is None:
         click.echo("interrupted; run it again to go on", err=True)
@@ -241,7 +241,7 @@ def loop(
     from patclass.bundle.registry import Registry
     from patclass.core.errors import PatclassError
     from patclass.learning.loop import run_pass
-    from patclass.learning.retrain import Asked
+    from patclass.learning.retrain import RetrainOptions
     from patclass.store.database import locate_store
 
     if once == (every is not None):
@@ -249,7 +249,7 @@ def loop(
     if every is not None and not every:
         raise click.UsageError("--every 0 leaves no time between passes; expected 1h or longer.")
     versions, database = Registry(registry), locate_store(store)
-    asked = Asked(feedback_weight, data)
+    asked = RetrainOptions(feedback_weight, data)
     while True:
         try:
             done = run_pass(versions, database, asked, min_feedback, window, click.echo)
@@ -304,9 +304,9 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
     from patclass.bundle import read_bundle
     from patclass.bundle.registry import locate
     from patclass.core.errors import BundleError, StoreError
-    from patclass.core.files import whole_file
+    from patclass.core.files import atomic_write
     from patclass.monitoring.html import html_monitor
-    from patclass.monitoring.monitor import Monitor, Watched
+    from patclass.monitoring.monitor import Monitor, MonitoredModel
     from patclass.store.database import locate_store
 
     opened = read_bundle(locate(bundle))
@@ -316,16 +316,16 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
             "reference'."
         )
     database = locate_store(store)
-    watched = Watched(opened.folder.name, opened.fingerprint, opened.reference)
+    watched = MonitoredModel(opened.folder.name, opened.fingerprint, opened.reference)
     found = Monitor(database, window).series(watched, windows)
     if not found:
         raise StoreError(
             f"the store in {database.place} has not yet {window:,} answers of {opened.folder} "
             f"(version {watched.version}); choose a smaller --window, or wait."
         )
-    with whole_file(output) as aside:
-        aside.write_text(html_monitor(watched, found), encoding="utf-8")
-    rings = ", ".join(found[-1].alarms)
+    with atomic_write(output) as partial:
+        partial.write_text(html_monitor(watched, found), encoding="utf-8")
+    rings = ", ".join(found[-1].alerts)
     click.echo(f"{output}: {f'shifted: {rings}' if rings else 'as usual'}")
     return 1 if rings else 0
 
@@ -345,16 +345,16 @@ def reference(bundle: str | None, device: str, **flags: str | None) -> int:
     from patclass.core.config import data_like
     from patclass.data.corpus import load_corpus
     from patclass.predictor.pipeline import with_bar
-    from patclass.predictor.reference import collect_reference, tokens_seen
+    from patclass.predictor.reference import collect_reference, vocabulary_of
 
     opened = read_bundle(locate(bundle))
     corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
     rows = corpus["validation"]
     pipeline = opened.load_pipeline(device)
     answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
-    seen = tokens_seen(pipeline.tokenizer.encode([row.text for row in corpus["train"]]))
+    seen = vocabulary_of(pipeline.tokenizer.encode([row.text for row in corpus["train"]]))
     made = collect_reference(
-        *(opened.tree, rows, answers.readings, answers.states, answers.leaves, seen)
+        *(opened.tree, rows, answers.encodings, answers.embeddings, answers.leaves, seen)
     )
     write_referenced(opened.folder, made)
     click.echo(f"{opened.folder}: reference of {len(rows):,} validation rows")

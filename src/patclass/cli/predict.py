@@ -10,7 +10,7 @@ import click
 from patclass.cli.options import answer_options, device_option, model_option
 
 if TYPE_CHECKING:
-    from patclass.inference import Candidate, Prediction
+    from patclass.inference import Prediction, ScoredLabel
 
 
 @click.command()
@@ -72,13 +72,13 @@ def _print(prediction: "Prediction", text: str, explain: bool) -> None:
             click.echo(f"{part.contribution:+6.2f}  {excerpt}")
 
 
-def _print_candidates(found: "tuple[Candidate, ...]") -> None:
+def _print_candidates(found: "tuple[ScoredLabel, ...]") -> None:
     width = max(len(candidate.label) for candidate in found)
     for candidate in found:
         click.echo(_line(candidate, width))
 
 
-def _line(candidate: "Candidate", width: int = 0) -> str:
+def _line(candidate: "ScoredLabel", width: int = 0) -> str:
     name = "" if candidate.name == candidate.label else f"  {candidate.name}"
     return f"{candidate.confidence:6.1%}  {candidate.label:{width}}{name}"
 

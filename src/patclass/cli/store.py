@@ -175,7 +175,7 @@ def export_feedback(file: Path, name: str, store: Path | None) -> int:
     """
     from tqdm import tqdm
 
-    from patclass.core.files import whole_file
+    from patclass.core.files import atomic_write
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
@@ -185,7 +185,10 @@ def export_feedback(file: Path, name: str, store: Path | None) -> int:
         for line in bar:
             click.echo(line, nl=False)
     else:
-        with whole_file(file) as aside, aside.open("w", encoding="utf-8", newline="\n") as target:
+        with (
+            atomic_write(file) as partial,
+            partial.open("w", encoding="utf-8", newline="\n") as target,
+        ):
             target.writelines(bar)
         click.echo(f"{file}: written")
     _say(left_out)

@@ -118,7 +118,7 @@ class FitSettings(_Group):
 class AnswerSettings(_Group):
     """What a bundle answers with besides the tuned model."""
 
-    policy: Literal["head", "head+tail", "windows"] = Field(
+    truncation: Literal["head", "head+tail", "windows"] = Field(
         "head",
         description="How texts longer than --max-tokens are read: their head, head and tail, or "
         "overlapping windows whose logits are averaged.",

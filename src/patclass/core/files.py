@@ -53,7 +53,7 @@ def check_writable(target: Path) -> None:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a path beside ``target`` that takes its place if the block succeeds.
 
     The path keeps the suffix of ``target``, because writers choose the format by it.
@@ -61,20 +61,20 @@ def whole_file(target: Path) -> Iterator[Path]:
     :raises OutputError: if the disk is full or the folder cannot be written.
     """
     check_writable(target)
-    aside = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
+    partial = target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
     try:
-        yield aside
-        sync(aside)
-        aside.replace(target)
+        yield partial
+        sync(partial)
+        partial.replace(target)
         sync(target.parent)
     except OSError as problem:
         raise cannot_write(target, problem) from problem
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(target: Path, marker: str) -> Iterator[Path]:
+def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
     """Yield a folder beside ``target`` that takes its place if the block succeeds.
 
     An existing ``target`` is kept as ``<target>.previous``, but only if it holds ``marker``
@@ -84,20 +84,20 @@ def whole_folder(target: Path, marker: str) -> Iterator[Path]:
     """
     check_writable(target)
     check_replaceable(target, marker)
-    aside = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         # In a container every process may have the number of one that was killed here.
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        yield aside
-        for path in sorted(aside.rglob("*")):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        for path in sorted(partial.rglob("*")):
             sync(path)
-        sync(aside)
-        _swap(aside, target)
+        sync(partial)
+        _swap(partial, target)
     except OSError as problem:
         raise cannot_write(target, problem) from problem
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_replaceable(target: Path, marker: str) -> None:

@@ -13,8 +13,16 @@ from tqdm import tqdm
 from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
 from patclass.cpc.tree import LabelSet, LabelTree
-from patclass.data.examples import SPLITS, UNSEEN, Corpus, Example, Facts, Judged, Reject
-from patclass.data.labels import LabelScheme, RowLabel, Unusable, label_scheme
+from patclass.data.examples import (
+    SPLITS,
+    UNKNOWN_LABEL,
+    Corpus,
+    Example,
+    Facts,
+    FeedbackExample,
+    Reject,
+)
+from patclass.data.labels import LabelScheme, RowLabel, UnusableRowError, label_scheme
 from patclass.data.rows import Row
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
@@ -43,7 +51,7 @@ class _Coded:
 def load_corpus(
     settings: DataSettings,
     known: LabelTree | None = None,
-    judged: Mapping[str, Sequence[Judged]] = MappingProxyType({}),
+    judged: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
@@ -80,7 +88,7 @@ def load_corpus(
     splits = _with_people(
         splits, {s: _examples(rows, s, tree, rejects) for s, rows in people.items()}
     )
-    strata = {row.stratum for row in splits["train"]} - {UNSEEN}
+    strata = {row.stratum for row in splits["train"]} - {UNKNOWN_LABEL}
     if len(strata) < 2:
         raise DataError(
             f"only {len(splits['train'])} rows of one label or none are left to train on; give "
@@ -100,7 +108,7 @@ def _usable(
     for row in tqdm(rows, desc=f"reading {split}", unit="row", disable=None, leave=False):
         try:
             usable.append(_coded(row, view, scheme))
-        except Unusable as reason:
+        except UnusableRowError as reason:
             rejects.append(Reject(split, row.number, row.id, str(reason)))
     return usable
 
@@ -117,26 +125,26 @@ def _with_people(
 
 
 def _of_people(
-    judged: Sequence[Judged], split: str, scheme: LabelScheme, rejects: list[Reject]
+    judged: Sequence[FeedbackExample], split: str, scheme: LabelScheme, rejects: list[Reject]
 ) -> list[_Coded]:
     usable = []
     for number, row in enumerate(judged, 1):
         try:
             label = scheme.label_of_code(row.code)
             usable.append(_Coded(number, row.id, row.text, label, Facts(), row.weight))
-        except Unusable as reason:
+        except UnusableRowError as reason:
             rejects.append(Reject(f"{split} (people)", number, row.id, str(reason)))
     return usable
 
 
 def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
     if row.error is not None:
-        raise Unusable(row.error)
+        raise UnusableRowError(row.error)
     text = view.text_of(row.fields)
     if not text:
-        raise Unusable("no text")
+        raise UnusableRowError("no text")
     if len(text) > MAX_CHARS:
-        raise Unusable(f"text longer than {MAX_CHARS} characters")
+        raise UnusableRowError(f"text longer than {MAX_CHARS} characters")
     return _Coded(row.number, row.id, text, scheme.label_of(row.fields), Facts.of(row.fields))
 
 
@@ -208,7 +216,7 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
 
 
 def _position(labels: LabelSet, code: str) -> int:
-    return labels.index(code) if code in labels else UNSEEN
+    return labels.index(code) if code in labels else UNKNOWN_LABEL
 
 
 def _complete(
@@ -219,9 +227,9 @@ def _complete(
         if split not in splits:
             rows = splits["train"]
             keys = [row.text for row in rows]
-            rest, aside = split_off([row.stratum for row in rows], keys, share, seed)
-            splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in aside]}
-            notes.append(f"no {split} split: {len(aside)} rows of train set aside for it")
+            rest, partial = split_off([row.stratum for row in rows], keys, share, seed)
+            splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in partial]}
+            notes.append(f"no {split} split: {len(partial)} rows of train set aside for it")
         if not splits[split]:
             raise DataError(f"the {split} split has no usable row; check its labels and texts.")
     return splits

@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
 
 # The position of a code that is known but is not among the model's labels.
-UNSEEN = -1
+UNKNOWN_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Example:
     @property
     def stratum(self) -> int:
         """What subsets are balanced by: the coarsest label."""
-        return UNSEEN if self.truth[0] is None else self.truth[0]
+        return UNKNOWN_LABEL if self.truth[0] is None else self.truth[0]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Judged:
+class FeedbackExample:
     """A text with the code that people hold to be right."""
 
     id: str

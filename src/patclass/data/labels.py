@@ -24,7 +24,7 @@ MAIN_CODE_COLUMNS = ("main_code", "main_cpc", "main_ipc")
 CODE_COLUMNS = ("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code")
 
 
-class Unusable(Exception):
+class UnusableRowError(Exception):
     """A row that cannot be used, with the reason under which it is counted."""
 
 
@@ -121,11 +121,11 @@ class NamedLabels(_FlatScheme):
             return self.labels[int(text)].code
         if text in self.names:
             return self.labels[self.names.index(text)].code
-        raise Unusable("unknown label")
+        raise UnusableRowError("unknown label")
 
     def label_of_code(self, code: str) -> RowLabel:
         if code not in self.labels:
-            raise Unusable("unknown label")
+            raise UnusableRowError("unknown label")
         return RowLabel.flat(code)
 
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:
@@ -136,7 +136,7 @@ def _cell(fields: Fields, column: str) -> str:
     value = fields.get(column)
     text = "" if value is None else str(value).strip()
     if not text or text == "-1":  # -1 is how hub data sets say "unlabelled"
-        raise Unusable("no label")
+        raise UnusableRowError("no label")
     return text
 
 
@@ -148,16 +148,16 @@ def _symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
 def _symbol(code: str) -> Symbol:
     symbol = Symbol.parse(code)
     if symbol is None:
-        raise Unusable("no CPC symbol")
+        raise UnusableRowError("no CPC symbol")
     return symbol
 
 
 def _unanimous(codes: Iterable[str | None]) -> str:
     found = {code for code in codes if code is not None}
     if not found:
-        raise Unusable("no label")
+        raise UnusableRowError("no label")
     if len(found) > 1:
-        raise Unusable("ambiguous label")
+        raise UnusableRowError("ambiguous label")
     return found.pop()
 
 
@@ -196,16 +196,16 @@ class ListLabels(_FlatScheme):
         main = _symbols(fields, self.main_columns)
         symbols = main or _symbols(fields, (*LEVELS, *self.code_columns))
         if not symbols:
-            raise Unusable("no label")
+            raise UnusableRowError("no label")
         found = {self._match(symbol) for symbol in symbols} - {None}
         if not found:
-            raise Unusable("label not in the list")
+            raise UnusableRowError("label not in the list")
         return _unanimous(found)
 
     def label_of_code(self, code: str) -> RowLabel:
         match = self._match(_symbol(code))
         if match is None:
-            raise Unusable("label not in the list")
+            raise UnusableRowError("label not in the list")
         return RowLabel.flat(match)
 
     def _match(self, symbol: Symbol) -> str | None:
@@ -239,13 +239,15 @@ class CpcLabels:
         candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
         candidates = candidates or ({certain} if certain else set(_paths(main)))
         if not candidates:
-            raise Unusable(f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label")
+            raise UnusableRowError(
+                f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label"
+            )
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
 
     def label_of_code(self, code: str) -> RowLabel:
         symbol = _symbol(code)
         if not _paths([symbol]):
-            raise Unusable(f"only in section {TAG_SECTION}, a tag")
+            raise UnusableRowError(f"only in section {TAG_SECTION}, a tag")
         return RowLabel(cpc_path(symbol), (cpc_path(symbol),), (None,))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:

@@ -15,7 +15,7 @@ Advance = Callable[[int], object]
 class Outputs:
     """What a model makes of rows: pooled states (rows, hidden), logits (rows, outputs)."""
 
-    states: FloatArray
+    embeddings: FloatArray
     logits: FloatArray
 
 

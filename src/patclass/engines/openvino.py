@@ -19,7 +19,7 @@ from patclass.model.tokenizer import TextTokenizer
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")
-STATES, LOGITS = "states", "logits"
+EMBEDDINGS, LOGITS = "embeddings", "logits"
 
 
 class OpenVinoEngine:
@@ -65,29 +65,29 @@ class OpenVinoEngine:
             known = {name for port in (*model.inputs, *model.outputs) for name in port.names}
         except RuntimeError as problem:
             raise ModelError(f"cannot read {folder / GRAPH}: {problem}") from problem
-        if not known.issuperset((*INPUTS, STATES, LOGITS)):
-            raise ModelError(f"{folder / GRAPH} has no {STATES} and {LOGITS}; export it again.")
+        if not known.issuperset((*INPUTS, EMBEDDINGS, LOGITS)):
+            raise ModelError(f"{folder / GRAPH} has no {EMBEDDINGS} and {LOGITS}; export it again.")
         return cls(model, tokenizer, exact, threads)
 
     def run(self, rows: Sequence[Sequence[int]], advance: Advance = lambda rows: None) -> Outputs:
         """States and logits of rows of token ids, in order, both float32."""
-        states = np.empty((len(rows), self._width(STATES)), dtype=np.float32)
+        embeddings = np.empty((len(rows), self._width(EMBEDDINGS)), dtype=np.float32)
         logits = np.empty((len(rows), self._width(LOGITS)), dtype=np.float32)
 
         def answer(batch: list[int]) -> int:
             found = self._infer([rows[position] for position in batch])
-            states[batch], logits[batch] = found.states, found.logits
+            embeddings[batch], logits[batch] = found.embeddings, found.logits
             return len(batch)
 
         batches = list(cut_batches([len(row) for row in rows]))
         if len(batches) <= 1 or self.streams == 1:
             for batch in batches:
                 advance(answer(batch))
-            return Outputs(states, logits)
+            return Outputs(embeddings, logits)
         with ThreadPoolExecutor(self.streams) as threads:
             for done in threads.map(answer, batches):
                 advance(done)
-        return Outputs(states, logits)
+        return Outputs(embeddings, logits)
 
     def _width(self, output: str) -> int:
         return int(self._compiled.output(output).partial_shape[1].get_length())
@@ -98,7 +98,7 @@ class OpenVinoEngine:
         try:  # the library raises RuntimeError for whatever goes wrong in it
             request.infer(dict(zip(INPUTS, padded, strict=True)))
             return Outputs(
-                request.get_tensor(STATES).data.copy(), request.get_tensor(LOGITS).data.copy()
+                request.get_tensor(EMBEDDINGS).data.copy(), request.get_tensor(LOGITS).data.copy()
             )
         except RuntimeError as problem:
             raise ModelError(f"OpenVINO cannot compute {padded[0].shape}: {problem}") from problem

@@ -28,14 +28,14 @@ class TorchEngine:
         training = model.training
         if training:
             model.eval()
-        states = np.empty((len(rows), model.head.in_features), dtype=np.float32)
+        embeddings = np.empty((len(rows), model.head.in_features), dtype=np.float32)
         logits = np.empty((len(rows), model.head.out_features), dtype=np.float32)
         for batch in scoring_batches([len(row) for row in rows], SCORING_TOKENS):
             padded = self._tokenizer.pad([rows[position] for position in batch])
             embedded = model.embed(Batch.of(padded).to(model.device))
-            states[batch] = embedded.float().cpu().numpy()
+            embeddings[batch] = embedded.float().cpu().numpy()
             logits[batch] = model.answer(embedded).cpu().numpy()
             advance(len(batch))
         if training:
             model.train()
-        return Outputs(states, logits)
+        return Outputs(embeddings, logits)

@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from patclass.core.files import whole_file
+from patclass.core.files import atomic_write
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelSet
 from patclass.data.examples import Example
@@ -64,7 +64,7 @@ class Dispute(BaseModel):
 def out_of_fold(
     texts: Sequence[str],
     labels: _Labels,
-    kinds: int,
+    n_classes: int,
     folds: int = 5,
     seed: int = 0,
     advance: Callable[[int], object] = lambda rows: None,
@@ -79,19 +79,19 @@ def out_of_fold(
     :raises ValueError: if there are no rows, texts and labels differ in number, a label is
         out of range, or there are fewer than two folds.
     """
-    given = _positions(labels, kinds)
+    given = _positions(labels, n_classes)
     if len(texts) != len(given):
         raise ValueError(f"rows differ: {len(texts)} texts, {len(given)} labels")
     if folds < 2:
         raise ValueError(f"folds must be at least 2, not {folds}")
     fold_of = _folds([text.lower() for text in texts], given, folds, seed)
     features = _features(texts)
-    found = np.zeros((len(given), kinds), dtype=np.float32)
+    found = np.zeros((len(given), n_classes), dtype=np.float32)
     for fold in range(folds):
         held = np.flatnonzero(fold_of == fold)
         rest = np.flatnonzero(fold_of != fold)
         if len(held):
-            found[held] = _opinion(features, given, rest, held, kinds)
+            found[held] = _opinion(features, given, rest, held, n_classes)
         advance(len(held))
     return found
 
@@ -170,12 +170,12 @@ def _confident(given: _Ints, shares: _Floats) -> _Ints:
 def _thresholds(given: _Ints, shares: _Floats) -> _Floats:
     """Mean probability of each label among its own rows; out of reach where it has none."""
     own = shares[np.arange(len(given)), given]
-    kinds = shares.shape[1]
-    support = np.bincount(given, minlength=kinds)
-    means = np.bincount(given, weights=own, minlength=kinds) / np.maximum(support, 1)
+    n_classes = shares.shape[1]
+    support = np.bincount(given, minlength=n_classes)
+    means = np.bincount(given, weights=own, minlength=n_classes) / np.maximum(support, 1)
     # Rounding must not lift the mean of equal numbers above them: every label with rows has
     # one that reaches its threshold.
-    largest = np.zeros(kinds)
+    largest = np.zeros(n_classes)
     np.maximum.at(largest, given, own)
     return np.where(support > 0, np.minimum(means, largest), np.inf)
 
@@ -214,13 +214,13 @@ def _features(texts: Sequence[str]) -> npt.NDArray[np.float32]:
 
 
 def _opinion(
-    features: npt.NDArray[np.float32], given: _Ints, rest: _Ints, held: _Ints, kinds: int
+    features: npt.NDArray[np.float32], given: _Ints, rest: _Ints, held: _Ints, n_classes: int
 ) -> FloatArray:
     """Probabilities of the rows ``held`` by a model of the rows ``rest``, shape (held, kinds)."""
-    found = np.zeros((len(held), kinds), dtype=np.float32)
+    found = np.zeros((len(held), n_classes), dtype=np.float32)
     classes = np.unique(given[rest])
     if not len(classes):  # one text is all there is
-        found[:] = 1 / kinds
+        found[:] = 1 / n_classes
     elif len(classes) == 1:
         found[:, classes] = 1
     else:
@@ -233,15 +233,15 @@ def _opinion(
     return found
 
 
-def _positions(labels: _Labels, kinds: int) -> _Ints:
+def _positions(labels: _Labels, n_classes: int) -> _Ints:
     given = np.asarray(labels)
     if not given.size:
         raise ValueError("nothing to audit: no rows")
     if given.ndim != 1 or given.dtype.kind not in "iu":
         raise ValueError(f"expected a row of whole numbers, not {given.dtype} of {given.shape}")
-    if given.min() < 0 or given.max() >= kinds:
+    if given.min() < 0 or given.max() >= n_classes:
         raise ValueError(
-            f"labels run from {given.min()} to {given.max()}, but there are {kinds} of them"
+            f"labels run from {given.min()} to {given.max()}, but there are {n_classes} of them"
         )
     return given.astype(np.int64)
 
@@ -272,16 +272,16 @@ def write_disputes(
     """
     suffix = file_format(target)
     table = pa.Table.from_pylist([_record(d, rows[d.position], labels) for d in disputes], _SCHEMA)
-    with whole_file(target) as aside:
+    with atomic_write(target) as partial:
         if suffix == ".parquet":
-            pq.write_table(table, aside)
+            pq.write_table(table, partial)
         elif suffix == ".jsonl":
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
-            aside.write_text("".join(lines), encoding="utf-8")
+            partial.write_text("".join(lines), encoding="utf-8")
         else:
             delimiter = "\t" if suffix == ".tsv" else ","
             options = pyarrow.csv.WriteOptions(delimiter=delimiter)
-            pyarrow.csv.write_csv(table, aside, options)
+            pyarrow.csv.write_csv(table, partial, options)
 
 
 _SCHEMA = pa.schema(

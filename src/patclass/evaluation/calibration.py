@@ -13,7 +13,7 @@ from patclass.evaluation.intervals import Interval, wilson
 from patclass.predictor.calibration import lowest_threshold
 
 Floats = npt.NDArray[np.floating]
-Hits = npt.NDArray[np.bool_]
+BoolArray = npt.NDArray[np.bool_]
 
 BINS = 15
 
@@ -31,7 +31,9 @@ class ReliabilityBin(Frozen):
     accuracy: float
 
 
-def reliability(confidences: Floats, hits: Hits, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+def reliability(
+    confidences: Floats, correct: BoolArray, bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
     """Answers in equally wide bins of confidence; bins without any are left out.
 
     The bins of Guo et al. 2017, "On calibration of modern neural networks"
@@ -48,13 +50,13 @@ def reliability(confidences: Floats, hits: Hits, bins: int = BINS) -> tuple[Reli
             high=(number + 1) / bins,
             rows=int((bin_of == number).sum()),
             confidence=float(sure[bin_of == number].mean()),
-            accuracy=float(hits[bin_of == number].mean()),
+            accuracy=float(correct[bin_of == number].mean()),
         )
         for number in np.unique(bin_of).tolist()
     )
 
 
-def expected_calibration_error(confidences: Floats, hits: Hits, bins: int = BINS) -> float:
+def expected_calibration_error(confidences: Floats, correct: BoolArray, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy over the bins, weighted by rows (ECE).
 
     As in Guo et al. 2017; 0.05 means that confidences are off by five points on average.
@@ -63,7 +65,7 @@ def expected_calibration_error(confidences: Floats, hits: Hits, bins: int = BINS
     """
     if not len(confidences):
         raise ValueError("nothing to calibrate: no rows")
-    found = reliability(confidences, hits, bins)
+    found = reliability(confidences, correct, bins)
     return sum(b.rows * abs(b.confidence - b.accuracy) for b in found) / len(confidences)
 
 
@@ -102,7 +104,7 @@ class OperatingPoint(Frozen):
     interval: Interval | None
 
 
-def risk_coverage(confidences: Floats, hits: Hits, most: int = MAX_POINTS) -> RiskCoverage:
+def risk_coverage(confidences: Floats, correct: BoolArray, most: int = MAX_POINTS) -> RiskCoverage:
     """The curve from the surest answer to all of them, in at most ``most`` points.
 
     :param confidences: probability of each answer, shape (rows,).
@@ -111,7 +113,7 @@ def risk_coverage(confidences: Floats, hits: Hits, most: int = MAX_POINTS) -> Ri
     """
     if not len(confidences):
         raise ValueError("nothing to rank: no rows")
-    risks = _risks(confidences, hits)
+    risks = _risks(confidences, correct)
     rows = len(risks)
     places = np.unique(np.linspace(0, rows - 1, min(most, rows)).round().astype(np.intp))
     points = tuple(
@@ -121,34 +123,34 @@ def risk_coverage(confidences: Floats, hits: Hits, most: int = MAX_POINTS) -> Ri
     return RiskCoverage(points=points, aurc=float(risks.mean()))
 
 
-def operating_points(confidences: Floats, hits: Hits) -> tuple[OperatingPoint, ...]:
+def operating_points(confidences: Floats, correct: BoolArray) -> tuple[OperatingPoint, ...]:
     """Fixed thresholds, then the lowest ones that reach 90 and 95 % precision on these rows."""
-    fixed = [_point(confidences, hits, threshold, None) for threshold in THRESHOLDS]
+    fixed = [_point(confidences, correct, threshold, None) for threshold in THRESHOLDS]
     chosen = [
-        _point(confidences, hits, lowest_threshold(confidences, hits, precision), precision)
+        _point(confidences, correct, lowest_threshold(confidences, correct, precision), precision)
         for precision in PRECISIONS
     ]
     return (*fixed, *chosen)
 
 
-def _risks(confidences: Floats, hits: Hits) -> npt.NDArray[np.float64]:
+def _risks(confidences: Floats, correct: BoolArray) -> npt.NDArray[np.float64]:
     """Share of wrong answers among the k surest, for each k from 1 on."""
     _, group, counts = np.unique(-confidences, return_inverse=True, return_counts=True)
-    accuracy = np.bincount(group, weights=hits) / counts
+    accuracy = np.bincount(group, weights=correct) / counts
     right = np.cumsum(np.repeat(accuracy, counts))
-    return np.asarray(np.clip(1 - right / np.arange(1, len(hits) + 1), 0, 1))
+    return np.asarray(np.clip(1 - right / np.arange(1, len(correct) + 1), 0, 1))
 
 
 def _point(
-    confidences: Floats, hits: Hits, threshold: float | None, target: float | None
+    confidences: Floats, correct: BoolArray, threshold: float | None, target: float | None
 ) -> OperatingPoint:
     answered = confidences >= (np.inf if threshold is None else threshold)
-    rows, right = int(answered.sum()), int(hits[answered].sum())
+    rows, right = int(answered.sum()), int(correct[answered].sum())
     return OperatingPoint(
         target=target,
         threshold=threshold,
         rows=rows,
-        coverage=rows / len(hits),
+        coverage=rows / len(correct),
         precision=right / rows if rows else None,
         interval=wilson(right, rows) if rows else None,
     )

@@ -173,7 +173,7 @@ class LevelView:
         return next((p for p in self.report.operating_points if p.target == 0.9), None)
 
     @property
-    def rivals(self) -> dict[str, Metrics]:
+    def baselines(self) -> dict[str, Metrics]:
         """Baselines under the names that people read."""
         known = self.report.baselines
         return {name: known[key] for key, name in BASELINE_NAMES.items() if key in known}

@@ -36,8 +36,8 @@ def macro_f1(truth: Positions, answered: Positions, labels: int, drawn: Position
     :param answered: positions of the answers, shape (rows,), likewise.
     :param drawn: row numbers of shape (resamples, rows).
     """
-    hits = np.where(truth == answered, truth, labels)
-    found, true, named = (_counted(row[drawn], labels) for row in (hits, truth, answered))
+    correct = np.where(truth == answered, truth, labels)
+    found, true, named = (_counted(row[drawn], labels) for row in (correct, truth, answered))
     f1 = 2 * found / np.maximum(true + named, 1)  # 0 where nothing is true: no hit either
     return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
 
@@ -67,20 +67,20 @@ class Bootstrap(Frozen):
     macro_f1: Interval
 
 
-def wilson(hits: int, rows: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson(correct: int, rows: int, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval of the share ``hits / rows``.
 
     :raises ValueError: if there are no rows, or not between none and all of them are hits.
     """
-    if not 0 <= hits <= rows or not rows:
-        raise ValueError(f"{hits} hits in {rows} rows are no share")
+    if not 0 <= correct <= rows or not rows:
+        raise ValueError(f"{correct} hits in {rows} rows are no share")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, weight = hits / rows, z * z / rows
+    share, weight = correct / rows, z * z / rows
     centre = (share + weight / 2) / (1 + weight)
     reach = z * math.sqrt(share * (1 - share) / rows + weight / (4 * rows)) / (1 + weight)
     # At either end the formula gives 0 or 1 but for rounding.
-    low = 0.0 if not hits else max(0.0, centre - reach)
-    high = 1.0 if hits == rows else min(1.0, centre + reach)
+    low = 0.0 if not correct else max(0.0, centre - reach)
+    high = 1.0 if correct == rows else min(1.0, centre + reach)
     return Interval(low=low, high=high)
 
 

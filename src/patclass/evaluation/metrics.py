@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
-from patclass.evaluation.calibration import Floats, Hits
+from patclass.evaluation.calibration import BoolArray, Floats
 from patclass.predictor.scored import answers_at
 
 # Above, nearly all cells are zero: written out, they would be megabytes of JSON.
@@ -202,7 +202,7 @@ def tag_reports(
     return reports
 
 
-def _report(carried: Hits, probabilities: Floats) -> TagReport:
+def _report(carried: BoolArray, probabilities: Floats) -> TagReport:
     said = probabilities >= THRESHOLD
     right = int((said & carried).sum())
     some = bool(carried.any())

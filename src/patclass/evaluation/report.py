@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from patclass.core.types import Frozen
-from patclass.data.examples import UNSEEN, Corpus, Example
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example
 from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
 from patclass.evaluation.calibration import (
     OperatingPoint,
@@ -63,20 +63,20 @@ def level_report(
     :param inside: which labels are in the set of each row, shape (rows, labels).
     :param set_coverage: share of the rows whose set should hold the true label.
     """
-    truth, sure, hits = calibrated.truth, calibrated.confidences, calibrated.hits
+    truth, sure, correct = calibrated.truth, calibrated.confidences, calibrated.correct
     spread = bootstrap(truth, calibrated.answered, len(calibrated.codes))
     return LevelReport(
         metrics=evaluate(truth, calibrated.probabilities, calibrated.codes),
         accuracy_interval=spread.accuracy,
         macro_f1_interval=spread.macro_f1,
-        ece_raw=expected_calibration_error(raw.confidences, raw.hits),
-        ece=expected_calibration_error(sure, hits),
-        reliability_raw=reliability(raw.confidences, raw.hits),
-        reliability=reliability(sure, hits),
-        risk_coverage=risk_coverage(sure, hits),
-        operating_points=operating_points(sure, hits),
+        ece_raw=expected_calibration_error(raw.confidences, raw.correct),
+        ece=expected_calibration_error(sure, correct),
+        reliability_raw=reliability(raw.confidences, raw.correct),
+        reliability=reliability(sure, correct),
+        risk_coverage=risk_coverage(sure, correct),
+        operating_points=operating_points(sure, correct),
         sets=None if inside is None else set_report(inside, truth, set_coverage),
-        slices=slices(calibrated.rows, hits),
+        slices=slices(calibrated.rows, correct),
         mistakes=mistakes(calibrated),
         baselines=dict(baselines),
     )
@@ -291,7 +291,7 @@ def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]
     }
 
 
-def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNSEEN) -> LabelledTexts:
+def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNKNOWN_LABEL) -> LabelledTexts:
     """The rows whose label is known at a level, and not below the position ``lowest``."""
     places, truth = known_at(rows, depth)
     kept = truth >= lowest

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from patclass.core.types import Frozen
 from patclass.data.examples import Example
-from patclass.evaluation.calibration import Hits
+from patclass.evaluation.calibration import BoolArray
 from patclass.evaluation.intervals import Interval, wilson
 from patclass.predictor.scored import LevelAnswers
 
@@ -30,7 +30,7 @@ class Slice(Frozen):
     interval: Interval
 
 
-def slices(rows: Sequence[Example], hits: Hits) -> tuple[Slice, ...]:
+def slices(rows: Sequence[Example], correct: BoolArray) -> tuple[Slice, ...]:
     """Slices of each kind that the data says something of, each kind in its natural order.
 
     :param hits: whether the answer to each row is right, shape (rows,).
@@ -41,15 +41,15 @@ def slices(rows: Sequence[Example], hits: Hits) -> tuple[Slice, ...]:
         "source": _sources([row.facts.source for row in rows]),
     }
     return tuple(
-        _slice(kind, name, hits[group == place])
+        _slice(kind, name, correct[group == place])
         for kind, (names, group) in kinds.items()
         for place, name in enumerate(names)
         if (group == place).any()
     )
 
 
-def _slice(kind: str, name: str, hits: Hits) -> Slice:
-    rows, right = len(hits), int(hits.sum())
+def _slice(kind: str, name: str, correct: BoolArray) -> Slice:
+    rows, right = len(correct), int(correct.sum())
     return Slice(
         kind=kind, name=name, rows=rows, accuracy=right / rows, interval=wilson(right, rows)
     )
@@ -121,7 +121,7 @@ class Mistake(Frozen):
 
 def mistakes(answers: LevelAnswers, most: int = MAX_MISTAKES) -> tuple[Mistake, ...]:
     """Wrong answers, the most confident first; equal ones in the order of the rows."""
-    wrong = np.flatnonzero(~answers.hits)
+    wrong = np.flatnonzero(~answers.correct)
     order = np.argsort(-answers.confidences[wrong], kind="stable")[:most]
     return tuple(_mistake(answers, int(place)) for place in wrong[order])
 

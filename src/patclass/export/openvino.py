@@ -10,7 +10,7 @@ import openvino as ov
 import torch
 
 from patclass.core.errors import ModelError
-from patclass.engines.openvino import INPUTS, LOGITS, STATES
+from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS
 from patclass.model.classifier import Batch, PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
 
@@ -25,8 +25,8 @@ class _Traced(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        states = self.model.embed(Batch(input_ids, attention_mask))
-        return states, self.model.head(states)
+        embeddings = self.model.embed(Batch(input_ids, attention_mask))
+        return embeddings, self.model.head(embeddings)
 
 
 def to_graph(model: PatentClassifier) -> ov.Model:
@@ -46,7 +46,9 @@ def to_graph(model: PatentClassifier) -> ov.Model:
             graph = ov.convert_model(_Traced(model.eval()), example_input=example)
     except Exception as problem:  # the converter raises exceptions of many kinds
         raise ModelError(f"OpenVINO cannot convert this model: {problem}") from problem
-    for port, name in zip((*graph.inputs, *graph.outputs), (*INPUTS, STATES, LOGITS), strict=True):
+    for port, name in zip(
+        (*graph.inputs, *graph.outputs), (*INPUTS, EMBEDDINGS, LOGITS), strict=True
+    ):
         port.get_tensor().set_names({name})
     return graph
 

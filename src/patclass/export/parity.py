@@ -91,7 +91,7 @@ def _figures(
     found = answers_at(rows, leaves, tree, level)
     assert found is not None
     metrics = evaluate(found.truth, found.probabilities, found.codes)
-    return metrics.macro_f1, expected_calibration_error(found.confidences, found.hits)
+    return metrics.macro_f1, expected_calibration_error(found.confidences, found.correct)
 
 
 def objections(parity: Parity, limits: Limits) -> list[str]:

@@ -234,8 +234,8 @@ def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candid
         yield from (_merged(original, work, bits) for bits in _ON_CUDA.get(form, (None,)))
         return
     graph = to_graph(original.model)
-    readings = original.pipeline.read(original.texts.calibration)
-    rows = [reading.passages[0].ids for reading in readings]
+    encodings = original.pipeline.read(original.texts.calibration)
+    rows = [reading.passages[0].ids for reading in encodings]
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
     for number, scheme in enumerate(schemes):
         yield _stored(scheme, graph, rows, original.pipeline.tokenizer, work / str(number))

@@ -18,10 +18,10 @@ from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
     AUTO,
     NOTEWORTHY,
-    Candidate,
     Options,
     PassageShare,
     Prediction,
+    ScoredLabel,
     Signals,
     candidates,
     check_level,
@@ -29,7 +29,7 @@ from patclass.inference.prediction import (
     path_to,
     thresholds_of,
 )
-from patclass.model.tokenizer import Reading
+from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import Answers
 
@@ -60,7 +60,7 @@ Advance = Callable[[int], object]
 DEFAULTS = Options()
 
 # How many known patents are asked whether they agree, and how few of them may.
-JURY = 10
+K_NEIGHBOURS = 10
 AGREEMENT = 0.2
 
 
@@ -150,22 +150,22 @@ class Classifier:
             return []
         return self.answer(texts, self.read(texts), [options] * len(texts), advance)
 
-    def read(self, texts: Sequence[str]) -> list[Reading]:
+    def read(self, texts: Sequence[str]) -> list[EncodedText]:
         """The passages that would be read of texts as ``text_of`` gives them."""
         return self._pipeline.read(texts)
 
     def answer(
         self,
         texts: Sequence[str],
-        readings: list[Reading],
+        encodings: list[EncodedText],
         options: Sequence[Options],
         advance: Advance = lambda rows: None,
     ) -> list[Prediction]:
         """The answer for each text that was read, by options of its own that were checked."""
-        answers = self._pipeline.answer(texts, readings, advance)
-        most = max(JURY, *(asked.neighbours for asked in options))
+        answers = self._pipeline.answer(texts, encodings, advance)
+        most = max(K_NEIGHBOURS, *(asked.neighbours for asked in options))
         index = self.bundle.index
-        near = [[]] * len(texts) if index is None else index.nearest(answers.states, most)
+        near = [[]] * len(texts) if index is None else index.nearest(answers.embeddings, most)
         return [
             self._prediction(row, text, answers, near[row], options[row])
             for row, text in enumerate(texts)
@@ -234,10 +234,10 @@ class Classifier:
             top=candidates(tree, level, sums[level], order),
             set=self._set(level, sums[level], options.coverage),
             tags=tuple(
-                Candidate(tag.code, tag.name, float(p))
+                ScoredLabel(tag.code, tag.name, float(p))
                 for tag, p in zip(tree.tags, answers.tags[row], strict=True)
             ),
-            read=answers.readings[row].share,
+            read=answers.encodings[row].share,
             passages=self._passages(row, text, answers, level, answer.label, options),
             neighbours=tuple(near[: options.neighbours]),
             warnings=(
@@ -249,7 +249,7 @@ class Classifier:
             alternatives=self._alternatives(sums) if options.alternatives else None,
         )
 
-    def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[Candidate, ...]]:
+    def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[ScoredLabel, ...]]:
         found = {}
         for level, probabilities in sums.items():
             order = np.argsort(-probabilities, kind="stable")
@@ -257,7 +257,9 @@ class Classifier:
             found[level] = candidates(self.tree, level, probabilities, likely)
         return found
 
-    def _along(self, path: tuple[str, ...], sums: Mapping[str, FloatArray]) -> dict[str, Candidate]:
+    def _along(
+        self, path: tuple[str, ...], sums: Mapping[str, FloatArray]
+    ) -> dict[str, ScoredLabel]:
         """The labels of a path by level, with their probabilities."""
         found = {}
         for level, code in zip(self.tree.levels, path, strict=False):
@@ -272,7 +274,7 @@ class Classifier:
 
     def _set(
         self, level: str, probabilities: FloatArray, coverage: float | None
-    ) -> tuple[Candidate, ...] | None:
+    ) -> tuple[ScoredLabel, ...] | None:
         conformal = self.bundle.conformal.get(level)
         if coverage is None or conformal is None:
             return None
@@ -283,7 +285,7 @@ class Classifier:
     def _passages(
         self, row: int, text: str, answers: Answers, level: str, label: str, options: Options
     ) -> tuple[PassageShare, ...]:
-        reading = answers.readings[row]
+        reading = answers.encodings[row]
         if options.explain:
             return contributions(self._pipeline, text, reading, answers.passages[row], level, label)
         return tuple(PassageShare(p.start, p.end, 0.0) for p in reading.passages)
@@ -294,7 +296,7 @@ class Classifier:
         text: str,
         answers: Answers,
         near: list[Neighbour],
-        path: tuple[Candidate, ...],
+        path: tuple[ScoredLabel, ...],
         sure: bool,
     ) -> list[str]:
         found = doubts_about(text)
@@ -303,28 +305,30 @@ class Classifier:
             found.append("the text is unlike anything the model has learnt from")
         if not sure and len(path) == 1:
             found.append(f"not even the {self.tree.levels[0]} is sure: have it checked")
-        agree, able = _jury(near, path)
+        agree, able = _agreeing(near, path)
         if able and agree < AGREEMENT * able:
             code = path[-1].label
             found.append(f"only {agree} of the {able} nearest known patents are in {code}")
-        if answers.readings[row].share < 1:
-            found.append(f"only {answers.readings[row].share:.0%} of the text was read")
+        if answers.encodings[row].share < 1:
+            found.append(f"only {answers.encodings[row].share:.0%} of the text was read")
         return found
 
     def _signals(
-        self, row: int, answers: Answers, near: list[Neighbour], path: tuple[Candidate, ...]
+        self, row: int, answers: Answers, near: list[Neighbour], path: tuple[ScoredLabel, ...]
     ) -> Signals:
-        agree, able = _jury(near, path)
+        agree, able = _agreeing(near, path)
         agreement = agree / able if able else None
         reference = self.bundle.reference
         if reference is None:
             return Signals(agreement=agreement)
-        distance = reference.space.distance(answers.states[row : row + 1])[0]
-        return Signals(reference.seen.unseen(answers.readings[row].ids), float(distance), agreement)
+        novelty = reference.space.novelty(answers.embeddings[row : row + 1])[0]
+        return Signals(
+            reference.vocabulary.oov_rate(answers.encodings[row].ids), float(novelty), agreement
+        )
 
 
-def _jury(near: list[Neighbour], path: tuple[Candidate, ...]) -> tuple[int, int]:
+def _agreeing(near: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tuple[int, int]:
     """How many of the nearest known patents have the label, of those whose is as fine."""
-    jury = near[:JURY]
+    jury = near[:K_NEIGHBOURS]
     agree = sum(path[-1].label in neighbour.codes for neighbour in jury)
     return agree, sum(len(neighbour.codes) >= len(path) for neighbour in jury)

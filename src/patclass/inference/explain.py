@@ -7,7 +7,7 @@ import numpy as np
 
 from patclass.core.types import FloatArray
 from patclass.inference.prediction import PassageShare
-from patclass.model.tokenizer import Reading
+from patclass.model.tokenizer import EncodedText
 from patclass.predictor.pipeline import Pipeline
 
 MAX_SENTENCES = 16
@@ -16,7 +16,7 @@ _SENTENCE = re.compile(r"[^.;!?]+[.;!?]*\s*")
 
 
 def contributions(
-    pipeline: Pipeline, text: str, reading: Reading, logits: FloatArray, level: str, label: str
+    pipeline: Pipeline, text: str, reading: EncodedText, logits: FloatArray, level: str, label: str
 ) -> tuple[PassageShare, ...]:
     """By windows if there are several, else by sentences.
 
@@ -30,10 +30,10 @@ def contributions(
 
 
 def _by_window(
-    pipeline: Pipeline, reading: Reading, logits: FloatArray, level: str, label: str
+    pipeline: Pipeline, reading: EncodedText, logits: FloatArray, level: str, label: str
 ) -> tuple[PassageShare, ...]:
     count = len(pipeline.tree.paths)
-    without_opinion = replace(pipeline.calibration, opinion_weight=0.0)
+    without_opinion = replace(pipeline.calibration, linear_weight=0.0)
     every = np.vstack([logits, logits.mean(axis=0)])[:, :count]
     leaves = without_opinion.apply(pipeline.tree, every)
     likelihood = _log_likelihood(pipeline, leaves, level, label)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError, OutputError
-from patclass.core.files import check_writable, whole_file
+from patclass.core.files import atomic_write, check_writable
 from patclass.cpc.symbols import LEVELS
 from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
 from patclass.data.text import FIELDS, TextView
@@ -153,7 +153,7 @@ def classify_file(
     classifier.check(options)
     _check_columns(classifier.view, source)
     total = errors = 0
-    with whole_file(target) as aside, open_sink(aside) as sink:
+    with atomic_write(target) as partial, open_sink(partial) as sink:
         for chunk in _chunks(read_rows(source, (*ID_COLUMNS, *_text_columns(classifier.view)))):
             answers = _answers(classifier, chunk, options)
             sink.write(answers)

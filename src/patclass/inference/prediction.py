@@ -28,7 +28,7 @@ NOTEWORTHY = 0.001
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScoredLabel:
     """One label with its title and its probability."""
 
     label: str
@@ -80,8 +80,8 @@ class Signals:
     :param agreement: share of the nearest known patents that have the answer's label.
     """
 
-    unseen: float | None = None
-    distance: float | None = None
+    oov_rate: float | None = None
+    novelty: float | None = None
     agreement: float | None = None
 
 
@@ -110,18 +110,18 @@ class Prediction:
     confidence: float
     level: str
     sure: bool
-    path: tuple[Candidate, ...]
-    levels: Mapping[str, Candidate]
-    top: tuple[Candidate, ...]
-    set: tuple[Candidate, ...] | None
-    tags: tuple[Candidate, ...]
+    path: tuple[ScoredLabel, ...]
+    levels: Mapping[str, ScoredLabel]
+    top: tuple[ScoredLabel, ...]
+    set: tuple[ScoredLabel, ...] | None
+    tags: tuple[ScoredLabel, ...]
     read: float
     passages: tuple[PassageShare, ...]
     neighbours: tuple[Neighbour, ...]
     warnings: tuple[str, ...]
     text: str
     signals: Signals = Signals()
-    alternatives: Mapping[str, tuple[Candidate, ...]] | None = None
+    alternatives: Mapping[str, tuple[ScoredLabel, ...]] | None = None
 
 
 def check_level(tree: LabelTree, level: str) -> None:
@@ -171,11 +171,12 @@ def thresholds_of(
 
 def candidates(
     tree: LabelTree, level: str, probabilities: FloatArray, chosen: npt.NDArray[np.intp]
-) -> tuple[Candidate, ...]:
+) -> tuple[ScoredLabel, ...]:
     """Labels of a level by position, with their probabilities; shape (labels,)."""
     labels = tree.at(level)
     return tuple(
-        Candidate(labels[int(i)].code, labels[int(i)].name, float(probabilities[i])) for i in chosen
+        ScoredLabel(labels[int(i)].code, labels[int(i)].name, float(probabilities[i]))
+        for i in chosen
     )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from patclass.core.errors import DataError
 from patclass.learning.exchange import Taken, explain
 from patclass.learning.labelling import Choice, Task, as_array, key_of, take_choices, tasks
-from patclass.store.consensus import Given
+from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 
 _QUESTION, _FIELD = "label", "text"
@@ -104,7 +104,7 @@ def _responses(task: Task, left_out: Counter[str]) -> list[dict[str, str]]:
     return [{"value": label, "user_id": user} for user, label in last.items()]
 
 
-def _user(given: Given) -> str | None:
+def _user(given: FeedbackRow) -> str | None:
     """The id by which Argilla knows a reviewer; it refuses a file that names anybody else."""
     try:
         return str(UUID(given.feedback.reviewer or ""))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import titles
 from patclass.data.text import text_sha256
-from patclass.store.consensus import Feedback, Given
+from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -37,7 +37,7 @@ class Arrival:
     """
 
     place: str
-    given: Given
+    given: FeedbackRow
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class Line(BaseModel):
             )
         return self
 
-    def given(self) -> Given:
+    def given(self) -> FeedbackRow:
         """The row, without its number."""
         fields = self.model_dump()
-        return Given(0, fields.pop("key"), fields.pop("created"), Feedback(**fields))
+        return FeedbackRow(0, fields.pop("key"), fields.pop("created"), Feedback(**fields))
 
 
 def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
@@ -143,7 +143,7 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
     predictions = PredictionStore(database).known(ids)
     known = store.known([arrival.given.key for arrival in arrivals])
     labels = store.answers() | {arrival.given.feedback.answer for arrival in arrivals}
-    new: dict[str, Given] = {}
+    new: dict[str, FeedbackRow] = {}
     problems = []
     for arrival in arrivals:
         given = arrival.given
@@ -183,7 +183,7 @@ def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feed
     return replace(verdict, **missing)
 
 
-def _doubt(new: Given, row: PredictionRow | None, labels: set[Any]) -> str | None:
+def _doubt(new: FeedbackRow, row: PredictionRow | None, labels: set[Any]) -> str | None:
     """Why a verdict cannot be taken in; None if it can.
 
     :param row: the prediction, where it is known.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from patclass.core.errors import DataError
 from patclass.learning.exchange import Taken, explain
 from patclass.learning.labelling import Choice, Task, as_array, key_of, take_choices, tasks
-from patclass.store.consensus import Given
+from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 
 _CONTROL, _OBJECT = "label", "text"
@@ -113,7 +113,7 @@ def _prediction(task: Task, answer: str) -> dict[str, Any]:
     return {"model_version": task.version, **score, "result": result}
 
 
-def _annotation(given: Given, label: str) -> dict[str, Any]:
+def _annotation(given: FeedbackRow, label: str) -> dict[str, Any]:
     verdict = given.feedback
     annotation: dict[str, Any] = {
         "result": [_chosen(given.key, label)],

@@ -10,7 +10,7 @@ from typing import Any
 
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import Arrival, Taken, refuse, take_in, unknown
-from patclass.store.consensus import Feedback, Given, by_text, standing
+from patclass.store.consensus import Feedback, FeedbackRow, by_text, standing
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -49,7 +49,7 @@ class Task:
     answer: str | None
     version: str | None
     score: float | None
-    said: tuple[Given, ...]
+    said: tuple[FeedbackRow, ...]
 
 
 def tasks(database: Database, left_out: Counter[str]) -> Iterator[Task]:
@@ -67,7 +67,7 @@ def tasks(database: Database, left_out: Counter[str]) -> Iterator[Task]:
             yield task
 
 
-def _task(said: Sequence[Given], predictions: PredictionStore) -> Task | None:
+def _task(said: Sequence[FeedbackRow], predictions: PredictionStore) -> Task | None:
     """None if the text is not known."""
     valid = standing(said)
     last = (valid or said)[-1].feedback
@@ -121,7 +121,7 @@ def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
     return take_in(database, arrivals)
 
 
-def _same(choice: Choice, known: dict[str, Given]) -> Given | None:
+def _same(choice: Choice, known: dict[str, FeedbackRow]) -> FeedbackRow | None:
     """The verdict that a choice is already, if it is."""
     copied = known.get(choice.copy_of or "")
     if copied is not None and copied.feedback.verdict == choice.label:
@@ -132,11 +132,11 @@ def _same(choice: Choice, known: dict[str, Given]) -> Given | None:
 class _Said:
     """What was said before, by which a tool's choice without a time is known again."""
 
-    def __init__(self, said: Sequence[Given]) -> None:
+    def __init__(self, said: Sequence[FeedbackRow]) -> None:
         self._of_text = by_text(said)
         self._texts = {g.feedback.prediction_id: g.feedback.text_sha256 for g in said}
 
-    def before(self, choice: Choice, row: PredictionRow | None) -> Given | None:
+    def before(self, choice: Choice, row: PredictionRow | None) -> FeedbackRow | None:
         """A verdict by the same person to the same effect, be it withdrawn by now."""
         if choice.created is not None or choice.reviewer is None:
             return None
@@ -151,7 +151,7 @@ class _Said:
         return next(found, None)
 
 
-def _judged(choice: Choice, row: PredictionRow | None) -> Given:
+def _judged(choice: Choice, row: PredictionRow | None) -> FeedbackRow:
     assert row is not None
     correct = choice.label == row.label
     verdict = Feedback(
@@ -164,4 +164,4 @@ def _judged(choice: Choice, row: PredictionRow | None) -> Given:
         text_sha256=row.text_sha256,
         text=choice.text or row.text,
     )
-    return Given(0, choice.key, choice.created or datetime.now(UTC), verdict)
+    return FeedbackRow(0, choice.key, choice.created or datetime.now(UTC), verdict)

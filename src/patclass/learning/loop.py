@@ -8,10 +8,16 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.core.defaults import LEAST_FEEDBACK, WINDOW
 from patclass.learning.gate import Decision
-from patclass.learning.promotion import acknowledge_champion, crown, record_decision
-from patclass.learning.retrain import Asked, alone, data_of, finish_planned, retrain
-from patclass.learning.trial import Rivals, judge
-from patclass.monitoring.monitor import Monitor, Watched
+from patclass.learning.promotion import acknowledge_champion, promote, record_decision
+from patclass.learning.retrain import (
+    RetrainOptions,
+    data_of,
+    finish_planned,
+    registry_lock,
+    retrain,
+)
+from patclass.learning.trial import ModelPair, judge
+from patclass.monitoring.monitor import Monitor, MonitoredModel
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.history import CANDIDATE, ModelStore
@@ -29,7 +35,7 @@ class Pass:
     :param page: the decision as a page.
     """
 
-    alarms: tuple[str, ...]
+    alerts: tuple[str, ...]
     fresh: int
     decision: Decision | None = None
     page: Path | None = None
@@ -38,7 +44,7 @@ class Pass:
 def run_pass(
     registry: Registry,
     database: Database,
-    asked: Asked,
+    asked: RetrainOptions,
     least: int = LEAST_FEEDBACK,
     window: int = WINDOW,
     echo: Echo = print,
@@ -49,40 +55,40 @@ def run_pass(
     :raises PatclassError: if something that is needed cannot be used, or another pass is running.
     :raises KeyboardInterrupt: if training was interrupted.
     """
-    with alone(registry):
+    with registry_lock(registry):
         champion = acknowledge_champion(registry, database)
         finish_planned(registry, database)
-        alarms = _look(champion, database, window, echo)
+        alerts = _look(champion, database, window, echo)
         fresh = len(FeedbackStore(database).all(_considered(database)))
         echo(f"verdicts since the last candidate: {fresh:,} (a new one from {least:,} on)")
         candidate = _waiting(registry, database, champion)
         if candidate is not None:
             echo(f"not yet judged: {candidate.folder}")
         elif fresh < least:
-            return Pass(alarms, fresh)
+            return Pass(alerts, fresh)
         else:
             candidate = retrain(registry, database, asked, echo=echo)
         if candidate is None:
             raise KeyboardInterrupt  # what was learnt is kept, and gone on with the next time
-        rivals = Rivals(champion, candidate)
-        decision, page = try_candidate(registry, database, rivals, asked)
+        pair = ModelPair(champion, candidate)
+        decision, page = try_candidate(registry, database, pair, asked)
         echo(decision.text())
         echo(f"the decision: {page}")
         if decision.passed:
-            crown(registry, database, candidate, f"gate, {page.name}", champion)
+            promote(registry, database, candidate, f"gate, {page.name}", champion)
             echo(f"promoted: {candidate.folder}")
-        return Pass(alarms, fresh, decision, page)
+        return Pass(alerts, fresh, decision, page)
 
 
 def try_candidate(
-    registry: Registry, database: Database, rivals: Rivals, asked: Asked
+    registry: Registry, database: Database, pair: ModelPair, asked: RetrainOptions
 ) -> tuple[Decision, Path]:
     """Judge a candidate beside the champion; keep the decision.
 
     :raises PatclassError: if data, store or a bundle cannot be used.
     """
-    decision = judge(rivals, data_of(rivals.champion, asked.data), database)
-    return decision, record_decision(registry, database, decision, rivals.candidate)
+    decision = judge(pair, data_of(pair.champion, asked.data), database)
+    return decision, record_decision(registry, database, decision, pair.candidate)
 
 
 def _waiting(registry: Registry, database: Database, champion: Bundle) -> Bundle | None:
@@ -99,14 +105,14 @@ def _look(champion: Bundle, database: Database, window: int, echo: Echo) -> tupl
     if champion.reference is None:
         echo("drift: the champion has no reference to compare with")
         return ()
-    watched = Watched(champion.folder.name, champion.fingerprint, champion.reference)
+    watched = MonitoredModel(champion.folder.name, champion.fingerprint, champion.reference)
     last = Monitor(database, window).last(watched)
     if last is None:
         echo(f"drift: fewer than {window:,} answers so far")
         return ()
-    shifted = f"shifted: {', '.join(last.alarms)}" if last.alarms else "as usual"
+    shifted = f"shifted: {', '.join(last.alerts)}" if last.alerts else "as usual"
     echo(f"drift: the last {last.rows:,} answers are {shifted}")
-    return last.alarms
+    return last.alerts
 
 
 def _considered(database: Database) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.core.errors import BundleError
-from patclass.core.files import whole_file
+from patclass.core.files import atomic_write
 from patclass.learning.gate import Decision, html_decision
 from patclass.store.database import Database
 from patclass.store.history import CANDIDATE, CHAMPION, REFUSED, EventStore, ModelRow, ModelStore
@@ -87,12 +87,12 @@ def record_decision(
     facts = decision.model_dump(mode="json")
     ModelStore(database).decide(decision.candidate, facts, state)
     page = registry.folder / DECISIONS / f"{bundle.folder.name}.html"
-    with whole_file(page) as aside:
-        aside.write_text(html_decision(decision, bundle.lineage), encoding="utf-8")
+    with atomic_write(page) as partial:
+        partial.write_text(html_decision(decision, bundle.lineage), encoding="utf-8")
     return page
 
 
-def crown(
+def promote(
     registry: Registry, database: Database, bundle: Bundle, why: str, over: Bundle | None = None
 ) -> None:
     """Make a version the champion.
@@ -137,7 +137,7 @@ def roll_back(registry: Registry, database: Database) -> Bundle:
 
 
 def _record(database: Database, bundle: Bundle, kind: str, why: str) -> None:
-    ModelStore(database).crown(bundle.fingerprint)
+    ModelStore(database).promote(bundle.fingerprint)
     # The same version may come back: each time is an event of its own.
     key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"
     EventStore(database).add(kind, key, bundle.fingerprint, {"why": why})

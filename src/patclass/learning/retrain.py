@@ -18,14 +18,14 @@ from patclass.bundle.registry import Registry
 from patclass.core.config import DataSettings, OutputSettings, TrainSettings
 from patclass.core.defaults import FEEDBACK_WEIGHT
 from patclass.core.errors import BundleError, DataError, TrainingError
-from patclass.core.files import whole_file, write_json
+from patclass.core.files import atomic_write, write_json
 from patclass.data.corpus import load_corpus
-from patclass.learning.training_data import GATE, TRAIN, VALIDATION, Known, Material, gather
+from patclass.learning.training_data import GATE, TRAIN, VALIDATION, FeedbackParts, Known, gather
 from patclass.store.database import Database
 from patclass.store.history import CANDIDATE, EventStore, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import OtherRunError
-from patclass.training.run import People, train, work_folder
+from patclass.training.run import FeedbackData, train, work_folder
 
 Echo = Callable[[str], object]
 
@@ -45,7 +45,7 @@ class Plan(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RetrainOptions:
     """How to retrain.
 
     :param weight: what a verdict counts beside a row of the data.
@@ -63,7 +63,7 @@ def data_of(bundle: Bundle, data: str | None) -> DataSettings:
 
 
 @contextmanager
-def alone(registry: Registry) -> Iterator[None]:
+def registry_lock(registry: Registry) -> Iterator[None]:
     """Keep others who train here out; the system lets them in again when this process ends.
 
     :raises TrainingError: if somebody does already.
@@ -79,7 +79,11 @@ def alone(registry: Registry) -> Iterator[None]:
 
 
 def retrain(
-    registry: Registry, database: Database, asked: Asked, restart: bool = False, echo: Echo = print
+    registry: Registry,
+    database: Database,
+    asked: RetrainOptions,
+    restart: bool = False,
+    echo: Echo = print,
 ) -> Bundle | None:
     """Make a candidate in the registry; None if it was interrupted.
 
@@ -116,7 +120,9 @@ def retrain(
     )
     # An exported champion has no adapter to go on from: its successor begins anew.
     parent = champion if champion.description.engine is None else None
-    people = People({part: material.judged[part] for part in (TRAIN, VALIDATION)}, lineage, parent)
+    people = FeedbackData(
+        {part: material.judged[part] for part in (TRAIN, VALIDATION)}, lineage, parent
+    )
     try:
         result = train(settings, resume, not resume, echo, people)
     except OtherRunError:  # a text was forgotten, or the data is another
@@ -144,13 +150,13 @@ def finish_planned(registry: Registry, database: Database) -> Bundle | None:
     return _finish(registry, database, bundle, bundle.lineage)
 
 
-def _fits(begun: Plan | Lineage | None, champion: Bundle, asked: Asked) -> bool:
+def _fits(begun: Plan | Lineage | None, champion: Bundle, asked: RetrainOptions) -> bool:
     """Whether a candidate was begun from this champion, in the way that is asked for."""
     kind = (champion.fingerprint, asked.weight)
     return begun is not None and (begun.parent, begun.weight) == kind
 
 
-def _describe(material: Material, echo: Echo) -> None:
+def _describe(material: FeedbackParts, echo: Echo) -> None:
     rows = material.rows
     echo(
         f"people: {rows[TRAIN]:,} texts to learn from, {rows[VALIDATION]:,} to validate on, "
@@ -160,7 +166,7 @@ def _describe(material: Material, echo: Echo) -> None:
         echo(f"people: {count:,} texts left out ({reason})")
 
 
-def _unfinished(registry: Registry, champion: Bundle, asked: Asked) -> Plan | None:
+def _unfinished(registry: Registry, champion: Bundle, asked: RetrainOptions) -> Plan | None:
     """The candidate that was being made, if it is of the same kind and has a checkpoint."""
     plan = _read_plan(registry)
     if plan is None or not _fits(plan, champion, asked):
@@ -179,7 +185,9 @@ def _read_plan(registry: Registry) -> Plan | None:
         raise TrainingError(f"{path} is damaged: {problem}. Remove it.") from problem
 
 
-def _plan(registry: Registry, champion: Bundle, material: Material, asked: Asked) -> Plan:
+def _plan(
+    registry: Registry, champion: Bundle, material: FeedbackParts, asked: RetrainOptions
+) -> Plan:
     if (dropped := _read_plan(registry)) is not None:
         shutil.rmtree(work_folder(registry.folder / dropped.folder), ignore_errors=True)
         with suppress(OSError):  # it is no empty folder
@@ -190,8 +198,8 @@ def _plan(registry: Registry, champion: Bundle, material: Material, asked: Asked
         feedback_until=material.last,
         weight=asked.weight,
     )
-    with whole_file(registry.folder / PLAN) as aside:
-        write_json(aside, plan.model_dump())
+    with atomic_write(registry.folder / PLAN) as partial:
+        write_json(partial, plan.model_dump())
     return plan
 
 
@@ -221,12 +229,12 @@ def _unpacked_base(registry: Registry, champion: Bundle) -> Path:
     """The base that travels in the champion, with the tokenizer that it shares with it."""
     folder = registry.folder / "base" / champion.description.base.sha256[:12]
     if not folder.is_dir():
-        aside = folder.with_name(f".{folder.name}.partial")
+        partial = folder.with_name(f".{folder.name}.partial")
         with suppress(FileNotFoundError):
-            shutil.rmtree(aside)
-        shutil.copytree(champion.folder / LAYOUT.base, aside)
-        shutil.copyfile(champion.folder / LAYOUT.tokenizer, aside / LAYOUT.tokenizer)
-        aside.rename(folder)
+            shutil.rmtree(partial)
+        shutil.copytree(champion.folder / LAYOUT.base, partial)
+        shutil.copyfile(champion.folder / LAYOUT.tokenizer, partial / LAYOUT.tokenizer)
+        partial.rename(folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from patclass.inference.classifier import AGREEMENT
-from patclass.store.consensus import Given, Opinion, by_text, opinion_of, standing
+from patclass.store.consensus import Consensus, FeedbackRow, by_text, consensus_of, standing
 from patclass.store.database import Database
 from patclass.store.feedback import DISPUTED, FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -47,7 +47,7 @@ _UNSEEN = 0.05
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ReviewItem:
     """A prediction that a person could look at.
 
     :param priority: how probable it is that the answer is wrong, as far as its row tells; one for
@@ -59,7 +59,7 @@ class Candidate:
     priority: float
 
 
-def candidate_of(row: PredictionRow, disputed: bool) -> Candidate | None:
+def review_item_of(row: PredictionRow, disputed: bool) -> ReviewItem | None:
     """A prediction with the first reason that holds; None if it can do without a person.
 
     The sample is drawn from all predictions before anything is asked of the answer: what people
@@ -69,15 +69,15 @@ def candidate_of(row: PredictionRow, disputed: bool) -> Candidate | None:
     """
     drawn = _draw(row.id)
     if disputed:
-        return Candidate(row, DISPUTED, 1.0)
+        return ReviewItem(row, DISPUTED, 1.0)
     if drawn < SHARE:
-        return Candidate(row, SAMPLE, drawn)
+        return ReviewItem(row, SAMPLE, drawn)
     if not row.sure or row.confidence < _EVEN:
-        return Candidate(row, UNSURE, 1 - row.confidence)
+        return ReviewItem(row, UNSURE, 1 - row.confidence)
     if row.agreement is not None and row.agreement < AGREEMENT:
-        return Candidate(row, NEIGHBOURS, 1 - (row.confidence + row.agreement) / 2)
+        return ReviewItem(row, NEIGHBOURS, 1 - (row.confidence + row.agreement) / 2)
     if _unusual(row):
-        return Candidate(row, DRIFTED, 1 - row.confidence / 2)
+        return ReviewItem(row, DRIFTED, 1 - row.confidence / 2)
     return None
 
 
@@ -88,14 +88,14 @@ def _draw(prediction_id: str) -> float:
 
 
 def _unusual(row: PredictionRow) -> bool:
-    far = row.distance is not None and not _NEAREST <= row.distance <= _FARTHEST
-    return far or (row.unseen is not None and row.unseen > _UNSEEN)
+    far = row.novelty is not None and not _NEAREST <= row.novelty <= _FARTHEST
+    return far or (row.oov_rate is not None and row.oov_rate > _UNSEEN)
 
 
 # Each time so many cases are handed out, the last of them is of the sample.
 _FIFTH = 5
 
-_NOTHING = Opinion(None, False, ())
+_NOTHING = Consensus(None, False, ())
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Waiting:
     :param without_text: how many more there would be, had their texts been kept.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ReviewItem, ...]
     without_text: int
 
 
@@ -120,11 +120,11 @@ class Known:
 
     cases: Mapping[str, Case]
     texts: Mapping[str, str]
-    said: Mapping[str, Sequence[Given]]
+    said: Mapping[str, Sequence[FeedbackRow]]
 
-    def opinion(self, text: str) -> Opinion:
+    def opinion(self, text: str) -> Consensus:
         """What people hold of a text."""
-        return opinion_of(self.said[text]) if text in self.said else _NOTHING
+        return consensus_of(self.said[text]) if text in self.said else _NOTHING
 
     def whole(self, row: PredictionRow) -> PredictionRow:
         """A row with the text that was given with a verdict, where it was not kept itself."""
@@ -143,12 +143,12 @@ def order(rows: Sequence[PredictionRow], known: Known, now: datetime) -> Waiting
     """What waits among ``rows``, in the order in which it is handed out."""
     closed = {known.texts.get(c.prediction_id) for c in known.cases.values() if c.taken(now)}
     kept = {row.text_sha256: row.text for row in rows if row.text is not None}
-    best: dict[str, Candidate] = {}
+    best: dict[str, ReviewItem] = {}
     without: set[str] = set()
     for row in rows:
         text, opinion = row.text_sha256, known.opinion(row.text_sha256)
         judged = bool(opinion.numbers) and not opinion.disputed
-        found = None if text in closed else candidate_of(row, opinion.disputed)
+        found = None if text in closed else review_item_of(row, opinion.disputed)
         # Of the sample all are reviewed: those that nobody judges by themselves are the easy ones.
         if found is None or (judged and found.reason != SAMPLE):
             continue
@@ -161,7 +161,7 @@ def order(rows: Sequence[PredictionRow], known: Known, now: datetime) -> Waiting
     return Waiting(tuple(_in_turn(list(best.values()), rows, known, now)), len(without))
 
 
-def _of_one_text(candidate: Candidate, known: Known) -> tuple[int, bool, float, str]:
+def _of_one_text(candidate: ReviewItem, known: Known) -> tuple[int, bool, float, str]:
     """Which of several predictions for one text stands for it: the smallest."""
     place = {DISPUTED: 0, SAMPLE: 1}.get(candidate.reason, 2)
     has_no_case = candidate.prediction.id not in known.cases
@@ -169,8 +169,8 @@ def _of_one_text(candidate: Candidate, known: Known) -> tuple[int, bool, float, 
 
 
 def _in_turn(
-    found: list[Candidate], rows: Sequence[PredictionRow], known: Known, now: datetime
-) -> list[Candidate]:
+    found: list[ReviewItem], rows: Sequence[PredictionRow], known: Known, now: datetime
+) -> list[ReviewItem]:
     handed = known.handed_out()
     labels = {row.id: _label(row) for row in rows}
     last: dict[str, int] = {}
@@ -184,7 +184,7 @@ def _in_turn(
     return [*_mixed(others, sample, len(handed)), *resting]
 
 
-def _given_back(candidate: Candidate, known: Known, now: datetime) -> bool:
+def _given_back(candidate: ReviewItem, known: Known, now: datetime) -> bool:
     """Whether somebody has just given the case back, so that others should come first."""
     case = known.cases.get(candidate.prediction.id)
     if case is None or case.state != OPEN:
@@ -192,7 +192,7 @@ def _given_back(candidate: Candidate, known: Known, now: datetime) -> bool:
     return case.changed > case.created and now - case.changed < LEASE
 
 
-def _spread(found: Sequence[Candidate], last: Mapping[str, int]) -> list[Candidate]:
+def _spread(found: Sequence[ReviewItem], last: Mapping[str, int]) -> list[ReviewItem]:
     """Disputes first; then labels in turn, from each the most doubtful that is left.
 
     :param last: when each label was handed out; the one that has waited longest begins.
@@ -207,11 +207,11 @@ def _spread(found: Sequence[Candidate], last: Mapping[str, int]) -> list[Candida
 
 
 def _mixed(
-    others: Sequence[Candidate], sample: Sequence[Candidate], handed: int
-) -> list[Candidate]:
+    others: Sequence[ReviewItem], sample: Sequence[ReviewItem], handed: int
+) -> list[ReviewItem]:
     """Every fifth of the sample, counted with those that were handed out before."""
     others, sample = list(others[::-1]), list(sample[::-1])
-    mixed: list[Candidate] = []
+    mixed: list[ReviewItem] = []
     while others or sample:
         due = (handed + len(mixed) + 1) % _FIFTH == 0
         mixed.append((sample if sample and (due or not others) else others).pop())
@@ -237,7 +237,7 @@ class Claimed:
 
     prediction: PredictionRow
     reason: str
-    said: tuple[Given, ...]
+    said: tuple[FeedbackRow, ...]
 
 
 class ReviewQueue:
@@ -287,7 +287,7 @@ class ReviewQueue:
         )
         return rows + [row for row in older if row is not None]
 
-    def _in_hand(self, reviewer: str, known: Known, now: datetime) -> list[Candidate]:
+    def _in_hand(self, reviewer: str, known: Known, now: datetime) -> list[ReviewItem]:
         """What the reviewer has claimed and neither decided nor let lie, the latest first."""
         found = []
         for case in known.handed_out():
@@ -295,5 +295,5 @@ class ReviewQueue:
                 row = self._predictions.get(case.prediction_id)
                 if row is not None and (row := known.whole(row)).text is not None:
                     disputed = known.opinion(row.text_sha256).disputed
-                    found.append(Candidate(row, DISPUTED if disputed else case.reason, 1.0))
+                    found.append(ReviewItem(row, DISPUTED if disputed else case.reason, 1.0))
         return found

@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from patclass.data.examples import Corpus, Judged
+from patclass.data.examples import Corpus, FeedbackExample
 from patclass.data.text import text_sha256
 from patclass.learning.review_queue import SAMPLE
-from patclass.store.consensus import Given, by_text, opinion_of
+from patclass.store.consensus import FeedbackRow, by_text, consensus_of
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.reviews import ReviewStore
@@ -70,7 +70,7 @@ _PARTS = (*(GATE,) * 3, VALIDATION, *(TRAIN,) * 6)
 
 
 @dataclass(frozen=True)
-class Material:
+class FeedbackParts:
     """What people have said, sorted.
 
     :param judged: by part: train, validation, gate.
@@ -79,7 +79,7 @@ class Material:
     :param first: number of the first verdict considered, and ``last`` that of the last.
     """
 
-    judged: dict[str, list[Judged]]
+    judged: dict[str, list[FeedbackExample]]
     sampled: frozenset[str]
     left_out: dict[str, int]
     first: int
@@ -110,7 +110,9 @@ class Known:
         return cls(held_out, [row.text for row in corpus["train"]])
 
 
-def gather(database: Database, known: Known, weight: float, until: int | None = None) -> Material:
+def gather(
+    database: Database, known: Known, weight: float, until: int | None = None
+) -> FeedbackParts:
     """Sort all verdicts.
 
     :param weight: what a verdict counts beside a row of the data.
@@ -120,7 +122,7 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
     said = [g for g in FeedbackStore(database).all() if until is None or g.number <= until]
     held_out, near = _hashes(known.held_out), NearTexts(known.held_out)
     trained = _hashes(known.trained)
-    judged: dict[str, list[Judged]] = {TRAIN: [], VALIDATION: [], GATE: []}
+    judged: dict[str, list[FeedbackExample]] = {TRAIN: [], VALIDATION: [], GATE: []}
     left_out: Counter[str] = Counter()
     for text_hash, of_text in by_text(said).items():
         row = _judged(text_hash, of_text, weight)
@@ -137,7 +139,7 @@ def gather(database: Database, known: Known, weight: float, until: int | None = 
     if len(strange) < len(judged[GATE]):
         left_out["nearly the same as one learnt from"] = len(judged[GATE]) - len(strange)
     judged[GATE] = strange
-    return Material(
+    return FeedbackParts(
         judged,
         _sampled(database, judged[GATE], said),
         dict(sorted(left_out.items())),
@@ -151,7 +153,7 @@ def part_of(text_hash: str) -> str:
     return _PARTS[int(text_hash[:8], 16) % len(_PARTS)]
 
 
-def _strange(rows: Sequence[Judged], learnt: Sequence[str]) -> list[Judged]:
+def _strange(rows: Sequence[FeedbackExample], learnt: Sequence[str]) -> list[FeedbackExample]:
     """Those of rows that are not nearly the same as a text that is learnt from."""
     near = NearTexts([row.text for row in rows])
     known = {place for text in learnt for place in near.places(text)}
@@ -162,11 +164,11 @@ def _hashes(texts: Sequence[str]) -> set[str]:
     return {text_sha256(text) for text in texts}
 
 
-def _judged(text_hash: str, said: Sequence[Given], weight: float) -> Judged | str:
+def _judged(text_hash: str, said: Sequence[FeedbackRow], weight: float) -> FeedbackExample | str:
     """A row to learn from, or why there is none."""
     if not text_hash:
         return "from before texts were known"
-    opinion = opinion_of(said)
+    opinion = consensus_of(said)
     text = next((g.feedback.text for g in said if g.feedback.text is not None), None)
     if opinion.disputed:
         return "disputed"
@@ -174,14 +176,16 @@ def _judged(text_hash: str, said: Sequence[Given], weight: float) -> Judged | st
         return "nobody knows the label"
     if text is None:
         return "no text kept"
-    return Judged(_id(text_hash), text, opinion.label, weight)
+    return FeedbackExample(_id(text_hash), text, opinion.label, weight)
 
 
 def _id(text_hash: str) -> str:
     return f"people-{text_hash[:12]}"
 
 
-def _sampled(database: Database, rows: Sequence[Judged], said: Sequence[Given]) -> frozenset[str]:
+def _sampled(
+    database: Database, rows: Sequence[FeedbackExample], said: Sequence[FeedbackRow]
+) -> frozenset[str]:
     """Those of rows whose prediction was reviewed because chance chose it."""
     chosen = {c.prediction_id for c in ReviewStore(database).all() if c.reason == SAMPLE}
     hashes = {g.feedback.text_sha256 for g in said if g.feedback.prediction_id in chosen}

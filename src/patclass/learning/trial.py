@@ -11,7 +11,7 @@ from patclass.core.errors import BundleError
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Corpus
 from patclass.learning.gate import Answered, Decision, Rows, decide
-from patclass.learning.training_data import GATE, Known, Material, gather
+from patclass.learning.training_data import GATE, FeedbackParts, Known, gather
 from patclass.monitoring.accuracy import code_at
 from patclass.predictor.pipeline import with_bar
 from patclass.store.database import Database
@@ -22,7 +22,7 @@ Labels = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
-class Rivals:
+class ModelPair:
     """The champion and a candidate for its place."""
 
     champion: Bundle
@@ -34,7 +34,9 @@ class Rivals:
         return self.champion.fingerprint, self.candidate.fingerprint
 
 
-def judge(rivals: Rivals, data: DataSettings, database: Database, device: str = "auto") -> Decision:
+def judge(
+    pair: ModelPair, data: DataSettings, database: Database, device: str = "auto"
+) -> Decision:
     """Have both answer the held-out rows, and the verdicts kept back; decide.
 
     :param data: of which the test rows are used.
@@ -43,10 +45,10 @@ def judge(rivals: Rivals, data: DataSettings, database: Database, device: str = 
     corpus = load_corpus(data)
     verdicts = gather(database, Known.of(corpus), weight=1.0)
     texts = [row.text for row in corpus["test"]] + [row.text for row in verdicts.judged[GATE]]
-    levels = _shared_levels(rivals, corpus)
+    levels = _shared_levels(pair, corpus)
     found = [
         _answers(bundle, texts, levels, what, device)
-        for bundle, what in ((rivals.champion, "champion"), (rivals.candidate, "candidate"))
+        for bundle, what in ((pair.champion, "champion"), (pair.candidate, "candidate"))
     ]
     rows = len(corpus["test"])
     held_out = {
@@ -59,16 +61,16 @@ def judge(rivals: Rivals, data: DataSettings, database: Database, device: str = 
     kept_back = [
         {level: _part(f[level], range(rows, len(texts))) for level in levels} for f in found
     ]
-    labels = {level: _codes(rivals, level) for level in levels}
+    labels = {level: _codes(pair, level) for level in levels}
     coarsest, finest = (
         _verdicts(verdicts, {level: labels[level] for level in among}, *kept_back)
         for among in (levels[:1], levels)
     )
-    return decide(rivals.names, held_out, coarsest, finest)
+    return decide(pair.names, held_out, coarsest, finest)
 
 
-def _shared_levels(rivals: Rivals, corpus: Corpus) -> list[str]:
-    bundles = (rivals.champion, rivals.candidate)
+def _shared_levels(pair: ModelPair, corpus: Corpus) -> list[str]:
+    bundles = (pair.champion, pair.candidate)
     shared = [level for level in corpus.tree.levels if all(level in b.tree.levels for b in bundles)]
     if not shared:
         told = " and ".join(f"{b.fingerprint} answers {', '.join(b.tree.levels)}" for b in bundles)
@@ -79,9 +81,9 @@ def _shared_levels(rivals: Rivals, corpus: Corpus) -> list[str]:
     return shared
 
 
-def _codes(rivals: Rivals, level: str) -> frozenset[str]:
+def _codes(pair: ModelPair, level: str) -> frozenset[str]:
     """The labels that either knows at a level."""
-    return frozenset().union(*(b.tree.at(level).codes for b in (rivals.champion, rivals.candidate)))
+    return frozenset().union(*(b.tree.at(level).codes for b in (pair.champion, pair.candidate)))
 
 
 def _answers(
@@ -113,7 +115,9 @@ def _held_out(corpus: Corpus, level: str, champion: Answered, candidate: Answere
     return Rows(list(truth.values()), _part(champion, places), _part(candidate, places))
 
 
-def _verdicts(material: Material, labels: Labels, champion: ByLevel, candidate: ByLevel) -> Rows:
+def _verdicts(
+    material: FeedbackParts, labels: Labels, champion: ByLevel, candidate: ByLevel
+) -> Rows:
     """The verdicts kept back, each at the finest of some levels that it reaches.
 
     :param labels: of each of these levels, coarsest first.

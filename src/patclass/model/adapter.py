@@ -124,7 +124,7 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     return model
 
 
-def go_on_from(model: PeftModel, folder: Path) -> None:
+def load_adapter_weights(model: PeftModel, folder: Path) -> None:
     """Give an adapter that is to be trained the weights of a saved one of the same shape.
 
     :raises ModelError: if tensors are missing, surplus or of another shape.

@@ -21,17 +21,17 @@ class Pooling(StrEnum):
     LAST = "last"
 
 
-def pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+def pool(embeddings: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
     """Pool ``states`` (rows, tokens, width) under ``mask`` (rows, tokens) to (rows, width).
 
     The result is float32, whatever the base computes in.
     """
     if pooling is Pooling.MEAN:
         weights = mask.unsqueeze(-1).to(torch.float32)
-        return (states.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return (embeddings.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
     positions = torch.arange(mask.shape[1], device=mask.device)
     last = (positions * mask).argmax(dim=1)
-    return states[torch.arange(states.shape[0], device=states.device), last].float()
+    return embeddings[torch.arange(embeddings.shape[0], device=embeddings.device), last].float()
 
 
 # What the width of a token's state is called, over the architectures.

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from patclass.core.config import LoraSettings
 from patclass.core.errors import ModelError
-from patclass.model.adapter import add_adapter, go_on_from, load_adapter, merge_adapter
+from patclass.model.adapter import add_adapter, load_adapter, load_adapter_weights, merge_adapter
 from patclass.model.architecture import Architecture, Pooling, architecture_of, pool
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
@@ -87,17 +87,17 @@ class PatentClassifier(nn.Module):
         if self._takes_positions:
             # Positions count real tokens, so that left and right padding answer the same.
             inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
-        states = self.backbone(**inputs).last_hidden_state
-        return pool(states, mask, self.pooling)
+        embeddings = self.backbone(**inputs).last_hidden_state
+        return pool(embeddings, mask, self.pooling)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 of shape (rows, outputs)."""
         return self.answer(self.embed(batch))
 
-    def answer(self, states: torch.Tensor) -> torch.Tensor:
+    def answer(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Logits of pooled states, in float32 whatever the backbone is computed in."""
-        with torch.autocast(states.device.type, enabled=False):
-            logits: torch.Tensor = self.head(states.float())
+        with torch.autocast(embeddings.device.type, enabled=False):
+            logits: torch.Tensor = self.head(embeddings.float())
         return logits
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -134,7 +134,7 @@ def go_on(model: PatentClassifier, adapter: Path, head: Path, rows: Mapping[int,
     :param rows: for outputs that the saved one has as well, their places there.
     :raises ModelError: if adapter or head are missing or have another shape.
     """
-    go_on_from(model.backbone, adapter)
+    load_adapter_weights(model.backbone, adapter)
     try:
         state = load_file(head / HEAD)
         here, there = list(rows), list(rows.values())

@@ -17,8 +17,8 @@ from tokenizers import Encoding, Tokenizer
 
 from patclass.core.errors import ModelError
 
-Policy = Literal["head", "head+tail", "windows"]
-POLICIES: tuple[Policy, ...] = get_args(Policy)
+Truncation = Literal["head", "head+tail", "windows"]
+TRUNCATIONS: tuple[Truncation, ...] = get_args(Truncation)
 
 HEAD_SHARE = 0.75
 
@@ -37,7 +37,7 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class Reading:
+class EncodedText:
     """What is read of one text.
 
     :param share: the share of the text's characters that are read, 0 to 1.
@@ -52,34 +52,34 @@ class Reading:
         return [token for passage in self.passages for token in passage.ids]
 
 
-def windows_of(tokens: int, room: int) -> list[tuple[int, int]]:
+def window_spans(tokens: int, budget: int) -> list[tuple[int, int]]:
     """Spans of at most ``room`` of ``tokens`` tokens that overlap; at most MAX_WINDOWS."""
-    if tokens <= room:
+    if tokens <= budget:
         return [(0, tokens)]
-    step = max(1, round(room * (1 - OVERLAP)))
-    starts = list(range(0, tokens - room, step))[: MAX_WINDOWS - 1]
-    last = min(tokens - room, starts[-1] + step)
-    return [(start, start + room) for start in (*starts, last)]
+    step = max(1, round(budget * (1 - OVERLAP)))
+    starts = list(range(0, tokens - budget, step))[: MAX_WINDOWS - 1]
+    last = min(tokens - budget, starts[-1] + step)
+    return [(start, start + budget) for start in (*starts, last)]
 
 
-def spans_of(tokens: int, room: int, policy: Policy) -> list[list[tuple[int, int]]]:
+def passage_spans(tokens: int, budget: int, truncation: Truncation) -> list[list[tuple[int, int]]]:
     """The passages of a text, each as the spans of tokens that it is made of."""
-    if tokens <= room or policy == "head":
-        return [[(0, min(tokens, room))]]
-    if policy == "windows":
-        return [[span] for span in windows_of(tokens, room)]
-    head = round(room * HEAD_SHARE)
-    return [[(0, head), (tokens - (room - head), tokens)]]
+    if tokens <= budget or truncation == "head":
+        return [[(0, min(tokens, budget))]]
+    if truncation == "windows":
+        return [[span] for span in window_spans(tokens, budget)]
+    head = round(budget * HEAD_SHARE)
+    return [[(0, head), (tokens - (budget - head), tokens)]]
 
 
-def make_reading(
+def encode_text(
     text: str,
     seen: int,
     encoding: Encoding,
-    frame: tuple[Sequence[int], Sequence[int]],
-    room: int,
-    policy: Policy,
-) -> Reading:
+    special_tokens: tuple[Sequence[int], Sequence[int]],
+    budget: int,
+    truncation: Truncation,
+) -> EncodedText:
     """Cut an encoded text into passages.
 
     :param seen: how many characters of the text the tokenizer was given.
@@ -89,13 +89,15 @@ def make_reading(
     """
     ids, offsets = encoding.ids, encoding.offsets
     passages, read = [], set()
-    for spans in spans_of(len(ids), room, policy):
+    for spans in passage_spans(len(ids), budget, truncation):
         chosen = [position for start, end in spans for position in range(start, end)]
         content = [ids[position] for position in chosen]
         places = [offsets[position] for position in chosen] or [(0, 0)]
         read.update(chosen)
-        passages.append(Passage((*frame[0], *content, *frame[1]), places[0][0], places[-1][1]))
-    return Reading(tuple(passages), _share(text, seen, offsets, read))
+        passages.append(
+            Passage((*special_tokens[0], *content, *special_tokens[1]), places[0][0], places[-1][1])
+        )
+    return EncodedText(tuple(passages), _share(text, seen, offsets, read))
 
 
 def _share(text: str, seen: int, offsets: Sequence[tuple[int, int]], read: set[int]) -> float:
@@ -166,27 +168,27 @@ class TextTokenizer:
         """Token ids of each text, special tokens included, cut at ``max_tokens``."""
         seen = [text[: self.max_tokens * CHARS_PER_TOKEN] for text in texts]
         encodings = self._tokenizer.encode_batch_fast(seen, add_special_tokens=False)
-        before, after = self._frame
-        return [[*before, *encoding.ids[: self._room], *after] for encoding in encodings]
+        before, after = self._special_tokens
+        return [[*before, *encoding.ids[: self._budget], *after] for encoding in encodings]
 
-    def read(self, texts: Sequence[str], policy: Policy) -> list[Reading]:
+    def read(self, texts: Sequence[str], truncation: Truncation) -> list[EncodedText]:
         """The passages of each text that are read under ``policy``."""
-        passages = MAX_WINDOWS if policy == "windows" else 1
+        passages = MAX_WINDOWS if truncation == "windows" else 1
         limit = self.max_tokens * CHARS_PER_TOKEN * passages
-        seen = [text if policy == "head+tail" else text[:limit] for text in texts]
+        seen = [text if truncation == "head+tail" else text[:limit] for text in texts]
         encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
         return [
-            make_reading(text, len(part), encoding, self._frame, self._room, policy)
+            encode_text(text, len(part), encoding, self._special_tokens, self._budget, truncation)
             for text, part, encoding in zip(texts, seen, encodings, strict=True)
         ]
 
     @property
-    def _room(self) -> int:
+    def _budget(self) -> int:
         """Content tokens in a passage."""
-        return self.max_tokens - sum(map(len, self._frame))
+        return self.max_tokens - sum(map(len, self._special_tokens))
 
     @cached_property
-    def _frame(self) -> tuple[list[int], list[int]]:
+    def _special_tokens(self) -> tuple[list[int], list[int]]:
         """The special tokens that stand before and after any text."""
         encoding = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]

@@ -12,7 +12,7 @@ import numpy as np
 
 from patclass.cpc.symbols import LEVELS, Symbol
 from patclass.evaluation.intervals import wilson
-from patclass.store.consensus import Given, by_text, opinion_of, related
+from patclass.store.consensus import FeedbackRow, by_text, consensus_of, related
 from patclass.store.predictions import PredictionRow
 
 
@@ -34,7 +34,7 @@ class Known:
         return False if any(_contains(wrong, answer) for wrong in self.wrong) else None
 
 
-def what_is_known(given: Iterable[Given]) -> dict[str, Known]:
+def what_is_known(given: Iterable[FeedbackRow]) -> dict[str, Known]:
     """What verdicts, in the order in which they came, say of texts, by the hash of the text.
 
     A text about which people disagree is left out.
@@ -43,8 +43,8 @@ def what_is_known(given: Iterable[Given]) -> dict[str, Known]:
     return {text: known for text, known in found.items() if known.label or known.wrong}
 
 
-def _known(said: list[Given]) -> Known:
-    opinion = opinion_of(said)
+def _known(said: list[FeedbackRow]) -> Known:
+    opinion = consensus_of(said)
     if opinion.label is not None or opinion.disputed:
         return Known(opinion.label)
     heard = [each.feedback for each in said if each.number in opinion.numbers]

@@ -45,7 +45,7 @@ def population_stability(reference: _Values, window: _Values) -> float:
 
 def jensen_shannon(reference: _Values, window: _Values) -> float:
     """Jensen–Shannon distance over the same bins, base 2: 0 if equal, 1 if nothing is shared."""
-    from scipy.spatial.distance import jensenshannon
+    from scipy.spatial.novelty import jensenshannon
 
     return float(jensenshannon(_normalised(reference), _normalised(window), base=2))
 
@@ -111,10 +111,10 @@ def _normalised(values: _Values) -> _Values:
     return np.asarray(values / max(1e-12, values.sum()))
 
 
-SIGNALS = ("confidence", "labels", "length", "unseen", "distance")
+SIGNALS = ("confidence", "labels", "length", "oov_rate", "novelty")
 
 # How often a window without drift may ring, and the share of that which each signal may use.
-FALSE_ALARMS = 0.005
+FALSE_ALERTS = 0.005
 _SPENT = dict.fromkeys(SIGNALS, 0.05) | {"labels": 0.8}
 
 # Of the gap between distribution functions: less than this rings for no signal but the labels.
@@ -139,7 +139,7 @@ class Shift:
     js: float
     ks: float | None
     p: float
-    alarm: bool
+    alert: bool
     reference: float | None = None
     window: float | None = None
 
@@ -172,9 +172,9 @@ class Assessment:
     accuracy: Mapping[str, Accuracy]
 
     @property
-    def alarms(self) -> tuple[str, ...]:
+    def alerts(self) -> tuple[str, ...]:
         """The signals that have shifted by more than chance."""
-        return tuple(shift.signal for shift in self.shifts if shift.alarm)
+        return tuple(shift.signal for shift in self.shifts if shift.alert)
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,8 @@ class Columns:
     counts: npt.NDArray[np.int64]
     confidences: FloatArray
     chars: FloatArray
-    unseen: FloatArray
-    distance: FloatArray
+    oov_rate: FloatArray
+    novelty: FloatArray
 
     @classmethod
     def of(cls, reference: Reference, rows: Sequence[PredictionRow]) -> "Columns":
@@ -202,8 +202,8 @@ class Columns:
             counts=counts.astype(np.int64),
             confidences=_known([share for _, share in answers]),
             chars=_known([row.chars for row in rows]),
-            unseen=_known([row.unseen for row in rows]),
-            distance=_known([row.distance for row in rows]),
+            oov_rate=_known([row.oov_rate for row in rows]),
+            novelty=_known([row.novelty for row in rows]),
         )
 
 
@@ -239,14 +239,14 @@ def shifts_of(reference: Reference, window: Columns) -> tuple[Shift, ...]:
         _values("confidence", sure, window.confidences),
         _labels(reference.counts(level), window.counts),
         _values("length", reference.chars, window.chars),
-        _values("unseen", reference.unseen, window.unseen),
-        _values("distance", reference.distance, window.distance, _space_error(reference)),
+        _values("oov_rate", reference.oov_rate, window.oov_rate),
+        _values("novelty", reference.novelty, window.novelty, _space_error(reference)),
     )
 
 
 def _space_error(reference: Reference) -> float:
     """How much of a gap between distances may come from the fit, see docs/log.md."""
-    return _SPACE_ERROR * int(reference.space.directions.shape[1]) / len(reference.distance)
+    return _SPACE_ERROR * int(reference.space.directions.shape[1]) / len(reference.novelty)
 
 
 def _values(signal: str, reference: FloatArray, window: FloatArray, error: float = 0.0) -> Shift:
@@ -260,7 +260,7 @@ def _values(signal: str, reference: FloatArray, window: FloatArray, error: float
         js=jensen_shannon(*tenths),
         ks=ks,
         p=p,
-        alarm=ks >= _MATTERS + error and _rare(signal, p),
+        alert=ks >= _MATTERS + error and _rare(signal, p),
         reference=float(reference.mean()),
         window=float(window.mean()),
     )
@@ -274,12 +274,12 @@ def _labels(reference: npt.NDArray[np.int64], window: npt.NDArray[np.int64]) -> 
         js=jensen_shannon(reference, window),
         ks=None,
         p=p,
-        alarm=_rare("labels", p),
+        alert=_rare("labels", p),
     )
 
 
 def _rare(signal: str, p: float) -> bool:
-    return p < FALSE_ALARMS * _SPENT[signal]
+    return p < FALSE_ALERTS * _SPENT[signal]
 
 
 def _shares(reference: Reference, counts: npt.NDArray[np.int64]) -> tuple[LabelShare, ...]:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from patclass.core.html import template
 from patclass.evaluation.html import BLUE, GREY, ORANGE, data_uri
-from patclass.monitoring.drift import FALSE_ALARMS, Assessment
-from patclass.monitoring.monitor import Watched
+from patclass.monitoring.drift import FALSE_ALERTS, Assessment
+from patclass.monitoring.monitor import MonitoredModel
 
 # By custom, see ``population_stability``.
 STABLE, SHIFTED = 0.1, 0.25
@@ -43,8 +43,8 @@ def stability_curve(windows: Sequence[Assessment], signal: str) -> str:
     shifts = [(_day(w.end), next(s for s in w.shifts if s.signal == signal)) for w in windows]
     axes.plot([end for end, _ in shifts], [s.psi for _, s in shifts], color=BLUE)
     for end, shift in shifts:
-        colour, mark = (ORANGE, "X") if shift.alarm else (BLUE, "o")
-        axes.plot([end], [shift.psi], color=colour, marker=mark, markersize=6 if shift.alarm else 3)
+        colour, mark = (ORANGE, "X") if shift.alert else (BLUE, "o")
+        axes.plot([end], [shift.psi], color=colour, marker=mark, markersize=6 if shift.alert else 3)
     for height in (STABLE, SHIFTED):
         axes.axhline(height, color=GREY, linestyle=":", linewidth=1)
     axes.set(ylabel="PSI", ylim=(0, max(0.3, 1.1 * max(s.psi for _, s in shifts))))
@@ -101,12 +101,12 @@ _MEANING = {
     "confidence": "how sure the answers are",
     "labels": "which labels are answered",
     "length": "how long the texts are",
-    "unseen": "share of tokens that the model has not learnt from",
-    "distance": "how far the texts' states are from usual ones",
+    "oov_rate": "share of tokens that the model has not learnt from",
+    "novelty": "how far the texts' states are from usual ones",
 }
 
 
-def html_monitor(watched: Watched, windows: Sequence[Assessment]) -> str:
+def html_monitor(watched: MonitoredModel, windows: Sequence[Assessment]) -> str:
     """The page of a model's last windows, oldest first; at least one."""
     last = windows[-1]
     begin, end = span(windows)
@@ -117,7 +117,7 @@ def html_monitor(watched: Watched, windows: Sequence[Assessment]) -> str:
         begin=begin,
         end=end,
         meaning=_MEANING,
-        false_alarms=FALSE_ALARMS,
+        false_alarms=FALSE_ALERTS,
         usual=watched.reference.accuracy,
         curves=all_curves(windows, watched.reference.accuracy),
         moved=sorted(last.labels, key=lambda s: -abs(s.window - s.reference)),

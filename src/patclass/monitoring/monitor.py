@@ -8,7 +8,7 @@ from patclass.monitoring.drift import Assessment, assess
 from patclass.predictor.reference import Reference
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
-from patclass.store.history import ALARM, EventStore
+from patclass.store.history import ALERT, EventStore
 from patclass.store.predictions import PredictionStore
 
 # Windows that are made up for at once.
@@ -19,7 +19,7 @@ STEPS = 4
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitoredModel:
     """A model whose answers are watched.
 
     :param version: see ``LoadedModel``.
@@ -61,7 +61,7 @@ class Monitor:
         """
         return min(_MOST, max(1, (end - before) // self.step)) if before else 1
 
-    def last(self, watched: Watched) -> Assessment | None:
+    def last(self, watched: MonitoredModel) -> Assessment | None:
         """The last whole window; None if there is none yet.
 
         :raises StoreError: if the store cannot be read.
@@ -69,7 +69,9 @@ class Monitor:
         found = self.series(watched, 1)
         return found[0] if found else None
 
-    def series(self, watched: Watched, windows: int, last: int | None = None) -> list[Assessment]:
+    def series(
+        self, watched: MonitoredModel, windows: int, last: int | None = None
+    ) -> list[Assessment]:
         """Whole windows, oldest first.
 
         :param last: the end of the last one, see ``end``; None for the last there is.
@@ -89,18 +91,18 @@ class Monitor:
             for part in parts
         ]
 
-    def ring(self, watched: Watched, assessment: Assessment) -> bool:
+    def record_alert(self, watched: MonitoredModel, assessment: Assessment) -> bool:
         """Keep an event for a window with alarms; False if there are none, or it was known.
 
         :raises StoreError: if it cannot be kept.
         """
-        if not assessment.alarms:
+        if not assessment.alerts:
             return False
         facts = {
             "model": watched.name,
             "rows": assessment.rows,
             "end": assessment.end.isoformat(),
-            "signals": {s.signal: {"p": s.p, "psi": s.psi} for s in assessment.shifts if s.alarm},
+            "signals": {s.signal: {"p": s.p, "psi": s.psi} for s in assessment.shifts if s.alert},
         }
-        key = f"{ALARM} {watched.version} {assessment.number}"
-        return self._events.add(ALARM, key, watched.version, facts)
+        key = f"{ALERT} {watched.version} {assessment.number}"
+        return self._events.add(ALERT, key, watched.version, facts)

@@ -29,7 +29,7 @@ NEVER = 1.01
 
 
 def lowest_threshold(
-    confidences: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_], precision: float
+    confidences: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], precision: float
 ) -> float | None:
     """The lowest confidence from which on ``precision`` of the answers are right, if any.
 
@@ -39,17 +39,17 @@ def lowest_threshold(
         return None
     values, firsts = np.unique(np.sort(-confidences), return_index=True)
     last = np.append(firsts[1:], len(confidences)) - 1  # the last answer of each confidence
-    right = np.cumsum(hits[np.argsort(-confidences, kind="stable")])[last]
+    right = np.cumsum(correct[np.argsort(-confidences, kind="stable")])[last]
     enough = np.flatnonzero(right >= precision * (last + 1) - 1e-9)
     return float(-values[enough[-1]]) if len(enough) else None
 
 
-def threshold_for(confidences: FloatArray, hits: npt.NDArray[np.bool_]) -> float:
+def threshold_for(confidences: FloatArray, correct: npt.NDArray[np.bool_]) -> float:
     """The confidence at which to answer by default, from held-out answers; shapes are (rows,).
 
     ``NEVER`` if no confidence is enough, or too few answers reach the one that is.
     """
-    found = lowest_threshold(confidences, hits, PRECISION)
+    found = lowest_threshold(confidences, correct, PRECISION)
     if found is None or (confidences >= found).sum() < min(MIN_ANSWERS, len(confidences)):
         return NEVER
     if found <= confidences.min():
@@ -69,9 +69,9 @@ class Calibration:
     :param noise: for each level the share spread evenly over siblings; none at all if empty.
     """
 
-    sharpness: tuple[float, ...]
-    opinion_weight: float = 0.0
-    noise: tuple[float, ...] = ()
+    inverse_temperatures: tuple[float, ...]
+    linear_weight: float = 0.0
+    smoothing: tuple[float, ...] = ()
 
     @classmethod
     def none(cls, tree: LabelTree) -> "Calibration":
@@ -79,7 +79,7 @@ class Calibration:
         return cls((1.0,) * len(tree.levels), 0.0, (0.0,) * len(tree.levels))
 
     def apply(
-        self, tree: LabelTree, logits: FloatArray, opinion: FloatArray | None = None
+        self, tree: LabelTree, logits: FloatArray, linear_log_probs: FloatArray | None = None
     ) -> FloatArray:
         """Leaf probabilities, float32 of shape (rows, leaves).
 
@@ -87,9 +87,9 @@ class Calibration:
         :param opinion: log probabilities on the coarsest level, shape (rows, its labels).
         """
         total = np.ones(logits.shape, dtype=np.float64)
-        noise = self.noise or (0.0,) * len(self.sharpness)
-        for depth, factor in enumerate(factors(tree, logits, opinion)):
-            chosen = Chosen(self.sharpness[depth], self.opinion_weight, noise[depth])
+        smoothing = self.smoothing or (0.0,) * len(self.inverse_temperatures)
+        for depth, factor in enumerate(factors(tree, logits, linear_log_probs)):
+            chosen = Chosen(self.inverse_temperatures[depth], self.linear_weight, smoothing[depth])
             total *= factor.probabilities(chosen)[:, tree.groups[depth]]
         return total.astype(np.float32)
 
@@ -97,9 +97,9 @@ class Calibration:
 class Chosen(NamedTuple):
     """What is chosen for one level."""
 
-    sharpness: float = 1.0
-    opinion_weight: float = 0.0
-    noise: float = 0.0
+    inverse_temperatures: float = 1.0
+    linear_weight: float = 0.0
+    smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,28 +112,30 @@ class Factor:
     """
 
     scores: _Floats
-    opinion: _Floats | None
+    linear_log_probs: _Floats | None
     parents: Positions
 
     def of(self, rows: Positions) -> "Factor":
         """The same of some rows."""
-        opinion = None if self.opinion is None else self.opinion[rows]
-        return Factor(self.scores[rows], opinion, self.parents)
+        linear_log_probs = None if self.linear_log_probs is None else self.linear_log_probs[rows]
+        return Factor(self.scores[rows], linear_log_probs, self.parents)
 
     def probabilities(self, chosen: Chosen) -> _Floats:
         """Calibrated probabilities given the parents, a share of them spread evenly."""
-        scores = self.scores * chosen.sharpness
-        if self.opinion is not None:
-            scores = scores + chosen.opinion_weight * self.opinion
+        scores = self.scores * chosen.inverse_temperatures
+        if self.linear_log_probs is not None:
+            scores = scores + chosen.linear_weight * self.linear_log_probs
         even = 1 / np.bincount(self.parents)[self.parents]
         own = np.exp(normalise(scores, self.parents))
-        return np.asarray((1 - chosen.noise) * own + chosen.noise * even)
+        return np.asarray((1 - chosen.smoothing) * own + chosen.smoothing * even)
 
 
-def factors(tree: LabelTree, logits: FloatArray, opinion: FloatArray | None = None) -> list[Factor]:
+def factors(
+    tree: LabelTree, logits: FloatArray, linear_log_probs: FloatArray | None = None
+) -> list[Factor]:
     """The factors of the levels, coarsest first."""
     log_leaves = normalise(logits.astype(np.float64), np.zeros(logits.shape[1], dtype=np.intp))
-    second = None if opinion is None else opinion.astype(np.float64)
+    second = None if linear_log_probs is None else linear_log_probs.astype(np.float64)
     found = []
     above: Positions = np.zeros(len(tree.paths), dtype=np.intp)
     log_above = np.zeros((len(logits), 1))
@@ -164,16 +166,16 @@ def normalise(scores: _Floats, parents: Positions) -> _Floats:
 _BOUNDS = (0.05, 10.0)
 
 # So many answers with a known label are needed to learn a level's noise; on fewer, it is chance.
-ANSWERS_FOR_NOISE = 200
-_FIRST_NOISE, _MOST_NOISE = 0.02, 0.3
+ROWS_FOR_SMOOTHING = 200
+_FIRST_SMOOTHING, _MOST_SMOOTHING = 0.02, 0.3
 
 
 def fit_calibration(
     tree: LabelTree,
     logits: FloatArray,
     leaves: Sequence[Sequence[int]],
-    opinion: FloatArray | None = None,
-    balance: float | None = None,
+    linear_log_probs: FloatArray | None = None,
+    mixing_weight: float | None = None,
 ) -> Calibration:
     """Choose temperatures, noise and the weight of the opinion from rows with known labels.
 
@@ -188,20 +190,24 @@ def fit_calibration(
     """
     found: list[Chosen] = []
     above = np.ones((len(logits), 1))
-    for depth, factor in enumerate(factors(tree, logits, opinion)):
-        if factor.opinion is not None and balance is not None:
-            factor = Factor(factor.scores + balance * factor.opinion, None, factor.parents)
+    for depth, factor in enumerate(factors(tree, logits, linear_log_probs)):
+        if factor.linear_log_probs is not None and mixing_weight is not None:
+            factor = Factor(
+                factor.scores + mixing_weight * factor.linear_log_probs, None, factor.parents
+            )
         rows, truth = _known(tree.groups[depth], leaves)
         known = factor.of(rows)
         chosen = _most_likely(known, truth) if len(rows) else Chosen()
-        if len(rows) >= ANSWERS_FOR_NOISE:
+        if len(rows) >= ROWS_FOR_SMOOTHING:
             chosen = _honest(known, truth, chosen, above[rows], _named(tree, depth))
         above = above[:, factor.parents] * factor.probabilities(chosen)
         found.append(chosen)
     return Calibration(
-        tuple(level.sharpness for level in found),
-        found[0].opinion_weight if balance is None else balance * found[0].sharpness,
-        tuple(level.noise for level in found),
+        tuple(level.inverse_temperatures for level in found),
+        found[0].linear_weight
+        if mixing_weight is None
+        else mixing_weight * found[0].inverse_temperatures,
+        tuple(level.smoothing for level in found),
     )
 
 
@@ -209,7 +215,11 @@ def _most_likely(factor: Factor, truth: Positions) -> Chosen:
     """What makes the true groups most likely; a convex problem."""
     from scipy.optimize import minimize  # fitting only; answering does without scipy
 
-    parts = [factor.scores] if factor.opinion is None else [factor.scores, factor.opinion]
+    parts = (
+        [factor.scores]
+        if factor.linear_log_probs is None
+        else [factor.scores, factor.linear_log_probs]
+    )
     every = np.arange(len(truth))
 
     def loss(weights: _Floats) -> float:
@@ -235,7 +245,7 @@ def _honest(
     above = above[:, factor.parents]
 
     def loss(values: _Floats) -> float:
-        chosen = start._replace(sharpness=values[0], noise=values[1])
+        chosen = start._replace(inverse_temperatures=values[0], smoothing=values[1])
         joint = np.where(named, factor.probabilities(chosen) * above, 0)
         answers = joint.argmax(axis=1)
         sure = joint[every, answers]
@@ -243,10 +253,10 @@ def _honest(
         return float(-np.log(np.maximum(likely, 1e-12)).mean())
 
     # Which label is the answer jumps with the sharpness, so there is no gradient.
-    bounds = [_BOUNDS, (0.0, _MOST_NOISE)]
-    values = [start.sharpness, _FIRST_NOISE]
+    bounds = [_BOUNDS, (0.0, _MOST_SMOOTHING)]
+    values = [start.inverse_temperatures, _FIRST_SMOOTHING]
     found = minimize(loss, values, method="Nelder-Mead", bounds=bounds)
-    return start._replace(sharpness=float(found.x[0]), noise=float(found.x[1]))
+    return start._replace(inverse_temperatures=float(found.x[0]), smoothing=float(found.x[1]))
 
 
 def _named(tree: LabelTree, depth: int) -> npt.NDArray[np.bool_]:

@@ -110,5 +110,5 @@ def known_features(
     hashes = np.fromiter(counts, dtype=np.uint32, count=len(counts))
     places = np.searchsorted(known, hashes)
     places[places == len(known)] = 0
-    hits = known[places] == hashes
-    return places[hits], np.fromiter(counts.values(), np.float32, len(counts))[hits]
+    correct = known[places] == hashes
+    return places[correct], np.fromiter(counts.values(), np.float32, len(counts))[correct]

@@ -21,7 +21,7 @@ STRENGTHS = (1.0, 4.0, 16.0)
 def fit_linear(
     train: Sequence[str],
     labels: Sequence[int],
-    kinds: int,
+    n_classes: int,
     validation: Sequence[str],
     validation_labels: Sequence[int],
     weights: Sequence[float] | None = None,
@@ -51,7 +51,7 @@ def fit_linear(
         kept = np.sort(np.argsort(-np.abs(best.coef_).max(axis=0), kind="stable")[:MAX_FEATURES])
         known, idf = known[kept], idf[kept]
         best = _fit(_weigh(counts[:, kept], idf), labels, best.C, weights)
-    return _compress(best, known, idf, kinds)
+    return _compress(best, known, idf, n_classes)
 
 
 def _count(texts: Sequence[str], known: npt.NDArray[np.uint32]) -> sp.csr_matrix:
@@ -88,17 +88,17 @@ def _fit(
 
 
 def _compress(
-    model: LogisticRegression, known: npt.NDArray[np.uint32], idf: FloatArray, kinds: int
+    model: LogisticRegression, known: npt.NDArray[np.uint32], idf: FloatArray, n_classes: int
 ) -> LinearModel:
     """Eight bits a weight; two labels are one row of weights to scikit-learn."""
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
-    scales = np.ones(kinds, dtype=np.float32)
-    weights = np.zeros((kinds, len(known)), dtype=np.int8)
+    scales = np.ones(n_classes, dtype=np.float32)
+    weights = np.zeros((n_classes, len(known)), dtype=np.int8)
     # A label without a row gets no probability worth mentioning.
-    offsets = np.full(kinds, -20.0, dtype=np.float32)
+    offsets = np.full(n_classes, -20.0, dtype=np.float32)
     for row, label in enumerate(model.classes_):
         scales[label] = max(1e-9, float(np.abs(coefficients[row]).max()) / 127)
         weights[label] = np.round(coefficients[row] / scales[label])

@@ -64,10 +64,10 @@ class Index:
     records: tuple[Record, ...]
     unlike: float
 
-    def nearest(self, states: FloatArray, k: int) -> list[list[Neighbour]]:
+    def nearest(self, embeddings: FloatArray, k: int) -> list[list[Neighbour]]:
         """The ``k`` most similar patents of each state, best first; states (rows, hidden)."""
         found = []
-        for state in states:
+        for state in embeddings:
             similarity = self._unit_vectors @ self._project(state[None])[0]
             best = _largest(similarity, k)
             found.append([self._neighbour(int(i), float(similarity[i])) for i in best])
@@ -81,8 +81,8 @@ class Index:
         record = self.records[position]
         return Neighbour(record.id, record.title, record.codes, similarity)
 
-    def _project(self, states: FloatArray) -> FloatArray:
-        return _unit((states - self.mean) @ self.directions.astype(np.float32))
+    def _project(self, embeddings: FloatArray) -> FloatArray:
+        return _unit((embeddings - self.mean) @ self.directions.astype(np.float32))
 
     def save(self, folder: Path) -> int:
         """Write the index; return its size in bytes."""
@@ -115,16 +115,16 @@ class Index:
         return index
 
 
-def build_index(states: FloatArray, records: Sequence[Record], held_out: FloatArray) -> Index:
+def build_index(embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray) -> Index:
     """Index patents by their states of shape (patents, hidden).
 
     :param held_out: states of texts that are not in the index, to learn how similar an
         ordinary new text is to its nearest neighbour.
     """
-    mean = states.mean(axis=0)
-    _, _, axes = np.linalg.svd(states - mean, full_matrices=False)
+    mean = embeddings.mean(axis=0)
+    _, _, axes = np.linalg.svd(embeddings - mean, full_matrices=False)
     directions = axes[: min(DIRECTIONS, len(axes))].T.astype(np.float16)
-    unit = _unit((states - mean) @ directions.astype(np.float32))
+    unit = _unit((embeddings - mean) @ directions.astype(np.float32))
     # One scale for all: the largest value of any vector uses the whole range.
     vectors = np.round(unit * (127 / max(1e-9, float(np.abs(unit).max())))).astype(np.int8)
     index = Index(mean.astype(np.float32), directions, vectors, tuple(records), -1.0)

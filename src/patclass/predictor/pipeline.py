@@ -13,7 +13,7 @@ from tqdm import tqdm
 from patclass.core.types import FloatArray, softmax
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Advance, Engine, Outputs
-from patclass.model.tokenizer import Policy, Reading, TextTokenizer
+from patclass.model.tokenizer import EncodedText, TextTokenizer, Truncation
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.linear import LinearModel
 
@@ -31,13 +31,13 @@ class Answers:
     :param passages: for each text the logits of its passages, shape (passages, outputs).
     """
 
-    readings: list[Reading]
+    encodings: list[EncodedText]
     logits: FloatArray
-    opinion: FloatArray | None
+    linear_log_probs: FloatArray | None
     raw: FloatArray
     leaves: FloatArray
     tags: FloatArray
-    states: FloatArray
+    embeddings: FloatArray
     passages: list[FloatArray]
 
 
@@ -48,7 +48,7 @@ class Pipeline:
     tree: LabelTree
     engine: Engine
     tokenizer: TextTokenizer
-    policy: Policy
+    truncation: Truncation
     linear: LinearModel | None
     calibration: Calibration
 
@@ -59,33 +59,35 @@ class Pipeline:
         """
         return self.answer(texts, self.read(texts), advance)
 
-    def read(self, texts: Sequence[str]) -> list[Reading]:
+    def read(self, texts: Sequence[str]) -> list[EncodedText]:
         """The passages that are read of each text, in order."""
-        return self.tokenizer.read(texts, self.policy)
+        return self.tokenizer.read(texts, self.truncation)
 
     def answer(
         self,
         texts: Sequence[str],
-        readings: list[Reading],
+        encodings: list[EncodedText],
         advance: Advance = lambda rows: None,
     ) -> Answers:
         """Answer texts that have been read, in order."""
-        rows = [passage.ids for reading in readings for passage in reading.passages]
+        rows = [passage.ids for reading in encodings for passage in reading.passages]
         outputs = self.engine.run(rows, _per_text(advance, len(texts), len(rows)))
-        ends = np.cumsum([len(reading.passages) for reading in readings])[:-1]
+        ends = np.cumsum([len(reading.passages) for reading in encodings])[:-1]
         passages = np.split(outputs.logits, ends)
-        pooled = Outputs(_means(outputs.states, ends), _means(outputs.logits, ends))
-        opinion = self.linear.log_probabilities(texts) if self.linear and len(texts) else None
+        pooled = Outputs(_means(outputs.embeddings, ends), _means(outputs.logits, ends))
+        linear_log_probs = (
+            self.linear.log_probabilities(texts) if self.linear and len(texts) else None
+        )
         count = len(self.tree.paths)
         logits = pooled.logits[:, :count]
         return Answers(
-            readings,
+            encodings,
             pooled.logits,
-            opinion,
+            linear_log_probs,
             softmax(logits),
-            self.calibration.apply(self.tree, logits, opinion),
+            self.calibration.apply(self.tree, logits, linear_log_probs),
             _sigmoid(pooled.logits[:, count:]),
-            pooled.states,
+            pooled.embeddings,
             passages,
         )
 

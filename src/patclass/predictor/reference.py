@@ -18,7 +18,7 @@ from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
-from patclass.model.tokenizer import Reading
+from patclass.model.tokenizer import EncodedText
 from patclass.predictor.scored import known_at
 
 DIRECTIONS = 16
@@ -28,7 +28,7 @@ _ROWS_EACH = 8
 
 
 @dataclass(frozen=True)
-class Space:
+class EmbeddingSpace:
     """The centre of usual states, and their main directions.
 
     :param mean: shape (hidden,).
@@ -38,44 +38,44 @@ class Space:
     mean: FloatArray
     directions: FloatArray
 
-    def distance(self, states: FloatArray) -> FloatArray:
+    def novelty(self, embeddings: FloatArray) -> FloatArray:
         """How far states of shape (rows, hidden) are from the centre; usual ones about one.
 
         The root of the mean square over the directions (a Mahalanobis distance in the main ones).
         """
         if not self.directions.shape[1]:  # of states that do not differ
-            return np.ones(len(states), dtype=np.float32)
-        along = (states - self.mean) @ self.directions
+            return np.ones(len(embeddings), dtype=np.float32)
+        along = (embeddings - self.mean) @ self.directions
         return np.asarray(np.sqrt((along**2).mean(axis=1)), dtype=np.float32)
 
 
-def fit_space(states: FloatArray, most: int | None = None) -> Space:
+def fit_embedding_space(embeddings: FloatArray, most: int | None = None) -> EmbeddingSpace:
     """The space of states of shape (rows, hidden).
 
     :param most: how many directions it may have; by default what so many rows tell of.
     """
-    mean = states.mean(axis=0)
-    _, spread, axes = np.linalg.svd(states - mean, full_matrices=False)
-    deviations = spread / np.sqrt(max(1, len(states) - 1))
-    most = _directions(len(states)) if most is None else most
+    mean = embeddings.mean(axis=0)
+    _, spread, axes = np.linalg.svd(embeddings - mean, full_matrices=False)
+    deviations = spread / np.sqrt(max(1, len(embeddings) - 1))
+    most = _directions(len(embeddings)) if most is None else most
     kept = np.flatnonzero(deviations > 1e-6 * max(1e-12, float(deviations[0])))[:most]
     directions = axes[kept].T / deviations[kept]
-    return Space(mean.astype(np.float32), np.asarray(directions, dtype=np.float32))
+    return EmbeddingSpace(mean.astype(np.float32), np.asarray(directions, dtype=np.float32))
 
 
-def held_out_distances(states: FloatArray, folds: int = 5) -> FloatArray:
+def held_out_novelty(embeddings: FloatArray, folds: int = 5) -> FloatArray:
     """The distance of each state from the space of the others, fold by fold.
 
     A state is a little nearer to a space that was fitted on it than a new one would be. The
     spaces have as many directions as that of all, or distances would mean something else.
     """
-    most = _directions(len(states))
-    fold = np.arange(len(states)) % folds
-    found = np.ones(len(states), dtype=np.float32)
+    most = _directions(len(embeddings))
+    fold = np.arange(len(embeddings)) % folds
+    found = np.ones(len(embeddings), dtype=np.float32)
     for number in range(folds):
         out = fold == number
         if out.any() and not out.all():
-            found[out] = fit_space(states[~out], most).distance(states[out])
+            found[out] = fit_embedding_space(embeddings[~out], most).novelty(embeddings[out])
     return found
 
 
@@ -87,7 +87,7 @@ FILE = "reference.safetensors"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Vocabulary:
     """Which tokens the model has learnt from.
 
     :param tokens: one bit for each token of the vocabulary, packed.
@@ -95,7 +95,7 @@ class Seen:
 
     tokens: npt.NDArray[np.uint8]
 
-    def unseen(self, ids: Sequence[int]) -> float:
+    def oov_rate(self, ids: Sequence[int]) -> float:
         """The share of tokens that are new to the model."""
         places = np.asarray(ids, dtype=np.int64)
         if not len(places):
@@ -105,12 +105,12 @@ class Seen:
         return 1 - int(known.sum()) / len(places)
 
 
-def tokens_seen(rows: Sequence[Sequence[int]]) -> Seen:
+def vocabulary_of(rows: Sequence[Sequence[int]]) -> Vocabulary:
     """The tokens that occur in rows of token ids."""
     ids = sorted({token for row in rows for token in row})
     bits = np.zeros(ids[-1] + 1 if ids else 0, dtype=np.uint8)
     bits[ids] = 1
-    return Seen(np.packbits(bits))
+    return Vocabulary(np.packbits(bits))
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ class Reference:
     codes: Mapping[str, tuple[str, ...]]
     accuracy: Mapping[str, float]
     chars: FloatArray
-    unseen: FloatArray
-    distance: FloatArray
-    seen: Seen
-    space: Space
+    oov_rate: FloatArray
+    novelty: FloatArray
+    vocabulary: Vocabulary
+    space: EmbeddingSpace
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -152,9 +152,9 @@ class Reference:
         about = json.dumps({"codes": dict(self.codes), "accuracy": dict(self.accuracy)})
         arrays: dict[str, npt.NDArray[Any]] = {
             "chars": self.chars,
-            "unseen": self.unseen,
-            "distance": self.distance,
-            "seen": self.seen.tokens,
+            "oov_rate": self.oov_rate,
+            "novelty": self.novelty,
+            "seen": self.vocabulary.tokens,
             "mean": self.space.mean,
             "directions": np.ascontiguousarray(self.space.directions),
         }
@@ -182,10 +182,10 @@ class Reference:
                 codes=codes,
                 accuracy={level: float(share) for level, share in dict(about["accuracy"]).items()},
                 chars=arrays["chars"],
-                unseen=arrays["unseen"],
-                distance=arrays["distance"],
-                seen=Seen(arrays["seen"]),
-                space=Space(arrays["mean"], arrays["directions"]),
+                oov_rate=arrays["oov_rate"],
+                novelty=arrays["novelty"],
+                vocabulary=Vocabulary(arrays["seen"]),
+                space=EmbeddingSpace(arrays["mean"], arrays["directions"]),
             )
             reference.check()
         except (OSError, SafetensorError, LookupError, ValueError, TypeError) as problem:
@@ -197,7 +197,7 @@ class Reference:
 
         :raises ValueError: if they do not.
         """
-        shapes = {values.shape for values in (self.chars, self.unseen, self.distance)}
+        shapes = {values.shape for values in (self.chars, self.oov_rate, self.novelty)}
         for level, labels in self.codes.items():
             answers = self.answers[level]
             shapes |= {answers.shape, self.confidences[level].shape}
@@ -205,7 +205,7 @@ class Reference:
                 raise ValueError(f"an answer is no label of the {level}")
         rows = next(iter(shapes))
         fits = len(shapes) == 1 and len(rows) == 1 and rows[0] and self.codes
-        hidden, tokens = self.space.mean.shape, self.seen.tokens
+        hidden, tokens = self.space.mean.shape, self.vocabulary.tokens
         if not fits or self.space.directions.shape[:-1] != hidden or tokens.dtype != np.uint8:
             raise ValueError("its arrays do not fit together")
 
@@ -222,10 +222,10 @@ MOST_ROWS = 5000
 def collect_reference(
     tree: LabelTree,
     rows: Sequence[Example],
-    readings: Sequence[Reading],
-    states: FloatArray,
+    encodings: Sequence[EncodedText],
+    embeddings: FloatArray,
     leaves: FloatArray,
-    seen: Seen,
+    vocabulary: Vocabulary,
 ) -> Reference:
     """The reference of held-out rows; of very many, ``MOST_ROWS`` from all over the file.
 
@@ -234,8 +234,8 @@ def collect_reference(
     """
     if len(rows) > MOST_ROWS:  # files are often sorted, so no end of one stands for it
         kept = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)
-        rows, readings = [rows[i] for i in kept], [readings[i] for i in kept]
-        states, leaves = states[kept], leaves[kept]
+        rows, encodings = [rows[i] for i in kept], [encodings[i] for i in kept]
+        embeddings, leaves = embeddings[kept], leaves[kept]
     sums = {level: tree.sums(leaves, level) for level in tree.levels}
     shape = (len(tree.levels), len(rows))
     places, shares = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
@@ -250,10 +250,12 @@ def collect_reference(
         codes={level: tuple(tree.at(level).codes) for level in tree.levels},
         accuracy=_accuracy(tree.levels, rows, places),
         chars=np.array([len(row.text) for row in rows], dtype=np.float32),
-        unseen=np.array([seen.unseen(reading.ids) for reading in readings], dtype=np.float32),
-        distance=held_out_distances(states),
-        seen=seen,
-        space=fit_space(states),
+        oov_rate=np.array(
+            [vocabulary.oov_rate(reading.ids) for reading in encodings], dtype=np.float32
+        ),
+        novelty=held_out_novelty(embeddings),
+        vocabulary=vocabulary,
+        space=fit_embedding_space(embeddings),
     )
 
 

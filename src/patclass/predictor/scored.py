@@ -40,7 +40,7 @@ class LevelAnswers:
         return np.asarray(self.probabilities.max(axis=1))
 
     @cached_property
-    def hits(self) -> npt.NDArray[np.bool_]:
+    def correct(self) -> npt.NDArray[np.bool_]:
         """Whether they are right, shape (rows,)."""
         return np.asarray(self.answered == self.truth)
 

@@ -12,13 +12,13 @@ from fastapi import Request
 from patclass.core.errors import ConfigError, DataError
 from patclass.inference.explain import MAX_SENTENCES
 from patclass.inference.prediction import Options, Prediction
-from patclass.model.tokenizer import Reading
+from patclass.model.tokenizer import EncodedText
 from patclass.service.background import Shadow
 from patclass.service.context import began_at, note
 from patclass.service.errors import Problem
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
-from patclass.service.queue import Job, Queue, QueueFull, TooLate, answers_to
+from patclass.service.queue import DeadlineError, Job, Queue, QueueFullError, answers_to
 from patclass.service.settings import ServiceSettings
 from patclass.service.storage import Recorder, row_of
 
@@ -28,7 +28,7 @@ NEIGHBOURS = 5
 # More characters than this are tokenised beside the event loop, which others wait for.
 _AT_ONCE = 20_000
 
-Given = str | Mapping[str, str | None]
+FeedbackRow = str | Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Answering:
         self._recorder, self._shadow = recorder, shadow
 
     async def answer(
-        self, request: Request, patents: Sequence[Given], name: str | None, options: Options
+        self, request: Request, patents: Sequence[FeedbackRow], name: str | None, options: Options
     ) -> Answered:
         """Answer patents, in order, with one model.
 
@@ -87,10 +87,10 @@ class Answering:
         model = self._model(name, options)
         texts = [self._text(model, patent) for patent in patents]
         usable = [text for text in texts if isinstance(text, str)]
-        readings = await self._read(model, usable)
+        encodings = await self._read(model, usable)
         jobs = [
             Job(model, text, reading, options, deadline, _weight(reading, options))
-            for text, reading in zip(usable, readings, strict=True)
+            for text, reading in zip(usable, encodings, strict=True)
         ]
         tokens = sum(job.weight for job in jobs)
         note(request.scope, model=model.name, version=model.version)
@@ -133,7 +133,7 @@ class Answering:
             raise Problem(422, "invalid", str(problem).removeprefix("--")) from problem
         return model
 
-    def _text(self, model: LoadedModel, patent: Given) -> str | DataError:
+    def _text(self, model: LoadedModel, patent: FeedbackRow) -> str | DataError:
         """The text of a patent, bounded before anything else looks at it."""
         length = len(patent) if isinstance(patent, str) else sum(map(len, _filled(patent)))
         most = self._settings.max_chars
@@ -147,18 +147,18 @@ class Answering:
         except DataError as problem:
             return problem
 
-    async def _read(self, model: LoadedModel, texts: Sequence[str]) -> list[Reading]:
+    async def _read(self, model: LoadedModel, texts: Sequence[str]) -> list[EncodedText]:
         if not texts:
             return []
         began = time.perf_counter()
         if sum(map(len, texts)) <= _AT_ONCE:
-            readings = model.classifier.read(texts)
+            encodings = model.classifier.read(texts)
         else:
-            readings = await asyncio.to_thread(model.classifier.read, texts)
+            encodings = await asyncio.to_thread(model.classifier.read, texts)
         seconds = (time.perf_counter() - began) / len(texts)
         for _ in texts:
             self._metrics.stage_seconds.labels("tokenise").observe(seconds)
-        return readings
+        return encodings
 
     def _admit(self, jobs: Sequence[Job], tokens: int) -> None:
         if tokens > self._queue.most_tokens:
@@ -170,7 +170,7 @@ class Answering:
             )
         try:
             self._queue.add(jobs)
-        except QueueFull as full:
+        except QueueFullError as full:
             self._metrics.refused.labels("queue_full").inc(len(jobs))
             wait = {"Retry-After": str(max(1, math.ceil(full.retry_after)))}
             raise Problem(429, "queue_full", str(full), wait) from full
@@ -193,8 +193,8 @@ class Answering:
             if leaving.done():
                 raise Problem(499, "deadline_exceeded", "nobody listens any more")
             reason = "deadline"
-            raise TooLate
-        except TooLate as late:
+            raise DeadlineError
+        except DeadlineError as late:
             raise Problem(504, "deadline_exceeded", "not answered within the deadline") from late
         finally:
             leaving.cancel()
@@ -213,7 +213,7 @@ def _filled(patent: Mapping[str, str | None]) -> list[str]:
     return [value for value in patent.values() if value]
 
 
-def _weight(reading: Reading, options: Options) -> int:
+def _weight(reading: EncodedText, options: Options) -> int:
     tokens = sum(len(passage.ids) for passage in reading.passages)
     # An explanation reads the text once more without each of its sentences.
     again = options.explain and len(reading.passages) == 1

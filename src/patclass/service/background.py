@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from patclass.core.errors import PatclassError
 from patclass.inference.prediction import AUTO, Options
 from patclass.monitoring.drift import Assessment
-from patclass.monitoring.monitor import Monitor, Watched
+from patclass.monitoring.monitor import Monitor, MonitoredModel
 from patclass.service.logs import LOGGER, reason_of
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
@@ -129,10 +129,10 @@ class Watcher:
             # Only now: a window whose alarm could not be kept is looked at once more.
             self._looks[model.name] = _Look(model.version, end)
 
-    def _assess(self, watched: Watched, windows: int, end: int) -> None:
+    def _assess(self, watched: MonitoredModel, windows: int, end: int) -> None:
         found = self._monitor.series(watched, windows, end)
         for assessment in found:
-            if self._monitor.ring(watched, assessment):
+            if self._monitor.record_alert(watched, assessment):
                 _tell(watched, assessment)
         if found:
             self._metrics.show_assessment(watched.name, found[-1])
@@ -146,17 +146,17 @@ class _Look:
     end: int
 
 
-def watched_of(model: LoadedModel) -> Watched | None:
+def watched_of(model: LoadedModel) -> MonitoredModel | None:
     """A loaded model as it is watched; None if its bundle has no reference."""
     reference = model.classifier.bundle.reference
-    return None if reference is None else Watched(model.name, model.version, reference)
+    return None if reference is None else MonitoredModel(model.name, model.version, reference)
 
 
-def _tell(watched: Watched, assessment: Assessment) -> None:
+def _tell(watched: MonitoredModel, assessment: Assessment) -> None:
     facts = {
         "model": watched.name,
         "version": watched.version,
-        "signals": list(assessment.alarms),
+        "signals": list(assessment.alerts),
         "rows": assessment.rows,
     }
     log.warning("answers have shifted", extra={"facts": facts})

@@ -21,7 +21,7 @@ from patclass.store.consensus import Feedback
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow
-from patclass.store.reviews import NotYours, ReviewStore
+from patclass.store.reviews import NotClaimedError, ReviewStore
 
 IDEMPOTENCY = "Idempotency-Key"
 
@@ -133,7 +133,7 @@ def yours() -> Iterator[None]:
     """
     try:
         yield
-    except NotYours as problem:
+    except NotClaimedError as problem:
         message = f"prediction_id: the case '{problem}' is not in this reviewer's hands"
         raise Problem(409, "not_yours", message) from problem
 

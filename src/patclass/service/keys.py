@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from patclass.core.errors import ConfigError, cannot_write
-from patclass.core.files import check_writable, whole_file, write_json
+from patclass.core.files import atomic_write, check_writable, write_json
 
 VARIABLE = "PATCLASS_KEYS"
 DEFAULT_FILE = "patclass-keys.json"
@@ -177,12 +177,12 @@ class KeyFile:
 
     def _write(self, keys: Iterable[Key]) -> None:
         stored = _Stored(version=1, keys=tuple(keys))
-        with whole_file(self._target()) as aside:
+        with atomic_write(self._target()) as partial:
             # In a container every process may have the number of one that was killed here.
-            aside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             # Never readable by others, not even while it is empty; writing keeps the mode.
-            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            write_json(aside, stored.model_dump(mode="json"))
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            write_json(partial, stored.model_dump(mode="json"))
         self._cached = None
 
     @contextmanager

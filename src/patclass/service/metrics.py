@@ -95,7 +95,7 @@ class Metrics:
             *("patclass_drift_psi", "Of the last window of answers.", ["model", "signal"]),
             registry=own,
         )
-        self.alarm = Gauge(
+        self.alert = Gauge(
             *("patclass_drift_alarm", "Whether the last window rings.", ["model", "signal"]),
             registry=own,
         )
@@ -115,7 +115,7 @@ class Metrics:
         """Say how the last window of a model's answers has shifted."""
         for shift in assessment.shifts:
             self.drift.labels(model, shift.signal).set(shift.psi)
-            self.alarm.labels(model, shift.signal).set(shift.alarm)
+            self.alert.labels(model, shift.signal).set(shift.alert)
         for level, accuracy in assessment.accuracy.items():
             self.accuracy.labels(model, level, "estimated").set(accuracy.estimated)
             if accuracy.measured is None:
@@ -125,7 +125,7 @@ class Metrics:
 
     def forget_assessment(self, model: str) -> None:
         """Say nothing of a model's answers: another one answers under its name."""
-        for gauge in (self.drift, self.alarm, self.accuracy):
+        for gauge in (self.drift, self.alert, self.accuracy):
             gauge.remove_by_labels({"model": model})
 
     def show_models(self, loaded: Iterable[LoadedModel]) -> None:

@@ -85,11 +85,11 @@ def _read(path: Path) -> bytes | None:
 def _tokens_a_second(classifier: Classifier, text: str) -> float:
     """How fast it answers a few long texts, the first time left out."""
     texts = [text] * 4
-    readings = classifier.read(texts)
-    tokens = sum(len(p.ids) for reading in readings for p in reading.passages)
+    encodings = classifier.read(texts)
+    tokens = sum(len(p.ids) for reading in encodings for p in reading.passages)
     for _ in range(2):
         start = time.perf_counter()
-        classifier.answer(texts, readings, [DEFAULTS] * len(texts))
+        classifier.answer(texts, encodings, [DEFAULTS] * len(texts))
         seconds = time.perf_counter() - start
     return tokens / max(1e-6, seconds)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from patclass.data.batches import BATCH_TOKENS, rounded
 from patclass.inference.prediction import Options, Prediction
-from patclass.model.tokenizer import Reading
+from patclass.model.tokenizer import EncodedText
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 
@@ -28,7 +28,7 @@ _MARGIN = 1.25
 _FRESH = 0.1
 
 
-class QueueFull(Exception):  # noqa: N818
+class QueueFullError(Exception):
     """Refused at the door.
 
     :ivar retry_after: seconds after which there should be room.
@@ -39,7 +39,7 @@ class QueueFull(Exception):  # noqa: N818
         self.retry_after = retry_after
 
 
-class TooLate(Exception):  # noqa: N818
+class DeadlineError(Exception):
     """Accepted, but its time ran out before it was answered."""
 
 
@@ -53,7 +53,7 @@ class Job:
 
     model: LoadedModel
     text: str
-    reading: Reading
+    reading: EncodedText
     options: Options
     deadline: float
     weight: int
@@ -100,11 +100,11 @@ class Queue:
         with self._changed:
             over = self._tokens + weight - self.most_tokens
             if over > 0:
-                raise QueueFull(over / self.speed)
+                raise QueueFullError(over / self.speed)
             last = max(job.weight for job in jobs)
             late = self._wait(weight, last) - min(j.deadline for j in jobs) + time.monotonic()
             if late > 0:
-                raise QueueFull(late)
+                raise QueueFullError(late)
             self._waiting.extend(jobs)
             self._tokens += weight
             self._show()
@@ -192,7 +192,7 @@ class Queue:
             return False
         if now > job.deadline:
             self._metrics.refused.labels("deadline").inc()
-            job.result.set_exception(TooLate())
+            job.result.set_exception(DeadlineError())
             return False
         return True
 

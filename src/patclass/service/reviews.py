@@ -9,14 +9,14 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from patclass.cpc.scheme import title_of
-from patclass.learning.review_queue import REASONS, Candidate, Claimed, ReviewQueue, Waiting
+from patclass.learning.review_queue import REASONS, Claimed, ReviewItem, ReviewQueue, Waiting
 from patclass.service.answering import model_named
 from patclass.service.errors import Problem, documented
 from patclass.service.feedback import Key, Verdicts, caller_of, yours
 from patclass.service.models import LoadedModel, Models
 from patclass.service.schemas import NO_NUL, FeedbackRequest, FeedbackResponse, Strict
 from patclass.service.storage import in_store
-from patclass.store.consensus import Given
+from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 from patclass.store.reviews import LEASE, ReviewStore
 
@@ -239,7 +239,7 @@ def _shown(waiting: Waiting, limit: int) -> ReviewsResponse:
     )
 
 
-def _waiting(candidate: Candidate) -> WaitingCase:
+def _waiting(candidate: ReviewItem) -> WaitingCase:
     return WaitingCase.model_validate(
         asdict(candidate.prediction)
         | {
@@ -272,7 +272,7 @@ def _case(claimed: Claimed, model: LoadedModel | None) -> ReviewCase:
     )
 
 
-def _verdict(given: Given) -> EarlierVerdict:
+def _verdict(given: FeedbackRow) -> EarlierVerdict:
     return EarlierVerdict.model_validate(asdict(given.feedback) | {"created": given.created})
 
 

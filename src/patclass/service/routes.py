@@ -26,7 +26,7 @@ from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.schemas import (
-    Alarm,
+    Alert,
     ClassifyRequest,
     ClassifyResponse,
     FailedResult,
@@ -46,7 +46,7 @@ from patclass.service.schemas import (
 )
 from patclass.service.storage import in_store
 from patclass.store.database import Database
-from patclass.store.history import ALARM, Event, EventStore
+from patclass.store.history import ALERT, Event, EventStore
 
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
@@ -103,7 +103,7 @@ def add_monitoring(
         if watched is not None:
             found = await in_store(request, monitor.series, watched, windows)
         answers: int = await in_store(request, monitor.answers, model.version)
-        rung: list[Event] = await in_store(request, events.latest, ALARM, model.version)
+        rung: list[Event] = await in_store(request, events.latest, ALERT, model.version)
         return MonitorResponse(
             model=model.name,
             model_version=model.version,
@@ -112,8 +112,8 @@ def add_monitoring(
             answers=answers,
             accuracy={} if watched is None else dict(watched.reference.accuracy),
             windows=[Window.model_validate(asdict(each)) for each in found],
-            alarms=[
-                Alarm(time=event.created, signals=list(event.facts["signals"])) for event in rung
+            alerts=[
+                Alert(time=event.created, signals=list(event.facts["signals"])) for event in rung
             ],
         )
 

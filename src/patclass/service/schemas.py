@@ -61,7 +61,7 @@ class ClassifyRequest(Strict):
     )
 
 
-class Candidate(BaseModel):
+class ScoredLabel(BaseModel):
     """A label with its probability."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -107,16 +107,16 @@ class Result(BaseModel):
     class_confidence: float | None
     subclass: str | None
     subclass_confidence: float | None
-    path: list[Candidate]
-    top: list[Candidate]
-    set: list[Candidate] | None
-    tags: list[Candidate]
+    path: list[ScoredLabel]
+    top: list[ScoredLabel]
+    set: list[ScoredLabel] | None
+    tags: list[ScoredLabel]
     read: float = Field(description="Share of the text that was read.")
     passages: list[Passage]
     neighbours: list[Neighbour]
     warnings: list[str]
     text: str | None = Field(None, description="What was given to be read; with evidence.")
-    alternatives: dict[str, list[Candidate]] | None = Field(
+    alternatives: dict[str, list[ScoredLabel]] | None = Field(
         None, description="By level, the most probable first; if asked for."
     )
     error: None = None
@@ -161,8 +161,8 @@ class PredictResponse(BaseModel):
     confidence: float
     level: str
     sure: bool
-    path: list[Candidate]
-    top: list[Candidate]
+    path: list[ScoredLabel]
+    top: list[ScoredLabel]
     read: float
     warnings: list[str]
     prediction_id: str
@@ -250,7 +250,7 @@ class Shift(BaseModel):
     js: float = Field(description="Jensen-Shannon distance.")
     ks: float | None = Field(description="Largest gap between the distributions.")
     p: float = Field(description="How often chance brings about so large a difference.")
-    alarm: bool
+    alert: bool
     reference: float | None = Field(description="Mean of the reference.")
     window: float | None = Field(description="Mean of the window.")
 
@@ -289,7 +289,7 @@ class Window(BaseModel):
     accuracy: dict[str, Accuracy]
 
 
-class Alarm(BaseModel):
+class Alert(BaseModel):
     """A window that rang."""
 
     time: datetime
@@ -306,7 +306,7 @@ class MonitorResponse(BaseModel):
     answers: int = Field(description="Answers of this version so far.")
     accuracy: dict[str, float] = Field(description="Of the reference, by level.")
     windows: list[Window] = Field(description="Oldest first; none until the first is full.")
-    alarms: list[Alarm] = Field(description="Newest first.")
+    alerts: list[Alert] = Field(description="Newest first.")
 
 
 class Health(BaseModel):

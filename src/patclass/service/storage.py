@@ -25,7 +25,7 @@ from patclass.service.models import LoadedModel
 from patclass.store.database import RowError
 from patclass.store.predictions import PredictionRow, PredictionStore
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 Found = TypeVar("Found")
 
 # That a request waits for the store, which itself gives up sooner unless its server hangs.
@@ -41,7 +41,10 @@ def store_threads() -> ThreadPoolExecutor:
 
 
 async def in_store(
-    request: Request, work: Callable[Given, Found], *given: Given.args, **named: Given.kwargs
+    request: Request,
+    work: Callable[Arguments, Found],
+    *given: Arguments.args,
+    **named: Arguments.kwargs,
 ) -> Found:
     """Do something with the store beside the event loop.
 

@@ -51,7 +51,7 @@ class Feedback:
 
 
 @dataclass(frozen=True)
-class Given:
+class FeedbackRow:
     """A verdict with its place in the table, its key, and when it came."""
 
     number: int
@@ -71,43 +71,43 @@ def append(
     if insert_new(connection, feedback, "idempotency_key", row):
         return True
     known = select(feedback).where(feedback.c.idempotency_key == key)
-    if given_of(connection.execute(known).mappings().one()).feedback != verdict:
+    if row_of_feedback(connection.execute(known).mappings().one()).feedback != verdict:
         raise ValueError("this Idempotency-Key was used for other feedback; make a new one")
     return False
 
 
-def said_of(connection: Connection, text_sha256: str) -> list[Given]:
+def feedback_on_text(connection: Connection, text_sha256: str) -> list[FeedbackRow]:
     """What was said of a text, in order, within a transaction."""
     wanted = (
         select(feedback).where(feedback.c.text_sha256 == text_sha256).order_by(feedback.c.number)
     )
-    return [given_of(row) for row in connection.execute(wanted).mappings()]
+    return [row_of_feedback(row) for row in connection.execute(wanted).mappings()]
 
 
 def withdrawal_of(connection: Connection, key: str) -> Feedback:
     """The row that takes back a verdict, within a transaction."""
     row = connection.execute(select(feedback).where(feedback.c.idempotency_key == key))
-    said = given_of(row.mappings().one()).feedback
+    said = row_of_feedback(row.mappings().one()).feedback
     return replace(said, label=None, note=None, text=None, decides=False, withdraws=key)
 
 
-def given_of(row: RowMapping) -> Given:
+def row_of_feedback(row: RowMapping) -> FeedbackRow:
     """A row as it was given."""
     fields = dict(row)
     number, key = fields.pop("number"), fields.pop("idempotency_key")
-    return Given(number, key, fields.pop("created"), Feedback(**fields))
+    return FeedbackRow(number, key, fields.pop("created"), Feedback(**fields))
 
 
-def by_text(given: Iterable[Given]) -> dict[str, list[Given]]:
+def by_text(given: Iterable[FeedbackRow]) -> dict[str, list[FeedbackRow]]:
     """Verdicts by the hash of their text, in order; under "" those of which it is not known."""
-    found: dict[str, list[Given]] = defaultdict(list)
+    found: dict[str, list[FeedbackRow]] = defaultdict(list)
     for each in given:
         found[each.feedback.text_sha256 or ""].append(each)
     return found
 
 
 @dataclass(frozen=True)
-class Opinion:
+class Consensus:
     """What holds after all that was said.
 
     :param label: what people hold to be right; None if nobody knows, or they disagree.
@@ -120,7 +120,7 @@ class Opinion:
     numbers: tuple[int, ...]
 
 
-def opinion_of(said: Sequence[Given]) -> Opinion:
+def consensus_of(said: Sequence[FeedbackRow]) -> Consensus:
     """The opinion that verdicts on one patent come to.
 
     A decision stands above all others. Of each person the last word counts, by when it was given:
@@ -132,12 +132,12 @@ def opinion_of(said: Sequence[Given]) -> Opinion:
     numbers = tuple(given.number for given in heard)
     verdicts = [given.feedback for given in heard]
     if any(disagree(a, b) for a, b in combinations(verdicts, 2)):
-        return Opinion(None, True, numbers)
+        return Consensus(None, True, numbers)
     labels = [verdict.verdict for verdict in verdicts if verdict.verdict is not None]
-    return Opinion(max(labels, key=len, default=None), False, numbers)
+    return Consensus(max(labels, key=len, default=None), False, numbers)
 
 
-def standing(said: Sequence[Given]) -> list[Given]:
+def standing(said: Sequence[FeedbackRow]) -> list[FeedbackRow]:
     """Of verdicts on one patent those that were not withdrawn, by when they were given."""
     withdrawn = {given.feedback.withdraws for given in said}
     valid = (g for g in said if g.feedback.withdraws is None and g.key not in withdrawn)
@@ -166,7 +166,7 @@ def related(a: str, b: str) -> bool:
     return symbols[0].is_within(b) or symbols[1].is_within(a)
 
 
-def _person(given: Given) -> tuple[str | None, ...]:
+def _person(given: FeedbackRow) -> tuple[str | None, ...]:
     verdict = given.feedback
     if verdict.reviewer is None:  # many may call by one key, as the page does
         return (given.key,)

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from sqlalchemy import Connection, exists, func, select, union
 
 from patclass.store.consensus import (
+    Consensus,
     Feedback,
-    Given,
-    Opinion,
+    FeedbackRow,
     append,
     by_text,
-    given_of,
-    opinion_of,
-    said_of,
+    consensus_of,
+    feedback_on_text,
+    row_of_feedback,
 )
 from patclass.store.database import Database, lock_texts
 from patclass.store.reviews import open_case
@@ -49,7 +49,7 @@ class FeedbackStore:
             _open_if_disputed(connection, verdict.text_sha256, verdict.prediction_id)
             return True
 
-    def add_all(self, rows: Iterable[Given]) -> int:
+    def add_all(self, rows: Iterable[FeedbackRow]) -> int:
         """Keep what another store has kept, all of it or nothing; how many were not known.
 
         The rows are numbered anew. Where people disagree when all are there, cases are opened.
@@ -65,15 +65,15 @@ class FeedbackStore:
                 _open_if_disputed(connection, text)
         return len(added)
 
-    def opinions(self) -> dict[str, Opinion]:
+    def opinions(self) -> dict[str, Consensus]:
         """What people hold to be right, by the hash of the text.
 
         :raises StoreError: if it cannot be read.
         """
         said = by_text(self.all())
-        return {text: opinion_of(of_text) for text, of_text in said.items() if text}
+        return {text: consensus_of(of_text) for text, of_text in said.items() if text}
 
-    def all(self, after: int = 0) -> list[Given]:
+    def all(self, after: int = 0) -> list[FeedbackRow]:
         """All feedback in the order in which it came.
 
         :param after: only what is numbered above.
@@ -81,7 +81,7 @@ class FeedbackStore:
         """
         return list(self.each(after))
 
-    def each(self, after: int = 0) -> Iterator[Given]:
+    def each(self, after: int = 0) -> Iterator[FeedbackRow]:
         """As ``all``, a row at a time.
 
         :raises StoreError: if it cannot be read.
@@ -89,9 +89,9 @@ class FeedbackStore:
         wanted = select(feedback).where(feedback.c.number > after).order_by(feedback.c.number)
         with self._database.read() as connection:
             for row in connection.execution_options(yield_per=_SOME).execute(wanted).mappings():
-                yield given_of(row)
+                yield row_of_feedback(row)
 
-    def by_text(self) -> Iterator[list[Given]]:
+    def by_text(self) -> Iterator[list[FeedbackRow]]:
         """All feedback, text by text, those of which the text is not known together.
 
         :raises StoreError: if it cannot be read.
@@ -101,20 +101,20 @@ class FeedbackStore:
         with self._database.read() as connection:
             for found in connection.execute(texts).scalars().all():
                 of_text = select(feedback).where(text == found).order_by(feedback.c.number)
-                yield [given_of(row) for row in connection.execute(of_text).mappings()]
+                yield [row_of_feedback(row) for row in connection.execute(of_text).mappings()]
 
-    def known(self, keys: Sequence[str]) -> dict[str, Given]:
+    def known(self, keys: Sequence[str]) -> dict[str, FeedbackRow]:
         """What stands under these keys.
 
         :raises StoreError: if it cannot be read.
         """
-        found: dict[str, Given] = {}
+        found: dict[str, FeedbackRow] = {}
         with self._database.read() as connection:
             for start in range(0, len(keys), _SOME):
                 some = feedback.c.idempotency_key.in_(keys[start : start + _SOME])
                 wanted = select(feedback).where(some)
                 rows = connection.execute(wanted).mappings()
-                found |= {given.key: given for given in map(given_of, rows)}
+                found |= {given.key: given for given in map(row_of_feedback, rows)}
         return found
 
     def answers(self) -> set[str]:
@@ -137,7 +137,7 @@ def _open_if_disputed(
 
     :param expected: a prediction of that text that will be remembered, if it is not yet.
     """
-    if text_sha256 is None or not opinion_of(said_of(connection, text_sha256)).disputed:
+    if text_sha256 is None or not consensus_of(feedback_on_text(connection, text_sha256)).disputed:
         return
     has_case = exists().where(reviews.c.prediction_id == predictions.c.id)
     of_text = (

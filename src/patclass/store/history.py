@@ -11,7 +11,7 @@ from patclass.store.database import Database, insert_new
 from patclass.store.tables import events, models
 
 # Of this kind are windows of answers that have shifted.
-ALARM = "alarm"
+ALERT = "alert"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class ModelStore:
             waits = models.c.state.in_((CANDIDATE, REFUSED))
             connection.execute(here.where(waits).values(state=state))
 
-    def crown(self, version: str) -> None:
+    def promote(self, version: str) -> None:
         """Make a version the champion; the one before retires.
 
         :raises StoreError: if it cannot be kept.

@@ -39,8 +39,8 @@ class PredictionRow:
     text_sha256: str
     chars: int
     latency_ms: float
-    unseen: float | None = None
-    distance: float | None = None
+    oov_rate: float | None = None
+    novelty: float | None = None
     agreement: float | None = None
     text: str | None = None
     shadow_of: str | None = None

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_, select, union
 
 from patclass.store.database import Database
-from patclass.store.history import ALARM
+from patclass.store.history import ALERT
 from patclass.store.tables import events, feedback, metadata, predictions, reviews
 
 
@@ -46,7 +46,7 @@ def purge_before(database: Database, moment: datetime, with_feedback: bool = Fal
         database,
         predictions.c.created < moment,
         feedback.c.created < moment if with_feedback else None,
-        and_(events.c.kind == ALARM, events.c.created < moment),
+        and_(events.c.kind == ALERT, events.c.created < moment),
     )
 
 

@@ -40,7 +40,7 @@ class Case:
         return self.state == DECIDED or (self.state == CLAIMED and now - self.changed < LEASE)
 
 
-class NotYours(Exception):  # noqa: N818
+class NotClaimedError(Exception):
     """A case that is not claimed by the one who wants to change it."""
 
 
@@ -89,7 +89,7 @@ class ReviewStore:
         """
         with self._database.write() as connection:
             if not _change(connection, prediction_id, _held(CLAIMED, reviewer), OPEN, None):
-                raise NotYours(prediction_id)
+                raise NotClaimedError(prediction_id)
 
     def decide(self, key: str, verdict: Feedback) -> bool:
         """Settle a claimed case by a verdict, which is kept as feedback; False if it was kept.
@@ -105,7 +105,7 @@ class ReviewStore:
                 return False
             held = _held(CLAIMED, reviewer)
             if not _change(connection, verdict.prediction_id, held, DECIDED, reviewer, key):
-                raise NotYours(verdict.prediction_id)
+                raise NotClaimedError(verdict.prediction_id)
             return True
 
     def undo(self, prediction_id: str, reviewer: str) -> None:
@@ -121,7 +121,7 @@ class ReviewStore:
             key = connection.execute(wanted).scalar()
             held = _held(DECIDED, reviewer)
             if key is None or not _change(connection, prediction_id, held, CLAIMED, reviewer):
-                raise NotYours(prediction_id)
+                raise NotClaimedError(prediction_id)
             append(connection, f"undo-{secrets.token_hex(16)}", withdrawal_of(connection, key))
 
 

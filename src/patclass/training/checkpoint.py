@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from patclass.core.errors import TrainingError, cannot_write
-from patclass.core.files import whole_folder, write_json
+from patclass.core.files import atomic_folder, write_json
 from patclass.model.classifier import PatentClassifier
 from patclass.model.packing import save_tensors
 
@@ -89,9 +89,9 @@ def save_checkpoint(
     :raises OutputError: if it cannot be written.
     """
     target = folder / f"{_PREFIX}{progress.step:08d}"
-    with whole_folder(target, PROGRESS) as aside:
-        save_tensors(_tensors(model, optimizer), aside / STATE)
-        write_json(aside / PROGRESS, progress.model_dump())
+    with atomic_folder(target, PROGRESS) as partial:
+        save_tensors(_tensors(model, optimizer), partial / STATE)
+        write_json(partial / PROGRESS, progress.model_dump())
     for older in folder.glob(f"{_PREFIX}*"):
         if older != target:
             shutil.rmtree(older, ignore_errors=True)

@@ -9,7 +9,7 @@ import numpy as np
 from patclass.core.config import AnswerSettings
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import UNSEEN, Corpus, Example
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example
 from patclass.data.splits import split_off, stratified
 from patclass.engines.torch import TorchEngine
 from patclass.model.classifier import PatentClassifier, merged
@@ -20,7 +20,7 @@ from patclass.predictor.linear import LinearModel
 from patclass.predictor.linear_fit import fit_linear
 from patclass.predictor.neighbours import Index, Record, build_index
 from patclass.predictor.pipeline import Answers, Pipeline, with_bar
-from patclass.predictor.reference import Reference, collect_reference, tokens_seen
+from patclass.predictor.reference import Reference, collect_reference, vocabulary_of
 from patclass.predictor.scored import LevelAnswers, answers_at
 
 # With fewer validation rows than this, a half would be too small to calibrate on: the same
@@ -48,7 +48,7 @@ def finish(
     corpus: Corpus,
     settings: AnswerSettings,
     seed: int,
-    balance: float | None = None,
+    mixing_weight: float | None = None,
 ) -> Finished:
     """Fit on train what still needs fitting, and choose the rest on validation.
 
@@ -58,10 +58,10 @@ def finish(
     linear = _linear(corpus) if settings.linear else None
     pipeline = Pipeline(
         *(tree, TorchEngine(merged(model), tokenizer), tokenizer),
-        *(settings.policy, linear, Calibration.none(tree)),
+        *(settings.truncation, linear, Calibration.none(tree)),
     )
     answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
-    calibrate = partial(_calibration, tree, rows, balance)
+    calibrate = partial(_calibration, tree, rows, mixing_weight)
     everything = np.arange(len(rows))
     pipeline = replace(pipeline, calibration=calibrate(answers, everything))
     levels = _levels(tree, rows, _judged(tree, rows, answers, seed, calibrate))
@@ -70,14 +70,16 @@ def finish(
         for level, found in levels.items()
     }
     thresholds = {
-        level: threshold_for(found.confidences, found.hits) for level, found in levels.items()
+        level: threshold_for(found.confidences, found.correct) for level, found in levels.items()
     }
     index = _index(pipeline, corpus, answers, settings, seed) if settings.index_rows else None
     learnt = tokenizer.encode([row.text for row in corpus["train"]])
     # As live answers will be calibrated: what is compared must be made in the same way.
-    leaves = pipeline.calibration.apply(tree, answers.logits[:, : len(tree.paths)], answers.opinion)
+    leaves = pipeline.calibration.apply(
+        tree, answers.logits[:, : len(tree.paths)], answers.linear_log_probs
+    )
     reference = collect_reference(
-        *(tree, rows, answers.readings, answers.states, leaves, tokens_seen(learnt))
+        *(tree, rows, answers.encodings, answers.embeddings, leaves, vocabulary_of(learnt))
     )
     return Finished(pipeline, thresholds, conformal, index, reference)
 
@@ -98,7 +100,7 @@ def _linear(corpus: Corpus) -> LinearModel | None:
 def _calibration(
     tree: LabelTree,
     rows: Sequence[Example],
-    balance: float | None,
+    mixing_weight: float | None,
     answers: Answers,
     chosen: Positions,
 ) -> Calibration:
@@ -107,8 +109,8 @@ def _calibration(
         tree,
         answers.logits[chosen, : len(tree.paths)],
         [_known_leaves(tree, rows[i]) for i in chosen],
-        None if answers.opinion is None else answers.opinion[chosen],
-        balance,
+        None if answers.linear_log_probs is None else answers.linear_log_probs[chosen],
+        mixing_weight,
     )
 
 
@@ -126,9 +128,11 @@ def _judged(
     halves = [np.array(half, dtype=np.intp) for half in _halves(rows, seed)]
     leaves = np.empty((len(rows), len(tree.paths)), dtype=np.float32)
     for half, other in (halves, halves[::-1]):
-        opinion = None if answers.opinion is None else answers.opinion[half]
+        linear_log_probs = (
+            None if answers.linear_log_probs is None else answers.linear_log_probs[half]
+        )
         logits = answers.logits[half, : len(tree.paths)]
-        leaves[half] = calibrate(answers, other).apply(tree, logits, opinion)
+        leaves[half] = calibrate(answers, other).apply(tree, logits, linear_log_probs)
     return leaves
 
 
@@ -140,7 +144,7 @@ def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence
 
 def _known_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
     """The leaves that a row allows; of a code that the tree lacks, all below its known parent."""
-    return tree.leaves_below(_codes(tree, row)) if UNSEEN in row.truth else row.leaves
+    return tree.leaves_below(_codes(tree, row)) if UNKNOWN_LABEL in row.truth else row.leaves
 
 
 def _levels(
@@ -158,13 +162,13 @@ def _index(
     if len(rows) > settings.index_rows:
         rows = [rows[i] for i in stratified([r.stratum for r in rows], settings.index_rows, seed)]
     encoder = replace(pipeline, linear=None)  # only the states are wanted
-    states = with_bar(encoder, [row.text for row in rows], "indexing train").states
+    embeddings = with_bar(encoder, [row.text for row in rows], "indexing train").embeddings
     tree = corpus.tree
     records = [
         Record(row.id, row.facts.title if settings.index_titles else None, _codes(tree, row))
         for row in rows
     ]
-    return build_index(states, records, held_out.states)
+    return build_index(embeddings, records, held_out.embeddings)
 
 
 def _codes(tree: LabelTree, row: Example) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from patclass.core.config import FitSettings
 from patclass.core.errors import TrainingError
-from patclass.core.files import whole_file
+from patclass.core.files import atomic_write
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
 from patclass.data.batches import training_batches
@@ -82,11 +82,11 @@ class Fit:
         task: Task,
         settings: FitSettings,
         folder: Path,
-        short_products: bool = False,
+        autocast: bool = False,
     ) -> None:
         """:param short_products: multiply in bfloat16 while training."""
         self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
-        self.folder, self.short_products = folder, short_products
+        self.folder, self.autocast = folder, autocast
         device = model.device
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
         if self.accelerator.num_processes > 1:
@@ -207,7 +207,7 @@ class Fit:
         examples = [self.task.train[position] for position in batch]
         device = self.accelerator.device
         # Weights stay float32: only the products are computed in the shorter format.
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.short_products):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
         return tree_loss(logits, examples, len(self.task.tree.paths))
 
@@ -262,8 +262,8 @@ class Fit:
         save_checkpoint(self.folder, model, self.optimizer, self.progress)
 
     def _save_best(self) -> None:
-        with whole_file(self.folder / BEST) as aside:
-            save_tensors(self.accelerator.unwrap_model(self.model).trainable(), aside)
+        with atomic_write(self.folder / BEST) as partial:
+            save_tensors(self.accelerator.unwrap_model(self.model).trainable(), partial)
 
     def _load_best(self) -> None:
         self.model = self.accelerator.unwrap_model(self.model)

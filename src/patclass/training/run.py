@@ -27,7 +27,7 @@ from patclass.core.config import TrainSettings
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
 from patclass.data.corpus import load_corpus
-from patclass.data.examples import SPLITS, Corpus, Judged, write_rejects
+from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_rejects
 from patclass.evaluation.report import Report, measure
 from patclass.model.adapter import round_adapter
 from patclass.model.architecture import architecture_of
@@ -61,7 +61,7 @@ def work_folder(output: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class People:
+class FeedbackData:
     """What people have said, for a model that learns from it.
 
     :param judged: texts by split, on top of the data's own.
@@ -69,13 +69,13 @@ class People:
         nobody has objected to hardly change. None to begin anew.
     """
 
-    judged: Mapping[str, Sequence[Judged]]
+    judged: Mapping[str, Sequence[FeedbackExample]]
     lineage: Lineage
     parent: Bundle | None
 
 
 # The peak rate of a model that goes on from its parent, beside that of one that begins anew.
-GENTLE = 0.1
+WARM_START_FACTOR = 0.1
 
 
 def train(
@@ -83,7 +83,7 @@ def train(
     resume: bool = False,
     restart: bool = False,
     echo: Echo = print,
-    people: People | None = None,
+    people: FeedbackData | None = None,
 ) -> RunResult:
     """Tune, evaluate, save and verify.
 
@@ -114,9 +114,9 @@ def train(
     if compact:
         round_adapter(fit.model.backbone, COMPACT_ADAPTER)
     # The second opinion learns anew; were it also weighed anew, it would change many answers.
-    balance = None if parent is None else parent.calibration.balance
+    mixing_weight = None if parent is None else parent.calibration.mixing_weight
     finished = finish(
-        fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed, balance
+        fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed, mixing_weight
     )
     report = None if result.interrupted else _evaluate(finished, corpus, echo)
     content = Content(
@@ -222,7 +222,7 @@ def _make_fit(
     rate = settings.fit.learning_rate
     assert rate is not None  # _decide has filled it in
     if parent is not None:
-        rate *= GENTLE
+        rate *= WARM_START_FACTOR
         go_on(model, parent.folder / LAYOUT.adapter, parent.folder, _shared(corpus, parent))
     task = Task(
         corpus["train"],
@@ -232,8 +232,8 @@ def _make_fit(
         settings.data.seed,
         _run_id(settings, parts.base, corpus),
     )
-    short_products = settings.fit.mixed_precision and parts.compute.fast_bfloat16
-    return Fit(model, tokenizer, task, settings.fit, folder, short_products)
+    autocast = settings.fit.mixed_precision and parts.compute.fast_bfloat16
+    return Fit(model, tokenizer, task, settings.fit, folder, autocast)
 
 
 def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
@@ -283,7 +283,7 @@ def _description(
         text=TextInfo(
             view=str(corpus.view),
             max_tokens=settings.base.max_tokens,
-            policy=settings.answer.policy,
+            truncation=settings.answer.truncation,
         ),
         labels=corpus.tree.outputs,
         data=DataInfo(

@@ -216,7 +216,7 @@ def _measured(
 def stability(windows: Sequence[Window], signal: str) -> Chart:
     """A signal's stability index; crosses are windows that ring."""
     rows = [
-        {"end": window["end"], "psi": shift["psi"], "kind": "rings" if shift["alarm"] else "usual"}
+        {"end": window["end"], "psi": shift["psi"], "kind": "rings" if shift["alert"] else "usual"}
         for window in windows
         for shift in window["shifts"]
         if shift["signal"] == signal

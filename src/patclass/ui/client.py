@@ -108,7 +108,7 @@ Case = dict[str, Any]
 # Of the truth, that the set of codes holds it: nine times in ten.
 COVERAGE = 0.9
 
-_MONITORED = ("watched", "window", "answers", "accuracy", "windows", "alarms")
+_MONITORED = ("watched", "window", "answers", "accuracy", "windows", "alerts")
 
 # Reading a long text sentence by sentence takes a few seconds on a slow machine.
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -16,8 +16,8 @@ SIGNALS = {
     "confidence": ("How sure it is", "how sure the answers are"),
     "labels": ("Codes", "which codes are answered"),
     "length": ("Length", "how long the texts are"),
-    "unseen": ("New words", "how many words it has not learnt from"),
-    "distance": ("Unlikeness", "how unlike usual patents the texts are"),
+    "oov_rate": ("New words", "how many words it has not learnt from"),
+    "novelty": ("Unlikeness", "how unlike usual patents the texts are"),
 }
 _SHOWN = 3  # codes that are drawn at first, those that have moved most
 
@@ -56,19 +56,19 @@ def _show(found: Mapping[str, Any]) -> None:
         "stability index): below 0.1 is called stable, above 0.25 a shift. An orange cross: more "
         "than chance. Times are UTC."
     )
-    for row in (("labels", "confidence"), ("length", "unseen"), ("distance",)):
+    for row in (("labels", "confidence"), ("length", "oov_rate"), ("novelty",)):
         for column, signal in zip(st.columns(2), row, strict=False):
             column.markdown(f"**{SIGNALS[signal][0]}**: {SIGNALS[signal][1]}")
             column.altair_chart(stability(windows, signal), alt=_in_words(windows, signal))
     _codes(windows)
     st.subheader("The last window in figures", anchor=False)
     st.dataframe(_figures(windows[-1]), hide_index=True)
-    _alarms(found["alarms"])
+    _alarms(found["alerts"])
 
 
 def _verdict(windows: Sequence[Window]) -> None:
     last = windows[-1]
-    what = [SIGNALS[shift["signal"]][1] for shift in last["shifts"] if shift["alarm"]]
+    what = [SIGNALS[shift["signal"]][1] for shift in last["shifts"] if shift["alert"]]
     answers = f"the last {last['rows']:,} answers"
     if not what:
         st.success(
@@ -89,7 +89,7 @@ def _since(windows: Sequence[Window]) -> str:
     """Since when windows have rung without a break."""
     ringing = 0
     for window in reversed(windows):
-        if not any(shift["alarm"] for shift in window["shifts"]):
+        if not any(shift["alert"] for shift in window["shifts"]):
             break
         ringing += 1
     earlier = " or earlier" if ringing == len(windows) else ""
@@ -155,20 +155,20 @@ def _figures(window: Window) -> pd.DataFrame:
             "By chance": [f"{shift['p']:.2g}" for shift in shifts],
             "Usual mean": [_or_dash(shift["reference"], ".4g") for shift in shifts],
             "Mean now": [_or_dash(shift["window"], ".4g") for shift in shifts],
-            "Rings": ["yes" if shift["alarm"] else "no" for shift in shifts],
+            "Rings": ["yes" if shift["alert"] else "no" for shift in shifts],
         }
     )
 
 
-def _alarms(alarms: Sequence[Mapping[str, Any]]) -> None:
+def _alarms(alerts: Sequence[Mapping[str, Any]]) -> None:
     st.subheader("Alarms", anchor=False)
-    if not alarms:
+    if not alerts:
         st.markdown("None so far.")
         return
     table = pd.DataFrame(
         {
-            "When (UTC)": [_moment(alarm["time"]) for alarm in alarms],
-            "What": [", ".join(SIGNALS[name][0] for name in alarm["signals"]) for alarm in alarms],
+            "When (UTC)": [_moment(alert["time"]) for alert in alerts],
+            "What": [", ".join(SIGNALS[name][0] for name in alert["signals"]) for alert in alerts],
         }
     )
     st.dataframe(table, hide_index=True)
@@ -176,7 +176,7 @@ def _alarms(alarms: Sequence[Mapping[str, Any]]) -> None:
 
 def _in_words(windows: Sequence[Window], signal: str) -> str:
     shifts = [s for window in windows for s in window["shifts"] if s["signal"] == signal]
-    rung = sum(shift["alarm"] for shift in shifts)
+    rung = sum(shift["alert"] for shift in shifts)
     return f"PSI now {shifts[-1]['psi']:.3f}; windows that ring: {rung} of {len(shifts)}"
 
 

@@ -23,7 +23,7 @@ from patclass.core.defaults import WINDOW
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
 from patclass.monitoring.drift import SIGNALS, Columns, shifts_of
-from patclass.predictor.reference import Reference
+from patclass.predictor.reference import DriftReference
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -62,7 +62,7 @@ class Rows:
 
 
 # What a window is compared with, and the window.
-Pair = tuple[Reference, Rows]
+Pair = tuple[DriftReference, Rows]
 
 
 def main() -> None:
@@ -126,7 +126,7 @@ def more_of(rows: Rows, section: int) -> npt.NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def dealt(reference: Reference, rows: Rows, size: int, windows: int) -> Iterator[Pair]:
+def dealt(reference: DriftReference, rows: Rows, size: int, windows: int) -> Iterator[Pair]:
     """Windows without a row drawn twice, beside references of other rows of the same kind."""
     random = np.random.default_rng(0)
     level = reference.levels[0]
@@ -154,11 +154,11 @@ def rings(pairs: Iterable[Pair]) -> list[str]:
     return [percent(share / len(alerts)) for share in shares]
 
 
-def labels_of(reference: Reference) -> int:
+def labels_of(reference: DriftReference) -> int:
     return len(reference.codes[reference.levels[0]])
 
 
-def print_rings(reference: Reference, validation: Rows, test: Rows, windows: int) -> None:
+def print_rings(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
     print(f"Windows that ring, of {windows:,} without a shift, of {windows // 5:,} with one\n")
     print(row_of("mix", "window", "any", *SIGNALS))
     print(row_of(*["---"] * (3 + len(SIGNALS))))
@@ -177,7 +177,7 @@ def print_rings(reference: Reference, validation: Rows, test: Rows, windows: int
             print(row_of(name, size, *found), flush=True)
 
 
-def shifts(reference: Reference, test: Rows) -> list[tuple[str, Rows, npt.ArrayLike | None]]:
+def shifts(reference: DriftReference, test: Rows) -> list[tuple[str, Rows, npt.ArrayLike | None]]:
     """More of a section, by name, and rows of one source alone."""
     sections = enumerate(reference.codes[reference.levels[0]])
     sources = sorted(set(test.source.tolist()))
@@ -187,7 +187,7 @@ def shifts(reference: Reference, test: Rows) -> list[tuple[str, Rows, npt.ArrayL
     ]
 
 
-def print_gaps(reference: Reference, validation: Rows, test: Rows, windows: int) -> None:
+def print_gaps(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
     """Mean distance of estimated and true accuracy over windows, in points."""
     print("\nEstimated beside true accuracy of sections, windows of the usual size\n")
     print(row_of("rows", "all", "right", "said", "mean gap of windows"))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.monitoring.drift import Columns
-from patclass.predictor.reference import EmbeddingSpace, Reference, Vocabulary
+from patclass.predictor.reference import DriftReference, EmbeddingSpace, Vocabulary
 from patclass.store.predictions import PredictionRow
 from store_rows import prediction
 
@@ -41,8 +41,8 @@ class Draw:
     oov_rate: npt.NDArray[np.float64]
     novelty: npt.NDArray[np.float64]
 
-    def reference(self) -> Reference:
-        return Reference(
+    def reference(self) -> DriftReference:
+        return DriftReference(
             answers={"section": self.labels.astype(np.int32)},
             confidences={"section": self.confidences.astype(np.float32)},
             codes={"section": CODES},

@@ -79,7 +79,7 @@ def test_it_says_that_it_carries_its_base(original: Path):
 def test_it_is_kept_small_and_answers_as_it_was_measured(original: Path):
     adapter = load_file(original / LAYOUT.adapter / WEIGHTS)
     assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
-    assert not {LAYOUT.page, LAYOUT.curve} & {path.name for path in original.iterdir()}
+    assert not {LAYOUT.report_page, LAYOUT.curve} & {path.name for path in original.iterdir()}
     assert (original / LAYOUT.report).is_file()
     assert read_bundle(original).verify("cpu") < 1e-5  # measured after rounding, not before
 

@@ -253,8 +253,8 @@ def test_evaluate_fits_baselines_at_the_levels_that_are_named(
 
 
 @pytest.mark.parametrize("truncation", ["head", "head+tail", "windows"])
-def test_evaluate_reads_by_another_policy(cli: Cli, bundle: Path, policy: str):
-    said = cli("evaluate", bundle, "--policy", policy)
+def test_evaluate_reads_by_another_policy(cli: Cli, bundle: Path, truncation: str):
+    said = cli("evaluate", bundle, "--truncation", truncation)
     assert said.code in (0, 1)
     assert "test, 24 rows" in said.out
 

@@ -1,7 +1,6 @@
 """``patclass models``, ``retrain`` and ``loop``, with a tiny model that meets a new label."""
 
 import fcntl
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import torch
 
-from bundle.test_version1 import downgrade
 from conftest import patent_rows, write_jsonl, write_splits
 from helpers import Cli, tiny_run
 from patclass.bundle import Bundle, read_bundle
@@ -364,7 +361,7 @@ def keep(store: Path, rows: list[PredictionRow]) -> None:
 
 def without_reference(folder: Path) -> Path:
     """The bundle as it was before there were references."""
-    (folder / LAYOUT.reference).unlink()
+    (folder / "reference.safetensors").unlink()
     (folder / LAYOUT.manifest).unlink()
     write_manifest(folder)
     return folder
@@ -411,44 +408,3 @@ def test_without_a_reference_the_way_to_one_is_named(cli: Cli, copy: Path, store
     done = cli("monitor", "report", without_reference(copy), "--store", store)
     assert done.code == 2
     assert "patclass monitor reference" in done.err
-
-
-def test_a_bundle_gets_the_reference_of_its_training(cli: Cli, copy: Path):
-    expected = read_bundle(copy).reference
-    old = read_bundle(without_reference(copy))
-    assert old.reference is None
-    version = old.fingerprint
-    golden = (copy / LAYOUT.golden).read_bytes()
-    done = cli("monitor", "reference", copy, "--data", copy.parent)
-    assert done.code == 0, done.err
-    assert done.out == f"{copy}: reference of 18 validation rows\n"
-    opened = read_bundle(copy)
-    assert opened.verify("cpu") < 1e-4
-    assert (copy / LAYOUT.golden).read_bytes() == golden
-    found = opened.reference
-    assert found is not None
-    assert expected is not None
-    assert found.chars.tolist() == expected.chars.tolist()
-    assert found.unseen.tolist() == expected.unseen.tolist()
-    assert np.allclose(found.distance, expected.distance, atol=1e-3)
-    assert found.answers["section"].tolist() == expected.answers["section"].tolist()
-    assert found.accuracy == pytest.approx(expected.accuracy)
-    assert opened.fingerprint != version
-
-
-def test_a_bundle_of_format_1_stays_one(cli: Cli, copy: Path, tmp_path: Path):
-    (copy / LAYOUT.reference).unlink()
-    old = downgrade(copy, tmp_path / "old")
-    done = cli("monitor", "reference", old, "--data", tmp_path)
-    assert done.code == 0, done.err
-    assert json.loads((old / LAYOUT.manifest).read_text())["version"] == 1
-    opened = read_bundle(old)
-    assert opened.reference is not None
-    assert opened.verify("cpu") < 1e-4
-
-
-def test_an_altered_bundle_gets_none(cli: Cli, copy: Path):
-    (copy / LAYOUT.card).write_text("another card", encoding="utf-8")
-    done = cli("monitor", "reference", copy, "--data", copy.parent)
-    assert done.code == 2
-    assert LAYOUT.card in done.err

@@ -10,7 +10,7 @@ from patclass.evaluation.metrics import evaluate
 
 
 @pytest.mark.parametrize(
-    ("hits", "rows", "low", "high"),
+    ("correct", "rows", "low", "high"),
     # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I.
     [
         (81, 263, 0.2553, 0.3662),
@@ -31,7 +31,7 @@ def test_wilson_holds_the_share_and_stays_between_0_and_1(case: tuple[int, int])
     assert 0 <= found.low <= correct / rows <= found.high <= 1
 
 
-@pytest.mark.parametrize(("hits", "rows"), [(0, 0), (3, 2), (-1, 2)])
+@pytest.mark.parametrize(("correct", "rows"), [(0, 0), (3, 2), (-1, 2)])
 def test_what_is_no_share_is_an_error(correct: int, rows: int):
     with pytest.raises(ValueError, match="no share"):
         wilson(correct, rows)

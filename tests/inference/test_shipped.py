@@ -31,7 +31,7 @@ def test_it_fits_into_the_package_and_is_documented():
 
 
 def test_it_holds_no_text_of_the_patents_it_has_learnt_from():
-    index = read_bundle(locate(SHIPPED)).index
+    index = read_bundle(locate(SHIPPED)).neighbours
     assert index is not None
     assert len(index.records) > 19_000
     assert all(record.title is None for record in index.records)

@@ -226,7 +226,7 @@ def test_few_neighbours_that_agree_are_a_reason_to_doubt(
     near = one(tree_classifier, PATENTS[0], neighbours=10).neighbours
     soil = [neighbour for neighbour in near if neighbour.codes[0] == "A"]
     assert soil
-    index = tree_classifier.bundle.index
+    index = tree_classifier.bundle.neighbours
     monkeypatch.setattr(type(index), "nearest", lambda self, embeddings, k: [list(soil)])
     answer = one(tree_classifier, PATENTS[2])
     assert f"only 0 of the {len(soil)} nearest known patents are in H" in answer.warnings

@@ -68,7 +68,7 @@ def test_neighbours_share_about_a_quarter_but_for_the_last(budget: int, data: st
 
 
 @pytest.mark.parametrize(
-    ("tokens", "room", "windows"),
+    ("tokens", "budget", "windows"),
     [
         (0, 8, [(0, 0)]),
         (8, 8, [(0, 8)]),

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from patclass.core.errors import ConfigError
 from patclass.core.types import FloatArray, Positions, softmax
-from patclass.predictor.conformal import MIN_ROWS, Conformal, fit_conformal
+from patclass.predictor.conformal import MIN_ROWS, ConformalScores, fit_conformal
 
 LABELS = 5
 
@@ -114,7 +114,7 @@ def test_a_coverage_that_is_no_share_is_refused(coverage: float):
 
 
 def test_a_set_is_never_empty_and_holds_the_best_label():
-    sure = Conformal(np.full(100, 0.01, np.float32), np.zeros(100, np.intp))
+    sure = ConformalScores(np.full(100, 0.01, np.float32), np.zeros(100, np.intp))
     probabilities = rows(500, seed=11)[0]
     sets = sure.sets(probabilities, 0.9)
     assert sets[np.arange(500), probabilities.argmax(axis=1)].all()

@@ -10,11 +10,17 @@ from safetensors.numpy import load_file, save_file
 
 from conftest import WORDS, patent_rows
 from patclass.core.errors import ModelError
-from patclass.predictor import linear as linear_module
-from patclass.predictor.linear import FILE, LINEAR_CHARS, LinearModel
+from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.predictor import linear_fit as linear_module
+from patclass.predictor.linear import LINEAR_CHARS, LinearModel
 from patclass.predictor.linear_fit import fit_linear
 
 CODES = list(WORDS)
+FILE = LinearModel.FILE
+
+
+def tree_of(labels: int) -> LabelTree:
+    return LabelTree.flat(LabelSet.of_codes("ACDEH"[:labels]))
 
 
 def texts(count: int, seed: int) -> tuple[list[str], list[int]]:
@@ -95,7 +101,7 @@ def test_two_labels_are_weighed_against_each_other():
     np.testing.assert_allclose(model.intercept, -model.intercept[::-1])
 
 
-@pytest.mark.parametrize(("kinds", "shift"), [(5, 0), (4, 1)])
+@pytest.mark.parametrize(("n_classes", "shift"), [(5, 0), (4, 1)])
 def test_a_label_without_rows_is_never_the_opinion(n_classes: int, shift: int):
     train, labels = texts(90, 1)
     validation, truth = texts(18, 2)
@@ -155,7 +161,7 @@ def test_the_same_texts_give_the_same_model(model: LinearModel):
 
 def test_a_loaded_model_answers_as_the_saved_one(model: LinearModel, tmp_path: Path):
     model.save(tmp_path)
-    loaded = LinearModel.load(tmp_path, 3)
+    loaded = LinearModel.load(tmp_path, tree_of(3))
     for name in ("hashes", "idf", "weights", "scales", "intercept"):
         saved, found = getattr(model, name), getattr(loaded, name)
         assert saved.dtype == found.dtype
@@ -176,7 +182,7 @@ def test_the_file_holds_no_word_of_the_texts(model: LinearModel, tmp_path: Path)
 def test_a_model_for_other_labels_is_refused(model: LinearModel, labels: int, tmp_path: Path):
     model.save(tmp_path)
     with pytest.raises(ModelError, match=rf"linear\.safetensors does not have {labels} labels"):
-        LinearModel.load(tmp_path, labels)
+        LinearModel.load(tmp_path, tree_of(labels))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a tensor file", b"\xff" * 64])
@@ -184,7 +190,7 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ModelError, match=r"cannot read .*linear\.safetensors"):
-        LinearModel.load(tmp_path, 3)
+        LinearModel.load(tmp_path, tree_of(3))
 
 
 def test_a_file_that_was_cut_off_is_refused(model: LinearModel, tmp_path: Path):
@@ -192,7 +198,7 @@ def test_a_file_that_was_cut_off_is_refused(model: LinearModel, tmp_path: Path):
     data = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(data[:-10])
     with pytest.raises(ModelError, match=r"linear\.safetensors"):
-        LinearModel.load(tmp_path, 3)
+        LinearModel.load(tmp_path, tree_of(3))
 
 
 @pytest.mark.parametrize("name", ["hashes", "idf", "weights", "scales", "intercept"])
@@ -212,4 +218,4 @@ def test_an_array_that_does_not_fit_is_refused(
     }
     save_file(arrays | changed[how], tmp_path / FILE)
     with pytest.raises(ModelError, match=r"linear\.safetensors"):
-        LinearModel.load(tmp_path, 3)
+        LinearModel.load(tmp_path, tree_of(3))

@@ -8,7 +8,17 @@ from safetensors.numpy import load_file, save_file
 
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
-from patclass.predictor.neighbours import FILE, UNLIKE_SHARE, Index, Neighbour, Record, build_index
+from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.predictor.neighbours import (
+    UNLIKE_SHARE,
+    Neighbour,
+    NeighbourIndex,
+    Record,
+    build_index,
+)
+
+FILE = NeighbourIndex.FILE
+TREE = LabelTree.flat(LabelSet.of_codes("AC"))
 
 HIDDEN = 96
 TOPICS = 12
@@ -30,17 +40,17 @@ def records(count: int, titles: bool = True) -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
+def index() -> NeighbourIndex:
     return build_index(embeddings(240, 1), records(240), embeddings(120, 2))
 
 
-def test_every_patent_is_its_own_nearest(index: Index):
+def test_every_patent_is_its_own_nearest(index: NeighbourIndex):
     found = index.nearest(embeddings(240, 1), 1)
     assert [near[0].id for near in found] == [f"EP{n}" for n in range(240)]
     assert all(0.98 < near[0].similarity <= 1.01 for near in found)
 
 
-def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: Index):
+def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: NeighbourIndex):
     for number, near in enumerate(index.nearest(embeddings(24, 3), 5)):
         assert len(near) == 5
         assert {neighbour.codes for neighbour in near} == {("A", f"A{number % TOPICS:02}")}
@@ -48,24 +58,24 @@ def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: Index):
         assert similarities == sorted(similarities, reverse=True)
 
 
-def test_a_neighbour_says_which_patent_it_is(index: Index):
+def test_a_neighbour_says_which_patent_it_is(index: NeighbourIndex):
     near = index.nearest(embeddings(240, 1)[7:8], 1)[0][0]
     assert near == Neighbour("EP7", "Größe 7", ("A", "A07"), near.similarity)
 
 
-def test_no_more_are_named_than_there_are(index: Index):
+def test_no_more_are_named_than_there_are(index: NeighbourIndex):
     assert len(index.nearest(embeddings(1, 3), 1000)[0]) == 240
     assert index.nearest(np.empty((0, HIDDEN), np.float32), 3) == []
 
 
-def test_similarity_is_at_most_one(index: Index):
+def test_similarity_is_at_most_one(index: NeighbourIndex):
     far = np.random.default_rng(4).normal(0, 1000, (50, HIDDEN)).astype(np.float32)
     for near in index.nearest(np.vstack([far, embeddings(50, 5)]), 3):
         assert all(-1.01 <= neighbour.similarity <= 1.01 for neighbour in near)
 
 
 def test_texts_far_from_everything_fall_below_the_threshold_and_ordinary_ones_do_not(
-    index: Index,
+    index: NeighbourIndex,
 ):
     far = np.random.default_rng(6).normal(5, 10, (200, HIDDEN)).astype(np.float32)
     strange = [near[0].similarity < index.unlike for near in index.nearest(far, 1)]
@@ -80,9 +90,9 @@ def test_without_held_out_texts_nothing_is_called_unlike():
     assert all(near[0].similarity >= index.unlike for near in index.nearest(far, 1))
 
 
-def test_it_is_read_back_as_it_was_written(index: Index, tmp_path: Path):
-    assert index.save(tmp_path) == (tmp_path / FILE).stat().st_size
-    again = Index.load(tmp_path)
+def test_it_is_read_back_as_it_was_written(index: NeighbourIndex, tmp_path: Path):
+    index.save(tmp_path)
+    again = NeighbourIndex.load(tmp_path, TREE)
     assert (again.records, again.unlike) == (index.records, index.unlike)
     pairs = zip(again.nearest(embeddings(9, 8), 4), index.nearest(embeddings(9, 8), 4), strict=True)
     for after, before in pairs:
@@ -99,21 +109,23 @@ def test_it_takes_about_a_byte_for_each_of_sixty_four_values(tmp_path: Path):
     sizes = []
     for count in (240, 1240):
         index = build_index(embeddings(count, 1), records(count, titles=False), embeddings(9, 2))
-        sizes.append(index.save(tmp_path))
+        index.save(tmp_path)
+        sizes.append((tmp_path / FILE).stat().st_size)
     assert 64 < (sizes[1] - sizes[0]) / 1000 < 64 + 16
 
 
 def test_titles_need_not_be_kept(tmp_path: Path):
     index = build_index(embeddings(24, 1), records(24, titles=False), embeddings(9, 2))
     index.save(tmp_path)
-    near = Index.load(tmp_path).nearest(embeddings(24, 1)[:1], 1)[0][0]
+    near = NeighbourIndex.load(tmp_path, TREE).nearest(embeddings(24, 1)[:1], 1)[0][0]
     assert (near.id, near.title) == ("EP0", None)
 
 
 def test_fewer_patents_than_directions_are_enough(tmp_path: Path):
     index = build_index(embeddings(3, 1), records(3), embeddings(3, 2))
     index.save(tmp_path)
-    assert [near[0].id for near in Index.load(tmp_path).nearest(embeddings(3, 1), 1)] == [
+    again = NeighbourIndex.load(tmp_path, TREE)
+    assert [near[0].id for near in again.nearest(embeddings(3, 1), 1)] == [
         "EP0",
         "EP1",
         "EP2",
@@ -126,15 +138,15 @@ def test_one_patent_alone_is_no_crash():
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"cannot read .*index\.safetensors"):
-        Index.load(tmp_path)
+    with pytest.raises(ModelError, match=r"cannot read .*neighbours\.safetensors"):
+        NeighbourIndex.load(tmp_path, TREE)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04pickle", b"\xff" * 100])
 def test_a_file_that_is_no_index_is_named(tmp_path: Path, data: bytes):
     (tmp_path / FILE).write_bytes(data)
-    with pytest.raises(ModelError, match=r"cannot read .*index\.safetensors"):
-        Index.load(tmp_path)
+    with pytest.raises(ModelError, match=r"cannot read .*neighbours\.safetensors"):
+        NeighbourIndex.load(tmp_path, TREE)
 
 
 def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
@@ -158,11 +170,11 @@ def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
         *("records that are no records", "records cut short"),
     ],
 )
-def test_damage_to_the_arrays_is_found_on_reading(index: Index, tmp_path: Path, how: str):
+def test_damage_to_the_arrays_is_found_on_reading(index: NeighbourIndex, tmp_path: Path, how: str):
     index.save(tmp_path)
     arrays = spoil(load_file(tmp_path / FILE), how)
     save_file(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}, tmp_path / FILE
     )
-    with pytest.raises(ModelError, match=r"cannot read .*index\.safetensors"):
-        Index.load(tmp_path)
+    with pytest.raises(ModelError, match=r"cannot read .*neighbours\.safetensors"):
+        NeighbourIndex.load(tmp_path, TREE)

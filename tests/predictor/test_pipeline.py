@@ -12,6 +12,7 @@ from patclass.engines.torch import TorchEngine
 from patclass.inference import Classifier
 from patclass.model.tokenizer import MAX_WINDOWS, TRUNCATIONS, TextTokenizer, Truncation
 from patclass.predictor.calibration import Calibration
+from patclass.predictor.components import Components
 from patclass.predictor.linear_fit import fit_linear
 from patclass.predictor.pipeline import Pipeline, with_bar
 from tiny_parts import TEXTS, tiny_classifier
@@ -34,8 +35,7 @@ def pipeline(tiny_bert: Path) -> Pipeline:
         TorchEngine(tiny_classifier(tiny_bert), tokenizer),
         tokenizer,
         "head",
-        None,
-        Calibration.none(TREE),
+        Components([Calibration.none(TREE)]),
     )
 
 
@@ -159,7 +159,7 @@ def test_a_text_without_words_is_answered(pipeline: Pipeline, truncation: Trunca
 def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pipeline, text: str):
     linear = fit_linear(["soil seed", "gate voltage"] * 4, [0, 1] * 4, 2, ["soil", "gate"], [0, 1])
     assert linear is not None
-    both = replace(pipeline, linear=linear, calibration=Calibration((1.0,), 1.0))
+    both = replace(pipeline, components=Components([linear, Calibration((1.0,), 1.0)]))
     found = both.run([text, "soil", "gate"])
     assert found.linear_log_probs is not None
     assert found.linear_log_probs.shape == (3, 2)
@@ -170,7 +170,7 @@ def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pi
 
 
 def test_calibration_moves_probabilities_and_nothing_else(pipeline: Pipeline):
-    flat = replace(pipeline, calibration=Calibration((0.1,)))
+    flat = replace(pipeline, components=Components([Calibration((0.1,))]))
     before, after = pipeline.run(TEXTS), flat.run(TEXTS)
     np.testing.assert_array_equal(before.logits, after.logits)
     np.testing.assert_array_equal(before.raw, after.raw)

@@ -20,8 +20,7 @@ from patclass.model.tokenizer import EncodedText, Passage
 from patclass.predictor import reference
 from patclass.predictor.reference import (
     DIRECTIONS,
-    FILE,
-    Reference,
+    DriftReference,
     Vocabulary,
     collect_reference,
     fit_embedding_space,
@@ -30,6 +29,7 @@ from patclass.predictor.reference import (
 )
 
 HIDDEN = 40
+FILE = DriftReference.FILE
 
 
 def embeddings(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_states_that_do_not_differ_are_all_usual():
 tokens = st.lists(st.integers(0, 300), max_size=40)
 
 
-def drawn(rows: int = 50) -> Reference:
+def drawn(rows: int = 50) -> DriftReference:
     reference = Stream().draw(rows, np.random.default_rng(0)).reference()
     return replace(reference, vocabulary=vocabulary_of([[1, 5, 9]]))
 
@@ -89,7 +89,7 @@ def drawn(rows: int = 50) -> Reference:
 def test_a_reference_comes_back_as_it_was(tmp_path: Path):
     reference = drawn()
     reference.save(tmp_path)
-    found = Reference.load(tmp_path)
+    found = DriftReference.load(tmp_path, TREE)
     assert found.levels == ("section",)
     assert found.codes == {"section": CODES}
     assert found.accuracy == reference.accuracy
@@ -132,7 +132,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, name: str, array: np
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: arrays.update({name: array}))
     with pytest.raises(ModelError, match=FILE):
-        Reference.load(tmp_path)
+        DriftReference.load(tmp_path, TREE)
 
 
 @pytest.mark.parametrize("name", ["chars", "seen", "directions", "answers/section"])
@@ -140,7 +140,7 @@ def test_an_array_that_is_missing_is_named(tmp_path: Path, name: str):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: arrays.pop(name))
     with pytest.raises(ModelError, match=name):
-        Reference.load(tmp_path)
+        DriftReference.load(tmp_path, TREE)
 
 
 @pytest.mark.parametrize("about", [[], {}, {"codes": {}, "accuracy": {}}, {"codes": ["section"]}])
@@ -148,7 +148,7 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path, about: object):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: None, about)
     with pytest.raises(ModelError, match=FILE):
-        Reference.load(tmp_path)
+        DriftReference.load(tmp_path, TREE)
 
 
 @given(st.integers(0, 4000))
@@ -161,7 +161,7 @@ def test_a_file_that_ends_early_is_refused(end: int):
         whole = path.read_bytes()
         path.write_bytes(whole[: min(end, len(whole) - 1)])
         with pytest.raises(ModelError, match=FILE):
-            Reference.load(Path(folder))
+            DriftReference.load(Path(folder), TREE)
 
 
 def test_a_reference_of_nothing_is_refused(tmp_path: Path):
@@ -169,7 +169,7 @@ def test_a_reference_of_nothing_is_refused(tmp_path: Path):
     names = ("chars", "oov_rate", "novelty", "answers/section", "confidences/section")
     change(tmp_path, lambda arrays: arrays.update({name: arrays[name][:0] for name in names}))
     with pytest.raises(ModelError, match="do not fit"):
-        Reference.load(tmp_path)
+        DriftReference.load(tmp_path, TREE)
 
 
 @given(st.lists(tokens, max_size=5), tokens)
@@ -197,7 +197,7 @@ def example(number: int, *truth: int | None) -> Example:
     return Example(f"P{number}", "x" * (10 + number), truth, ())
 
 
-def collected(rows: list[Example], leaves: list[list[float]]) -> Reference:
+def collected(rows: list[Example], leaves: list[list[float]]) -> DriftReference:
     encodings = [EncodedText((Passage((1, 2), 0, 5), Passage((2, 9), 5, 10)), 1.0) for _ in rows]
     random = np.random.default_rng(0)
     embeddings = random.normal(size=(len(rows), 8)).astype(np.float32)

@@ -84,7 +84,7 @@ def test_a_bundle_that_was_not_exported_is_loaded_too(tree_bundle: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["engine/model.bin", "engine/model.xml", "tokenizer.json", "index.safetensors"]
+    "name", ["engine/model.bin", "engine/model.xml", "tokenizer.json", "neighbours.safetensors"]
 )
 def test_a_flipped_bit_is_noticed_and_its_file_named(copy: Callable[[str], Path], name: str):
     folder = copy("model")
@@ -93,7 +93,7 @@ def test_a_flipped_bit_is_noticed_and_its_file_named(copy: Callable[[str], Path]
         load_model("mine", folder)
 
 
-@pytest.mark.parametrize("name", ["engine/model.bin", LAYOUT.golden, LAYOUT.conformal])
+@pytest.mark.parametrize("name", ["engine/model.bin", LAYOUT.golden, "conformal.safetensors"])
 def test_a_missing_file_is_named(copy: Callable[[str], Path], name: str):
     folder = copy("model")
     (folder / name).unlink()

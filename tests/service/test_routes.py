@@ -290,7 +290,7 @@ def test_models_say_what_they_are(http: httpx.Client, reference: Classifier, exp
         "labels": {level: len(tree.at(level)) for level in tree.levels},
         "max_tokens": 64,
         "default": True,
-        "evidence": reference.bundle.index is not None,
+        "evidence": reference.bundle.neighbours is not None,
         "set_levels": [
             level for level, known in reference.bundle.conformal.items() if known.allows(0.9)
         ],

@@ -57,7 +57,7 @@ def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path,
         "curve.jsonl",
         "golden.json",
         "head.safetensors",
-        "index.safetensors",
+        "neighbours.safetensors",
         "labels.json",
         "linear.safetensors",
         "manifest.json",
@@ -120,9 +120,9 @@ def test_every_part_of_an_answer_can_be_left_out(tiny_bert: Path, patents: Path,
     more = {"linear": False, "index_rows": 0, "truncation": "windows", "epochs": 1}
     tiny_run(tiny_bert, patents, tmp_path / "model", **more)
     files = {path.name for path in (tmp_path / "model").iterdir()}
-    assert not files & {"linear.safetensors", "index.safetensors"}
+    assert not files & {"linear.safetensors", "neighbours.safetensors"}
     bundle = read_bundle(tmp_path / "model")
-    assert bundle.index is None
+    assert bundle.neighbours is None
     assert bundle.description.text.truncation == "windows"
     assert load(tmp_path / "model", "cpu").predict_proba(["A device."]).shape == (1, 3)
 
@@ -192,9 +192,9 @@ def test_a_finished_run_leaves_no_checkpoint_and_can_be_repeated(
 def test_a_bundle_that_a_fresh_process_cannot_reproduce_is_not_saved(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    honest = run_module.write_bundle
+    honest = run_module.save_trained
 
-    def falsify(target, content, check):
+    def falsify(target, trained, check):
         def altered(folder: Path) -> None:
             head = folder / "head.safetensors"
             data = bytearray(head.read_bytes())
@@ -202,9 +202,9 @@ def test_a_bundle_that_a_fresh_process_cannot_reproduce_is_not_saved(
             head.write_bytes(data)
             check(folder)
 
-        honest(target, content, altered)
+        honest(target, trained, altered)
 
-    monkeypatch.setattr(run_module, "write_bundle", falsify)
+    monkeypatch.setattr(run_module, "save_trained", falsify)
     settings = tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1)
     with pytest.raises(BundleError, match=r"fresh process.*head\.safetensors was altered"):
         train(settings, echo=lambda line: None)

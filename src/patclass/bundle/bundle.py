@@ -7,31 +7,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from patclass.bundle import version1
-from patclass.bundle.description import (
-    LAYOUT,
-    CalibrationInfo,
-    Description,
-    Golden,
-    LabelInfo,
-    Lineage,
-)
+from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
 from patclass.bundle.golden import check_golden
 from patclass.bundle.manifest import check_listed, check_manifest
 from patclass.core.errors import BundleError, DataError, ModelError
 from patclass.core.files import file_sha256
-from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
-from patclass.predictor.conformal import Conformal
-from patclass.predictor.linear import LinearModel
-from patclass.predictor.neighbours import Index
+from patclass.predictor.components import COMPONENTS, Components
+from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.neighbours import NeighbourIndex
 from patclass.predictor.pipeline import Pipeline
-from patclass.predictor.reference import Reference
+from patclass.predictor.reference import DriftReference
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,16 +31,20 @@ class Bundle:
     """A bundle whose files and labels have been checked."""
 
     folder: Path
-    version: int
     description: Description
     tree: LabelTree
-    calibration: CalibrationInfo
     golden: Golden
+    components: Components
 
     @cached_property
     def fingerprint(self) -> str:
-        """Its version: the first twelve digits of the hash over its files' hashes."""
-        return file_sha256(self.folder / LAYOUT.manifest)[:12]
+        """Its version: the first twelve digits of ``sha256``."""
+        return self.sha256[:12]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash over the hashes of all its files."""
+        return file_sha256(self.folder / LAYOUT.manifest)
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.
@@ -64,20 +58,9 @@ class Bundle:
             raise BundleError(f"{self.folder}: {problem}") from problem
 
     def pipeline_with(self, engine: Engine, tokenizer: TextTokenizer) -> Pipeline:
-        """The same around another engine.
-
-        :raises ModelError: if the second opinion is damaged.
-        """
-        coarsest, stored = self.tree.at(self.tree.levels[0]), self.calibration
-        there = (self.folder / LAYOUT.linear).is_file()
-        return Pipeline(
-            self.tree,
-            engine,
-            tokenizer,
-            self.description.text.truncation,
-            LinearModel.load(self.folder, len(coarsest)) if there else None,
-            Calibration(stored.inverse_temperatures, stored.linear_weight, stored.smoothing),
-        )
+        """The pipeline with another engine."""
+        truncation = self.description.text.truncation
+        return Pipeline(self.tree, engine, tokenizer, truncation, self.components)
 
     def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
         # Each library only where it is needed: an exported bundle answers without torch.
@@ -87,7 +70,7 @@ class Bundle:
 
             if device not in ("auto", "cpu"):
                 raise ModelError(
-                    f"--device {device}: it was exported for the CPU; use cpu or auto."
+                    f"device {device}: the bundle was exported for the CPU; use cpu or auto."
                 )
             exact = engine.weights == "float32"
             return OpenVinoEngine.load(self.folder / LAYOUT.engine, tokenizer, exact)
@@ -101,59 +84,34 @@ class Bundle:
         """The tokenizer with the bundle's length limit."""
         return TextTokenizer.load(self.folder, self.description.text.max_tokens)
 
-    @cached_property
-    def index(self) -> Index | None:
-        """The labelled patents kept as evidence, if any.
+    @property
+    def calibration(self) -> Calibration:
+        """Temperatures and thresholds."""
+        return self.components.get(Calibration) or Calibration.none(self.tree)
 
-        :raises BundleError: if they are damaged.
-        """
-        if not (self.folder / LAYOUT.neighbours).is_file():
-            return None
-        try:
-            return Index.load(self.folder)
-        except ModelError as problem:
-            raise BundleError(f"{self.folder}: {problem}") from problem
+    @property
+    def conformal(self) -> ConformalSets:
+        """Held-out scores behind label sets."""
+        return self.components.get(ConformalSets) or ConformalSets({})
 
-    @cached_property
-    def reference(self) -> Reference | None:
-        """What live answers are compared with; none in bundles from before there was any.
+    @property
+    def neighbours(self) -> NeighbourIndex | None:
+        """The index of training patents, if one was kept."""
+        return self.components.get(NeighbourIndex)
 
-        :raises BundleError: if it is damaged.
-        """
-        if not (self.folder / LAYOUT.reference).is_file():
-            return None
-        try:
-            return Reference.load(self.folder)
-        except ModelError as problem:
-            raise BundleError(f"{self.folder}: {problem}") from problem
+    @property
+    def reference(self) -> DriftReference | None:
+        """The figures that windows of live answers are compared with."""
+        return self.components.get(DriftReference)
 
     @cached_property
     def lineage(self) -> Lineage | None:
-        """What it comes from, if it was retrained.
+        """What it was retrained from, if it was.
 
         :raises BundleError: if the file is damaged.
         """
         path = self.folder / LAYOUT.lineage
         return _parse(path, Lineage) if path.is_file() else None
-
-    @cached_property
-    def conformal(self) -> dict[str, Conformal]:
-        """What label sets are made from, by level; none in old bundles.
-
-        :raises BundleError: if the file is damaged.
-        """
-        path = self.folder / LAYOUT.conformal
-        if not path.is_file():
-            return {}
-        try:
-            arrays = load_file(path)
-            levels = [level for level in self.tree.levels if f"{level}/scores" in arrays]
-            return {
-                level: Conformal(arrays[f"{level}/scores"], arrays[f"{level}/labels"])
-                for level in levels
-            }
-        except (OSError, SafetensorError, KeyError) as problem:
-            raise BundleError(f"{path} is damaged: {problem}") from problem
 
     def verify(self, device: str = "auto") -> float:
         """Answer the golden texts again; return the largest difference of a logit.
@@ -164,42 +122,30 @@ class Bundle:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Check a bundle's files, hashes and labels. Loads no weights.
+    """Check a bundle's files, hashes, labels and components. Loads no weights of the model.
 
     :raises BundleError: naming what is wrong and where.
     """
     manifest = check_manifest(folder)
     description = _parse(folder / LAYOUT.description, Description)
-    check_listed(folder, manifest, LAYOUT.weights(description.engine))
+    required = [component.FILE for component in COMPONENTS if component.REQUIRED]
+    check_listed(folder, manifest, (*LAYOUT.weights(description.engine), *required))
     golden = _parse(folder / LAYOUT.golden, Golden)
-    if manifest.version == 1:
-        labels = _validate(folder / LAYOUT.labels, LabelInfo, _labels_of_version1(folder))
-        calibration = CalibrationInfo.model_validate(version1.upgrade_calibration())
-    else:
-        labels = _parse(folder / LAYOUT.labels, LabelInfo)
-        calibration = _parse(folder / LAYOUT.calibration, CalibrationInfo)
-    tree = _tree(folder / LAYOUT.labels, labels)
+    try:
+        tree = LabelTree.parse(_read_json(folder / LAYOUT.labels))
+    except DataError as problem:
+        raise BundleError(f"{folder / LAYOUT.labels} is damaged: {problem}") from problem
     codes = tree.output_codes
     if tree.outputs != description.labels or codes != golden.codes:
         raise BundleError(
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
-    sizes = {
-        len(calibration.inverse_temperatures),
-        len(calibration.smoothing or calibration.inverse_temperatures),
-    }
-    if sizes != {len(tree.levels)}:
-        raise BundleError(f"{folder}: {LAYOUT.calibration} is not made for {tree.levels}.")
-    return Bundle(folder, manifest.version, description, tree, calibration, golden)
-
-
-def _labels_of_version1(folder: Path) -> Any:
-    settings = _read_json(folder / LAYOUT.description)["settings"]
     try:
-        return version1.upgrade_labels(_read_json(folder / LAYOUT.labels), settings)
-    except (TypeError, KeyError) as problem:
-        raise BundleError(f"{folder / LAYOUT.labels} is damaged: {problem!r}") from problem
+        components = Components.load(folder, tree)
+    except ModelError as problem:
+        raise BundleError(f"{folder}: {problem}") from problem
+    return Bundle(folder, description, tree, golden, components)
 
 
 def _read_json(path: Path) -> Any:
@@ -210,28 +156,9 @@ def _read_json(path: Path) -> Any:
 
 
 def _parse(path: Path, kind: type[Model]) -> Model:
-    return _validate(path, kind, _read_json(path))
-
-
-def _validate(path: Path, kind: type[Model], data: Any) -> Model:
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(_read_json(path))
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
-
-
-def _tree(path: Path, info: LabelInfo) -> LabelTree:
-    try:
-        tags = LabelSet(tuple(Label(code, info.names[code]) for code in info.tags))
-        tree = LabelTree(info.levels, info.paths, info.names, tags)
-        if not all(len(tree.at(level)) for level in tree.levels):
-            raise DataError("a level has no label")
-        if not all(0 < len(path) <= len(tree.levels) for path in tree.paths):
-            raise DataError("a label is deeper than the levels, or empty")
-        if len(set(tree.paths)) < len(tree.paths):
-            raise DataError("a label occurs twice")
-        return tree
-    except (KeyError, IndexError, DataError) as problem:
-        raise BundleError(f"{path} is damaged: {problem}") from problem

@@ -1,14 +1,13 @@
 """Which files make a bundle, and what its description says. Knows names and types only.
 
-Version 3. Version 2 knew no engines, so every bundle of it is an adapter for a base. Version 1
-had flat labels and no calibration; ``version1`` reads it. A bundle of a version that this release
-does not know is refused with the way out.
+Format 4 is the first that a release writes. A bundle of any other format is refused with the way
+out.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from patclass.core.config import (
     AnswerSettings,
@@ -17,20 +16,16 @@ from patclass.core.config import (
     FitSettings,
     LoraSettings,
 )
+from patclass.core.types import Frozen
 from patclass.model.tokenizer import Truncation
-from patclass.predictor import linear, neighbours, reference
 
-Kind = Literal["openvino", "merged", "cuda"]
+EngineKind = Literal["openvino", "merged"]
 
 # Above this confidence the original is sure.
 SURE = 0.6
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LevelParity(_Frozen):
+class LevelParity(Frozen):
     """The answers at one level beside those of the model that was exported.
 
     ``agreement`` is the share of texts with the same label, ``sure_agreement`` that among
@@ -46,7 +41,7 @@ class LevelParity(_Frozen):
     ece_rise: float | None
 
 
-class Parity(_Frozen):
+class Parity(Frozen):
     """What was compared on how many texts, and what came out, by level.
 
     ``tag_agreement`` is the share of tags that are given or not given alike; 1 without any.
@@ -59,14 +54,14 @@ class Parity(_Frozen):
     tag_agreement: float
 
 
-class EngineInfo(_Frozen):
+class EngineInfo(Frozen):
     """The engine of an exported bundle.
 
     ``weights`` is the way they are stored; ``made_from`` the SHA-256 of the manifest of the
     bundle that was exported; ``refused`` says which ways were tried before, and why not taken.
     """
 
-    kind: Kind
+    kind: EngineKind
     weights: str
     made_from: str
     parity: Parity
@@ -87,7 +82,7 @@ def text_of(parity: Parity) -> str:
     return "\n".join(lines)
 
 
-class Lineage(BaseModel):
+class Lineage(Frozen):
     """A model's parent, and which verdicts of people it has learnt from.
 
     ``parent`` is the parent's version. Verdicts are numbered as in the store; those from
@@ -95,8 +90,6 @@ class Lineage(BaseModel):
     each part, ``gate`` being those kept back to judge the model, ``left_out`` how many texts could
     not be used, by reason. ``weight`` is what a verdict counts beside a row of the data.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     parent: str
     feedback_from: int = Field(ge=0)
@@ -107,12 +100,12 @@ class Lineage(BaseModel):
 
 
 FORMAT: Final = "patclass-bundle"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a bundle, relative to its folder."""
+    """The files of a bundle besides those of its components, relative to its folder."""
 
     manifest: str = "manifest.json"
     description: str = "bundle.json"
@@ -121,30 +114,19 @@ class Layout:
     head: str = "head.safetensors"
     tokenizer: str = "tokenizer.json"
     golden: str = "golden.json"
-    calibration: str = "calibration.json"
-    conformal: str = "conformal.safetensors"
-    linear: str = linear.FILE
-    neighbours: str = neighbours.FILE
-    reference: str = reference.FILE
     lineage: str = "lineage.json"
     base: str = "base"
+    engine: str = "engine"
     report: str = "report.json"
-    page: str = "report.html"
+    report_page: str = "report.html"
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
     card: str = "README.md"
-    engine: str = "engine"
 
-    def required(self, version: int) -> tuple[str, ...]:
-        """Files that every bundle of a version has."""
-        calibration = (self.calibration, self.conformal) if version > 1 else ()
-        return (
-            *calibration,
-            self.description,
-            self.labels,
-            self.tokenizer,
-            self.golden,
-        )
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Files that every bundle has, whatever computes it."""
+        return (self.description, self.labels, self.tokenizer, self.golden)
 
     def weights(self, engine: EngineInfo | None) -> tuple[str, ...]:
         """Files that hold the model itself."""
@@ -159,7 +141,7 @@ class Layout:
 LAYOUT = Layout()
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """Every other file with its SHA-256; written last."""
 
     format: Literal["patclass-bundle"]
@@ -167,7 +149,7 @@ class Manifest(_Frozen):
     files: dict[str, str]
 
 
-class BaseInfo(_Frozen):
+class BaseInfo(Frozen):
     """The base the adapter belongs to."""
 
     name: str
@@ -177,7 +159,7 @@ class BaseInfo(_Frozen):
     embedded: bool = False
 
 
-class TextInfo(_Frozen):
+class TextInfo(Frozen):
     """How a patent becomes the text that is read."""
 
     view: str
@@ -185,7 +167,7 @@ class TextInfo(_Frozen):
     truncation: Truncation = "head"
 
 
-class DataInfo(_Frozen):
+class DataInfo(Frozen):
     """What the model has learnt from."""
 
     source: str
@@ -194,36 +176,7 @@ class DataInfo(_Frozen):
     rejects: dict[str, int]
 
 
-class LabelInfo(_Frozen):
-    """``labels.json``: the label tree, its leaves in output order, then the tags."""
-
-    levels: tuple[str, ...]
-    paths: tuple[tuple[str, ...], ...]
-    names: dict[str, str]
-    tags: tuple[str, ...]
-
-
-class CalibrationInfo(_Frozen):
-    """``calibration.json``: how scores become probabilities, and when they are enough.
-
-    ``noise`` is empty in bundles that were made before there was any. ``thresholds``: for each
-    level the confidence from which on answers on validation had the ``precision``; above one if
-    none did.
-    """
-
-    inverse_temperatures: tuple[float, ...]
-    linear_weight: float
-    smoothing: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
-    precision: float
-    thresholds: dict[str, float]
-
-    @property
-    def mixing_weight(self) -> float:
-        """How much the second opinion counts beside the model's own answer."""
-        return self.linear_weight / self.inverse_temperatures[0]
-
-
-class RunSettings(_Frozen):
+class RunSettings(Frozen):
     """The settings of the run; where the result went says nothing about it."""
 
     data: DataSettings
@@ -233,7 +186,7 @@ class RunSettings(_Frozen):
     answer: AnswerSettings = AnswerSettings()
 
 
-class Description(_Frozen):
+class Description(Frozen):
     """``bundle.json``."""
 
     patclass: str
@@ -263,15 +216,15 @@ class Description(_Frozen):
         return self.settings.data.model_copy(update={"text": self.text.view})
 
 
-class Golden(_Frozen):
+class Golden(Frozen):
     """Texts with what the model made of them when it was saved.
 
     ``logits`` are those of the tuned model; ``probabilities`` those of the coarsest level's
-    labels, after second opinion and calibration (none in version 1).
+    labels, after mixing with the linear model and calibration.
     """
 
     codes: tuple[str, ...]
     tolerance: float
     texts: tuple[str, ...]
     logits: tuple[tuple[float, ...], ...]
-    probabilities: tuple[tuple[float, ...], ...] | None = None
+    probabilities: tuple[tuple[float, ...], ...]

@@ -52,8 +52,7 @@ def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:
     :raises BundleError: if a difference exceeds the tolerance, naming the text.
     """
     logits, probabilities = _answer(pipeline, golden.texts)
-    if golden.probabilities is not None:
-        _compare(golden, golden.probabilities, probabilities, "probabilities", where)
+    _compare(golden, golden.probabilities, probabilities, "probabilities", where)
     return _compare(golden, golden.logits, logits, "logits", where)
 
 
@@ -80,7 +79,7 @@ def _compare(
         raise BundleError(
             f"{where} does not answer as it did when it was saved: {what} differ by "
             f"{difference[wrong[0]]:.2g} (allowed {golden.tolerance:g}) on '{text[:50]}'. "
-            "Do not use it; train anew."
+            "Do not use it; train it again."
         )
     return float(difference.max())
 
@@ -92,7 +91,7 @@ def _rounded(values: FloatArray) -> tuple[tuple[float, ...], ...]:
 def verify_in_fresh_process(folder: Path, device: str) -> None:
     """Reload a bundle in a new process and compare its golden logits.
 
-    :raises BundleError: with what that process said.
+    :raises BundleError: with the error of that process.
     """
     # The package may run from a source folder that only this process knows of.
     here = str(Path(__file__).resolve().parents[2])
@@ -105,8 +104,8 @@ def verify_in_fresh_process(folder: Path, device: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        lines = (done.stderr or done.stdout).strip().splitlines()
         raise BundleError(
             f"the bundle was not saved, because a fresh process could not reproduce it: "
-            f"{said[-1] if said else f'exit code {done.returncode}'}"
+            f"{lines[-1] if lines else f'exit code {done.returncode}'}"
         )

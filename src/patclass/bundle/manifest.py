@@ -25,7 +25,7 @@ def check_manifest(folder: Path) -> Manifest:
     :raises BundleError: naming the first file that is missing, altered or not listed.
     """
     manifest = _read_manifest(folder)
-    check_listed(folder, manifest, LAYOUT.required(manifest.version))
+    check_listed(folder, manifest, LAYOUT.required)
     for name, expected in manifest.files.items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -36,7 +36,7 @@ def check_manifest(folder: Path) -> Manifest:
         if actual != expected:
             raise BundleError(
                 f"{folder}: {name} was altered (SHA-256 {actual[:12]}…, expected "
-                f"{expected[:12]}…). Copy the bundle again, or train anew."
+                f"{expected[:12]}…). Copy the bundle again, or train it again."
             )
     return manifest
 
@@ -61,10 +61,10 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data.get("version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version > VERSION:
+        if isinstance(version, int) and version != VERSION:
+            way = "install a newer patclass" if version > VERSION else "train or export it again"
             raise BundleError(
-                f"{folder} has bundle format {version}; this release reads up to {VERSION}. "
-                "Install a newer patclass."
+                f"{folder} has bundle format {version}; this release reads format {VERSION}: {way}."
             )
         return Manifest.model_validate(data)
     except (ValueError, ValidationError, OSError) as problem:

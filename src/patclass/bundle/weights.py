@@ -11,7 +11,6 @@ from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.packing import PACKED
-from patclass.model.quantised import check_cuda, quantise
 
 
 def load_weights(
@@ -22,21 +21,15 @@ def load_weights(
     :raises BundleError: if base or weights are not those the bundle was made with.
     """
     base = _find_base(folder, description)
-    engine = description.engine
     try:
-        bits = engine.weights if engine is not None and engine.kind == "cuda" else None
-        if bits is not None:
-            check_cuda(f"a bundle that was exported for {bits}")
-            device = "cuda"
         # A bundle made where bfloat16 is real still answers, in float32, where it is not.
         if description.precision == "bfloat16":
             compute = choose_compute(device, "auto", torch.bfloat16)
         else:
             compute = choose_compute(device, "float32")
         apply_compute(compute)
-        adapter = folder / LAYOUT.adapter if engine is None else None
-        model = load_classifier(Parts(base, compute), adapter, folder, outputs)
-        return model if bits is None else quantise(model, bits)
+        adapter = folder / LAYOUT.adapter if description.engine is None else None
+        return load_classifier(Parts(base, compute), adapter, folder, outputs)
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
 
@@ -55,6 +48,6 @@ def _find_base(folder: Path, description: Description) -> BaseFiles:
         raise BundleError(
             f"{folder} was made with another base: '{wanted.name}' with SHA-256 "
             f"{wanted.sha256[:12]}…, but the one found here has {base.sha256[:12]}…. "
-            "Install the same weights, or train anew."
+            "Install the same weights, or train it again."
         )
     return base

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["openvino-int8", "openvino-f32", "merged", "cuda-int8", "cuda-int4"]),
+    type=click.Choice(["openvino-int8", "openvino-f32", "merged"]),
     default="openvino-int8",
     show_default=True,
-    help="What to make: eight-bit or float32 weights for OpenVINO on a CPU, without torch; one "
-    "plain transformers model with the adapter merged in; or that with weights in eight or four "
-    "bits on CUDA (torchao).",
+    help="What to make: eight-bit or float32 weights for OpenVINO on a CPU, without torch; or one "
+    "plain transformers model with the adapter merged in.",
 )
 @settings_options("data", "labels", "code_column")
 def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:

@@ -11,9 +11,7 @@ from patclass.cli.options import (
     EXIT_REFUSED,
     bundle_argument,
     data_option,
-    device_option,
     registry_option,
-    settings_options,
     store_option,
 )
 from patclass.cli.store import Age
@@ -328,34 +326,3 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
     rings = ", ".join(found[-1].alerts)
     click.echo(f"{output}: {f'shifted: {rings}' if rings else 'as usual'}")
     return 1 if rings else 0
-
-
-@monitor.command()
-@bundle_argument
-@settings_options("data", "labels", "code_column")
-@device_option
-def reference(bundle: str | None, device: str, **flags: str | None) -> int:
-    """Give BUNDLE, made before there were references, one to compare live answers with.
-
-    It is made from the validation rows of --data, by default those of its training.
-    """
-    from patclass.bundle import read_bundle
-    from patclass.bundle.referenced import write_referenced
-    from patclass.bundle.registry import locate
-    from patclass.core.config import data_like
-    from patclass.data.corpus import load_corpus
-    from patclass.predictor.pipeline import with_bar
-    from patclass.predictor.reference import collect_reference, vocabulary_of
-
-    opened = read_bundle(locate(bundle))
-    corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
-    rows = corpus["validation"]
-    pipeline = opened.load_pipeline(device)
-    answers = with_bar(pipeline, [row.text for row in rows], "scoring validation")
-    seen = vocabulary_of(pipeline.tokenizer.encode([row.text for row in corpus["train"]]))
-    made = collect_reference(
-        *(opened.tree, rows, answers.encodings, answers.embeddings, answers.leaves, seen)
-    )
-    write_referenced(opened.folder, made)
-    click.echo(f"{opened.folder}: reference of {len(rows):,} validation rows")
-    return 0

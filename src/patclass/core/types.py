@@ -1,4 +1,6 @@
-"""Types that every layer shares: arrays and frozen records. Knows numpy and pydantic only."""
+"""Types that every layer shares: arrays, callbacks, frozen records. Knows numpy and pydantic."""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -6,6 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 FloatArray = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.intp]
+
+# Called with one line of text for the user, and with a number of rows that were done.
+Echo = Callable[[str], object]
+Advance = Callable[[int], object]
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -15,6 +21,6 @@ def softmax(logits: FloatArray) -> FloatArray:
 
 
 class Frozen(BaseModel):
-    """Base of everything that is written to ``report.json``."""
+    """Base of records that are written to JSON: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from patclass.core.errors import DataError
-from patclass.core.types import FloatArray
+from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.scheme import SECTIONS, section_of, title_of
 from patclass.cpc.symbols import LEVELS, Symbol
 
@@ -129,6 +130,37 @@ class LabelTree:
         levels = LEVELS[: max(map(len, paths))]
         return cls(levels, tuple(paths), {code: title_of(code) for code in shown}, tags)
 
+    def dump(self) -> dict[str, Any]:
+        """The tree as ``labels.json`` of a bundle has it."""
+        names = dict(self.names) | {tag.code: tag.name for tag in self.tags}
+        return {
+            "levels": self.levels,
+            "paths": self.paths,
+            "names": names,
+            "tags": self.tags.codes,
+        }
+
+    @classmethod
+    def parse(cls, data: object) -> "LabelTree":
+        """The tree that ``dump`` wrote.
+
+        :raises DataError: if something is missing, of another type, or contradicts itself.
+        """
+        try:
+            stored = _StoredTree.model_validate(data)
+            tags = LabelSet(tuple(Label(code, stored.names[code]) for code in stored.tags))
+            tree = cls(stored.levels, stored.paths, stored.names, tags)
+            sizes = [len(tree.at(level)) for level in tree.levels]
+        except (ValueError, LookupError) as problem:
+            raise DataError(f"the labels are damaged: {problem}") from problem
+        if not sizes or not all(sizes):
+            raise DataError("a level has no label")
+        if not all(0 < len(path) <= len(tree.levels) for path in tree.paths):
+            raise DataError("a label is deeper than the levels, or empty")
+        if len(set(tree.paths)) < len(tree.paths):
+            raise DataError("a label occurs twice")
+        return tree
+
     @property
     def outputs(self) -> int:
         """Outputs of the model: one for each leaf, then one for each tag."""
@@ -228,6 +260,15 @@ class LabelTree:
                 other = [leaf for leaf in below if self.paths[leaf] == path[:depth]]
                 return tuple(other if other and depth < len(path) else below)
         return ()
+
+
+class _StoredTree(Frozen):
+    """The fields of ``labels.json``: leaves in output order, then the tags."""
+
+    levels: tuple[str, ...]
+    paths: tuple[Path, ...]
+    names: dict[str, str]
+    tags: tuple[str, ...]
 
 
 def cpc_path(symbol: Symbol) -> Path:

@@ -51,12 +51,12 @@ class _Coded:
 def load_corpus(
     settings: DataSettings,
     known: LabelTree | None = None,
-    judged: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
+    feedback: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
     :param known: the labels of an existing model; rows with others are rejected.
-    :param judged: by split, texts that people have judged; they come on top of the data's own.
+    :param feedback: by split, texts labelled by reviewers, in addition to the rows of the data.
 
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
@@ -69,8 +69,8 @@ def load_corpus(
         split: _usable(read(), split, view, scheme, rejects)
         for split, read in source.splits.items()
     }
-    people = {split: _of_people(rows, split, scheme, rejects) for split, rows in judged.items()}
-    labels = [row.label for row in (*coded.get("train", []), *people.get("train", []))]
+    labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
+    labels = [row.label for row in (*coded.get("train", []), *labelled.get("train", []))]
     if known is None:
         tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
     else:
@@ -85,8 +85,8 @@ def load_corpus(
         "test": settings.test_rows,
     }
     splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
-    splits = _with_people(
-        splits, {s: _examples(rows, s, tree, rejects) for s, rows in people.items()}
+    splits = _with_feedback(
+        splits, {s: _examples(rows, s, tree, rejects) for s, rows in labelled.items()}
     )
     strata = {row.stratum for row in splits["train"]} - {UNKNOWN_LABEL}
     if len(strata) < 2:
@@ -113,27 +113,27 @@ def _usable(
     return usable
 
 
-def _with_people(
-    splits: dict[str, list[Example]], people: Mapping[str, list[Example]]
+def _with_feedback(
+    splits: dict[str, list[Example]], feedback: Mapping[str, list[Example]]
 ) -> dict[str, list[Example]]:
-    """Rows that people have judged on top of the data's own; in train they replace them."""
-    judged = {text_sha256(row.text) for rows in people.values() for row in rows}
-    if judged:
-        kept = [row for row in splits["train"] if text_sha256(row.text) not in judged]
+    """Add the rows from feedback; in train they replace rows with the same text."""
+    texts = {text_sha256(row.text) for rows in feedback.values() for row in rows}
+    if texts:
+        kept = [row for row in splits["train"] if text_sha256(row.text) not in texts]
         splits = splits | {"train": kept}
-    return {split: rows + people.get(split, []) for split, rows in splits.items()}
+    return {split: rows + feedback.get(split, []) for split, rows in splits.items()}
 
 
-def _of_people(
-    judged: Sequence[FeedbackExample], split: str, scheme: LabelScheme, rejects: list[Reject]
+def _coded_feedback(
+    feedback: Sequence[FeedbackExample], split: str, scheme: LabelScheme, rejects: list[Reject]
 ) -> list[_Coded]:
     usable = []
-    for number, row in enumerate(judged, 1):
+    for number, row in enumerate(feedback, 1):
         try:
             label = scheme.label_of_code(row.code)
             usable.append(_Coded(number, row.id, row.text, label, Facts(), row.weight))
         except UnusableRowError as reason:
-            rejects.append(Reject(f"{split} (people)", number, row.id, str(reason)))
+            rejects.append(Reject(f"{split} (feedback)", number, row.id, str(reason)))
     return usable
 
 

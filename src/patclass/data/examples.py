@@ -6,11 +6,14 @@ Knows what is kept of a row; not how rows are read, labelled or split.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from patclass.core.types import Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.text import TextView, clean
 
@@ -61,6 +64,14 @@ class Example:
     def stratum(self) -> int:
         """What subsets are balanced by: the coarsest label."""
         return UNKNOWN_LABEL if self.truth[0] is None else self.truth[0]
+
+
+def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]:
+    """Where rows with a known label at a level stand, and its positions there."""
+    known = [(place, row.truth[depth]) for place, row in enumerate(rows)]
+    found = [(place, truth) for place, truth in known if truth is not None]
+    table = np.array(found, dtype=np.intp).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
 
 @dataclass(frozen=True)
 class FeedbackExample:
-    """A text with the code that people hold to be right."""
+    """A text with the code that reviewers assigned to it."""
 
     id: str
     text: str

@@ -1,14 +1,12 @@
 """What computes: token ids in, embeddings and logits out. Knows no text and no labels."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from patclass.core.types import FloatArray
-
-Advance = Callable[[int], object]
+from patclass.core.types import Advance, FloatArray
 
 
 @dataclass(frozen=True)

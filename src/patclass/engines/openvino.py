@@ -13,8 +13,9 @@ import numpy as np
 import openvino as ov
 
 from patclass.core.errors import ModelError
+from patclass.core.types import Advance
 from patclass.data.batches import STEP, cut_batches
-from patclass.engines.base import Advance, Outputs, cores
+from patclass.engines.base import Outputs, cores
 from patclass.model.tokenizer import TextTokenizer
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from patclass.core.types import Advance
 from patclass.data.batches import scoring_batches
-from patclass.engines.base import Advance, Outputs
+from patclass.engines.base import Outputs
 from patclass.model.classifier import Batch, PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
 

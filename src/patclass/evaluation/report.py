@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from patclass.core.types import Frozen
-from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, known_at
 from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
 from patclass.evaluation.calibration import (
     OperatingPoint,
@@ -25,7 +25,7 @@ from patclass.evaluation.calibration import (
 from patclass.evaluation.intervals import Interval, bootstrap
 from patclass.evaluation.metrics import Metrics, TagReport, evaluate, tag_reports
 from patclass.evaluation.slices import Mistake, Slice, mistakes, slices
-from patclass.predictor.scored import LevelAnswers, Scored, answers_at, known_at
+from patclass.predictor.scored import LevelAnswers, Scored, answers_at
 
 
 class LevelReport(Frozen):

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,23 +14,25 @@ import openvino as ov
 from transformers import PreTrainedModel
 
 from patclass.bundle import Bundle
-from patclass.bundle.description import LAYOUT, Description, EngineInfo, Kind, Parity, text_of
-from patclass.bundle.exported import fingerprint, write_exported
+from patclass.bundle.description import LAYOUT, Description, EngineInfo, EngineKind, Parity, text_of
 from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.weights import load_weights
+from patclass.bundle.writer import write_bundle
 from patclass.core.errors import BundleError, DataError, ModelError, OutputError
 from patclass.core.files import check_replaceable, check_writable, file_sha256, previous_of
+from patclass.core.types import Echo
 from patclass.data.examples import Corpus, Example
 from patclass.engines.base import Engine
 from patclass.engines.openvino import GRAPH, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
+from patclass.evaluation.card import model_card
+from patclass.evaluation.report import Report
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
 from patclass.model.base import BaseFiles
 from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import choose_compute
 from patclass.model.packing import PACKED
-from patclass.model.quantised import check_cuda, quantise
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.pipeline import Answers, Pipeline, with_bar
 
@@ -110,12 +113,12 @@ def save_merged(model: PatentClassifier, folder: Path) -> None:
     model.save_head(folder)
 
 
-def load_merged(folder: Path, outputs: int, device: str = "cpu") -> PatentClassifier:
+def load_merged(folder: Path, outputs: int) -> PatentClassifier:
     """Read back what ``save_merged`` has written, in float32.
 
     :raises ModelError: if it cannot be read.
     """
-    parts = Parts(merged_base(folder), choose_compute(device, "float32"))
+    parts = Parts(merged_base(folder), choose_compute("cpu", "float32"))
     return load_classifier(parts, None, folder, outputs)
 
 
@@ -125,20 +128,15 @@ def merged_base(folder: Path) -> BaseFiles:
     return BaseFiles(str(base), None, base, file_sha256(base / PACKED))
 
 
-Form = Literal["openvino-int8", "openvino-f32", "merged", "cuda-int8", "cuda-int4"]
+Form = Literal["openvino-int8", "openvino-f32", "merged"]
 FORMS: tuple[Form, ...] = get_args(Form)
-
-# What is tried on CUDA for a form, the form itself first.
-_ON_CUDA = {"cuda-int8": ("int8",), "cuda-int4": ("int4", "int8")}
-
-Echo = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """An engine that may be exported, its files, and what is another base then."""
+class _Option:
+    """An engine that may be exported, its files, and what changes of the base with it."""
 
-    kind: Kind
+    kind: EngineKind
     weights: str
     engine: Engine
     write: Callable[[Path], object]
@@ -173,8 +171,6 @@ def export(
     """
     if bundle.description.engine is not None:
         raise BundleError(f"{bundle.folder} was exported before; export the one it was made from.")
-    if form in _ON_CUDA:
-        check_cuda(f"--to {form}")
     check_writable(target)
     check_replaceable(target, LAYOUT.manifest)
     if bundle.folder.resolve() in (target.resolve(), previous_of(target).resolve()):
@@ -182,27 +178,35 @@ def export(
     original = _prepare(bundle, choose_texts(corpus, texts))
     refused: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent) as work:
-        for candidate in _candidates(form, original, Path(work)):
-            pipeline = replace(original.pipeline, engine=candidate.engine)
+        for option in _options(form, original, Path(work)):
+            pipeline = replace(original.pipeline, engine=option.engine)
             try:
-                parity = _parity(original, pipeline, candidate.weights)
-                echo(f"{candidate.weights}: {text_of(parity)}")
-                reason = "; ".join(objections(parity, candidate.limits))
+                parity = _parity(original, pipeline, option.weights)
+                echo(f"{option.weights}: {text_of(parity)}")
+                reason = "; ".join(objections(parity, option.limits))
             except ModelError as problem:
                 reason = str(problem)
             if reason:
-                refused.append(f"{candidate.weights}: {reason}")
+                refused.append(f"{option.weights}: {reason}")
                 echo(f"refused, {refused[-1]}")
                 continue
             info = EngineInfo(
-                kind=candidate.kind,
-                weights=candidate.weights,
-                made_from=fingerprint(bundle),
+                kind=option.kind,
+                weights=option.weights,
+                made_from=bundle.sha256,
                 parity=parity,
                 refused=tuple(refused),
             )
-            description = _description(bundle, candidate, info)
-            write_exported(target, bundle, description, pipeline, candidate.write, _verify)
+            description = _description(bundle, option, info)
+            write_bundle(
+                target,
+                pipeline,
+                description,
+                write_engine=option.write,
+                write_documents=partial(_write_documents, bundle, description),
+                lineage=bundle.lineage,
+                check=lambda folder: verify_in_fresh_process(folder, "auto"),
+            )
             return info
     raise BundleError(f"{bundle.folder} was not exported: {' | '.join(refused)}")
 
@@ -220,18 +224,18 @@ def _prepare(bundle: Bundle, texts: ExportTexts) -> _Original:
     return _Original(pipeline, model, texts, answers)
 
 
-def _description(bundle: Bundle, candidate: _Candidate, info: EngineInfo) -> Description:
+def _description(bundle: Bundle, option: _Option, info: EngineInfo) -> Description:
     changed: dict[str, object] = {"engine": info}
-    if candidate.base:
-        base = bundle.description.base.model_copy(update=candidate.base)
+    if option.base:
+        base = bundle.description.base.model_copy(update=option.base)
         changed |= {"base": base, "precision": "float32"}
     return bundle.description.model_copy(update=changed)
 
 
-def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candidate]:
+def _options(form: Form, original: _Original, work: Path) -> Iterator[_Option]:
     """What to try, the form asked for first; each is made only when its turn comes."""
-    if form in ("merged", *_ON_CUDA):
-        yield from (_merged(original, work, bits) for bits in _ON_CUDA.get(form, (None,)))
+    if form == "merged":
+        yield _merged(original, work)
         return
     graph = to_graph(original.model)
     encodings = original.pipeline.read(original.texts.calibration)
@@ -241,12 +245,10 @@ def _candidates(form: Form, original: _Original, work: Path) -> Iterator[_Candid
         yield _stored(scheme, graph, rows, original.pipeline.tokenizer, work / str(number))
 
 
-def _merged(original: _Original, work: Path, bits: str | None) -> _Candidate:
-    """One plain transformers model; with ``bits``, to be quantised on CUDA when it is loaded."""
+def _merged(original: _Original, work: Path) -> _Option:
+    """One plain transformers model."""
     save_merged(original.model, work)
-    device = "cpu" if bits is None else "cuda"
-    model = load_merged(work, original.pipeline.tree.outputs, device)
-    model = model if bits is None else quantise(model, bits)
+    model = load_merged(work, original.pipeline.tree.outputs)
     engine = TorchEngine(model, original.pipeline.tokenizer)
 
     def write(folder: Path) -> None:
@@ -254,9 +256,7 @@ def _merged(original: _Original, work: Path, bits: str | None) -> _Candidate:
         shutil.copyfile(work / LAYOUT.head, folder / LAYOUT.head)
 
     base = {"sha256": merged_base(work).sha256, "revision": None, "embedded": True}
-    if bits is None:
-        return _Candidate("merged", "float32", engine, write, EXACT, base)
-    return _Candidate("cuda", bits, engine, write, QUANTISED, base)
+    return _Option("merged", "float32", engine, write, EXACT, base)
 
 
 def _stored(
@@ -265,7 +265,7 @@ def _stored(
     rows: Sequence[Sequence[int]],
     tokenizer: TextTokenizer,
     work: Path,
-) -> _Candidate:
+) -> _Option:
     with redirect_stdout(sys.stderr):  # progress is not output
         model = scheme.make(graph.clone(), calibration_set(rows, tokenizer), len(rows))
     work.mkdir()
@@ -276,7 +276,7 @@ def _stored(
     def write(folder: Path) -> None:
         shutil.copytree(work, folder / LAYOUT.engine)
 
-    return _Candidate("openvino", scheme.name, engine, write, EXACT if exact else QUANTISED)
+    return _Option("openvino", scheme.name, engine, write, EXACT if exact else QUANTISED)
 
 
 def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
@@ -285,5 +285,12 @@ def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
     return compare(pipeline.tree, rows, original.texts.source, original.answers, answers)
 
 
-def _verify(folder: Path) -> None:
-    verify_in_fresh_process(folder, "auto")
+def _write_documents(source: Bundle, description: Description, folder: Path) -> None:
+    """The report is that of the original; the parity record in the card says how close it is."""
+    for name in (LAYOUT.report, LAYOUT.confusion):
+        if (source.folder / name).is_file():
+            shutil.copyfile(source.folder / name, folder / name)
+    path = folder / LAYOUT.report
+    report = Report.model_validate_json(path.read_bytes()) if path.is_file() else None
+    card = model_card(description, source.tree, report)
+    (folder / LAYOUT.card).write_text(card, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.golden import check_golden
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
-from patclass.core.types import FloatArray
+from patclass.core.types import Advance, FloatArray
 from patclass.data.text import MAX_CHARS, SURROGATE, TextView, clean
 from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
@@ -55,8 +55,6 @@ def doubts_about(text: str) -> list[str]:
 
 
 Patent = str | Mapping[str, Any]
-Advance = Callable[[int], object]
-
 DEFAULTS = Options()
 
 # How many known patents are asked whether they agree, and how few of them may.
@@ -164,7 +162,7 @@ class Classifier:
         """The answer for each text that was read, by options of its own that were checked."""
         answers = self._pipeline.answer(texts, encodings, advance)
         most = max(K_NEIGHBOURS, *(asked.neighbours for asked in options))
-        index = self.bundle.index
+        index = self.bundle.neighbours
         near = [[]] * len(texts) if index is None else index.nearest(answers.embeddings, most)
         return [
             self._prediction(row, text, answers, near[row], options[row])
@@ -186,7 +184,7 @@ class Classifier:
         if options.level != AUTO:
             check_level(self.tree, options.level)
         thresholds_of(self.tree, self.bundle.calibration.thresholds, options.threshold)
-        if options.neighbours and self.bundle.index is None:
+        if options.neighbours and self.bundle.neighbours is None:
             raise ConfigError(
                 "this model keeps no known patents as evidence; train one with --index-rows."
             )
@@ -195,7 +193,7 @@ class Classifier:
 
     def _check_coverage(self, level: str, coverage: float) -> None:
         """Refuse a coverage that no level asked for can have."""
-        known = self.bundle.conformal
+        known = self.bundle.conformal.levels
         wanted = [name for name in self.tree.levels if level in (AUTO, name) and name in known]
         if not wanted:
             which = f"the level {level}" if known else "any level"
@@ -268,14 +266,14 @@ class Classifier:
         return found
 
     def _lacks_set(self, level: str, coverage: float | None) -> tuple[str, ...]:
-        if coverage is None or level in self.bundle.conformal:
+        if coverage is None or level in self.bundle.conformal.levels:
             return ()
         return (f"no label set: the model was saved without held-out scores for the {level}",)
 
     def _set(
         self, level: str, probabilities: FloatArray, coverage: float | None
     ) -> tuple[ScoredLabel, ...] | None:
-        conformal = self.bundle.conformal.get(level)
+        conformal = self.bundle.conformal.levels.get(level)
         if coverage is None or conformal is None:
             return None
         inside = np.flatnonzero(conformal.sets(probabilities[None], coverage)[0])
@@ -300,7 +298,7 @@ class Classifier:
         sure: bool,
     ) -> list[str]:
         found = doubts_about(text)
-        index = self.bundle.index
+        index = self.bundle.neighbours
         if index is not None and near and near[0].similarity < index.unlike:
             found.append("the text is unlike anything the model has learnt from")
         if not sure and len(path) == 1:

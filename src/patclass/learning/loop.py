@@ -1,12 +1,12 @@
 """One pass of the learning loop: look, retrain, judge, promote or say why not."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.core.defaults import LEAST_FEEDBACK, WINDOW
+from patclass.core.types import Echo
 from patclass.learning.gate import Decision
 from patclass.learning.promotion import acknowledge_champion, promote, record_decision
 from patclass.learning.retrain import (
@@ -21,8 +21,6 @@ from patclass.monitoring.monitor import Monitor, MonitoredModel
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.history import CANDIDATE, ModelStore
-
-Echo = Callable[[str], object]
 
 
 @dataclass(frozen=True)

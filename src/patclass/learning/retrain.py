@@ -5,7 +5,7 @@ A run that was stopped goes on where it was: what it learns from is written down
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from patclass.core.config import DataSettings, OutputSettings, TrainSettings
 from patclass.core.defaults import FEEDBACK_WEIGHT
 from patclass.core.errors import BundleError, DataError, TrainingError
 from patclass.core.files import atomic_write, write_json
+from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
 from patclass.learning.training_data import GATE, TRAIN, VALIDATION, FeedbackParts, Known, gather
 from patclass.store.database import Database
@@ -26,8 +27,6 @@ from patclass.store.history import CANDIDATE, EventStore, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
 from patclass.training.loop import OtherRunError
 from patclass.training.run import FeedbackData, train, work_folder
-
-Echo = Callable[[str], object]
 
 PLAN = "retrain.json"
 LOCK = ".retrain.lock"

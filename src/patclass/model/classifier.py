@@ -127,7 +127,7 @@ def new_classifier(
     return model.to(parts.compute.device)
 
 
-def go_on(model: PatentClassifier, adapter: Path, head: Path, rows: Mapping[int, int]) -> None:
+def warm_start(model: PatentClassifier, adapter: Path, head: Path, rows: Mapping[int, int]) -> None:
     """Have a classifier begin where a saved one ended.
 
     :param head: folder that holds the saved head.

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from patclass.core.types import FloatArray
 from patclass.monitoring.accuracy import Accuracy, Known, estimate
-from patclass.predictor.reference import Reference
+from patclass.predictor.reference import DriftReference
 from patclass.store.predictions import PredictionRow
 
 # A share of zero would make an infinite PSI of one row.
@@ -192,7 +192,7 @@ class Columns:
     novelty: FloatArray
 
     @classmethod
-    def of(cls, reference: Reference, rows: Sequence[PredictionRow]) -> "Columns":
+    def of(cls, reference: DriftReference, rows: Sequence[PredictionRow]) -> "Columns":
         """The columns of live answers."""
         level = reference.levels[0]
         places = {code: place for place, code in enumerate(reference.codes[level])}
@@ -208,7 +208,7 @@ class Columns:
 
 
 def assess(
-    reference: Reference,
+    reference: DriftReference,
     rows: Sequence[PredictionRow],
     number: int,
     known: Mapping[str, Known] | None = None,
@@ -231,7 +231,7 @@ def assess(
     )
 
 
-def shifts_of(reference: Reference, window: Columns) -> tuple[Shift, ...]:
+def shifts_of(reference: DriftReference, window: Columns) -> tuple[Shift, ...]:
     """How each signal differs, in the order of ``SIGNALS``."""
     level = reference.levels[0]
     sure = reference.confidences[level][reference.answers[level] >= 0]
@@ -244,7 +244,7 @@ def shifts_of(reference: Reference, window: Columns) -> tuple[Shift, ...]:
     )
 
 
-def _space_error(reference: Reference) -> float:
+def _space_error(reference: DriftReference) -> float:
     """How much of a gap between distances may come from the fit, see docs/log.md."""
     return _SPACE_ERROR * int(reference.space.directions.shape[1]) / len(reference.novelty)
 
@@ -282,7 +282,7 @@ def _rare(signal: str, p: float) -> bool:
     return p < FALSE_ALERTS * _SPENT[signal]
 
 
-def _shares(reference: Reference, counts: npt.NDArray[np.int64]) -> tuple[LabelShare, ...]:
+def _shares(reference: DriftReference, counts: npt.NDArray[np.int64]) -> tuple[LabelShare, ...]:
     level = reference.levels[0]
     before = reference.counts(level)
     return tuple(

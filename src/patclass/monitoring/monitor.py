@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from patclass.core.defaults import WINDOW
 from patclass.monitoring.accuracy import what_is_known
 from patclass.monitoring.drift import Assessment, assess
-from patclass.predictor.reference import Reference
+from patclass.predictor.reference import DriftReference
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.history import ALERT, EventStore
@@ -27,7 +27,7 @@ class MonitoredModel:
 
     name: str
     version: str
-    reference: Reference
+    reference: DriftReference
 
 
 class Monitor:

@@ -1,23 +1,31 @@
-"""Temperatures and noise for every level of a label tree. Knows scores and positions, no texts.
+"""Temperatures and label smoothing for every level of a label tree. Knows no texts.
 
 The probability of a leaf is a product down the tree: that of its section, times that of its
 class within the section, and so on. Each factor gets a temperature of its own (Guo et al.
-2017, arXiv:1706.04599), and the first one may be joined with a second opinion on the coarsest
-level (a logarithmic pool; Genest and Zidek 1986). Patents are filed by people who differ, so
-that even the surest answer is sometimes called wrong, which no temperature can say: a share of
-each factor, its noise, is therefore spread evenly over the siblings. Levels stay sums of one
-another, because the factors are normalised among siblings.
+2017, arXiv:1706.04599), and the first one may be mixed with a linear model on the coarsest
+level (a logarithmic pool; Genest and Zidek 1986). Examiners classify differently, so that even
+the most confident answer is sometimes counted as wrong, which no temperature can express: a share
+of each factor is therefore spread evenly over the siblings (label smoothing). Levels stay sums of
+one another, because the factors are normalised among siblings.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from patclass.core.errors import ModelError
+from patclass.core.files import write_json
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
+
+if TYPE_CHECKING:
+    from patclass.predictor.fitting import Fitting
 
 PRECISION = 0.9
 
@@ -62,16 +70,67 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """How scores become probabilities.
+    """How scores become probabilities, and from which confidence on a level is answered.
 
-    :param sharpness: for each level the inverse of its temperature.
-    :param opinion_weight: how much a second opinion on the coarsest level counts.
-    :param noise: for each level the share spread evenly over siblings; none at all if empty.
+    :param inverse_temperatures: for each level.
+    :param linear_weight: weight of the linear model's log-probabilities on the coarsest level.
+    :param smoothing: for each level the share spread evenly over siblings; none at all if empty.
+    :param precision: of the answers on validation from each threshold on.
+    :param thresholds: confidence by level; above one if no confidence had that precision.
     """
+
+    FILE: ClassVar[str] = "calibration.json"
+    REQUIRED: ClassVar[bool] = True
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     inverse_temperatures: tuple[float, ...]
     linear_weight: float = 0.0
-    smoothing: tuple[float, ...] = ()
+    smoothing: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    precision: float = PRECISION
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def mixing_weight(self) -> float:
+        """Weight of the linear model's log-probabilities relative to the model's logits."""
+        return self.linear_weight / self.inverse_temperatures[0]
+
+    @classmethod
+    def fit(cls, fitting: "Fitting") -> "Calibration":
+        """Fit on the validation rows; thresholds on answers that did not calibrate themselves."""
+        rows = np.arange(len(fitting.corpus["validation"]))
+        thresholds = {
+            level: threshold_for(answers.confidences, answers.correct)
+            for level, answers in fitting.held_out.items()
+        }
+        return replace(fitting.calibrate(rows), thresholds=thresholds)
+
+    def save(self, folder: Path) -> None:
+        """Write the figures."""
+        write_json(folder / self.FILE, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path, tree: LabelTree) -> "Calibration":
+        """Read the figures.
+
+        :raises ModelError: if the file is damaged, or was made for other levels.
+        """
+        path = folder / cls.FILE
+        try:
+            data = json.loads(path.read_bytes())
+            missing = [known.name for known in fields(cls) if known.name not in data]
+            found = TypeAdapter(cls).validate_python(data)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            message = f"{path} is damaged at '{where}': {first['msg'].lower()}."
+            raise ModelError(message) from problem
+        except (OSError, ValueError, TypeError) as problem:
+            raise ModelError(f"cannot read {path}: {problem}") from problem
+        if missing:
+            raise ModelError(f"{path} is damaged at '{missing[0]}': it is missing.")
+        if {len(found.inverse_temperatures), len(found.smoothing)} != {len(tree.levels)}:
+            raise ModelError(f"{path} is not made for the levels {', '.join(tree.levels)}.")
+        return found
 
     @classmethod
     def none(cls, tree: LabelTree) -> "Calibration":
@@ -84,7 +143,7 @@ class Calibration:
         """Leaf probabilities, float32 of shape (rows, leaves).
 
         :param logits: leaf logits, shape (rows, leaves).
-        :param opinion: log probabilities on the coarsest level, shape (rows, its labels).
+        :param linear_log_probs: on the coarsest level, shape (rows, its labels).
         """
         total = np.ones(logits.shape, dtype=np.float64)
         smoothing = self.smoothing or (0.0,) * len(self.inverse_temperatures)
@@ -97,7 +156,7 @@ class Calibration:
 class Chosen(NamedTuple):
     """What is chosen for one level."""
 
-    inverse_temperatures: float = 1.0
+    inverse_temperature: float = 1.0
     linear_weight: float = 0.0
     smoothing: float = 0.0
 
@@ -107,7 +166,7 @@ class Factor:
     """The groups of one level given the groups above them.
 
     :param scores: log probabilities given the parents, shape (rows, groups).
-    :param opinion: a second opinion in the same shape, on the coarsest level only.
+    :param linear_log_probs: of the linear model, in the same shape; on the coarsest level only.
     :param parents: the group above each group, shape (groups,).
     """
 
@@ -122,7 +181,7 @@ class Factor:
 
     def probabilities(self, chosen: Chosen) -> _Floats:
         """Calibrated probabilities given the parents, a share of them spread evenly."""
-        scores = self.scores * chosen.inverse_temperatures
+        scores = self.scores * chosen.inverse_temperature
         if self.linear_log_probs is not None:
             scores = scores + chosen.linear_weight * self.linear_log_probs
         even = 1 / np.bincount(self.parents)[self.parents]
@@ -203,10 +262,10 @@ def fit_calibration(
         above = above[:, factor.parents] * factor.probabilities(chosen)
         found.append(chosen)
     return Calibration(
-        tuple(level.inverse_temperatures for level in found),
+        tuple(level.inverse_temperature for level in found),
         found[0].linear_weight
         if mixing_weight is None
-        else mixing_weight * found[0].inverse_temperatures,
+        else mixing_weight * found[0].inverse_temperature,
         tuple(level.smoothing for level in found),
     )
 
@@ -245,7 +304,7 @@ def _honest(
     above = above[:, factor.parents]
 
     def loss(values: _Floats) -> float:
-        chosen = start._replace(inverse_temperatures=values[0], smoothing=values[1])
+        chosen = start._replace(inverse_temperature=values[0], smoothing=values[1])
         joint = np.where(named, factor.probabilities(chosen) * above, 0)
         answers = joint.argmax(axis=1)
         sure = joint[every, answers]
@@ -254,9 +313,9 @@ def _honest(
 
     # Which label is the answer jumps with the sharpness, so there is no gradient.
     bounds = [_BOUNDS, (0.0, _MOST_SMOOTHING)]
-    values = [start.inverse_temperatures, _FIRST_SMOOTHING]
+    values = [start.inverse_temperature, _FIRST_SMOOTHING]
     found = minimize(loss, values, method="Nelder-Mead", bounds=bounds)
-    return start._replace(inverse_temperatures=float(found.x[0]), smoothing=float(found.x[1]))
+    return start._replace(inverse_temperature=float(found.x[0]), smoothing=float(found.x[1]))
 
 
 def _named(tree: LabelTree, depth: int) -> npt.NDArray[np.bool_]:

@@ -8,21 +8,29 @@ the promise holds for each of them and not only on average.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
-from patclass.core.errors import ConfigError
+from patclass.core.errors import ConfigError, ModelError
 from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
+
+if TYPE_CHECKING:
+    from patclass.predictor.fitting import Fitting
 
 # Fewer rows give a quantile too rough to be better than the common one.
 MIN_ROWS = 50
 
 
 @dataclass(frozen=True)
-class Conformal:
+class ConformalScores:
     """The scores of held-out rows on one level, and whose they are.
 
     :param scores: one less the probability of the true label; float32 of shape (rows,).
@@ -79,7 +87,52 @@ class Conformal:
         return {label: bound for label, bound in found.items() if bound is not None}
 
 
-def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> Conformal:
+@dataclass(frozen=True)
+class ConformalSets:
+    """The scores of held-out rows by level, for the levels that have any."""
+
+    FILE: ClassVar[str] = "conformal.safetensors"
+    REQUIRED: ClassVar[bool] = True
+
+    levels: Mapping[str, ConformalScores]
+
+    @classmethod
+    def fit(cls, fitting: "Fitting") -> "ConformalSets":
+        """Scores of the held-out answers."""
+        answers = fitting.held_out.items()
+        return cls(
+            {level: fit_conformal(a.probabilities, a.truth.tolist()) for level, a in answers}
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the scores and labels of every level."""
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for level, scores in self.levels.items():
+            arrays[f"{level}/scores"] = scores.scores.astype(np.float32)
+            arrays[f"{level}/labels"] = scores.labels.astype(np.int64)
+        (folder / self.FILE).write_bytes(save(arrays))
+
+    @classmethod
+    def load(cls, folder: Path, tree: LabelTree) -> "ConformalSets":
+        """Read the scores.
+
+        :raises ModelError: if the file is damaged.
+        """
+        path = folder / cls.FILE
+        try:
+            arrays = load_file(path)
+            levels = [level for level in tree.levels if f"{level}/scores" in arrays]
+            return cls(
+                {
+                    level: ConformalScores(arrays[f"{level}/scores"], arrays[f"{level}/labels"])
+                    for level in levels
+                }
+            )
+        except (OSError, SafetensorError, KeyError) as problem:
+            raise ModelError(f"cannot read {path}: {problem}") from problem
+
+
+def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> ConformalScores:
     """Scores of held-out rows whose label is known, from probabilities (rows, labels).
 
     :param truth: positions of the true labels; one that is negative is unknown to the model,
@@ -89,7 +142,7 @@ def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> Conformal:
     scores = np.ones(len(labels), dtype=np.float32)
     known = np.flatnonzero(labels >= 0)
     scores[known] = 1 - probabilities[known, labels[known]]
-    return Conformal(scores, labels)
+    return ConformalScores(scores, labels)
 
 
 def _quantile(scores: FloatArray, coverage: float) -> float | None:

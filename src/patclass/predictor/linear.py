@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -20,8 +21,10 @@ from safetensors.numpy import load_file, save
 
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
 
-FILE = "linear.safetensors"
+if TYPE_CHECKING:
+    from patclass.predictor.fitting import Fitting
 
 # The opinion is on what a text is about; the head of a long one says that best.
 LINEAR_CHARS = 10_000
@@ -39,6 +42,9 @@ class LinearModel:
     :param weights: int8 of shape (labels, features), in units of ``scales`` (labels,).
     :param intercept: shape (labels,).
     """
+
+    FILE: ClassVar[str] = "linear.safetensors"
+    REQUIRED: ClassVar[bool] = False
 
     hashes: npt.NDArray[np.uint32]
     idf: FloatArray
@@ -63,18 +69,36 @@ class LinearModel:
         sums = (self.weights[:, places] * values).sum(axis=1)
         return np.asarray(sums * self.scales + self.intercept)
 
+    @classmethod
+    def fit(cls, fitting: "Fitting") -> "LinearModel | None":
+        """Fit on the rows whose coarsest label is known; None if switched off or without words."""
+        from patclass.predictor.linear_fit import fit_linear  # answering needs no scikit-learn
+
+        if not fitting.settings.linear:
+            return None
+        train = [row for row in fitting.corpus["train"] if row.stratum >= 0]
+        validation = [row for row in fitting.corpus["validation"] if row.stratum >= 0]
+        return fit_linear(
+            [row.text for row in train],
+            [row.stratum for row in train],
+            len(fitting.tree.at(fitting.tree.levels[0])),
+            [row.text for row in validation],
+            [row.stratum for row in validation],
+            [row.weight for row in train],
+        )
+
     def save(self, folder: Path) -> None:
         """Write the arrays."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
-        (folder / FILE).write_bytes(save(arrays))
+        (folder / self.FILE).write_bytes(save(arrays))
 
     @classmethod
-    def load(cls, folder: Path, labels: int) -> "LinearModel":
+    def load(cls, folder: Path, tree: LabelTree) -> "LinearModel":
         """Read the arrays back.
 
         :raises ModelError: if the file is damaged or made for other labels.
         """
-        path = folder / FILE
+        path, labels = folder / cls.FILE, len(tree.at(tree.levels[0]))
         try:
             arrays = load_file(path)
             model = cls(**arrays)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,11 @@ from safetensors.numpy import load_file, save
 
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
 
-FILE = "index.safetensors"
+if TYPE_CHECKING:
+    from patclass.predictor.fitting import Fitting
+
 DIRECTIONS = 64
 
 # How far down the similarity of held-out texts to the index may go before a text is called
@@ -49,7 +53,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Index:
+class NeighbourIndex:
     """Patents by their states.
 
     :param mean: shape (hidden,).
@@ -58,11 +62,39 @@ class Index:
     :param unlike: the similarity below which a text is unlike anything in the index.
     """
 
+    FILE: ClassVar[str] = "neighbours.safetensors"
+    REQUIRED: ClassVar[bool] = False
+
     mean: FloatArray
     directions: npt.NDArray[np.float16]
     vectors: npt.NDArray[np.int8]
     records: tuple[Record, ...]
     unlike: float
+
+    @classmethod
+    def fit(cls, fitting: "Fitting") -> "NeighbourIndex | None":
+        """Index the training patents, or a stratified part of very many; None if switched off."""
+        from patclass.data.splits import stratified
+        from patclass.predictor.fitting import known_codes
+        from patclass.predictor.pipeline import with_bar
+
+        settings, rows = fitting.settings, fitting.corpus["train"]
+        if not settings.index_rows:
+            return None
+        if len(rows) > settings.index_rows:
+            strata = [row.stratum for row in rows]
+            rows = [rows[i] for i in stratified(strata, settings.index_rows, fitting.seed)]
+        encoder = fitting.encoder
+        embeddings = with_bar(encoder, [row.text for row in rows], "indexing train").embeddings
+        records = [
+            Record(
+                row.id,
+                row.facts.title if settings.index_titles else None,
+                known_codes(fitting.tree, row),
+            )
+            for row in rows
+        ]
+        return build_index(embeddings, records, fitting.validation.embeddings)
 
     def nearest(self, embeddings: FloatArray, k: int) -> list[list[Neighbour]]:
         """The ``k`` most similar patents of each state, best first; states (rows, hidden)."""
@@ -84,22 +116,21 @@ class Index:
     def _project(self, embeddings: FloatArray) -> FloatArray:
         return _unit((embeddings - self.mean) @ self.directions.astype(np.float32))
 
-    def save(self, folder: Path) -> int:
-        """Write the index; return its size in bytes."""
+    def save(self, folder: Path) -> None:
+        """Write the index."""
         rows = [[record.id, record.title, list(record.codes)] for record in self.records]
         packed = zlib.compress(json.dumps([self.unlike, rows], ensure_ascii=False).encode(), 9)
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES[:3]}
         data = save(arrays | {"records": np.frombuffer(packed, dtype=np.uint8)})
-        (folder / FILE).write_bytes(data)
-        return len(data)
+        (folder / self.FILE).write_bytes(data)
 
     @classmethod
-    def load(cls, folder: Path) -> "Index":
+    def load(cls, folder: Path, tree: LabelTree) -> "NeighbourIndex":
         """Read an index.
 
         :raises ModelError: if it is damaged.
         """
-        path = folder / FILE
+        path = folder / cls.FILE
         try:
             arrays = load_file(path)
             unlike, rows = json.loads(zlib.decompress(arrays["records"].tobytes()))
@@ -115,8 +146,10 @@ class Index:
         return index
 
 
-def build_index(embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray) -> Index:
-    """Index patents by their states of shape (patents, hidden).
+def build_index(
+    embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray
+) -> NeighbourIndex:
+    """NeighbourIndex patents by their states of shape (patents, hidden).
 
     :param held_out: states of texts that are not in the index, to learn how similar an
         ordinary new text is to its nearest neighbour.
@@ -127,10 +160,10 @@ def build_index(embeddings: FloatArray, records: Sequence[Record], held_out: Flo
     unit = _unit((embeddings - mean) @ directions.astype(np.float32))
     # One scale for all: the largest value of any vector uses the whole range.
     vectors = np.round(unit * (127 / max(1e-9, float(np.abs(unit).max())))).astype(np.int8)
-    index = Index(mean.astype(np.float32), directions, vectors, tuple(records), -1.0)
+    index = NeighbourIndex(mean.astype(np.float32), directions, vectors, tuple(records), -1.0)
     best = [near[0].similarity for near in index.nearest(held_out, 1)]
     unlike = float(np.quantile(best, UNLIKE_SHARE)) if best else -1.0
-    return Index(index.mean, directions, vectors, index.records, unlike)
+    return NeighbourIndex(index.mean, directions, vectors, index.records, unlike)
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

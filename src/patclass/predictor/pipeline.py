@@ -5,16 +5,18 @@ Knows texts and outputs; not files, not bundles, not what people ask.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from patclass.core.types import FloatArray, softmax
+from patclass.core.types import Advance, FloatArray, softmax
 from patclass.cpc.tree import LabelTree
-from patclass.engines.base import Advance, Engine, Outputs
+from patclass.engines.base import Engine, Outputs
 from patclass.model.tokenizer import EncodedText, TextTokenizer, Truncation
 from patclass.predictor.calibration import Calibration
+from patclass.predictor.components import Components
 from patclass.predictor.linear import LinearModel
 
 
@@ -49,8 +51,17 @@ class Pipeline:
     engine: Engine
     tokenizer: TextTokenizer
     truncation: Truncation
-    linear: LinearModel | None
-    calibration: Calibration
+    components: Components
+
+    @cached_property
+    def linear(self) -> LinearModel | None:
+        """The linear model on words, if there is one."""
+        return self.components.get(LinearModel)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How logits become probabilities."""
+        return self.components.get(Calibration) or Calibration.none(self.tree)
 
     def run(self, texts: Sequence[str], advance: Advance = lambda rows: None) -> Answers:
         """Answer texts, in order.

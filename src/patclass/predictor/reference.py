@@ -1,13 +1,13 @@
-"""What answers to usual texts look like: what windows of live ones are compared with.
+"""The drift reference: figures of held-out answers that windows of live answers are compared with.
 
-Made from held-out rows when a model is trained, and kept in its bundle.
+Fitted on the validation rows when a model is trained, and kept in its bundle.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ from safetensors.numpy import load_file, save
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import Example
+from patclass.data.examples import Example, known_at
 from patclass.model.tokenizer import EncodedText
-from patclass.predictor.scored import known_at
+
+if TYPE_CHECKING:
+    from patclass.predictor.fitting import Fitting
 
 DIRECTIONS = 16
 
@@ -83,9 +85,6 @@ def _directions(rows: int) -> int:
     return max(1, min(DIRECTIONS, rows // _ROWS_EACH))
 
 
-FILE = "reference.safetensors"
-
-
 @dataclass(frozen=True)
 class Vocabulary:
     """Which tokens the model has learnt from.
@@ -114,7 +113,7 @@ def vocabulary_of(rows: Sequence[Sequence[int]]) -> Vocabulary:
 
 
 @dataclass(frozen=True)
-class Reference:
+class DriftReference:
     """Figures of answers to held-out rows, one value for each row.
 
     :param answers: for each level the position of the label answered, shape (rows,); -1 for an
@@ -126,6 +125,9 @@ class Reference:
     :param unseen: shares of tokens that the model has not learnt from, shape (rows,).
     :param distance: distances of the states, shape (rows,).
     """
+
+    FILE: ClassVar[str] = "reference.safetensors"
+    REQUIRED: ClassVar[bool] = True
 
     answers: Mapping[str, npt.NDArray[np.int32]]
     confidences: Mapping[str, FloatArray]
@@ -147,6 +149,22 @@ class Reference:
         given = self.answers[level][self.answers[level] >= 0]
         return np.bincount(given, minlength=len(self.codes[level])).astype(np.int64)
 
+    @classmethod
+    def fit(cls, fitting: "Fitting") -> "DriftReference":
+        """From the validation rows, answered with all that is calibrated so far."""
+        tree, answers = fitting.tree, fitting.validation
+        logits = answers.logits[:, : len(tree.paths)]
+        calibration = fitting.pipeline.calibration
+        train = fitting.tokenizer.encode([row.text for row in fitting.corpus["train"]])
+        return collect_reference(
+            tree,
+            fitting.corpus["validation"],
+            answers.encodings,
+            answers.embeddings,
+            calibration.apply(tree, logits, answers.linear_log_probs),
+            vocabulary_of(train),
+        )
+
     def save(self, folder: Path) -> None:
         """Write the reference."""
         about = json.dumps({"codes": dict(self.codes), "accuracy": dict(self.accuracy)})
@@ -162,15 +180,15 @@ class Reference:
             small = len(self.codes[level]) <= np.iinfo(np.int16).max
             arrays[f"answers/{level}"] = self.answers[level].astype(np.int16 if small else np.int32)
             arrays[f"confidences/{level}"] = self.confidences[level]
-        (folder / FILE).write_bytes(save(arrays, {"about": about}))
+        (folder / self.FILE).write_bytes(save(arrays, {"about": about}))
 
     @classmethod
-    def load(cls, folder: Path) -> "Reference":
+    def load(cls, folder: Path, tree: LabelTree) -> "DriftReference":
         """Read a reference.
 
         :raises ModelError: if it is damaged.
         """
-        path = folder / FILE
+        path = folder / cls.FILE
         try:
             arrays = load_file(path)
             with safe_open(path, "numpy") as file:
@@ -226,7 +244,7 @@ def collect_reference(
     embeddings: FloatArray,
     leaves: FloatArray,
     vocabulary: Vocabulary,
-) -> Reference:
+) -> DriftReference:
     """The reference of held-out rows; of very many, ``MOST_ROWS`` from all over the file.
 
     :param states: pooled states of the rows, shape (rows, hidden).
@@ -244,7 +262,7 @@ def collect_reference(
         for depth, (level, code) in enumerate(zip(tree.levels, path, strict=False)):
             places[depth, row] = place = tree.at(level).index(code)
             shares[depth, row] = sums[level][row, place]
-    return Reference(
+    return DriftReference(
         answers=dict(zip(tree.levels, places, strict=True)),
         confidences=dict(zip(tree.levels, shares, strict=True)),
         codes={level: tuple(tree.at(level).codes) for level in tree.levels},

@@ -1,6 +1,6 @@
 """A model's answers to labelled rows, as a whole and level by level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import Example
-from patclass.predictor.conformal import Conformal
+from patclass.data.examples import Example, known_at
+from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.pipeline import Pipeline, with_bar
 
 
@@ -43,14 +43,6 @@ class LevelAnswers:
     def correct(self) -> npt.NDArray[np.bool_]:
         """Whether they are right, shape (rows,)."""
         return np.asarray(self.answered == self.truth)
-
-
-def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]:
-    """Where rows with a known label at a level stand, and its positions there."""
-    known = [(place, row.truth[depth]) for place, row in enumerate(rows)]
-    found = [(place, truth) for place, truth in known if truth is not None]
-    table = np.array(found, dtype=np.intp).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
 
 
 def answers_at(
@@ -95,7 +87,7 @@ def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored
 
 
 def label_sets(
-    scored: Scored, conformal: Mapping[str, Conformal], coverage: float = COVERAGE
+    scored: Scored, conformal: ConformalSets, coverage: float = COVERAGE
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """The label set of each row, for each level that has held-out scores enough.
 
@@ -103,7 +95,7 @@ def label_sets(
     """
     return {
         level: found.sets(scored.tree.sums(scored.calibrated, level), coverage)
-        for level, found in conformal.items()
+        for level, found in conformal.levels.items()
         if found.allows(coverage)
     }
 

@@ -51,7 +51,6 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
     version = bundle.fingerprint
     classifier = Classifier(bundle, device)
     # Read now: damage is to show here, not in an answer.
-    _ = bundle.index, bundle.conformal, bundle.reference
     difference = classifier.verify()
     info = bundle.description.engine
     engine = "torch" if info is None or info.kind != "openvino" else f"openvino, {info.weights}"
@@ -69,12 +68,10 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
         },
     )
     card = _read(folder / LAYOUT.card)
-    # The reports of the first format have another form.
-    report = _read(folder / LAYOUT.report) if bundle.version > 1 else None
     return LoadedModel(
         *(name, folder, version, engine, classifier, speed),
         card="" if card is None else card.decode(),
-        report=report,
+        report=_read(folder / LAYOUT.report),
     )
 
 

@@ -288,10 +288,11 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         labels={level: len(tree.at(level)) for level in tree.levels},
         max_tokens=model.classifier.bundle.description.text.max_tokens,
         default=model.name == default,
-        evidence=model.classifier.bundle.index is not None,
+        evidence=model.classifier.bundle.neighbours is not None,
         set_levels=[
             level
             for level in tree.levels
-            if level in (known := model.classifier.bundle.conformal) and known[level].allows(0.9)
+            if level in (known := model.classifier.bundle.conformal.levels)
+            and known[level].allows(0.9)
         ],
     )

@@ -3,45 +3,37 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from patclass import __version__
 from patclass.bundle import Bundle
-from patclass.bundle.description import (
-    LAYOUT,
-    BaseInfo,
-    DataInfo,
-    Description,
-    Lineage,
-    RunSettings,
-    TextInfo,
-)
+from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.golden import verify_in_fresh_process
-from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
 from patclass.core.config import TrainSettings
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
+from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_rejects
+from patclass.engines.torch import TorchEngine
 from patclass.evaluation.report import Report, measure
 from patclass.model.adapter import round_adapter
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
-from patclass.model.classifier import Parts, go_on, new_classifier
+from patclass.model.classifier import Parts, merged, new_classifier, warm_start
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.packing import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
+from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.fitting import Fitting, fit_components
+from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import label_sets, score_rows
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
-from patclass.training.finish import Finished, finish
 from patclass.training.loop import BEST, Fit, FitResult, Task
-
-Echo = Callable[[str], object]
+from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
 
 SETTINGS = "settings.json"
 
@@ -62,19 +54,19 @@ def work_folder(output: Path) -> Path:
 
 @dataclass(frozen=True)
 class FeedbackData:
-    """What people have said, for a model that learns from it.
+    """Feedback that a model is retrained on.
 
-    :param judged: texts by split, on top of the data's own.
-    :param parent: the bundle whose weights it begins with, at a gentler rate: so answers that
-        nobody has objected to hardly change. None to begin anew.
+    :param examples: texts by split, in addition to the rows of the data.
+    :param parent: the bundle whose weights training starts from (warm start), at a lower learning
+        rate, so that answers without feedback hardly change. None to train from scratch.
     """
 
-    judged: Mapping[str, Sequence[FeedbackExample]]
+    examples: Mapping[str, Sequence[FeedbackExample]]
     lineage: Lineage
     parent: Bundle | None
 
 
-# The peak rate of a model that goes on from its parent, beside that of one that begins anew.
+# Learning rate of a warm start, relative to that of training from scratch.
 WARM_START_FACTOR = 0.1
 
 
@@ -83,13 +75,13 @@ def train(
     resume: bool = False,
     restart: bool = False,
     echo: Echo = print,
-    people: FeedbackData | None = None,
+    feedback: FeedbackData | None = None,
 ) -> RunResult:
-    """Tune, evaluate, save and verify.
+    """Train, evaluate, save and verify.
 
-    :param resume: go on from the last checkpoint of an unfinished run.
-    :param restart: throw an unfinished run away.
-    :param people: verdicts to learn from as well.
+    :param resume: continue from the last checkpoint of an unfinished run.
+    :param restart: discard an unfinished run.
+    :param feedback: feedback to train on as well.
     :raises PatclassError: if data, base or settings cannot be used, or training fails.
     """
     output = settings.output.output
@@ -100,39 +92,31 @@ def train(
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
-    corpus = load_corpus(settings.data, judged={} if people is None else people.judged)
+    corpus = load_corpus(settings.data, feedback={} if feedback is None else feedback.examples)
     _describe(corpus, base, echo)
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)
-    parent = None if people is None else people.parent
+    parent = None if feedback is None else feedback.parent
     fit = _make_fit(settings, parts, corpus, folder, parent)
     result = fit.run(resume)
-    # Half a candidate is none: it is gone on with, not put beside whole ones.
-    if result.best_epoch is None or (people is not None and result.interrupted):
+    # An interrupted candidate is resumed; it is never registered half trained.
+    if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
     compact = settings.answer.embed_base
     if compact:
         round_adapter(fit.model.backbone, COMPACT_ADAPTER)
-    # The second opinion learns anew; were it also weighed anew, it would change many answers.
-    mixing_weight = None if parent is None else parent.calibration.mixing_weight
-    finished = finish(
-        fit.model, fit.tokenizer, corpus, settings.answer, settings.data.seed, mixing_weight
-    )
-    report = None if result.interrupted else _evaluate(finished, corpus, echo)
-    content = Content(
-        finished.pipeline,
+    pipeline = _fit_components(settings, fit, corpus, parent)
+    report = None if result.interrupted else _evaluate(pipeline, corpus, echo)
+    trained = TrainedModel(
+        pipeline,
         fit.model,
-        finished.thresholds,
-        finished.conformal,
-        finished.index,
-        finished.reference,
-        _description(settings, parts, corpus, result.interrupted),
+        describe(settings, parts, corpus, result.interrupted),
         report,
         folder / "curve.jsonl",
         parts.base.folder if compact else None,
-        None if people is None else people.lineage,
+        None if feedback is None else feedback.lineage,
     )
-    write_bundle(output, content, lambda folder: _prove(folder, fit, parts.compute.device))
+    save_trained(output, trained, lambda path: _verify(path, fit, parts.compute.device))
     if not result.interrupted:
         _clear(folder)
     return RunResult(output, report, result)
@@ -223,7 +207,7 @@ def _make_fit(
     assert rate is not None  # _decide has filled it in
     if parent is not None:
         rate *= WARM_START_FACTOR
-        go_on(model, parent.folder / LAYOUT.adapter, parent.folder, _shared(corpus, parent))
+        warm_start(model, parent.folder / LAYOUT.adapter, parent.folder, _shared(corpus, parent))
     task = Task(
         corpus["train"],
         corpus["validation"],
@@ -255,55 +239,33 @@ def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _evaluate(finished: Finished, corpus: Corpus, echo: Echo) -> Report:
+def _fit_components(
+    settings: TrainSettings, fit: Fit, corpus: Corpus, parent: Bundle | None
+) -> Pipeline:
+    # The linear model is fitted again; choosing its weight again would change many answers.
+    mixing_weight = None if parent is None else parent.calibration.mixing_weight
+    return fit_components(
+        Fitting(
+            corpus=corpus,
+            engine=TorchEngine(merged(fit.model), fit.tokenizer),
+            tokenizer=fit.tokenizer,
+            settings=settings.answer,
+            seed=settings.data.seed,
+            mixing_weight=mixing_weight,
+        )
+    )
+
+
+def _evaluate(pipeline: Pipeline, corpus: Corpus, echo: Echo) -> Report:
     echo(f"evaluating {len(corpus['test']):,} test rows, model and baselines")
-    scored = score_rows(finished.pipeline, corpus["test"], "scoring test")
-    sets = label_sets(scored, finished.conformal)
+    scored = score_rows(pipeline, corpus["test"], "scoring test")
+    sets = label_sets(scored, pipeline.components.get(ConformalSets) or ConformalSets({}))
     report = measure(scored, corpus, "test", corpus.tree.levels[:1], sets)
     echo("\n" + report.text() + "\n")
     return report
 
 
-def _description(
-    settings: TrainSettings, parts: Parts, corpus: Corpus, interrupted: bool
-) -> Description:
-    base, traits = parts.base, parts.architecture
-    return Description(
-        patclass=__version__,
-        created=datetime.now(UTC).strftime("%Y-%m-%d"),
-        base=BaseInfo(
-            name=base.name,
-            revision=base.revision,
-            sha256=base.sha256,
-            model_type=traits.model_type,
-            embedded=settings.answer.embed_base,
-        ),
-        pooling=traits.pooling.value,
-        precision=parts.compute.precision,
-        text=TextInfo(
-            view=str(corpus.view),
-            max_tokens=settings.base.max_tokens,
-            truncation=settings.answer.truncation,
-        ),
-        labels=corpus.tree.outputs,
-        data=DataInfo(
-            source=settings.data.data_name or corpus.source,
-            fingerprint=corpus.fingerprint(),
-            rows={split: len(corpus[split]) for split in SPLITS},
-            rejects=corpus.reject_counts,
-        ),
-        interrupted=interrupted,
-        settings=RunSettings(
-            data=settings.data,
-            base=settings.base,
-            lora=settings.lora,
-            fit=settings.fit,
-            answer=settings.answer,
-        ),
-    )
-
-
-def _prove(folder: Path, fit: Fit, device: str) -> None:
+def _verify(folder: Path, fit: Fit, device: str) -> None:
     fit.model.to("cpu")  # two models may be more than the device holds
     if device == "cuda":
         torch.cuda.empty_cache()

@@ -1,0 +1,128 @@
+"""Fitting the components around a trained model. Knows a corpus and an engine, no files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from patclass.core.config import AnswerSettings
+from patclass.core.types import FloatArray, Positions
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example
+from patclass.data.splits import split_off
+from patclass.engines.base import Engine
+from patclass.model.tokenizer import TextTokenizer
+from patclass.predictor.calibration import Calibration, fit_calibration
+from patclass.predictor.components import COMPONENTS, Component, Components
+from patclass.predictor.pipeline import Answers, Pipeline, with_bar
+from patclass.predictor.scored import LevelAnswers, answers_at
+
+# With fewer validation rows than this, a half would be too small to calibrate on: the same rows
+# then both calibrate and are held out, which makes label sets a little too small.
+ROWS_TO_HALVE = 200
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What components are fitted on, and those that are fitted already.
+
+    :param engine: computes the trained model.
+    :param mixing_weight: weight of the linear model's log-probabilities relative to the logits;
+        None to choose it on validation.
+    """
+
+    corpus: Corpus
+    engine: Engine
+    tokenizer: TextTokenizer
+    settings: AnswerSettings
+    seed: int
+    mixing_weight: float | None = None
+    fitted: list[Component] = field(default_factory=list)
+
+    @property
+    def tree(self) -> LabelTree:
+        """The labels."""
+        return self.corpus.tree
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What answers with the components fitted so far."""
+        components = Components(self.fitted)
+        return Pipeline(
+            self.tree, self.engine, self.tokenizer, self.settings.truncation, components
+        )
+
+    @property
+    def encoder(self) -> Pipeline:
+        """The pipeline without components, where only embeddings are wanted."""
+        return replace(self.pipeline, components=Components())
+
+    @cached_property
+    def validation(self) -> Answers:
+        """Answers to the validation rows, from the first component on that asks for them."""
+        texts = [row.text for row in self.corpus["validation"]]
+        return with_bar(self.pipeline, texts, "scoring validation")
+
+    def calibrate(self, rows: Positions) -> Calibration:
+        """Temperatures, smoothing and mixing weight fitted on some of the validation rows."""
+        answers, examples = self.validation, self.corpus["validation"]
+        linear = answers.linear_log_probs
+        return fit_calibration(
+            self.tree,
+            answers.logits[rows, : len(self.tree.paths)],
+            [possible_leaves(self.tree, examples[row]) for row in rows],
+            None if linear is None else linear[rows],
+            self.mixing_weight,
+        )
+
+    @cached_property
+    def held_out(self) -> dict[str, LevelAnswers]:
+        """Calibrated answers to the validation rows, by level where any label is known.
+
+        Each half of the rows is calibrated on the other half (cross-fitting), so that the
+        confidence of a row never depends on its own label.
+        """
+        rows = self.corpus["validation"]
+        leaves = self._cross_fitted(rows)
+        answers = {level: answers_at(rows, leaves, self.tree, level) for level in self.tree.levels}
+        return {level: found for level, found in answers.items() if found is not None}
+
+    def _cross_fitted(self, rows: Sequence[Example]) -> FloatArray:
+        """Leaf probabilities, shape (rows, leaves)."""
+        answers = self.validation
+        halves = [np.array(half, dtype=np.intp) for half in _halves(rows, self.seed)]
+        leaves = np.empty((len(rows), len(self.tree.paths)), dtype=np.float32)
+        for half, other in (halves, halves[::-1]):
+            leaves[half] = self.calibrate(other).apply(
+                self.tree,
+                answers.logits[half, : len(self.tree.paths)],
+                None if answers.linear_log_probs is None else answers.linear_log_probs[half],
+            )
+        return leaves
+
+
+def fit_components(fitting: Fitting) -> Pipeline:
+    """Fit every component on the list, in its order."""
+    for kind in COMPONENTS:
+        component = kind.fit(fitting)
+        if component is not None:
+            fitting.fitted.append(component)
+    return fitting.pipeline
+
+
+def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence[int]]:
+    if len(rows) < ROWS_TO_HALVE:
+        return range(len(rows)), range(len(rows))
+    return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
+
+
+def possible_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
+    """The leaves of which one is true; of a code that the tree lacks, all below its parent."""
+    return tree.leaves_below(known_codes(tree, row)) if UNKNOWN_LABEL in row.truth else row.leaves
+
+
+def known_codes(tree: LabelTree, row: Example) -> tuple[str, ...]:
+    """The codes of a row that the tree knows, coarsest first."""
+    levels = zip(tree.levels, row.truth, strict=True)
+    return tuple(tree.at(level)[t].code for level, t in levels if t is not None and t >= 0)

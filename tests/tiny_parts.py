@@ -30,7 +30,7 @@ def tiny_classifier(
 
 def tiny_batch(folder: Path) -> Batch:
     tokenizer = TextTokenizer.load(folder, 64)
-    return Batch.of(tokenizer.pad(tokenizer.encode(TEXTS)))
+    return Batch.of(tokenizer.pad(tokenizer.token_ids(TEXTS)))
 
 
 def one_step(model: PatentClassifier, batch: Batch, rate: float = 1e-2) -> None:

@@ -13,7 +13,7 @@ def test_scores_keep_the_order_whatever_the_batches(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ):
     model, tokenizer = tiny_classifier(tiny_base), TextTokenizer.load(tiny_base, 64)
-    rows = tokenizer.encode(TEXTS * 3)
+    rows = tokenizer.token_ids(TEXTS * 3)
     engine = TorchEngine(model, tokenizer)
     together = engine.run(rows)
     monkeypatch.setattr(torch, "SCORING_TOKENS", 20)
@@ -26,6 +26,6 @@ def test_scores_keep_the_order_whatever_the_batches(
 def test_scoring_advances_by_every_row_and_restores_the_mode(tiny_bert: Path):
     model, tokenizer = tiny_classifier(tiny_bert).train(), TextTokenizer.load(tiny_bert, 64)
     seen: list[int] = []
-    TorchEngine(model, tokenizer).run(tokenizer.encode(TEXTS), seen.append)
+    TorchEngine(model, tokenizer).run(tokenizer.token_ids(TEXTS), seen.append)
     assert sum(seen) == len(TEXTS)
     assert model.training

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.evaluation.audit import confident_joint, disputed, noise, out_of_fold
+from patclass.evaluation.audit import confident_joint, disputed, label_noise, out_of_fold
 
 quick = settings(deadline=None, max_examples=80)
 
@@ -59,7 +59,7 @@ def test_disputes_suggest_the_true_label(planted):
 
 def test_noise_is_near_what_was_planted(planted):
     labels, probabilities, flipped = planted
-    estimated = noise(labels, probabilities)
+    estimated = label_noise(labels, probabilities)
     assert list(estimated) == list(range(KINDS))
     for label, share in estimated.items():
         rows = [row for row in range(ROWS) if labels[row] == label]
@@ -70,7 +70,7 @@ def test_clean_labels_are_hardly_disputed():
     labels = [row % KINDS for row in range(200)]
     probabilities = out_of_fold(texts_of(labels), labels, KINDS)
     assert len(disputed(labels, probabilities)) <= 2
-    assert max(noise(labels, probabilities).values()) <= 0.04
+    assert max(label_noise(labels, probabilities).values()) <= 0.04
 
 
 def test_probabilities_are_whole_and_the_same_each_time(planted):
@@ -110,7 +110,7 @@ def test_labels_rarer_than_folds_and_labels_without_rows_work():
     assert np.isfinite(probabilities).all()
     assert probabilities[:, [3, 5]].max() == 0
     assert probabilities[32, 4] == 0
-    assert set(noise(labels, probabilities)) == {0, 1, 2, 4}
+    assert set(label_noise(labels, probabilities)) == {0, 1, 2, 4}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_labels_rarer_than_folds_and_labels_without_rows_work():
 def test_next_to_nothing_is_still_an_answer(texts: list[str], labels: list[int]):
     probabilities = out_of_fold(texts, labels, 3)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
-    assert set(noise(labels, probabilities)) == set(labels)
+    assert set(label_noise(labels, probabilities)) == set(labels)
     disputed(labels, probabilities)
 
 
@@ -159,7 +159,7 @@ def test_disputes_by_hand():
 
 def test_joint_and_noise_by_hand():
     assert confident_joint(LABELS, SHARES).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
-    assert noise(LABELS, SHARES) == {0: 0.5, 1: 0.5}
+    assert label_noise(LABELS, SHARES) == {0: 0.5, 1: 0.5}
 
 
 def test_rows_without_a_confident_label_are_made_up_for():
@@ -168,13 +168,13 @@ def test_rows_without_a_confident_label_are_made_up_for():
     labels = [0, 0, 0, 1]
     assert [d.position for d in disputed(labels, shares)] == [1]
     assert confident_joint(labels, shares).tolist() == [[1.5, 1.5], [0, 1]]
-    assert noise(labels, shares) == {0: 0.5, 1: 0.0}
+    assert label_noise(labels, shares) == {0: 0.5, 1: 0.0}
 
 
 def test_a_label_without_rows_is_never_suggested():
     shares = np.array([[0.25, 0.25, 0.5], [0.25, 0.25, 0.5]], dtype=np.float32)
     assert disputed([0, 1], shares) == []
-    assert noise([0, 1], shares) == {0: 0.0, 1: 0.0}
+    assert label_noise([0, 1], shares) == {0: 0.0, 1: 0.0}
 
 
 def test_a_tie_goes_to_the_label_of_the_row():
@@ -193,7 +193,7 @@ def test_equal_margins_are_ranked_by_position():
 def test_rounding_leaves_no_label_without_a_confident_row():
     # In double precision the mean of three tenths is more than a tenth.
     shares = np.tile([0.1, 0.9], (3, 1))
-    assert noise([0, 0, 0], shares) == {0: 0.0}
+    assert label_noise([0, 0, 0], shares) == {0: 0.0}
 
 
 @quick
@@ -210,7 +210,7 @@ def test_whatever_the_probabilities_the_answers_hold_together(
     assert [d.margin for d in found] == sorted(d.margin for d in found)
     assert all(d.suggested != d.label == labels[d.position] for d in found)
     assert {d.suggested for d in found} <= set(labels.tolist())
-    estimated = noise(labels, shares)
+    estimated = label_noise(labels, shares)
     assert set(estimated) == set(labels.tolist())
     assert all(0 <= share <= 1 for share in estimated.values())
     support = np.bincount(labels, minlength=n_classes)
@@ -248,6 +248,6 @@ def test_what_cannot_be_audited_is_refused(
 def test_probabilities_that_do_not_fit_are_refused(
     labels: list[int], shares: np.ndarray, message: str
 ):
-    for function in (disputed, noise, confident_joint):
+    for function in (disputed, label_noise, confident_joint):
         with pytest.raises(ValueError, match=message):
             function(labels, shares)

@@ -125,7 +125,7 @@ def tuned(base: Path) -> Tuned:
     model, tokenizer = tiny_classifier(base), TextTokenizer.load(base, 64)
     one_step(model, tiny_batch(base))
     texts = [f"{row['title']}. {row['abstract']}" for row in patent_rows(24)]
-    return Tuned(merged(model), tokenizer, tokenizer.encode([*texts, "Soil.", texts[0] * 5]))
+    return Tuned(merged(model), tokenizer, tokenizer.token_ids([*texts, "Soil.", texts[0] * 5]))
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_transformers_alone_makes_the_same_logits_of_an_exported_bundle(
     model = AutoModel.from_pretrained(folder / LAYOUT.base, local_files_only=True).eval()
     head = load_file(folder / LAYOUT.head)
     tokenizer = bundle.load_tokenizer()
-    ids, mask = (torch.from_numpy(part) for part in tokenizer.pad(tokenizer.encode(TEXTS)))
+    ids, mask = (torch.from_numpy(part) for part in tokenizer.pad(tokenizer.token_ids(TEXTS)))
     pooling = architecture_of(model.config.to_dict(), "base").pooling
     with torch.no_grad():
         embeddings = model(input_ids=ids, attention_mask=mask).last_hidden_state

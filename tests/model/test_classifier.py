@@ -18,7 +18,7 @@ def test_a_text_answers_alike_alone_and_in_a_padded_batch(tiny_base: Path):
     tokenizer = TextTokenizer.load(tiny_base, 64)
     together = model(tiny_batch(tiny_base))
     for line, text in enumerate(TEXTS):
-        alone = model(Batch.of(tokenizer.pad(tokenizer.encode([text]))))
+        alone = model(Batch.of(tokenizer.pad(tokenizer.token_ids([text]))))
         torch.testing.assert_close(alone[0], together[line], atol=1e-5, rtol=1e-4)
 
 

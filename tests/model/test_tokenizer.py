@@ -187,18 +187,18 @@ def test_characters_are_capped_before_the_head_is_cut():
 @pytest.mark.parametrize("max_tokens", [8, 16, 64])
 def test_the_head_is_what_encode_gives(tiny_base: Path, max_tokens: int):
     tokenizer = TextTokenizer.load(tiny_base, max_tokens)
-    encodings = tokenizer.read(TEXTS, "head")
+    encodings = tokenizer.encode(TEXTS, "head")
     found = [[list(p.ids) for p in reading.passages] for reading in encodings]
-    assert found == [[ids] for ids in tokenizer.encode(TEXTS)]
+    assert found == [[ids] for ids in tokenizer.token_ids(TEXTS)]
 
 
 @every_policy
 def test_special_tokens_frame_every_passage(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
-    (empty,) = tokenizer.encode([""])
+    (empty,) = tokenizer.token_ids([""])
     before, after = ([2], [3]) if tiny_base.name == "tiny-bert" else ([0], [])
     assert empty == before + after
-    for reading in tokenizer.read(TEXTS, truncation):
+    for reading in tokenizer.encode(TEXTS, truncation):
         for passage in reading.passages:
             assert len(passage.ids) <= 16
             assert list(passage.ids[: len(before)]) == before
@@ -212,7 +212,7 @@ def test_places_point_into_the_text(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
     text = " ".join([SHORT] * 40)  # words that both tokenizers know
-    (reading,) = tokenizer.read([text], truncation)
+    (reading,) = tokenizer.encode([text], truncation)
     first, last = (1, -2) if tiny_base.name == "tiny-bert" else (1, -1)
     for passage in reading.passages:
         part = text[passage.start : passage.end]
@@ -246,9 +246,9 @@ def test_the_share_grows_with_what_is_read(tiny_base: Path):
 
 def test_reading_leaves_the_limit_of_encode_alone(tiny_base: Path):
     tokenizer = TextTokenizer.load(tiny_base, 16)
-    before = tokenizer.encode([LONG])
-    tokenizer.read([LONG], "windows")
-    assert tokenizer.encode([LONG]) == before
+    before = tokenizer.token_ids([LONG])
+    tokenizer.encode([LONG], "windows")
+    assert tokenizer.token_ids([LONG]) == before
     assert len(before[0]) == 16
 
 
@@ -264,14 +264,16 @@ def test_any_text_is_read(
 ):
     for base in (tiny_bert, tiny_llama):
         tokenizer = TextTokenizer.load(base, max_tokens)
-        (reading,) = tokenizer.read([text], truncation)
+        (reading,) = tokenizer.encode([text], truncation)
         assert 0 <= reading.share <= 1
         assert 1 <= len(reading.passages) <= MAX_WINDOWS
         for passage in reading.passages:
             assert len(passage.ids) <= max_tokens
             assert 0 <= passage.start <= passage.end <= len(text)
-        if truncation == "head" or len(tokenizer.encode([text])[0]) < max_tokens:
-            assert [list(passage.ids) for passage in reading.passages] == tokenizer.encode([text])
+        if truncation == "head" or len(tokenizer.token_ids([text])[0]) < max_tokens:
+            assert [list(passage.ids) for passage in reading.passages] == tokenizer.token_ids(
+                [text]
+            )
 
 
 @pytest.mark.parametrize("text", ["soil\u200b\u200b", "\u200bsoil", "\x00soil seed\x00"])
@@ -314,13 +316,13 @@ def test_rows_are_padded_to_the_longest_and_masked(tiny_llama: Path):
 def test_saved_tokenizer_encodes_alike(tiny_base: Path, tmp_path: Path):
     tokenizer = TextTokenizer.load(tiny_base, 32)
     tokenizer.save(tmp_path)
-    assert TextTokenizer.load(tmp_path, 32).encode([TEXT]) == tokenizer.encode([TEXT])
+    assert TextTokenizer.load(tmp_path, 32).token_ids([TEXT]) == tokenizer.token_ids([TEXT])
 
 
 def test_characters_are_capped_before_the_tokenizer_sees_them():
     tokenizer = TextTokenizer.load(resolve_base("minilm").folder, 256)
-    capped = tokenizer.encode(["." * 256 * 20])
-    assert tokenizer.encode(["." * 900_000]) == capped
+    capped = tokenizer.token_ids(["." * 256 * 20])
+    assert tokenizer.token_ids(["." * 900_000]) == capped
 
 
 def test_a_broken_file_is_named(tmp_path: Path):

@@ -66,7 +66,7 @@ def test_leaves_share_a_softmax_and_tags_stand_alone(pipeline: Pipeline):
 
 def test_reading_the_head_is_what_the_encoder_makes_of_the_first_tokens(pipeline: Pipeline):
     texts = [*TEXTS, LONG, ""]
-    expected = pipeline.engine.run(pipeline.tokenizer.encode(texts)).logits
+    expected = pipeline.engine.run(pipeline.tokenizer.token_ids(texts)).logits
     np.testing.assert_allclose(pipeline.run(texts).logits, expected, atol=1e-5)
 
 

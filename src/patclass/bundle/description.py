@@ -26,7 +26,7 @@ SURE = 0.6
 
 
 class LevelParity(Frozen):
-    """The answers at one level beside those of the model that was exported.
+    """The answers at one level compared with those of the exported model's original.
 
     ``agreement`` is the share of texts with the same label, ``sure_agreement`` that among
     texts where the original's confidence is above 0.6 (``sure`` of them). ``f1_loss`` and
@@ -83,12 +83,12 @@ def text_of(parity: Parity) -> str:
 
 
 class Lineage(Frozen):
-    """A model's parent, and which verdicts of people it has learnt from.
+    """A model's parent, and the feedback that it was retrained on.
 
-    ``parent`` is the parent's version. Verdicts are numbered as in the store; those from
+    ``parent`` is the parent's version. Feedback is numbered as in the store; those from
     ``feedback_from`` to ``feedback_until`` were considered. ``rows`` says how many texts went into
     each part, ``gate`` being those kept back to judge the model, ``left_out`` how many texts could
-    not be used, by reason. ``weight`` is what a verdict counts beside a row of the data.
+    not be used, by reason. ``weight`` is that of a text with feedback relative to a row of the data.
     """
 
     parent: str

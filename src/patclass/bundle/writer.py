@@ -25,7 +25,7 @@ def write_bundle(
 
     :param pipeline: what the bundle answers with; its components are saved.
     :param write_engine: called with the folder, writes the model's own files into it.
-    :param write_documents: the same for what people read: report, model card.
+    :param write_documents: the same for documents: report, model card.
     :param check: called with the finished folder before it takes its place; an error that it
         raises keeps the bundle from appearing.
     :raises OutputError: if the disk is full or the place cannot be written.

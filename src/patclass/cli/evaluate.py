@@ -186,7 +186,7 @@ def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
     from patclass.core.files import check_writable
     from patclass.data.corpus import load_corpus
     from patclass.data.rows import file_format
-    from patclass.evaluation.audit import disputed, noise, out_of_fold, write_disputes
+    from patclass.evaluation.audit import disputed, label_noise, out_of_fold, write_disputes
     from patclass.inference.prediction import check_level
 
     file_format(target)
@@ -203,7 +203,7 @@ def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
     found = disputed(given, probabilities)
     write_disputes(found, [row for row, _ in pairs], labels, target)
     click.echo(f"{target}: {len(found):,} of {len(pairs):,} labels are disputed ({level})")
-    shares = sorted(noise(given, probabilities).items(), key=lambda item: -item[1])[:5]
+    shares = sorted(label_noise(given, probabilities).items(), key=lambda item: -item[1])[:5]
     worst = ", ".join(f"{labels[label].code} {share:.1%}" for label, share in shares)
     click.echo(f"estimated share of wrong labels, the highest: {worst}")
     return 0

@@ -99,7 +99,7 @@ def _unknown(path: list[str], known: list[str]) -> str:
 
 
 def _rank(code: str) -> int:
-    """Where a code stands among the codes beside it."""
+    """The position of a code among its siblings."""
     return int(code[1:]) if len(code) == len("A61") else ord(code[-1])
 
 

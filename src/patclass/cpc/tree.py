@@ -25,7 +25,7 @@ from patclass.cpc.symbols import LEVELS, Symbol
 
 @dataclass(frozen=True)
 class Label:
-    """What a row can be: a code such as ``A`` or ``A61``, and a name for people."""
+    """What a row can be: a code such as ``A`` or ``A61``, and its title."""
 
     code: str
     name: str
@@ -96,7 +96,7 @@ class LabelTree:
     :param levels: names of the levels, coarsest first.
     :param paths: each leaf's codes, coarsest first; shorter than ``levels`` for "other".
     :param names: titles by code.
-    :param tags: labels that a patent may carry besides, each independent of all else.
+    :param tags: additional labels, each independent of all others.
     """
 
     levels: tuple[str, ...]

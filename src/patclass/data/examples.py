@@ -27,7 +27,7 @@ UNKNOWN_LABEL = -1
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data says of a patent besides text and label; None where it says nothing."""
+    """Bibliographic data of a patent besides text and label; None where it is missing."""
 
     title: str | None = None
     year: int | None = None
@@ -49,7 +49,7 @@ class Example:
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
     :param tags: for each tag whether the patent carries it; None if that is not known.
-    :param weight: how much it counts in training, beside one of weight 1.
+    :param weight: weight in training, relative to 1.
     """
 
     id: str

@@ -11,7 +11,7 @@ from patclass.core.types import Advance, FloatArray
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model makes of rows: pooled states (rows, hidden), logits (rows, outputs)."""
+    """What a model computes of rows: embeddings (rows, hidden), logits (rows, outputs)."""
 
     embeddings: FloatArray
     logits: FloatArray

@@ -1,7 +1,7 @@
 """Which labels of the data are probably wrong. Knows texts and labels, not the model.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident learning: estimating
-uncertainty in dataset labels", arXiv:1911.00068): a second opinion is asked for each row from
+uncertainty in dataset labels", arXiv:1911.00068): each row is scored by
 a model that has not seen it, and each label gets a threshold of its own, the mean probability
 of the label among the rows that carry it. Whoever is confident by that measure in another
 label disputes the row's own.
@@ -141,10 +141,10 @@ def confident_joint(labels: _Labels, probabilities: FloatArray) -> FloatArray:
     return np.asarray(joint * scale[:, np.newaxis], dtype=np.float32)
 
 
-def noise(labels: _Labels, probabilities: FloatArray) -> dict[int, float]:
+def label_noise(labels: _Labels, probabilities: FloatArray) -> dict[int, float]:
     """Share of each label's rows that is estimated to be wrong; labels without rows lack one.
 
-    It is as good as the second opinion: a label with so few rows that no model can learn it
+    It is as good as the out-of-fold model: a label with so few rows that no model can learn it
     looks wrong throughout, and so does one that is hard to tell from its neighbours.
 
     :param probabilities: out-of-fold ones, shape (rows, labels).

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from patclass.core.types import FloatArray
 from patclass.evaluation.metrics import Metrics, evaluate
 
-# Inverse regularisation, chosen on validation so that the rival is a fair one.
+# Inverse regularisation, chosen on validation so that the baseline is a fair one.
 STRENGTHS = (1.0, 4.0, 16.0)
 
 # Words beyond this many characters of a text are not counted: bigrams of full descriptions

@@ -11,7 +11,7 @@ MIN_SUPPORT = 5
 
 
 def model_card(description: Description, tree: LabelTree, report: Report | None) -> str:
-    """Markdown for people; every figure in it comes from the run itself."""
+    """The model card in Markdown; every figure in it comes from the run itself."""
     data, text = description.data, description.text
     rows = ", ".join(f"{split} {count}" for split, count in data.rows.items())
     parts = [
@@ -52,7 +52,7 @@ def _parity(description: Description) -> list[str]:
     if description.engine is None:
         return []
     return [
-        "## Beside the original",
+        "## Compared with the original",
         f"```\n{text_of(description.engine.parity)}\n```",
         "The figures further down are those of the original.",
     ]
@@ -67,7 +67,7 @@ def _labels(tree: LabelTree) -> str:
     lines = [f"- `{label.code}` {label.name}" for label in labels[:MAX_ROWS]]
     if len(labels) > MAX_ROWS:
         lines.append(f"- and {len(labels) - MAX_ROWS} more")
-    lines += [f"- `{tag.code}` {tag.name} (a tag besides the others)" for tag in tree.tags]
+    lines += [f"- `{tag.code}` {tag.name} (an additional tag)" for tag in tree.tags]
     if len(tree.levels) > 1:
         lines.append(f"- below them {_sizes(tree)}, all in `labels.json`; rarer ones are `other`")
     return "\n".join(lines)

@@ -174,7 +174,7 @@ class LevelView:
 
     @property
     def baselines(self) -> dict[str, Metrics]:
-        """Baselines under the names that people read."""
+        """Baselines by their display names."""
         known = self.report.baselines
         return {name: known[key] for key, name in BASELINE_NAMES.items() if key in known}
 

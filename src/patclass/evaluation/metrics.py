@@ -203,13 +203,13 @@ def tag_reports(
 
 
 def _report(carried: BoolArray, probabilities: Floats) -> TagReport:
-    said = probabilities >= THRESHOLD
-    right = int((said & carried).sum())
+    predicted = probabilities >= THRESHOLD
+    right = int((predicted & carried).sum())
     some = bool(carried.any())
     return TagReport(
         rows=len(carried),
         carried=int(carried.sum()),
         average_precision=float(average_precision_score(carried, probabilities)) if some else None,
-        precision=right / int(said.sum()) if said.any() else None,
+        precision=right / int(predicted.sum()) if predicted.any() else None,
         recall=right / int(carried.sum()) if some else None,
     )

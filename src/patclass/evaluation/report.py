@@ -1,4 +1,4 @@
-"""A model beside its baselines on one split, level by level, with a verdict in words."""
+"""A model compared with its baselines on one split, level by level, and the verdict."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ MAX_LABELS = 30
 
 
 def level_text(level: str, report: LevelReport) -> str:
-    """The model beside its baselines, a line each; ECE is shown before and after calibration."""
+    """The model and its baselines, a line each; ECE before and after calibration."""
     title = f"{level[:11]}, {report.metrics.rows:,} rows"
     header = (
         f"{title:24}{'accuracy':>9}{'95%':>14}{'macro F1':>10}{'95%':>15}{'loss':>8}"
@@ -100,12 +100,12 @@ def level_text(level: str, report: LevelReport) -> str:
         f"{report.metrics.macro_f1:>10.3f}{_decimal(report.macro_f1_interval):>15}"
         f"{report.metrics.loss:>8.3f}{report.ece_raw:>9.3f}{report.ece:>7.3f}"
     )
-    rivals = [
+    baselines = [
         _baseline(name, report.baselines[key])
         for key, name in BASELINE_NAMES.items()
         if key in report.baselines
     ]
-    return "\n".join([header, model, *rivals])
+    return "\n".join([header, model, *baselines])
 
 
 def classes_text(metrics: Metrics) -> str:
@@ -173,7 +173,7 @@ class Report(Frozen):
 
     @property
     def tfidf(self) -> Metrics | None:
-        """Figures of the rival at that level, if it was fitted."""
+        """Figures of TF-IDF + logistic regression at that level, if it was fitted."""
         return self.levels[self.level].baselines.get("tfidf")
 
     @property

@@ -238,7 +238,7 @@ def _options(form: Form, original: _Original, work: Path) -> Iterator[_Option]:
         yield _merged(original, work)
         return
     graph = to_graph(original.model)
-    encodings = original.pipeline.read(original.texts.calibration)
+    encodings = original.pipeline.encode(original.texts.calibration)
     rows = [reading.passages[0].ids for reading in encodings]
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
     for number, scheme in enumerate(schemes):

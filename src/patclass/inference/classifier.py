@@ -150,7 +150,7 @@ class Classifier:
 
     def read(self, texts: Sequence[str]) -> list[EncodedText]:
         """The passages that would be read of texts as ``text_of`` gives them."""
-        return self._pipeline.read(texts)
+        return self._pipeline.encode(texts)
 
     def answer(
         self,

@@ -15,14 +15,14 @@ from patclass.core.errors import ModelError
 
 
 class Pooling(StrEnum):
-    """How token states become one vector."""
+    """How the hidden states of the tokens become one embedding."""
 
     MEAN = "mean"
     LAST = "last"
 
 
 def pool(embeddings: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Pool ``states`` (rows, tokens, width) under ``mask`` (rows, tokens) to (rows, width).
+    """Pool hidden states (rows, tokens, width) under ``mask`` (rows, tokens) to (rows, width).
 
     The result is float32, whatever the base computes in.
     """

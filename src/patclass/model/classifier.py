@@ -95,7 +95,7 @@ class PatentClassifier(nn.Module):
         return self.answer(self.embed(batch))
 
     def answer(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Logits of pooled states, in float32 whatever the backbone is computed in."""
+        """Logits of embeddings, in float32 whatever the backbone is computed in."""
         with torch.autocast(embeddings.device.type, enabled=False):
             logits: torch.Tensor = self.head(embeddings.float())
         return logits

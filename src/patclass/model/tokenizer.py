@@ -53,7 +53,7 @@ class EncodedText:
 
 
 def window_spans(tokens: int, budget: int) -> list[tuple[int, int]]:
-    """Spans of at most ``room`` of ``tokens`` tokens that overlap; at most MAX_WINDOWS."""
+    """Overlapping spans of at most ``budget`` of ``tokens`` tokens; at most MAX_WINDOWS."""
     if tokens <= budget:
         return [(0, tokens)]
     step = max(1, round(budget * (1 - OVERLAP)))
@@ -84,8 +84,8 @@ def encode_text(
 
     :param seen: how many characters of the text the tokenizer was given.
     :param encoding: the text's tokens without special ones.
-    :param frame: the special tokens before and after each passage.
-    :param room: content tokens in a passage.
+    :param special_tokens: those before and after each passage.
+    :param budget: content tokens in a passage.
     """
     ids, offsets = encoding.ids, encoding.offsets
     passages, read = [], set()
@@ -164,14 +164,14 @@ class TextTokenizer:
         # The library's own save() turns a full disk into an anonymous exception.
         (folder / FILE).write_text(self._tokenizer.to_str(), encoding="utf-8")
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut at ``max_tokens``."""
         seen = [text[: self.max_tokens * CHARS_PER_TOKEN] for text in texts]
         encodings = self._tokenizer.encode_batch_fast(seen, add_special_tokens=False)
         before, after = self._special_tokens
         return [[*before, *encoding.ids[: self._budget], *after] for encoding in encodings]
 
-    def read(self, texts: Sequence[str], truncation: Truncation) -> list[EncodedText]:
+    def encode(self, texts: Sequence[str], truncation: Truncation) -> list[EncodedText]:
         """The passages of each text that are read under ``policy``."""
         passages = MAX_WINDOWS if truncation == "windows" else 1
         limit = self.max_tokens * CHARS_PER_TOKEN * passages

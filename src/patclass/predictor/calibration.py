@@ -224,7 +224,7 @@ def normalise(scores: _Floats, parents: Positions) -> _Floats:
 # Sharper than tenfold or flatter than a twentieth is no calibration but a broken model.
 _BOUNDS = (0.05, 10.0)
 
-# So many answers with a known label are needed to learn a level's noise; on fewer, it is chance.
+# Labelled answers needed to fit a level's label smoothing; on fewer, the estimate is chance.
 ROWS_FOR_SMOOTHING = 200
 _FIRST_SMOOTHING, _MOST_SMOOTHING = 0.02, 0.3
 
@@ -236,16 +236,16 @@ def fit_calibration(
     linear_log_probs: FloatArray | None = None,
     mixing_weight: float | None = None,
 ) -> Calibration:
-    """Choose temperatures, noise and the weight of the opinion from rows with known labels.
+    """Fit temperatures, label smoothing and the linear model's weight on labelled rows.
 
-    First by the likelihood of the labels; then, where there are rows enough, sharpness and noise
+    First by the likelihood of the labels; then, where there are rows enough, temperature and smoothing
     by the likelihood of the answers being right or wrong, from the coarsest level down: the
-    confidence of the answer is what people are shown and what thresholds are set on. A level
+    confidence of the answer is what users see and what thresholds are set on. A level
     without a row that knows its label keeps the temperature one.
 
     :param leaves: for each row the leaves of which one is true; a row counts at each level
         down to which they agree.
-    :param balance: how much the opinion counts beside the logits; None to choose that as well.
+    :param mixing_weight: weight of the linear model relative to the logits; None to fit it too.
     """
     found: list[Chosen] = []
     above = np.ones((len(logits), 1))
@@ -293,7 +293,7 @@ def _most_likely(factor: Factor, truth: Positions) -> Chosen:
 def _honest(
     factor: Factor, truth: Positions, start: Chosen, above: _Floats, named: npt.NDArray[np.bool_]
 ) -> Chosen:
-    """The sharpness and noise under which right and wrong answers are most likely.
+    """The temperature and smoothing under which correct and wrong answers are most likely.
 
     :param above: calibrated probabilities of the groups above, shape (rows, those groups).
     :param named: which groups are labels; an "other" is never an answer.

@@ -1,4 +1,4 @@
-"""A linear model on words, as a second opinion beside the encoder. Knows texts and positions.
+"""A linear model on words that is mixed with the encoder. Knows texts and label positions.
 
 Words and pairs of words are known by a hash, their weights by eight bits each: a few hundred
 kilobytes that hold no text. Only the features that carry most weight are kept, and the model
@@ -26,7 +26,7 @@ from patclass.cpc.tree import LabelTree
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
 
-# The opinion is on what a text is about; the head of a long one says that best.
+# What a text is about is said best by its first characters.
 LINEAR_CHARS = 10_000
 
 _WORD = re.compile(r"\w\w+")
@@ -53,7 +53,7 @@ class LinearModel:
     intercept: FloatArray
 
     def log_probabilities(self, texts: Sequence[str]) -> FloatArray:
-        """The opinion on each text: log probabilities of shape (texts, labels)."""
+        """Log-probabilities of the coarsest labels, shape (texts, labels)."""
         logits = np.stack([self._logits(text) for text in texts])
         top = logits.max(axis=1, keepdims=True)
         return np.asarray(

@@ -28,7 +28,7 @@ def fit_linear(
 ) -> LinearModel | None:
     """Fit on ``train``; the strength of regularisation is chosen on ``validation``.
 
-    :param kinds: the number of labels; one without a row is never this model's opinion.
+    :param n_classes: number of labels; one without a row is never predicted.
     :param weights: how much each row of ``train`` counts; None for all the same.
     :return: None if the texts have not one word in common.
     """
@@ -81,7 +81,7 @@ def _fit(
     features: sp.csr_matrix, labels: Sequence[int], strength: float, weights: Sequence[float] | None
 ) -> LogisticRegression:
     with warnings.catch_warnings():
-        # A weight more or less in the fourth digit does not change the opinion.
+        # The fourth digit of a weight does not change the prediction.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(C=strength, max_iter=200)
         return model.fit(features, labels, sample_weight=weights)

@@ -54,7 +54,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class NeighbourIndex:
-    """Patents by their states.
+    """Training patents by their embeddings.
 
     :param mean: shape (hidden,).
     :param directions: float16 of shape (hidden, directions).
@@ -97,7 +97,7 @@ class NeighbourIndex:
         return build_index(embeddings, records, fitting.validation.embeddings)
 
     def nearest(self, embeddings: FloatArray, k: int) -> list[list[Neighbour]]:
-        """The ``k`` most similar patents of each state, best first; states (rows, hidden)."""
+        """The ``k`` nearest neighbours of each row of embeddings (rows, hidden), nearest first."""
         found = []
         for state in embeddings:
             similarity = self._unit_vectors @ self._project(state[None])[0]
@@ -149,9 +149,9 @@ class NeighbourIndex:
 def build_index(
     embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray
 ) -> NeighbourIndex:
-    """NeighbourIndex patents by their states of shape (patents, hidden).
+    """Index patents by their embeddings of shape (patents, hidden).
 
-    :param held_out: states of texts that are not in the index, to learn how similar an
+    :param held_out: embeddings of texts outside of the index, to learn how similar an
         ordinary new text is to its nearest neighbour.
     """
     mean = embeddings.mean(axis=0)

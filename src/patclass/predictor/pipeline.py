@@ -1,6 +1,6 @@
-"""From texts to calibrated probabilities: reading, encoder, second opinion, calibration.
+"""From texts to calibrated probabilities: encoding, model, linear model, calibration.
 
-Knows texts and outputs; not files, not bundles, not what people ask.
+Knows texts and outputs; not files, bundles or options of an answer.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from patclass.predictor.linear import LinearModel
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of each text.
+    """Outputs for each text.
 
     :param logits: of leaves and tags, mean over the passages; shape (texts, outputs).
-    :param opinion: log probabilities of the linear model on the coarsest level, if there is one.
+    :param linear_log_probs: of the linear model on the coarsest level, if there is one.
     :param raw: leaf probabilities before calibration, shape (texts, leaves).
     :param leaves: leaf probabilities after calibration, shape (texts, leaves).
     :param tags: probability of each tag, shape (texts, tags).
-    :param states: pooled states, mean over the passages; shape (texts, hidden).
+    :param embeddings: pooled, mean over the passages; shape (texts, hidden).
     :param passages: for each text the logits of its passages, shape (passages, outputs).
     """
 
@@ -68,11 +68,11 @@ class Pipeline:
 
         :param advance: called with the number of texts that were done, for progress bars.
         """
-        return self.answer(texts, self.read(texts), advance)
+        return self.answer(texts, self.encode(texts), advance)
 
-    def read(self, texts: Sequence[str]) -> list[EncodedText]:
-        """The passages that are read of each text, in order."""
-        return self.tokenizer.read(texts, self.truncation)
+    def encode(self, texts: Sequence[str]) -> list[EncodedText]:
+        """The passages of each text, in order."""
+        return self.tokenizer.encode(texts, self.truncation)
 
     def answer(
         self,
@@ -80,7 +80,7 @@ class Pipeline:
         encodings: list[EncodedText],
         advance: Advance = lambda rows: None,
     ) -> Answers:
-        """Answer texts that have been read, in order."""
+        """Answer texts that are encoded, in order."""
         rows = [passage.ids for reading in encodings for passage in reading.passages]
         outputs = self.engine.run(rows, _per_text(advance, len(texts), len(rows)))
         ends = np.cumsum([len(reading.passages) for reading in encodings])[:-1]

@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 
 DIRECTIONS = 16
 
-# A direction needs so many states to be known well enough.
+# Rows needed for each direction, for its spread to be estimated well enough.
 _ROWS_EACH = 8
 
 
 @dataclass(frozen=True)
 class EmbeddingSpace:
-    """The centre of usual states, and their main directions.
+    """Mean and main directions of the embeddings of held-out texts.
 
     :param mean: shape (hidden,).
-    :param directions: shape (hidden, directions), each scaled so that usual states vary by one.
+    :param directions: shape (hidden, directions), each scaled to unit variance on held-out texts.
     """
 
     mean: FloatArray
     directions: FloatArray
 
     def novelty(self, embeddings: FloatArray) -> FloatArray:
-        """How far states of shape (rows, hidden) are from the centre; usual ones about one.
+        """Novelty score of embeddings of shape (rows, hidden); about one for held-out texts.
 
         The root of the mean square over the directions (a Mahalanobis distance in the main ones).
         """
-        if not self.directions.shape[1]:  # of states that do not differ
+        if not self.directions.shape[1]:  # the embeddings do not differ
             return np.ones(len(embeddings), dtype=np.float32)
         along = (embeddings - self.mean) @ self.directions
         return np.asarray(np.sqrt((along**2).mean(axis=1)), dtype=np.float32)
 
 
 def fit_embedding_space(embeddings: FloatArray, most: int | None = None) -> EmbeddingSpace:
-    """The space of states of shape (rows, hidden).
+    """Fit the space of embeddings of shape (rows, hidden).
 
-    :param most: how many directions it may have; by default what so many rows tell of.
+    :param most: upper bound on the directions; by default what so many rows support.
     """
     mean = embeddings.mean(axis=0)
     _, spread, axes = np.linalg.svd(embeddings - mean, full_matrices=False)
@@ -66,10 +66,10 @@ def fit_embedding_space(embeddings: FloatArray, most: int | None = None) -> Embe
 
 
 def held_out_novelty(embeddings: FloatArray, folds: int = 5) -> FloatArray:
-    """The distance of each state from the space of the others, fold by fold.
+    """Novelty scores by cross-validation: each row by a space fitted without its fold.
 
-    A state is a little nearer to a space that was fitted on it than a new one would be. The
-    spaces have as many directions as that of all, or distances would mean something else.
+    A row scores slightly lower in a space that was fitted on it. Every space has as many
+    directions as that of all rows, or scores would not be comparable.
     """
     most = _directions(len(embeddings))
     fold = np.arange(len(embeddings)) % folds
@@ -87,7 +87,7 @@ def _directions(rows: int) -> int:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which tokens the model has learnt from.
+    """Tokens that occur in the training texts.
 
     :param tokens: one bit for each token of the vocabulary, packed.
     """
@@ -95,7 +95,7 @@ class Vocabulary:
     tokens: npt.NDArray[np.uint8]
 
     def oov_rate(self, ids: Sequence[int]) -> float:
-        """The share of tokens that are new to the model."""
+        """Out-of-vocabulary rate: the share of tokens that no training text has."""
         places = np.asarray(ids, dtype=np.int64)
         if not len(places):
             return 0.0
@@ -122,8 +122,8 @@ class DriftReference:
     :param codes: for each level its labels, in the order of the positions.
     :param accuracy: for each level where the truth is known the share of right answers.
     :param chars: lengths of the texts, shape (rows,).
-    :param unseen: shares of tokens that the model has not learnt from, shape (rows,).
-    :param distance: distances of the states, shape (rows,).
+    :param oov_rate: out-of-vocabulary rates of the texts, shape (rows,).
+    :param novelty: novelty scores of the embeddings, shape (rows,).
     """
 
     FILE: ClassVar[str] = "reference.safetensors"
@@ -155,7 +155,7 @@ class DriftReference:
         tree, answers = fitting.tree, fitting.validation
         logits = answers.logits[:, : len(tree.paths)]
         calibration = fitting.pipeline.calibration
-        train = fitting.tokenizer.encode([row.text for row in fitting.corpus["train"]])
+        train = fitting.tokenizer.token_ids([row.text for row in fitting.corpus["train"]])
         return collect_reference(
             tree,
             fitting.corpus["validation"],
@@ -247,7 +247,7 @@ def collect_reference(
 ) -> DriftReference:
     """The reference of held-out rows; of very many, ``MOST_ROWS`` from all over the file.
 
-    :param states: pooled states of the rows, shape (rows, hidden).
+    :param embeddings: pooled embeddings of the rows, shape (rows, hidden).
     :param leaves: leaf probabilities as they would be answered, shape (rows, leaves).
     """
     if len(rows) > MOST_ROWS:  # files are often sorted, so no end of one stands for it

@@ -118,7 +118,7 @@ def read_progress(checkpoint: Path) -> Progress:
         return Progress.model_validate(json.loads(text))
     except (OSError, ValueError) as problem:
         raise TrainingError(
-            f"checkpoint {checkpoint} is damaged ({problem}); start anew with --restart."
+            f"checkpoint {checkpoint} is damaged ({problem}); start again with --restart."
         ) from problem
 
 

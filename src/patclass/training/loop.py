@@ -38,7 +38,7 @@ from patclass.training.loss import learning_rate, tree_loss
 
 BEST = "best.safetensors"
 
-# A step of a large base on a CPU takes half a minute; nobody should lose more than this.
+# A step of a large base on a CPU takes half a minute; no more than this should be lost.
 CHECKPOINT_SECONDS = 300.0
 
 
@@ -97,7 +97,7 @@ class Fit:
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
         )
-        self.rows = tokenizer.encode([example.text for example in task.train])
+        self.rows = tokenizer.token_ids([example.text for example in task.train])
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
@@ -146,7 +146,7 @@ class Fit:
         if self.progress.run != self.task.run:
             raise OtherRunError(
                 f"{self.folder} holds a run with other settings or other data; resume with the "
-                "same ones, or start anew with --restart."
+                "same ones, or start again with --restart."
             )
         restore(checkpoint, self.model, self.optimizer)
         return checkpoint
@@ -244,7 +244,7 @@ class Fit:
         texts = [example.text for example in rows]
         with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
             model = self.accelerator.unwrap_model(self.model)
-            ids = self.tokenizer.encode(texts)
+            ids = self.tokenizer.token_ids(texts)
             logits = TorchEngine(model, self.tokenizer).run(ids, bar.update).logits
         if not np.isfinite(logits).all():
             raise self._diverged("a logit on validation is not a number")
@@ -273,7 +273,7 @@ class Fit:
             best = load_file(self.folder / BEST)
         except (OSError, SafetensorError) as problem:
             raise TrainingError(
-                f"{self.folder / BEST} is damaged ({problem}); start anew with --restart."
+                f"{self.folder / BEST} is damaged ({problem}); start again with --restart."
             ) from problem
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():

@@ -48,7 +48,7 @@ class RunResult:
 
 
 def work_folder(output: Path) -> Path:
-    """Where a run keeps its checkpoints, curve and rejects: beside the bundle."""
+    """Where a run keeps its checkpoints, curve and rejects: next to the bundle."""
     return output.with_name(f"{output.name}.run")
 
 
@@ -168,8 +168,8 @@ def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
     unfinished = latest_checkpoint(folder) if folder.exists() else None
     if unfinished and not resume and not restart:
         raise TrainingError(
-            f"{folder} holds an unfinished run ({unfinished.name}). Go on with --resume, or "
-            "throw it away with --restart."
+            f"{folder} holds an unfinished run ({unfinished.name}). Continue with --resume, or "
+            "discard it with --restart."
         )
     try:
         if not resume:

@@ -88,7 +88,8 @@ class Lineage(Frozen):
     ``parent`` is the parent's version. Feedback is numbered as in the store; those from
     ``feedback_from`` to ``feedback_until`` were considered. ``rows`` says how many texts went into
     each part, ``gate`` being those kept back to judge the model, ``left_out`` how many texts could
-    not be used, by reason. ``weight`` is that of a text with feedback relative to a row of the data.
+    not be used, by reason. ``weight`` is that of a text with feedback, relative to a row of the
+    data.
     """
 
     parent: str

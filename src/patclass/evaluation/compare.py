@@ -37,8 +37,9 @@ class Difference(Frozen):
 class Comparison(Frozen):
     """Two models on the same rows of one level.
 
-    ``macro_f1`` is the mean over the labels that occur among the true ones, for each resample. ``only_a`` and ``only_b`` count the rows that one model alone gets right, ``p`` is
-    the two-sided p-value of McNemar's exact test on them.
+    ``macro_f1`` is the mean over the labels that occur among the true ones, for each resample.
+    ``only_a`` and ``only_b`` count the rows that one model alone gets right, ``p`` is the two-sided
+    p-value of McNemar's exact test on them.
     """
 
     level: str

@@ -238,8 +238,8 @@ def fit_calibration(
 ) -> Calibration:
     """Fit temperatures, label smoothing and the linear model's weight on labelled rows.
 
-    First by the likelihood of the labels; then, where there are rows enough, temperature and smoothing
-    by the likelihood of the answers being right or wrong, from the coarsest level down: the
+    First by the likelihood of the labels; then, where there are rows enough, temperature and
+    smoothing by the likelihood of the answers being right or wrong, from the coarsest level down: the
     confidence of the answer is what users see and what thresholds are set on. A level
     without a row that knows its label keeps the temperature one.
 

@@ -239,8 +239,8 @@ def fit_calibration(
     """Fit temperatures, label smoothing and the linear model's weight on labelled rows.
 
     First by the likelihood of the labels; then, where there are rows enough, temperature and
-    smoothing by the likelihood of the answers being right or wrong, from the coarsest level down: the
-    confidence of the answer is what users see and what thresholds are set on. A level
+    smoothing by the likelihood of the answers being correct or wrong, from the coarsest level
+    down: the confidence of the answer is what users see and what thresholds are set on. A level
     without a row that knows its label keeps the temperature one.
 
     :param leaves: for each row the leaves of which one is true; a row counts at each level

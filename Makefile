@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 TELL := patclass train --data your-patents.csv --labels class
 
-.PHONY: help demo test test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
+.PHONY: help demo test test-full test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
 	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
@@ -30,11 +30,21 @@ demo: .venv/ready  ## tune the embedded base on the sample, verify, classify a n
 	@echo "      $(BIN)/patclass classify your-patents.csv answers.csv"
 	@echo "      $(BIN)/patclass --help"
 
-test: .venv/ready  ## run the whole test suite
+# Two processes: what tests start (servers, browsers, databases) has other cores where there are any.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+test: .venv/ready  ## check style and types, run every test (6 minutes on two cores)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# More kills, requests and windows, limits by the clock, and the learning loop on the shared patents.
+test-full: .venv/ready  ## the same with long counts, limits by the clock, the whole loop (an hour)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PATCLASS_WHOLE_LOOP=1 $(PYTEST) --full
 
 test-loop: .venv/ready  ## play the whole learning loop on the shared patents (half an hour on two cores)
 	PATCLASS_WHOLE_LOOP=1 $(BIN)/python -m pytest -s tests/test_whole_loop.py

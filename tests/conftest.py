@@ -16,21 +16,57 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from helpers import Cli, Outcome, tiny_run
+from helpers import FULL_LANE, Cli, Outcome, tiny_run, verified_here
+from kept import Kept
 from patclass.bundle import read_bundle
 from patclass.cli.main import run
 from patclass.data.corpus import load_corpus
 from patclass.export.run import export
 from patclass.inference import Classifier, load
+from postgres import Postgres, postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
+# How long an example takes is for no test to say.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
 # Tiny models gain nothing from threads, and processes side by side lose by them.
 torch.set_num_threads(1)
+
+# Modules that take longest, by their first tests: begun early, they hold up nobody at the end.
+LONGEST = (
+    *("test_whole_loop", "test_containers", "test_browser", "test_under_load", "test_models"),
+    *("test_crash", "test_docs", "test_commands", "test_resume", "test_schemathesis"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="long counts, and limits by the clock (make test-full)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        os.environ[FULL_LANE] = "1"
+    else:
+        os.environ.pop(FULL_LANE, None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long modules first; limits by the clock only in the full lane."""
+    clock = pytest.mark.skip(reason="a limit by the clock: make test-full")
+    for item in items:
+        if item.get_closest_marker("full") and not config.getoption("--full"):
+            item.add_marker(clock)
+    items.sort(key=lambda item: LONGEST.index(s) if (s := item.path.stem) in LONGEST else 99)
+
 
 WORDS = {
     "A": "plough seed harvest crop soil tillage cow milking garment shoe toothbrush",
@@ -129,9 +165,18 @@ def _bert_tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept_folders(pytestconfig: pytest.Config) -> Kept:
+    """Folders that are made once for all processes and runs of the tests."""
+    return Kept(pytestconfig.cache.mkdir("patclass"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(kept_folders: Kept) -> Path:
     """A real Llama with random weights, stored in float32 with its language-model head."""
-    folder = tmp_path_factory.mktemp("bases") / "tiny-llama"
+    return kept_folders.folder("tiny-llama", _make_llama)
+
+
+def _make_llama(folder: Path) -> None:
     tokenizer = _llama_tokenizer()
     torch.manual_seed(1)
     config = LlamaConfig(
@@ -149,13 +194,15 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bert(kept_folders: Kept) -> Path:
     """A real BERT encoder with random weights."""
-    folder = tmp_path_factory.mktemp("bases") / "tiny-bert"
+    return kept_folders.folder("tiny-bert", _make_bert)
+
+
+def _make_bert(folder: Path) -> None:
     tokenizer = _bert_tokenizer()
     torch.manual_seed(2)
     config = BertConfig(
@@ -170,7 +217,6 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 @pytest.fixture(params=["tiny_bert", "tiny_llama"])
@@ -189,12 +235,14 @@ def patents(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tiny_bert: Path, kept_folders: Kept) -> Path:
     """A small trained bundle; its folder also holds the data it was trained on."""
-    home = tmp_path_factory.mktemp("tiny-bundle")
-    write_splits(home)
-    tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
+
+    def make(home: Path) -> None:
+        write_splits(home)
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+
+    return kept_folders.folder("tiny-bundle", make) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -204,15 +252,15 @@ def classifier(bundle: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def tree_bundle(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree_bundle(tiny_bert: Path, kept_folders: Kept) -> Path:
     """A small trained bundle of sections, classes and subclasses, beside its data."""
-    home = tmp_path_factory.mktemp("tiny-tree")
-    write_tree_splits(home)
-    tiny_run(
-        *(tiny_bert, home, home / "model"),
-        **{"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2},
-    )
-    return home / "model"
+    more = {"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2}
+
+    def make(home: Path) -> None:
+        write_tree_splits(home)
+        tiny_run(tiny_bert, home, home / "model", **more)
+
+    return kept_folders.folder("tiny-tree", make) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +300,7 @@ def patclass(tmp_path: Path) -> Run:
             env=os.environ | options.pop("env", {}),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
             **options,
         )
@@ -261,10 +309,33 @@ def patclass(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def exported(tree_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(tree_bundle: Path, kept_folders: Kept) -> Path:
     """The tiny bundle of sections, classes and subclasses for OpenVINO, in float32."""
-    opened = read_bundle(tree_bundle)
+    return (
+        kept_folders.folder("exported", lambda home: export_float(tree_bundle, home / "model"))
+        / "model"
+    )
+
+
+@pytest.fixture(scope="session")
+def exported_flat(bundle: Path, kept_folders: Kept) -> Path:
+    """The tiny bundle of sections for OpenVINO, in float32."""
+    return (
+        kept_folders.folder("exported-flat", lambda home: export_float(bundle, home / "model"))
+        / "model"
+    )
+
+
+def export_float(bundle: Path, target: Path) -> None:
+    """Write a tiny bundle for OpenVINO, in float32."""
+    opened = read_bundle(bundle)
     corpus = load_corpus(opened.description.data_settings(), opened.tree)
-    target = tmp_path_factory.mktemp("exported") / "model"
-    export(opened, "openvino-f32", target, corpus, texts=60)
-    return target
+    with verified_here():
+        export(opened, "openvino-f32", target, corpus, texts=60)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL in which every test has databases of its own."""
+    with postgres() as running:
+        yield running

@@ -1,9 +1,11 @@
-"""Short cuts for tests that train or call the command line."""
+"""Short cuts for tests that wait, train or call the command line."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -11,14 +13,33 @@ from unittest.mock import patch
 import pytest
 
 from patclass.bundle import read_bundle
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.manifest import write_manifest
 from patclass.core.config import TrainSettings, load_settings
+from patclass.export import run as export_module
 from patclass.training import run as run_module
 from patclass.training.run import Echo, RunResult, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Set by pytest's option --full before any test is read.
+FULL_LANE = "PATCLASS_TEST_FULL"
+
 # What a script exits with when root may not become somebody else.
 CANNOT_GIVE_UP = 77
+
+
+def full(fast: int, full: int) -> int:
+    """How often to do something: less in the fast lane, so that nothing goes unproven there."""
+    return full if os.environ.get(FULL_LANE) else fast
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for an event. It comes on every machine; how soon is for no test to say."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"it has not come within {seconds:g} seconds"
+        time.sleep(0.01)
 
 
 def run_script(script: str, *arguments: object) -> str:
@@ -28,13 +49,33 @@ def run_script(script: str, *arguments: object) -> str:
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     if done.returncode == CANNOT_GIVE_UP:
         pytest.skip("root cannot give up its rights here")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def loaded_by(*arguments: object) -> set[str]:
+    """The top-level modules that a Python of its own imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
+
+
+def rewrite_manifest(bundle: Path) -> None:
+    """Make what was changed in a bundle look as if it was written so."""
+    (bundle / LAYOUT.manifest).unlink()
+    write_manifest(bundle)
 
 
 @dataclass(frozen=True)
@@ -65,13 +106,23 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
     return load_settings(flags | more, environment={})
 
 
-def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> RunResult:
-    """Train silently; verify the bundle in this process, as a new one takes seconds to start."""
+@contextmanager
+def verified_here() -> Iterator[None]:
+    """Verify new bundles in this process, as a new one takes seconds to start."""
 
     def verify(folder: Path, device: str) -> None:
-        read_bundle(folder).verify(device)
+        read_bundle(folder).verify("cpu")
 
-    with patch.object(run_module, "verify_in_fresh_process", verify):
+    with (
+        patch.object(run_module, "verify_in_fresh_process", verify),
+        patch.object(export_module, "verify_in_fresh_process", verify),
+    ):
+        yield
+
+
+def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> RunResult:
+    """Train silently, and verify the bundle in this process."""
+    with verified_here():
         return train(settings, echo=echo, **how)
 
 

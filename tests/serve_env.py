@@ -1,5 +1,6 @@
 """The environment of the service image, made by the commands of the Dockerfile itself."""
 
+import hashlib
 import json
 import os
 import re
@@ -9,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,12 +109,22 @@ def _pip(stage: Stage, what: str) -> list[str]:
     return [command for command in commands(stage) if command.startswith(f"pip {what} ")]
 
 
-@cache
-def _made(home: Path) -> Path:
+def _lock_installed(home: Path) -> None:
+    """Make the environment of what the lock file names."""
+    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
+    for mount in mounts(stages()["serve"]):
+        if mount.get("from") != "export":
+            _place(mount["source"], home / mount["target"])
+    _shell(_pip(stages()["serve"], "install")[0], home, home / "venv" / "bin")
+
+
+def _package_installed(home: Path) -> None:
+    """Install the package of this working tree into it, in the place of an earlier one."""
     build, app = home / "build", home / "app"
     export, serve = stages()["export"], stages()["serve"]
-    build.mkdir(parents=True)
-    app.mkdir()
+    for folder in (build, app):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     for sources, target in copies(export):
         for source in sources:
             _place(source, build / target)
@@ -125,16 +136,26 @@ def _made(home: Path) -> Path:
             shutil.copytree(build / Path(mount["source"]).name, app / mount["target"])
         else:
             _place(mount["source"], app / mount["target"])
-    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
-    for command in _pip(serve, "install"):
-        _shell(command, app, home / "venv" / "bin")
-    return home
+    _shell("pip uninstall --yes patclass", app, home / "venv" / "bin")
+    _shell(_pip(serve, "install")[1], app, home / "venv" / "bin")
 
 
 @pytest.fixture(scope="session")
-def serve_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Python that has what the service image has: ``patclass`` is beside it, torch nowhere."""
-    # Every module that imports this fixture has one of its own, but all share what it made.
-    home = _made(tmp_path_factory.getbasetemp() / "serve-image")
-    yield home / "venv" / "bin" / "python"
-    shutil.rmtree(home, ignore_errors=True)  # pytest would keep those of three runs
+def serve_python(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """A Python that has what the service image has: ``patclass`` is beside it, torch nowhere.
+
+    What the lock file names is installed once, and kept for later runs.
+    """
+    named = (ROOT / "Dockerfile").read_bytes() + (ROOT / "requirements-serve.txt").read_bytes()
+    image = pytestconfig.cache.mkdir("patclass-image")
+    home = image / hashlib.sha256(named + sys.version.encode()).hexdigest()[:16]
+    with FileLock(f"{home}.lock"):
+        if not (home / "installed").exists():
+            for old in image.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            home.mkdir()
+            _lock_installed(home)
+            (home / "installed").touch()
+        _package_installed(home)
+        yield home / "venv" / "bin" / "python"

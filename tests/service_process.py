@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import Any
 
 import httpx
 import psutil
+
+from helpers import wait_until
 
 TEXT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 
@@ -39,7 +40,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, timeout=120, trust_env=False, **options)
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged."""
@@ -48,7 +49,7 @@ class Server:
     def megabytes(self) -> float:
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
-    def terminate(self, seconds: float = 15) -> int:
+    def terminate(self, seconds: float = 120) -> int:
         """Ask it to end, as a container would; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -74,21 +75,22 @@ def serving(
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
-def wait_until_ready(server: Server, seconds: float = 60) -> None:
+def wait_until_ready(server: Server, seconds: float = 300) -> None:
     """Wait for ``/readyz``.
 
-    :raises AssertionError: with the log, if the server ends or never gets ready.
+    :raises AssertionError: with the log, if the server ends; or if it never gets ready.
     """
-    end = time.monotonic() + seconds
     with server.client() as client:
-        while time.monotonic() < end and server.process.poll() is None:
+
+        def ready() -> bool:
+            if server.process.poll() is not None:
+                raise AssertionError(f"it has ended: {server.log.read_text()[-2000:]}")
             try:
-                if client.get("/readyz").status_code == 200:
-                    return
+                return client.get("/readyz").status_code == 200
             except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-    raise AssertionError(f"not ready: {server.log.read_text()[-2000:]}")
+                return False
+
+        wait_until(ready, seconds)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers import full
 from patclass.cli.main import main
 from patclass.service.keys import DEFAULT_FILE
 from patclass.service.keys import VARIABLE as KEYS
@@ -26,7 +27,7 @@ HEAVY = {"torch", "transformers", "ray", "pandas", "scipy", "sklearn", "pyarrow"
 # Limits, not aims: what is measured on two cores is about half of each.
 MAX_IMPORT_SECONDS = 1.0
 MAX_MEGABYTES = 150
-RUNS = 3
+RUNS = full(1, 3)
 
 # What the service has loaded before any model: seconds, megabytes at the highest, modules. The
 # memory is read where it begins with the program; getrusage goes on from the process before it.
@@ -65,7 +66,7 @@ def output(*command: object, **options: object) -> str:
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
         **options,
     )
@@ -238,8 +239,9 @@ def test_the_service_is_imported_fast_and_small(serve_python: Path):
         megabytes.append(float(figures.split()[1]))
         assert not set(modules.split()) & HEAVY
     print(f"imported in {min(seconds):.2f} s, {max(megabytes):.0f} MB")
-    assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, something else had the cores
     assert max(megabytes) < MAX_MEGABYTES
+    if full(False, True):
+        assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, something else had the cores
 
 
 def test_the_programs_of_the_image_start(serve_python: Path):
@@ -254,7 +256,7 @@ def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2

@@ -1,6 +1,5 @@
 """What installing and importing the package brings along."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,11 +7,11 @@ import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers import ROOT, loaded_by
+
 MODULE_NAMES = {
     "scikit-learn": "sklearn",
     "huggingface-hub": "huggingface_hub",
@@ -32,20 +31,6 @@ def dependencies() -> list[str]:
     entries = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[\[<>=!~; ]", entry)[0] for entry in entries}
     return sorted(names - {"patclass"})
-
-
-def loaded_by(*arguments: str) -> set[str]:
-    """The top-level modules that a fresh process imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
 
 
 @pytest.mark.parametrize("name", dependencies())

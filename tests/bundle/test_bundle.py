@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import patent_rows, write_jsonl
-from helpers import tiny_run
+from helpers import rewrite_manifest, tiny_run
+from kept import Kept
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT, VERSION
 from patclass.bundle.golden import GOLDEN_TEXTS, check_golden, make_golden
-from patclass.bundle.manifest import check_manifest, write_manifest
+from patclass.bundle.manifest import check_manifest
 from patclass.core.errors import BundleError, ConfigError
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.inference import Classifier, Options
@@ -41,11 +42,12 @@ EVERY_FILE = (
 
 
 @pytest.fixture(scope="module")
-def original(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    data = write_jsonl(folder / "rows.jsonl", patent_rows(60))
-    tiny_run(tiny_bert, data, folder / "model", epochs=1)
-    return folder / "model"
+def original(tiny_bert: Path, kept_folders: Kept) -> Path:
+    def make(folder: Path) -> None:
+        data = write_jsonl(folder / "rows.jsonl", patent_rows(60))
+        tiny_run(tiny_bert, data, folder / "model", epochs=1)
+
+    return kept_folders.folder("bundle", make) / "model"
 
 
 @pytest.fixture
@@ -115,11 +117,6 @@ def spoil_json(path: Path, change) -> None:
     value = json.loads(path.read_text())
     change(value)
     path.write_text(json.dumps(value))
-
-
-def rewrite_manifest(bundle: Path) -> None:
-    (bundle / LAYOUT.manifest).unlink(missing_ok=True)
-    write_manifest(bundle)
 
 
 def test_a_head_of_the_wrong_shape_is_refused(bundle: Path):

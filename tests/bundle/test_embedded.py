@@ -9,10 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import patent_rows, write_splits
-from helpers import tiny_run
+from helpers import rewrite_manifest, tiny_run
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
-from patclass.bundle.manifest import write_manifest
 from patclass.core.errors import BundleError
 from patclass.core.files import file_sha256
 from patclass.inference import load
@@ -50,11 +49,6 @@ def original(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(original: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(original, tmp_path / "model"))
-
-
-def rewrite_manifest(bundle: Path) -> None:
-    (bundle / LAYOUT.manifest).unlink()
-    write_manifest(bundle)
 
 
 def test_it_answers_where_the_base_is_gone(original: Path):

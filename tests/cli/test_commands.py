@@ -93,7 +93,7 @@ def test_the_first_run_shows_its_own_defaults(tmp_path: Path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -3,18 +3,16 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import patent_rows, write_jsonl
-from helpers import Cli
+from helpers import Cli, loaded_by, rewrite_manifest, verified_here
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
-from patclass.bundle.manifest import write_manifest
 from patclass.export import run as run_module
 
 PATENT = patent_rows(3, seed=8)[2]
@@ -33,10 +31,11 @@ def patents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Compare on forty texts, and verify in this process: the whole takes seconds otherwise."""
     monkeypatch.setattr(run_module, "export", partial(run_module.export, texts=40))
-    monkeypatch.setattr(run_module, "_verify", lambda folder: read_bundle(folder).verify("cpu"))
+    with verified_here():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +45,8 @@ def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     description = json.loads((folder / LAYOUT.description).read_text(encoding="utf-8"))
     description["settings"]["data"]["data"] = "/gone/patents"
     (folder / LAYOUT.description).write_text(json.dumps(description), encoding="utf-8")
-    (folder / LAYOUT.manifest).unlink()
-    write_manifest(folder)
+    rewrite_manifest(folder)
     return folder
-
-
-def loaded_by(*arguments: object) -> set[str]:
-    """The top-level modules that a command of its own loads."""
-    command = [sys.executable, "-X", "importtime", "-m", "patclass", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
 
 
 def test_a_bundle_is_exported_in_eight_bits_and_answers(
@@ -79,8 +69,8 @@ def test_a_bundle_is_exported_in_eight_bits_and_answers(
     answer = cli("predict", TEXT, "--model", target)
     assert answer.code == 0, answer.err
     assert answer.out.startswith("H")
-    assert not loaded_by("predict", TEXT, "--model", target) & HEAVY
-    assert not loaded_by("verify", target) & HEAVY
+    assert not loaded_by("-m", "patclass", "predict", TEXT, "--model", target) & HEAVY
+    assert not loaded_by("-m", "patclass", "verify", target) & HEAVY
 
 
 @pytest.mark.usefixtures("few")

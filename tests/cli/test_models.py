@@ -4,19 +4,21 @@ import fcntl
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
 from conftest import patent_rows, write_jsonl, write_splits
-from helpers import Cli, tiny_run
+from helpers import Cli, rewrite_manifest, tiny_run, verified_here
+from kept import Kept
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.description import LAYOUT
-from patclass.bundle.manifest import write_manifest
 from patclass.bundle.registry import Registry
+from patclass.cli.main import main
 from patclass.cli.train import EXIT_INTERRUPTED
 from patclass.core.errors import StoreError, TrainingError
 from patclass.data.text import text_sha256
@@ -47,23 +49,20 @@ def new_rows(count: int, seed: int) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def champion(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("champion")
-    write_splits(home)
-    write_jsonl(home / "test.jsonl", patent_rows(150, seed=3))  # enough to judge by
-    tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
-    return home / "model"
+def champion(tiny_bert: Path, kept_folders: Kept) -> Path:
+    def make(home: Path) -> None:
+        write_splits(home)
+        write_jsonl(home / "test.jsonl", patent_rows(150, seed=3))  # enough to judge by
+        tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
+
+    return kept_folders.folder("champion", make) / "model"
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder in which the commands run; new bundles are verified in this process."""
     monkeypatch.chdir(tmp_path)
-
-    def verify(folder: Path, device: str) -> None:
-        read_bundle(folder).verify(device)
-
-    with patch.object(training, "verify_in_fresh_process", verify):
+    with verified_here():
         yield tmp_path
 
 
@@ -97,6 +96,57 @@ def judge(database: Database, registry: Registry, flip: bool = False, known: int
             **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
         )
         FeedbackStore(database).add(f"key-{number}", verdict)
+
+
+def invoke(*arguments: object) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@contextmanager
+def judged_in(folder: Path, champion: Path) -> Iterator[Database]:
+    """A folder in which people have judged what the champion said, to go on from in many tests."""
+    with chdir(folder), verified_here():
+        assert invoke("models", "promote", champion).exit_code == 0
+        database = locate_store(None, {})
+        judge(database, Registry(Path("models")))
+        yield database
+        database.close()
+
+
+@pytest.fixture(scope="module")
+def retrained(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate was trained, and not yet judged."""
+    folder = tmp_path_factory.mktemp("retrained")
+    with judged_in(folder, champion):
+        assert invoke("retrain").exit_code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def orphaned(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate was trained, and its maker died before the store knew of it."""
+    folder = tmp_path_factory.mktemp("orphaned")
+    died = StoreError("the process ended here")
+    with judged_in(folder, champion), patch.object(ModelStore, "add", side_effect=[died]):
+        assert isinstance(invoke("retrain").exception, StoreError)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate was trained, and stopped before it was a bundle."""
+    folder = tmp_path_factory.mktemp("stopped")
+    died = TrainingError("stopped before it was finished")
+    with judged_in(folder, champion), patch.object(training, "finish", side_effect=died):
+        assert isinstance(invoke("retrain").exception, TrainingError)
+    return folder
+
+
+def gone_on_from(folder: Path, home: Path) -> Registry:
+    """Take up what was done in another folder."""
+    shutil.copytree(folder, home, symlinks=True, dirs_exist_ok=True)
+    return Registry(Path("models"))
 
 
 def states(database: Database) -> list[str]:
@@ -165,30 +215,24 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     assert EventStore(database).latest("promoted")[0].facts == {"why": "we know better"}
 
 
-def stop_before_the_end(registry: Registry, cli: Cli, database: Database) -> None:
-    """Have a candidate trained, and stopped before it is a bundle."""
-    judge(database, registry, known=30)
-    problem = TrainingError("stopped before it was finished")
-    with patch.object(training, "finish", side_effect=problem):
-        assert cli("retrain").code == 2
-
-
-def test_an_unfinished_candidate_is_gone_on_with(registry: Registry, cli: Cli, database: Database):
-    stop_before_the_end(registry, cli, database)
+def test_an_unfinished_candidate_is_gone_on_with(
+    home: Path, stopped: Path, cli: Cli, database: Database
+):
+    registry = gone_on_from(stopped, home)
     late = Feedback(ID(999), True, answer="A", text="soil", text_sha256=text_sha256("soil"))
     FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
     done = cli("retrain")
     assert done.code == 0, done.err
     lineage = read_bundle(registry.folder / "0002").lineage
     assert lineage is not None
-    assert lineage.feedback_until == 150
+    assert lineage.feedback_until == 240
     assert not (registry.folder / "retrain.json").exists()
 
 
 def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
-    registry: Registry, cli: Cli, database: Database
+    home: Path, stopped: Path, cli: Cli, database: Database
 ):
-    stop_before_the_end(registry, cli, database)
+    gone_on_from(stopped, home)
     said = FeedbackStore(database).all()
     gone = next(
         text for given in said if (text := given.feedback.text_sha256) and part_of(text) == "train"
@@ -200,10 +244,9 @@ def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
 
 
 def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
-    registry: Registry, cli: Cli, database: Database
+    home: Path, retrained: Path, cli: Cli
 ):
-    judge(database, registry)
-    assert cli("retrain").code == 0
+    gone_on_from(retrained, home)
     done = cli("loop", "--once")
     assert done.code == 0, done.out + done.err
     assert "not yet judged: models/0002" in done.out
@@ -211,11 +254,9 @@ def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
 
 
 def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
-    registry: Registry, cli: Cli, database: Database
+    home: Path, orphaned: Path, cli: Cli, database: Database
 ):
-    judge(database, registry)
-    with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
-        assert cli("retrain").code == 2
+    registry = gone_on_from(orphaned, home)
     assert states(database) == ["champion"]
     assert "it was made before" in cli("retrain").out
     done = cli("loop", "--once")
@@ -226,13 +267,11 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
 
 
 def test_a_candidate_whose_maker_died_keeps_its_lineage_when_promoted_by_hand(
-    registry: Registry, cli: Cli, database: Database
+    home: Path, orphaned: Path, cli: Cli, database: Database
 ):
-    judge(database, registry, known=30)
-    with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
-        assert cli("retrain").code == 2
+    gone_on_from(orphaned, home)
     assert cli("models", "promote", "0002", "--force", "trust me").code == 0
-    assert ModelStore(database).all()[-1].lineage["feedback_until"] == 150
+    assert ModelStore(database).all()[-1].lineage["feedback_until"] == 240
     assert "verdicts since the last candidate: 0 " in cli("loop", "--once").out
 
 
@@ -262,10 +301,9 @@ def test_where_the_store_is_away_nothing_changes(registry: Registry, cli: Cli, c
 
 
 def test_a_promotion_that_was_not_recorded_is_recorded_later(
-    registry: Registry, cli: Cli, database: Database
+    home: Path, retrained: Path, cli: Cli, database: Database
 ):
-    judge(database, registry, known=30)
-    assert cli("retrain").code == 0
+    registry = gone_on_from(retrained, home)
     with patch.object(ModelStore, "crown", side_effect=StoreError("away")):
         assert cli("models", "promote", "0002", "--force", "trust me").code == 2
     assert registry.champion().name == "0002"
@@ -362,8 +400,7 @@ def keep(store: Path, rows: list[PredictionRow]) -> None:
 def without_reference(folder: Path) -> Path:
     """The bundle as it was before there were references."""
     (folder / "reference.safetensors").unlink()
-    (folder / LAYOUT.manifest).unlink()
-    write_manifest(folder)
+    rewrite_manifest(folder)
     return folder
 
 

@@ -169,7 +169,7 @@ def test_the_script_of_the_original_description_has_the_same_flags(help_text: st
         env=os.environ | {"PYTHONPATH": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_2():
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
     assert done.returncode == 2

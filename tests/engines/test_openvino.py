@@ -398,5 +398,7 @@ def test_a_graph_of_something_else_is_refused_by_its_name(bert: Twins, tmp_path:
     port = next(p for p in (*graph.inputs, *graph.outputs) if name in p.names)
     port.get_tensor().set_names({"other"})
     ov.save_model(graph, tmp_path / GRAPH, compress_to_fp16=False)
-    with pytest.raises(ModelError, match=r"model\.xml has no embeddings and logits; export it again"):
+    with pytest.raises(
+        ModelError, match=r"model\.xml has no embeddings and logits; export it again"
+    ):
         OpenVinoEngine.load(tmp_path, bert.tokenizer, exact=True)

@@ -11,6 +11,7 @@ import openvino as ov
 import pytest
 
 from conftest import patent_rows
+from helpers import verified_here
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.description import EngineInfo
 from patclass.data.corpus import load_corpus
@@ -63,7 +64,7 @@ def tiny_export() -> TinyExport:
     def call(source: Path, form: Form, target: Path, texts: int = TEXTS) -> Exported:
         opened, said = read_bundle(source), []
         corpus = load_corpus(opened.description.data_settings(), opened.tree)
-        with patch.object(run_module, "_verify", lambda folder: read_bundle(folder).verify("cpu")):
+        with verified_here():
             info = run_module.export(opened, form, target, corpus, said.append, texts)
         return Exported(source, target, form, info, tuple(said))
 
@@ -93,7 +94,7 @@ def exports(
 @pytest.fixture(
     params=[(kind, form) for kind in KINDS for form in run_module.FORMS[:3]], ids="-".join
 )
-def exported(request: pytest.FixtureRequest, exports: Callable[..., Exported]) -> Exported:
+def each_export(request: pytest.FixtureRequest, exports: Callable[..., Exported]) -> Exported:
     """Every kind of bundle in every form, one after the other."""
     return exports(*request.param)
 
@@ -142,3 +143,20 @@ def tuned_llama(tiny_llama: Path) -> Tuned:
 def tuned_base(request: pytest.FixtureRequest) -> Tuned:
     """Both kinds of base, one after the other."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def adds_eight_bits_up() -> bool:
+    """Whether the processor adds products of eight bits without a loss.
+
+    Those without VNNI add two of them in sixteen bits, where large ones do not fit.
+    """
+    rows, most = 64, np.float32(127)
+    given = ov.opset13.parameter([1, rows], np.float32, name="given")
+    low, high = np.float32(0), np.float32(255)
+    rounded = ov.opset13.fake_quantize(given, low, high, low, high, 256)
+    weights = ov.opset13.constant(np.full((rows, rows), most))
+    weights = ov.opset13.fake_quantize(weights, -most, most, -most, most, 255)
+    graph = ov.Model([ov.opset13.matmul(rounded, weights, False, True)], [given], "sums")
+    found = ov.Core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
+    return bool(np.allclose(found, rows * most * high, rtol=0.01))

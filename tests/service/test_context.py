@@ -1,7 +1,6 @@
 """The id of a request: the caller's if it is fit to be written anywhere, else one of ours."""
 
 import re
-import time
 from typing import Any
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import wait_until
 from patclass.service.context import begin, facts_of, note, request_id_of
 from service_process import Server
 
@@ -20,13 +20,12 @@ UNFIT = [*SENDABLE, " ", "a\n", "a\nb", "a\r\nX-Evil: 1", "a\0", "検索"]
 
 def logged(server: Server, request_id: str) -> dict[str, Any]:
     """The line of a request, which is written once its answer is out."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        for line in server.lines():
-            if line.get("request_id") == request_id:
-                return line
-        time.sleep(0.01)
-    raise AssertionError(f"no line of request {request_id}")
+
+    def found() -> list[dict[str, Any]]:
+        return [line for line in server.lines() if line.get("request_id") == request_id]
+
+    wait_until(found)
+    return found()[0]
 
 
 @pytest.mark.parametrize("given_id", FIT)

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import text
 
+from helpers import full, wait_until
 from patclass.store.database import VARIABLE, Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -24,7 +25,7 @@ from service_process import Server, free_port, serving, wait_until_ready
 from store_rows import prediction
 
 WRITERS = 4
-KILLS = 20
+KILLS = full(4, 20)
 PREDICTIONS = 50
 
 
@@ -104,16 +105,15 @@ def test_a_service_that_is_killed_loses_and_doubles_nothing(exported: Path, tmp_
             for _ in range(KILLS):
                 before = len(writers.acknowledged)
                 wait_until_ready(server)
-                while len(writers.acknowledged) < before + WRITERS:
-                    time.sleep(0.005)
+                wait_until(lambda before=before: len(writers.acknowledged) >= before + WRITERS)
                 time.sleep(chance.uniform(0, 0.05))
                 os.kill(server.process.pid, signal.SIGKILL)
-                assert server.process.wait(10) == -signal.SIGKILL
+                assert server.process.wait(60) == -signal.SIGKILL
                 server = start(exported, tmp_path, port)
             wait_until_ready(server)
     finally:
         server.process.kill()
-        server.process.wait(10)
+        server.process.wait(60)
     check_nothing_lost_nothing_doubled(database, writers)
     with database.read() as connection:
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
@@ -131,8 +131,7 @@ def test_a_postgresql_that_is_killed_loses_and_doubles_nothing(exported: Path, t
             with writers.at_work():
                 for _ in range(KILLS):
                     before = len(writers.acknowledged)
-                    while len(writers.acknowledged) < before + WRITERS:
-                        time.sleep(0.005)
+                    wait_until(lambda before=before: len(writers.acknowledged) >= before + WRITERS)
                     server.stop("immediate")
                     server.start()
             assert service.process.poll() is None

@@ -1,4 +1,4 @@
-"""Feedback over HTTP, to a real server."""
+"""Feedback over HTTP, to a service in this process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,26 +12,25 @@ from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.reviews import ReviewStore
-from service_process import TEXT, Server, serving
+from service_here import answering
+from service_process import TEXT, serving
 
 
 @pytest.fixture(scope="module")
-def running(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a store of its own."""
-    flags = ("--model", exported, "--store", "store.db", "--feedback-rate", 1000)
-    with serving(tmp_path_factory.mktemp("server"), *flags) as server:
-        yield server
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server") / "store.db"
 
 
-@pytest.fixture
-def client(running: Server) -> Iterator[httpx.Client]:
-    with running.client() as client:
+@pytest.fixture(scope="module")
+def client(exported: Path, store: Path) -> Iterator[httpx.Client]:
+    """A client of a service with a store of its own."""
+    with answering(exported, store=store, feedback_rate=1000) as client:
         yield client
 
 
 @pytest.fixture
-def database(running: Server) -> Iterator[Database]:
-    found = locate_store(running.log.parent / "store.db", {})
+def database(client: httpx.Client, store: Path) -> Iterator[Database]:
+    found = locate_store(store, {})
     yield found
     found.close()
 
@@ -116,8 +115,7 @@ def test_that_an_answer_is_wrong_and_right_cannot_be_meant(
 def test_a_text_that_is_kept_anyway_goes_with_a_verdict_only_if_the_person_lets_it(
     exported: Path, tmp_path: Path
 ):
-    flags = ("--model", exported, "--store", "store.db", "--keep-texts")
-    with serving(tmp_path, *flags) as server, server.client() as client:
+    with answering(exported, store=tmp_path / "store.db", keep_texts=True) as client:
         for keep in (True, False):
             answer = client.post("/predict", json={"text": TEXT}).json()
             assert give(client, answer, keep_text=keep).status_code == 201
@@ -184,8 +182,7 @@ def test_two_who_disagree_make_a_case(client: httpx.Client, database: Database):
 
 
 def test_who_gives_too_many_verdicts_has_to_wait(exported: Path, tmp_path: Path):
-    flags = ("--model", exported, "--feedback-rate", 2)
-    with serving(tmp_path, *flags) as server, server.client() as client:
+    with answering(exported, store=tmp_path / "store.db", feedback_rate=2) as client:
         predicted = client.post("/predict", json={"text": TEXT}).json()
         answers = [give(client, predicted) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]

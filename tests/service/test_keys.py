@@ -387,7 +387,7 @@ def test_processes_that_create_at_once_lose_no_key(store: KeyFile):
         )
         for number in range(4)
     ]
-    made = [key for process in started for key in process.communicate(timeout=60)[0].split()]
+    made = [key for process in started for key in process.communicate(timeout=600)[0].split()]
     assert [process.returncode for process in started] == [0] * 4
     assert len(made) == 40
     assert {key.id for key in store.list()} == {id_of(key) for key in made}

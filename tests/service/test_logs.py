@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from helpers import wait_until
 from patclass.core.errors import ConfigError
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER, _JsonLines, configure, no_spans, spans_to
@@ -75,13 +75,8 @@ def converse(client: httpx.Client, key: str) -> None:
 
 def lines(server: Server) -> list[dict[str, Any]]:
     """What is logged once the line of the last request is out."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        found = server.lines()
-        if any(line.get("request_id") == "last" for line in found):
-            return found
-        time.sleep(0.01)
-    raise AssertionError("the last request is not logged")
+    wait_until(lambda: any(line.get("request_id") == "last" for line in server.lines()))
+    return server.lines()
 
 
 def test_no_key_is_logged(logging_server: tuple[Server, bool], key: str):

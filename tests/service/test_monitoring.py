@@ -1,7 +1,6 @@
 """The monitor over HTTP, by a real server that is sent patents."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import httpx
 import pytest
 
 from conftest import patent_rows
+from helpers import wait_until
 from patclass.monitoring.drift import SIGNALS
 from patclass.store.database import Database, locate_store
 from patclass.store.history import ALERT, EventStore
@@ -46,13 +46,6 @@ def send(client: httpx.Client, patents: list[str]) -> list[dict[str, Any]]:
     return results
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert condition()
-
-
 def test_windows_metrics_and_alarms_come_with_the_answers(
     client: httpx.Client, running: Server, database: Database
 ):
@@ -65,7 +58,7 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
     judged = {"prediction_id": results[-1]["prediction_id"], "correct": True}
     answer = client.post("/v1/feedback", json=judged, headers={"Idempotency-Key": "a-verdict"})
     assert answer.status_code == 201
-    wait_for(lambda: "patclass_drift_psi{" in client.get("/metrics").text)
+    wait_until(lambda: "patclass_drift_psi{" in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert found["answers"] == len(USUAL)
     (window,) = found["windows"]
@@ -79,7 +72,7 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
 
     send(client, ONE_SIDED)
     rings = 'patclass_drift_alarm{model="default",signal="labels"} 1.0'
-    wait_for(lambda: rings in client.get("/metrics").text)
+    wait_until(lambda: rings in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert len(found["windows"]) == 1 + (len(USUAL) + len(ONE_SIDED) - 50) // 12
     assert "labels" in found["alerts"][0]["signals"]
@@ -94,12 +87,12 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
 
 
 @pytest.mark.parametrize("windows", ["0", "201", "x"])
-def test_windows_that_cannot_be_shown_are_refused(client: httpx.Client, windows: str):
-    assert client.get(ROUTE, params={"windows": windows}).status_code == 422
+def test_windows_that_cannot_be_shown_are_refused(http: httpx.Client, windows: str):
+    assert http.get(ROUTE, params={"windows": windows}).status_code == 422
 
 
-def test_a_model_that_is_none_is_named(client: httpx.Client):
-    answer = client.get("/v1/models/nosuch/monitor")
+def test_a_model_that_is_none_is_named(http: httpx.Client):
+    answer = http.get("/v1/models/nosuch/monitor")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_model"
 
@@ -112,4 +105,4 @@ def test_without_a_store_the_route_says_so_and_answers_go_on(exported: Path, tmp
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "not_kept"
         assert send(client, PATENTS[:1])
-        wait_for(lambda: any(line["event"] == "answers not watched" for line in server.lines()))
+        wait_until(lambda: any(line["event"] == "answers not watched" for line in server.lines()))

@@ -1,7 +1,6 @@
-"""Reviews over HTTP, to a real server that keeps texts."""
+"""Reviews over HTTP, to a service in this process that keeps texts."""
 
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,27 +10,32 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from helpers import wait_until
 from patclass.learning.review_queue import REASONS
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import LEASE, ReviewStore
 from patclass.store.tables import metadata, predictions, reviews
-from service_process import Server, serving
+from service_here import answering
 
 
 @pytest.fixture(scope="module")
-def running(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a store of its own."""
-    flags = ("--model", exported, "--store", "store.db", "--keep-texts")
-    with serving(tmp_path_factory.mktemp("server"), *flags) as server:
-        yield server
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server") / "store.db"
+
+
+@pytest.fixture(scope="module")
+def running(exported: Path, store: Path) -> Iterator[httpx.Client]:
+    """A client of a service with a store of its own."""
+    with answering(exported, store=store, keep_texts=True) as client:
+        yield client
 
 
 @pytest.fixture
-def database(running: Server) -> Iterator[Database]:
-    """The server's store, without what earlier tests left there."""
-    found = locate_store(running.log.parent / "store.db", {})
+def database(running: httpx.Client, store: Path) -> Iterator[Database]:
+    """The service's store, without what earlier tests left there."""
+    found = locate_store(store, {})
     with found.write() as connection:
         for table in metadata.tables.values():
             connection.execute(table.delete())
@@ -40,9 +44,8 @@ def database(running: Server) -> Iterator[Database]:
 
 
 @pytest.fixture
-def client(running: Server, database: Database) -> Iterator[httpx.Client]:
-    with running.client() as client:
-        yield client
+def client(running: httpx.Client, database: Database) -> httpx.Client:
+    return running
 
 
 def predict(client: httpx.Client, database: Database, *texts: str) -> list[dict[str, Any]]:
@@ -50,10 +53,7 @@ def predict(client: httpx.Client, database: Database, *texts: str) -> list[dict[
     store = PredictionStore(database)
     before = store.count()
     found = [client.post("/predict", json={"text": text}).json() for text in texts]
-    end = time.monotonic() + 20
-    while store.count() < before + len(texts):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: store.count() == before + len(texts))
     with database.write() as connection:
         connection.execute(update(predictions).values(sure=False))
     return found
@@ -102,20 +102,17 @@ def test_what_waits_is_counted_and_shown_without_texts(client: httpx.Client, dat
         assert client.get("/v1/reviews", params={"limit": limit}).status_code == 422
 
 
-def test_two_who_review_at_once_never_have_the_same(
-    client: httpx.Client, running: Server, database: Database
-):
+def test_two_who_review_at_once_never_have_the_same(client: httpx.Client, database: Database):
     predict(client, database, *texts(40))
     given: dict[str, list[str]] = {"Ada": [], "Bob": []}
 
     def review(reviewer: str) -> None:
-        with running.client() as own:
-            while (answer := claim(own, reviewer)).is_success:
-                id = answer.json()["prediction_id"]
-                decided = settle(own, id, "decision", reviewer=reviewer, key=f"{reviewer}-{id}")
-                if decided.status_code == 201 and not decided.json()["repeated"]:
-                    given[reviewer].append(id)
-            assert answer.json()["error"]["code"] == "no_case"
+        while (answer := claim(client, reviewer)).is_success:
+            id = answer.json()["prediction_id"]
+            decided = settle(client, id, "decision", reviewer=reviewer, key=f"{reviewer}-{id}")
+            if decided.status_code == 201 and not decided.json()["repeated"]:
+                given[reviewer].append(id)
+        assert answer.json()["error"]["code"] == "no_case"
 
     threads = [threading.Thread(target=review, args=(name,)) for name in [*given] * 4]
     for thread in threads:
@@ -240,8 +237,8 @@ def test_what_cannot_be_meant_is_refused(
 
 
 def test_without_texts_there_is_nothing_to_show(exported: Path, tmp_path: Path):
-    with serving(tmp_path, "--model", exported) as server, server.client() as client:
-        database = locate_store(tmp_path / "patclass.db", {})
+    with answering(exported, store=tmp_path / "store.db") as client:
+        database = locate_store(tmp_path / "store.db", {})
         predict(client, database, *texts(3))
         found = client.get("/v1/reviews").json()
         assert (sum(found["waiting"].values()), found["without_text"]) == (0, 3)
@@ -251,8 +248,7 @@ def test_without_texts_there_is_nothing_to_show(exported: Path, tmp_path: Path):
 
 def test_without_a_store_nothing_is_handed_out(exported: Path, tmp_path: Path):
     (tmp_path / "store.db").write_text("no database " * 100)
-    flags = ("--model", exported, "--store", "store.db")
-    with serving(tmp_path, *flags) as server, server.client() as client:
+    with answering(exported, store=tmp_path / "store.db") as client:
         for answer in (client.get("/v1/reviews"), claim(client), settle(client, "0" * 32, "undo")):
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "not_kept"

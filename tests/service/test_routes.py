@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,13 +12,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import patent_rows
+from helpers import wait_until
 from patclass.bundle.description import LAYOUT
 from patclass.core.files import file_sha256
 from patclass.inference import Classifier, Options, load
 from patclass.inference.prediction import COLUMNS, record_of
 from patclass.service.answering import NEIGHBOURS
 from patclass.service.settings import ServiceSettings
-from service_process import TEXT, serving
+from service_here import answering
+from service_process import TEXT
 
 ORIGIN = "https://patents.example"
 ROWS = patent_rows(9, seed=5)
@@ -36,13 +37,12 @@ def reference(exported: Path) -> Classifier:
 
 @pytest.fixture(scope="module")
 def strict(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a server of narrow limits, with two models, that a web page may call."""
-    flags = [
-        *("--model", f"first={exported}", "--model", f"second={exported}"),
-        *("--max-items", 3, "--max-chars", 200, "--queue-tokens", 80),
-        *("--cors", ORIGIN, "--cors", "http://localhost:3000"),
-    ]
-    with serving(tmp_path_factory.mktemp("strict"), *flags) as server, server.client() as client:
+    """A client of a service of narrow limits, with two models, that a web page may call."""
+    store = tmp_path_factory.mktemp("strict") / "store.db"
+    limits = {"max_items": 3, "max_chars": 200, "queue_tokens": 80}
+    cors = (ORIGIN, "http://localhost:3000")
+    models = (f"first={exported}", f"second={exported}")
+    with answering(*models, store=store, cors=cors, **limits) as client:
         yield client
 
 
@@ -598,13 +598,13 @@ def test_metrics_count_what_was_asked_and_answered(http: httpx.Client, reference
             ("patclass_confidence_count", *where),
         ):
             expected[key] = expected.get(key, 0) + 1
-    end = time.monotonic() + 10  # an answer is counted once it is out
-    while True:
+
+    def grown() -> dict[tuple[object, ...], float]:
         after = metrics_of(http)
-        grown = {key: after.get(key, 0) - before.get(key, 0) for key in expected}
-        if grown == expected or time.monotonic() > end:
-            break
-    assert grown == expected
+        return {key: after.get(key, 0) - before.get(key, 0) for key in expected}
+
+    wait_until(lambda: grown() == expected)  # an answer is counted once it is out
+    after = metrics_of(http)
     for name in ("patclass_queue_tokens", "patclass_queue_items"):
         assert after[(name,)] == 0
 

@@ -1,14 +1,14 @@
 """Work with the store beside the event loop."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
+from helpers import wait_until
 from patclass.core.errors import StoreError
 from patclass.service import storage
 from patclass.service.errors import install
@@ -63,10 +63,11 @@ class Fragile(PredictionStore):
 
     away = False
     held = False
+    attempts = 0
 
     def add(self, rows: Sequence[PredictionRow]) -> None:
-        while self.held:
-            time.sleep(0.01)
+        self.attempts += 1
+        wait_until(lambda: not self.held)
         if self.away:
             raise StoreError("away")
         super().add(rows)
@@ -76,18 +77,11 @@ def outcome(metrics: Metrics, name: str) -> float:
     return metrics.recorded.labels(name)._value.get()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert condition()
-
-
 def test_rows_are_written_soon_and_at_the_end(database: Database):
     store, metrics = PredictionStore(database), Metrics()
     recorder = Recorder(store, metrics)
     recorder.add([prediction(1), prediction(2)])
-    wait_for(lambda: store.count() == 2)
+    wait_until(lambda: store.count() == 2)
     recorder.add([prediction(3)])
     recorder.close()
     assert store.count() == outcome(metrics, "kept") == 3
@@ -111,10 +105,10 @@ def test_rows_wait_while_the_store_is_away(database: Database):
     store.away = True
     recorder = Recorder(store, metrics)
     recorder.add([prediction(n) for n in range(10)])
-    time.sleep(0.5)
+    wait_until(lambda: store.attempts > 1)
     assert outcome(metrics, "kept") == outcome(metrics, "dropped") == 0
     store.away = False
-    wait_for(lambda: store.count() == 10)
+    wait_until(lambda: store.count() == 10)
     recorder.close()
     assert outcome(metrics, "kept") == 10
 
@@ -132,7 +126,7 @@ def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
     store, metrics = Choosy(database), Metrics()
     recorder = Recorder(store, metrics)
     recorder.add([prediction(1), prediction(2, text="poison"), prediction(3)])
-    wait_for(lambda: outcome(metrics, "dropped") == 1)
+    wait_until(lambda: outcome(metrics, "dropped") == 1)
     recorder.close()
     assert [row.id for row in store.latest("v1", 9)] == [ID(1), ID(3)]
     assert outcome(metrics, "kept") == 2
@@ -157,7 +151,7 @@ def test_texts_that_do_not_fit_are_dropped_and_counted(database: Database):
     recorder.add([prediction(n, text="letters") for n in range(3)])
     assert metrics.texts_dropped._value.get() == 2
     store.held = False
-    wait_for(lambda: outcome(metrics, "kept") == 3)
+    wait_until(lambda: outcome(metrics, "kept") == 3)
     recorder.add([prediction(3, text="letters")])  # there is room again
     recorder.close()
     kept = [row.text for row in store.latest("v1", 9)]
@@ -168,6 +162,7 @@ class Strange(Fragile):
     """A store that fails in a way that nobody has foreseen."""
 
     def add(self, rows: Sequence[PredictionRow]) -> None:
+        self.attempts += self.away
         if self.away:
             raise MemoryError
         super().add(rows)
@@ -178,9 +173,9 @@ def test_whatever_goes_wrong_rows_wait(database: Database):
     store.away = True
     recorder = Recorder(store, Metrics())
     recorder.add([prediction(1)])
-    time.sleep(0.5)
+    wait_until(lambda: store.attempts > 1)
     store.away = False
-    wait_for(lambda: store.count() == 1)
+    wait_until(lambda: store.count() == 1)
     recorder.close()
 
 
@@ -189,7 +184,5 @@ def test_what_cannot_be_written_at_the_end_is_counted(database: Database):
     store.away = True
     recorder = Recorder(store, metrics)
     recorder.add([prediction(n) for n in range(3)])
-    began = time.monotonic()
-    recorder.close()
-    assert time.monotonic() - began < 5
+    recorder.close()  # which does not wait for the store for ever
     assert outcome(metrics, "dropped") == 3

@@ -5,8 +5,8 @@ import socket
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -17,13 +17,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import tree_rows
-from patclass.bundle import read_bundle
+from helpers import full, wait_until
 from patclass.bundle.description import LAYOUT
 from patclass.core.files import file_sha256
-from patclass.data.corpus import load_corpus
-from patclass.export.run import export
 from patclass.inference import load
 from service_process import Server, serving
+
+# The overload ends after so many refusals and seconds; models are exchanged so often; memory is
+# measured over four times so many requests.
+REFUSALS, OVERLOAD_SECONDS = 100, full(0, 30)
+EXCHANGES = full(5, 20)
+REQUESTS = full(250, 1250)
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in tree_rows(60, seed=3)]
 
@@ -47,37 +51,39 @@ Request = Callable[[httpx.Client, int], httpx.Response]
 def load_of(
     server: Server, clients: int, request: Request, pause: float = 0
 ) -> Iterator[list[httpx.Response]]:
-    """Clients that ask again and again while the block runs; afterwards all their answers."""
+    """Clients that ask again and again while the block runs, and all their answers."""
     enough, found = Event(), []
 
-    def go(number: int) -> list[httpx.Response]:
-        answers = []
+    def go(number: int) -> None:
+        asked = 0
         with server.client() as client:
             while not enough.is_set():
                 try:
-                    answers.append(request(client, number * 1000 + len(answers)))
+                    found.append(request(client, number * 1000 + asked))
+                    asked += 1
                 except httpx.TransportError:
                     if server.process.poll() is None:
                         time.sleep(0.05)  # it takes no new connections while it ends
                         continue
                     break
                 time.sleep(pause)
-        return answers
 
     with ThreadPoolExecutor(clients) as threads:
-        running: list[Future[list[httpx.Response]]] = [
-            threads.submit(go, number) for number in range(clients)
-        ]
+        running = [threads.submit(go, number) for number in range(clients)]
         try:
             yield found
         finally:
             enough.set()
-            for answers in running:
-                found.extend(answers.result())
+            for client in running:
+                client.result()
 
 
 def predict(client: httpx.Client, number: int) -> httpx.Response:
     return ask(client, TEXTS[number % len(TEXTS)])
+
+
+def count(answers: Sequence[httpx.Response], status: int) -> int:
+    return sum(answer.status_code == status for answer in tuple(answers))
 
 
 @pytest.fixture(scope="module")
@@ -95,25 +101,40 @@ def test_ten_times_what_it_can_do_is_answered_or_refused_and_then_it_is_as_befor
         return client.post("/v1/classify", json={"patents": patents})
 
     with load_of(shipped, 8, batch, pause=0.02) as answers:
-        time.sleep(30)
+        time.sleep(OVERLOAD_SECONDS)
+        wait_until(lambda: count(answers, 429) >= REFUSALS and count(answers, 200), 300)
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) == {200, 429}
-    assert sum(statuses.values()) >= 10 * statuses[200]
+    if OVERLOAD_SECONDS:
+        assert sum(statuses.values()) >= 10 * statuses[200]
     for answer in answers:
         if answer.status_code == 429:
             assert int(answer.headers["Retry-After"]) >= 1
             assert answer.json()["error"]["code"] == "queue_full"
         else:
             assert all(result["error"] is None for result in answer.json()["results"])
-    began = time.monotonic()
     with shipped.client() as client:
         assert ask(client, TEXTS[0]).status_code == 200
-    assert time.monotonic() - began < 5
     refused = metric(shipped, "patclass_refused_items_total", reason="queue_full")
     assert refused == 16 * statuses[429]  # by patent, not by request
     assert metric(shipped, "patclass_queue_tokens") == 0
 
 
+def test_a_megabyte_of_dots_is_refused_before_it_is_read(shipped: Server):
+    dots, before = "." * 1_000_000, metric(shipped, "patclass_tokens_total")
+    with shipped.client() as client:
+        refused = ask(client, dots)
+        assert refused.status_code == 422
+        assert "at most 100,000 are accepted" in refused.json()["error"]["message"]
+        with load_of(shipped, 1, lambda other, _: ask(other, dots)) as answers:
+            wait_until(lambda: count(answers, 422) >= 3)
+            assert ask(client, TEXTS[0]).status_code == 200  # and the others are answered
+            own = metric(shipped, "patclass_tokens_total") - before
+    assert set(Counter(answer.status_code for answer in answers)) == {422}
+    assert metric(shipped, "patclass_tokens_total") - before == own < 1000
+
+
+@pytest.mark.full
 def test_a_megabyte_of_dots_is_refused_at_once_and_slows_nobody(shipped: Server):
     dots = "." * 1_000_000
     with shipped.client() as client:
@@ -139,23 +160,16 @@ def test_a_client_that_goes_away_frees_its_place(shipped: Server):
     head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", shipped.port)) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        until(lambda: metric(shipped, "patclass_queue_items") > 8)
-    until(lambda: metric(shipped, "patclass_queue_items") == 0)
+        wait_until(lambda: metric(shipped, "patclass_queue_items") > 8)
+    wait_until(lambda: metric(shipped, "patclass_queue_items") == 0)
     assert metric(shipped, "patclass_refused_items_total", reason="gone") > 8
-    until(lambda: any(line.get("status") == 499 for line in shipped.lines()))
+    wait_until(lambda: any(line.get("status") == 499 for line in shipped.lines()))
 
 
 def test_a_deadline_that_cannot_be_kept_is_refused_at_the_door(shipped: Server):
     with shipped.client() as client:
         answers = [ask(client, TEXTS[0] * 6, **{"X-Deadline-Ms": "1"}) for _ in range(5)]
     assert {answer.status_code for answer in answers} <= {429, 504}
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_whatever_was_accepted_before_sigterm_is_answered(tmp_path: Path):
@@ -165,41 +179,31 @@ def test_whatever_was_accepted_before_sigterm_is_answered(tmp_path: Path):
             return ask(client, TEXTS[number % 60], **{"X-Request-ID": f"r{number}"})
 
         with load_of(server, 12, request) as answers:
-            time.sleep(2)
-            began = time.monotonic()
-            code = server.terminate()
-            took = time.monotonic() - began
+            wait_until(lambda: len(answers) > 12)
+            code = server.terminate(60)
         logged = {
             line["request_id"]
             for line in server.lines()
             if line["event"] == "request" and line["path"] == "/predict"
         }
     assert code == 0
-    assert took < 10
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.headers["X-Request-ID"] for answer in answers} == logged
-    assert len(answers) > 12
 
 
 @pytest.fixture(scope="module")
-def versions(
-    exported: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
+def versions(exported: Path, exported_flat: Path) -> dict[str, dict[str, Any]]:
     """Two exported bundles by version, with what each answers to every text."""
-    opened = read_bundle(bundle)
-    other = tmp_path_factory.mktemp("other") / "model"
-    corpus = load_corpus(opened.description.data_settings(), opened.tree)
-    export(opened, "openvino-f32", other, corpus, texts=60)
     return {
         file_sha256(folder / LAYOUT.manifest)[:12]: {
             "folder": folder,
             "answers": [answer.label for answer in load(folder).classify(TEXTS)],
         }
-        for folder in (exported, other)
+        for folder in (exported, exported_flat)
     }
 
 
-def test_twenty_exchanges_under_load_lose_nothing_and_mix_nothing(
+def test_exchanges_under_load_lose_nothing_and_mix_nothing(
     versions: dict[str, dict[str, Any]], tmp_path: Path
 ):
     folders = [version["folder"] for version in versions.values()]
@@ -215,12 +219,14 @@ def test_twenty_exchanges_under_load_lose_nothing_and_mix_nothing(
             load_of(server, 2, all_at_once) as batches,
             load_of(server, 2, predict),
         ):
-            for turn in range(1, 21):
+            for turn in range(1, EXCHANGES + 1):
                 fresh.symlink_to(folders[turn % 2])
                 fresh.replace(live)
                 answer = admin.post("/v1/models/reload")
                 assert answer.status_code == 200, answer.text
                 assert answer.json()["models"][0]["version"] == list(versions)[turn % 2]
+                before = len(batches)
+                wait_until(lambda before=before: len(batches) > before + 1)
     assert {answer.status_code for answer in batches} == {200}
     seen = Counter(answer.json()["model_version"] for answer in batches)
     assert set(seen) == set(versions)
@@ -240,7 +246,7 @@ def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], tmp_pa
         (tmp_path / "fresh").symlink_to(second)
         (tmp_path / "fresh").replace(live)
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: ask(client, TEXTS[0]).json()["model_version"] == list(versions)[1])
+        wait_until(lambda: ask(client, TEXTS[0]).json()["model_version"] == list(versions)[1])
 
 
 def test_a_bundle_with_a_flipped_byte_is_refused_by_name_and_the_old_one_answers(
@@ -271,7 +277,7 @@ def test_a_text_gets_the_same_answer_alone_and_in_a_mixed_batch(http: httpx.Clie
         assert abs(alone["confidence"] - mixed["confidence"]) < 1e-3
 
 
-def test_memory_stays_flat_over_five_thousand_requests_of_two_hundred_lengths(
+def test_memory_stays_flat_over_thousands_of_requests_of_two_hundred_lengths(
     exported: Path, tmp_path: Path
 ):
     words = " ".join(TEXTS).split()
@@ -287,6 +293,6 @@ def test_memory_stays_flat_over_five_thousand_requests_of_two_hundred_lengths(
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(send, [125] * 4))
             first = server.megabytes()
-            list(threads.map(send, [1125] * 4))
+            list(threads.map(send, [REQUESTS - 125] * 4))
         grown = server.megabytes() / first - 1
     assert grown < 0.05

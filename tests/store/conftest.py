@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from patclass.store.database import VARIABLE, Database, locate_store
-from postgres import Postgres, postgres
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
+from postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,7 +14,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where an empty database is."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
-    server: Postgres = request.getfixturevalue("server")
+    server: Postgres = request.getfixturevalue("postgres_server")
     return server.new_database()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import alembic.command
@@ -18,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from helpers import wait_until
 from patclass.core.errors import ConfigError, StoreError
 from patclass.store import database as database_module
 from patclass.store.consensus import Feedback
@@ -107,9 +109,15 @@ def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
     """Or of many who call a server that is silent each would wait for those before."""
     database, attempts, said = locate_store(tmp_path / "store.db", {}), [], []
 
+    asked: list[float] = []
+
+    def now() -> float:
+        asked.append(time.monotonic())
+        return asked[-1]
+
     def fail() -> None:
         attempts.append(1)
-        time.sleep(0.5)
+        wait_until(lambda: len(asked) == 4)  # the other three wait for this attempt
         raise OperationalError("connect", None, Exception("silence"))
 
     def use() -> None:
@@ -117,7 +125,8 @@ def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
             EventStore(database).latest()
         said.append(str(found.value))
 
-    with patch.object(database, "_update", fail):
+    clock = SimpleNamespace(monotonic=now)
+    with patch.object(database, "_update", fail), patch.object(database_module, "time", clock):
         threads = [threading.Thread(target=use) for _ in range(4)]
         for thread in threads:
             thread.start()

@@ -36,7 +36,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
 
 @pytest.fixture
 def app(api: FakeApi) -> AppTest:
-    return AppTest.from_file(str(SCRIPT), default_timeout=20).run()
+    return AppTest.from_file(str(SCRIPT), default_timeout=120).run()
 
 
 def button(app: AppTest, label: str) -> Any:
@@ -256,7 +256,7 @@ def page(api: FakeApi) -> Callable[[str], AppTest]:
 
     def run(name: str) -> AppTest:
         code = f"from patclass.ui.views import {name}\n{name}.page()"
-        return AppTest.from_string(code, default_timeout=20).run()
+        return AppTest.from_string(code, default_timeout=120).run()
 
     return run
 

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,12 +18,15 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from helpers import wait_until
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from service_process import free_port
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+expect.set_options(timeout=60_000)
 
 # Absolute, as other tests change the folder.
 GIVEN = os.environ.get("PATCLASS_PICTURES")
@@ -38,16 +40,14 @@ TOPICS = (
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            if httpx.get(address, timeout=2, trust_env=False).is_success:
-                return
+            return httpx.get(address, timeout=10, trust_env=False).is_success
         except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"{address} does not answer: {log.read_text()}")
+            return False
+
+    wait_until(answers, 300)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.P
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)
 
 
 class Stage:
@@ -123,7 +123,7 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
         def open_page(path: str = "", size: dict[str, int] = WIDE, scheme: str = "light") -> Page:
             context = browser.new_context(viewport=size, color_scheme=scheme)
             stack.callback(context.close)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(120_000)
             page = context.new_page()
             page.goto(f"{stage.page}/{path}")
             return page
@@ -134,7 +134,8 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
 def picture(page: Page, name: str, tmp_path: Path) -> None:
     """Take a picture of the whole page once nothing moves."""
     page.mouse.move(0, 0)
-    page.wait_for_timeout(1200)
+    if PICTURES:
+        page.wait_for_timeout(1200)
     folder = PICTURES or tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     size = page.viewport_size
@@ -142,7 +143,8 @@ def picture(page: Page, name: str, tmp_path: Path) -> None:
     main = page.get_by_test_id("stMain")
     height = main.evaluate("element => element.scrollHeight")
     page.set_viewport_size({"width": size["width"], "height": int(height) + 20})
-    page.wait_for_timeout(600)
+    if PICTURES:
+        page.wait_for_timeout(600)
     page.screenshot(path=folder / f"{name}.png")
     page.set_viewport_size(size)
 
@@ -275,7 +277,7 @@ def test_a_file_goes_up_and_its_answers_come_home(visit: Open, patents: Path, tm
     page.wait_for_timeout(500)
     again = page.context.new_page()
     again.goto(page.url.split("?")[0])
-    again.get_by_text("Take the answers home").wait_for(timeout=90_000)
+    again.get_by_text("Take the answers home").wait_for(timeout=300_000)
     expect(again.get_by_text("1 row failed")).to_be_visible()
     picture(again, "whole-file", tmp_path)
     for kind, read in (("CSV", pd.read_csv), ("XLSX", pd.read_excel), ("Parquet", pd.read_parquet)):
@@ -302,8 +304,8 @@ def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents
     expect(page.get_by_text("Traceback")).to_have_count(0)
     waiting.get_by_text(re.compile("does not answer")).wait_for()
     stage.start_service()
-    page.get_by_text("Known patents most like it").wait_for(timeout=60_000)
-    waiting.get_by_text("Take the answers home").wait_for(timeout=90_000)
+    page.get_by_text("Known patents most like it").wait_for(timeout=300_000)
+    waiting.get_by_text("Take the answers home").wait_for(timeout=300_000)
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from helpers import wait_until
 from patclass.core.defaults import WINDOW
 from patclass.service.keys import KeyFile, Role
 from patclass.store.database import locate_store
@@ -89,9 +89,7 @@ def test_a_dispute_is_claimed_decided_and_taken_back(api: Api):
     id = api.explain("A loom whose warp is a current.", model)["prediction_id"]
     for name, said in (("Ada", {"correct": True}), ("Bob", {"correct": False})):
         api.feedback({"prediction_id": id, "reviewer": name} | said)
-    end = time.monotonic() + 20  # until it is written
-    while not api.waiting().reasons["disputed"] and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: api.waiting().reasons["disputed"])
     case = api.claim("Cleo")
     assert case is not None
     assert (case["prediction_id"], case["text"]) == (id, "A loom whose warp is a current.")

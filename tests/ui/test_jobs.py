@@ -1,13 +1,13 @@
 """Files on their way through the service."""
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from fake_service import FakeApi
+from helpers import wait_until
 from patclass.ui.client import Patent, Result, Trouble
 from patclass.ui.jobs import CHUNK, KEPT, Job, Jobs
 
@@ -83,10 +83,9 @@ def test_a_job_can_be_stopped_while_it_waits():
     waiting = Trouble("away", "The service does not answer.", 30.0)
     thread = threading.Thread(target=job.run, args=(FakeApi([waiting] * 9),))
     thread.start()
-    while job.waiting is None:
-        time.sleep(0.01)
+    wait_until(lambda: job.waiting is not None)
     job.cancel()
-    thread.join(5)
+    thread.join(60)
     assert job.stopped == "Stopped by you."
 
 
@@ -103,8 +102,7 @@ def test_a_job_is_found_by_its_id_alone_and_old_ones_give_way():
     started = []
     for _ in range(KEPT + 3):
         job = jobs.start(Job("a.csv", "default", patents(1)), FakeApi())
-        while job.running:
-            time.sleep(0.001)
+        wait_until(lambda job=job: not job.running)
         started.append(job)
     assert jobs.get(started[-1].id) is started[-1]
     assert jobs.get(started[0].id) is None
@@ -151,6 +149,5 @@ def test_too_many_files_at_once_are_refused(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(Trouble, match="Other files are being"):
         jobs.start(Job("b.csv", "default", patents(1)), FakeApi())
     first.cancel()
-    while first.running:
-        time.sleep(0.01)
+    wait_until(lambda: not first.running)
     jobs.start(Job("b.csv", "default", patents(1)), FakeApi())

@@ -30,7 +30,7 @@ def visit(api: FakeApi) -> Callable[..., AppTest]:
     def run(*ringing: tuple[str, ...], **changes: Any) -> AppTest:
         api.monitor_ = monitor_of(*ringing) | changes
         code = "from patclass.ui.views import monitor\nmonitor.page()"
-        return AppTest.from_string(code, default_timeout=20).run()
+        return AppTest.from_string(code, default_timeout=120).run()
 
     return run
 

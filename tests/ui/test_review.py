@@ -35,7 +35,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
 @pytest.fixture
 def app(api: FakeApi) -> AppTest:
     """The page of somebody who has said who they are."""
-    app = AppTest.from_string(CODE, default_timeout=20).run()
+    app = AppTest.from_string(CODE, default_timeout=120).run()
     field(app.text_input, "Your name").input(" Ada ")
     return click(app, "Start")
 
@@ -61,7 +61,7 @@ def text_of(app: AppTest) -> str:
 
 
 def test_without_a_name_nothing_is_shown(api: FakeApi):
-    app = AppTest.from_string(CODE, default_timeout=20).run()
+    app = AppTest.from_string(CODE, default_timeout=120).run()
     click(app, "Start")
     assert not app.exception
     assert [found.label for found in app.button] == ["Start"]

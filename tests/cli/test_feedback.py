@@ -20,7 +20,7 @@ TEXT = "A bandage with a grüne border."
 def file(tmp_path: Path) -> Path:
     """A store with two verdicts, one of them on a text that was not kept."""
     database = locate_store(tmp_path / "store.db", {})
-    about = {"answer": "A", "version": "v1"}
+    about = {"predicted_label": "A", "version": "v1"}
     PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
     with_text = Feedback(ID(1), True, text=TEXT, text_sha256=text_sha256(TEXT), **about)
     FeedbackStore(database).add("with-text", with_text)

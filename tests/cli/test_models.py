@@ -96,7 +96,7 @@ def judge(database: Database, registry: Registry, flip: bool = False, known: int
         right = truth == answer.label
         verdict = Feedback(
             *(ID(number), right, None if right else truth),
-            **{"reviewer": "Ada", "answer": answer.label, "version": bundle.fingerprint},
+            **{"reviewer": "Ada", "predicted_label": answer.label, "version": bundle.fingerprint},
             **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
         )
         FeedbackStore(database).add(f"key-{number}", verdict)
@@ -165,7 +165,7 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     assert cli("models", "promote", "0002").code == 1
     assert cli("models", "promote", "0002", "--force", "we know better").code == 0
     assert registry.champion().name == "0002"
-    assert EventStore(database).latest("promoted")[0].facts == {"why": "we know better"}
+    assert EventStore(database).latest("promoted")[0].details == {"why": "we know better"}
 
 
 def stop_before_the_end(registry: Registry, cli: Cli, database: Database) -> None:
@@ -178,7 +178,9 @@ def stop_before_the_end(registry: Registry, cli: Cli, database: Database) -> Non
 
 def test_an_unfinished_candidate_is_gone_on_with(registry: Registry, cli: Cli, database: Database):
     stop_before_the_end(registry, cli, database)
-    late = Feedback(ID(999), True, answer="A", text="soil", text_sha256=text_sha256("soil"))
+    late = Feedback(
+        ID(999), True, predicted_label="A", text="soil", text_sha256=text_sha256("soil")
+    )
     FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
     done = cli("retrain")
     assert done.code == 0, done.err
@@ -275,7 +277,7 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
     assert states(database) == ["champion", "candidate"]
     assert "is the champion already" in cli("models", "promote", "0002").out
     assert states(database) == ["retired", "champion"]
-    assert "not on record" in EventStore(database).latest("promoted")[0].facts["why"]
+    assert "not on record" in EventStore(database).latest("promoted")[0].details["why"]
 
 
 def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):

@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def say(database: Database, key: str, **fields: Any) -> None:
-    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
 
@@ -90,7 +90,7 @@ def test_responses_become_verdicts(database: Database):
     ada, bob = (given.feedback for given in FeedbackStore(database).all())
     assert (ada.correct, ada.label, ada.reviewer) == (True, None, ADA)
     assert (bob.correct, bob.label, bob.reviewer) == (False, "G06F", BOB)
-    assert (bob.answer, bob.version, bob.text_sha256) == ("A61", "0123456789ab", HASH)
+    assert (bob.predicted_label, bob.version, bob.text_sha256) == ("A61", "0123456789ab", HASH)
     assert bob.text == TEXT
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 

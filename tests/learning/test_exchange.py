@@ -51,12 +51,12 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 def filled(tmp_path: Path) -> Iterator[Database]:
     """A store with a verdict, a correction, a decision and a withdrawal."""
     found = locate_store(tmp_path / "here.db", {})
-    about = {"answer": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
+    about = {"predicted_label": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
     wrong = Feedback(ID(1), False, "G06", "no bandage", "Bob", "team", text=TEXT, **about)
     rows = [
         FeedbackRow(0, "key-of-ada", WHEN, Feedback(ID(1), True, reviewer="Ada", **about)),
         FeedbackRow(0, "key-of-bob", WHEN + timedelta(hours=1), wrong),
-        FeedbackRow(0, "decision", WHEN, Feedback(ID(1), True, decides=True, **about)),
+        FeedbackRow(0, "decision", WHEN, Feedback(ID(1), True, is_final=True, **about)),
         FeedbackRow(0, "undo", WHEN, Feedback(ID(1), True, withdraws="decision", **about)),
     ]
     FeedbackStore(found).add_all(rows)
@@ -74,7 +74,7 @@ def imported(database: Database, raw: bytes) -> Taken:
 
 def line(**fields: Any) -> dict[str, Any]:
     known = {"key": "a-key", "created": "2026-11-01T10:00:00Z", "prediction_id": ID(1)}
-    about = {"answer": "A61", "version": "v1", "text_sha256": f"{1:064x}"}
+    about = {"predicted_label": "A61", "version": "v1", "text_sha256": f"{1:064x}"}
     return known | {"correct": True} | about | fields
 
 
@@ -104,7 +104,7 @@ def test_who_disagrees_makes_a_case(filled: Database, database: Database):
 
 def test_a_dispute_that_was_decided_is_none(database: Database):
     wrong = line(key="two", correct=False, label="G06")
-    imported(database, raw_of(line(), wrong, line(key="three", decides=True)))
+    imported(database, raw_of(line(), wrong, line(key="three", is_final=True)))
     assert ReviewStore(database).all() == []
 
 
@@ -134,7 +134,7 @@ def test_a_key_is_good_for_one_verdict(database: Database):
         ({"text": TEXT}, "text_sha256: it is not that of the text"),
         ({"correct": False, "label": "Q99"}, "label 'Q99' is no section, class or subclass"),
         ({"created": "2999-01-01T00:00:00Z"}, "created: 2999-01-01.* is still to come"),
-        ({"answer": None}, f"prediction_id '{ID(1)}' is not known here"),
+        ({"predicted_label": None}, f"prediction_id '{ID(1)}' is not known here"),
     ],
 )
 def test_a_line_that_cannot_hold_is_named_and_nothing_kept(
@@ -166,22 +166,22 @@ def test_much_that_is_wrong_is_counted(filled: Database):
 
 def test_labels_that_were_answers_are_known(filled: Database):
     PredictionStore(filled).add([prediction(7, label="chem")])
-    imported(filled, raw_of(line(key="one", answer="bio")))
+    imported(filled, raw_of(line(key="one", predicted_label="bio")))
     wrong = [line(key=f"is-{label}", correct=False, label=label) for label in ("bio", "chem")]
     assert imported(filled, raw_of(*wrong)) == Taken(2, 0)
 
 
 def test_a_known_prediction_need_not_be_described(filled: Database):
     PredictionStore(filled).add([prediction(1)])
-    plain = raw_of(line(answer=None, version=None, text_sha256=None))
+    plain = raw_of(line(predicted_label=None, version=None, text_sha256=None))
     assert imported(filled, plain) == Taken(1, 0)
     said = FeedbackStore(filled).all()[-1].feedback
-    assert (said.answer, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
+    assert (said.predicted_label, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
     assert imported(filled, plain) == Taken(0, 1)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("answer", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
+    ("name", "value"), [("predicted_label", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
 )
 def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str, value: str):
     PredictionStore(filled).add([prediction(1, label="A61")])
@@ -202,14 +202,14 @@ def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, datab
     raw = exported(filled)
     assert imported(filled, raw) == Taken(0, 5)
     assert imported(database, raw) == Taken(5, 0)
-    assert FeedbackStore(database).all()[-1].feedback.answer == "A"
+    assert FeedbackStore(database).all()[-1].feedback.predicted_label == "A"
 
 
 def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, database: Database):
     text = "A loom\0with healds."
     verdict = Feedback(
         *(ID(1), True),
-        **{"answer": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
+        **{"predicted_label": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
     )
     FeedbackStore(filled).add("old", verdict)
     with filled.write() as connection:  # as it was kept before NUL was taken out
@@ -243,11 +243,11 @@ def verdicts(draw: st.DrawFn) -> Feedback:
         note=draw(short(30)),
         reviewer=draw(short(10)),
         caller=draw(short(10)),
-        answer=draw(st.sampled_from(["A", "B01", "chemie"])),
+        predicted_label=draw(st.sampled_from(["A", "B01", "chemie"])),
         version="0123456789ab",
         text_sha256=text_sha256("another" if text is None else text),
         text=text,
-        decides=draw(st.booleans()),
+        is_final=draw(st.booleans()),
         withdraws=draw(short(10)),
     )
 

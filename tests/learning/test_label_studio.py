@@ -13,7 +13,7 @@ from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import Taken
 from patclass.learning.label_studio import read, write
-from patclass.store.consensus import Feedback
+from patclass.store.consensus import Feedback, consensus_of
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -35,7 +35,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def say(database: Database, key: str, **fields: Any) -> None:
-    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
 
@@ -107,7 +107,7 @@ def test_a_text_becomes_a_task(database: Database):
 
 def test_only_verdicts_that_hold_go_along(database: Database):
     say(database, "key-of-ada")
-    say(database, "key-of-bob", correct=False, label="G06", decides=True)
+    say(database, "key-of-bob", correct=False, label="G06", is_final=True)
     say(database, "undo", withdraws="key-of-ada")
     ((found,), _) = exported(database)
     (bob,) = found["annotations"]
@@ -117,7 +117,7 @@ def test_only_verdicts_that_hold_go_along(database: Database):
 def test_what_cannot_be_said_there_is_counted(database: Database):
     say(database, "unknown", correct=False)
     say(database, "no-text", text=None, text_sha256=f"{9:064x}")
-    say(database, "old", text=None, text_sha256=None, answer=None)
+    say(database, "old", text=None, text_sha256=None, predicted_label=None)
     ((found,), left_out) = exported(database)
     assert found["annotations"] == []
     assert left_out == {
@@ -128,7 +128,7 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
 
 def test_a_text_that_the_prediction_kept_will_do(database: Database):
     PredictionStore(database).add([prediction(3, text=TEXT, text_sha256=HASH)])
-    verdict = Feedback(ID(3), True, answer="A", version="v1", text_sha256=HASH)
+    verdict = Feedback(ID(3), True, predicted_label="A", version="v1", text_sha256=HASH)
     FeedbackStore(database).add("key", verdict)
     ((found,), _) = exported(database)
     assert found["data"]["text"] == TEXT
@@ -145,7 +145,7 @@ def test_annotations_become_verdicts(database: Database):
     first, _ = FeedbackStore(database).all()
     assert first.created.isoformat() == "2026-11-01T11:00:00+00:00"
     about = first.feedback
-    assert (about.answer, about.version, about.text) == ("A61", "0123456789ab", TEXT)
+    assert (about.predicted_label, about.version, about.text) == ("A61", "0123456789ab", TEXT)
     assert about.text_sha256 == HASH
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 
@@ -163,8 +163,8 @@ def test_who_changes_their_mind_there_does_so_here(database: Database):
     for hour, label in ((12, "G06"), (13, "A61")):
         again = annotation(1, label, updated_at=f"2026-11-01T{hour}:00:00Z")
         assert imported(database, task(again)) == Taken(1, 0)
-    opinion = FeedbackStore(database).opinions()[HASH]
-    assert (opinion.label, opinion.disputed) == ("A61", False)
+    consensus = consensus_of(FeedbackStore(database).all())
+    assert (consensus.label, consensus.disputed) == ("A61", False)
 
 
 def test_the_last_word_may_stand_first(database: Database):

@@ -70,7 +70,11 @@ def claim(queue: ReviewQueue, reviewer: str = "Ada") -> Claimed:
 
 
 def verdict(number: int, label: str = "B", **fields: Any) -> Feedback:
-    given: dict[str, Any] = {"answer": "A", "text_sha256": f"{number:064x}", "reviewer": "Ada"}
+    given: dict[str, Any] = {
+        "predicted_label": "A",
+        "text_sha256": f"{number:064x}",
+        "reviewer": "Ada",
+    }
     return Feedback(ID(number), False, label, **given | fields)
 
 
@@ -87,7 +91,11 @@ def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claim
         case = claim(queue)
         decided = Feedback(
             *(case.prediction.id, True),
-            **{"reviewer": "Ada", "answer": "A", "text_sha256": case.prediction.text_sha256},
+            **{
+                "reviewer": "Ada",
+                "predicted_label": "A",
+                "text_sha256": case.prediction.text_sha256,
+            },
         )
         ReviewStore(database).decide(f"decision-{number}", decided)
         found.append(case)
@@ -211,7 +219,7 @@ def test_what_lies_too_long_is_handed_out_again(queue: ReviewQueue, database: Da
     claim(queue, "Bob")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late, created=late))
+        connection.execute(update(reviews).values(updated=late, created=late))
     assert claim(queue, "Ada").prediction.id == ID(OTHERS[0])
 
 
@@ -250,7 +258,7 @@ def test_what_was_given_back_has_its_place_again_later(queue: ReviewQueue, datab
     ReviewStore(database).release(first.prediction.id, "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late, created=late - LEASE))
+        connection.execute(update(reviews).values(updated=late, created=late - LEASE))
     assert claim(queue, "Bob").prediction.id == first.prediction.id
 
 

@@ -77,7 +77,7 @@ def say(database: Database, number: int, **fields: object) -> None:
     text = text_of(number)
     given = {
         "correct": True,
-        "answer": "A61",
+        "predicted_label": "A61",
         "text": text,
         "text_sha256": text_sha256(text),
         "reviewer": "Ada",

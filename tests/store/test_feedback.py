@@ -74,7 +74,7 @@ def test_many_writers_lose_nothing(store: FeedbackStore):
 
 
 def about(text: str, **fields: object) -> Feedback:
-    return Feedback("0" * 32, text_sha256=text, answer="A61", **fields)  # type: ignore[arg-type]
+    return Feedback("0" * 32, text_sha256=text, predicted_label="A61", **fields)  # type: ignore[arg-type]
 
 
 def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):

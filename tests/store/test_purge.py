@@ -23,7 +23,9 @@ def filled(database: Database) -> Database:
     old, new = NOW - timedelta(days=100), NOW - timedelta(days=1)
     PredictionStore(database).add([prediction(1, created=old), prediction(2, created=new)])
     for number in (1, 2):
-        verdict = Feedback(ID(number), True, answer="A", text_sha256=f"{number:064x}", text="t")
+        verdict = Feedback(
+            ID(number), True, predicted_label="A", text_sha256=f"{number:064x}", text="t"
+        )
         FeedbackStore(database).add(f"key-{number}", verdict)
         ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
     EventStore(database).add("alert", "one", "v1", {})

@@ -31,7 +31,7 @@ def store(database: Database) -> ReviewStore:
 
 
 def verdict(reviewer: str = "Ada", label: str = "G06") -> Feedback:
-    return Feedback(ID, False, label, reviewer=reviewer, answer="A61", text_sha256="t")
+    return Feedback(ID, False, label, reviewer=reviewer, predicted_label="A61", text_sha256="t")
 
 
 def state(store: ReviewStore) -> tuple[str, str | None]:
@@ -76,8 +76,8 @@ def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database
     store.claim(ID, "t", "unsure", "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late))
-    assert not store.all()[0].taken(datetime.now(UTC))
+        connection.execute(update(reviews).values(updated=late))
+    assert not store.all()[0].unavailable(datetime.now(UTC))
     assert store.claim(ID, "t", "unsure", "Bob")
     with pytest.raises(NotClaimedError):
         store.decide("key-of-ada", verdict("Ada"))
@@ -86,7 +86,7 @@ def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database
 
 def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Database):
     feedback = FeedbackStore(database)
-    feedback.add("one", Feedback(ID, True, reviewer="Bob", answer="A61", text_sha256="t"))
+    feedback.add("one", Feedback(ID, True, reviewer="Bob", predicted_label="A61", text_sha256="t"))
     feedback.add("two", verdict("Cleo", "H04"))
     assert state(store) == (OPEN, None)
     assert store.claim(ID, "t", "ignored", "Ada")

@@ -320,7 +320,7 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
     found = Monitor(database, window).series(watched, windows)
     if not found:
         raise StoreError(
-            f"the store in {database.place} has not yet {window:,} answers of {opened.folder} "
+            f"the store in {database.location} has not yet {window:,} answers of {opened.folder} "
             f"(version {watched.version}); choose a smaller --window, or wait."
         )
     with atomic_write(output) as partial:

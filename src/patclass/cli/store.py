@@ -65,7 +65,7 @@ def status(store: Path | None) -> int:
 
     database = locate_store(store)
     counts = count_rows(database)
-    click.echo(f"{database.place} (version {HEAD})")
+    click.echo(f"{database.location} (version {HEAD})")
     for table, count in counts.items():
         click.echo(f"{table:12} {count:>12,}")
     return 0
@@ -111,7 +111,7 @@ def purge(
         gone = purge_prediction(database, prediction)
     else:
         gone = purge_text(database, text_hash or "")
-    if not database.wipe() and database.url.drivername == "sqlite":
+    if not database.checkpoint() and database.url.drivername == "sqlite":
         click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
     if older_than is None and not any(vars(gone).values()):
         click.echo(f"nothing is known of {prediction or text_hash}", err=True)

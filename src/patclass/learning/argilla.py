@@ -94,7 +94,7 @@ def _responses(task: Task, left_out: Counter[str]) -> list[dict[str, str]]:
     """One for each user at most, as Argilla has it."""
     last: dict[str, str] = {}
     for given in task.said:
-        user, label = _user(given), given.feedback.verdict
+        user, label = _user(given), given.feedback.true_label
         if label is None:
             left_out["verdicts that name no label"] += 1
         elif user is None:

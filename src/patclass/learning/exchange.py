@@ -61,11 +61,11 @@ class Line(BaseModel):
     note: str | None = None
     reviewer: str | None = Field(None, max_length=100)
     caller: str | None = Field(None, max_length=100)
-    answer: str | None = Field(None, max_length=200)
+    predicted_label: str | None = Field(None, max_length=200)
     version: str | None = Field(None, max_length=12)
     text_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     text: str | None = None
-    decides: bool = False
+    is_final: bool = False
     withdraws: str | None = Field(None, max_length=100)
 
     @model_validator(mode="after")
@@ -91,7 +91,7 @@ def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
     :raises StoreError: if the store cannot be read.
     """
     predictions = PredictionStore(database)
-    for given in FeedbackStore(database).each():
+    for given in FeedbackStore(database).iterate():
         verdict = given.feedback
         if None in _prediction(verdict).values():
             verdict = _complete(verdict, predictions.get(verdict.prediction_id))
@@ -140,9 +140,11 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
     """
     store = FeedbackStore(database)
     ids = [arrival.given.feedback.prediction_id for arrival in arrivals]
-    predictions = PredictionStore(database).known(ids)
-    known = store.known([arrival.given.key for arrival in arrivals])
-    labels = store.answers() | {arrival.given.feedback.answer for arrival in arrivals}
+    predictions = PredictionStore(database).get_many(ids)
+    known = store.get_many([arrival.given.key for arrival in arrivals])
+    labels = store.predicted_labels() | {
+        arrival.given.feedback.predicted_label for arrival in arrivals
+    }
     new: dict[str, FeedbackRow] = {}
     problems = []
     for arrival in arrivals:
@@ -170,8 +172,8 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
 
 def _prediction(of: Feedback | PredictionRow) -> dict[str, str | None]:
     """What a verdict repeats of the prediction that it is about."""
-    answer = of.answer if isinstance(of, Feedback) else of.label
-    return {"answer": answer, "version": of.version, "text_sha256": of.text_sha256}
+    answer = of.predicted_label if isinstance(of, Feedback) else of.label
+    return {"predicted_label": answer, "version": of.version, "text_sha256": of.text_sha256}
 
 
 def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feedback:

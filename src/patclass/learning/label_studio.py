@@ -97,7 +97,7 @@ def read(database: Database, raw: bytes, left_out: Counter[str]) -> Taken:
 def _written(task: Task, left_out: Counter[str]) -> dict[str, Any]:
     annotations = []
     for given in task.said:
-        label = given.feedback.verdict
+        label = given.feedback.true_label
         if label is None:
             left_out["verdicts that name no label"] += 1
         else:
@@ -118,7 +118,7 @@ def _annotation(given: FeedbackRow, label: str) -> dict[str, Any]:
     annotation: dict[str, Any] = {
         "result": [_chosen(given.key, label)],
         "was_cancelled": False,
-        "ground_truth": verdict.decides,
+        "ground_truth": verdict.is_final,
         "created_at": given.created.isoformat(),
     }
     # It looks people up by e-mail; an annotation of anybody else is that of whoever imports it.

@@ -10,7 +10,7 @@ from typing import Any
 
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import Arrival, Taken, refuse, take_in, unknown
-from patclass.store.consensus import Feedback, FeedbackRow, by_text, standing
+from patclass.store.consensus import Feedback, FeedbackRow, group_by_text, valid_feedback
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -69,7 +69,7 @@ def tasks(database: Database, left_out: Counter[str]) -> Iterator[Task]:
 
 def _task(said: Sequence[FeedbackRow], predictions: PredictionStore) -> Task | None:
     """None if the text is not known."""
-    valid = standing(said)
+    valid = valid_feedback(said)
     last = (valid or said)[-1].feedback
     if last.text_sha256 is None:
         return None
@@ -80,7 +80,7 @@ def _task(said: Sequence[FeedbackRow], predictions: PredictionStore) -> Task | N
     if text is None:
         return None
     score = None if row is None else row.confidence
-    return Task(last.prediction_id, text, last.answer, last.version, score, tuple(valid))
+    return Task(last.prediction_id, text, last.predicted_label, last.version, score, tuple(valid))
 
 
 def as_array(rows: Iterable[Any]) -> Iterator[str]:
@@ -104,8 +104,8 @@ def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
     :raises StoreError: if the store cannot be used.
     """
     store = FeedbackStore(database)
-    predictions = PredictionStore(database).known([choice.prediction_id for choice in choices])
-    known = store.known([k for c in choices for k in (c.key, c.copy_of) if k])
+    predictions = PredictionStore(database).get_many([choice.prediction_id for choice in choices])
+    known = store.get_many([k for c in choices for k in (c.key, c.copy_of) if k])
     said = _Said(store.all() if any(choice.created is None for choice in choices) else ())
     arrivals, problems = [], []
     for choice in choices:
@@ -124,7 +124,7 @@ def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
 def _same(choice: Choice, known: dict[str, FeedbackRow]) -> FeedbackRow | None:
     """The verdict that a choice is already, if it is."""
     copied = known.get(choice.copy_of or "")
-    if copied is not None and copied.feedback.verdict == choice.label:
+    if copied is not None and copied.feedback.true_label == choice.label:
         return copied
     return known.get(choice.key)
 
@@ -133,7 +133,7 @@ class _Said:
     """What was said before, by which a tool's choice without a time is known again."""
 
     def __init__(self, said: Sequence[FeedbackRow]) -> None:
-        self._of_text = by_text(said)
+        self._of_text = group_by_text(said)
         self._texts = {g.feedback.prediction_id: g.feedback.text_sha256 for g in said}
 
     def before(self, choice: Choice, row: PredictionRow | None) -> FeedbackRow | None:
@@ -146,7 +146,7 @@ class _Said:
             for given in self._of_text.get(text or "", ())
             if given.feedback.withdraws is None
             and (given.feedback.reviewer or "").lower() == choice.reviewer.lower()
-            and given.feedback.verdict == choice.label
+            and given.feedback.true_label == choice.label
         )
         return next(found, None)
 
@@ -159,7 +159,7 @@ def _judged(choice: Choice, row: PredictionRow | None) -> FeedbackRow:
         correct,
         label=None if correct else choice.label,
         reviewer=choice.reviewer,
-        answer=row.label,
+        predicted_label=row.label,
         version=row.version,
         text_sha256=row.text_sha256,
         text=choice.text or row.text,

@@ -85,7 +85,7 @@ def record_decision(
     _know(database, bundle)
     state = CANDIDATE if decision.passed else REFUSED
     facts = decision.model_dump(mode="json")
-    ModelStore(database).decide(decision.candidate, facts, state)
+    ModelStore(database).record_decision(decision.candidate, facts, state)
     page = registry.folder / DECISIONS / f"{bundle.folder.name}.html"
     with atomic_write(page) as partial:
         partial.write_text(html_decision(decision, bundle.lineage), encoding="utf-8")

@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from patclass.inference.classifier import AGREEMENT
-from patclass.store.consensus import Consensus, FeedbackRow, by_text, consensus_of, standing
+from patclass.store.consensus import (
+    Consensus,
+    FeedbackRow,
+    consensus_of,
+    group_by_text,
+    valid_feedback,
+)
 from patclass.store.database import Database
 from patclass.store.feedback import DISPUTED, FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -136,12 +142,12 @@ class Known:
     def handed_out(self) -> list[Case]:
         """Cases that somebody has or had in hand, the latest first."""
         found = [case for case in self.cases.values() if case.state != OPEN]
-        return sorted(found, key=lambda case: case.changed, reverse=True)
+        return sorted(found, key=lambda case: case.updated, reverse=True)
 
 
 def order(rows: Sequence[PredictionRow], known: Known, now: datetime) -> Waiting:
     """What waits among ``rows``, in the order in which it is handed out."""
-    closed = {known.texts.get(c.prediction_id) for c in known.cases.values() if c.taken(now)}
+    closed = {known.texts.get(c.prediction_id) for c in known.cases.values() if c.unavailable(now)}
     kept = {row.text_sha256: row.text for row in rows if row.text is not None}
     best: dict[str, ReviewItem] = {}
     without: set[str] = set()
@@ -180,7 +186,7 @@ def _in_turn(
     awake = [each for each in found if not _given_back(each, known, now)]
     sample = sorted((c for c in awake if c.reason == SAMPLE), key=lambda c: c.priority)
     others = _spread([c for c in awake if c.reason != SAMPLE], last)
-    resting.sort(key=lambda c: known.cases[c.prediction.id].changed)
+    resting.sort(key=lambda c: known.cases[c.prediction.id].updated)
     return [*_mixed(others, sample, len(handed)), *resting]
 
 
@@ -189,7 +195,7 @@ def _given_back(candidate: ReviewItem, known: Known, now: datetime) -> bool:
     case = known.cases.get(candidate.prediction.id)
     if case is None or case.state != OPEN:
         return False
-    return case.changed > case.created and now - case.changed < LEASE
+    return case.updated > case.created and now - case.updated < LEASE
 
 
 def _spread(found: Sequence[ReviewItem], last: Mapping[str, int]) -> list[ReviewItem]:
@@ -269,13 +275,15 @@ class ReviewQueue:
             for each in [*in_hand, *found]:
                 text = each.prediction.text_sha256
                 if self._reviews.claim(each.prediction.id, text, each.reason, reviewer):
-                    said = standing(known.said.get(text, ()))
+                    said = valid_feedback(known.said.get(text, ()))
                     return Claimed(each.prediction, each.reason, tuple(said))
         return None
 
     def _known(self) -> Known:
         cases = {case.prediction_id: case for case in self._reviews.all()}
-        return Known(cases, self._predictions.texts_of_cases(), by_text(self._feedback.all()))
+        return Known(
+            cases, self._predictions.text_hashes_of_cases(), group_by_text(self._feedback.all())
+        )
 
     def _rows(self, versions: Collection[str], known: Known) -> list[PredictionRow]:
         rows = [row for each in versions for row in self._predictions.latest(each, WINDOW)]
@@ -291,7 +299,7 @@ class ReviewQueue:
         """What the reviewer has claimed and neither decided nor let lie, the latest first."""
         found = []
         for case in known.handed_out():
-            if case.state == CLAIMED and case.reviewer == reviewer and case.taken(now):
+            if case.state == CLAIMED and case.reviewer == reviewer and case.unavailable(now):
                 row = self._predictions.get(case.prediction_id)
                 if row is not None and (row := known.whole(row)).text is not None:
                     disputed = known.opinion(row.text_sha256).disputed

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from patclass.data.examples import Corpus, FeedbackExample
 from patclass.data.text import text_sha256
 from patclass.learning.review_queue import SAMPLE
-from patclass.store.consensus import FeedbackRow, by_text, consensus_of
+from patclass.store.consensus import FeedbackRow, consensus_of, group_by_text
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.reviews import ReviewStore
@@ -124,7 +124,7 @@ def gather(
     trained = _hashes(known.trained)
     judged: dict[str, list[FeedbackExample]] = {TRAIN: [], VALIDATION: [], GATE: []}
     left_out: Counter[str] = Counter()
-    for text_hash, of_text in by_text(said).items():
+    for text_hash, of_text in group_by_text(said).items():
         row = _judged(text_hash, of_text, weight)
         if isinstance(row, str):
             left_out[row] += 1

@@ -273,7 +273,8 @@ def _case(claimed: Claimed, model: LoadedModel | None) -> ReviewCase:
 
 
 def _verdict(given: FeedbackRow) -> EarlierVerdict:
-    return EarlierVerdict.model_validate(asdict(given.feedback) | {"created": given.created})
+    more = {"created": given.created, "answer": given.feedback.predicted_label}
+    return EarlierVerdict.model_validate(asdict(given.feedback) | more)
 
 
 def _name(model: LoadedModel | None, level: str, label: str) -> str:

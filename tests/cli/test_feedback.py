@@ -59,7 +59,7 @@ def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: s
     target = tmp_path / "tasks.json"
     done = cli("feedback", "export", target, "--format", name, "--store", file)
     assert (done.code, done.out) == (0, f"{target}: written\n")
-    assert "left out: 1 verdicts on texts that were not kept\n" in done.err
+    assert "left out: 1 rows of feedback whose text is not stored\n" in done.err
     assert len(json.loads(target.read_text(encoding="utf-8"))) == 1
     back = cli("feedback", "import", target, "--format", name, "--store", file)
     assert back.code == 0

@@ -1,6 +1,5 @@
 """``patclass models``, ``retrain`` and ``loop``, with a tiny model that meets a new label."""
 
-import fcntl
 import json
 import re
 import shutil
@@ -141,13 +140,13 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
     page = (registry.folder / "decisions" / "0002.html").read_text()
     assert "Accepted" in page
-    assert "better on people" in page
+    assert "better on feedback" in page
     assert {event.kind for event in EventStore(database).latest()} == {"retrained", "promoted"}
     shown = cli("models", "show", "0002")
-    assert "may take the place of" in shown.out
+    assert "may replace" in shown.out
     assert f"made from {lineage.parent}" in shown.out
     again = cli("loop", "--once")
-    assert "verdicts since the last candidate: 0" in again.out
+    assert "feedback since the last candidate: 0" in again.out
     assert cli("models", "rollback").code == 0
     assert registry.champion().name == "0001"
     assert states(database) == ["champion", "retired"]
@@ -157,8 +156,8 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     judge(database, registry, flip=True)
     done = cli("loop", "--once")
     assert done.code == 1
-    assert "is refused in the place of" in done.out
-    assert "FAILS  worse on held-out rows" in done.out
+    assert "is refused as a replacement of" in done.out
+    assert "FAILED  worse on held-out rows" in done.out
     assert states(database) == ["champion", "refused"]
     assert registry.champion().name == "0001"
     assert "Refused" in (registry.folder / "decisions" / "0002.html").read_text()
@@ -211,7 +210,7 @@ def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
     assert cli("retrain").code == 0
     done = cli("loop", "--once")
     assert done.code == 0, done.out + done.err
-    assert "not yet judged: models/0002" in done.out
+    assert "not yet evaluated: models/0002" in done.out
     assert "promoted: models/0002" in done.out
 
 
@@ -224,7 +223,7 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
     assert states(database) == ["champion"]
     assert "it was made before" in cli("retrain").out
     done = cli("loop", "--once")
-    assert "not yet judged: models/0002" in done.out
+    assert "not yet evaluated: models/0002" in done.out
     assert "promoted: models/0002" in done.out
     assert [event.kind for event in EventStore(database).latest("retrained")] == ["retrained"]
     assert not (registry.folder / "retrain.json").exists()
@@ -238,7 +237,7 @@ def test_a_candidate_whose_maker_died_keeps_its_lineage_when_promoted_by_hand(
         assert cli("retrain").code == 2
     assert cli("models", "promote", "0002", "--force", "trust me").code == 0
     assert ModelStore(database).all()[-1].lineage["feedback_until"] == 150
-    assert "verdicts since the last candidate: 0 " in cli("loop", "--once").out
+    assert "feedback since the last candidate: 0 " in cli("loop", "--once").out
 
 
 def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
@@ -277,7 +276,9 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
     assert states(database) == ["champion", "candidate"]
     assert "is the champion already" in cli("models", "promote", "0002").out
     assert states(database) == ["retired", "champion"]
-    assert "not on record" in EventStore(database).latest("promoted")[0].details["why"]
+    assert (
+        "the reason was not recorded" in EventStore(database).latest("promoted")[0].details["why"]
+    )
 
 
 def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):
@@ -298,12 +299,11 @@ def test_a_damaged_version_hides_no_other(registry: Registry, cli: Cli):
 
 
 def test_only_one_pass_runs_at_a_time(registry: Registry, cli: Cli):
-    with (registry.folder / ".retrain.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with registry.lock(".retrain.lock"):
         for command in (["loop", "--once"], ["retrain"]):
             done = cli(*command)
             assert done.code == 2
-            assert "another 'patclass retrain' or 'loop' is at work in models" in done.err
+            assert "another 'patclass retrain' or 'patclass loop' is running in models" in done.err
 
 
 @pytest.mark.parametrize(

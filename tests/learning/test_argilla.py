@@ -13,7 +13,7 @@ import pytest
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.argilla import read, write
-from patclass.learning.exchange import Taken
+from patclass.learning.exchange import ImportResult
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
@@ -55,7 +55,7 @@ def record(*responses: tuple[str | None, str], **fields: Any) -> dict[str, Any]:
     return known | fields
 
 
-def imported(database: Database, *records: dict[str, Any]) -> Taken:
+def imported(database: Database, *records: dict[str, Any]) -> ImportResult:
     return read(database, json.dumps(records).encode(), Counter())
 
 
@@ -79,14 +79,14 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
     (found,) = json.loads("".join(write(database, left_out)))
     assert found["responses"] == {}
     assert left_out == {
-        "verdicts of people who are no users of Argilla": 1,
-        "verdicts that name no label": 1,
-        "verdicts on texts that were not kept": 1,
+        "rows of feedback by reviewers who are not users of Argilla": 1,
+        "rows of feedback without a label": 1,
+        "rows of feedback whose text is not stored": 1,
     }
 
 
 def test_responses_become_verdicts(database: Database):
-    assert imported(database, record(("A61", ADA), ("G06F", BOB))) == Taken(2, 0)
+    assert imported(database, record(("A61", ADA), ("G06F", BOB))) == ImportResult(2, 0)
     ada, bob = (given.feedback for given in FeedbackStore(database).all())
     assert (ada.correct, ada.label, ada.reviewer) == (True, None, ADA)
     assert (bob.correct, bob.label, bob.reviewer) == (False, "G06F", BOB)
@@ -97,9 +97,9 @@ def test_responses_become_verdicts(database: Database):
 
 def test_what_is_imported_twice_counts_once(database: Database):
     imported(database, record(("A61", ADA)))
-    assert imported(database, record(("A61", ADA), ("G06", BOB))) == Taken(1, 1)
+    assert imported(database, record(("A61", ADA), ("G06", BOB))) == ImportResult(1, 1)
     raw = "".join(write(database, Counter())).encode()
-    assert read(database, raw, Counter()) == Taken(0, 2)
+    assert read(database, raw, Counter()) == ImportResult(0, 2)
 
 
 def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database):
@@ -108,8 +108,8 @@ def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database
     say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
     raw = "".join(write(database, Counter())).encode()
     say(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
-    assert read(database, raw, Counter()) == Taken(0, 2)
-    assert imported(database, record(("H04", ADA))) == Taken(1, 0)
+    assert read(database, raw, Counter()) == ImportResult(0, 2)
+    assert imported(database, record(("H04", ADA))) == ImportResult(1, 0)
 
 
 def test_the_last_word_is_that_which_was_given_last(database: Database):
@@ -126,7 +126,7 @@ def test_the_last_word_is_that_which_was_given_last(database: Database):
 def test_a_record_without_responses_says_nothing(database: Database):
     left_out: Counter[str] = Counter()
     raw = json.dumps([record(responses={}), record((None, ADA))]).encode()
-    assert read(database, raw, left_out) == Taken(0, 0)
+    assert read(database, raw, left_out) == ImportResult(0, 0)
     assert left_out == {"responses without a label": 1}
 
 
@@ -134,7 +134,7 @@ def test_a_record_without_responses_says_nothing(database: Database):
     ("wrong", "message"),
     [
         (record(("sport", ADA)), "record 2: label 'sport' is no section, class or subclass"),
-        (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not known"),
+        (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not stored"),
         (record(("A61", ADA), fields={"text": "Other."}), "record 2: it is not the text of"),
         ({"id": ID(1)}, r"1\.fields: field required"),
         (record(responses={"label": [{"value": ["A61"]}]}), "valid string"),

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from patclass.learning.review_queue import REASONS, SHARE, Claimed, ReviewQueue, review_item_of
+from patclass.learning.review_queue import (
+    REASONS,
+    SAMPLE_SHARE,
+    ClaimedReview,
+    ReviewQueue,
+    review_item_of,
+)
 from patclass.service.reviews import ReviewsResponse
 from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
@@ -60,10 +66,10 @@ def unsure(number: int, label: str = "A", confidence: float = 0.3, **fields: Any
 
 
 def ids(queue: ReviewQueue) -> list[str]:
-    return [each.prediction.id for each in queue.waiting(["v1"]).candidates]
+    return [each.prediction.id for each in queue.pending(["v1"]).items]
 
 
-def claim(queue: ReviewQueue, reviewer: str = "Ada") -> Claimed:
+def claim(queue: ReviewQueue, reviewer: str = "Ada") -> ClaimedReview:
     found = queue.claim(reviewer, ["v1"])
     assert found is not None
     return found
@@ -84,7 +90,7 @@ def dispute(database: Database, number: int, **fields: Any) -> None:
     store.add(f"two-{number}", verdict(number, "C", reviewer="Cleo", **fields))
 
 
-def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claimed]:
+def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[ClaimedReview]:
     """What one reviewer gets who decides each case at once."""
     found = []
     for number in range(count):
@@ -149,7 +155,10 @@ def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: 
 
 
 def test_the_sample_is_a_tenth():
-    assert abs(len(SAMPLE) / 2000 - SHARE) < 3 * (SHARE * (1 - SHARE) / 2000) ** 0.5
+    assert (
+        abs(len(SAMPLE) / 2000 - SAMPLE_SHARE)
+        < 3 * (SAMPLE_SHARE * (1 - SAMPLE_SHARE) / 2000) ** 0.5
+    )
 
 
 def test_sure_answers_and_those_of_other_models_need_nobody(queue: ReviewQueue, database: Database):
@@ -164,13 +173,13 @@ def test_disputes_come_first_then_the_most_doubtful(queue: ReviewQueue, database
     dispute(database, OTHERS[2])
     assert ids(queue) == [ID(OTHERS[number]) for number in (2, 1, 0)]
     case = claim(queue)
-    assert (case.reason, len(case.said)) == ("disputed", 2)
+    assert (case.reason, len(case.feedback)) == ("disputed", 2)
 
 
 def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database: Database):
     add(database, answer(OTHERS[0], version="v0", text=None))
     dispute(database, OTHERS[0])
-    assert queue.waiting(["v1"]).without_text == 1
+    assert queue.pending(["v1"]).without_text == 1
     dispute(database, OTHERS[0] + 10_000)  # of a prediction that was forgotten
     store = FeedbackStore(database)
     store.add("three", verdict(OTHERS[0], "D", reviewer="Dora", text="given"))
@@ -233,8 +242,8 @@ def test_one_text_is_one_case(queue: ReviewQueue, database: Database):
 
 def test_without_its_text_an_answer_is_only_counted(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text=None), unsure(OTHERS[1], text=None), answer(OTHERS[2]))
-    waiting = queue.waiting(["v1"])
-    assert (waiting.candidates, waiting.without_text) == ((), 2)
+    waiting = queue.pending(["v1"])
+    assert (waiting.items, waiting.without_text) == ((), 2)
 
 
 def test_a_text_kept_once_is_enough(queue: ReviewQueue, database: Database):
@@ -271,7 +280,7 @@ def test_the_labels_take_turns(queue: ReviewQueue, database: Database, labels: s
         for number in range(40 * place, 40 * place + 40)
     ]
     add(database, *rows)
-    listed = [each.prediction.label for each in queue.waiting(["v1"]).candidates[:20]]
+    listed = [each.prediction.label for each in queue.pending(["v1"]).items[:20]]
     given = [case.prediction.label for case in decide_all(queue, database, 20)]
     for found in (listed, given):
         for start in range(11):

@@ -14,7 +14,7 @@ import click
 from patclass.cli.options import store_option
 
 if TYPE_CHECKING:
-    from patclass.learning.exchange import Taken
+    from patclass.learning.exchange import ImportResult
     from patclass.store.database import Database
 
 
@@ -148,7 +148,7 @@ class _Format(NamedTuple):
     """How verdicts are written and read."""
 
     write: "Callable[[Database, Counter[str]], Iterator[str]]"
-    read: "Callable[[Database, bytes, Counter[str]], Taken]"
+    read: "Callable[[Database, bytes, Counter[str]], ImportResult]"
 
 
 @click.group()
@@ -208,8 +208,8 @@ def import_feedback(file: Path, name: str, store: Path | None) -> int:
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
-    taken = _format(name).read(locate_store(store), _content(file), left_out)
-    click.echo(f"{taken.added:,} added, {taken.known:,} known")
+    result = _format(name).read(locate_store(store), _content(file), left_out)
+    click.echo(f"{result.added:,} added, {result.duplicates:,} known")
     _say(left_out)
     return 0
 

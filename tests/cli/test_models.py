@@ -116,7 +116,7 @@ def test_the_first_champion_needs_no_rival(registry: Registry, cli: Cli, databas
 def test_there_is_nothing_to_learn_from_nobody(registry: Registry, cli: Cli):
     done = cli("retrain")
     assert done.code == 2
-    assert "there is nothing to learn from" in done.err
+    assert "there is no feedback to train on" in done.err
     assert cli("loop", "--once").code == 0  # nothing to do is no failure
 
 
@@ -200,7 +200,7 @@ def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
     purge_text(database, gone)
     done = cli("retrain")
     assert done.code == 0, done.err
-    assert "was learnt from other rows; starting anew" in done.out
+    assert "was trained on other rows; starting again" in done.out
 
 
 def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
@@ -221,7 +221,7 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
     with patch.object(ModelStore, "add", side_effect=[StoreError("the process ended here")]):
         assert cli("retrain").code == 2
     assert states(database) == ["champion"]
-    assert "it was made before" in cli("retrain").out
+    assert "the candidate was trained before" in cli("retrain").out
     done = cli("loop", "--once")
     assert "not yet evaluated: models/0002" in done.out
     assert "promoted: models/0002" in done.out

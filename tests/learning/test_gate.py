@@ -115,7 +115,7 @@ def test_below_the_coarsest_level_a_loss_must_be_more_than_chance(lost: int, pas
     if not passes:
         told = check(decision, "labels").message
         assert told == "a label loses more than 3 points: A01B -75.0 points on 40 rows"
-    shown = [label.label for label in decision.shown("section")]
+    shown = [label.label for label in decision.reported_labels("section")]
     assert shown == ["A", "B", "C", "D"]
 
 

@@ -125,9 +125,9 @@ def test_what_cannot_be_learnt_from_is_counted(database: Database):
     assert sum(parts.counts.values()) == 0
     assert parts.left_out == {
         "disputed": 1,
-        "from before texts were known": 1,
-        "no text kept": 1,
-        "nobody knows the label": 1,
+        "text not identified": 1,
+        "text not stored": 1,
+        "correct label not known": 1,
     }
 
 
@@ -137,7 +137,7 @@ def test_held_out_rows_are_never_learnt_from_nor_what_is_nearly_the_same(databas
     held_out = [text_of(0).upper(), f"{text_of(1)} Indeed."]
     parts = split_feedback(database, CorpusTexts(held_out), 1.0)
     assert list(texts(parts)) == [text_of(2)]
-    assert parts.left_out == {"stands in test or validation": 2}
+    assert parts.left_out == {"in the test or validation data": 2}
 
 
 def test_nothing_is_judged_by_what_was_learnt_from(database: Database):
@@ -148,7 +148,7 @@ def test_nothing_is_judged_by_what_was_learnt_from(database: Database):
     )
     assert parts.examples[GATE] == []
     assert parts.examples[TRAIN]
-    assert list(parts.left_out) == ["learnt from before"]
+    assert list(parts.left_out) == ["in the training data"]
 
 
 def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database: Database):
@@ -164,7 +164,7 @@ def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database
     assert kept_back
     assert parts.examples[TRAIN]
     assert parts.examples[GATE] == []
-    assert parts.left_out == {"nearly the same as one learnt from": kept_back}
+    assert parts.left_out == {"near-duplicate of a training text": kept_back}
 
 
 def test_nothing_is_judged_by_what_is_nearly_the_same_as_a_training_row(database: Database):
@@ -174,7 +174,7 @@ def test_nothing_is_judged_by_what_is_nearly_the_same_as_a_training_row(database
     parts = split_feedback(database, CorpusTexts(train=rows), 1.0)
     assert parts.examples[GATE] == []
     assert parts.examples[TRAIN]
-    assert list(parts.left_out) == ["nearly the same as one learnt from"]
+    assert list(parts.left_out) == ["near-duplicate of a training text"]
 
 
 def test_what_came_later_can_be_left_for_later(database: Database):

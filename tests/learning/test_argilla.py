@@ -1,4 +1,4 @@
-"""Verdicts as records of Argilla."""
+"""Feedback as records of Argilla."""
 
 import json
 from collections import Counter
@@ -85,7 +85,7 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
     }
 
 
-def test_responses_become_verdicts(database: Database):
+def test_responses_become_feedback(database: Database):
     assert imported(database, record(("A61", ADA), ("G06F", BOB))) == ImportResult(2, 0)
     ada, bob = (given.feedback for given in FeedbackStore(database).all())
     assert (ada.correct, ada.label, ada.reviewer) == (True, None, ADA)
@@ -102,8 +102,8 @@ def test_what_is_imported_twice_counts_once(database: Database):
     assert read(database, raw, Counter()) == ImportResult(0, 2)
 
 
-def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database):
-    """Argilla keeps neither keys nor times, so a person is known by what they said."""
+def test_feedback_from_elsewhere_is_recognised_when_it_comes_back(database: Database):
+    """Argilla keeps neither keys nor times, so feedback is recognised by reviewer and label."""
     say(database, "over-http", reviewer=ADA, caller="web")
     say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
     raw = "".join(write(database, Counter())).encode()
@@ -116,8 +116,8 @@ def test_the_last_word_is_that_which_was_given_last(database: Database):
     """And not that which was imported last."""
     say(database, "today", correct=False, label="G06", reviewer=ADA)
     (today,) = FeedbackStore(database).all()
-    verdict = replace(today.feedback, label="H04")
-    older = FeedbackRow(0, "older", today.created - timedelta(days=9), verdict)
+    feedback = replace(today.feedback, label="H04")
+    older = FeedbackRow(0, "older", today.created - timedelta(days=9), feedback)
     FeedbackStore(database).add_all([older])
     (told,) = json.loads("".join(write(database, Counter())))
     assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]

@@ -1,4 +1,4 @@
-"""Verdicts carried from store to store, on both databases."""
+"""Feedback carried from store to store, on both databases."""
 
 import json
 from collections import Counter
@@ -49,7 +49,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Iterator[Database]:
-    """A store with a verdict, a correction, a decision and a withdrawal."""
+    """A store with a confirmation, a correction, a final decision and a withdrawal."""
     found = locate_store(tmp_path / "here.db", {})
     about = {"predicted_label": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
     wrong = Feedback(ID(1), False, "G06", "no bandage", "Bob", "team", text=TEXT, **about)
@@ -114,7 +114,7 @@ def test_many_keys_are_known(database: Database):
     assert imported(database, raw_of(*rows)) == ImportResult(0, 1201)
 
 
-def test_a_key_is_good_for_one_verdict(database: Database):
+def test_a_key_is_used_for_one_feedback(database: Database):
     imported(database, raw_of(line()))
     raw = raw_of(line(key="new"), line(note="another"), line(key="new", note="again"))
     with pytest.raises(DataError, match=r"line 2: the key 'a-key' is used.*line 3: the key 'new'"):
@@ -189,7 +189,7 @@ def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str,
         imported(filled, raw_of(line(**{name: value})))
 
 
-def test_verdicts_from_before_predictions_were_kept_stay_where_they_are(filled: Database):
+def test_feedback_whose_prediction_is_not_stored_is_left_out(filled: Database):
     FeedbackStore(filled).add("old", Feedback(ID(9), True))
     left_out: Counter[str] = Counter()
     assert len(list(write(filled, left_out))) == 4
@@ -207,11 +207,11 @@ def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, datab
 
 def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, database: Database):
     text = "A loom\0with healds."
-    verdict = Feedback(
+    with_nul = Feedback(
         *(ID(1), True),
         **{"predicted_label": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
     )
-    FeedbackStore(filled).add("old", verdict)
+    FeedbackStore(filled).add("old", with_nul)
     with filled.write() as connection:  # as it was kept before NUL was taken out
         old = feedback.c.idempotency_key == "old"
         connection.execute(update(feedback).where(old).values(text=text))
@@ -233,7 +233,7 @@ def short(size: int) -> st.SearchStrategy[str | None]:
 
 
 @st.composite
-def verdicts(draw: st.DrawFn) -> Feedback:
+def feedback_rows(draw: st.DrawFn) -> Feedback:
     text = draw(short(50))
     correct = draw(st.booleans())
     return Feedback(
@@ -272,14 +272,14 @@ def unnumbered(database: Database) -> list[FeedbackRow]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(said=st.lists(st.tuples(moments(), verdicts()), max_size=6))
-def test_whatever_people_say_comes_through(
+@given(said=st.lists(st.tuples(moments(), feedback_rows()), max_size=6))
+def test_any_feedback_comes_through(
     stores: tuple[Database, Database], said: list[tuple[datetime, Feedback]]
 ):
     here, there = stores
     for database in stores:
         purge_before(database, datetime(2200, 1, 1, tzinfo=UTC), with_feedback=True)
-    rows = [FeedbackRow(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
+    rows = [FeedbackRow(n, f"key-{n}", when, each) for n, (when, each) in enumerate(said, 1)]
     FeedbackStore(here).add_all(rows)
     assert imported(there, exported(here)) == ImportResult(len(said), 0)
     assert unnumbered(there) == unnumbered(here) == [replace(row, number=0) for row in rows]

@@ -107,7 +107,7 @@ def with_label(changed: int, count: int, base: PairedPredictions) -> PairedPredi
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(3, True), (30, False)])
-def test_below_the_coarsest_level_a_loss_must_be_more_than_chance(lost: int, passes: bool):
+def test_below_the_coarsest_level_a_loss_must_be_significant(lost: int, passes: bool):
     section, feedback = same(2000, 0.8), rows(200, 0.5, 0.8)
     held_out = {"section": section, "subclass": with_label(lost, 40, same(2000, 0.8))}
     decision = decide(("old", "new"), held_out, feedback, feedback)
@@ -155,7 +155,7 @@ def test_no_gain_on_feedback_is_refused():
 
 
 @pytest.mark.parametrize("count", [0, 29])
-def test_too_few_verdicts_are_refused(count: int):
+def test_too_little_feedback_is_refused(count: int):
     decision = judged(feedback=rows(count, 0.0, 1.0))
     assert set(failed(decision)) == {"feedback", "feedback_quality"}
     assert f"too little feedback to compare the models: {count} of 30" in decision.text()
@@ -168,28 +168,28 @@ def flipped(feedback: PairedPredictions, share: float) -> PairedPredictions:
     return PairedPredictions(truth, feedback.champion, feedback.candidate, feedback.sampled)
 
 
-def test_verdicts_of_which_many_are_wrong_are_refused_in_words():
+def test_feedback_of_which_much_is_wrong_are_refused_in_words():
     feedback = flipped(rows(200, 0.3, 0.8), 0.3)
     decision = judged(feedback=feedback)
     assert "feedback_quality" in failed(decision)
     assert "feedback is not reliable: it agrees with" in decision.text()
-    assert "should be right; too many are wrong: have them reviewed" in decision.text()
+    assert "% expected; too many labels are wrong: have them reviewed" in decision.text()
 
 
-def test_honest_verdicts_are_hardly_ever_mistrusted():
+def test_correct_feedback_is_hardly_ever_refused():
     decisions = [judged(same(100, 0.8), rows(150, 0.3, 0.8)) for _ in range(50)]
     assert sum("feedback_quality" in failed(decision) for decision in decisions) <= 2
 
 
-def test_where_chance_drew_verdicts_only_those_are_asked_whether_they_can_be_trusted():
-    by_chance, chosen = rows(60, 0.5, 0.8), rows(200, 0.1, 0.5, promised=0.8)
+def test_the_quality_of_feedback_is_checked_on_the_random_sample():
+    in_sample, chosen = rows(60, 0.5, 0.8), rows(200, 0.1, 0.5, promised=0.8)
     feedback = PairedPredictions(
-        [*by_chance.y_true, *chosen.y_true],
+        [*in_sample.y_true, *chosen.y_true],
         *(
             LevelPredictions([*a.labels, *b.labels], np.concatenate([a.confidences, b.confidences]))
             for a, b in (
-                (by_chance.champion, chosen.champion),
-                (by_chance.candidate, chosen.candidate),
+                (in_sample.champion, chosen.champion),
+                (in_sample.candidate, chosen.candidate),
             )
         ),
         [True] * 60 + [False] * 200,

@@ -1,4 +1,4 @@
-"""Verdicts as tasks of Label Studio."""
+"""Feedback as tasks of Label Studio."""
 
 import json
 from collections import Counter
@@ -77,9 +77,9 @@ def imported(database: Database, *tasks: dict[str, Any]) -> ImportResult:
     return read(database, json.dumps(tasks).encode(), Counter())
 
 
-def verdicts(database: Database) -> list[tuple[bool, str | None, str | None]]:
+def all_feedback(database: Database) -> list[tuple[bool, str | None, str | None]]:
     found = [given.feedback for given in FeedbackStore(database).all()]
-    return [(verdict.correct, verdict.label, verdict.reviewer) for verdict in found]
+    return [(each.correct, each.label, each.reviewer) for each in found]
 
 
 def test_a_text_becomes_a_task(database: Database):
@@ -105,7 +105,7 @@ def test_a_text_becomes_a_task(database: Database):
     assert left_out == {}
 
 
-def test_only_verdicts_that_hold_go_along(database: Database):
+def test_only_valid_feedback_is_exported(database: Database):
     say(database, "key-of-ada")
     say(database, "key-of-bob", correct=False, label="G06", is_final=True)
     say(database, "undo", withdraws="key-of-ada")
@@ -128,8 +128,8 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
 
 def test_a_text_that_the_prediction_kept_will_do(database: Database):
     PredictionStore(database).add([prediction(3, text=TEXT, text_sha256=HASH)])
-    verdict = Feedback(ID(3), True, predicted_label="A", version="v1", text_sha256=HASH)
-    FeedbackStore(database).add("key", verdict)
+    feedback = Feedback(ID(3), True, predicted_label="A", version="v1", text_sha256=HASH)
+    FeedbackStore(database).add("key", feedback)
     ((found,), _) = exported(database)
     assert found["data"]["text"] == TEXT
 
@@ -138,10 +138,10 @@ def test_an_empty_store_makes_an_empty_array(database: Database):
     assert exported(database) == ([], {})
 
 
-def test_annotations_become_verdicts(database: Database):
+def test_annotations_become_feedback(database: Database):
     other = annotation(2, "G06F", completed_by=11)
     assert imported(database, task(annotation(1, "A61"), other)) == ImportResult(2, 0)
-    assert verdicts(database) == [(True, None, "ada@example.com"), (False, "G06F", "11")]
+    assert all_feedback(database) == [(True, None, "ada@example.com"), (False, "G06F", "11")]
     first, _ = FeedbackStore(database).all()
     assert first.created.isoformat() == "2026-11-01T11:00:00+00:00"
     about = first.feedback
@@ -169,10 +169,10 @@ def test_who_changes_their_mind_there_does_so_here(database: Database):
 
 def test_the_last_word_may_stand_first(database: Database):
     imported(database, task(annotation(3, "G06"), annotation(1, "A61")))
-    assert [label for _, label, _ in verdicts(database)] == [None, "G06"]
+    assert [label for _, label, _ in all_feedback(database)] == [None, "G06"]
 
 
-def test_verdicts_of_the_store_come_back_as_they_were(database: Database):
+def test_feedback_of_the_store_come_back_as_they_were(database: Database):
     say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), _) = exported(database)
     (copy,) = found["annotations"]
@@ -180,7 +180,7 @@ def test_verdicts_of_the_store_come_back_as_they_were(database: Database):
     assert imported(database, task(carried)) == ImportResult(0, 1)
     changed = [copy["result"][0] | {"value": {"choices": ["H01"]}}]
     assert imported(database, task(carried | {"result": changed})) == ImportResult(1, 0)
-    assert verdicts(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
+    assert all_feedback(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
 
 
 def test_an_export_may_be_imported_as_it_is(database: Database):

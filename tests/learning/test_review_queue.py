@@ -75,7 +75,7 @@ def claim(queue: ReviewQueue, reviewer: str = "Ada") -> ClaimedReview:
     return found
 
 
-def verdict(number: int, label: str = "B", **fields: Any) -> Feedback:
+def feedback_on(number: int, label: str = "B", **fields: Any) -> Feedback:
     given: dict[str, Any] = {
         "predicted_label": "A",
         "text_sha256": f"{number:064x}",
@@ -86,8 +86,8 @@ def verdict(number: int, label: str = "B", **fields: Any) -> Feedback:
 
 def dispute(database: Database, number: int, **fields: Any) -> None:
     store = FeedbackStore(database)
-    store.add(f"one-{number}", verdict(number, "B", reviewer="Bob", **fields))
-    store.add(f"two-{number}", verdict(number, "C", reviewer="Cleo", **fields))
+    store.add(f"one-{number}", feedback_on(number, "B", reviewer="Bob", **fields))
+    store.add(f"two-{number}", feedback_on(number, "C", reviewer="Cleo", **fields))
 
 
 def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[ClaimedReview]:
@@ -182,22 +182,22 @@ def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database
     assert queue.pending(["v1"]).without_text == 1
     dispute(database, OTHERS[0] + 10_000)  # of a prediction that was forgotten
     store = FeedbackStore(database)
-    store.add("three", verdict(OTHERS[0], "D", reviewer="Dora", text="given"))
+    store.add("three", feedback_on(OTHERS[0], "D", reviewer="Dora", text="given"))
     assert claim(queue).prediction.text == "given"
 
 
 def test_a_dispute_that_has_settled_itself_needs_nobody(queue: ReviewQueue, database: Database):
     add(database, answer(OTHERS[0]))
     dispute(database, OTHERS[0])
-    FeedbackStore(database).add("agreed", verdict(OTHERS[0], "B", reviewer="Cleo"))
+    FeedbackStore(database).add("agreed", feedback_on(OTHERS[0], "B", reviewer="Cleo"))
     assert ids(queue) == []
 
 
 def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
-    FeedbackStore(database).add("judged", verdict(OTHERS[0]))
+    FeedbackStore(database).add("judged", feedback_on(OTHERS[0]))
     assert ids(queue) == [ID(OTHERS[1])]
-    withdrawn = verdict(OTHERS[0], withdraws="judged")
+    withdrawn = feedback_on(OTHERS[0], withdraws="judged")
     FeedbackStore(database).add("withdrawn", withdrawn)
     assert len(ids(queue)) == 2
 
@@ -207,7 +207,7 @@ def test_the_sample_is_reviewed_though_somebody_has_judged_it(
 ):
     """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
     add(database, answer(SAMPLE[0], text="a"), answer(SAMPLE[1], text="b"))
-    FeedbackStore(database).add("judged", verdict(SAMPLE[0]))
+    FeedbackStore(database).add("judged", feedback_on(SAMPLE[0]))
     assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
     assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
     assert ids(queue) == []

@@ -1,4 +1,4 @@
-"""Verdicts sorted into what is learnt from and what is judged by."""
+"""Feedback split into examples for training and for the gate."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -82,8 +82,8 @@ def say(database: Database, number: int, **fields: object) -> None:
         "text_sha256": text_sha256(text),
         "reviewer": "Ada",
     }
-    verdict = Feedback(ID(number), **(given | fields))  # type: ignore[arg-type]
-    FeedbackStore(database).add(f"{number} {fields.get('reviewer')}", verdict)
+    feedback = Feedback(ID(number), **(given | fields))  # type: ignore[arg-type]
+    FeedbackStore(database).add(f"{number} {fields.get('reviewer')}", feedback)
 
 
 def texts(parts: FeedbackParts) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_texts_go_where_their_hash_says_now_and_later(database: Database):
     assert all(part_of(text_sha256(text)) == part for text, part in before.items())
 
 
-def test_the_label_is_what_people_hold_to_be_right(database: Database):
+def test_the_label_is_the_consensus_of_the_reviewers(database: Database):
     say(database, 1)
     say(database, 2, correct=False, label="G06F")
     parts = split_feedback(database, CorpusTexts(), 3.0)
@@ -115,7 +115,7 @@ def test_the_label_is_what_people_hold_to_be_right(database: Database):
     assert (parts.first, parts.last) == (1, 2)
 
 
-def test_what_cannot_be_learnt_from_is_counted(database: Database):
+def test_what_cannot_be_used_is_counted(database: Database):
     say(database, 1, text=None)
     say(database, 2, correct=False)
     say(database, 3)
@@ -131,7 +131,7 @@ def test_what_cannot_be_learnt_from_is_counted(database: Database):
     }
 
 
-def test_held_out_rows_are_never_learnt_from_nor_what_is_nearly_the_same(database: Database):
+def test_held_out_rows_are_never_used_nor_are_near_duplicates(database: Database):
     for number in range(3):
         say(database, number)
     held_out = [text_of(0).upper(), f"{text_of(1)} Indeed."]
@@ -140,7 +140,7 @@ def test_held_out_rows_are_never_learnt_from_nor_what_is_nearly_the_same(databas
     assert parts.left_out == {"in the test or validation data": 2}
 
 
-def test_nothing_is_judged_by_what_was_learnt_from(database: Database):
+def test_the_gate_does_not_use_what_was_trained_on(database: Database):
     for number in range(40):
         say(database, number)
     parts = split_feedback(
@@ -151,7 +151,7 @@ def test_nothing_is_judged_by_what_was_learnt_from(database: Database):
     assert list(parts.left_out) == ["in the training data"]
 
 
-def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database: Database):
+def test_the_gate_does_not_use_a_near_duplicate_of_what_is_trained_on(database: Database):
     """A patent that is sent again with a word changed has another hash, and another part."""
     parts = {part_of(text_sha256(text_of(n))): n for n in range(60)}
     learnt = f"{text_of(parts[TRAIN])} It has a lid, a hinge and a spring."
@@ -167,7 +167,7 @@ def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database
     assert parts.left_out == {"near-duplicate of a training text": kept_back}
 
 
-def test_nothing_is_judged_by_what_is_nearly_the_same_as_a_training_row(database: Database):
+def test_the_gate_does_not_use_a_near_duplicate_of_a_training_row(database: Database):
     for number in range(40):
         say(database, number)
     rows = [f"{text_of(number)} Indeed." for number in range(40)]

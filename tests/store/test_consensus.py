@@ -1,4 +1,4 @@
-"""What verdicts on one patent come to."""
+"""The consensus of feedback on one text."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,10 @@ from patclass.store.consensus import Feedback, FeedbackRow, consensus_of, disagr
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def said(*verdicts: dict[str, object]) -> list[FeedbackRow]:
+def said(*rows: dict[str, object]) -> list[FeedbackRow]:
     return [
         FeedbackRow(n, f"key-{n}", NOW, Feedback("0" * 32, **{"predicted_label": "A61", **fields}))  # type: ignore[arg-type]
-        for n, fields in enumerate(verdicts)
+        for n, fields in enumerate(rows)
     ]
 
 
@@ -26,7 +26,7 @@ IS_A61K = {"correct": False, "label": "A61K"}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "label", "disputed"),
+    ("rows", "label", "disputed"),
     [
         ([], None, False),
         ([RIGHT], "A61", False),
@@ -40,10 +40,10 @@ IS_A61K = {"correct": False, "label": "A61K"}
         ([IS_A61K, IS_G06], None, True),
     ],
 )
-def test_verdicts_of_different_people(
-    verdicts: list[dict[str, object]], label: str | None, disputed: bool
+def test_feedback_of_different_reviewers(
+    rows: list[dict[str, object]], label: str | None, disputed: bool
 ):
-    for order in permutations(verdicts):
+    for order in permutations(rows):
         found = consensus_of(said(*order))
         assert (found.label, found.disputed) == (label, disputed)
 

@@ -126,7 +126,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     judge(database, registry)
     done = cli("loop", "--once", "--window", "50")
     assert done.code == 0, done.out + done.err
-    assert "drift: fewer than 50 answers so far" in done.out
+    assert "drift: fewer than 50 predictions so far" in done.out
     assert "promoted: models/0002" in done.out
     assert states(database) == ["retired", "champion"]
     candidate = read_bundle(registry.champion())
@@ -136,7 +136,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert (lineage.feedback_from, lineage.feedback_until) == (1, 240)
     parent = read_bundle(registry.folder / "0001")
     assert lineage.parent == parent.fingerprint
-    assert candidate.calibration.balance == pytest.approx(parent.calibration.balance)
+    assert candidate.calibration.mixing_weight == pytest.approx(parent.calibration.mixing_weight)
     assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
     page = (registry.folder / "decisions" / "0002.html").read_text()
     assert "Accepted" in page

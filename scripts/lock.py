@@ -46,6 +46,11 @@ def closure(names: list[str]) -> dict[str, str]:
     return found
 
 
+def external(names: list[str]) -> list[str]:
+    """Without entries such as patclass[store], which stand for another extra of this project."""
+    return [name for name in names if not name.startswith("patclass[")]
+
+
 def pinned(packages: dict[str, str]) -> str:
     return "".join(f"{name}=={version}\n" for name, version in sorted(packages.items()))
 
@@ -57,18 +62,14 @@ def write(name: str, about: str, content: str) -> None:
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core, extras = project["dependencies"], project["optional-dependencies"]
-    # An extra that names others of this project is their sum, and all of them are here anyway.
-    every = [
-        name for names in extras.values() for name in names if not name.startswith("patclass[")
-    ]
-    product = closure(core + every)
+    product = closure(core + external([name for names in extras.values() for name in names]))
     tests = {name: pin for name, pin in closure(list(DEV)).items() if name not in product}
     torch = pinned({"torch": product.pop("torch")})
     write("requirements.txt", TORCH_FIRST, torch + pinned(product))
     write(
         "requirements-serve.txt",
         "What a service needs, and no more.",
-        pinned(closure(core + extras["serve"] + extras["postgres"])),
+        pinned(closure(core + external(extras["serve"]) + extras["store"] + extras["postgres"])),
     )
     write(
         "requirements-dev.txt",

@@ -115,6 +115,25 @@ def test_imports_run_downwards(module: str):
     assert upward_imports(module, source_of(module)) == []
 
 
+def reachable(module: str) -> set[str]:
+    """All modules of patclass that ``module`` imports, directly or not."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for _, name in imports(ast.parse(source_of(waiting.pop()))):
+            for imported in (name, name.rpartition(".")[0]):
+                if imported in MODULES and imported not in found:
+                    found.add(imported)
+                    waiting.append(imported)
+    return found
+
+
+@pytest.mark.parametrize("package", ["training", "evaluation", "inference", "export"])
+def test_only_the_loop_and_the_service_need_a_database(package: str):
+    modules = [module for module in MODULES if package_of(module) == package]
+    assert not {m for module in modules for m in reachable(module) if package_of(m) == "store"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_unpickles_or_runs_code_of_a_file(module: str):
     assert forbidden(module, source_of(module)) == []

@@ -311,8 +311,8 @@ def test_where_three_verdicts_in_ten_are_wrong_the_gate_refuses(world: World, ho
         judge(client, flipped(world), ask(client, world.stream))
     told = patclass(folder, "loop", "--once", "--window", world.window, expected=1)
     print(told)
-    assert "is refused in the place of" in told
-    assert "FAILS  people's verdicts cannot be trusted" in told
+    assert "is refused as a replacement of" in told
+    assert "FAILED  feedback is not reliable" in told
     assert Registry(folder / "models").champion().name == "0001"
     database = locate_store(folder / "patclass.db", {})
     assert [row.state for row in ModelStore(database).all()] == ["champion", "refused"]

@@ -1,16 +1,19 @@
 """Which bundle answers: the one named, PATCLASS_MODEL's, final_model, the shipped one."""
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 
 from patclass.bundle import read_bundle
 from patclass.bundle import registry as registry_module
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import POINTER, SHIPPED, VARIABLE, Registry, champion_in, locate
-from patclass.core.errors import BundleError
+from patclass.core.errors import BundleError, OutputError
 from patclass.inference import load
 
 
@@ -211,3 +214,44 @@ def test_a_name_is_not_looked_at_before_it_is_read(here: Path):
 def test_loading_without_a_name_loads_what_is_trained_here(here: Path, bundle: Path, shipped: Path):
     (here / "final_model").symlink_to(bundle)
     assert load(device="cpu").classes_ == ["A", "C", "H"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from patclass.bundle.registry import Registry
+
+with Registry(Path(sys.argv[1])).lock("test.lock"):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_excludes_other_processes_until_they_end(tmp_path: Path):
+    registry = Registry(tmp_path)
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(Timeout), registry.lock("test.lock", blocking=False):
+            pass
+        acquired = threading.Event()
+
+        def wait() -> None:
+            with registry.lock("test.lock"):
+                acquired.set()
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        assert not acquired.wait(0.3)
+        holder.kill()  # nothing is cleaned up by the process itself
+        assert acquired.wait(30)
+        waiter.join()
+    with registry.lock("test.lock", blocking=False):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"), Registry(tmp_path / "file").lock("test.lock"):
+        pass

@@ -69,6 +69,9 @@ def without(tmp_path: Path) -> Without:
         ("nncf", ["export", "shipped", "-o", "nowhere"], "export"),
         ("sklearn", ["evaluate", "shipped", "--data", "sample"], "train"),
         ("fastapi", ["serve"], "serve"),
+        ("sqlalchemy", ["serve"], "serve"),
+        ("sqlalchemy", ["store", "status"], "store"),
+        ("alembic", ["feedback", "export", "feedback.jsonl"], "store"),
         ("openvino", ["export", "shipped", "-o", "nowhere"], "export"),
         ("torch", ["predict", "A loom.", "--model", "shipped"], "train"),
         ("pyarrow", ["classify", "patents.csv", "answers.csv"], "train"),
@@ -110,7 +113,8 @@ def test_the_modules_of_the_extras_are_those_of_the_project():
     assert set(extras) == {*EXTRAS, "all"}
     for extra, modules in EXTRAS.items():
         entries = set(extras[extra])
-        if "patclass[train]" in entries:
-            entries = entries - {"patclass[train]"} | set(extras["train"])
+        for name in EXTRAS:
+            if f"patclass[{name}]" in entries:
+                entries = entries - {f"patclass[{name}]"} | set(extras[name])
         names = {re.split(r"[<>=[]", entry)[0] for entry in entries}
         assert modules == {MODULE_NAMES.get(name, name) for name in names}

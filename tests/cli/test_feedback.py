@@ -20,7 +20,7 @@ TEXT = "A bandage with a grüne border."
 def file(tmp_path: Path) -> Path:
     """A store with two verdicts, one of them on a text that was not kept."""
     database = locate_store(tmp_path / "store.db", {})
-    about = {"answer": "A", "version": "v1"}
+    about = {"predicted_label": "A", "version": "v1"}
     PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
     with_text = Feedback(ID(1), True, text=TEXT, text_sha256=text_sha256(TEXT), **about)
     FeedbackStore(database).add("with-text", with_text)
@@ -59,7 +59,7 @@ def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: s
     target = tmp_path / "tasks.json"
     done = cli("feedback", "export", target, "--format", name, "--store", file)
     assert (done.code, done.out) == (0, f"{target}: written\n")
-    assert "left out: 1 verdicts on texts that were not kept\n" in done.err
+    assert "left out: 1 rows of feedback whose text is not stored\n" in done.err
     assert len(json.loads(target.read_text(encoding="utf-8"))) == 1
     back = cli("feedback", "import", target, "--format", name, "--store", file)
     assert back.code == 0

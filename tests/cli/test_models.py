@@ -1,6 +1,5 @@
 """``patclass models``, ``retrain`` and ``loop``, with a tiny model that meets a new label."""
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterator
@@ -92,7 +91,7 @@ def judge(database: Database, registry: Registry, flip: bool = False, known: int
         right = truth == answer.label
         verdict = Feedback(
             *(ID(number), right, None if right else truth),
-            **{"reviewer": "Ada", "answer": answer.label, "version": bundle.fingerprint},
+            **{"reviewer": "Ada", "predicted_label": answer.label, "version": bundle.fingerprint},
             **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
         )
         FeedbackStore(database).add(f"key-{number}", verdict)
@@ -138,7 +137,7 @@ def stopped(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A candidate was trained, and stopped before it was a bundle."""
     folder = tmp_path_factory.mktemp("stopped")
     died = TrainingError("stopped before it was finished")
-    with judged_in(folder, champion), patch.object(training, "finish", side_effect=died):
+    with judged_in(folder, champion), patch.object(training, "fit_components", side_effect=died):
         assert isinstance(invoke("retrain").exception, TrainingError)
     return folder
 
@@ -164,7 +163,7 @@ def test_the_first_champion_needs_no_rival(registry: Registry, cli: Cli, databas
 def test_there_is_nothing_to_learn_from_nobody(registry: Registry, cli: Cli):
     done = cli("retrain")
     assert done.code == 2
-    assert "there is nothing to learn from" in done.err
+    assert "there is no feedback to train on" in done.err
     assert cli("loop", "--once").code == 0  # nothing to do is no failure
 
 
@@ -174,7 +173,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     judge(database, registry)
     done = cli("loop", "--once", "--window", "50")
     assert done.code == 0, done.out + done.err
-    assert "drift: fewer than 50 answers so far" in done.out
+    assert "drift: fewer than 50 predictions so far" in done.out
     assert "promoted: models/0002" in done.out
     assert states(database) == ["retired", "champion"]
     candidate = read_bundle(registry.champion())
@@ -184,17 +183,17 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert (lineage.feedback_from, lineage.feedback_until) == (1, 240)
     parent = read_bundle(registry.folder / "0001")
     assert lineage.parent == parent.fingerprint
-    assert candidate.calibration.balance == pytest.approx(parent.calibration.balance)
+    assert candidate.calibration.mixing_weight == pytest.approx(parent.calibration.mixing_weight)
     assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
     page = (registry.folder / "decisions" / "0002.html").read_text()
     assert "Accepted" in page
-    assert "better on people" in page
+    assert "better on feedback" in page
     assert {event.kind for event in EventStore(database).latest()} == {"retrained", "promoted"}
     shown = cli("models", "show", "0002")
-    assert "may take the place of" in shown.out
+    assert "may replace" in shown.out
     assert f"made from {lineage.parent}" in shown.out
     again = cli("loop", "--once")
-    assert "verdicts since the last candidate: 0" in again.out
+    assert "feedback since the last candidate: 0" in again.out
     assert cli("models", "rollback").code == 0
     assert registry.champion().name == "0001"
     assert states(database) == ["champion", "retired"]
@@ -204,22 +203,24 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     judge(database, registry, flip=True)
     done = cli("loop", "--once")
     assert done.code == 1
-    assert "is refused in the place of" in done.out
-    assert "FAILS  worse on held-out rows" in done.out
+    assert "is refused as a replacement of" in done.out
+    assert "FAILED  worse on held-out rows" in done.out
     assert states(database) == ["champion", "refused"]
     assert registry.champion().name == "0001"
     assert "Refused" in (registry.folder / "decisions" / "0002.html").read_text()
     assert cli("models", "promote", "0002").code == 1
     assert cli("models", "promote", "0002", "--force", "we know better").code == 0
     assert registry.champion().name == "0002"
-    assert EventStore(database).latest("promoted")[0].facts == {"why": "we know better"}
+    assert EventStore(database).latest("promoted")[0].details == {"why": "we know better"}
 
 
 def test_an_unfinished_candidate_is_gone_on_with(
     home: Path, stopped: Path, cli: Cli, database: Database
 ):
     registry = gone_on_from(stopped, home)
-    late = Feedback(ID(999), True, answer="A", text="soil", text_sha256=text_sha256("soil"))
+    late = Feedback(
+        ID(999), True, predicted_label="A", text="soil", text_sha256=text_sha256("soil")
+    )
     FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
     done = cli("retrain")
     assert done.code == 0, done.err
@@ -240,7 +241,7 @@ def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
     purge_text(database, gone)
     done = cli("retrain")
     assert done.code == 0, done.err
-    assert "was learnt from other rows; starting anew" in done.out
+    assert "was trained on other rows; starting again" in done.out
 
 
 def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
@@ -249,7 +250,7 @@ def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
     gone_on_from(retrained, home)
     done = cli("loop", "--once")
     assert done.code == 0, done.out + done.err
-    assert "not yet judged: models/0002" in done.out
+    assert "not yet evaluated: models/0002" in done.out
     assert "promoted: models/0002" in done.out
 
 
@@ -258,9 +259,9 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
 ):
     registry = gone_on_from(orphaned, home)
     assert states(database) == ["champion"]
-    assert "it was made before" in cli("retrain").out
+    assert "the candidate was trained before" in cli("retrain").out
     done = cli("loop", "--once")
-    assert "not yet judged: models/0002" in done.out
+    assert "not yet evaluated: models/0002" in done.out
     assert "promoted: models/0002" in done.out
     assert [event.kind for event in EventStore(database).latest("retrained")] == ["retrained"]
     assert not (registry.folder / "retrain.json").exists()
@@ -272,7 +273,7 @@ def test_a_candidate_whose_maker_died_keeps_its_lineage_when_promoted_by_hand(
     gone_on_from(orphaned, home)
     assert cli("models", "promote", "0002", "--force", "trust me").code == 0
     assert ModelStore(database).all()[-1].lineage["feedback_until"] == 240
-    assert "verdicts since the last candidate: 0 " in cli("loop", "--once").out
+    assert "feedback since the last candidate: 0 " in cli("loop", "--once").out
 
 
 def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
@@ -310,7 +311,9 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
     assert states(database) == ["champion", "candidate"]
     assert "is the champion already" in cli("models", "promote", "0002").out
     assert states(database) == ["retired", "champion"]
-    assert "not on record" in EventStore(database).latest("promoted")[0].facts["why"]
+    assert (
+        "the reason was not recorded" in EventStore(database).latest("promoted")[0].details["why"]
+    )
 
 
 def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):
@@ -331,12 +334,11 @@ def test_a_damaged_version_hides_no_other(registry: Registry, cli: Cli):
 
 
 def test_only_one_pass_runs_at_a_time(registry: Registry, cli: Cli):
-    with (registry.folder / ".retrain.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with registry.lock(".retrain.lock"):
         for command in (["loop", "--once"], ["retrain"]):
             done = cli(*command)
             assert done.code == 2
-            assert "another 'patclass retrain' or 'loop' is at work in models" in done.err
+            assert "another 'patclass retrain' or 'patclass loop' is running in models" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Verdicts as records of Argilla."""
+"""Feedback as records of Argilla."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ import pytest
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.argilla import read, write
-from patclass.learning.exchange import Taken
+from patclass.learning.exchange import ImportResult
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def say(database: Database, key: str, **fields: Any) -> None:
-    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
 
@@ -55,7 +55,7 @@ def record(*responses: tuple[str | None, str], **fields: Any) -> dict[str, Any]:
     return known | fields
 
 
-def imported(database: Database, *records: dict[str, Any]) -> Taken:
+def imported(database: Database, *records: dict[str, Any]) -> ImportResult:
     return read(database, json.dumps(records).encode(), Counter())
 
 
@@ -79,45 +79,45 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
     (found,) = json.loads("".join(write(database, left_out)))
     assert found["responses"] == {}
     assert left_out == {
-        "verdicts of people who are no users of Argilla": 1,
-        "verdicts that name no label": 1,
-        "verdicts on texts that were not kept": 1,
+        "rows of feedback by reviewers who are not users of Argilla": 1,
+        "rows of feedback without a label": 1,
+        "rows of feedback whose text is not stored": 1,
     }
 
 
-def test_responses_become_verdicts(database: Database):
-    assert imported(database, record(("A61", ADA), ("G06F", BOB))) == Taken(2, 0)
+def test_responses_become_feedback(database: Database):
+    assert imported(database, record(("A61", ADA), ("G06F", BOB))) == ImportResult(2, 0)
     ada, bob = (given.feedback for given in FeedbackStore(database).all())
     assert (ada.correct, ada.label, ada.reviewer) == (True, None, ADA)
     assert (bob.correct, bob.label, bob.reviewer) == (False, "G06F", BOB)
-    assert (bob.answer, bob.version, bob.text_sha256) == ("A61", "0123456789ab", HASH)
+    assert (bob.predicted_label, bob.version, bob.text_sha256) == ("A61", "0123456789ab", HASH)
     assert bob.text == TEXT
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 
 
 def test_what_is_imported_twice_counts_once(database: Database):
     imported(database, record(("A61", ADA)))
-    assert imported(database, record(("A61", ADA), ("G06", BOB))) == Taken(1, 1)
+    assert imported(database, record(("A61", ADA), ("G06", BOB))) == ImportResult(1, 1)
     raw = "".join(write(database, Counter())).encode()
-    assert read(database, raw, Counter()) == Taken(0, 2)
+    assert read(database, raw, Counter()) == ImportResult(0, 2)
 
 
-def test_a_verdict_from_elsewhere_is_known_when_it_comes_back(database: Database):
-    """Argilla keeps neither keys nor times, so a person is known by what they said."""
+def test_feedback_from_elsewhere_is_recognised_when_it_comes_back(database: Database):
+    """Argilla keeps neither keys nor times, so feedback is recognised by reviewer and label."""
     say(database, "over-http", reviewer=ADA, caller="web")
     say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
     raw = "".join(write(database, Counter())).encode()
     say(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
-    assert read(database, raw, Counter()) == Taken(0, 2)
-    assert imported(database, record(("H04", ADA))) == Taken(1, 0)
+    assert read(database, raw, Counter()) == ImportResult(0, 2)
+    assert imported(database, record(("H04", ADA))) == ImportResult(1, 0)
 
 
 def test_the_last_word_is_that_which_was_given_last(database: Database):
     """And not that which was imported last."""
     say(database, "today", correct=False, label="G06", reviewer=ADA)
     (today,) = FeedbackStore(database).all()
-    verdict = replace(today.feedback, label="H04")
-    older = FeedbackRow(0, "older", today.created - timedelta(days=9), verdict)
+    feedback = replace(today.feedback, label="H04")
+    older = FeedbackRow(0, "older", today.created - timedelta(days=9), feedback)
     FeedbackStore(database).add_all([older])
     (told,) = json.loads("".join(write(database, Counter())))
     assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]
@@ -126,7 +126,7 @@ def test_the_last_word_is_that_which_was_given_last(database: Database):
 def test_a_record_without_responses_says_nothing(database: Database):
     left_out: Counter[str] = Counter()
     raw = json.dumps([record(responses={}), record((None, ADA))]).encode()
-    assert read(database, raw, left_out) == Taken(0, 0)
+    assert read(database, raw, left_out) == ImportResult(0, 0)
     assert left_out == {"responses without a label": 1}
 
 
@@ -134,7 +134,7 @@ def test_a_record_without_responses_says_nothing(database: Database):
     ("wrong", "message"),
     [
         (record(("sport", ADA)), "record 2: label 'sport' is no section, class or subclass"),
-        (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not known"),
+        (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not stored"),
         (record(("A61", ADA), fields={"text": "Other."}), "record 2: it is not the text of"),
         ({"id": ID(1)}, r"1\.fields: field required"),
         (record(responses={"label": [{"value": ["A61"]}]}), "valid string"),

@@ -1,4 +1,4 @@
-"""Verdicts carried from store to store, on both databases."""
+"""Feedback carried from store to store, on both databases."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
-from patclass.learning.exchange import Taken, read, write
+from patclass.learning.exchange import ImportResult, read, write
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import VARIABLE, Database, locate_store
 from patclass.store.feedback import FeedbackStore
@@ -43,14 +43,14 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Iterator[Database]:
-    """A store with a verdict, a correction, a decision and a withdrawal."""
+    """A store with a confirmation, a correction, a final decision and a withdrawal."""
     found = locate_store(tmp_path / "here.db", {})
-    about = {"answer": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
+    about = {"predicted_label": "A61", "version": "v1", "text_sha256": text_sha256(TEXT)}
     wrong = Feedback(ID(1), False, "G06", "no bandage", "Bob", "team", text=TEXT, **about)
     rows = [
         FeedbackRow(0, "key-of-ada", WHEN, Feedback(ID(1), True, reviewer="Ada", **about)),
         FeedbackRow(0, "key-of-bob", WHEN + timedelta(hours=1), wrong),
-        FeedbackRow(0, "decision", WHEN, Feedback(ID(1), True, decides=True, **about)),
+        FeedbackRow(0, "decision", WHEN, Feedback(ID(1), True, is_final=True, **about)),
         FeedbackRow(0, "undo", WHEN, Feedback(ID(1), True, withdraws="decision", **about)),
     ]
     FeedbackStore(found).add_all(rows)
@@ -62,13 +62,13 @@ def exported(database: Database) -> bytes:
     return "".join(write(database, Counter())).encode()
 
 
-def imported(database: Database, raw: bytes) -> Taken:
+def imported(database: Database, raw: bytes) -> ImportResult:
     return read(database, raw, Counter())
 
 
 def line(**fields: Any) -> dict[str, Any]:
     known = {"key": "a-key", "created": "2026-11-01T10:00:00Z", "prediction_id": ID(1)}
-    about = {"answer": "A61", "version": "v1", "text_sha256": f"{1:064x}"}
+    about = {"predicted_label": "A61", "version": "v1", "text_sha256": f"{1:064x}"}
     return known | {"correct": True} | about | fields
 
 
@@ -77,15 +77,15 @@ def raw_of(*lines: dict[str, Any]) -> bytes:
 
 
 def test_an_empty_store_gets_the_same_rows(filled: Database, database: Database):
-    assert imported(database, exported(filled)) == Taken(4, 0)
+    assert imported(database, exported(filled)) == ImportResult(4, 0)
     assert FeedbackStore(database).all() == FeedbackStore(filled).all()
     assert exported(database) == exported(filled)
 
 
 def test_what_is_imported_twice_counts_once(filled: Database, database: Database):
     imported(database, exported(filled))
-    assert imported(database, exported(filled)) == Taken(0, 4)
-    assert imported(database, raw_of(line(), line())) == Taken(1, 1)
+    assert imported(database, exported(filled)) == ImportResult(0, 4)
+    assert imported(database, raw_of(line(), line())) == ImportResult(1, 1)
     assert len(FeedbackStore(database).all()) == 5
 
 
@@ -98,20 +98,20 @@ def test_who_disagrees_makes_a_case(filled: Database, database: Database):
 
 def test_a_dispute_that_was_decided_is_none(database: Database):
     wrong = line(key="two", correct=False, label="G06")
-    imported(database, raw_of(line(), wrong, line(key="three", decides=True)))
+    imported(database, raw_of(line(), wrong, line(key="three", is_final=True)))
     assert ReviewStore(database).all() == []
 
 
 def test_many_keys_are_known(database: Database):
     rows = [line(key=f"key-{n}") for n in range(1201)]
-    assert imported(database, raw_of(*rows)) == Taken(1201, 0)
-    assert imported(database, raw_of(*rows)) == Taken(0, 1201)
+    assert imported(database, raw_of(*rows)) == ImportResult(1201, 0)
+    assert imported(database, raw_of(*rows)) == ImportResult(0, 1201)
 
 
-def test_a_key_is_good_for_one_verdict(database: Database):
+def test_a_key_is_used_for_one_feedback(database: Database):
     imported(database, raw_of(line()))
     raw = raw_of(line(key="new"), line(note="another"), line(key="new", note="again"))
-    with pytest.raises(DataError, match=r"line 2: the key 'a-key' stands.*line 3: the key 'new'"):
+    with pytest.raises(DataError, match=r"line 2: the key 'a-key' is used.*line 3: the key 'new'"):
         imported(database, raw)
     assert len(FeedbackStore(database).all()) == 1
 
@@ -124,11 +124,11 @@ def test_a_key_is_good_for_one_verdict(database: Database):
         ({"created": "yesterday"}, "created 'yesterday': input should be a valid datetime"),
         ({"created": "2026-11-01T10:00:00"}, "should have timezone"),
         ({"prediction_id": "xyz"}, "prediction_id 'xyz': string should match"),
-        ({"label": "G06"}, "only a prediction that was wrong has another label"),
+        ({"label": "G06"}, "label: expected none"),
         ({"text": TEXT}, "text_sha256: it is not that of the text"),
         ({"correct": False, "label": "Q99"}, "label 'Q99' is no section, class or subclass"),
-        ({"created": "2999-01-01T00:00:00Z"}, "created: 2999-01-01.* is still to come"),
-        ({"answer": None}, f"prediction_id '{ID(1)}' is not known here"),
+        ({"created": "2999-01-01T00:00:00Z"}, "created: 2999-01-01.* is in the future"),
+        ({"predicted_label": None}, f"prediction_id '{ID(1)}' is not stored here"),
     ],
 )
 def test_a_line_that_cannot_hold_is_named_and_nothing_kept(
@@ -160,22 +160,22 @@ def test_much_that_is_wrong_is_counted(filled: Database):
 
 def test_labels_that_were_answers_are_known(filled: Database):
     PredictionStore(filled).add([prediction(7, label="chem")])
-    imported(filled, raw_of(line(key="one", answer="bio")))
+    imported(filled, raw_of(line(key="one", predicted_label="bio")))
     wrong = [line(key=f"is-{label}", correct=False, label=label) for label in ("bio", "chem")]
-    assert imported(filled, raw_of(*wrong)) == Taken(2, 0)
+    assert imported(filled, raw_of(*wrong)) == ImportResult(2, 0)
 
 
 def test_a_known_prediction_need_not_be_described(filled: Database):
     PredictionStore(filled).add([prediction(1)])
-    plain = raw_of(line(answer=None, version=None, text_sha256=None))
-    assert imported(filled, plain) == Taken(1, 0)
+    plain = raw_of(line(predicted_label=None, version=None, text_sha256=None))
+    assert imported(filled, plain) == ImportResult(1, 0)
     said = FeedbackStore(filled).all()[-1].feedback
-    assert (said.answer, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
-    assert imported(filled, plain) == Taken(0, 1)
+    assert (said.predicted_label, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
+    assert imported(filled, plain) == ImportResult(0, 1)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("answer", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
+    ("name", "value"), [("predicted_label", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
 )
 def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str, value: str):
     PredictionStore(filled).add([prediction(1, label="A61")])
@@ -183,35 +183,35 @@ def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str,
         imported(filled, raw_of(line(**{name: value})))
 
 
-def test_verdicts_from_before_predictions_were_kept_stay_where_they_are(filled: Database):
+def test_feedback_whose_prediction_is_not_stored_is_left_out(filled: Database):
     FeedbackStore(filled).add("old", Feedback(ID(9), True))
     left_out: Counter[str] = Counter()
     assert len(list(write(filled, left_out))) == 4
-    assert left_out == {"verdicts on predictions of which too little is known": 1}
+    assert left_out == {"rows of feedback whose prediction is not stored": 1}
 
 
 def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, database: Database):
     PredictionStore(filled).add([prediction(9)])
     FeedbackStore(filled).add("old", Feedback(ID(9), True))
     raw = exported(filled)
-    assert imported(filled, raw) == Taken(0, 5)
-    assert imported(database, raw) == Taken(5, 0)
-    assert FeedbackStore(database).all()[-1].feedback.answer == "A"
+    assert imported(filled, raw) == ImportResult(0, 5)
+    assert imported(database, raw) == ImportResult(5, 0)
+    assert FeedbackStore(database).all()[-1].feedback.predicted_label == "A"
 
 
 def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, database: Database):
     text = "A loom\0with healds."
-    verdict = Feedback(
+    with_nul = Feedback(
         *(ID(1), True),
-        **{"answer": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
+        **{"predicted_label": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
     )
-    FeedbackStore(filled).add("old", verdict)
+    FeedbackStore(filled).add("old", with_nul)
     with filled.write() as connection:  # as it was kept before NUL was taken out
         old = feedback.c.idempotency_key == "old"
         connection.execute(update(feedback).where(old).values(text=text))
     raw = exported(filled)
-    assert imported(filled, raw) == Taken(0, 5)
-    assert imported(database, raw) == Taken(5, 0)
+    assert imported(filled, raw) == ImportResult(0, 5)
+    assert imported(database, raw) == ImportResult(5, 0)
 
 
 def test_a_nul_is_taken_out(database: Database):
@@ -227,7 +227,7 @@ def short(size: int) -> st.SearchStrategy[str | None]:
 
 
 @st.composite
-def verdicts(draw: st.DrawFn) -> Feedback:
+def feedback_rows(draw: st.DrawFn) -> Feedback:
     text = draw(short(50))
     correct = draw(st.booleans())
     return Feedback(
@@ -237,11 +237,11 @@ def verdicts(draw: st.DrawFn) -> Feedback:
         note=draw(short(30)),
         reviewer=draw(short(10)),
         caller=draw(short(10)),
-        answer=draw(st.sampled_from(["A", "B01", "chemie"])),
+        predicted_label=draw(st.sampled_from(["A", "B01", "chemie"])),
         version="0123456789ab",
         text_sha256=text_sha256("another" if text is None else text),
         text=text,
-        decides=draw(st.booleans()),
+        is_final=draw(st.booleans()),
         withdraws=draw(short(10)),
     )
 
@@ -266,15 +266,15 @@ def unnumbered(database: Database) -> list[FeedbackRow]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(said=st.lists(st.tuples(moments(), verdicts()), max_size=6))
-def test_whatever_people_say_comes_through(
+@given(said=st.lists(st.tuples(moments(), feedback_rows()), max_size=6))
+def test_any_feedback_comes_through(
     stores: tuple[Database, Database], said: list[tuple[datetime, Feedback]]
 ):
     here, there = stores
     for database in stores:
         purge_before(database, datetime(2200, 1, 1, tzinfo=UTC), with_feedback=True)
-    rows = [FeedbackRow(n, f"key-{n}", when, verdict) for n, (when, verdict) in enumerate(said, 1)]
+    rows = [FeedbackRow(n, f"key-{n}", when, each) for n, (when, each) in enumerate(said, 1)]
     FeedbackStore(here).add_all(rows)
-    assert imported(there, exported(here)) == Taken(len(said), 0)
+    assert imported(there, exported(here)) == ImportResult(len(said), 0)
     assert unnumbered(there) == unnumbered(here) == [replace(row, number=0) for row in rows]
-    assert imported(there, exported(here)) == Taken(0, len(said))
+    assert imported(there, exported(here)) == ImportResult(0, len(said))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patclass.learning.gate import Answered, Check, Decision, Rows, decide
+from patclass.learning.gate import Check, Decision, LevelPredictions, PairedPredictions, decide
 
 CODES = np.array(list("ABCD"))
 RANDOM = np.random.default_rng(0)
@@ -20,29 +20,35 @@ def _from_the_beginning() -> None:
     RANDOM.bit_generator.state = BEGINNING
 
 
-def answered(truth: np.ndarray, accuracy: float, promised: float | None = None) -> Answered:
+def answered(truth: np.ndarray, accuracy: float, promised: float | None = None) -> LevelPredictions:
     """Answers that are right so often, and say how sure they are."""
     right = RANDOM.random(len(truth)) < accuracy
     wrong = CODES[(np.searchsorted(CODES, truth) + 1) % len(CODES)]
     sure = np.full(len(truth), promised if promised is not None else accuracy, dtype=np.float32)
-    return Answered(np.where(right, truth, wrong).tolist(), sure)
+    return LevelPredictions(np.where(right, truth, wrong).tolist(), sure)
 
 
-def rows(count: int, before: float, after: float, promised: float | None = None) -> Rows:
+def rows(
+    count: int, before: float, after: float, promised: float | None = None
+) -> PairedPredictions:
     truth = RANDOM.choice(CODES, count)
-    return Rows(truth.tolist(), answered(truth, before), answered(truth, after, promised))
+    return PairedPredictions(
+        truth.tolist(), answered(truth, before), answered(truth, after, promised)
+    )
 
 
-def same(count: int, accuracy: float) -> Rows:
+def same(count: int, accuracy: float) -> PairedPredictions:
     """Rows that both models answer alike."""
     truth = RANDOM.choice(CODES, count)
     both = answered(truth, accuracy)
-    return Rows(truth.tolist(), both, both)
+    return PairedPredictions(truth.tolist(), both, both)
 
 
-def judged(held_out: Rows | None = None, verdicts: Rows | None = None) -> Decision:
-    verdicts = verdicts or rows(200, 0.5, 0.8)
-    return decide(("old", "new"), {"section": held_out or same(2000, 0.8)}, verdicts, verdicts)
+def judged(
+    held_out: PairedPredictions | None = None, feedback: PairedPredictions | None = None
+) -> Decision:
+    feedback = feedback or rows(200, 0.5, 0.8)
+    return decide(("old", "new"), {"section": held_out or same(2000, 0.8)}, feedback, feedback)
 
 
 def check(decision: Decision, name: str) -> Check:
@@ -56,72 +62,79 @@ def failed(decision: Decision) -> list[str]:
 def test_a_candidate_that_is_better_on_feedback_and_as_good_elsewhere_passes():
     decision = judged()
     assert decision.passed, decision.text()
-    assert decision.text().startswith("new may take the place of old\n  holds  not worse on ")
+    assert decision.text().startswith("new may replace old\n  passed  not worse on ")
     assert "none of 4 labels loses more than 3 points" in decision.text()
 
 
 def test_a_candidate_that_is_worse_overall_is_refused():
     decision = judged(rows(2000, 0.8, 0.74))
     assert "overall" in failed(decision)
-    assert check(decision, "overall").sentence.startswith("worse on held-out rows: section -")
+    assert check(decision, "overall").message.startswith("worse on held-out rows: section -")
 
 
 def test_a_label_that_loses_is_named():
     held_out = same(2000, 0.8)
-    codes = list(held_out.candidate.codes)
-    places = [i for i, code in enumerate(held_out.truth) if code == codes[i] == "B"][:30]
+    codes = list(held_out.candidate.labels)
+    places = [i for i, code in enumerate(held_out.y_true) if code == codes[i] == "B"][:30]
     for place in places:
         codes[place] = "A"
-    hurt = Rows(held_out.truth, held_out.champion, Answered(codes, held_out.champion.confidences))
+    hurt = PairedPredictions(
+        held_out.y_true, held_out.champion, LevelPredictions(codes, held_out.champion.confidences)
+    )
     decision = judged(hurt)
     assert "labels" in failed(decision)
-    assert "a label loses more than 3 points: B -" in check(decision, "labels").sentence
+    assert "a label loses more than 3 points: B -" in check(decision, "labels").message
 
 
 def test_a_rare_label_is_shown_and_not_judged():
     held_out = same(2000, 0.8)
-    codes, truth = list(held_out.candidate.codes), list(held_out.truth)
+    codes, truth = list(held_out.candidate.labels), list(held_out.y_true)
     before = list(codes)
     for place in range(20):
         truth[place] = before[place] = "Z"
         codes[place] = "A"
     sure = held_out.champion.confidences
-    decision = judged(Rows(truth, Answered(before, sure), Answered(codes, sure)))
+    decision = judged(
+        PairedPredictions(truth, LevelPredictions(before, sure), LevelPredictions(codes, sure))
+    )
     assert "labels" not in failed(decision)
     (label,) = [label for label in decision.labels if label.label == "Z"]
     assert (label.rows, label.champion, label.candidate, label.points) == (20, 20, 0, -100.0)
 
 
-def with_label(changed: int, count: int, base: Rows) -> Rows:
+def with_label(changed: int, count: int, base: PairedPredictions) -> PairedPredictions:
     """Rows of which the first are of a label that the candidate no longer answers so often."""
-    before, truth = list(base.champion.codes), list(base.truth)
-    after = list(base.candidate.codes)
+    before, truth = list(base.champion.labels), list(base.y_true)
+    after = list(base.candidate.labels)
     for place in range(count):
         truth[place] = before[place] = "A01B"
         after[place] = "A01C" if place < changed else "A01B"
     sure = base.champion.confidences
-    return Rows(truth, Answered(before, sure), Answered(after, sure))
+    return PairedPredictions(truth, LevelPredictions(before, sure), LevelPredictions(after, sure))
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(3, True), (30, False)])
-def test_below_the_coarsest_level_a_loss_must_be_more_than_chance(lost: int, passes: bool):
-    section, verdicts = same(2000, 0.8), rows(200, 0.5, 0.8)
+def test_below_the_coarsest_level_a_loss_must_be_significant(lost: int, passes: bool):
+    section, feedback = same(2000, 0.8), rows(200, 0.5, 0.8)
     held_out = {"section": section, "subclass": with_label(lost, 40, same(2000, 0.8))}
-    decision = decide(("old", "new"), held_out, verdicts, verdicts)
+    decision = decide(("old", "new"), held_out, feedback, feedback)
     assert check(decision, "labels").passed is passes
     if not passes:
-        told = check(decision, "labels").sentence
+        told = check(decision, "labels").message
         assert told == "a label loses more than 3 points: A01B -75.0 points on 40 rows"
-    shown = [label.label for label in decision.shown("section")]
+    shown = [label.label for label in decision.reported_labels("section")]
     assert shown == ["A", "B", "C", "D"]
 
 
 def test_a_calibration_that_is_lost_at_a_finer_level_is_noticed():
     fine = same(2000, 0.8)
-    boastful = Answered(fine.candidate.codes, np.full(2000, 0.95, dtype=np.float32))
-    held_out = {"section": same(2000, 0.8), "class": Rows(fine.truth, fine.champion, boastful)}
-    verdicts = rows(200, 0.5, 0.8)
-    decision = decide(("old", "new"), held_out, verdicts, verdicts)
+    boastful = LevelPredictions(fine.candidate.labels, np.full(2000, 0.95, dtype=np.float32))
+    held_out = {
+        "section": same(2000, 0.8),
+        "class": PairedPredictions(fine.y_true, fine.champion, boastful),
+    }
+    feedback = rows(200, 0.5, 0.8)
+    decision = decide(("old", "new"), held_out, feedback, feedback)
     assert failed(decision) == ["calibration"]
 
 
@@ -133,66 +146,67 @@ def test_a_candidate_may_be_better_at_the_finest_level_only():
 
 def test_confidences_that_no_longer_hold_are_refused():
     held_out = same(2000, 0.8)
-    boastful = Answered(held_out.candidate.codes, np.full(2000, 0.95, dtype=np.float32))
-    decision = judged(Rows(held_out.truth, held_out.champion, boastful))
+    boastful = LevelPredictions(held_out.candidate.labels, np.full(2000, 0.95, dtype=np.float32))
+    decision = judged(PairedPredictions(held_out.y_true, held_out.champion, boastful))
     assert failed(decision) == ["calibration"]
     assert (
-        "calibration is lost: expected error section 0.1" in check(decision, "calibration").sentence
+        "not calibrated: expected calibration error section 0.1"
+        in check(decision, "calibration").message
     )
 
 
 def test_no_gain_on_feedback_is_refused():
-    decision = judged(verdicts=same(200, 0.8))
+    decision = judged(feedback=same(200, 0.8))
     assert failed(decision) == ["feedback"]
-    assert "not better on people's verdicts" in decision.text()
+    assert "not better on feedback" in decision.text()
 
 
 @pytest.mark.parametrize("count", [0, 29])
-def test_too_few_verdicts_are_refused(count: int):
-    decision = judged(verdicts=rows(count, 0.0, 1.0))
-    assert set(failed(decision)) == {"feedback", "verdicts"}
-    assert f"too few verdicts to judge by: {count} of 30" in decision.text()
+def test_too_little_feedback_is_refused(count: int):
+    decision = judged(feedback=rows(count, 0.0, 1.0))
+    assert set(failed(decision)) == {"feedback", "feedback_quality"}
+    assert f"too little feedback to compare the models: {count} of 30" in decision.text()
 
 
-def flipped(verdicts: Rows, share: float) -> Rows:
-    wrong = RANDOM.random(len(verdicts.truth)) < share
-    others = RANDOM.choice(CODES, len(verdicts.truth))
-    truth = np.where(wrong, others, verdicts.truth).tolist()
-    return Rows(truth, verdicts.champion, verdicts.candidate, verdicts.sampled)
+def flipped(feedback: PairedPredictions, share: float) -> PairedPredictions:
+    wrong = RANDOM.random(len(feedback.y_true)) < share
+    others = RANDOM.choice(CODES, len(feedback.y_true))
+    truth = np.where(wrong, others, feedback.y_true).tolist()
+    return PairedPredictions(truth, feedback.champion, feedback.candidate, feedback.sampled)
 
 
-def test_verdicts_of_which_many_are_wrong_are_refused_in_words():
-    verdicts = flipped(rows(200, 0.3, 0.8), 0.3)
-    decision = judged(verdicts=verdicts)
-    assert "verdicts" in failed(decision)
-    assert "people's verdicts cannot be trusted: they agree with" in decision.text()
-    assert "should be right; too many are wrong: have them reviewed" in decision.text()
+def test_feedback_of_which_much_is_wrong_are_refused_in_words():
+    feedback = flipped(rows(200, 0.3, 0.8), 0.3)
+    decision = judged(feedback=feedback)
+    assert "feedback_quality" in failed(decision)
+    assert "feedback is not reliable: it agrees with" in decision.text()
+    assert "% expected; too many labels are wrong: have them reviewed" in decision.text()
 
 
-def test_honest_verdicts_are_hardly_ever_mistrusted():
+def test_correct_feedback_is_hardly_ever_refused():
     decisions = [judged(same(100, 0.8), rows(150, 0.3, 0.8)) for _ in range(50)]
-    assert sum("verdicts" in failed(decision) for decision in decisions) <= 2
+    assert sum("feedback_quality" in failed(decision) for decision in decisions) <= 2
 
 
-def test_where_chance_drew_verdicts_only_those_are_asked_whether_they_can_be_trusted():
-    by_chance, chosen = rows(60, 0.5, 0.85, promised=0.8), rows(200, 0.1, 0.5, promised=0.8)
-    verdicts = Rows(
-        [*by_chance.truth, *chosen.truth],
+def test_the_quality_of_feedback_is_checked_on_the_random_sample():
+    in_sample, chosen = rows(60, 0.5, 0.85, promised=0.8), rows(200, 0.1, 0.5, promised=0.8)
+    feedback = PairedPredictions(
+        [*in_sample.y_true, *chosen.y_true],
         *(
-            Answered([*a.codes, *b.codes], np.concatenate([a.confidences, b.confidences]))
+            LevelPredictions([*a.labels, *b.labels], np.concatenate([a.confidences, b.confidences]))
             for a, b in (
-                (by_chance.champion, chosen.champion),
-                (by_chance.candidate, chosen.candidate),
+                (in_sample.champion, chosen.champion),
+                (in_sample.candidate, chosen.candidate),
             )
         ),
         [True] * 60 + [False] * 200,
     )
-    decision = judged(verdicts=verdicts)
-    assert check(decision, "verdicts").passed
-    assert "60 texts drawn by chance" in check(decision, "verdicts").sentence
+    decision = judged(feedback=feedback)
+    assert check(decision, "feedback_quality").passed
+    assert "60 randomly sampled texts" in check(decision, "feedback_quality").message
 
 
-@pytest.mark.parametrize("make", [judged, lambda: judged(verdicts=rows(0, 0.5, 0.5))])
+@pytest.mark.parametrize("make", [judged, lambda: judged(feedback=rows(0, 0.5, 0.5))])
 def test_a_decision_is_kept_as_json(make: Callable[[], Decision]):
     decision = make()
     assert Decision.model_validate_json(decision.model_dump_json()) == decision
@@ -201,6 +215,10 @@ def test_a_decision_is_kept_as_json(make: Callable[[], Decision]):
 @given(st.lists(st.sampled_from("AB"), min_size=1, max_size=40), st.data())
 def test_a_candidate_never_loses_against_itself(truth: list[str], data: st.DataObject):
     codes = data.draw(st.lists(st.sampled_from("ABZ"), min_size=len(truth), max_size=len(truth)))
-    both = Answered(codes, np.full(len(truth), 0.5, dtype=np.float32))
-    decision = decide(("a", "a"), {"label": Rows(truth, both, both)}, *[Rows([], both, both)] * 2)
-    assert {"feedback", "verdicts"} == set(failed(decision))
+    both = LevelPredictions(codes, np.full(len(truth), 0.5, dtype=np.float32))
+    decision = decide(
+        ("a", "a"),
+        {"label": PairedPredictions(truth, both, both)},
+        *[PairedPredictions([], both, both)] * 2,
+    )
+    assert {"feedback", "feedback_quality"} == set(failed(decision))

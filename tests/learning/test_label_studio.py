@@ -1,4 +1,4 @@
-"""Verdicts as tasks of Label Studio."""
+"""Feedback as tasks of Label Studio."""
 
 import json
 from collections import Counter
@@ -11,9 +11,9 @@ import pytest
 
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
-from patclass.learning.exchange import Taken
+from patclass.learning.exchange import ImportResult
 from patclass.learning.label_studio import read, write
-from patclass.store.consensus import Feedback
+from patclass.store.consensus import Feedback, consensus_of
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -35,7 +35,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def say(database: Database, key: str, **fields: Any) -> None:
-    about = {"answer": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
+    about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
 
@@ -73,13 +73,13 @@ def task(*annotations: dict[str, Any], **data: Any) -> dict[str, Any]:
     return found | {"project": 3, "predictions": [], "drafts": []}
 
 
-def imported(database: Database, *tasks: dict[str, Any]) -> Taken:
+def imported(database: Database, *tasks: dict[str, Any]) -> ImportResult:
     return read(database, json.dumps(tasks).encode(), Counter())
 
 
-def verdicts(database: Database) -> list[tuple[bool, str | None, str | None]]:
+def all_feedback(database: Database) -> list[tuple[bool, str | None, str | None]]:
     found = [given.feedback for given in FeedbackStore(database).all()]
-    return [(verdict.correct, verdict.label, verdict.reviewer) for verdict in found]
+    return [(each.correct, each.label, each.reviewer) for each in found]
 
 
 def test_a_text_becomes_a_task(database: Database):
@@ -105,9 +105,9 @@ def test_a_text_becomes_a_task(database: Database):
     assert left_out == {}
 
 
-def test_only_verdicts_that_hold_go_along(database: Database):
+def test_only_valid_feedback_is_exported(database: Database):
     say(database, "key-of-ada")
-    say(database, "key-of-bob", correct=False, label="G06", decides=True)
+    say(database, "key-of-bob", correct=False, label="G06", is_final=True)
     say(database, "undo", withdraws="key-of-ada")
     ((found,), _) = exported(database)
     (bob,) = found["annotations"]
@@ -117,19 +117,19 @@ def test_only_verdicts_that_hold_go_along(database: Database):
 def test_what_cannot_be_said_there_is_counted(database: Database):
     say(database, "unknown", correct=False)
     say(database, "no-text", text=None, text_sha256=f"{9:064x}")
-    say(database, "old", text=None, text_sha256=None, answer=None)
+    say(database, "old", text=None, text_sha256=None, predicted_label=None)
     ((found,), left_out) = exported(database)
     assert found["annotations"] == []
     assert left_out == {
-        "verdicts that name no label": 1,
-        "verdicts on texts that were not kept": 2,
+        "rows of feedback without a label": 1,
+        "rows of feedback whose text is not stored": 2,
     }
 
 
 def test_a_text_that_the_prediction_kept_will_do(database: Database):
     PredictionStore(database).add([prediction(3, text=TEXT, text_sha256=HASH)])
-    verdict = Feedback(ID(3), True, answer="A", version="v1", text_sha256=HASH)
-    FeedbackStore(database).add("key", verdict)
+    feedback = Feedback(ID(3), True, predicted_label="A", version="v1", text_sha256=HASH)
+    FeedbackStore(database).add("key", feedback)
     ((found,), _) = exported(database)
     assert found["data"]["text"] == TEXT
 
@@ -138,14 +138,14 @@ def test_an_empty_store_makes_an_empty_array(database: Database):
     assert exported(database) == ([], {})
 
 
-def test_annotations_become_verdicts(database: Database):
+def test_annotations_become_feedback(database: Database):
     other = annotation(2, "G06F", completed_by=11)
-    assert imported(database, task(annotation(1, "A61"), other)) == Taken(2, 0)
-    assert verdicts(database) == [(True, None, "ada@example.com"), (False, "G06F", "11")]
+    assert imported(database, task(annotation(1, "A61"), other)) == ImportResult(2, 0)
+    assert all_feedback(database) == [(True, None, "ada@example.com"), (False, "G06F", "11")]
     first, _ = FeedbackStore(database).all()
     assert first.created.isoformat() == "2026-11-01T11:00:00+00:00"
     about = first.feedback
-    assert (about.answer, about.version, about.text) == ("A61", "0123456789ab", TEXT)
+    assert (about.predicted_label, about.version, about.text) == ("A61", "0123456789ab", TEXT)
     assert about.text_sha256 == HASH
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 
@@ -153,44 +153,44 @@ def test_annotations_become_verdicts(database: Database):
 def test_what_is_imported_twice_counts_once(database: Database):
     both = task(annotation(1, "A61"), annotation(2, "G06", completed_by=11))
     imported(database, both)
-    assert imported(database, both) == Taken(0, 2)
+    assert imported(database, both) == ImportResult(0, 2)
     another = task(annotation(1, "A61")) | {"id": 43}
-    assert imported(database, both, another) == Taken(1, 2)
+    assert imported(database, both, another) == ImportResult(1, 2)
 
 
 def test_who_changes_their_mind_there_does_so_here(database: Database):
     imported(database, task(annotation(1, "A61")))
     for hour, label in ((12, "G06"), (13, "A61")):
         again = annotation(1, label, updated_at=f"2026-11-01T{hour}:00:00Z")
-        assert imported(database, task(again)) == Taken(1, 0)
-    opinion = FeedbackStore(database).opinions()[HASH]
-    assert (opinion.label, opinion.disputed) == ("A61", False)
+        assert imported(database, task(again)) == ImportResult(1, 0)
+    consensus = consensus_of(FeedbackStore(database).all())
+    assert (consensus.label, consensus.disputed) == ("A61", False)
 
 
 def test_the_last_word_may_stand_first(database: Database):
     imported(database, task(annotation(3, "G06"), annotation(1, "A61")))
-    assert [label for _, label, _ in verdicts(database)] == [None, "G06"]
+    assert [label for _, label, _ in all_feedback(database)] == [None, "G06"]
 
 
-def test_verdicts_of_the_store_come_back_as_they_were(database: Database):
+def test_feedback_of_the_store_come_back_as_they_were(database: Database):
     say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), _) = exported(database)
     (copy,) = found["annotations"]
     carried = annotation(1, "G06", result=copy["result"], completed_by=1)
-    assert imported(database, task(carried)) == Taken(0, 1)
+    assert imported(database, task(carried)) == ImportResult(0, 1)
     changed = [copy["result"][0] | {"value": {"choices": ["H01"]}}]
-    assert imported(database, task(carried | {"result": changed})) == Taken(1, 0)
-    assert verdicts(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
+    assert imported(database, task(carried | {"result": changed})) == ImportResult(1, 0)
+    assert all_feedback(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
 
 
 def test_an_export_may_be_imported_as_it_is(database: Database):
     say(database, "key-of-ada", reviewer="ada@example.com")
     say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     raw = "".join(write(database, Counter())).encode()
-    assert read(database, raw, Counter()) == Taken(0, 2)
+    assert read(database, raw, Counter()) == ImportResult(0, 2)
     purge_before(database, datetime(2200, 1, 1, tzinfo=UTC))
     assert PredictionStore(database).count() == 0
-    assert read(database, raw, Counter()) == Taken(0, 2)  # what is known needs no prediction
+    assert read(database, raw, Counter()) == ImportResult(0, 2)  # what is known needs no prediction
 
 
 def test_what_says_nothing_is_counted(database: Database):
@@ -203,8 +203,8 @@ def test_what_says_nothing_is_counted(database: Database):
             annotation(3, result=[other]),
         )
     ]
-    assert read(database, json.dumps(file).encode(), left_out) == Taken(0, 0)
-    assert left_out == {"annotations that were skipped or choose no label": 3}
+    assert read(database, json.dumps(file).encode(), left_out) == ImportResult(0, 0)
+    assert left_out == {"annotations that were skipped or have no label": 3}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_what_says_nothing_is_counted(database: Database):
     [
         (
             task(annotation(1, "A61", updated_at="2999-01-01T00:00:00Z")),
-            "task 42: created: 2999-01-01T00:00:00.* is still to come",
+            "task 42: created: 2999-01-01T00:00:00.* is in the future",
         ),
         (task(annotation(1, "A61", "G06")), "task 42: chosen are A61, G06; expected one label"),
         (task(annotation(1, "sport")), "task 42: label 'sport' is no section, class or subclass"),

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from patclass.learning.review_queue import REASONS, SHARE, Claimed, ReviewQueue, review_item_of
+from patclass.learning.review_queue import (
+    REASONS,
+    SAMPLE_SHARE,
+    ClaimedReview,
+    ReviewQueue,
+    review_item_of,
+)
 from patclass.service.reviews import ReviewsResponse
 from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
@@ -60,34 +66,42 @@ def unsure(number: int, label: str = "A", confidence: float = 0.3, **fields: Any
 
 
 def ids(queue: ReviewQueue) -> list[str]:
-    return [each.prediction.id for each in queue.waiting(["v1"]).candidates]
+    return [each.prediction.id for each in queue.pending(["v1"]).items]
 
 
-def claim(queue: ReviewQueue, reviewer: str = "Ada") -> Claimed:
+def claim(queue: ReviewQueue, reviewer: str = "Ada") -> ClaimedReview:
     found = queue.claim(reviewer, ["v1"])
     assert found is not None
     return found
 
 
-def verdict(number: int, label: str = "B", **fields: Any) -> Feedback:
-    given: dict[str, Any] = {"answer": "A", "text_sha256": f"{number:064x}", "reviewer": "Ada"}
+def feedback_on(number: int, label: str = "B", **fields: Any) -> Feedback:
+    given: dict[str, Any] = {
+        "predicted_label": "A",
+        "text_sha256": f"{number:064x}",
+        "reviewer": "Ada",
+    }
     return Feedback(ID(number), False, label, **given | fields)
 
 
 def dispute(database: Database, number: int, **fields: Any) -> None:
     store = FeedbackStore(database)
-    store.add(f"one-{number}", verdict(number, "B", reviewer="Bob", **fields))
-    store.add(f"two-{number}", verdict(number, "C", reviewer="Cleo", **fields))
+    store.add(f"one-{number}", feedback_on(number, "B", reviewer="Bob", **fields))
+    store.add(f"two-{number}", feedback_on(number, "C", reviewer="Cleo", **fields))
 
 
-def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claimed]:
+def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[ClaimedReview]:
     """What one reviewer gets who decides each case at once."""
     found = []
     for number in range(count):
         case = claim(queue)
         decided = Feedback(
             *(case.prediction.id, True),
-            **{"reviewer": "Ada", "answer": "A", "text_sha256": case.prediction.text_sha256},
+            **{
+                "reviewer": "Ada",
+                "predicted_label": "A",
+                "text_sha256": case.prediction.text_sha256,
+            },
         )
         ReviewStore(database).decide(f"decision-{number}", decided)
         found.append(case)
@@ -141,7 +155,10 @@ def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: 
 
 
 def test_the_sample_is_a_tenth():
-    assert abs(len(SAMPLE) / 2000 - SHARE) < 3 * (SHARE * (1 - SHARE) / 2000) ** 0.5
+    assert (
+        abs(len(SAMPLE) / 2000 - SAMPLE_SHARE)
+        < 3 * (SAMPLE_SHARE * (1 - SAMPLE_SHARE) / 2000) ** 0.5
+    )
 
 
 def test_sure_answers_and_those_of_other_models_need_nobody(queue: ReviewQueue, database: Database):
@@ -156,31 +173,31 @@ def test_disputes_come_first_then_the_most_doubtful(queue: ReviewQueue, database
     dispute(database, OTHERS[2])
     assert ids(queue) == [ID(OTHERS[number]) for number in (2, 1, 0)]
     case = claim(queue)
-    assert (case.reason, len(case.said)) == ("disputed", 2)
+    assert (case.reason, len(case.feedback)) == ("disputed", 2)
 
 
 def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database: Database):
     add(database, answer(OTHERS[0], version="v0", text=None))
     dispute(database, OTHERS[0])
-    assert queue.waiting(["v1"]).without_text == 1
+    assert queue.pending(["v1"]).without_text == 1
     dispute(database, OTHERS[0] + 10_000)  # of a prediction that was forgotten
     store = FeedbackStore(database)
-    store.add("three", verdict(OTHERS[0], "D", reviewer="Dora", text="given"))
+    store.add("three", feedback_on(OTHERS[0], "D", reviewer="Dora", text="given"))
     assert claim(queue).prediction.text == "given"
 
 
 def test_a_dispute_that_has_settled_itself_needs_nobody(queue: ReviewQueue, database: Database):
     add(database, answer(OTHERS[0]))
     dispute(database, OTHERS[0])
-    FeedbackStore(database).add("agreed", verdict(OTHERS[0], "B", reviewer="Cleo"))
+    FeedbackStore(database).add("agreed", feedback_on(OTHERS[0], "B", reviewer="Cleo"))
     assert ids(queue) == []
 
 
 def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
-    FeedbackStore(database).add("judged", verdict(OTHERS[0]))
+    FeedbackStore(database).add("judged", feedback_on(OTHERS[0]))
     assert ids(queue) == [ID(OTHERS[1])]
-    withdrawn = verdict(OTHERS[0], withdraws="judged")
+    withdrawn = feedback_on(OTHERS[0], withdraws="judged")
     FeedbackStore(database).add("withdrawn", withdrawn)
     assert len(ids(queue)) == 2
 
@@ -190,7 +207,7 @@ def test_the_sample_is_reviewed_though_somebody_has_judged_it(
 ):
     """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
     add(database, answer(SAMPLE[0], text="a"), answer(SAMPLE[1], text="b"))
-    FeedbackStore(database).add("judged", verdict(SAMPLE[0]))
+    FeedbackStore(database).add("judged", feedback_on(SAMPLE[0]))
     assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
     assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
     assert ids(queue) == []
@@ -211,7 +228,7 @@ def test_what_lies_too_long_is_handed_out_again(queue: ReviewQueue, database: Da
     claim(queue, "Bob")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late, created=late))
+        connection.execute(update(reviews).values(updated=late, created=late))
     assert claim(queue, "Ada").prediction.id == ID(OTHERS[0])
 
 
@@ -225,8 +242,8 @@ def test_one_text_is_one_case(queue: ReviewQueue, database: Database):
 
 def test_without_its_text_an_answer_is_only_counted(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text=None), unsure(OTHERS[1], text=None), answer(OTHERS[2]))
-    waiting = queue.waiting(["v1"])
-    assert (waiting.candidates, waiting.without_text) == ((), 2)
+    waiting = queue.pending(["v1"])
+    assert (waiting.items, waiting.without_text) == ((), 2)
 
 
 def test_a_text_kept_once_is_enough(queue: ReviewQueue, database: Database):
@@ -250,7 +267,7 @@ def test_what_was_given_back_has_its_place_again_later(queue: ReviewQueue, datab
     ReviewStore(database).release(first.prediction.id, "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late, created=late - LEASE))
+        connection.execute(update(reviews).values(updated=late, created=late - LEASE))
     assert claim(queue, "Bob").prediction.id == first.prediction.id
 
 
@@ -263,7 +280,7 @@ def test_the_labels_take_turns(queue: ReviewQueue, database: Database, labels: s
         for number in range(40 * place, 40 * place + 40)
     ]
     add(database, *rows)
-    listed = [each.prediction.label for each in queue.waiting(["v1"]).candidates[:20]]
+    listed = [each.prediction.label for each in queue.pending(["v1"]).items[:20]]
     given = [case.prediction.label for case in decide_all(queue, database, 20)]
     for found in (listed, given):
         for start in range(11):

@@ -1,4 +1,4 @@
-"""Verdicts sorted into what is learnt from and what is judged by."""
+"""Feedback split into examples for training and for the gate."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from patclass.learning.training_data import (
     GATE,
     TRAIN,
     VALIDATION,
+    CorpusTexts,
     FeedbackParts,
-    Known,
-    NearTexts,
-    gather,
+    NearDuplicateIndex,
     part_of,
+    split_feedback,
 )
 from patclass.store.consensus import Feedback
 from patclass.store.database import Database, locate_store
@@ -32,32 +32,32 @@ ABSTRACT = (
 
 
 def test_the_same_text_is_near():
-    assert NearTexts(["A loom.", ABSTRACT]).has(ABSTRACT.upper())
+    assert NearDuplicateIndex(["A loom.", ABSTRACT]).contains(ABSTRACT.upper())
 
 
 def test_a_text_with_a_word_changed_is_near():
-    assert NearTexts([ABSTRACT]).has(ABSTRACT.replace("diamond", "carbide"))
+    assert NearDuplicateIndex([ABSTRACT]).contains(ABSTRACT.replace("diamond", "carbide"))
 
 
 def test_a_text_that_goes_on_a_little_is_near():
-    assert NearTexts([ABSTRACT]).has(ABSTRACT + " The nozzles can be exchanged.")
+    assert NearDuplicateIndex([ABSTRACT]).contains(ABSTRACT + " The nozzles can be exchanged.")
 
 
 def test_other_words_are_not_near():
     other = "A loom has a heald that lifts warp threads, and a reed that beats up the weft."
-    assert not NearTexts([other, "A loom."]).has(ABSTRACT)
-    assert not NearTexts([]).has(ABSTRACT)
+    assert not NearDuplicateIndex([other, "A loom."]).contains(ABSTRACT)
+    assert not NearDuplicateIndex([]).contains(ABSTRACT)
 
 
 def test_a_sentence_in_common_is_not_enough():
     shared = "In one embodiment the device is arranged on a support."
-    others = NearTexts([f"{shared} {ABSTRACT}"])
-    assert not others.has(f"{shared} A loom has a heald that lifts warp threads and a reed.")
+    others = NearDuplicateIndex([f"{shared} {ABSTRACT}"])
+    assert not others.contains(f"{shared} A loom has a heald that lifts warp threads and a reed.")
 
 
 @given(st.text(max_size=200), st.lists(st.text(max_size=200), max_size=5))
 def test_every_text_is_near_to_itself(text: str, others: list[str]):
-    assert NearTexts([*others, text]).has(text)
+    assert NearDuplicateIndex([*others, text]).contains(text)
 
 
 @pytest.fixture
@@ -77,79 +77,81 @@ def say(database: Database, number: int, **fields: object) -> None:
     text = text_of(number)
     given = {
         "correct": True,
-        "answer": "A61",
+        "predicted_label": "A61",
         "text": text,
         "text_sha256": text_sha256(text),
         "reviewer": "Ada",
     }
-    verdict = Feedback(ID(number), **(given | fields))  # type: ignore[arg-type]
-    FeedbackStore(database).add(f"{number} {fields.get('reviewer')}", verdict)
+    feedback = Feedback(ID(number), **(given | fields))  # type: ignore[arg-type]
+    FeedbackStore(database).add(f"{number} {fields.get('reviewer')}", feedback)
 
 
-def texts(material: FeedbackParts) -> dict[str, str]:
-    return {row.text: part for part, rows in material.judged.items() for row in rows}
+def texts(parts: FeedbackParts) -> dict[str, str]:
+    return {row.text: part for part, rows in parts.examples.items() for row in rows}
 
 
 def test_texts_go_where_their_hash_says_now_and_later(database: Database):
     for number in range(200):
         say(database, number)
-    material = gather(database, Known(), 2.0)
-    shares = Counter(texts(material).values())
+    parts = split_feedback(database, CorpusTexts(), 2.0)
+    shares = Counter(texts(parts).values())
     assert sum(shares.values()) == 200
     assert 90 < shares[TRAIN] < 150
     assert 35 < shares[GATE] < 85
     assert shares[VALIDATION] > 5
-    before = texts(material)
+    before = texts(parts)
     for number in range(200, 300):
         say(database, number)
-    assert texts(gather(database, Known(), 2.0)).items() >= before.items()
+    assert texts(split_feedback(database, CorpusTexts(), 2.0)).items() >= before.items()
     assert all(part_of(text_sha256(text)) == part for text, part in before.items())
 
 
-def test_the_label_is_what_people_hold_to_be_right(database: Database):
+def test_the_label_is_the_consensus_of_the_reviewers(database: Database):
     say(database, 1)
     say(database, 2, correct=False, label="G06F")
-    material = gather(database, Known(), 3.0)
-    found = {row.text: (row.code, row.weight) for rows in material.judged.values() for row in rows}
+    parts = split_feedback(database, CorpusTexts(), 3.0)
+    found = {row.text: (row.code, row.weight) for rows in parts.examples.values() for row in rows}
     assert found == {text_of(1): ("A61", 3.0), text_of(2): ("G06F", 3.0)}
-    assert (material.first, material.last) == (1, 2)
+    assert (parts.first, parts.last) == (1, 2)
 
 
-def test_what_cannot_be_learnt_from_is_counted(database: Database):
+def test_what_cannot_be_used_is_counted(database: Database):
     say(database, 1, text=None)
     say(database, 2, correct=False)
     say(database, 3)
     say(database, 3, correct=False, label="H04", reviewer="Bob")
     say(database, 4, text_sha256=None)
-    material = gather(database, Known(), 1.0)
-    assert sum(material.rows.values()) == 0
-    assert material.left_out == {
+    parts = split_feedback(database, CorpusTexts(), 1.0)
+    assert sum(parts.counts.values()) == 0
+    assert parts.left_out == {
         "disputed": 1,
-        "from before texts were known": 1,
-        "no text kept": 1,
-        "nobody knows the label": 1,
+        "text not identified": 1,
+        "text not stored": 1,
+        "correct label not known": 1,
     }
 
 
-def test_held_out_rows_are_never_learnt_from_nor_what_is_nearly_the_same(database: Database):
+def test_held_out_rows_are_never_used_nor_are_near_duplicates(database: Database):
     for number in range(3):
         say(database, number)
     held_out = [text_of(0).upper(), f"{text_of(1)} Indeed."]
-    material = gather(database, Known(held_out), 1.0)
-    assert list(texts(material)) == [text_of(2)]
-    assert material.left_out == {"stands in test or validation": 2}
+    parts = split_feedback(database, CorpusTexts(held_out), 1.0)
+    assert list(texts(parts)) == [text_of(2)]
+    assert parts.left_out == {"in the test or validation data": 2}
 
 
-def test_nothing_is_judged_by_what_was_learnt_from(database: Database):
+def test_the_gate_does_not_use_what_was_trained_on(database: Database):
     for number in range(40):
         say(database, number)
-    material = gather(database, Known(trained=[text_of(n).upper() for n in range(40)]), 1.0)
-    assert material.judged[GATE] == []
-    assert material.judged[TRAIN]
-    assert list(material.left_out) == ["learnt from before"]
+    parts = split_feedback(
+        database, CorpusTexts(train=[text_of(n).upper() for n in range(40)]), 1.0
+    )
+    assert parts.examples[GATE] == []
+    assert parts.examples[TRAIN]
+    assert list(parts.left_out) == ["in the training data"]
 
 
-def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database: Database):
+def test_the_gate_does_not_use_a_near_duplicate_of_what_is_trained_on(database: Database):
     """A patent that is sent again with a word changed has another hash, and another part."""
     parts = {part_of(text_sha256(text_of(n))): n for n in range(60)}
     learnt = f"{text_of(parts[TRAIN])} It has a lid, a hinge and a spring."
@@ -157,28 +159,28 @@ def test_nothing_is_judged_by_what_is_nearly_the_same_as_what_is_learnt(database
     twins += [f"{twin} {word}." for twin in twins for word in ("So", "Yes", "Thus", "Well")]
     for number, text in enumerate(twins):
         say(database, number, text=text, text_sha256=text_sha256(text))
-    material = gather(database, Known(), 1.0)
+    parts = split_feedback(database, CorpusTexts(), 1.0)
     kept_back = sum(part_of(text_sha256(text)) == GATE for text in twins)
     assert kept_back
-    assert material.judged[TRAIN]
-    assert material.judged[GATE] == []
-    assert material.left_out == {"nearly the same as one learnt from": kept_back}
+    assert parts.examples[TRAIN]
+    assert parts.examples[GATE] == []
+    assert parts.left_out == {"near-duplicate of a training text": kept_back}
 
 
-def test_nothing_is_judged_by_what_is_nearly_the_same_as_a_training_row(database: Database):
+def test_the_gate_does_not_use_a_near_duplicate_of_a_training_row(database: Database):
     for number in range(40):
         say(database, number)
     rows = [f"{text_of(number)} Indeed." for number in range(40)]
-    material = gather(database, Known(trained=rows), 1.0)
-    assert material.judged[GATE] == []
-    assert material.judged[TRAIN]
-    assert list(material.left_out) == ["nearly the same as one learnt from"]
+    parts = split_feedback(database, CorpusTexts(train=rows), 1.0)
+    assert parts.examples[GATE] == []
+    assert parts.examples[TRAIN]
+    assert list(parts.left_out) == ["near-duplicate of a training text"]
 
 
 def test_what_came_later_can_be_left_for_later(database: Database):
     for number in range(5):
         say(database, number)
-    assert sum(gather(database, Known(), 1.0, until=3).rows.values()) == 3
+    assert sum(split_feedback(database, CorpusTexts(), 1.0, until=3).counts.values()) == 3
 
 
 def test_what_chance_chose_is_known(database: Database):
@@ -186,7 +188,7 @@ def test_what_chance_chose_is_known(database: Database):
         say(database, number)
         if number % 2:
             ReviewStore(database).claim(ID(number), f"{number}", "sample", "Ada")
-    material = gather(database, Known(), 1.0)
+    parts = split_feedback(database, CorpusTexts(), 1.0)
     odd = {text_of(number) for number in range(1, 60, 2)}
-    sampled = {row.text for row in material.judged[GATE] if row.id in material.sampled}
-    assert sampled == {row.text for row in material.judged[GATE]} & odd
+    sampled = {row.text for row in parts.examples[GATE] if row.id in parts.sampled}
+    assert sampled == {row.text for row in parts.examples[GATE]} & odd

@@ -16,7 +16,7 @@ from store_rows import ID, prediction
 def said(
     number: int, *, text: str | None = "t", answer: str = "E21B", **verdict: object
 ) -> FeedbackRow:
-    feedback = Feedback(ID(number), text_sha256=text, answer=answer, **verdict)  # type: ignore[arg-type]
+    feedback = Feedback(ID(number), text_sha256=text, predicted_label=answer, **verdict)  # type: ignore[arg-type]
     return FeedbackRow(number, f"key-{number}", datetime(2026, 11, 1, tzinfo=UTC), feedback)
 
 

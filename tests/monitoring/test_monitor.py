@@ -94,9 +94,9 @@ def test_a_shift_rings_once_for_each_window(database: Database, watched: Monitor
     assert [monitor.record_alert(watched, last) for _ in range(3)] == [True, False, False]
     (event,) = EventStore(database).latest(ALERT)
     assert event.version == "v1"
-    assert event.facts["model"] == "default"
-    assert set(event.facts["signals"]) == set(last.alerts)
-    assert datetime.fromisoformat(event.facts["end"]) == last.end
+    assert event.details["model"] == "default"
+    assert set(event.details["signals"]) == set(last.alerts)
+    assert datetime.fromisoformat(event.details["end"]) == last.end
 
 
 def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
@@ -106,7 +106,11 @@ def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
     feedback = FeedbackStore(database)
     for number, row in enumerate((*rows[:2], *rows[98:])):
         verdict = Feedback(
-            row.id, number != 1, answer=row.label, text_sha256=row.text_sha256, version="v1"
+            row.id,
+            number != 1,
+            predicted_label=row.label,
+            text_sha256=row.text_sha256,
+            version="v1",
         )
         feedback.add(f"verdict-{number}", verdict)
     windows = Monitor(database, 60).series(watched, 10)

@@ -288,7 +288,7 @@ def test_every_window_since_the_last_look_rings(
     assert len(rung) >= 3 * 4 - 3
     told = [record for record in logged.records if record.message == "answers have shifted"]
     assert len(told) == len(rung)
-    assert "confidence" in told[0].facts["signals"]
+    assert "confidence" in told[0].details["signals"]
     assert 'patclass_drift_alarm{model="default",signal="confidence"} 0.0' in shown(metrics)
     watcher.look(model())
     assert len(EventStore(database).latest(ALERT)) == len(rung)

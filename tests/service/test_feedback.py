@@ -62,7 +62,7 @@ def test_a_verdict_on_an_answer_is_kept(
     assert said(database, predicted) == [
         Feedback(
             *(predicted["prediction_id"], False, "G06F", "software", "Ada", None),
-            answer=predicted["prediction"],
+            predicted_label=predicted["prediction"],
             version=predicted["model_version"],
             text_sha256=text_sha256(TEXT),
         )

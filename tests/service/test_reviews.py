@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from helpers import wait_until
 from patclass.learning.review_queue import REASONS
+from patclass.store.consensus import consensus_of
 from patclass.store.database import Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
@@ -145,8 +146,16 @@ def test_a_decision_is_kept_as_feedback_that_decides(client: httpx.Client, datab
     assert [answer.json()["repeated"] for answer in answers] == [False, True]
     (given,) = FeedbackStore(database).all()
     said = given.feedback
-    assert (said.decides, said.label, said.note, said.reviewer) == (True, "G06F", "software", "Ada")
-    assert (said.answer, said.version) == (predicted["prediction"], predicted["model_version"])
+    assert (said.is_final, said.label, said.note, said.reviewer) == (
+        True,
+        "G06F",
+        "software",
+        "Ada",
+    )
+    assert (said.predicted_label, said.version) == (
+        predicted["prediction"],
+        predicted["model_version"],
+    )
     assert said.text == "A device with an antenna."
     other = settle(client, id, "decision", note="another")
     assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
@@ -170,8 +179,8 @@ def test_a_decision_is_taken_back_and_made_anew(client: httpx.Client, database: 
     again = claim(client).json()
     assert (again["prediction_id"], again["verdicts"]) == (id, [])
     assert settle(client, id, "decision", correct=False, key="decision-2").status_code == 201
-    (opinion,) = FeedbackStore(database).opinions().values()
-    assert (opinion.label, opinion.disputed) == (None, False)
+    consensus = consensus_of(FeedbackStore(database).all())
+    assert (consensus.label, consensus.disputed) == (None, False)
 
 
 def test_what_is_given_back_is_free_for_others(client: httpx.Client, database: Database):
@@ -208,7 +217,7 @@ def test_what_lies_too_long_is_handed_to_somebody_else(client: httpx.Client, dat
     assert claim(client, "Bob").status_code == 404
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late))
+        connection.execute(update(reviews).values(updated=late))
     assert claim(client, "Bob").json()["prediction_id"] == id
     assert settle(client, id, "decision").json()["error"]["code"] == "not_yours"
 

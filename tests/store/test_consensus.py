@@ -1,4 +1,4 @@
-"""What verdicts on one patent come to."""
+"""The consensus of feedback on one text."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,10 @@ from patclass.store.consensus import Feedback, FeedbackRow, consensus_of, disagr
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def said(*verdicts: dict[str, object]) -> list[FeedbackRow]:
+def said(*rows: dict[str, object]) -> list[FeedbackRow]:
     return [
-        FeedbackRow(n, f"key-{n}", NOW, Feedback("0" * 32, **{"answer": "A61", **fields}))  # type: ignore[arg-type]
-        for n, fields in enumerate(verdicts)
+        FeedbackRow(n, f"key-{n}", NOW, Feedback("0" * 32, **{"predicted_label": "A61", **fields}))  # type: ignore[arg-type]
+        for n, fields in enumerate(rows)
     ]
 
 
@@ -26,7 +26,7 @@ IS_A61K = {"correct": False, "label": "A61K"}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "label", "disputed"),
+    ("rows", "label", "disputed"),
     [
         ([], None, False),
         ([RIGHT], "A61", False),
@@ -40,10 +40,10 @@ IS_A61K = {"correct": False, "label": "A61K"}
         ([IS_A61K, IS_G06], None, True),
     ],
 )
-def test_verdicts_of_different_people(
-    verdicts: list[dict[str, object]], label: str | None, disputed: bool
+def test_feedback_of_different_reviewers(
+    rows: list[dict[str, object]], label: str | None, disputed: bool
 ):
-    for order in permutations(verdicts):
+    for order in permutations(rows):
         found = consensus_of(said(*order))
         assert (found.label, found.disputed) == (label, disputed)
 
@@ -57,7 +57,7 @@ def test_what_is_imported_later_may_be_older():
     now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
     before = replace(before, created=NOW - timedelta(days=3))
     assert consensus_of([now, before]).label == "G06"
-    decided = [replace(g, feedback=replace(g.feedback, decides=True)) for g in (now, before)]
+    decided = [replace(g, feedback=replace(g.feedback, is_final=True)) for g in (now, before)]
     assert consensus_of(decided).label == "G06"
 
 
@@ -67,13 +67,13 @@ def test_those_without_a_name_are_different_people_though_they_call_by_one_key()
 
 
 def test_a_decision_stands_above_all():
-    decided = IS_G06 | {"decides": True, "reviewer": "Cleo"}
+    decided = IS_G06 | {"is_final": True, "reviewer": "Cleo"}
     found = consensus_of(said(RIGHT, decided, IS_A61K))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
 def test_what_was_withdrawn_counts_no_more():
-    decided = IS_G06 | {"decides": True}
+    decided = IS_G06 | {"is_final": True}
     found = consensus_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
     assert (found.label, found.numbers) == ("A61", (0,))
 
@@ -94,6 +94,6 @@ def test_a_code_agrees_with_those_above_and_below_it(a: str, b: str, expected: b
 
 
 def test_only_wrong_agrees_with_what_else_it_could_be():
-    only_wrong = Feedback("0" * 32, False, answer="A61")
-    assert not disagree(only_wrong, Feedback("0" * 32, False, "G06", answer="A61"))
+    only_wrong = Feedback("0" * 32, False, predicted_label="A61")
+    assert not disagree(only_wrong, Feedback("0" * 32, False, "G06", predicted_label="A61"))
     assert not disagree(only_wrong, only_wrong)

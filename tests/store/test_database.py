@@ -3,17 +3,13 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
-import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
@@ -71,7 +67,7 @@ def test_several_may_make_the_tables_at_once(url: str):
 
 def test_a_transaction_holds_as_a_whole_or_not_at_all(database: Database):
     store = EventStore(database)
-    row = {"created": _now(), "kind": "k", "key": "half", "facts": {}}
+    row = {"created": _now(), "kind": "k", "key": "half", "details": {}}
 
     def half() -> None:
         with database.write() as connection:
@@ -126,7 +122,7 @@ def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
         said.append(str(found.value))
 
     clock = SimpleNamespace(monotonic=now)
-    with patch.object(database, "_update", fail), patch.object(database_module, "time", clock):
+    with patch.object(database, "_migrate", fail), patch.object(database_module, "time", clock):
         threads = [threading.Thread(target=use) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -156,7 +152,7 @@ def test_commits_reach_the_disk(tmp_path: Path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     store = FeedbackStore(locate_store(tmp_path / "nosuch" / "store.db", {}))
-    with pytest.raises(StoreError, match=r"nosuch/store\.db.*--store"):
+    with pytest.raises(StoreError, match=r"nosuch/store\.db.*name another database file"):
         store.all()
 
 
@@ -176,11 +172,11 @@ class Stubborn:
 
 def test_the_log_is_switched_on_again_and_again_only_while_somebody_else_does_so():
     busy = Stubborn(sqlite3.SQLITE_BUSY, 3)
-    database_module._use_log(busy)
+    database_module._enable_wal(busy)
     assert busy.calls == 4
     for_good = Stubborn(sqlite3.SQLITE_READONLY, 3)
     with pytest.raises(sqlite3.OperationalError):
-        database_module._use_log(for_good)
+        database_module._enable_wal(for_good)
     assert for_good.calls == 1
 
 
@@ -209,96 +205,14 @@ def test_other_databases_are_refused_without_the_password(url: str):
 
 
 def test_a_file_counts_more_than_the_environment(tmp_path: Path):
-    place = locate_store(tmp_path / "s.db", {VARIABLE: "postgresql://host/db"}).place
-    assert place == str(tmp_path / "s.db")
+    location = locate_store(tmp_path / "s.db", {VARIABLE: "postgresql://host/db"}).location
+    assert location == str(tmp_path / "s.db")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_postgresql_is_reached_by_one_driver(kind: str):
     url = locate_store(None, {VARIABLE: f"{kind}://ada@host/db"}).url
     assert url.drivername == "postgresql+psycopg"
-
-
-# The file of feedback as the release before this one has made it.
-_BEFORE = """
-CREATE TABLE feedback (
-    number INTEGER PRIMARY KEY,
-    idempotency_key TEXT NOT NULL UNIQUE,
-    prediction_id TEXT NOT NULL,
-    correct INTEGER NOT NULL CHECK (correct IN (0, 1)),
-    label TEXT,
-    note TEXT,
-    reviewer TEXT,
-    caller TEXT,
-    created TEXT NOT NULL
-) STRICT
-"""
-
-
-DAY = "2026-11-01"
-
-
-def old_file(path: Path) -> None:
-    with sqlite3.connect(path) as old:
-        old.execute(_BEFORE)
-        old.execute("PRAGMA user_version = 1")
-        rows = [
-            (
-                "key-one",
-                "0" * 32,
-                0,
-                "A61",
-                "a bandage",
-                "Ada",
-                "team",
-                f"{DAY}T10:00:00+00:00",
-            ),
-            ("key-two", "1" * 32, 1, None, None, None, None, "2026-11-02T10:00:00+00:00"),
-        ]
-        names = "idempotency_key, prediction_id, correct, label, note, reviewer, caller, created"
-        old.executemany(f"INSERT INTO feedback ({names}) VALUES (?,?,?,?,?,?,?,?)", rows)
-    old.close()
-
-
-def test_the_file_of_feedback_is_taken_over(tmp_path: Path):
-    old_file(tmp_path / "old.db")
-    database = locate_store(tmp_path / "old.db", {})
-    store = FeedbackStore(database)
-    found = store.all()
-    assert [given.key for given in found] == ["key-one", "key-two"]
-    assert found[0].feedback == Feedback("0" * 32, False, "A61", "a bandage", "Ada", "team")
-    assert found[1].feedback == Feedback("1" * 32, True)
-    assert found[0].created.isoformat() == f"{DAY}T10:00:00+00:00"
-    assert not store.add("key-two", Feedback("1" * 32, True))
-    assert store.add("key-three", Feedback("2" * 32, True))
-    database.close()
-
-
-def test_a_store_of_the_first_version_is_brought_up_to_date(database: Database, url: str):
-    rows = [prediction(number) for number in (1, 2, 3)]
-    verdict = Feedback(ID(1), True, answer="A", text_sha256="t", text="text")
-    with made_at("0001"):
-        before = locate_store(None, {VARIABLE: url})
-        PredictionStore(before).add(rows)
-        FeedbackStore(before).add("key-one", verdict)
-        before.close()
-    assert PredictionStore(database).latest("v1", 9) == rows
-    assert [given.feedback for given in FeedbackStore(database).all()] == [verdict]
-    with database.write() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    assert not FeedbackStore(database).add("key-one", verdict)
-
-
-@contextmanager
-def made_at(revision: str) -> Iterator[None]:
-    """Have new stores be made as they were at a revision."""
-    upgrade = alembic.command.upgrade
-
-    def stop(config: Config, _: str) -> None:
-        upgrade(config, revision)
-
-    with patch.object(alembic.command, "upgrade", stop):
-        yield
 
 
 def test_numbers_are_not_given_twice(database: Database):
@@ -317,7 +231,7 @@ def test_what_is_forgotten_is_in_no_file(tmp_path: Path):
     files = [path, path.with_name("store.db-wal")]
     assert any(secret.encode() in file.read_bytes() for file in files)
     purge_text(database, f"{1:064x}")
-    assert database.wipe()
+    assert database.checkpoint()
     assert not any(secret.encode() in file.read_bytes() for file in files)
     database.close()
 
@@ -333,12 +247,7 @@ def test_a_value_that_is_never_taken_is_told_apart(database: Database):
         store.add([prediction(1, label="x" * 201)])
 
 
-def test_the_old_file_is_used_while_there_is_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    assert locate_store(None, {}).place == "patclass.db"
-    old_file(tmp_path / "patclass-feedback.db")
-    assert locate_store(None, {}).place == "patclass-feedback.db"
-    (tmp_path / "patclass.db").touch()
-    assert locate_store(None, {}).place == "patclass.db"
+def test_the_default_file_is_used_unless_configured(tmp_path: Path):
+    assert locate_store(None, {}).location == "patclass.db"
+    other = locate_store(None, {VARIABLE: f"sqlite:///{tmp_path / 'other.db'}"})
+    assert other.location == str(tmp_path / "other.db")

@@ -22,7 +22,7 @@ def store(database: Database) -> FeedbackStore:
     return FeedbackStore(database)
 
 
-def verdicts(store: FeedbackStore) -> list[Feedback]:
+def all_feedback(store: FeedbackStore) -> list[Feedback]:
     return [given.feedback for given in store.all()]
 
 
@@ -31,7 +31,7 @@ def test_feedback_is_kept_in_order(store: FeedbackStore, url: str):
     assert store.add("key-of-wrong", WRONG)
     assert store.add("key-of-right", RIGHT)
     again = locate_store(None, {"PATCLASS_DATABASE_URL": url})
-    assert verdicts(FeedbackStore(again)) == [WRONG, RIGHT]
+    assert all_feedback(FeedbackStore(again)) == [WRONG, RIGHT]
     again.close()
 
 
@@ -44,14 +44,14 @@ def test_what_came_later_is_found_by_its_number(store: FeedbackStore):
 
 def test_the_same_key_counts_once(store: FeedbackStore):
     assert [store.add("key", WRONG) for _ in range(3)] == [True, False, False]
-    assert verdicts(store) == [WRONG]
+    assert all_feedback(store) == [WRONG]
 
 
-def test_a_key_is_good_for_one_verdict(store: FeedbackStore):
+def test_a_key_is_used_for_one_feedback(store: FeedbackStore):
     store.add("key", WRONG)
     with pytest.raises(ValueError, match="used for other feedback"):
         store.add("key", RIGHT)
-    assert verdicts(store) == [WRONG]
+    assert all_feedback(store) == [WRONG]
 
 
 def test_two_people_may_judge_the_same_prediction(store: FeedbackStore):
@@ -74,7 +74,7 @@ def test_many_writers_lose_nothing(store: FeedbackStore):
 
 
 def about(text: str, **fields: object) -> Feedback:
-    return Feedback("0" * 32, text_sha256=text, answer="A61", **fields)  # type: ignore[arg-type]
+    return Feedback("0" * 32, text_sha256=text, predicted_label="A61", **fields)  # type: ignore[arg-type]
 
 
 def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):
@@ -108,8 +108,8 @@ def test_two_who_disagree_at_once_see_each_other(store: FeedbackStore, database:
 
         def say(name: str, label: str, text: str = text, start: threading.Barrier = start) -> None:
             start.wait()
-            verdict = about(text, correct=False, label=label, reviewer=name)
-            store.add(f"{name}-{text}", replace(verdict, prediction_id=f"{hash(text):x}"[-20:]))
+            feedback = about(text, correct=False, label=label, reviewer=name)
+            store.add(f"{name}-{text}", replace(feedback, prediction_id=f"{hash(text):x}"[-20:]))
 
         threads = [
             threading.Thread(target=say, args=each) for each in (("Ada", "G06"), ("Bob", "H04"))

@@ -18,7 +18,7 @@ def test_an_event_is_kept_once(database: Database):
     assert not store.add("alert", "v1 1000", "v1", {"signal": "labels"})
     assert store.add("promotion", "v2", "v2", {})
     assert [event.kind for event in store.latest()] == ["promotion", "alert"]
-    assert store.latest("alert")[0].facts == {"signal": "labels"}
+    assert store.latest("alert")[0].details == {"signal": "labels"}
     assert [event.kind for event in store.latest(count=1)] == ["promotion"]
 
 
@@ -37,6 +37,6 @@ def test_one_is_the_champion(database: Database):
         store.add(ModelRow(f"v{number}", f"{number:04}", None, CANDIDATE))
     store.promote("v1")
     store.promote("v2")
-    store.decide("v3", {"passed": False}, REFUSED)
+    store.record_decision("v3", {"passed": False}, REFUSED)
     assert [row.state for row in store.all()] == [RETIRED, CHAMPION, REFUSED]
     assert store.all()[2].decision == {"passed": False}

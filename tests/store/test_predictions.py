@@ -53,12 +53,12 @@ def test_counts_tell_shadows_apart(store: PredictionStore):
     assert store.count("v2", shadow=True) == 1
 
 
-def test_the_texts_of_cases_are_known(store: PredictionStore, database: Database):
+def test_the_text_hashes_of_cases_are_known(store: PredictionStore, database: Database):
     store.add([prediction(1), prediction(2, text_sha256="t")])
     cases = ReviewStore(database)
     cases.claim(ID(2), "t", "unsure", "Ada")
     cases.claim(ID(3), "t", "unsure", "Ada")  # of a prediction that was forgotten
-    assert store.texts_of_cases() == {ID(2): "t"}
+    assert store.text_hashes_of_cases() == {ID(2): "t"}
 
 
 def test_moments_keep_their_zone(store: PredictionStore):
@@ -72,9 +72,9 @@ def test_moments_keep_their_zone(store: PredictionStore):
 def test_several_are_found_at_once(database: Database):
     store = PredictionStore(database)
     store.add([prediction(n) for n in range(700)])
-    found = store.known([ID(n) for n in range(690, 1400)])
+    found = store.get_many([ID(n) for n in range(690, 1400)])
     assert found == {ID(n): prediction(n) for n in range(690, 700)}
-    assert store.known([]) == {}
+    assert store.get_many([]) == {}
 
 
 def test_a_shadow_is_compared_with_what_was_answered(database: Database):
@@ -87,7 +87,7 @@ def test_a_shadow_is_compared_with_what_was_answered(database: Database):
     found = disagreement(database, "v2")
     assert (found.rows, found.differ) == (10, 4)
     assert found.pairs == (("B", "A", 2), ("B", "C", 2))
-    assert found.text().startswith("in the shadow: 4 of 10 answers differ (40.0%)\n  B became A: 2")
+    assert found.text().startswith("shadow: 4 of 10 predictions differ (40.0%)\n  B -> A: 2")
 
 
 def test_without_a_shadow_nothing_differs(database: Database):

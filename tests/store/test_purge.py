@@ -23,8 +23,10 @@ def filled(database: Database) -> Database:
     old, new = NOW - timedelta(days=100), NOW - timedelta(days=1)
     PredictionStore(database).add([prediction(1, created=old), prediction(2, created=new)])
     for number in (1, 2):
-        verdict = Feedback(ID(number), True, answer="A", text_sha256=f"{number:064x}", text="t")
-        FeedbackStore(database).add(f"key-{number}", verdict)
+        feedback = Feedback(
+            ID(number), True, predicted_label="A", text_sha256=f"{number:064x}", text="t"
+        )
+        FeedbackStore(database).add(f"key-{number}", feedback)
         ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
     EventStore(database).add("alert", "one", "v1", {})
     EventStore(database).add("promoted", "two", "v1", {"why": "better"})
@@ -55,7 +57,7 @@ def test_what_is_old_is_forgotten_but_for_what_people_said(filled: Database):
     assert PredictionStore(filled).get(ID(1)) is None
 
 
-def test_a_case_without_a_verdict_goes_with_its_prediction(database: Database):
+def test_a_case_without_feedback_goes_with_its_prediction(database: Database):
     PredictionStore(database).add([prediction(1)])
     ReviewStore(database).claim(ID(1), "t", "unsure", "Ada")
     assert purge_before(database, NOW).reviews == 1
@@ -74,7 +76,7 @@ def test_all_about_one_text_is_forgotten(filled: Database):
     assert purge_text(filled, "unknown") == Purged(0, 0, 0, 0)
 
 
-def test_a_verdict_that_does_not_say_its_text_goes_with_the_prediction(database: Database):
+def test_feedback_without_a_text_goes_with_the_prediction(database: Database):
     PredictionStore(database).add([prediction(1)])
     FeedbackStore(database).add("key", Feedback(ID(1), True, note="as in the patent"))
     assert purge_text(database, f"{1:064x}") == Purged(1, 0, 1, 0)

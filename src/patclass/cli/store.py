@@ -14,7 +14,7 @@ import click
 from patclass.cli.options import store_option
 
 if TYPE_CHECKING:
-    from patclass.learning.exchange import Taken
+    from patclass.learning.exchange import ImportResult
     from patclass.store.database import Database
 
 
@@ -65,7 +65,7 @@ def status(store: Path | None) -> int:
 
     database = locate_store(store)
     counts = count_rows(database)
-    click.echo(f"{database.place} (version {HEAD})")
+    click.echo(f"{database.location} (version {HEAD})")
     for table, count in counts.items():
         click.echo(f"{table:12} {count:>12,}")
     return 0
@@ -111,7 +111,7 @@ def purge(
         gone = purge_prediction(database, prediction)
     else:
         gone = purge_text(database, text_hash or "")
-    if not database.wipe() and database.url.drivername == "sqlite":
+    if not database.checkpoint() and database.url.drivername == "sqlite":
         click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
     if older_than is None and not any(vars(gone).values()):
         click.echo(f"nothing is known of {prediction or text_hash}", err=True)
@@ -148,7 +148,7 @@ class _Format(NamedTuple):
     """How verdicts are written and read."""
 
     write: "Callable[[Database, Counter[str]], Iterator[str]]"
-    read: "Callable[[Database, bytes, Counter[str]], Taken]"
+    read: "Callable[[Database, bytes, Counter[str]], ImportResult]"
 
 
 @click.group()
@@ -208,8 +208,8 @@ def import_feedback(file: Path, name: str, store: Path | None) -> int:
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
-    taken = _format(name).read(locate_store(store), _content(file), left_out)
-    click.echo(f"{taken.added:,} added, {taken.known:,} known")
+    result = _format(name).read(locate_store(store), _content(file), left_out)
+    click.echo(f"{result.added:,} added, {result.duplicates:,} known")
     _say(left_out)
     return 0
 

@@ -1,7 +1,7 @@
-"""Verdicts as records of Argilla 2. Knows the file of ``records.to_json``, no server.
+"""Feedback as records of Argilla 2. Knows the file of ``records.to_json``, no server.
 
-The labels are answers to a question "label" about a field "text"; a record's id is that of the
-prediction. The file has no times: who goes back there to what they first said is not noticed.
+Labels are responses to a question "label" about a field "text"; a record's id is that of the
+prediction. The file has no times, so a reviewer's return to their first label is not recognised.
 """
 
 from collections import Counter
@@ -12,8 +12,15 @@ from uuid import UUID
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from patclass.core.errors import DataError
-from patclass.learning.exchange import Taken, explain
-from patclass.learning.labelling import Choice, Task, as_array, key_of, take_choices, tasks
+from patclass.learning.exchange import ImportResult, first_error
+from patclass.learning.labelling import (
+    Annotation,
+    Task,
+    annotation_key,
+    import_annotations,
+    json_array,
+    tasks,
+)
 from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 
@@ -43,70 +50,75 @@ _FILE = TypeAdapter(list[_Record])
 
 
 def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
-    """A record for each text, the model's answer suggested, with the last word of each user.
+    """One record for each text: the predicted label as suggestion, each user's latest response.
 
-    :param left_out: gains the numbers of verdicts that cannot be said so, by reason.
+    :param left_out: is increased by the number of rows that have no such form, by reason.
     :raises StoreError: if the store cannot be read.
     """
-    return as_array(_written(task, left_out) for task in tasks(database, left_out))
+    return json_array(_record(task, left_out) for task in tasks(database, left_out))
 
 
-def read(database: Database, raw: bytes, left_out: Counter[str]) -> Taken:
-    """Keep the responses of records as verdicts.
+def read(database: Database, raw: bytes, left_out: Counter[str]) -> ImportResult:
+    """Import the responses of records as feedback.
 
-    :param left_out: gains the number of responses without a value.
-    :raises DataError: if they are no records, or do not fit this store.
+    :param left_out: is increased by the number of responses without a label.
+    :raises DataError: if the file is malformed, or contradicts this store.
     :raises StoreError: if the store cannot be used.
     """
     try:
-        found = _FILE.validate_json(raw)
+        records = _FILE.validate_json(raw)
     except ValidationError as problem:
         raise DataError(
-            f"expected what Argilla's records.to_json writes: {explain(problem)}."
+            f"expected what Argilla's records.to_json writes: {first_error(problem)}."
         ) from problem
-    choices = []
-    for number, record in enumerate(found, 1):
+    annotations = []
+    for number, record in enumerate(records, 1):
         for response in record.responses.label:
             if not response.value:
                 left_out["responses without a label"] += 1
                 continue
-            key = key_of("argilla", record.id, response.user_id, response.value)
-            person, text = response.user_id, record.fields.text
-            place = f"record {number}"
-            choices.append(Choice(place, key, record.id, response.value, person, text))
-    return take_choices(database, choices)
+            annotation = Annotation(
+                location=f"record {number}",
+                key=annotation_key("argilla", record.id, response.user_id, response.value),
+                prediction_id=record.id,
+                label=response.value,
+                reviewer=response.user_id,
+                text=record.fields.text,
+            )
+            annotations.append(annotation)
+    return import_annotations(database, annotations)
 
 
-def _written(task: Task, left_out: Counter[str]) -> dict[str, Any]:
-    suggestion = {"value": task.answer, "score": task.score, "agent": task.version}
+def _record(task: Task, left_out: Counter[str]) -> dict[str, Any]:
+    suggestion = {"value": task.predicted_label, "score": task.score, "agent": task.version}
     responses = _responses(task, left_out)
     return {
         "id": task.prediction_id,
         "fields": {_FIELD: task.text},
         "metadata": {},
-        "suggestions": {} if task.answer is None else {_QUESTION: suggestion},
+        "suggestions": {} if task.predicted_label is None else {_QUESTION: suggestion},
         "responses": {_QUESTION: responses} if responses else {},
         "vectors": {},
     }
 
 
 def _responses(task: Task, left_out: Counter[str]) -> list[dict[str, str]]:
-    """One for each user at most, as Argilla has it."""
-    last: dict[str, str] = {}
-    for given in task.said:
-        user, label = _user(given), given.feedback.verdict
+    """The latest label of each user, as Argilla allows one response a user."""
+    latest: dict[str, str] = {}
+    for row in task.feedback:
+        user, label = _user_id(row), row.feedback.true_label
         if label is None:
-            left_out["verdicts that name no label"] += 1
+            left_out["rows of feedback without a label"] += 1
         elif user is None:
-            left_out["verdicts of people who are no users of Argilla"] += 1
+            left_out["rows of feedback by reviewers who are not users of Argilla"] += 1
         else:
-            last[user] = label
-    return [{"value": label, "user_id": user} for user, label in last.items()]
+            latest[user] = label
+    return [{"value": label, "user_id": user} for user, label in latest.items()]
 
 
-def _user(given: FeedbackRow) -> str | None:
-    """The id by which Argilla knows a reviewer; it refuses a file that names anybody else."""
+def _user_id(row: FeedbackRow) -> str | None:
+    """The reviewer's id in Argilla, which rejects a file with other names; None if it is no id."""
     try:
-        return str(UUID(given.feedback.reviewer or ""))
+        return str(UUID(row.feedback.reviewer or ""))
     except ValueError:
         return None

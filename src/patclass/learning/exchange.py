@@ -1,6 +1,6 @@
-"""Verdicts as JSON lines, and taken into a store. Knows rows, no tool that people label in.
+"""Export and import of feedback as JSON lines. Knows rows, no labelling tool.
 
-What comes in is checked before anything is kept, and kept as a whole or not at all.
+An import is validated as a whole before anything is stored, and stored as a whole or not at all.
 """
 
 import json
@@ -21,34 +21,34 @@ from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 
-# What clocks may differ by.
-_CLOCKS = timedelta(days=1)
+# Tolerated difference between the clocks of two machines.
+_CLOCK_TOLERANCE = timedelta(days=1)
 
-# Of all that is wrong with a file so much is said; the rest is counted.
-_SAID = 5
+# Problems of a file that are reported in full; the others are counted.
+_MAX_REPORTED = 5
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A verdict from a file.
+class ImportedFeedback:
+    """Feedback read from a file.
 
-    :param place: where it stands there.
-    :param given: the verdict; it has no number yet.
+    :param location: where it is in the file, for messages.
+    :param row: the feedback; its number is not used.
     """
 
-    place: str
-    given: FeedbackRow
+    location: str
+    row: FeedbackRow
 
 
 @dataclass(frozen=True)
-class Taken:
-    """How many verdicts of a file were new, and how many were there."""
+class ImportResult:
+    """Number of rows of a file that were added, and of those that were stored already."""
 
     added: int
-    known: int
+    duplicates: int
 
 
-class Line(BaseModel):
+class FeedbackLine(BaseModel):
     """A row of feedback as one line of JSON; the bounds are those of the table."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -61,169 +61,181 @@ class Line(BaseModel):
     note: str | None = None
     reviewer: str | None = Field(None, max_length=100)
     caller: str | None = Field(None, max_length=100)
-    answer: str | None = Field(None, max_length=200)
+    predicted_label: str | None = Field(None, max_length=200)
     version: str | None = Field(None, max_length=12)
     text_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     text: str | None = None
-    decides: bool = False
+    is_final: bool = False
     withdraws: str | None = Field(None, max_length=100)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Line":
+    def _check_consistency(self) -> "FeedbackLine":
         if self.correct and self.label is not None:
-            raise ValueError("label: only a prediction that was wrong has another label")
+            raise ValueError("label: expected none, as the prediction is marked as correct")
         if self.text is not None and self.text_sha256 != text_sha256(self.text):
             raise ValueError(
-                "text_sha256: it is not that of the text; 'patclass store hash' says it"
+                "text_sha256: it is not that of the text; 'patclass store hash' prints it"
             )
         return self
 
-    def given(self) -> FeedbackRow:
+    def to_row(self) -> FeedbackRow:
         """The row, without its number."""
         fields = self.model_dump()
         return FeedbackRow(0, fields.pop("key"), fields.pop("created"), Feedback(**fields))
 
 
 def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
-    """All rows of feedback, a line each.
+    """All rows of feedback, one line of JSON each.
 
-    :param left_out: gains the number of those that no other store could take in.
+    :param left_out: is increased by the number of rows that no other store could import.
     :raises StoreError: if the store cannot be read.
     """
     predictions = PredictionStore(database)
-    for given in FeedbackStore(database).each():
-        verdict = given.feedback
-        if None in _prediction(verdict).values():
-            verdict = _complete(verdict, predictions.get(verdict.prediction_id))
-        if None in _prediction(verdict).values():
-            left_out["verdicts on predictions of which too little is known"] += 1
+    for row in FeedbackStore(database).iterate():
+        feedback = row.feedback
+        if None in _prediction_fields(feedback).values():
+            feedback = _fill_in(feedback, predictions.get(feedback.prediction_id))
+        if None in _prediction_fields(feedback).values():
+            left_out["rows of feedback whose prediction is not stored"] += 1
             continue
-        fields = {"key": given.key, "created": given.created.isoformat()} | asdict(verdict)
+        fields = {"key": row.key, "created": row.created.isoformat()} | asdict(feedback)
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-def read(database: Database, raw: bytes, left_out: Counter[str]) -> Taken:
-    """Keep rows that a store has written.
+def read(database: Database, raw: bytes, left_out: Counter[str]) -> ImportResult:
+    """Import rows that were written by ``write``.
 
-    :param left_out: stays as it is; nothing is left out.
-    :raises DataError: if a line is malformed, or cannot hold in this store.
+    :param left_out: is not changed, as no row is left out.
+    :raises DataError: if a line is malformed, or contradicts this store.
     :raises StoreError: if the store cannot be used.
     """
-    arrivals, problems = [], []
+    imported, problems = [], []
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
             continue
+        location = f"line {number}"
         try:
-            arrivals.append(Arrival(f"line {number}", Line.model_validate_json(line).given()))
+            row = FeedbackLine.model_validate_json(line).to_row()
         except ValidationError as problem:
-            problems.append(f"line {number}: {explain(problem)}")
-    refuse(problems)
-    return take_in(database, arrivals)
+            problems.append(f"{location}: {first_error(problem)}")
+        else:
+            imported.append(ImportedFeedback(location, row))
+    raise_problems(problems)
+    return import_rows(database, imported)
 
 
-def explain(problem: ValidationError) -> str:
-    """What is wrong first: where, the value, and what was expected."""
+def first_error(problem: ValidationError) -> str:
+    """The first error: the field, its value, and what was expected."""
     first = problem.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
-    place = ".".join(map(str, first["loc"]))
-    if not place:
+    field = ".".join(map(str, first["loc"]))
+    if not field:
         return message
     value = "" if first["type"] == "missing" else f" {first['input']!r:.60}"
-    return f"{place}{value}: {message[0].lower()}{message[1:]}"
+    return f"{field}{value}: {message[0].lower()}{message[1:]}"
 
 
-def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
-    """Keep verdicts from elsewhere, all or none; disputes that they make become review cases.
+def import_rows(database: Database, imported: Sequence[ImportedFeedback]) -> ImportResult:
+    """Store imported feedback, all rows or none; open review cases for disputes it causes.
 
-    :raises DataError: if a key stands for other feedback, or a prediction or a label is not known.
+    :raises DataError: if a key is used for other feedback, or a prediction or label is not known.
     :raises StoreError: if the store cannot be used.
     """
     store = FeedbackStore(database)
-    ids = [arrival.given.feedback.prediction_id for arrival in arrivals]
-    predictions = PredictionStore(database).known(ids)
-    known = store.known([arrival.given.key for arrival in arrivals])
-    labels = store.answers() | {arrival.given.feedback.answer for arrival in arrivals}
+    ids = [each.row.feedback.prediction_id for each in imported]
+    predictions = PredictionStore(database).get_many(ids)
+    stored = store.get_many([each.row.key for each in imported])
+    labels = store.predicted_labels() | {each.row.feedback.predicted_label for each in imported}
     new: dict[str, FeedbackRow] = {}
     problems = []
-    for arrival in arrivals:
-        given = arrival.given
-        before = known.get(given.key) or new.get(given.key)
-        if before is None:
-            row = predictions.get(given.feedback.prediction_id)
-            given = replace(given, feedback=_complete(given.feedback, row))
-            new[given.key] = given
-            problem = _doubt(given, row, labels)
+    for each in imported:
+        row = each.row
+        existing = stored.get(row.key) or new.get(row.key)
+        if existing is None:
+            prediction = predictions.get(row.feedback.prediction_id)
+            row = replace(row, feedback=_fill_in(row.feedback, prediction))
+            new[row.key] = row
+            problem = _problem_with(row, prediction, labels)
         else:
-            here, there = given.feedback, before.feedback
-            same = _complete(there, here) == _complete(here, there)
-            problem = None if same else f"the key '{given.key}' stands for other feedback here"
+            here, there = row.feedback, existing.feedback
+            same = _fill_in(there, here) == _fill_in(here, there)
+            problem = None if same else f"the key '{row.key}' is used for other feedback here"
         if problem is not None:
-            problems.append(f"{arrival.place}: {problem}")
-    refuse(problems)
-    bar = tqdm(new.values(), desc="importing", unit="verdict", disable=None, delay=2)
+            problems.append(f"{each.location}: {problem}")
+    raise_problems(problems)
+    bar = tqdm(new.values(), desc="importing", unit="row", disable=None, delay=2)
     try:
         added = store.add_all(bar)
-    except ValueError as problem:  # somebody else came between the checks and now
+    except ValueError as problem:  # another process used a key after the check above
         raise DataError(f"nothing was imported: {problem}.") from problem
-    return Taken(added, len(arrivals) - added)
+    return ImportResult(added, len(imported) - added)
 
 
-def _prediction(of: Feedback | PredictionRow) -> dict[str, str | None]:
-    """What a verdict repeats of the prediction that it is about."""
-    answer = of.answer if isinstance(of, Feedback) else of.label
-    return {"answer": answer, "version": of.version, "text_sha256": of.text_sha256}
+def _prediction_fields(source: Feedback | PredictionRow) -> dict[str, str | None]:
+    """The fields of feedback that repeat those of the prediction."""
+    label = source.predicted_label if isinstance(source, Feedback) else source.label
+    return {
+        "predicted_label": label,
+        "version": source.version,
+        "text_sha256": source.text_sha256,
+    }
 
 
-def _complete(verdict: Feedback, known: Feedback | PredictionRow | None) -> Feedback:
-    """A verdict with what it leaves out and is known."""
-    if known is None:
-        return verdict
-    given, there = _prediction(verdict), _prediction(known)
-    missing: dict[str, Any] = {n: there[n] for n, value in given.items() if value is None}
-    return replace(verdict, **missing)
+def _fill_in(feedback: Feedback, source: Feedback | PredictionRow | None) -> Feedback:
+    """Feedback with its missing fields taken from ``source``."""
+    if source is None:
+        return feedback
+    values = _prediction_fields(source)
+    missing: dict[str, Any] = {
+        name: values[name] for name, value in _prediction_fields(feedback).items() if value is None
+    }
+    return replace(feedback, **missing)
 
 
-def _doubt(new: FeedbackRow, row: PredictionRow | None, labels: set[Any]) -> str | None:
-    """Why a verdict cannot be taken in; None if it can.
+def _problem_with(
+    row: FeedbackRow, prediction: PredictionRow | None, labels: set[Any]
+) -> str | None:
+    """Why feedback cannot be imported; None if it can.
 
-    :param row: the prediction, where it is known.
+    :param prediction: the prediction, if it is stored here.
+    :param labels: that were ever predicted.
     """
-    verdict = new.feedback
-    if new.created > datetime.now(UTC) + _CLOCKS:
-        return f"created: {new.created.isoformat()} is still to come; correct it"
-    if verdict.label is not None and verdict.label not in titles() and verdict.label not in labels:
+    feedback = row.feedback
+    if row.created > datetime.now(UTC) + _CLOCK_TOLERANCE:
+        return f"created: {row.created.isoformat()} is in the future; correct it"
+    label = feedback.label
+    if label is not None and label not in titles() and label not in labels:
         return (
-            f"label '{verdict.label}' is no section, class or subclass of the CPC, and was never "
-            "an answer; correct it"
+            f"label '{label}' is no section, class or subclass of the CPC, and was never "
+            "predicted; correct it"
         )
-    given = _prediction(verdict)
-    if row is None:
-        # What comes from another store brings what is needed of the prediction.
-        return unknown(verdict.prediction_id) if None in given.values() else None
-    other = [name for name, value in _prediction(row).items() if given[name] != value]
-    if other:
-        name = other[0]
-        return (
-            f"{name} '{given[name]}' is not that of prediction '{row.id}' "
-            f"('{_prediction(row)[name]}'); leave it out"
-        )
+    fields = _prediction_fields(feedback)
+    if prediction is None:
+        # Feedback from another store has all fields.
+        return unknown_prediction(feedback.prediction_id) if None in fields.values() else None
+    for name, expected in _prediction_fields(prediction).items():
+        if fields[name] != expected:
+            return (
+                f"{name} '{fields[name]}' is not that of prediction '{prediction.id}' "
+                f"('{expected}'); leave it out"
+            )
     return None
 
 
-def unknown(prediction_id: str) -> str:
-    """That a store does not know a prediction."""
+def unknown_prediction(prediction_id: str) -> str:
+    """The message that a prediction is not stored."""
     return (
-        f"prediction_id '{prediction_id}' is not known here, or was forgotten; name the store that "
-        "it came from, or leave it out"
+        f"prediction_id '{prediction_id}' is not stored here, or was purged; import into the store "
+        "that it comes from, or leave it out"
     )
 
 
-def refuse(problems: Sequence[str]) -> None:
-    """Refuse a file if anything is wrong with it.
+def raise_problems(problems: Sequence[str]) -> None:
+    """Reject a file that has problems.
 
-    :raises DataError: that says what.
+    :raises DataError: naming the first ones.
     """
     if problems:
-        more = len(problems) - _SAID
+        more = len(problems) - _MAX_REPORTED
         rest = f"; and {more:,} more" if more > 0 else ""
-        raise DataError(f"nothing was imported: {'; '.join(problems[:_SAID])}{rest}.")
+        raise DataError(f"nothing was imported: {'; '.join(problems[:_MAX_REPORTED])}{rest}.")

@@ -1,7 +1,7 @@
-"""Verdicts as tasks of Label Studio. Knows its JSON; the store is behind ``labelling``.
+"""Feedback as tasks of Label Studio. Knows its JSON; ``labelling`` knows the store.
 
-The labels are the choices of a control "label" over a text "text". Label Studio keeps the ids of
-results when it imports annotations, so there a verdict has its key and is known when it comes back.
+Labels are the choices of a control "label" over a text "text". Label Studio keeps the ids of the
+results that it imports, so the idempotency key is used as id, and recognised when it comes back.
 """
 
 from collections import Counter
@@ -12,8 +12,15 @@ from typing import Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from patclass.core.errors import DataError
-from patclass.learning.exchange import Taken, explain
-from patclass.learning.labelling import Choice, Task, as_array, key_of, take_choices, tasks
+from patclass.learning.exchange import ImportResult, first_error
+from patclass.learning.labelling import (
+    Annotation,
+    Task,
+    annotation_key,
+    import_annotations,
+    json_array,
+    tasks,
+)
 from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 
@@ -36,7 +43,7 @@ class _Result(BaseModel):
     value: _Value = _Value()
 
 
-class _Annotation(BaseModel):
+class _StudioAnnotation(BaseModel):
     id: int | str | None = None
     completed_by: _User | int | str | None = None
     result: list[_Result]
@@ -50,86 +57,87 @@ class _Data(BaseModel):
     text: str | None = None
 
 
-class _Task(BaseModel):
+class _StudioTask(BaseModel):
     id: int | str | None = None
     data: _Data
-    annotations: list[_Annotation]
+    annotations: list[_StudioAnnotation]
 
 
-_FILE = TypeAdapter(list[_Task])
+_FILE = TypeAdapter(list[_StudioTask])
 
 
 def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
-    """A task for each text, with the model's answer and what people say.
+    """One task for each text, with the prediction and the annotations of reviewers.
 
-    :param left_out: gains the numbers of verdicts that cannot be said so, by reason.
+    :param left_out: is increased by the number of rows without a label.
     :raises StoreError: if the store cannot be read.
     """
-    return as_array(_written(task, left_out) for task in tasks(database, left_out))
+    return json_array(_studio_task(task, left_out) for task in tasks(database, left_out))
 
 
-def read(database: Database, raw: bytes, left_out: Counter[str]) -> Taken:
-    """Keep the annotations of an export as verdicts.
+def read(database: Database, raw: bytes, left_out: Counter[str]) -> ImportResult:
+    """Import the annotations of an export as feedback.
 
-    :param left_out: gains the number of annotations that choose nothing.
-    :raises DataError: if it is no export, or does not fit this store.
+    :param left_out: is increased by the number of annotations without a label.
+    :raises DataError: if the file is malformed, or contradicts this store.
     :raises StoreError: if the store cannot be used.
     """
     try:
-        found = _FILE.validate_json(raw)
+        studio_tasks = _FILE.validate_json(raw)
     except ValidationError as problem:
         raise DataError(
-            f"expected what Label Studio exports as JSON, not as JSON-MIN: {explain(problem)}."
+            f"expected what Label Studio exports as JSON, not as JSON-MIN: {first_error(problem)}."
         ) from problem
-    choices = []
-    for number, task in enumerate(found, 1):
-        for annotation in task.annotations:
-            choice = _choice(f"task {task.id or number}", task, annotation)
-            if choice is None:
-                left_out["annotations that were skipped or choose no label"] += 1
-            else:
-                choices.append(choice)
-    # Of each person the last word counts, and the file need not have it last.
-    choices.sort(key=lambda choice: choice.created or datetime.max.replace(tzinfo=UTC))
-    return take_choices(database, choices)
-
-
-def _written(task: Task, left_out: Counter[str]) -> dict[str, Any]:
     annotations = []
-    for given in task.said:
-        label = given.feedback.verdict
+    for number, task in enumerate(studio_tasks, 1):
+        for studio_annotation in task.annotations:
+            annotation = _read_annotation(f"task {task.id or number}", task, studio_annotation)
+            if annotation is None:
+                left_out["annotations that were skipped or have no label"] += 1
+            else:
+                annotations.append(annotation)
+    # The latest annotation of a reviewer counts, and it need not be the last in the file.
+    annotations.sort(key=lambda each: each.created or datetime.max.replace(tzinfo=UTC))
+    return import_annotations(database, annotations)
+
+
+def _studio_task(task: Task, left_out: Counter[str]) -> dict[str, Any]:
+    annotations = []
+    for row in task.feedback:
+        label = row.feedback.true_label
         if label is None:
-            left_out["verdicts that name no label"] += 1
+            left_out["rows of feedback without a label"] += 1
         else:
-            annotations.append(_annotation(given, label))
-    answer = [] if task.answer is None else [_prediction(task, task.answer)]
+            annotations.append(_studio_annotation(row, label))
+    label = task.predicted_label
+    predictions = [] if label is None else [_studio_prediction(task, label)]
     data = {"text": task.text, "prediction_id": task.prediction_id}
-    return {"data": data, "predictions": answer, "annotations": annotations}
+    return {"data": data, "predictions": predictions, "annotations": annotations}
 
 
-def _prediction(task: Task, answer: str) -> dict[str, Any]:
-    result = [_chosen(task.prediction_id, answer)]
+def _studio_prediction(task: Task, label: str) -> dict[str, Any]:
+    result = [_studio_result(task.prediction_id, label)]
     score = {} if task.score is None else {"score": task.score}
     return {"model_version": task.version, **score, "result": result}
 
 
-def _annotation(given: FeedbackRow, label: str) -> dict[str, Any]:
-    verdict = given.feedback
+def _studio_annotation(row: FeedbackRow, label: str) -> dict[str, Any]:
+    reviewer = row.feedback.reviewer
     annotation: dict[str, Any] = {
-        "result": [_chosen(given.key, label)],
+        "result": [_studio_result(row.key, label)],
         "was_cancelled": False,
-        "ground_truth": verdict.decides,
-        "created_at": given.created.isoformat(),
+        "ground_truth": row.feedback.is_final,
+        "created_at": row.created.isoformat(),
     }
-    # It looks people up by e-mail; an annotation of anybody else is that of whoever imports it.
-    if verdict.reviewer is not None and "@" in verdict.reviewer:
-        annotation["completed_by"] = {"email": verdict.reviewer}
+    # Label Studio finds users by e-mail, and attributes all other annotations to the importing one.
+    if reviewer is not None and "@" in reviewer:
+        annotation["completed_by"] = {"email": reviewer}
     return annotation
 
 
-def _chosen(name: str, label: str) -> dict[str, Any]:
+def _studio_result(id: str, label: str) -> dict[str, Any]:
     return {
-        "id": name,
+        "id": id,
         "from_name": _CONTROL,
         "to_name": _OBJECT,
         "type": "choices",
@@ -137,10 +145,12 @@ def _chosen(name: str, label: str) -> dict[str, Any]:
     }
 
 
-def _choice(place: str, task: _Task, annotation: _Annotation) -> Choice | None:
-    """What an annotation says; None if it says nothing.
+def _read_annotation(
+    location: str, task: _StudioTask, annotation: _StudioAnnotation
+) -> Annotation | None:
+    """An annotation's label; None if it was skipped or has none.
 
-    :raises DataError: if it says more than one thing.
+    :raises DataError: if it has more than one label.
     """
     results = [r for r in annotation.result if r.type == "choices" and r.from_name == _CONTROL]
     labels = [label for result in results for label in result.value.choices]
@@ -148,26 +158,29 @@ def _choice(place: str, task: _Task, annotation: _Annotation) -> Choice | None:
         return None
     if len(labels) > 1:
         raise DataError(
-            f"nothing was imported: {place}: chosen are {', '.join(labels)}; expected one label. "
-            'Set choice="single" and correct it there.'
+            f"nothing was imported: {location}: chosen are {', '.join(labels)}; expected one "
+            'label. Set choice="single" and correct it there.'
         )
-    reviewer, when = _person(annotation.completed_by), annotation.updated_at
-    parts = (task.id, annotation.id, results[0].id, reviewer, when and when.isoformat())
-    when = when or annotation.created_at
-    return Choice(
-        place,
-        key_of("label-studio", task.data.prediction_id, *parts, labels[0]),
-        task.data.prediction_id,
-        labels[0],
-        reviewer,
-        task.data.text,
-        when if when is None or when.tzinfo else when.replace(tzinfo=UTC),
-        copy_of=results[0].id,
+    prediction_id, label, result_id = task.data.prediction_id, labels[0], results[0].id
+    reviewer, updated = _reviewer(annotation.completed_by), annotation.updated_at
+    parts = (task.id, annotation.id, result_id, reviewer, updated and updated.isoformat())
+    created = updated or annotation.created_at
+    if created is not None and created.tzinfo is None:
+        created = created.replace(tzinfo=UTC)
+    return Annotation(
+        location=location,
+        key=annotation_key("label-studio", prediction_id, *parts, label),
+        prediction_id=prediction_id,
+        label=label,
+        reviewer=reviewer,
+        text=task.data.text,
+        created=created,
+        copy_of=result_id,
     )
 
 
-def _person(user: _User | int | str | None) -> str | None:
-    """By e-mail, else by the number that people have there."""
+def _reviewer(user: _User | int | str | None) -> str | None:
+    """A user's e-mail address, else their id in Label Studio."""
     if isinstance(user, _User):
         user = user.email or user.id
     return None if user is None else str(user)

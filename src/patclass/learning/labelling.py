@@ -1,4 +1,4 @@
-"""Texts for people to judge in a labelling tool, and what they chose. Knows no tool's file."""
+"""Tasks for labelling tools, and annotations from them. Knows no tool's file format."""
 
 import hashlib
 import json
@@ -9,23 +9,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 from patclass.data.text import text_sha256
-from patclass.learning.exchange import Arrival, Taken, refuse, take_in, unknown
-from patclass.store.consensus import Feedback, FeedbackRow, by_text, standing
+from patclass.learning.exchange import (
+    ImportedFeedback,
+    ImportResult,
+    import_rows,
+    raise_problems,
+    unknown_prediction,
+)
+from patclass.store.consensus import Feedback, FeedbackRow, group_by_text, valid_feedback
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a person chose in a tool.
+class Annotation:
+    """A label that an annotator chose in a labelling tool.
 
-    :param place: where it stands in the tool's file.
-    :param copy_of: the key of the verdict that it was, if it came from a store.
-    :param created: when; None where the tool does not say.
+    :param location: where it is in the tool's file, for messages.
+    :param created: None if the tool does not export it.
+    :param copy_of: the key of the feedback that it was exported from, if it was.
     """
 
-    place: str
+    location: str
     key: str
     prediction_id: str
     label: str
@@ -37,131 +43,143 @@ class Choice:
 
 @dataclass(frozen=True)
 class Task:
-    """A text for people to judge.
+    """A text to label.
 
-    :param answer: the label that was predicted, by the model of ``version``.
-    :param score: how sure that was, where the prediction is remembered.
-    :param said: the verdicts on the text that hold.
+    :param predicted_label: the label predicted by the model of ``version``.
+    :param score: its confidence; None if the prediction is not stored.
+    :param feedback: valid feedback on the text.
     """
 
     prediction_id: str
     text: str
-    answer: str | None
+    predicted_label: str | None
     version: str | None
     score: float | None
-    said: tuple[FeedbackRow, ...]
+    feedback: tuple[FeedbackRow, ...]
 
 
 def tasks(database: Database, left_out: Counter[str]) -> Iterator[Task]:
-    """The texts that people have judged, in the order in which they first were.
+    """One task for each text with feedback, in the order of the first feedback.
 
-    :param left_out: gains the number of verdicts on texts that were not kept.
+    :param left_out: is increased by the number of rows of feedback whose text is not stored.
     :raises StoreError: if the store cannot be read.
     """
     predictions = PredictionStore(database)
-    for said in FeedbackStore(database).by_text():
-        task = _task(said, predictions)
+    for rows in FeedbackStore(database).by_text():
+        task = _task(rows, predictions)
         if task is None:
-            left_out["verdicts on texts that were not kept"] += len(said)
+            left_out["rows of feedback whose text is not stored"] += len(rows)
         else:
             yield task
 
 
-def _task(said: Sequence[FeedbackRow], predictions: PredictionStore) -> Task | None:
-    """None if the text is not known."""
-    valid = standing(said)
-    last = (valid or said)[-1].feedback
+def _task(rows: Sequence[FeedbackRow], predictions: PredictionStore) -> Task | None:
+    """The task for the text of some feedback; None if the text is not stored."""
+    valid = valid_feedback(rows)
+    last = (valid or rows)[-1].feedback
     if last.text_sha256 is None:
         return None
-    row = predictions.get(last.prediction_id)
-    given = (each.feedback.text for each in said)
-    kept = None if row is None else row.text
-    text = next((found for found in given if found is not None), kept)
+    prediction = predictions.get(last.prediction_id)
+    texts = [row.feedback.text for row in rows]
+    if prediction is not None:
+        texts.append(prediction.text)
+    text = next((text for text in texts if text is not None), None)
     if text is None:
         return None
-    score = None if row is None else row.confidence
-    return Task(last.prediction_id, text, last.answer, last.version, score, tuple(valid))
+    score = None if prediction is None else prediction.confidence
+    return Task(last.prediction_id, text, last.predicted_label, last.version, score, tuple(valid))
 
 
-def as_array(rows: Iterable[Any]) -> Iterator[str]:
-    """One JSON array, piece by piece."""
-    before = "[\n"
-    for row in rows:
-        yield before + json.dumps(row, ensure_ascii=False)
-        before = ",\n"
-    yield "[]\n" if before == "[\n" else "\n]\n"
+def json_array(items: Iterable[Any]) -> Iterator[str]:
+    """A JSON array, in pieces."""
+    separator = "[\n"
+    for item in items:
+        yield separator + json.dumps(item, ensure_ascii=False)
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def key_of(tool: str, *parts: object) -> str:
-    """An idempotency key for what a tool knows by ``parts``."""
+def annotation_key(tool: str, *parts: object) -> str:
+    """An idempotency key for the annotation that a tool identifies by ``parts``."""
     return f"{tool}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
 
 
-def take_choices(database: Database, choices: Sequence[Choice]) -> Taken:
-    """Keep what people chose: the answer, which is then right, or another label.
+def import_annotations(database: Database, annotations: Sequence[Annotation]) -> ImportResult:
+    """Store annotations as feedback: the predicted label is correct if it was chosen.
 
-    :raises DataError: if a prediction or a label is not known, or the text is another one.
+    :raises DataError: if a prediction or a label is not known, or the text is a different one.
     :raises StoreError: if the store cannot be used.
     """
     store = FeedbackStore(database)
-    predictions = PredictionStore(database).known([choice.prediction_id for choice in choices])
-    known = store.known([k for c in choices for k in (c.key, c.copy_of) if k])
-    said = _Said(store.all() if any(choice.created is None for choice in choices) else ())
-    arrivals, problems = [], []
-    for choice in choices:
-        row = predictions.get(choice.prediction_id)
-        given = _same(choice, known) or said.before(choice, row)
-        if given is None and row is None:
-            problems.append(f"{choice.place}: {unknown(choice.prediction_id)}")
-        elif row is not None and choice.text and text_sha256(choice.text) != row.text_sha256:
-            problems.append(f"{choice.place}: it is not the text of prediction '{row.id}'")
+    predictions = PredictionStore(database).get_many([a.prediction_id for a in annotations])
+    stored = store.get_many([key for a in annotations for key in (a.key, a.copy_of) if key])
+    without_time = any(annotation.created is None for annotation in annotations)
+    earlier = _EarlierFeedback(store.all() if without_time else ())
+    imported, problems = [], []
+    for annotation in annotations:
+        location = annotation.location
+        prediction = predictions.get(annotation.prediction_id)
+        row = _stored_row(annotation, stored) or earlier.find(annotation, prediction)
+        if row is None and prediction is None:
+            problems.append(f"{location}: {unknown_prediction(annotation.prediction_id)}")
+        elif prediction is not None and _text_differs(annotation, prediction):
+            problems.append(f"{location}: it is not the text of prediction '{prediction.id}'")
         else:
-            arrivals.append(Arrival(choice.place, given or _judged(choice, row)))
-    refuse(problems)
-    return take_in(database, arrivals)
+            imported.append(ImportedFeedback(location, row or _new_row(annotation, prediction)))
+    raise_problems(problems)
+    return import_rows(database, imported)
 
 
-def _same(choice: Choice, known: dict[str, FeedbackRow]) -> FeedbackRow | None:
-    """The verdict that a choice is already, if it is."""
-    copied = known.get(choice.copy_of or "")
-    if copied is not None and copied.feedback.verdict == choice.label:
-        return copied
-    return known.get(choice.key)
+def _text_differs(annotation: Annotation, prediction: PredictionRow) -> bool:
+    return bool(annotation.text) and text_sha256(annotation.text or "") != prediction.text_sha256
 
 
-class _Said:
-    """What was said before, by which a tool's choice without a time is known again."""
+def _stored_row(annotation: Annotation, stored: dict[str, FeedbackRow]) -> FeedbackRow | None:
+    """The stored feedback that an annotation is equal to, if there is any."""
+    original = stored.get(annotation.copy_of or "")
+    if original is not None and original.feedback.true_label == annotation.label:
+        return original
+    return stored.get(annotation.key)
 
-    def __init__(self, said: Sequence[FeedbackRow]) -> None:
-        self._of_text = by_text(said)
-        self._texts = {g.feedback.prediction_id: g.feedback.text_sha256 for g in said}
 
-    def before(self, choice: Choice, row: PredictionRow | None) -> FeedbackRow | None:
-        """A verdict by the same person to the same effect, be it withdrawn by now."""
-        if choice.created is not None or choice.reviewer is None:
+class _EarlierFeedback:
+    """Stored feedback, to recognise annotations of a tool that exports neither keys nor times."""
+
+    def __init__(self, rows: Sequence[FeedbackRow]) -> None:
+        self._by_text = group_by_text(rows)
+        self._text_hashes = {row.feedback.prediction_id: row.feedback.text_sha256 for row in rows}
+
+    def find(self, annotation: Annotation, prediction: PredictionRow | None) -> FeedbackRow | None:
+        """Feedback by the same reviewer with the same label, even if it was withdrawn."""
+        if annotation.created is not None or annotation.reviewer is None:
             return None
-        text = self._texts.get(choice.prediction_id) if row is None else row.text_sha256
-        found = (
-            given
-            for given in self._of_text.get(text or "", ())
-            if given.feedback.withdraws is None
-            and (given.feedback.reviewer or "").lower() == choice.reviewer.lower()
-            and given.feedback.verdict == choice.label
+        text_sha256 = (
+            self._text_hashes.get(annotation.prediction_id)
+            if prediction is None
+            else prediction.text_sha256
         )
-        return next(found, None)
+        for row in self._by_text.get(text_sha256 or "", ()):
+            feedback = row.feedback
+            if (
+                feedback.withdraws is None
+                and (feedback.reviewer or "").lower() == annotation.reviewer.lower()
+                and feedback.true_label == annotation.label
+            ):
+                return row
+        return None
 
 
-def _judged(choice: Choice, row: PredictionRow | None) -> FeedbackRow:
-    assert row is not None
-    correct = choice.label == row.label
-    verdict = Feedback(
-        row.id,
+def _new_row(annotation: Annotation, prediction: PredictionRow | None) -> FeedbackRow:
+    assert prediction is not None
+    correct = annotation.label == prediction.label
+    feedback = Feedback(
+        prediction.id,
         correct,
-        label=None if correct else choice.label,
-        reviewer=choice.reviewer,
-        answer=row.label,
-        version=row.version,
-        text_sha256=row.text_sha256,
-        text=choice.text or row.text,
+        label=None if correct else annotation.label,
+        reviewer=annotation.reviewer,
+        predicted_label=prediction.label,
+        version=prediction.version,
+        text_sha256=prediction.text_sha256,
+        text=annotation.text or prediction.text,
     )
-    return FeedbackRow(0, choice.key, choice.created or datetime.now(UTC), verdict)
+    return FeedbackRow(0, annotation.key, annotation.created or datetime.now(UTC), feedback)

@@ -1,6 +1,6 @@
-"""How a candidate becomes the champion, and how the one before comes back.
+"""Promotion of a candidate to champion, and rollback to the previous champion.
 
-The registry's pointer is what counts; the store keeps why it points where it does.
+The registry's pointer decides which version is the champion; the store records why.
 """
 
 import secrets
@@ -28,8 +28,11 @@ def find_version(registry: Registry, wanted: str) -> Bundle:
     folders = {path.name: path for path in registry.folders()}
     if wanted in folders:
         return read_bundle(folders[wanted])
-    found = [bundle for bundle in versions(registry).values() if bundle is not None]
-    found = [bundle for bundle in found if bundle.fingerprint.startswith(wanted)]
+    found = [
+        bundle
+        for bundle in read_versions(registry).values()
+        if bundle is not None and bundle.fingerprint.startswith(wanted)
+    ]
     if len(found) != 1:
         raise BundleError(
             f"'{wanted}' is {'no' if not found else 'more than one'} version in "
@@ -38,54 +41,54 @@ def find_version(registry: Registry, wanted: str) -> Bundle:
     return found[0]
 
 
-def versions(registry: Registry) -> dict[Path, Bundle | None]:
-    """All versions by their folders, oldest first; None for one that is damaged."""
-    return {folder: _readable(folder) for folder in registry.folders()}
+def read_versions(registry: Registry) -> dict[Path, Bundle | None]:
+    """The bundles of all versions by folder, oldest first; None for a damaged one."""
+    return {folder: _read_or_none(folder) for folder in registry.folders()}
 
 
-def _readable(folder: Path) -> Bundle | None:
+def _read_or_none(folder: Path) -> Bundle | None:
     try:
         return read_bundle(folder)
     except BundleError:
         return None
 
 
-def take_in(registry: Registry, database: Database, folder: Path) -> Bundle:
-    """Copy a bundle from elsewhere into the registry, as a candidate, if it is not there yet.
+def register(registry: Registry, database: Database, folder: Path) -> Bundle:
+    """Copy a bundle into the registry as a candidate, unless it is registered already.
 
-    :raises BundleError: if it is damaged, or does not answer as it did when saved.
+    :raises BundleError: if it is damaged, or its predictions differ from those when it was saved.
     """
-    wanted = read_bundle(folder)
-    for bundle in versions(registry).values():
-        if bundle is not None and bundle.fingerprint == wanted.fingerprint:
+    new = read_bundle(folder)
+    for bundle in read_versions(registry).values():
+        if bundle is not None and bundle.fingerprint == new.fingerprint:
             return bundle
-    wanted.verify()
+    new.verify()
     bundle = read_bundle(registry.add(folder))
-    _know(database, bundle, {"from": str(folder)})
+    _record_version(database, bundle, {"from": str(folder)})
     return bundle
 
 
-def _know(
-    database: Database, bundle: Bundle, facts: Mapping[str, Any] = MappingProxyType({})
+def _record_version(
+    database: Database, bundle: Bundle, lineage: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Have the store know a version."""
+    """Store a version as a candidate, unless it is stored already."""
     parent = None if bundle.lineage is None else bundle.lineage.parent
-    row = ModelRow(bundle.fingerprint, bundle.folder.name, parent, CANDIDATE, dict(facts))
+    row = ModelRow(bundle.fingerprint, bundle.folder.name, parent, CANDIDATE, dict(lineage))
     ModelStore(database).add(row)
 
 
 def record_decision(
     registry: Registry, database: Database, decision: Decision, bundle: Bundle
 ) -> Path:
-    """Keep a decision in the store, and as a page beside the versions; return the page.
+    """Store the gate's decision, and write it as a page in the registry; return the page.
 
     :param bundle: the candidate.
-    :raises PatclassError: if it cannot be kept.
+    :raises PatclassError: if it cannot be stored or written.
     """
-    _know(database, bundle)
+    _record_version(database, bundle)
     state = CANDIDATE if decision.passed else REFUSED
-    facts = decision.model_dump(mode="json")
-    ModelStore(database).decide(decision.candidate, facts, state)
+    figures = decision.model_dump(mode="json")
+    ModelStore(database).record_decision(decision.candidate, figures, state)
     page = registry.folder / DECISIONS / f"{bundle.folder.name}.html"
     with atomic_write(page) as partial:
         partial.write_text(html_decision(decision, bundle.lineage), encoding="utf-8")
@@ -97,47 +100,48 @@ def promote(
 ) -> None:
     """Make a version the champion.
 
-    :param why: in words, for the record.
+    :param why: the reason, for the record.
     :param over: the champion that it was compared with, if it was.
-    :raises PatclassError: if it does not verify, or cannot be written, or another version has
-        become the champion meanwhile.
+    :raises PatclassError: if the bundle does not verify, or cannot be written, or another version
+        has become the champion meanwhile.
     """
     bundle.verify()
-    _know(database, bundle)  # a store that is away stops it here, before anything has changed
+    _record_version(database, bundle)  # fails before anything changes if the store is unavailable
     registry.promote(bundle.folder.name, None if over is None else over.folder.name)
-    _record(database, bundle, "promoted", why)
+    _record_promotion(database, bundle, "promoted", why)
 
 
-def acknowledge_champion(registry: Registry, database: Database) -> Bundle:
-    """Have the store say what the pointer says; return the champion.
+def sync_champion(registry: Registry, database: Database) -> Bundle:
+    """Record the registry's champion as champion in the store, and return it.
 
-    They differ where a champion is older than the store, or where a process died between the two.
+    They differ if the champion is older than the store, or a process died during a promotion.
 
     :raises PatclassError: if there is no champion, or the store cannot be used.
     """
     bundle = read_bundle(registry.champion())
-    _know(database, bundle)
+    _record_version(database, bundle)
     states = {row.version: row.state for row in ModelStore(database).all()}
     if states[bundle.fingerprint] != CHAMPION:
-        _record(database, bundle, "promoted", "found to be the champion; how is not on record")
+        why = "found as the champion of the registry; the reason was not recorded"
+        _record_promotion(database, bundle, "promoted", why)
     return bundle
 
 
 def roll_back(registry: Registry, database: Database) -> Bundle:
-    """Make the champion before this one the champion again.
+    """Make the previous champion the champion again.
 
-    :raises PatclassError: if there was none, or it is gone or damaged.
+    :raises PatclassError: if there is none, or its bundle is missing or damaged.
     """
     bundle = read_bundle(registry.former())
     bundle.verify()
-    _know(database, bundle)
+    _record_version(database, bundle)
     registry.roll_back(bundle.folder.name)
-    _record(database, bundle, "rolled back", "asked for")
+    _record_promotion(database, bundle, "rolled back", "requested")
     return bundle
 
 
-def _record(database: Database, bundle: Bundle, kind: str, why: str) -> None:
+def _record_promotion(database: Database, bundle: Bundle, kind: str, why: str) -> None:
     ModelStore(database).promote(bundle.fingerprint)
-    # The same version may come back: each time is an event of its own.
+    # A version may be promoted more than once, and each time is a separate event.
     key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"
     EventStore(database).add(kind, key, bundle.fingerprint, {"why": why})

@@ -1,15 +1,15 @@
-"""A candidate: the champion's settings, its data, and what people have said since.
+"""Retraining: a candidate from the champion's settings and data, and the feedback so far.
 
-A run that was stopped goes on where it was: what it learns from is written down first.
+A plan of the run is written first, so that an interrupted run resumes with the same feedback.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle import Bundle, read_bundle
@@ -21,7 +21,14 @@ from patclass.core.errors import BundleError, DataError, TrainingError
 from patclass.core.files import atomic_write, write_json
 from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
-from patclass.learning.training_data import GATE, TRAIN, VALIDATION, FeedbackParts, Known, gather
+from patclass.learning.training_data import (
+    GATE,
+    TRAIN,
+    VALIDATION,
+    CorpusTexts,
+    FeedbackParts,
+    split_feedback,
+)
 from patclass.store.database import Database
 from patclass.store.history import CANDIDATE, EventStore, ModelRow, ModelStore
 from patclass.training.checkpoint import latest_checkpoint
@@ -33,7 +40,7 @@ LOCK = ".retrain.lock"
 
 
 class Plan(BaseModel):
-    """``retrain.json``: the candidate that is being made, so that it can be gone on with."""
+    """``retrain.json``: the candidate in training, so that an interrupted run can resume."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,34 +52,37 @@ class Plan(BaseModel):
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """How to retrain.
+    """Options of retraining.
 
-    :param weight: what a verdict counts beside a row of the data.
-    :param data: where the champion's data is now; None for where it was.
+    :param weight: weight of an example of feedback in training; a row of the data has 1.
+    :param data: where the champion's data is now; None if it was not moved.
     """
 
     weight: float = FEEDBACK_WEIGHT
     data: str | None = None
 
 
-def data_of(bundle: Bundle, data: str | None) -> DataSettings:
-    """A bundle's data settings, with its data in another place if that is given."""
+def data_settings_of(bundle: Bundle, data: str | None) -> DataSettings:
+    """A bundle's data settings, with another source of the data unless ``data`` is None."""
     settings = bundle.description.data_settings()
     return settings if data is None else settings.model_copy(update={"data": data})
 
 
 @contextmanager
 def registry_lock(registry: Registry) -> Iterator[None]:
-    """Keep others who train here out; the system lets them in again when this process ends.
+    """Exclude other processes that retrain in this registry, until the block or process ends.
 
-    :raises TrainingError: if somebody does already.
+    :raises BundleError: if the registry has no champion.
+    :raises TrainingError: if another process is retraining.
     """
-    with (registry.champion().parent / LOCK).open("w") as lock:
+    registry.champion()
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
+            stack.enter_context(registry.lock(LOCK, blocking=False))
+        except Timeout as problem:
             raise TrainingError(
-                f"another 'patclass retrain' or 'loop' is at work in {registry.folder}."
+                f"another 'patclass retrain' or 'patclass loop' is running in {registry.folder}; "
+                "wait until it ends."
             ) from problem
         yield
 
@@ -80,60 +90,59 @@ def registry_lock(registry: Registry) -> Iterator[None]:
 def retrain(
     registry: Registry,
     database: Database,
-    asked: RetrainOptions,
+    options: RetrainOptions,
     restart: bool = False,
     echo: Echo = print,
 ) -> Bundle | None:
-    """Make a candidate in the registry; None if it was interrupted.
+    """Train a candidate in the registry; None if training was interrupted.
 
-    :param restart: throw an unfinished candidate away.
-    :raises PatclassError: if there is no champion, nothing to learn from, or training fails.
+    :param restart: start again from scratch, discarding an unfinished candidate.
+    :raises PatclassError: if there is no champion, no feedback to train on, or training fails.
     """
     champion = read_bundle(registry.champion())
-    made = finish_planned(registry, database)
-    if made is not None and not restart and _fits(made.lineage, champion, asked):
-        echo("it was made before, by a process that ended before it could say so")
-        return made
-    data = data_of(champion, asked.data)
-    known = Known.of(load_corpus(data))
-    plan = None if restart else _unfinished(registry, champion, asked)
+    recovered = recover_candidate(registry, database)
+    if recovered is not None and not restart and _matches(recovered.lineage, champion, options):
+        echo("the candidate was trained before, by a process that ended before recording it")
+        return recovered
+    data = data_settings_of(champion, options.data)
+    corpus_texts = CorpusTexts.of(load_corpus(data))
+    plan = None if restart else _unfinished(registry, champion, options)
     until = None if plan is None else plan.feedback_until
-    material = gather(database, known, asked.weight, until)
-    _describe(material, echo)
-    if not material.judged[TRAIN]:
+    parts = split_feedback(database, corpus_texts, options.weight, until)
+    _report(parts, echo)
+    if not parts.examples[TRAIN]:
         raise DataError(
-            "there is nothing to learn from: no verdict with a text and a label is kept yet. "
+            "there is no feedback to train on: none with a text and a correct label is stored yet. "
             "Collect some with 'patclass serve --keep-texts', or 'patclass feedback import'."
         )
     resume = plan is not None
     if plan is None:
-        plan = _plan(registry, champion, material, asked)
+        plan = _write_plan(registry, champion, parts, options)
     settings = _settings(registry, champion, data, plan)
     lineage = Lineage(
         parent=champion.fingerprint,
-        feedback_from=material.first,
-        feedback_until=material.last,
-        rows=material.rows,
-        left_out=material.left_out,
-        weight=asked.weight,
+        feedback_from=parts.first,
+        feedback_until=parts.last,
+        rows=parts.counts,
+        left_out=parts.left_out,
+        weight=options.weight,
     )
-    # An exported champion has no adapter to go on from: its successor begins anew.
+    # An exported champion has no adapter to start from: its candidate is trained from scratch.
     parent = champion if champion.description.engine is None else None
-    people = FeedbackData(
-        {part: material.judged[part] for part in (TRAIN, VALIDATION)}, lineage, parent
-    )
+    examples = {part: parts.examples[part] for part in (TRAIN, VALIDATION)}
+    feedback = FeedbackData(examples, lineage, parent)
     try:
-        result = train(settings, resume, not resume, echo, people)
-    except OtherRunError:  # a text was forgotten, or the data is another
-        echo("what was learnt so far was learnt from other rows; starting anew")
-        result = train(settings, False, True, echo, people)
+        result = train(settings, resume, not resume, echo, feedback)
+    except OtherRunError:  # a text was purged, or the data has changed
+        echo("the checkpoint was trained on other rows; starting again from scratch")
+        result = train(settings, False, True, echo, feedback)
     if result.bundle is None or result.fit.interrupted:
         return None
-    return _finish(registry, database, read_bundle(result.bundle), lineage)
+    return _record_candidate(registry, database, read_bundle(result.bundle), lineage)
 
 
-def finish_planned(registry: Registry, database: Database) -> Bundle | None:
-    """Have the store know a candidate whose maker died between writing it and saying so.
+def recover_candidate(registry: Registry, database: Database) -> Bundle | None:
+    """Record a finished candidate whose process died before recording it; None if there is none.
 
     :raises PatclassError: if the plan is damaged, or the store cannot be used.
     """
@@ -142,33 +151,33 @@ def finish_planned(registry: Registry, database: Database) -> Bundle | None:
         return None
     try:
         bundle = read_bundle(registry.folder / plan.folder)
-    except BundleError:  # 'patclass models list' shows it
+    except BundleError:  # 'patclass models list' reports it
         return None
     if bundle.lineage is None or bundle.lineage.parent != plan.parent:
         return None
-    return _finish(registry, database, bundle, bundle.lineage)
+    return _record_candidate(registry, database, bundle, bundle.lineage)
 
 
-def _fits(begun: Plan | Lineage | None, champion: Bundle, asked: RetrainOptions) -> bool:
-    """Whether a candidate was begun from this champion, in the way that is asked for."""
-    kind = (champion.fingerprint, asked.weight)
-    return begun is not None and (begun.parent, begun.weight) == kind
+def _matches(candidate: Plan | Lineage | None, champion: Bundle, options: RetrainOptions) -> bool:
+    """Whether a candidate is trained from this champion with these options."""
+    expected = (champion.fingerprint, options.weight)
+    return candidate is not None and (candidate.parent, candidate.weight) == expected
 
 
-def _describe(material: FeedbackParts, echo: Echo) -> None:
-    rows = material.rows
+def _report(parts: FeedbackParts, echo: Echo) -> None:
+    counts = parts.counts
     echo(
-        f"people: {rows[TRAIN]:,} texts to learn from, {rows[VALIDATION]:,} to validate on, "
-        f"{rows[GATE]:,} kept back to judge by"
+        f"feedback: {counts[TRAIN]:,} texts for training, {counts[VALIDATION]:,} for validation, "
+        f"{counts[GATE]:,} held out for the gate"
     )
-    for reason, count in material.left_out.items():
-        echo(f"people: {count:,} texts left out ({reason})")
+    for reason, count in parts.left_out.items():
+        echo(f"feedback: {count:,} texts left out ({reason})")
 
 
-def _unfinished(registry: Registry, champion: Bundle, asked: RetrainOptions) -> Plan | None:
-    """The candidate that was being made, if it is of the same kind and has a checkpoint."""
+def _unfinished(registry: Registry, champion: Bundle, options: RetrainOptions) -> Plan | None:
+    """The plan of an interrupted run that matches and has a checkpoint."""
     plan = _read_plan(registry)
-    if plan is None or not _fits(plan, champion, asked):
+    if plan is None or not _matches(plan, champion, options):
         return None
     work = work_folder(registry.folder / plan.folder)
     return plan if work.is_dir() and latest_checkpoint(work) else None
@@ -184,18 +193,20 @@ def _read_plan(registry: Registry) -> Plan | None:
         raise TrainingError(f"{path} is damaged: {problem}. Remove it.") from problem
 
 
-def _plan(
-    registry: Registry, champion: Bundle, material: FeedbackParts, asked: RetrainOptions
+def _write_plan(
+    registry: Registry, champion: Bundle, parts: FeedbackParts, options: RetrainOptions
 ) -> Plan:
-    if (dropped := _read_plan(registry)) is not None:
-        shutil.rmtree(work_folder(registry.folder / dropped.folder), ignore_errors=True)
-        with suppress(OSError):  # it is no empty folder
-            (registry.folder / dropped.folder).rmdir()
+    """Plan a new run, and discard the one planned before."""
+    discarded = _read_plan(registry)
+    if discarded is not None:
+        shutil.rmtree(work_folder(registry.folder / discarded.folder), ignore_errors=True)
+        with suppress(OSError):  # a finished candidate is not an empty folder
+            (registry.folder / discarded.folder).rmdir()
     plan = Plan(
         folder=registry.next_folder().name,
         parent=champion.fingerprint,
-        feedback_until=material.last,
-        weight=asked.weight,
+        feedback_until=parts.last,
+        weight=options.weight,
     )
     with atomic_write(registry.folder / PLAN) as partial:
         write_json(partial, plan.model_dump())
@@ -206,11 +217,11 @@ def _settings(
     registry: Registry, champion: Bundle, data: DataSettings, plan: Plan
 ) -> TrainSettings:
     stored = champion.description.settings
-    # Where the champion was made there may have been a GPU.
-    auto = {"device": "auto"} | (
-        {} if stored.base.precision == "float32" else {"precision": "auto"}
-    )
-    base = stored.base.model_copy(update=auto)
+    # The champion may have been trained on a machine with a GPU.
+    hardware = {"device": "auto"}
+    if stored.base.precision != "float32":
+        hardware["precision"] = "auto"
+    base = stored.base.model_copy(update=hardware)
     if champion.description.base.embedded:
         folder = _unpacked_base(registry, champion)
         base = base.model_copy(update={"base": str(folder), "revision": None})
@@ -225,7 +236,7 @@ def _settings(
 
 
 def _unpacked_base(registry: Registry, champion: Bundle) -> Path:
-    """The base that travels in the champion, with the tokenizer that it shares with it."""
+    """A folder with the base that is embedded in the champion, and its tokenizer."""
     folder = registry.folder / "base" / champion.description.base.sha256[:12]
     if not folder.is_dir():
         partial = folder.with_name(f".{folder.name}.partial")
@@ -237,10 +248,13 @@ def _unpacked_base(registry: Registry, champion: Bundle) -> Path:
     return folder
 
 
-def _finish(registry: Registry, database: Database, bundle: Bundle, lineage: Lineage) -> Bundle:
-    facts = lineage.model_dump() | {"data": bundle.description.data.fingerprint}
-    row = ModelRow(bundle.fingerprint, bundle.folder.name, lineage.parent, CANDIDATE, facts)
+def _record_candidate(
+    registry: Registry, database: Database, bundle: Bundle, lineage: Lineage
+) -> Bundle:
+    """Store a new candidate, and remove the plan of its run."""
+    details = lineage.model_dump() | {"data": bundle.description.data.fingerprint}
+    row = ModelRow(bundle.fingerprint, bundle.folder.name, lineage.parent, CANDIDATE, details)
     ModelStore(database).add(row)
-    EventStore(database).add("retrained", f"retrained {row.version}", row.version, facts)
+    EventStore(database).add("retrained", f"retrained {row.version}", row.version, details)
     (registry.folder / PLAN).unlink(missing_ok=True)
     return bundle

@@ -1,8 +1,8 @@
-"""In which order answers wait for a person. Knows rows and what was said of them, no store.
+"""Which predictions are reviewed, and in which order.
 
-Disputes come first, then the answers that are most probably wrong, label by label in turn, and
-every fifth time one that chance chose. What somebody gave back rests for a while. The sample keeps
-the order of its draw and takes no turns, so that however much of it is judged stands for all.
+Disputed texts come first, then predictions that are most probably wrong, taking turns between the
+labels; every fifth item belongs to a random sample. A released case rests for a while. The sample
+keeps the order in which it was drawn, so that whatever part of it is reviewed is representative.
 """
 
 import hashlib
@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from patclass.inference.classifier import AGREEMENT
-from patclass.store.consensus import Consensus, FeedbackRow, by_text, consensus_of, standing
+from patclass.store.consensus import (
+    Consensus,
+    FeedbackRow,
+    consensus_of,
+    group_by_text,
+    valid_feedback,
+)
 from patclass.store.database import Database
 from patclass.store.feedback import DISPUTED, FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -22,36 +28,36 @@ from patclass.store.reviews import CLAIMED, LEASE, OPEN, Case, ReviewStore
 
 UNSURE, NEIGHBOURS, DRIFTED, SAMPLE = "unsure", "neighbours", "drifted", "sample"
 
-# All reasons that there are, in words for people.
+# All reasons for a review, with the explanation that reviewers see.
 REASONS = {
-    DISPUTED: "People disagree about it.",
-    UNSURE: "The model is not sure of it.",
-    NEIGHBOURS: "Hardly any known patent that is near has this code.",
+    DISPUTED: "Reviewers disagree about it.",
+    UNSURE: "The confidence is low.",
+    NEIGHBOURS: "Few of the most similar patents have this code.",
     DRIFTED: "The text is unlike those that the model was tested on.",
-    SAMPLE: "Chance chose it, to see how often answers are right.",
+    SAMPLE: "It was drawn at random, to measure how many predictions are right.",
 }
 
-# Of all predictions, so many are drawn by chance.
-SHARE = 0.1
+# Share of all predictions in the random sample.
+SAMPLE_SHARE = 0.1
 
-# Less than that, and it is wrong more often than right, whatever its threshold says.
-_EVEN = 0.5
+# Below this confidence a prediction is more often wrong than right, whatever the threshold.
+_MIN_CONFIDENCE = 0.5
 
-# The distance is the root of the mean square of some sixteen values that usual texts spread by one:
-# were they independent, it would leave these bounds once in 250 texts. What is no patent
-# at all lies below rather than above: it has nothing of what patents differ by.
-_NEAREST, _FARTHEST = 0.5, 1.5
+# Novelty is the root mean square of some sixteen standardised values: if they were independent,
+# one typical text in 250 would be outside of these bounds. Texts that are not patents are below
+# rather than above: they lack the features by which patents differ.
+_MIN_NOVELTY, _MAX_NOVELTY = 0.5, 1.5
 
-# Of a thousand patents hardly one has a token in a hundred that is new to the model.
-_UNSEEN = 0.05
+# Of a thousand patents hardly one has an out-of-vocabulary rate of 1 %.
+_MAX_OOV_RATE = 0.05
 
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """A prediction that a person could look at.
+    """A prediction to review.
 
-    :param priority: how probable it is that the answer is wrong, as far as its row tells; one for
-        a dispute. Of the sample it is the number drawn, which tells nothing.
+    :param priority: the estimated probability that the prediction is wrong; 1 for a disputed text.
+        Of the sample it is the random number drawn.
     """
 
     prediction: PredictionRow
@@ -60,240 +66,262 @@ class ReviewItem:
 
 
 def review_item_of(row: PredictionRow, disputed: bool) -> ReviewItem | None:
-    """A prediction with the first reason that holds; None if it can do without a person.
+    """A prediction with the first reason that applies; None if it needs no review.
 
-    The sample is drawn from all predictions before anything is asked of the answer: what people
-    say of it holds for all. Confidences are calibrated, so one less the confidence is how often
-    such answers are wrong. Where something else speaks against the answer, the confidence counts
-    half: near patents have the other half, an unusual text nothing.
+    The sample is drawn from all predictions, before any other reason but a dispute, so that it is
+    representative. As confidences are calibrated, 1 - confidence is the probability of an error.
+    Where the neighbours disagree, it is the mean of confidence and agreement that is subtracted;
+    for an unusual text, half the confidence.
     """
     drawn = _draw(row.id)
     if disputed:
         return ReviewItem(row, DISPUTED, 1.0)
-    if drawn < SHARE:
+    if drawn < SAMPLE_SHARE:
         return ReviewItem(row, SAMPLE, drawn)
-    if not row.sure or row.confidence < _EVEN:
+    if not row.sure or row.confidence < _MIN_CONFIDENCE:
         return ReviewItem(row, UNSURE, 1 - row.confidence)
     if row.agreement is not None and row.agreement < AGREEMENT:
         return ReviewItem(row, NEIGHBOURS, 1 - (row.confidence + row.agreement) / 2)
-    if _unusual(row):
+    if _is_unusual(row):
         return ReviewItem(row, DRIFTED, 1 - row.confidence / 2)
     return None
 
 
 def _draw(prediction_id: str) -> float:
-    """A number from 0 to 1 that belongs to the prediction for ever, and hangs on nothing else."""
+    """A pseudo-random number from 0 to 1 that depends on the prediction's id alone."""
     digest = hashlib.sha256(prediction_id.encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 
-def _unusual(row: PredictionRow) -> bool:
-    far = row.novelty is not None and not _NEAREST <= row.novelty <= _FARTHEST
-    return far or (row.oov_rate is not None and row.oov_rate > _UNSEEN)
+def _is_unusual(row: PredictionRow) -> bool:
+    if row.novelty is not None and not _MIN_NOVELTY <= row.novelty <= _MAX_NOVELTY:
+        return True
+    return row.oov_rate is not None and row.oov_rate > _MAX_OOV_RATE
 
 
-# Each time so many cases are handed out, the last of them is of the sample.
-_FIFTH = 5
+# Every fifth item is of the sample.
+_SAMPLE_INTERVAL = 5
 
-_NOTHING = Consensus(None, False, ())
+_NO_FEEDBACK = Consensus(None, False, ())
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """What waits for a person.
+class PendingReviews:
+    """Predictions to review.
 
-    :param candidates: those with a text, in the order in which they are handed out.
-    :param without_text: how many more there would be, had their texts been kept.
+    :param items: those whose text is stored, in the order of review.
+    :param without_text: how many texts cannot be reviewed because they are not stored.
     """
 
-    candidates: tuple[ReviewItem, ...]
+    items: tuple[ReviewItem, ...]
     without_text: int
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is remembered beside predictions.
+class ReviewHistory:
+    """Review cases and feedback so far.
 
-    :param texts: the hash of the text of each case, by prediction.
-    :param said: all verdicts by the hash of the text.
+    :param cases: by the id of the prediction.
+    :param text_hashes: SHA-256 of the text of each case, by the id of the prediction.
+    :param feedback: all feedback by the SHA-256 of the text.
     """
 
     cases: Mapping[str, Case]
-    texts: Mapping[str, str]
-    said: Mapping[str, Sequence[FeedbackRow]]
+    text_hashes: Mapping[str, str]
+    feedback: Mapping[str, Sequence[FeedbackRow]]
 
-    def opinion(self, text: str) -> Consensus:
-        """What people hold of a text."""
-        return consensus_of(self.said[text]) if text in self.said else _NOTHING
+    def consensus(self, text_sha256: str) -> Consensus:
+        """What the reviewers of a text agree on."""
+        rows = self.feedback.get(text_sha256)
+        return consensus_of(rows) if rows else _NO_FEEDBACK
 
-    def whole(self, row: PredictionRow) -> PredictionRow:
-        """A row with the text that was given with a verdict, where it was not kept itself."""
+    def with_text(self, row: PredictionRow) -> PredictionRow:
+        """A prediction with the text from its feedback, if the text was not stored with it."""
         if row.text is not None:
             return row
-        given = (each.feedback.text for each in self.said.get(row.text_sha256, ()))
-        return replace(row, text=next((text for text in given if text is not None), None))
+        texts = (each.feedback.text for each in self.feedback.get(row.text_sha256, ()))
+        return replace(row, text=next((text for text in texts if text is not None), None))
 
-    def handed_out(self) -> list[Case]:
-        """Cases that somebody has or had in hand, the latest first."""
-        found = [case for case in self.cases.values() if case.state != OPEN]
-        return sorted(found, key=lambda case: case.changed, reverse=True)
+    def handled_cases(self) -> list[Case]:
+        """Cases that are claimed or decided, the most recent first."""
+        handled = [case for case in self.cases.values() if case.state != OPEN]
+        return sorted(handled, key=lambda case: case.updated, reverse=True)
 
 
-def order(rows: Sequence[PredictionRow], known: Known, now: datetime) -> Waiting:
-    """What waits among ``rows``, in the order in which it is handed out."""
-    closed = {known.texts.get(c.prediction_id) for c in known.cases.values() if c.taken(now)}
-    kept = {row.text_sha256: row.text for row in rows if row.text is not None}
+def pending_reviews(
+    rows: Sequence[PredictionRow], history: ReviewHistory, now: datetime
+) -> PendingReviews:
+    """Those of ``rows`` that are to be reviewed, one for each text, in the order of review."""
+    unavailable = {
+        history.text_hashes.get(case.prediction_id)
+        for case in history.cases.values()
+        if case.unavailable(now)
+    }
+    stored_texts = {row.text_sha256: row.text for row in rows if row.text is not None}
     best: dict[str, ReviewItem] = {}
-    without: set[str] = set()
+    without_text: set[str] = set()
     for row in rows:
-        text, opinion = row.text_sha256, known.opinion(row.text_sha256)
-        judged = bool(opinion.numbers) and not opinion.disputed
-        found = None if text in closed else review_item_of(row, opinion.disputed)
-        # Of the sample all are reviewed: those that nobody judges by themselves are the easy ones.
-        if found is None or (judged and found.reason != SAMPLE):
+        text_sha256 = row.text_sha256
+        if text_sha256 in unavailable:
             continue
-        whole = known.whole(replace(row, text=row.text or kept.get(text)))
-        if whole.text is None:
-            without.add(text)
+        consensus = history.consensus(text_sha256)
+        reviewed = bool(consensus.numbers) and not consensus.disputed
+        item = review_item_of(row, consensus.disputed)
+        # The whole sample is reviewed: texts without feedback alone would be the easy ones.
+        if item is None or (reviewed and item.reason != SAMPLE):
             continue
-        found = replace(found, prediction=whole)
-        best[text] = min(found, best.get(text, found), key=lambda c: _of_one_text(c, known))
-    return Waiting(tuple(_in_turn(list(best.values()), rows, known, now)), len(without))
+        row = history.with_text(replace(row, text=row.text or stored_texts.get(text_sha256)))
+        if row.text is None:
+            without_text.add(text_sha256)
+            continue
+        item = replace(item, prediction=row)
+        best[text_sha256] = min(
+            item, best.get(text_sha256, item), key=lambda i: _rank_within_text(i, history)
+        )
+    return PendingReviews(
+        tuple(_in_order(list(best.values()), rows, history, now)), len(without_text)
+    )
 
 
-def _of_one_text(candidate: ReviewItem, known: Known) -> tuple[int, bool, float, str]:
-    """Which of several predictions for one text stands for it: the smallest."""
-    place = {DISPUTED: 0, SAMPLE: 1}.get(candidate.reason, 2)
-    has_no_case = candidate.prediction.id not in known.cases
-    return place, has_no_case, -candidate.priority, candidate.prediction.id
+def _rank_within_text(item: ReviewItem, history: ReviewHistory) -> tuple[int, bool, float, str]:
+    """Sort key of predictions for the same text; the smallest one is reviewed."""
+    rank = {DISPUTED: 0, SAMPLE: 1}.get(item.reason, 2)
+    has_no_case = item.prediction.id not in history.cases
+    return rank, has_no_case, -item.priority, item.prediction.id
 
 
-def _in_turn(
-    found: list[ReviewItem], rows: Sequence[PredictionRow], known: Known, now: datetime
+def _in_order(
+    items: list[ReviewItem], rows: Sequence[PredictionRow], history: ReviewHistory, now: datetime
 ) -> list[ReviewItem]:
-    handed = known.handed_out()
-    labels = {row.id: _label(row) for row in rows}
-    last: dict[str, int] = {}
-    for ago, case in enumerate(handed):
-        last.setdefault(labels.get(case.prediction_id, ""), -ago)
-    resting = [each for each in found if _given_back(each, known, now)]
-    awake = [each for each in found if not _given_back(each, known, now)]
-    sample = sorted((c for c in awake if c.reason == SAMPLE), key=lambda c: c.priority)
-    others = _spread([c for c in awake if c.reason != SAMPLE], last)
-    resting.sort(key=lambda c: known.cases[c.prediction.id].changed)
-    return [*_mixed(others, sample, len(handed)), *resting]
+    handled = history.handled_cases()
+    labels = {row.id: _coarsest_label(row) for row in rows}
+    last_turns: dict[str, int] = {}
+    for age, case in enumerate(handled):
+        last_turns.setdefault(labels.get(case.prediction_id, ""), -age)
+    released = [item for item in items if _just_released(item, history, now)]
+    others = [item for item in items if not _just_released(item, history, now)]
+    sample = [item for item in others if item.reason == SAMPLE]
+    ranked = _take_turns([item for item in others if item.reason != SAMPLE], last_turns)
+    sample.sort(key=lambda item: item.priority)
+    released.sort(key=lambda item: history.cases[item.prediction.id].updated)
+    return [*_mix(ranked, sample, len(handled)), *released]
 
 
-def _given_back(candidate: ReviewItem, known: Known, now: datetime) -> bool:
-    """Whether somebody has just given the case back, so that others should come first."""
-    case = known.cases.get(candidate.prediction.id)
+def _just_released(item: ReviewItem, history: ReviewHistory, now: datetime) -> bool:
+    """Whether a reviewer has released the case a short while ago, so that it comes last."""
+    case = history.cases.get(item.prediction.id)
     if case is None or case.state != OPEN:
         return False
-    return case.changed > case.created and now - case.changed < LEASE
+    return case.updated > case.created and now - case.updated < LEASE
 
 
-def _spread(found: Sequence[ReviewItem], last: Mapping[str, int]) -> list[ReviewItem]:
-    """Disputes first; then labels in turn, from each the most doubtful that is left.
+def _take_turns(items: Sequence[ReviewItem], last_turns: Mapping[str, int]) -> list[ReviewItem]:
+    """Disputes first; then one item of each label in turn, by falling priority.
 
-    :param last: when each label was handed out; the one that has waited longest begins.
+    :param last_turns: position of each label's latest case, larger for more recent ones; the label
+        with the oldest comes first.
     """
     turns: Counter[tuple[bool, str]] = Counter()
-    places: dict[str, tuple[bool, int, float]] = {}
-    for each in sorted(found, key=lambda c: (-c.priority, c.prediction.id)):
-        label, later = _label(each.prediction), each.reason != DISPUTED
-        places[each.prediction.id] = (later, turns[later, label], last.get(label, -math.inf))
-        turns[later, label] += 1
-    return sorted(found, key=lambda c: (*places[c.prediction.id], -c.priority, c.prediction.id))
+    keys: dict[str, tuple[bool, int, float]] = {}
+    for item in sorted(items, key=lambda i: (-i.priority, i.prediction.id)):
+        label, undisputed = _coarsest_label(item.prediction), item.reason != DISPUTED
+        turn = turns[undisputed, label]
+        keys[item.prediction.id] = (undisputed, turn, last_turns.get(label, -math.inf))
+        turns[undisputed, label] += 1
+    return sorted(items, key=lambda i: (*keys[i.prediction.id], -i.priority, i.prediction.id))
 
 
-def _mixed(
-    others: Sequence[ReviewItem], sample: Sequence[ReviewItem], handed: int
+def _mix(
+    others: Sequence[ReviewItem], sample: Sequence[ReviewItem], n_handled: int
 ) -> list[ReviewItem]:
-    """Every fifth of the sample, counted with those that were handed out before."""
+    """Make every fifth item one of the sample, counting the cases handled before."""
     others, sample = list(others[::-1]), list(sample[::-1])
     mixed: list[ReviewItem] = []
     while others or sample:
-        due = (handed + len(mixed) + 1) % _FIFTH == 0
-        mixed.append((sample if sample and (due or not others) else others).pop())
+        sample_is_due = (n_handled + len(mixed) + 1) % _SAMPLE_INTERVAL == 0
+        use_sample = bool(sample) and (sample_is_due or not others)
+        mixed.append((sample if use_sample else others).pop())
     return mixed
 
 
-def _label(row: PredictionRow) -> str:
-    """The coarsest label predicted."""
+def _coarsest_label(row: PredictionRow) -> str:
     return next(iter(row.levels.values()))[0]
 
 
-# Of each model's answers the last so many are looked through.
+# The latest predictions of each model that are considered.
 WINDOW = 2000
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A case in somebody's hands.
+class ClaimedReview:
+    """A review case claimed by a reviewer.
 
     :param prediction: with its text.
-    :param said: the verdicts on the same text that hold so far.
+    :param feedback: valid feedback on the same text so far.
     """
 
     prediction: PredictionRow
     reason: str
-    said: tuple[FeedbackRow, ...]
+    feedback: tuple[FeedbackRow, ...]
 
 
 class ReviewQueue:
-    """The queue of one store, for several threads at once."""
+    """The review queue of one store; safe to use from several threads."""
 
     def __init__(self, database: Database) -> None:
         self._predictions = PredictionStore(database)
         self._feedback, self._reviews = FeedbackStore(database), ReviewStore(database)
-        self._one_at_a_time = threading.Lock()
+        self._claiming = threading.Lock()
 
-    def waiting(self, versions: Collection[str]) -> Waiting:
-        """What waits among the last answers of these models, and all disputes.
+    def pending(self, versions: Collection[str]) -> PendingReviews:
+        """What is to be reviewed among the latest predictions of these models, and all disputes.
 
         :raises StoreError: if the store cannot be read.
         """
-        known = self._known()
-        return order(self._rows(versions, known), known, datetime.now(UTC))
+        history = self._history()
+        return pending_reviews(self._rows(versions, history), history, datetime.now(UTC))
 
-    def claim(self, reviewer: str, versions: Collection[str]) -> Claimed | None:
-        """The case that the reviewer has in hand, else the next; None if there is none.
+    def claim(self, reviewer: str, versions: Collection[str]) -> ClaimedReview | None:
+        """The case that the reviewer has claimed, else the next one; None if there is none.
 
         :raises StoreError: if the store cannot be used.
         """
-        # People are kept apart by the store; the lock keeps one person from two cases.
-        with self._one_at_a_time:
-            known, now = self._known(), datetime.now(UTC)
-            in_hand = self._in_hand(reviewer, known, now)
-            found = order(self._rows(versions, known), known, now).candidates
-            for each in [*in_hand, *found]:
-                text = each.prediction.text_sha256
-                if self._reviews.claim(each.prediction.id, text, each.reason, reviewer):
-                    said = standing(known.said.get(text, ()))
-                    return Claimed(each.prediction, each.reason, tuple(said))
+        # The store keeps two reviewers from one case; the lock keeps one reviewer from two cases.
+        with self._claiming:
+            history, now = self._history(), datetime.now(UTC)
+            claimed = self._claimed_by(reviewer, history, now)
+            pending = pending_reviews(self._rows(versions, history), history, now)
+            for item in [*claimed, *pending.items]:
+                text_sha256 = item.prediction.text_sha256
+                if self._reviews.claim(item.prediction.id, text_sha256, item.reason, reviewer):
+                    feedback = valid_feedback(history.feedback.get(text_sha256, ()))
+                    return ClaimedReview(item.prediction, item.reason, tuple(feedback))
         return None
 
-    def _known(self) -> Known:
-        cases = {case.prediction_id: case for case in self._reviews.all()}
-        return Known(cases, self._predictions.texts_of_cases(), by_text(self._feedback.all()))
+    def _history(self) -> ReviewHistory:
+        return ReviewHistory(
+            cases={case.prediction_id: case for case in self._reviews.all()},
+            text_hashes=self._predictions.text_hashes_of_cases(),
+            feedback=group_by_text(self._feedback.all()),
+        )
 
-    def _rows(self, versions: Collection[str], known: Known) -> list[PredictionRow]:
+    def _rows(self, versions: Collection[str], history: ReviewHistory) -> list[PredictionRow]:
         rows = [row for each in versions for row in self._predictions.latest(each, WINDOW)]
-        there = {row.id for row in rows}
+        ids = {row.id for row in rows}
         older = (
             self._predictions.get(id)
-            for id, text in known.texts.items()
-            if id not in there and known.opinion(text).disputed
+            for id, text_sha256 in history.text_hashes.items()
+            if id not in ids and history.consensus(text_sha256).disputed
         )
         return rows + [row for row in older if row is not None]
 
-    def _in_hand(self, reviewer: str, known: Known, now: datetime) -> list[ReviewItem]:
-        """What the reviewer has claimed and neither decided nor let lie, the latest first."""
-        found = []
-        for case in known.handed_out():
-            if case.state == CLAIMED and case.reviewer == reviewer and case.taken(now):
+    def _claimed_by(self, reviewer: str, history: ReviewHistory, now: datetime) -> list[ReviewItem]:
+        """What the reviewer has claimed under a lease still valid, the most recent first."""
+        items = []
+        for case in history.handled_cases():
+            if case.state == CLAIMED and case.reviewer == reviewer and case.unavailable(now):
                 row = self._predictions.get(case.prediction_id)
-                if row is not None and (row := known.whole(row)).text is not None:
-                    disputed = known.opinion(row.text_sha256).disputed
-                    found.append(ReviewItem(row, DISPUTED if disputed else case.reason, 1.0))
-        return found
+                if row is not None and (row := history.with_text(row)).text is not None:
+                    disputed = history.consensus(row.text_sha256).disputed
+                    items.append(ReviewItem(row, DISPUTED if disputed else case.reason, 1.0))
+        return items

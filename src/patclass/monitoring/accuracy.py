@@ -12,7 +12,7 @@ import numpy as np
 
 from patclass.cpc.symbols import LEVELS, Symbol
 from patclass.evaluation.intervals import wilson
-from patclass.store.consensus import FeedbackRow, by_text, consensus_of, related
+from patclass.store.consensus import FeedbackRow, consensus_of, group_by_text, related
 from patclass.store.predictions import PredictionRow
 
 
@@ -39,7 +39,7 @@ def what_is_known(given: Iterable[FeedbackRow]) -> dict[str, Known]:
 
     A text about which people disagree is left out.
     """
-    found = {text: _known(of_text) for text, of_text in by_text(given).items() if text}
+    found = {text: _known(of_text) for text, of_text in group_by_text(given).items() if text}
     return {text: known for text, known in found.items() if known.label or known.wrong}
 
 
@@ -48,7 +48,7 @@ def _known(said: list[FeedbackRow]) -> Known:
     if opinion.label is not None or opinion.disputed:
         return Known(opinion.label)
     heard = [each.feedback for each in said if each.number in opinion.numbers]
-    return Known(None, frozenset(each.answer for each in heard if each.answer is not None))
+    return Known(None, frozenset(f.predicted_label for f in heard if f.predicted_label is not None))
 
 
 def code_at(level: str, code: str, labels: Collection[str]) -> str | None:

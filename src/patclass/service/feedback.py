@@ -102,7 +102,7 @@ class Verdicts:
         return Feedback(
             **body.model_dump(exclude={"text", "keep_text"}),
             caller=caller,
-            answer=found.label,
+            predicted_label=found.label,
             version=found.version,
             text_sha256=found.text_sha256,
             text=kept if body.text is None else body.text,

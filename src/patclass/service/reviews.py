@@ -9,7 +9,13 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from patclass.cpc.scheme import title_of
-from patclass.learning.review_queue import REASONS, Claimed, ReviewItem, ReviewQueue, Waiting
+from patclass.learning.review_queue import (
+    REASONS,
+    ClaimedReview,
+    PendingReviews,
+    ReviewItem,
+    ReviewQueue,
+)
 from patclass.service.answering import model_named
 from patclass.service.errors import Problem, documented
 from patclass.service.feedback import Key, Verdicts, caller_of, yours
@@ -139,7 +145,7 @@ class Reviews:
 
         :raises StoreError: if the store cannot be read.
         """
-        return _shown(self._queue.waiting(self._versions()), limit)
+        return _shown(self._queue.pending(self._versions()), limit)
 
     def claim(self, reviewer: str) -> ReviewCase:
         """The case in the reviewer's hands, else the next.
@@ -228,13 +234,13 @@ def add_reviews(
     return router
 
 
-def _shown(waiting: Waiting, limit: int) -> ReviewsResponse:
-    counts = Counter(candidate.reason for candidate in waiting.candidates)
+def _shown(pending: PendingReviews, limit: int) -> ReviewsResponse:
+    counts = Counter(candidate.reason for candidate in pending.items)
     return ReviewsResponse.model_validate(
         {
             "waiting": {reason: counts[reason] for reason in REASONS},
-            "without_text": waiting.without_text,
-            "cases": [_waiting(candidate) for candidate in waiting.candidates[:limit]],
+            "without_text": pending.without_text,
+            "cases": [_waiting(candidate) for candidate in pending.items[:limit]],
         }
     )
 
@@ -250,7 +256,7 @@ def _waiting(candidate: ReviewItem) -> WaitingCase:
     )
 
 
-def _case(claimed: Claimed, model: LoadedModel | None) -> ReviewCase:
+def _case(claimed: ClaimedReview, model: LoadedModel | None) -> ReviewCase:
     row = claimed.prediction
     return ReviewCase.model_validate(
         asdict(row)
@@ -266,14 +272,15 @@ def _case(claimed: Claimed, model: LoadedModel | None) -> ReviewCase:
                 )
                 for level, (label, share) in row.levels.items()
             ],
-            "verdicts": [_verdict(given) for given in claimed.said],
+            "verdicts": [_verdict(given) for given in claimed.feedback],
             "until": datetime.now(UTC) + LEASE,
         }
     )
 
 
 def _verdict(given: FeedbackRow) -> EarlierVerdict:
-    return EarlierVerdict.model_validate(asdict(given.feedback) | {"created": given.created})
+    more = {"created": given.created, "answer": given.feedback.predicted_label}
+    return EarlierVerdict.model_validate(asdict(given.feedback) | more)
 
 
 def _name(model: LoadedModel | None, level: str, label: str) -> str:

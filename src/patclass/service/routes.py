@@ -113,7 +113,7 @@ def add_monitoring(
             accuracy={} if watched is None else dict(watched.reference.accuracy),
             windows=[Window.model_validate(asdict(each)) for each in found],
             alerts=[
-                Alert(time=event.created, signals=list(event.facts["signals"])) for event in rung
+                Alert(time=event.created, signals=list(event.details["signals"])) for event in rung
             ],
         )
 

@@ -1,4 +1,4 @@
-"""Feedback as rows that are added and never changed, and what it comes to for one patent."""
+"""Feedback on predictions, and the consensus of the reviewers about one text."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,20 +9,21 @@ from itertools import combinations
 from sqlalchemy import Connection, RowMapping, select
 
 from patclass.cpc.symbols import Symbol
-from patclass.store.database import insert_new
+from patclass.store.database import insert_if_absent
 from patclass.store.tables import feedback
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """A verdict on one prediction.
+    """Feedback on one prediction.
 
-    :param label: what it should have been, where that is known.
-    :param reviewer: who says so, in their own words; ``caller`` is who called, by API key.
-    :param answer: the label that was predicted, by the model of ``version``.
-    :param text_sha256: of the text; ``text`` itself only where the person gave it.
-    :param decides: whether this settles what others have said.
-    :param withdraws: the idempotency key of an earlier verdict that no longer holds.
+    :param correct: whether the predicted label is right.
+    :param label: the correct label if the predicted one is wrong; None if it is not known.
+    :param reviewer: name of the reviewer; ``caller`` is the name of the API key used.
+    :param predicted_label: the label predicted by the model of ``version``.
+    :param text_sha256: of the text; ``text`` itself only if the reviewer sent it.
+    :param is_final: whether this overrides all other feedback on the text.
+    :param withdraws: the idempotency key of earlier feedback that this one withdraws.
     """
 
     prediction_id: str
@@ -31,28 +32,33 @@ class Feedback:
     note: str | None = None
     reviewer: str | None = None
     caller: str | None = None
-    answer: str | None = None
+    predicted_label: str | None = None
     version: str | None = None
     text_sha256: str | None = None
     text: str | None = None
-    decides: bool = False
+    is_final: bool = False
     withdraws: str | None = None
 
     def __post_init__(self) -> None:
-        """Be without NUL, which SQLite keeps and PostgreSQL does not; a text's hash stays."""
+        """Replace NUL, which SQLite stores and PostgreSQL rejects; the text's hash stays valid."""
         for name, value in list(vars(self).items()):
             if isinstance(value, str):
                 object.__setattr__(self, name, value.replace("\0", " "))
 
     @property
-    def verdict(self) -> str | None:
-        """The label that the person holds to be right; None if they do not know it."""
-        return self.answer if self.correct else self.label
+    def true_label(self) -> str | None:
+        """The label that is right according to the reviewer; None if they do not know it."""
+        return self.predicted_label if self.correct else self.label
 
 
 @dataclass(frozen=True)
 class FeedbackRow:
-    """A verdict with its place in the table, its key, and when it came."""
+    """Feedback as stored.
+
+    :param number: primary key, in the order of insertion.
+    :param key: idempotency key.
+    :param created: when the feedback was given; imported feedback keeps its time.
+    """
 
     number: int
     key: str
@@ -60,59 +66,62 @@ class FeedbackRow:
     feedback: Feedback
 
 
-def append(
-    connection: Connection, key: str, verdict: Feedback, created: datetime | None = None
+def insert_feedback(
+    connection: Connection, key: str, new: Feedback, created: datetime | None = None
 ) -> bool:
-    """Add a row within a transaction; False if it stands under its key already.
+    """Insert feedback within a transaction; False if it is stored under this key already.
 
-    :raises ValueError: if other feedback does.
+    :raises ValueError: if other feedback is stored under this key.
     """
-    row = {"idempotency_key": key, **asdict(verdict), "created": created or datetime.now(UTC)}
-    if insert_new(connection, feedback, "idempotency_key", row):
+    row = {"idempotency_key": key, **asdict(new), "created": created or datetime.now(UTC)}
+    if insert_if_absent(connection, feedback, "idempotency_key", row):
         return True
-    known = select(feedback).where(feedback.c.idempotency_key == key)
-    if row_of_feedback(connection.execute(known).mappings().one()).feedback != verdict:
+    if _feedback_with_key(connection, key) != new:
         raise ValueError("this Idempotency-Key was used for other feedback; make a new one")
     return False
 
 
-def feedback_on_text(connection: Connection, text_sha256: str) -> list[FeedbackRow]:
-    """What was said of a text, in order, within a transaction."""
-    wanted = (
+def feedback_for_text(connection: Connection, text_sha256: str) -> list[FeedbackRow]:
+    """All feedback on a text, in the order of insertion, within a transaction."""
+    query = (
         select(feedback).where(feedback.c.text_sha256 == text_sha256).order_by(feedback.c.number)
     )
-    return [row_of_feedback(row) for row in connection.execute(wanted).mappings()]
+    return [to_feedback_row(row) for row in connection.execute(query).mappings()]
 
 
 def withdrawal_of(connection: Connection, key: str) -> Feedback:
-    """The row that takes back a verdict, within a transaction."""
-    row = connection.execute(select(feedback).where(feedback.c.idempotency_key == key))
-    said = row_of_feedback(row.mappings().one()).feedback
-    return replace(said, label=None, note=None, text=None, decides=False, withdraws=key)
+    """Feedback that withdraws the one stored under ``key``, within a transaction."""
+    withdrawn = _feedback_with_key(connection, key)
+    return replace(withdrawn, label=None, note=None, text=None, is_final=False, withdraws=key)
 
 
-def row_of_feedback(row: RowMapping) -> FeedbackRow:
-    """A row as it was given."""
+def _feedback_with_key(connection: Connection, key: str) -> Feedback:
+    query = select(feedback).where(feedback.c.idempotency_key == key)
+    return to_feedback_row(connection.execute(query).mappings().one()).feedback
+
+
+def to_feedback_row(row: RowMapping) -> FeedbackRow:
+    """A row of the table ``feedback`` as an object."""
     fields = dict(row)
     number, key = fields.pop("number"), fields.pop("idempotency_key")
     return FeedbackRow(number, key, fields.pop("created"), Feedback(**fields))
 
 
-def by_text(given: Iterable[FeedbackRow]) -> dict[str, list[FeedbackRow]]:
-    """Verdicts by the hash of their text, in order; under "" those of which it is not known."""
-    found: dict[str, list[FeedbackRow]] = defaultdict(list)
-    for each in given:
-        found[each.feedback.text_sha256 or ""].append(each)
-    return found
+def group_by_text(rows: Iterable[FeedbackRow]) -> dict[str, list[FeedbackRow]]:
+    """Feedback by the hash of its text, in order; under "" that whose text is not known."""
+    groups: dict[str, list[FeedbackRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.feedback.text_sha256 or ""].append(row)
+    return groups
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """What holds after all that was said.
+    """What the reviewers of one text agree on.
 
-    :param label: what people hold to be right; None if nobody knows, or they disagree.
-    :param disputed: whether people disagree and nobody has decided.
-    :param numbers: of the rows of feedback that still hold.
+    :param label: the correct label; None if it is not known, or disputed.
+    :param disputed: whether reviewers disagree and there is no final feedback.
+    :param numbers: of the rows of feedback that count.
     """
 
     label: str | None
@@ -120,44 +129,44 @@ class Consensus:
     numbers: tuple[int, ...]
 
 
-def consensus_of(said: Sequence[FeedbackRow]) -> Consensus:
-    """The opinion that verdicts on one patent come to.
+def consensus_of(rows: Sequence[FeedbackRow]) -> Consensus:
+    """The consensus of all feedback on one text.
 
-    A decision stands above all others. Of each person the last word counts, by when it was given:
-    what is imported later may be older. Whoever gives no name counts as somebody else each time.
+    The latest final feedback overrides all other. Otherwise the latest feedback of each reviewer
+    counts, by the time it was given: feedback imported later may be older. Feedback without a
+    reviewer's name counts as that of a different reviewer each time.
     """
-    valid = standing(said)
-    decisions = [given for given in valid if given.feedback.decides][-1:]
-    heard = decisions or list({_person(given): given for given in valid}.values())
-    numbers = tuple(given.number for given in heard)
-    verdicts = [given.feedback for given in heard]
-    if any(disagree(a, b) for a, b in combinations(verdicts, 2)):
+    valid = valid_feedback(rows)
+    final = [row for row in valid if row.feedback.is_final][-1:]
+    counted = final or list({_reviewer_key(row): row for row in valid}.values())
+    numbers = tuple(row.number for row in counted)
+    if any(disagree(a.feedback, b.feedback) for a, b in combinations(counted, 2)):
         return Consensus(None, True, numbers)
-    labels = [verdict.verdict for verdict in verdicts if verdict.verdict is not None]
+    labels = [row.feedback.true_label for row in counted if row.feedback.true_label is not None]
     return Consensus(max(labels, key=len, default=None), False, numbers)
 
 
-def standing(said: Sequence[FeedbackRow]) -> list[FeedbackRow]:
-    """Of verdicts on one patent those that were not withdrawn, by when they were given."""
-    withdrawn = {given.feedback.withdraws for given in said}
-    valid = (g for g in said if g.feedback.withdraws is None and g.key not in withdrawn)
-    return sorted(valid, key=lambda given: (given.created, given.number))
+def valid_feedback(rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
+    """Of all feedback on one text that which was not withdrawn, ordered by time."""
+    withdrawn = {row.feedback.withdraws for row in rows}
+    valid = (row for row in rows if row.feedback.withdraws is None and row.key not in withdrawn)
+    return sorted(valid, key=lambda row: (row.created, row.number))
 
 
 def disagree(a: Feedback, b: Feedback) -> bool:
-    """Whether two verdicts on the same patent cannot both hold.
+    """Whether feedback on the same text is contradictory.
 
-    A finer code agrees with the coarser one above it.
+    A CPC symbol agrees with its subdivisions.
     """
-    if a.verdict is not None and b.verdict is not None:
-        return not related(a.verdict, b.verdict)
-    # One knows only that an answer is wrong: so the other may not hold that answer to be right.
-    unknown, other = (a, b) if a.verdict is None else (b, a)
-    return other.verdict is not None and other.verdict == unknown.answer
+    if a.true_label is not None and b.true_label is not None:
+        return not related(a.true_label, b.true_label)
+    # One reviewer knows only that a label is wrong; the other contradicts if it is right for them.
+    unknown, other = (a, b) if a.true_label is None else (b, a)
+    return other.true_label is not None and other.true_label == unknown.predicted_label
 
 
 def related(a: str, b: str) -> bool:
-    """Whether labels are equal, or CPC codes of which one contains the other."""
+    """Whether labels are equal, or CPC symbols of which one contains the other."""
     if a == b:
         return True
     symbols = Symbol.parse(a), Symbol.parse(b)
@@ -166,8 +175,7 @@ def related(a: str, b: str) -> bool:
     return symbols[0].is_within(b) or symbols[1].is_within(a)
 
 
-def _person(given: FeedbackRow) -> tuple[str | None, ...]:
-    verdict = given.feedback
-    if verdict.reviewer is None:  # many may call by one key, as the page does
-        return (given.key,)
-    return (verdict.reviewer, verdict.caller)
+def _reviewer_key(row: FeedbackRow) -> tuple[str | None, ...]:
+    if row.feedback.reviewer is None:  # several reviewers may share one API key
+        return (row.key,)
+    return (row.feedback.reviewer, row.feedback.caller)

@@ -1,7 +1,7 @@
-"""A database, SQLite or PostgreSQL, in whole transactions. Knows no tables.
+"""A database, SQLite or PostgreSQL, with transactions for reading and writing. Knows no tables.
 
-What was acknowledged survives a loss of power: SQLite keeps a write-ahead log that is synced at
-every commit, PostgreSQL does so by itself. The tables are brought up to date at the first use.
+Committed data survives a power failure: SQLite keeps a write-ahead log that is synced at every
+commit, as PostgreSQL does by default. Migrations run at the first use.
 """
 
 import math
@@ -27,78 +27,75 @@ from patclass.core.errors import ConfigError, StoreError
 from patclass.store.migrations import HEAD
 
 
-def unless_there(
+def insert_or_ignore(
     connection: Connection, table: Table, unique: str
 ) -> SqliteInsert | PostgresInsert:
-    """An insert that leaves alone a row with the same value of the column ``unique``."""
+    """An insert that does nothing where a row has the same value of the column ``unique``."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing(index_elements=[unique])
     return postgresql.insert(table).on_conflict_do_nothing(index_elements=[unique])
 
 
-def insert_new(connection: Connection, table: Table, unique: str, row: Mapping[str, Any]) -> bool:
-    """Add one row; False if one with the same value of ``unique`` is there."""
-    statement = unless_there(connection, table, unique).returning(table.c.number)
+def insert_if_absent(
+    connection: Connection, table: Table, unique: str, row: Mapping[str, Any]
+) -> bool:
+    """Insert one row; False if a row with the same value of ``unique`` exists."""
+    statement = insert_or_ignore(connection, table, unique).returning(table.c.number)
     return connection.execute(statement, dict(row)).first() is not None
 
 
 def lock_texts(connection: Connection, hashes: Iterable[str | None]) -> None:
-    """Have other writers who work on these texts wait until this transaction ends.
+    """Lock texts for writing until this transaction ends.
 
-    SQLite has one writer at a time by itself. In PostgreSQL two transactions do not see each
-    other's new rows: each of two verdicts that disagree would find no other.
+    SQLite allows one writer at a time. In PostgreSQL two transactions do not see each other's new
+    rows, so two that add contradictory feedback at once would both miss the disagreement.
 
-    :param hashes: of the texts; None for one that is not known.
+    :param hashes: SHA-256 of the texts; None for a text that is not known.
     """
     if connection.dialect.name != "postgresql":
         return
-    # In one order everywhere, so that nobody waits for somebody who waits for them.
-    for each in sorted({each for each in hashes if each}):
-        number = int.from_bytes(sha256(each.encode()).digest()[:7])
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+    # Always in the same order, so that no two transactions can deadlock.
+    for text_sha256 in sorted({value for value in hashes if value}):
+        lock = int.from_bytes(sha256(text_sha256.encode()).digest()[:7])
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 VARIABLE = "PATCLASS_DATABASE_URL"
 FILE = Path("patclass.db")
 
-# Where feedback was kept before there was anything else; the first migration takes it over.
-FEEDBACK_FILE = Path("patclass-feedback.db")
-
-_SECONDS = 5  # that a writer waits for another, or for the server
-# A server that does not answer any more is noticed, or a thread would wait for it for hours.
-_SERVER = {
-    "connect_timeout": _SECONDS,
-    "keepalives_idle": _SECONDS,
+_TIMEOUT = 5  # seconds to wait for a lock or a connection
+# Without these a thread would wait for hours for a server that has stopped responding.
+_SERVER_OPTIONS = {
+    "connect_timeout": _TIMEOUT,
+    "keepalives_idle": _TIMEOUT,
     "keepalives_interval": 1,
-    "keepalives_count": _SECONDS,
-    "tcp_user_timeout": 2000 * _SECONDS,
+    "keepalives_count": _TIMEOUT,
+    "tcp_user_timeout": 2000 * _TIMEOUT,
 }
-_REVISION = re.compile(r"\d{4}")  # as all of ours are numbered
-_LOCK = 0x70617463  # of migrations, among PostgreSQL's advisory locks
+_REVISION = re.compile(r"\d{4}")  # the form of this project's revisions
+_MIGRATION_LOCK = 0x70617463  # key of a PostgreSQL advisory lock
 
 
 def locate_store(file: Path | None, environment: Mapping[str, str] = os.environ) -> "Database":
-    """The store in ``file``, else PATCLASS_DATABASE_URL, else the usual file.
+    """The store in ``file``, else at PATCLASS_DATABASE_URL, else in the default file.
 
-    :raises ConfigError: if the URL is none of PostgreSQL or SQLite.
+    :raises ConfigError: if the URL is neither of PostgreSQL nor of SQLite.
     """
-    given = environment.get(VARIABLE)
-    if file is None and given:
-        return Database(_parse(given))
-    if file is None:
-        file = FEEDBACK_FILE if FEEDBACK_FILE.exists() and not FILE.exists() else FILE
-    return Database(URL.create("sqlite", database=str(file)))
+    configured = environment.get(VARIABLE)
+    if file is None and configured:
+        return Database(_parse_url(configured))
+    return Database(URL.create("sqlite", database=str(file or FILE)))
 
 
-def _parse(given: str) -> URL:
+def _parse_url(value: str) -> URL:
     try:
-        url = make_url(given)
+        url = make_url(value)
     except ArgumentError:
         url = URL.create("")
-    kind = url.drivername.partition("+")[0]
-    if kind in ("postgresql", "postgres"):
+    dialect = url.drivername.partition("+")[0]
+    if dialect in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
-    if kind == "sqlite" and url.database:
+    if dialect == "sqlite" and url.database:
         return url.set(drivername="sqlite")
     raise ConfigError(  # without the value, which may hold a password
         f"{VARIABLE}: expected postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE."
@@ -106,7 +103,7 @@ def _parse(given: str) -> URL:
 
 
 class RowError(StoreError):
-    """A row that the database will never take, however often it is offered."""
+    """A row that the database rejects for its values, so that a retry cannot succeed."""
 
 
 class Database:
@@ -114,148 +111,150 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        self._engine = _engine(url)
-        self._ready = False
-        self._failed = (-math.inf, "")  # when the last attempt to make it ready did, and why
-        self._preparing = threading.Lock()
+        self._engine = _create_engine(url)
+        self._migrated = False
+        self._last_failure = (-math.inf, "")  # time of the last failed migration, and its message
+        self._migrating = threading.Lock()
 
     @property
-    def place(self) -> str:
-        """Where it is, without its password."""
+    def location(self) -> str:
+        """The file, or the URL without its password."""
         if self.url.drivername == "sqlite":
             return str(self.url.database)
         return self.url.render_as_string(hide_password=True)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that holds or not as a whole.
+        """A transaction that is committed as a whole, or rolled back if the block raises.
 
-        :raises StoreError: if it cannot be carried out.
+        :raises StoreError: if the database cannot be used.
         """
-        with self._opened(writes=True) as connection:
+        with self._transaction(writes=True) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database.
+        """A transaction that reads one snapshot of the database.
 
-        :raises StoreError: if it cannot be carried out.
+        :raises StoreError: if the database cannot be used.
         """
-        with self._opened(writes=False) as connection:
+        with self._transaction(writes=False) as connection:
             yield connection
 
-    def wipe(self) -> bool:
-        """Have nothing of deleted rows left in SQLite's files; whether that could be done now.
+    def checkpoint(self) -> bool:
+        """Remove deleted rows from SQLite's write-ahead log; False if a reader prevents it.
 
-        Somebody who is reading may hold it up. PostgreSQL does it by itself, in its own time.
+        In PostgreSQL, where VACUUM removes them, this does nothing and returns False.
 
         :raises StoreError: if the database cannot be used.
         """
         if self.url.drivername != "sqlite":
             return False
         try:
-            self._prepare()
+            self._ensure_migrated()
             connection = self._engine.raw_connection()
             try:
                 busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 connection.close()
         except (SQLAlchemyError, sqlite3.Error) as problem:
-            raise self._trouble(problem) from problem
+            raise self._error(problem) from problem
         return not busy
 
     def close(self) -> None:
-        """Give the connections back; the database may be used again."""
+        """Close all connections; they are opened again at the next use."""
         self._engine.dispose()
 
     @contextmanager
-    def _opened(self, writes: bool) -> Iterator[Connection]:
+    def _transaction(self, writes: bool) -> Iterator[Connection]:
         try:
-            self._prepare()
+            self._ensure_migrated()
             options: dict[str, Any] = {"patclass_writes": writes}
             if not writes and self.url.drivername != "sqlite":
                 options["isolation_level"] = "REPEATABLE READ"
             with self._engine.execution_options(**options).begin() as connection:
                 yield connection
         except DataError as problem:
-            raise RowError(f"the store refuses a value: {problem.orig}") from problem
+            raise RowError(f"the store rejects a value: {problem.orig}") from problem
         except SQLAlchemyError as problem:
-            raise self._trouble(problem) from problem
+            raise self._error(problem) from problem
 
-    def _trouble(self, problem: Exception) -> StoreError:
-        said = " ".join(str(getattr(problem, "orig", None) or problem).split())
+    def _error(self, problem: Exception) -> StoreError:
+        reason = " ".join(str(getattr(problem, "orig", None) or problem).split())
         return StoreError(
-            f"cannot use the store in {self.place}: {said}. Free some space, gain the right to "
-            f"write there, name another file with --store, or start the server of {VARIABLE}."
+            f"cannot use the store in {self.location}: {reason}. Free some space, gain the right "
+            f"to write there, name another database file, or start the server of {VARIABLE}."
         )
 
-    def _prepare(self) -> None:
-        """Bring the tables up to date, once; whoever comes meanwhile waits.
+    def _ensure_migrated(self) -> None:
+        """Migrate the tables once; other threads wait meanwhile.
 
-        :raises StoreError: if that fails, be it in the attempt of another while this one waited.
+        :raises StoreError: if that fails, also in another thread for which this one waited.
         """
-        asked = time.monotonic()
-        with self._preparing:
-            if self._ready:
+        started = time.monotonic()
+        with self._migrating:
+            if self._migrated:
                 return
-            when, why = self._failed
-            if when > asked:
-                raise StoreError(why)
+            failed_at, message = self._last_failure
+            if failed_at > started:
+                raise StoreError(message)
             try:
-                self._update()
+                self._migrate()
             except SQLAlchemyError as problem:
-                trouble = self._trouble(problem)
-                self._failed = time.monotonic(), str(trouble)
-                raise trouble from problem
-            self._ready = True
+                error = self._error(problem)
+                self._last_failure = time.monotonic(), str(error)
+                raise error from problem
+            self._migrated = True
 
-    def _update(self) -> None:
+    def _migrate(self) -> None:
         with self._engine.execution_options(patclass_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            known = _revision(connection)
-            if known is not None and not _REVISION.fullmatch(known):
-                raise StoreError(
-                    f"the database {self.place} belongs to another application, which keeps "
-                    f"'{known}' in its table alembic_version; give patclass one of its own."
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
                 )
-            if known is None or known < HEAD:
+            revision = _current_revision(connection)
+            if revision is not None and not _REVISION.fullmatch(revision):
+                raise StoreError(
+                    f"the database {self.location} belongs to another application, which keeps "
+                    f"'{revision}' in its table alembic_version; give patclass one of its own."
+                )
+            if revision is None or revision < HEAD:
                 _upgrade(connection)
-            elif known > HEAD:
+            elif revision > HEAD:
                 raise StoreError(
-                    f"the store in {self.place} is of version {known}; this release knows up "
-                    f"to {HEAD}. Use the release of patclass that wrote it."
+                    f"the store in {self.location} is of version {revision}; this release knows "
+                    f"up to {HEAD}. Use the release of patclass that wrote it."
                 )
 
 
-def _engine(url: URL) -> Engine:
+def _create_engine(url: URL) -> Engine:
     if url.drivername == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": _SECONDS, "isolation_level": None})
-        event.listen(engine, "connect", _set_up)
+        engine = create_engine(url, connect_args={"timeout": _TIMEOUT, "isolation_level": None})
+        event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin)
         return engine
-    engine = create_engine(url, pool_pre_ping=True, connect_args=_SERVER)
-    event.listen(engine, "connect", _wait_no_longer)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=_SERVER_OPTIONS)
+    event.listen(engine, "connect", _configure_postgresql)
     return engine
 
 
-def _wait_no_longer(connection: Any, record: object) -> None:
-    """Of each new connection to a server."""
+def _configure_postgresql(connection: Any, record: object) -> None:
+    """Called for each new connection to PostgreSQL."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{_SECONDS}s'")
+        cursor.execute(f"SET lock_timeout = '{_TIMEOUT}s'")
     connection.commit()
 
 
-def _set_up(connection: Any, record: object) -> None:
-    """Of each new connection to a SQLite file."""
-    _use_log(connection)
+def _configure_sqlite(connection: Any, record: object) -> None:
+    """Called for each new connection to a SQLite file."""
+    _enable_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+    connection.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten
 
 
-def _use_log(connection: Any) -> None:
-    """Switch the write-ahead log on; where several do so at once, SQLite has nobody wait."""
-    end = time.monotonic() + _SECONDS
+def _enable_wal(connection: Any) -> None:
+    """Switch the write-ahead log on; retry, as SQLite's busy timeout does not apply to this."""
+    end = time.monotonic() + _TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -268,19 +267,19 @@ def _use_log(connection: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """A writer waits for others before it reads, so that nothing changes under its hands."""
+    """Lock the file for writing before the first read, so that what was read stays valid."""
     writes = connection.get_execution_options().get("patclass_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _revision(connection: Connection) -> str | None:
+def _current_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command  # a third of a second, and hardly ever needed
+    from alembic import command  # takes 0.3 s to import, and is rarely needed
     from alembic.config import Config
 
     config = Config()

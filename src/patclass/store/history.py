@@ -1,4 +1,4 @@
-"""The versions of models and the events of the loop. Knows rows, not what they mean."""
+"""The tables of model versions and of events. Knows rows only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from patclass.store.database import Database, insert_new
+from patclass.store.database import Database, insert_if_absent
 from patclass.store.tables import events, models
 
-# Of this kind are windows of answers that have shifted.
+# Kind of the event that a window of predictions has drifted.
 ALERT = "alert"
 
 
@@ -18,47 +18,49 @@ ALERT = "alert"
 class Event:
     """Something that happened.
 
-    :param key: what makes it this event; it is kept once, whoever reports it.
-    :param version: of the model that it is about.
+    :param key: identifies the event; an event is stored once, whichever process reports it.
+    :param version: of the model concerned.
     """
 
     kind: str
     key: str
     version: str | None
-    facts: Mapping[str, Any]
+    details: Mapping[str, Any]
     created: datetime
 
 
 class EventStore:
-    """The table of events."""
+    """Events in a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, kind: str, key: str, version: str | None, facts: Mapping[str, Any]) -> bool:
-        """Keep an event; False if it was known.
+    def add(self, kind: str, key: str, version: str | None, details: Mapping[str, Any]) -> bool:
+        """Store an event; False if its key is stored already.
 
-        :raises StoreError: if it cannot be kept.
+        :raises StoreError: if it cannot be stored.
         """
-        row = vars(Event(kind, key, version, dict(facts), datetime.now(UTC)))
+        row = vars(Event(kind, key, version, dict(details), datetime.now(UTC)))
         with self._database.write() as connection:
-            return insert_new(connection, events, "key", row)
+            return insert_if_absent(connection, events, "key", row)
 
     def latest(
         self, kind: str | None = None, version: str | None = None, count: int = 100
     ) -> list[Event]:
-        """The last events, of one kind or about one model or all, newest first.
+        """The latest events, newest first.
 
+        :param kind: only of this kind.
+        :param version: only about this model.
         :raises StoreError: if they cannot be read.
         """
-        wanted = select(*(events.c[name] for name in Event.__dataclass_fields__))
+        query = select(*(events.c[name] for name in Event.__dataclass_fields__))
         if kind is not None:
-            wanted = wanted.where(events.c.kind == kind)
+            query = query.where(events.c.kind == kind)
         if version is not None:
-            wanted = wanted.where(events.c.version == version)
+            query = query.where(events.c.version == version)
         with self._database.read() as connection:
-            found = connection.execute(wanted.order_by(events.c.number.desc()).limit(count))
-            return [Event(**row) for row in found.mappings()]
+            rows = connection.execute(query.order_by(events.c.number.desc()).limit(count))
+            return [Event(**row) for row in rows.mappings()]
 
 
 CANDIDATE, CHAMPION, RETIRED, REFUSED = "candidate", "champion", "retired", "refused"
@@ -69,9 +71,9 @@ class ModelRow:
     """A version of a model.
 
     :param folder: its name in the registry.
-    :param parent: the version that it was made from.
-    :param lineage: what it has learnt from.
-    :param decision: the figures by which it was let in or refused.
+    :param parent: the version that it was fine-tuned from.
+    :param lineage: the data and feedback that it was trained on.
+    :param decision: the gate's decision with its figures; None if it was not evaluated.
     """
 
     version: str
@@ -84,47 +86,47 @@ class ModelRow:
 
 
 class ModelStore:
-    """The table of models."""
+    """Model versions in a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, row: ModelRow) -> bool:
-        """Keep a version; False if it is known.
+        """Store a version; False if it is stored already.
 
-        :raises StoreError: if it cannot be kept.
+        :raises StoreError: if it cannot be stored.
         """
         with self._database.write() as connection:
-            return insert_new(connection, models, "version", vars(row))
+            return insert_if_absent(connection, models, "version", vars(row))
 
     def all(self) -> list[ModelRow]:
         """All versions, oldest first.
 
         :raises StoreError: if they cannot be read.
         """
-        wanted = select(*(models.c[name] for name in ModelRow.__dataclass_fields__))
+        query = select(*(models.c[name] for name in ModelRow.__dataclass_fields__))
         with self._database.read() as connection:
-            found = connection.execute(wanted.order_by(models.c.number)).mappings()
-            return [ModelRow(**row) for row in found]
+            rows = connection.execute(query.order_by(models.c.number)).mappings()
+            return [ModelRow(**row) for row in rows]
 
-    def decide(self, version: str, decision: Mapping[str, Any], state: str) -> None:
-        """Say by which figures a version was let in or refused; what has been champion stays so.
+    def record_decision(self, version: str, decision: Mapping[str, Any], state: str) -> None:
+        """Store the gate's decision; the state changes only of a version never promoted.
 
-        :raises StoreError: if it cannot be kept.
+        :raises StoreError: if it cannot be stored.
         """
         with self._database.write() as connection:
-            here = update(models).where(models.c.version == version)
-            connection.execute(here.values(decision=dict(decision)))
-            waits = models.c.state.in_((CANDIDATE, REFUSED))
-            connection.execute(here.where(waits).values(state=state))
+            statement = update(models).where(models.c.version == version)
+            connection.execute(statement.values(decision=dict(decision)))
+            never_promoted = models.c.state.in_((CANDIDATE, REFUSED))
+            connection.execute(statement.where(never_promoted).values(state=state))
 
     def promote(self, version: str) -> None:
-        """Make a version the champion; the one before retires.
+        """Make a version the champion; the current champion retires.
 
-        :raises StoreError: if it cannot be kept.
+        :raises StoreError: if it cannot be stored.
         """
         with self._database.write() as connection:
-            retired = update(models).where(models.c.state == CHAMPION).values(state=RETIRED)
-            connection.execute(retired)
-            here = models.c.version == version
-            connection.execute(update(models).where(here).values(state=CHAMPION))
+            retire = update(models).where(models.c.state == CHAMPION).values(state=RETIRED)
+            connection.execute(retire)
+            promoted = update(models).where(models.c.version == version).values(state=CHAMPION)
+            connection.execute(promoted)

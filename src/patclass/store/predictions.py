@@ -1,4 +1,4 @@
-"""What a model in the shadow would have answered, beside what was answered. Knows rows only."""
+"""The table of predictions, and how often those of a shadow model differ. Knows rows only."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,25 +6,28 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from patclass.store.database import Database, unless_there
+from patclass.store.database import Database, insert_or_ignore
 from patclass.store.tables import predictions, reviews
 
-# Rows of one statement; SQLite takes some 32,000 values, PostgreSQL 65,535.
-_ROWS = 500
+# Rows per statement; SQLite accepts some 32,000 values, PostgreSQL 65,535.
+_BATCH = 500
 
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """A prediction as it is remembered.
+    """A prediction as it is stored.
 
-    :param version: of the model, see ``LoadedModel``.
+    :param version: of the model.
+    :param label: the predicted label, at ``level``.
+    :param sure: whether the confidence reaches the level's threshold.
     :param levels: the best label of each level and its confidence, coarsest first.
-    :param text_sha256: of the text, by ``files.text_sha256``.
-    :param unseen: share of the text's tokens that the model has not learnt from.
-    :param distance: of the text's state from those of the reference, one being usual.
-    :param agreement: share of the nearest known patents that have the label.
-    :param text: only where texts are kept.
-    :param shadow_of: the prediction that was given instead of this one, made for comparison.
+    :param text_sha256: of the text, see ``patclass.data.text.text_sha256``.
+    :param chars: length of the text in characters.
+    :param oov_rate: share of the text's tokens that are not in the training vocabulary.
+    :param novelty: distance of the text's embedding from the reference; 1 is typical.
+    :param agreement: share of the k nearest neighbours that have the label.
+    :param text: None unless texts are stored.
+    :param shadow_of: of a shadow model's prediction, the id of the live one on the same text.
     """
 
     id: str
@@ -47,50 +50,51 @@ class PredictionRow:
 
 
 class PredictionStore:
-    """The table of predictions."""
+    """Predictions in a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, rows: Sequence[PredictionRow]) -> None:
-        """Keep all of them, or none; one that is there already stays as it is.
+        """Store all rows, or none; a row whose id is stored already is left as it is.
 
-        :raises StoreError: if they cannot be kept.
+        :raises StoreError: if they cannot be stored.
         """
         with self._database.write() as connection:
-            statement = unless_there(connection, predictions, "id")
-            for start in range(0, len(rows), _ROWS):
-                values = [asdict(row) for row in rows[start : start + _ROWS]]
+            statement = insert_or_ignore(connection, predictions, "id")
+            for start in range(0, len(rows), _BATCH):
+                values = [asdict(row) for row in rows[start : start + _BATCH]]
                 connection.execute(statement, values)
 
     def get(self, prediction_id: str) -> PredictionRow | None:
-        """One prediction; None if it is not known, or forgotten.
+        """One prediction; None if it is not stored, or was purged.
 
         :raises StoreError: if the store cannot be read.
         """
         with self._database.read() as connection:
             return find(connection, prediction_id)
 
-    def known(self, ids: Sequence[str]) -> dict[str, PredictionRow]:
-        """Those of some predictions that are known, by id.
+    def get_many(self, ids: Sequence[str]) -> dict[str, PredictionRow]:
+        """The stored predictions with these ids, by id.
 
         :raises StoreError: if the store cannot be read.
         """
         found: dict[str, PredictionRow] = {}
         with self._database.read() as connection:
-            for start in range(0, len(ids), _ROWS):
-                some = predictions.c.id.in_(ids[start : start + _ROWS])
-                rows = connection.execute(select(predictions).where(some)).mappings()
+            for start in range(0, len(ids), _BATCH):
+                batch = predictions.c.id.in_(ids[start : start + _BATCH])
+                rows = connection.execute(select(predictions).where(batch)).mappings()
                 found |= {row["id"]: _row(row) for row in rows}
         return found
 
     def window(self, version: str, end: int, size: int) -> list[tuple[int, PredictionRow]]:
-        """Predictions that a model gave, oldest first, each with its number and without its text.
+        """A window of a model's live predictions, oldest first, as (number, row) without texts.
 
-        :param end: how many of all that it gave come before the end of the window.
+        :param end: position of the end of the window among all live predictions of the model.
+        :param size: of the window, in predictions.
         :raises StoreError: if the store cannot be read.
         """
-        wanted = (
+        query = (
             select(*(column for column in predictions.c if column.name != "text"))
             .where(predictions.c.version == version, predictions.c.shadow_of.is_(None))
             .order_by(predictions.c.number)
@@ -98,53 +102,55 @@ class PredictionStore:
             .limit(min(size, end))
         )
         with self._database.read() as connection:
-            return [(row["number"], _row(row)) for row in connection.execute(wanted).mappings()]
+            return [(row["number"], _row(row)) for row in connection.execute(query).mappings()]
 
     def latest(self, version: str, count: int) -> list[PredictionRow]:
-        """The last predictions that a model gave, oldest first.
+        """The latest live predictions of a model, oldest first.
 
         :raises StoreError: if the store cannot be read.
         """
-        wanted = (
+        query = (
             select(predictions)
             .where(predictions.c.version == version, predictions.c.shadow_of.is_(None))
             .order_by(predictions.c.number.desc())
             .limit(count)
         )
         with self._database.read() as connection:
-            return [_row(row) for row in connection.execute(wanted).mappings()][::-1]
+            return [_row(row) for row in connection.execute(query).mappings()][::-1]
 
-    def texts_of_cases(self) -> dict[str, str]:
-        """The hash of the text of each prediction that has a review case, by its id.
+    def text_hashes_of_cases(self) -> dict[str, str]:
+        """SHA-256 of the text of each prediction that has a review case, by the prediction's id.
 
         :raises StoreError: if the store cannot be read.
         """
         has_case = predictions.c.id == reviews.c.prediction_id
-        wanted = select(predictions.c.id, predictions.c.text_sha256).join(reviews, has_case)
+        query = select(predictions.c.id, predictions.c.text_sha256).join(reviews, has_case)
         with self._database.read() as connection:
-            return {row.id: row.text_sha256 for row in connection.execute(wanted)}
+            return {row.id: row.text_sha256 for row in connection.execute(query)}
 
     def count(self, version: str | None = None, shadow: bool = False) -> int:
-        """How many there are, given (or made in the shadow) by one model or by all.
+        """Number of live predictions, or of those by shadow models.
+
+        :param version: only those of this model.
 
         :raises StoreError: if the store cannot be read.
         """
-        shadows = predictions.c.shadow_of
-        wanted = (
+        shadow_of = predictions.c.shadow_of
+        query = (
             select(func.count())
             .select_from(predictions)
-            .where(shadows.is_not(None) if shadow else shadows.is_(None))
+            .where(shadow_of.is_not(None) if shadow else shadow_of.is_(None))
         )
         if version is not None:
-            wanted = wanted.where(predictions.c.version == version)
+            query = query.where(predictions.c.version == version)
         with self._database.read() as connection:
-            return int(connection.execute(wanted).scalar_one())
+            return int(connection.execute(query).scalar_one())
 
 
 def find(connection: Connection, prediction_id: str) -> PredictionRow | None:
     """One prediction within a transaction."""
-    wanted = select(predictions).where(predictions.c.id == prediction_id)
-    row = connection.execute(wanted).mappings().first()
+    query = select(predictions).where(predictions.c.id == prediction_id)
+    row = connection.execute(query).mappings().first()
     return None if row is None else _row(row)
 
 
@@ -157,9 +163,9 @@ def _row(row: RowMapping) -> PredictionRow:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How often a shadow differs from the model that answered.
+    """How often a shadow model's label differs from the live model's.
 
-    :param pairs: for the most frequent differences the label answered, the shadow's, and how often.
+    :param pairs: the most frequent differences as (live label, shadow label, count).
     """
 
     rows: int
@@ -167,23 +173,24 @@ class Disagreement:
     pairs: tuple[tuple[str, str, int], ...]
 
     def text(self) -> str:
-        """In words."""
+        """A summary for the terminal."""
         share = f"{self.differ / max(1, self.rows):.1%}"
-        lines = [f"in the shadow: {self.differ:,} of {self.rows:,} answers differ ({share})"]
-        lines += [f"  {live} became {shadow}: {count:,}" for live, shadow, count in self.pairs]
+        lines = [f"shadow: {self.differ:,} of {self.rows:,} predictions differ ({share})"]
+        lines += [f"  {live} -> {shadow}: {count:,}" for live, shadow, count in self.pairs]
         return "\n".join(lines)
 
 
 def disagreement(database: Database, version: str, most: int = 10) -> Disagreement:
-    """Compare a shadow's labels with those that were answered, at the level answered.
+    """Compare a shadow model's labels with the live ones, at the level of the prediction.
 
-    :param version: of the shadow.
+    :param version: of the shadow model.
+    :param most: how many pairs of labels to return.
     :raises StoreError: if the store cannot be read.
     """
     shadow, live = predictions.alias("shadow"), predictions.alias("live")
     joined = shadow.join(live, shadow.c.shadow_of == live.c.id)
     count = func.count().label("count")
-    wanted = (
+    query = (
         select(live.c.label, shadow.c.label, count)
         .select_from(joined)
         .where(shadow.c.version == version)
@@ -191,7 +198,7 @@ def disagreement(database: Database, version: str, most: int = 10) -> Disagreeme
         .order_by(count.desc(), live.c.label, shadow.c.label)
     )
     with database.read() as connection:
-        found = [(row[0], row[1], int(row[2])) for row in connection.execute(wanted)]
+        found = [(row[0], row[1], int(row[2])) for row in connection.execute(query)]
     different = [row for row in found if row[0] != row[1]]
     return Disagreement(
         rows=sum(count for _, _, count in found),

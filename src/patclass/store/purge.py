@@ -1,4 +1,4 @@
-"""How much is remembered, and forgetting it: by age, or all about one text. Knows the tables."""
+"""Number of rows, and deleting them: by age, or all about one text. Knows the tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from patclass.store.tables import events, feedback, metadata, predictions, revie
 
 @dataclass(frozen=True)
 class Purged:
-    """How many rows are gone."""
+    """Number of deleted rows, by table."""
 
     predictions: int
     reviews: int
@@ -22,7 +22,7 @@ class Purged:
 
 
 def count_rows(database: Database) -> dict[str, int]:
-    """How many rows each table has.
+    """Number of rows of each table.
 
     :raises StoreError: if the store cannot be read.
     """
@@ -34,13 +34,13 @@ def count_rows(database: Database) -> dict[str, int]:
 
 
 def purge_before(database: Database, moment: datetime, with_feedback: bool = False) -> Purged:
-    """Forget the predictions and alarms of before ``moment``.
+    """Delete the predictions and alerts from before ``moment``.
 
-    What became of models is kept, and so is why a prediction was reviewed while verdicts on it are:
-    whether chance chose it counts when a new model is judged by them.
+    Events about models remain, and so does the review case of a prediction that has feedback: the
+    gate needs its reason to know whether the prediction was sampled at random.
 
-    :param with_feedback: also the verdicts of before, which models learn from.
-    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    :param with_feedback: also delete feedback from before ``moment``, which models are trained on.
+    :raises StoreError: if the store cannot be used; nothing is deleted then.
     """
     return _purge(
         database,
@@ -51,57 +51,65 @@ def purge_before(database: Database, moment: datetime, with_feedback: bool = Fal
 
 
 def purge_text(database: Database, text_sha256: str) -> Purged:
-    """Forget all that is known of one text.
+    """Delete all rows about one text.
 
-    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    :raises StoreError: if the store cannot be used; nothing is deleted then.
     """
     return _purge_texts(database, [text_sha256])
 
 
 def purge_prediction(database: Database, prediction_id: str) -> Purged:
-    """Forget all that is known of a prediction's text.
+    """Delete all rows about a prediction's text.
 
-    :raises StoreError: if the store cannot be used; nothing is then forgotten.
+    :raises StoreError: if the store cannot be used; nothing is deleted then.
     """
-    given = select(predictions.c.text_sha256).where(predictions.c.id == prediction_id)
-    said = select(feedback.c.text_sha256).where(feedback.c.prediction_id == prediction_id)
+    query = union(
+        select(predictions.c.text_sha256).where(predictions.c.id == prediction_id),
+        select(feedback.c.text_sha256).where(feedback.c.prediction_id == prediction_id),
+    )
     with database.read() as connection:
-        found = connection.execute(union(given, said)).scalars().all()
-    hashes = [each for each in found if each is not None]
+        found = connection.execute(query).scalars().all()
+    hashes = [text_sha256 for text_sha256 in found if text_sha256 is not None]
     return _purge_texts(database, hashes, feedback.c.prediction_id == prediction_id)
 
 
 def _purge_texts(
     database: Database, hashes: Sequence[str], also: ColumnElement[bool] | None = None
 ) -> Purged:
+    """Delete predictions and feedback on some texts, and the feedback that ``also`` selects."""
     of_text = predictions.c.text_sha256.in_(hashes)
-    about = feedback.c.prediction_id.in_(select(predictions.c.id).where(of_text))
-    said = or_(feedback.c.text_sha256.in_(hashes), about)
-    return _purge(database, of_text, said if also is None else or_(said, also), None)
+    on_prediction = feedback.c.prediction_id.in_(select(predictions.c.id).where(of_text))
+    on_text = or_(feedback.c.text_sha256.in_(hashes), on_prediction)
+    return _purge(database, of_text, on_text if also is None else or_(on_text, also), None)
 
 
 def _purge(
     database: Database,
-    which: ColumnElement[bool],
-    said: ColumnElement[bool] | None,
-    happened: ColumnElement[bool] | None,
+    which_predictions: ColumnElement[bool],
+    which_feedback: ColumnElement[bool] | None,
+    which_events: ColumnElement[bool] | None,
 ) -> Purged:
-    """Forget predictions, verdicts and events; and the cases that then belong to nothing."""
+    """Delete predictions, feedback and events, and review cases left without any of them."""
     with database.write() as connection:
 
-        def gone(table: Table, condition: ColumnElement[bool] | None) -> int:
+        def delete_rows(table: Table, condition: ColumnElement[bool] | None) -> int:
             if condition is None:
                 return 0
             return connection.execute(delete(table).where(condition)).rowcount
 
-        # Verdicts may be found by their predictions, so those go later.
-        verdicts, answers = gone(feedback, said), gone(predictions, which)
+        # Feedback first: its condition may refer to predictions that are deleted next.
+        feedback_rows = delete_rows(feedback, which_feedback)
+        prediction_rows = delete_rows(predictions, which_predictions)
         return Purged(
-            answers, gone(reviews, _belongs_to_nothing()), verdicts, gone(events, happened)
+            predictions=prediction_rows,
+            reviews=delete_rows(reviews, _orphaned()),
+            feedback=feedback_rows,
+            events=delete_rows(events, which_events),
         )
 
 
-def _belongs_to_nothing() -> ColumnElement[bool]:
-    answer = exists().where(predictions.c.id == reviews.c.prediction_id)
-    verdict = exists().where(feedback.c.prediction_id == reviews.c.prediction_id)
-    return and_(~answer, ~verdict)
+def _orphaned() -> ColumnElement[bool]:
+    """Review cases with neither a prediction nor feedback."""
+    has_prediction = exists().where(predictions.c.id == reviews.c.prediction_id)
+    has_feedback = exists().where(feedback.c.prediction_id == reviews.c.prediction_id)
+    return and_(~has_prediction, ~has_feedback)

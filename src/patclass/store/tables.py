@@ -1,4 +1,4 @@
-"""The tables of the store, as the newest migration leaves them. Knows names and types only."""
+"""The tables of the store, as the newest migration creates them. Knows names and types only."""
 
 from datetime import UTC, datetime
 
@@ -25,24 +25,24 @@ HASH = 64
 VERSION = 12
 
 
-class Moment(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps no zone, so none is stored there."""
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC; SQLite stores no time zone, so it is added when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """In UTC, whatever the zone of ``value``."""
+        """Convert to UTC."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """With its zone."""
+        """Add the time zone, or convert to UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-# SQLite counts by itself only in a column that it calls INTEGER.
+# SQLite generates values only for a primary key of type INTEGER.
 Number = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData(
@@ -58,15 +58,15 @@ def _number() -> "Column[int]":
     return Column("number", Number, primary_key=True)
 
 
-# Of answers, those that were given to somebody.
-_GIVEN = text("shadow_of IS NULL")
+# Predictions that were returned to a caller, not made by a shadow model.
+_LIVE = text("shadow_of IS NULL")
 
 predictions = Table(
     "predictions",
     metadata,
     _number(),
     Column("id", String(ID), nullable=False, unique=True),
-    Column("created", Moment, nullable=False, index=True),
+    Column("created", UtcDateTime, nullable=False, index=True),
     Column("model", String(100), nullable=False),
     Column("version", String(VERSION), nullable=False),
     Column("level", String(100), nullable=False),
@@ -83,10 +83,13 @@ predictions = Table(
     Column("text", Text),
     Column("shadow_of", String(ID), index=True),
     Index(
-        *("ix_predictions_given", "version", "number"),
-        sqlite_where=_GIVEN,
-        postgresql_where=_GIVEN,
+        "ix_predictions_live",
+        "version",
+        "number",
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
     ),
+    # Without it SQLite would give the number of a deleted row to a new one.
     sqlite_autoincrement=True,
 )
 
@@ -101,12 +104,12 @@ feedback = Table(
     Column("note", Text),
     Column("reviewer", String(100)),
     Column("caller", String(100)),
-    Column("created", Moment, nullable=False),
-    Column("answer", String(200)),
+    Column("created", UtcDateTime, nullable=False),
+    Column("predicted_label", String(200)),
     Column("version", String(VERSION)),
     Column("text_sha256", String(HASH), index=True),
     Column("text", Text),
-    Column("decides", Boolean, nullable=False),
+    Column("is_final", Boolean, nullable=False),
     Column("withdraws", String(100)),
     sqlite_autoincrement=True,
 )
@@ -118,9 +121,9 @@ reviews = Table(
     Column("prediction_id", String(ID), nullable=False, unique=True),
     Column("reason", String(20), nullable=False),
     Column("state", String(20), nullable=False, index=True),
-    Column("created", Moment, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
     Column("reviewer", String(100)),
-    Column("changed", Moment, nullable=False),
+    Column("updated", UtcDateTime, nullable=False),
     Column("feedback_key", String(100)),
 )
 
@@ -132,7 +135,7 @@ models = Table(
     Column("folder", String(200), nullable=False),
     Column("parent", String(VERSION)),
     Column("state", String(20), nullable=False),
-    Column("created", Moment, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
     Column("lineage", JSON, nullable=False),
     Column("decision", JSON),
 )
@@ -141,9 +144,9 @@ events = Table(
     "events",
     metadata,
     _number(),
-    Column("created", Moment, nullable=False, index=True),
+    Column("created", UtcDateTime, nullable=False, index=True),
     Column("kind", String(40), nullable=False),
     Column("key", String(200), nullable=False, unique=True),
     Column("version", String(VERSION)),
-    Column("facts", JSON, nullable=False),
+    Column("details", JSON, nullable=False),
 )

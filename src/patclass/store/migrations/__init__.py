@@ -1,3 +1,3 @@
-"""How the tables came about, step by step; the newest step is ``HEAD``."""
+"""Migrations of the tables; the newest revision is ``HEAD``."""
 
-HEAD = "0002"
+HEAD = "0001"

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrate the connection that the store hands over, in its transaction."""
+"""Run by Alembic: migrate on the connection that the store passes, within its transaction."""
 
 from alembic import context
 

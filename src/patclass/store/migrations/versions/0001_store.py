@@ -1,53 +1,33 @@
-"""All tables; the file of feedback that came before them is taken over, row by row."""
-
-from datetime import datetime
+"""All tables of the first release."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from patclass.store.tables import HASH, ID, VERSION, Moment, Number
+from patclass.store.tables import HASH, ID, VERSION, Number, UtcDateTime
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables; keep the feedback that is there."""
-    before = _feedback_before()
-    _predictions()
-    _feedback(before)
-    _others()
+    """Create the tables and their indexes."""
+    _create_predictions()
+    _create_feedback()
+    _create_reviews()
+    _create_models()
+    _create_events()
 
 
 def _number() -> "sa.Column[int]":
     return sa.Column("number", Number, primary_key=True)
 
 
-def _feedback_before() -> list[dict[str, object]]:
-    """The rows of version 1 of the feedback file, a table of the same name; it makes room."""
-    connection = op.get_bind()
-    if not sa.inspect(connection).has_table("feedback"):
-        return []
-    rows = connection.execute(sa.text("SELECT * FROM feedback ORDER BY number")).mappings()
-    found = [
-        {
-            **row,
-            "correct": bool(row["correct"]),
-            "created": datetime.fromisoformat(row["created"]),
-            "decides": False,
-        }
-        for row in rows
-    ]
-    op.drop_table("feedback")
-    return found
-
-
-def _predictions() -> None:
+def _create_predictions() -> None:
     op.create_table(
         "predictions",
         _number(),
         sa.Column("id", sa.String(ID), nullable=False),
-        sa.Column("created", Moment, nullable=False),
+        sa.Column("created", UtcDateTime, nullable=False),
         sa.Column("model", sa.String(100), nullable=False),
         sa.Column("version", sa.String(VERSION), nullable=False),
         sa.Column("level", sa.String(100), nullable=False),
@@ -64,14 +44,22 @@ def _predictions() -> None:
         sa.Column("text", sa.Text),
         sa.Column("shadow_of", sa.String(ID)),
         sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
     )
     for column in ("created", "text_sha256", "shadow_of"):
         op.create_index(None, "predictions", [column])
-    op.create_index("ix_predictions_version_number", "predictions", ["version", "number"])
+    live = sa.text("shadow_of IS NULL")
+    op.create_index(
+        "ix_predictions_live",
+        "predictions",
+        ["version", "number"],
+        sqlite_where=live,
+        postgresql_where=live,
+    )
 
 
-def _feedback(before: list[dict[str, object]]) -> None:
-    table = op.create_table(
+def _create_feedback() -> None:
+    op.create_table(
         "feedback",
         _number(),
         sa.Column("idempotency_key", sa.String(100), nullable=False),
@@ -81,35 +69,37 @@ def _feedback(before: list[dict[str, object]]) -> None:
         sa.Column("note", sa.Text),
         sa.Column("reviewer", sa.String(100)),
         sa.Column("caller", sa.String(100)),
-        sa.Column("created", Moment, nullable=False),
-        sa.Column("answer", sa.String(200)),
+        sa.Column("created", UtcDateTime, nullable=False),
+        sa.Column("predicted_label", sa.String(200)),
         sa.Column("version", sa.String(VERSION)),
         sa.Column("text_sha256", sa.String(HASH)),
         sa.Column("text", sa.Text),
-        sa.Column("decides", sa.Boolean, nullable=False),
+        sa.Column("is_final", sa.Boolean, nullable=False),
         sa.Column("withdraws", sa.String(100)),
         sa.UniqueConstraint("idempotency_key"),
+        sqlite_autoincrement=True,
     )
     for column in ("prediction_id", "text_sha256"):
         op.create_index(None, "feedback", [column])
-    if before:
-        op.bulk_insert(table, before)
 
 
-def _others() -> None:
+def _create_reviews() -> None:
     op.create_table(
         "reviews",
         _number(),
         sa.Column("prediction_id", sa.String(ID), nullable=False),
         sa.Column("reason", sa.String(20), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
-        sa.Column("created", Moment, nullable=False),
+        sa.Column("created", UtcDateTime, nullable=False),
         sa.Column("reviewer", sa.String(100)),
-        sa.Column("changed", Moment, nullable=False),
+        sa.Column("updated", UtcDateTime, nullable=False),
         sa.Column("feedback_key", sa.String(100)),
         sa.UniqueConstraint("prediction_id"),
     )
     op.create_index(None, "reviews", ["state"])
+
+
+def _create_models() -> None:
     op.create_table(
         "models",
         _number(),
@@ -117,19 +107,22 @@ def _others() -> None:
         sa.Column("folder", sa.String(200), nullable=False),
         sa.Column("parent", sa.String(VERSION)),
         sa.Column("state", sa.String(20), nullable=False),
-        sa.Column("created", Moment, nullable=False),
+        sa.Column("created", UtcDateTime, nullable=False),
         sa.Column("lineage", sa.JSON, nullable=False),
         sa.Column("decision", sa.JSON),
         sa.UniqueConstraint("version"),
     )
+
+
+def _create_events() -> None:
     op.create_table(
         "events",
         _number(),
-        sa.Column("created", Moment, nullable=False),
+        sa.Column("created", UtcDateTime, nullable=False),
         sa.Column("kind", sa.String(40), nullable=False),
         sa.Column("key", sa.String(200), nullable=False),
         sa.Column("version", sa.String(VERSION)),
-        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("details", sa.JSON, nullable=False),
         sa.UniqueConstraint("key"),
     )
     op.create_index(None, "events", ["created"])

@@ -45,7 +45,7 @@ def population_stability(reference: _Values, window: _Values) -> float:
 
 def jensen_shannon(reference: _Values, window: _Values) -> float:
     """Jensen–Shannon distance over the same bins, base 2: 0 if equal, 1 if nothing is shared."""
-    from scipy.spatial.novelty import jensenshannon
+    from scipy.spatial.distance import jensenshannon
 
     return float(jensenshannon(_normalised(reference), _normalised(window), base=2))
 

@@ -75,7 +75,7 @@ def test_a_model_is_loaded_with_what_the_api_says_of_it(exported: Path):
     assert (model.name, model.folder) == ("mine", exported)
     assert model.version == file_sha256(exported / LAYOUT.manifest)[:12]
     assert model.engine == "openvino, float32"
-    assert model.tokens_a_second > 0
+    assert model.tokens_per_second > 0
     assert model.classifier.classify([TEXT])[0].level in model.classifier.tree.levels
 
 

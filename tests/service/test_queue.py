@@ -16,7 +16,13 @@ from patclass.data.batches import BATCH_TOKENS, STEP, rounded
 from patclass.inference.prediction import Options, Prediction, Signals
 from patclass.model.tokenizer import EncodedText, Passage
 from patclass.service.metrics import Metrics
-from patclass.service.queue import DeadlineError, Job, Queue, QueueFullError, answers_to
+from patclass.service.queue import (
+    DeadlineError,
+    InferenceQueue,
+    QueuedPatent,
+    QueueFullError,
+    predictions_of,
+)
 
 SOON, EXPLAIN = 60.0, Options(explain=True)
 PLENTY, FAST = 1_000_000, 1e9
@@ -25,7 +31,7 @@ PLENTY, FAST = 1_000_000, 1e9
 def prediction_of(text: str) -> Prediction:
     return Prediction(
         **{"label": text, "name": text, "confidence": 0.5, "level": "class", "sure": True},
-        **{"path": (), "levels": {}, "top": (), "set": None, "tags": (), "read": 1.0},
+        **{"path": (), "levels": {}, "top": (), "label_set": None, "tags": (), "read_share": 1.0},
         **{"passages": (), "neighbours": (), "warnings": (), "text": text},
         signals=Signals(),
     )
@@ -41,7 +47,7 @@ class FakeClassifier:
     threads: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
-    def answer(
+    def classify_encoded(
         self, texts: Sequence[str], encodings: list[EncodedText], options: Sequence[Options]
     ) -> list[Prediction]:
         assert len(texts) == len(encodings) == len(options)
@@ -75,11 +81,11 @@ def job_of(
     options: Options = Options(),  # noqa: B008, which is frozen
     windows: int = 1,
     weight: int | None = None,
-) -> Job:
+) -> QueuedPatent:
     passages = tuple(Passage((1,) * tokens, 0, len(text)) for _ in range(windows))
     reading = EncodedText(passages, 1.0)
     weight = tokens * windows if weight is None else weight
-    return Job(model, text, reading, options, time.monotonic() + seconds, weight)
+    return QueuedPatent(model, text, reading, options, time.monotonic() + seconds, weight)
 
 
 @pytest.fixture
@@ -95,17 +101,17 @@ def model() -> Iterator[FakeModel]:
 
 
 @pytest.fixture
-def door(metrics: Metrics) -> Queue:
+def door(metrics: Metrics) -> InferenceQueue:
     """A queue of 100 tokens that nobody empties."""
-    return Queue(metrics, 100, FAST, threads=0)
+    return InferenceQueue(metrics, 100, FAST, threads=0)
 
 
 @contextmanager
 def one_thread(
     metrics: Metrics, model: FakeModel, speed: float = FAST, threads: int = 1
-) -> Iterator[Queue]:
+) -> Iterator[InferenceQueue]:
     """A queue whose only thread is busy with a job until the gate of ``model`` is opened."""
-    queue = Queue(metrics, PLENTY, speed, threads)
+    queue = InferenceQueue(metrics, PLENTY, speed, threads)
     try:
         if threads == 1:
             queue.add([job_of(model, "blocker", 500)])
@@ -133,7 +139,7 @@ def eventually(true: Callable[[], bool]) -> None:
 
 
 def test_exactly_the_limit_may_wait_and_not_one_token_more(
-    door: Queue, model: FakeModel, metrics: Metrics
+    door: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
     door.add([job_of(model, tokens=60)])
     door.add([job_of(model, tokens=40)])
@@ -143,13 +149,15 @@ def test_exactly_the_limit_may_wait_and_not_one_token_more(
     assert waiting(metrics) == (2, 100)
 
 
-def test_the_weight_counts_rather_than_the_length(door: Queue, model: FakeModel):
+def test_the_weight_counts_rather_than_the_length(door: InferenceQueue, model: FakeModel):
     with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=1, weight=101)])
     door.add([job_of(model, tokens=1_000, weight=100)])
 
 
-def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, metrics: Metrics):
+def test_a_request_is_let_in_whole_or_not_at_all(
+    door: InferenceQueue, model: FakeModel, metrics: Metrics
+):
     door.add([job_of(model, tokens=50)])
     with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=20) for _ in range(3)])
@@ -159,7 +167,7 @@ def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, 
 
 
 def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: FakeModel):
-    queue = Queue(metrics, 100, 10.0, threads=0)
+    queue = InferenceQueue(metrics, 100, 10.0, threads=0)
     queue.add([job_of(model, tokens=100)])
     with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=20)])
@@ -170,7 +178,7 @@ def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: Fa
 def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
     metrics: Metrics, model: FakeModel
 ):
-    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     queue.add([job_of(model, tokens=200)])
     with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=100, seconds=2.5)])
@@ -180,7 +188,7 @@ def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
 
 
 def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
-    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
     assert waiting(metrics) == (0, 0)
@@ -196,7 +204,7 @@ def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeMode
 
 def test_one_patent_is_computed_on_one_core(metrics: Metrics, model: FakeModel):
     model.classifier.gate.set()
-    queue = Queue(metrics, PLENTY, 125.0, threads=8)  # on four cores
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=8)  # on four cores
     with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=100, seconds=3.9)])
     queue.add([job_of(model, tokens=100, seconds=4.1)])
@@ -298,7 +306,7 @@ def test_requests_that_wait_share_a_batch(metrics: Metrics, model: FakeModel):
 
 def test_what_is_dropped_makes_room_and_is_not_answered(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
-        queue.most_tokens = 100
+        queue.capacity = 100
         gone, kept = (
             [job_of(model, "gone", 30), job_of(model, "gone", 30)],
             job_of(model, "kept", 40),
@@ -372,7 +380,7 @@ def test_closing_answers_what_waits_and_ends_the_threads(metrics: Metrics, model
 
 
 def test_an_empty_queue_closes_at_once(metrics: Metrics):
-    Queue(metrics, 100, FAST, threads=3).close()
+    InferenceQueue(metrics, 100, FAST, threads=3).close()
 
 
 def test_several_threads_answer_at_once(metrics: Metrics, model: FakeModel):
@@ -446,7 +454,7 @@ def test_answers_come_in_the_order_of_their_jobs(metrics: Metrics, model: FakeMo
         jobs = [job_of(model, f"{number}", 100 - 30 * number) for number in range(3)]
         queue.add(jobs)
         model.classifier.gate.set()
-        found = asyncio.run(answers_to(jobs))
+        found = asyncio.run(predictions_of(jobs))
     assert [prediction.label for prediction in found] == ["0", "1", "2"]
 
 
@@ -457,13 +465,13 @@ def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: F
         time.sleep(0.06)
         model.classifier.gate.set()
         with pytest.raises(DeadlineError):
-            asyncio.run(answers_to(jobs))
+            asyncio.run(predictions_of(jobs))
 
 
 def test_an_asker_that_goes_away_cancels_what_waits(metrics: Metrics, model: FakeModel):
-    async def ask(jobs: Sequence[Job]) -> None:
+    async def ask(jobs: Sequence[QueuedPatent]) -> None:
         async with asyncio.timeout(0.02):
-            await answers_to(jobs)
+            await predictions_of(jobs)
 
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, "gone")]
@@ -498,9 +506,9 @@ def test_when_all_is_done_no_token_waits_or_runs(
 ):
     metrics, classifier = Metrics(), FakeClassifier()
     models = [FakeModel("first", classifier), FakeModel("second", classifier)]
-    queue = Queue(metrics, most, FAST, threads)
-    accepted: list[Job] = []
-    dropped: list[Job] = []
+    queue = InferenceQueue(metrics, most, FAST, threads)
+    accepted: list[QueuedPatent] = []
+    dropped: list[QueuedPatent] = []
     for number, (patents, fate) in enumerate(requests):
         jobs = [
             job_of(

@@ -260,5 +260,5 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    with pytest.raises(ConfigError, match=r"--trace needs opentelemetry.*patclass\[trace\]"):
+    with pytest.raises(ConfigError, match=r"^trace needs opentelemetry.*patclass\[trace\]"):
         spans_to()

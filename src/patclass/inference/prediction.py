@@ -84,8 +84,8 @@ class AnswerWarning:
 class PassageShare:
     """A passage of the text, as a span of characters, and its contribution.
 
-    :param contribution: the decrease of the label's log probability without the passage; with
-        several windows, the window's own log probability less that of all windows together.
+    The contribution is the decrease of the label's log probability without the passage; with
+    several windows, the window's own log probability less that of all windows together.
     """
 
     start: int
@@ -223,7 +223,7 @@ class Column:
 def _level_columns() -> Iterator[Column]:
     for level in LEVELS:
         yield Column(level, str | None, f"Code of the best {level}; null if the model has none.")
-        yield Column(f"{level}_confidence", float | None, f"Its probability, of the {level}.")
+        yield Column(f"{level}_confidence", float | None, f"Probability of the best {level}.")
 
 
 _Labels = tuple[ScoredLabel, ...]
@@ -239,7 +239,7 @@ ANSWER_COLUMNS = (
     *_level_columns(),
     Column("path", _Labels, "The label and its ancestors, coarsest first."),
     Column("top", _Labels, "The best labels of the level, most probable first."),
-    Column("label_set", _Labels | None, "Labels that contain the true one with the coverage."),
+    Column("label_set", _Labels | None, "The true label is in it with the requested coverage."),
     Column("tags", _Labels, "Tags with their probabilities."),
     Column("read_share", float, "Share of the text that was read, 0 to 1."),
     Column("passages", tuple[PassageShare, ...], "What was read, as spans of characters."),

@@ -169,7 +169,7 @@ class KeyFile:
     def _without(self, id: str) -> Iterable[Key]:
         _, keys = self._read()
         if id not in keys:
-            existing = f"its ids are {', '.join(keys)}" if keys else "it has no keys"
+            existing = f"there are {', '.join(keys)}" if keys else "there are none"
             raise ConfigError(
                 f"{self.path} has no key with the id {id!r}: {existing}. 'patclass keys list' "
                 "lists them."
@@ -242,8 +242,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Key]:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "file"
         raise ConfigError(
-            f"{path} is damaged ({place}: {first['msg']}). Restore a backup, use the release of "
-            "patclass that wrote it, or move it away and create new keys."
+            f"{path} is damaged ({place}: {first['msg']}). Restore it from a backup, use the "
+            "release of patclass that wrote it, or move it away and create new keys."
         ) from error
 
 

@@ -170,7 +170,8 @@ def parse_places(models: tuple[str, ...]) -> dict[str, str | None]:
         name, place = (name, place) if equals else (DEFAULT, model)
         if name in places:
             raise ConfigError(
-                f"model {model}: the name '{name}' is used twice; choose another.", setting="model"
+                f"model {model}: there are two models '{name}'; choose different names.",
+                setting="model",
             )
         places[name] = place
     return places or {DEFAULT: None}

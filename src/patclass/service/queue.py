@@ -85,7 +85,7 @@ class InferenceQueue:
         self._closing = False
         self._changed = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._work, name=f"answer-{n}", daemon=True)
+            threading.Thread(target=self._work, name=f"infer-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:

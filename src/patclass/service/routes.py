@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.responses import HTMLResponse
 
 from patclass.core.errors import DataError, PatclassError
@@ -62,8 +63,8 @@ _ERRORS = (400, 401, 404, 413, 422, 429, 503, 504)
 
 
 def _milliseconds(value: str) -> int:
-    if not value.isdecimal() or not 1 <= int(value[:9]) <= MAX_DEADLINE_MS:
-        raise ValueError(f"expected 1 to {MAX_DEADLINE_MS} milliseconds")
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_DEADLINE_MS:
+        raise PydanticCustomError("deadline", f"expected 1 to {MAX_DEADLINE_MS} milliseconds")
     return int(value)
 
 

@@ -76,7 +76,8 @@ class ClassifyRequest(Strict):
         "of which passages are spans (slower).",
     )
     alternatives: bool = Field(
-        False, description="Also return the labels of every level with a probability of 0.001."
+        False,
+        description="Also return the labels of every level with a probability of at least 0.001.",
     )
 
 
@@ -120,7 +121,7 @@ else:
 class Result(_Answer):
     """The prediction for one patent, with the columns of a file of answers."""
 
-    id: str | None = None
+    id: str | None = Field(None, description="The patent's id, as it was sent.")
     prediction_id: str = Field(description="For feedback on this prediction.")
     text: str | None = Field(None, description="The text that was classified; with evidence.")
     alternatives: dict[str, list[ScoredLabel]] | None = Field(

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from patclass.service.answering import NEIGHBOURS
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import patent_rows
@@ -18,6 +17,7 @@ from patclass.bundle.description import LAYOUT
 from patclass.core.files import file_sha256
 from patclass.inference import Classifier, Options, load
 from patclass.inference.prediction import COLUMNS, record_of
+from patclass.service.routes import NEIGHBOURS
 from patclass.service.settings import ServiceSettings
 from service_process import TEXT, serving
 

@@ -22,7 +22,7 @@ from patclass.core.config import DataSettings
 from patclass.core.defaults import WINDOW
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
-from patclass.monitoring.drift import SIGNALS, Columns, shifts_of
+from patclass.monitoring.drift import SIGNALS, SignalValues, shifts_of
 from patclass.predictor.reference import DriftReference
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,10 +50,10 @@ class Rows:
         """Some of the rows."""
         return Rows(*(column[places] for column in vars(self).values()))
 
-    def columns(self, labels: int) -> Columns:
+    def columns(self, labels: int) -> SignalValues:
         """As a window that is compared with a reference of so many labels."""
         counts = np.bincount(self.answered, minlength=labels).astype(np.int64)
-        return Columns(counts, self.confidences, self.chars, self.oov_rate, self.novelty)
+        return SignalValues(counts, self.confidences, self.chars, self.oov_rate, self.novelty)
 
     @property
     def gap(self) -> float:

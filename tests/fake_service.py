@@ -100,7 +100,7 @@ def case_of(number: int, **changes: Any) -> Case:
         **{"reason": "unsure", "why": "The model is not sure of it."},
         **{"text": f"A drill bit <b>number</b> {number}.", "until": "2126-11-24T10:00:00Z"},
         **{"level": "subclass", "label": "E21B", "name": TITLES["E21B"], "confidence": 0.4},
-        **{"sure": False, "verdicts": []},
+        **{"sure": False, "feedback": []},
         "levels": [{"level": level} | step for level, step in zip(LEVELS, steps, strict=True)],
     } | changes
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from patclass.monitoring.drift import Columns
+from patclass.monitoring.drift import SignalValues
 from patclass.predictor.reference import DriftReference, EmbeddingSpace, Vocabulary
 from patclass.store.predictions import PredictionRow
 from store_rows import prediction
@@ -54,11 +54,13 @@ class Draw:
             space=EmbeddingSpace(np.zeros(4, np.float32), np.zeros((4, 1), np.float32)),
         )
 
-    def columns(self) -> Columns:
-        return Columns(
-            np.bincount(self.labels, minlength=len(CODES)).astype(np.int64),
-            *(self.confidences.astype(np.float32), self.chars.astype(np.float32)),
-            *(self.oov_rate.astype(np.float32), self.novelty.astype(np.float32)),
+    def columns(self) -> SignalValues:
+        return SignalValues(
+            counts=np.bincount(self.labels, minlength=len(CODES)).astype(np.int64),
+            confidences=self.confidences.astype(np.float32),
+            chars=self.chars.astype(np.float32),
+            oov_rate=self.oov_rate.astype(np.float32),
+            novelty=self.novelty.astype(np.float32),
         )
 
     def rows(self) -> list[PredictionRow]:

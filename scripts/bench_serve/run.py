@@ -167,13 +167,13 @@ def bare_loops(exported: Path, texts: Sequence[str]) -> dict[str, Callable[[], o
     """
     classifier = load_bundle(exported)
     texts = texts[:LOOP]
-    encodings = classifier.read(texts)
+    encodings = classifier.encode(texts)
     rows = [passage.ids for reading in encodings for passage in reading.passages]
     engine = classifier._pipeline.engine
     options = [Options()] * len(texts)
     return {
         "engine": lambda: engine.run(rows),
-        "classifier": lambda: classifier.answer(texts, encodings, options),
+        "classifier": lambda: classifier.classify_encoded(texts, encodings, options),
     }
 
 

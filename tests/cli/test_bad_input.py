@@ -250,10 +250,10 @@ def test_a_folder_that_is_no_bundle_is_refused(
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (("--level", "class"), ("--level class", "knows section")),
-        (("--level", "nonsense"), ("--level nonsense", "knows section")),
-        (("--threshold", "90"), ("--threshold 90", "probability")),
-        (("--threshold", "nan"), ("--threshold nan", "probability")),
+        (("--level", "class"), ("level class", "has section")),
+        (("--level", "nonsense"), ("level nonsense", "has section")),
+        (("--threshold", "90"), ("threshold 90", "probability")),
+        (("--threshold", "nan"), ("threshold nan", "probability")),
         (("--set", "1.5"), ("1.5", "between 0 and 1")),
         (("--set", "nan"), ("nan", "between 0 and 1")),
         (("--set", "0.99"), ("0.99", "held-out rows")),
@@ -286,7 +286,7 @@ def test_a_number_out_of_range_is_refused(cli: Cli, flags: tuple[str, str]):
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (("--baselines", "class"), ("class", "knows section")),
+        (("--baselines", "class"), ("class", "has section")),
         (("--baselines", "auto"), ("auto", "section")),
         (("--policy", "nonsense"), ("--policy", "nonsense", "windows")),
         (("--report", "report.pdf"), ("report.pdf", ".html or .json")),

@@ -170,14 +170,14 @@ def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundl
     assert said.code == 0
     assert set(answer) == {
         *("label", "name", "confidence", "level", "sure", "section", "section_confidence"),
-        *("path", "top", "tags", "read", "passages", "neighbours", "warnings"),
+        *("path", "top", "tags", "read_share", "passages", "neighbours", "warnings"),
     }
     assert (answer["label"], answer["name"]) == ("H", "Electricity")
     assert (answer["level"], answer["section"], answer["sure"]) == ("section", "H", True)
     assert [set(entry) for entry in answer["top"]] == [{"label", "name", "confidence"}] * 2
     assert answer["top"][0]["confidence"] == answer["confidence"] > 0.5
     assert answer["path"] == answer["top"][:1]
-    assert (answer["neighbours"], answer["warnings"], answer["read"]) == ([], [], 1)
+    assert (answer["neighbours"], answer["warnings"], answer["read_share"]) == ([], [], 1)
 
 
 def test_predict_warns_on_the_error_stream(cli: Cli, bundle: Path):

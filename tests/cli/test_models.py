@@ -406,44 +406,42 @@ def without_reference(folder: Path) -> Path:
     return folder
 
 
-def test_usual_answers_make_a_page_and_end_with_0(cli: Cli, bundle: Path, store: Path):
+def test_usual_predictions_end_with_0(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
     keep(store, [usual(opened, number) for number in range(WINDOW)])
-    page = store.with_name("page.html")
-    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW, "-o", page)
-    assert (done.code, done.out) == (0, f"{page}: as usual\n")
-    assert opened.fingerprint in page.read_text(encoding="utf-8")
+    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
+    assert done.code == 0
+    assert done.out.startswith(f"{WINDOW} predictions from ")
+    assert not any(line.endswith("  yes") for line in done.out.splitlines())
 
 
 def test_a_shift_is_named_and_ends_with_1(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
     usual_rows = [usual(opened, number) for number in range(WINDOW)]
     odd = [
-        replace(row, id=ID(WINDOW + number), chars=9000, distance=40.0)
+        replace(row, id=ID(WINDOW + number), chars=9000, novelty=40.0)
         for number, row in enumerate(usual_rows)
     ]
     keep(store, [*usual_rows, *odd])
-    page = store.with_name("page.html")
-    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW, "-o", page)
-    assert (done.code, done.out) == (1, f"{page}: shifted: length, distance\n")
-    assert "Shifted" in page.read_text(encoding="utf-8")
+    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
+    assert done.code == 1
+    alerts = [line for line in done.out.splitlines() if line.endswith("  yes")]
+    assert [line[:24].strip() for line in alerts] == ["Text length", "Novelty"]
 
 
-def test_too_few_answers_are_said(cli: Cli, bundle: Path, store: Path):
+def test_too_few_predictions_are_an_error(cli: Cli, bundle: Path, store: Path):
     keep(store, [usual(read_bundle(bundle), number) for number in range(WINDOW - 1)])
-    page = store.with_name("page.html")
-    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW, "-o", page)
+    done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
     assert done.code == 2
-    assert "has not yet 60 answers" in done.err
-    assert not page.exists()
+    assert "has not yet 60 predictions" in done.err
 
 
-@pytest.mark.parametrize("flags", [["--window", "10"], ["--windows", "0"], ["--nosuch"]])
+@pytest.mark.parametrize("flags", [["--window", "10"], ["--nosuch"]])
 def test_what_cannot_be_meant_ends_with_2(cli: Cli, bundle: Path, flags: list[str]):
     assert cli("monitor", "report", bundle, *flags).code == 2
 
 
-def test_without_a_reference_the_way_to_one_is_named(cli: Cli, copy: Path, store: Path):
+def test_a_bundle_without_a_reference_is_an_error(cli: Cli, copy: Path, store: Path):
     done = cli("monitor", "report", without_reference(copy), "--store", store)
     assert done.code == 2
-    assert "patclass monitor reference" in done.err
+    assert "has no reference" in done.err

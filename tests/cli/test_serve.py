@@ -30,7 +30,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[ServiceSettings]:
     """The settings with which a server would be started in this process; none is."""
     found: list[ServiceSettings] = []
-    monkeypatch.setattr("patclass.service.server.serve", lambda settings, _: found.append(settings))
+    monkeypatch.setattr("patclass.service.app.serve", lambda settings, _: found.append(settings))
     return found
 
 

@@ -173,7 +173,11 @@ def test_it_answers_with_all_that_speaks_for_it(each_export: Any, near: float):
         for classifier in (each_export.original, each_export.classifier)
     )
     for one, other in zip(before, after, strict=True):
-        assert (other.label, other.level, other.read) == (one.label, one.level, one.read)
+        assert (other.label, other.level, other.read_share) == (
+            one.label,
+            one.level,
+            one.read_share,
+        )
         assert len(other.neighbours) == 3
         assert [tag.label for tag in other.tags] == [tag.label for tag in one.tags]
         for tag, was in zip(other.tags, one.tags, strict=True):
@@ -181,7 +185,9 @@ def test_it_answers_with_all_that_speaks_for_it(each_export: Any, near: float):
         assert len(other.passages) == len(one.passages)
         if each_export.exact:
             assert other.neighbours[0].id == one.neighbours[0].id
-            assert [found.label for found in other.set] == [found.label for found in one.set]
+            assert [found.label for found in other.label_set] == [
+                found.label for found in one.label_set
+            ]
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(each_export: Any):

@@ -12,8 +12,8 @@ from conftest import patent_rows
 from patclass.core.errors import BundleError, ConfigError, DataError
 from patclass.data.text import MAX_CHARS
 from patclass.inference import Classifier, Options, Prediction, ScoredLabel, load
-from patclass.inference.classifier import FEW_WORDS, doubts_about
-from patclass.inference.prediction import NOTEWORTHY, PassageShare
+from patclass.inference.classifier import MIN_WORDS, text_warnings
+from patclass.inference.prediction import MIN_ALTERNATIVE, AnswerWarning, PassageShare
 
 ORDINARY = (
     "A hand tool for loosening rusted bolts comprises a ratchet head and a hollow handle that "
@@ -35,24 +35,31 @@ ORDINARY = (
         pytest.param("one two three four five six seven eight", id="just enough words"),
     ],
 )
-def test_ordinary_text_raises_no_doubt(text: str):
-    assert doubts_about(text) == []
+def test_ordinary_text_has_no_warnings(text: str):
+    assert text_warnings(text) == []
 
 
 @pytest.mark.parametrize("text", ["Bearing.", "  soil", "x"])
 def test_one_word_is_too_few(text: str):
-    assert doubts_about(text) == ["the text has only one word; an abstract would be surer"]
+    assert text_warnings(text) == [
+        AnswerWarning(
+            "few_words", "the text has only one word; an abstract gives a more reliable prediction"
+        )
+    ]
 
 
-@pytest.mark.parametrize("count", [2, FEW_WORDS - 1])
+@pytest.mark.parametrize("count", [2, MIN_WORDS - 1])
 def test_a_few_words_are_counted(count: int):
-    (doubt,) = doubts_about("word " * count)
-    assert f"only {count} words" in doubt
+    (warning,) = text_warnings("word " * count)
+    assert warning.code == "few_words"
+    assert f"only {count} words" in warning.message
 
 
 @pytest.mark.parametrize("text", ["", "0123456789", "3.14 * 10^-9", "§§ +-*/ 🧪🧪"])
 def test_without_letters_the_answer_is_a_guess(text: str):
-    assert doubts_about(text) == ["the text has no letters; the answer is a guess"]
+    assert text_warnings(text) == [
+        AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,14 +74,14 @@ def test_without_letters_the_answer_is_a_guess(text: str):
 )
 def test_another_script_is_said_once(text: str):
     """Words cannot be counted where they are not set apart, so nothing is said of their number."""
-    assert doubts_about(text) == [
-        "the text is mostly in another script than the model has learnt from"
+    assert text_warnings(text) == [
+        AnswerWarning("other_script", "the text is mostly in another script than the training data")
     ]
 
 
 def test_a_huge_text_is_judged_by_its_head():
-    assert doubts_about(ORDINARY * 10_000) == []
-    assert len(doubts_about("半" * 900_000)) == 1
+    assert text_warnings(ORDINARY * 10_000) == []
+    assert len(text_warnings("半" * 900_000)) == 1
 
 
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
@@ -129,9 +136,9 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
         path=(first,),
         levels={"section": first},
         top=(first, second),
-        set=None,
+        label_set=None,
         tags=(),
-        read=1.0,
+        read_share=1.0,
         passages=(PassageShare(0, len(classifier.text_of(patent)), 0.0),),
         neighbours=(),
         warnings=(),
@@ -157,7 +164,7 @@ def test_alternatives_are_named_by_level_the_likeliest_first(classifier: Classif
     named = answer.alternatives["section"]
     assert named[0] == answer.top[0]
     confidences = [candidate.confidence for candidate in named]
-    assert confidences == sorted(probabilities[probabilities >= NOTEWORTHY], reverse=True)
+    assert confidences == sorted(probabilities[probabilities >= MIN_ALTERNATIVE], reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -214,9 +221,9 @@ def test_half_a_character_is_answered_or_refused_in_words(classifier: Classifier
 
 def test_progress_counts_every_row(classifier: Classifier):
     counted: list[int] = []
-    classifier.predict_proba([SOIL] * 7, advance=counted.append)
+    classifier.predict_proba([SOIL] * 7, on_progress=counted.append)
     assert sum(counted) == 7
-    classifier.classify([SOIL] * 5, advance=counted.append)
+    classifier.classify([SOIL] * 5, on_progress=counted.append)
     assert sum(counted) == 12
 
 

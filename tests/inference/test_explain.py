@@ -77,8 +77,8 @@ def test_too_many_sentences_are_taken_together_at_the_end(classifier: Classifier
 def test_what_was_not_read_is_not_explained(classifier: Classifier):
     text = f"{CIRCUIT} " * 50
     answer = explained(classifier, text)
-    assert answer.read < 0.5
-    assert answer.passages[-1].end / len(text.strip()) == pytest.approx(answer.read, abs=0.02)
+    assert answer.read_share < 0.5
+    assert answer.passages[-1].end / len(text.strip()) == pytest.approx(answer.read_share, abs=0.02)
 
 
 def test_without_explaining_the_places_are_named_all_the_same(classifier: Classifier):

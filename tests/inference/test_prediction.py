@@ -19,11 +19,11 @@ from patclass.inference.prediction import (
     COLUMNS,
     DEFAULT_THRESHOLD,
     ScoredLabel,
-    candidates,
     check_level,
     choose_level,
     path_to,
     record_of,
+    scored_labels,
     thresholds_of,
 )
 
@@ -76,7 +76,7 @@ def test_the_thresholds_of_the_bundle_count_unless_one_is_asked_for():
 
 @pytest.mark.parametrize("asked", [-0.1, 1.1, 90, float("nan")])
 def test_a_threshold_that_is_no_probability_is_refused(asked: float):
-    with pytest.raises(ConfigError, match=rf"--threshold {asked:g}: expected a probability"):
+    with pytest.raises(ConfigError, match=rf"^threshold {asked:g}: expected a probability"):
         thresholds_of(TREE, {}, asked)
 
 
@@ -87,7 +87,7 @@ def test_known_levels_are_accepted(level: str):
 
 @pytest.mark.parametrize("level", ["group", "Section", "", "label", "auto"])
 def test_an_unknown_level_is_refused_with_those_that_are_known(level: str):
-    with pytest.raises(ConfigError, match=rf"--level {level}: .* section, class, subclass"):
+    with pytest.raises(ConfigError, match=rf"^level {level}: .* section, class, subclass"):
         check_level(TREE, level)
 
 
@@ -136,13 +136,13 @@ def test_a_label_has_those_above_it(level: str, code: str, path: tuple[str, ...]
 def test_candidates_have_the_titles_and_probabilities_of_their_level():
     probabilities = np.array([0.25, 0.75], dtype=np.float32)
     tree = LabelTree(TREE.levels, PATHS, dict(TREE.names) | {"A": "Needs", "H": "Volts"})
-    found = candidates(tree, "section", probabilities, np.array([1, 0]))
+    found = scored_labels(tree, "section", probabilities, np.array([1, 0]))
     assert found == (ScoredLabel("H", "Volts", 0.75), ScoredLabel("A", "Needs", 0.25))
     assert all(type(candidate.confidence) is float for candidate in found)
 
 
 EVERYTHING = Options(coverage=0.8, neighbours=2, explain=True)
-LISTS = ("path", "top", "set", "tags", "passages", "neighbours", "warnings")
+LISTS = ("path", "top", "label_set", "tags", "passages", "neighbours", "warnings")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_levels_that_a_model_does_not_know_are_none(classifier: Classifier):
     assert record["section"] == record["label"]
     assert record["section_confidence"] == record["confidence"]
     assert (record["class"], record["subclass_confidence"]) == (None, None)
-    assert record["set"] is None
+    assert record["label_set"] is None
     assert (record["neighbours"], record["error"]) == ((), None)
 
 
@@ -232,6 +232,15 @@ def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Pred
     record = {name: value for name, value in record_of(prediction).items() if value is not None}
     found = json.loads(said.out)
     assert list(found) == list(record)
-    for name in ("label", "level", "sure", "section", "class", "subclass", "read", "warnings"):
+    for name in (
+        "label",
+        "level",
+        "sure",
+        "section",
+        "class",
+        "subclass",
+        "read_share",
+        "warnings",
+    ):
         assert found[name] == plain(record[name])
     assert [near["id"] for near in found["neighbours"]] == [n["id"] for n in record["neighbours"]]

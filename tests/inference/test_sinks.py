@@ -26,8 +26,8 @@ GOOD = dict.fromkeys(COLUMNS) | {
     "section": "H",
     "section_confidence": 0.75,
     "top": TOP,
-    "read": 0.0,
-    "warnings": ["the text has only one word"],
+    "read_share": 0.0,
+    "warnings": [{"code": "few_words", "message": "the text has only one word"}],
 }
 BAD = dict.fromkeys(COLUMNS) | {"id": 'odd, "id"\tünd\nmore', "error": "no text"}
 
@@ -53,8 +53,8 @@ def test_separated_values_have_all_columns_and_json_in_top(
     assert (good["id"], good["label"], float(good["confidence"])) == ("EP1", "H", 0.75)
     assert json.loads(good["top"]) == TOP
     assert json.loads(good["warnings"]) == GOOD["warnings"]
-    assert (good["sure"], float(good["read"])) == ("False", 0)
-    assert good["error"] == good["class"] == good["set"] == ""
+    assert (good["sure"], float(good["read_share"])) == ("False", 0)
+    assert good["error"] == good["class"] == good["label_set"] == ""
     assert bad["id"] == BAD["id"]
     assert (bad["label"], bad["top"], bad["error"]) == ("", "", "no text")
 
@@ -64,7 +64,7 @@ def test_json_lines_leave_empty_cells_out(tmp_path: Path):
     lines = write(tmp_path / "out.jsonl", [good], [BAD]).read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0]) == {key: value for key, value in GOOD.items() if value is not None}
     assert json.loads(lines[0])["sure"] is False
-    assert json.loads(lines[0])["read"] == 0
+    assert json.loads(lines[0])["read_share"] == 0
     assert json.loads(lines[1]) == {"id": BAD["id"], "error": "no text"}
     assert "ü" in lines[1]
 

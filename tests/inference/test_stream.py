@@ -17,7 +17,7 @@ from patclass.core.errors import ConfigError, DataError, OutputError
 from patclass.data.rows import Row
 from patclass.data.text import MAX_CHARS
 from patclass.inference import Classifier, Options, files
-from patclass.inference.files import StreamResult, classify_file
+from patclass.inference.files import FileResult, classify_file
 from patclass.inference.prediction import COLUMNS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -81,7 +81,7 @@ def test_every_format_goes_to_every_format(
     rows = patents(13)
     rows[6]["text"] = ""
     given, out = write(tmp_path / f"in{source}", rows), tmp_path / f"out{target}"
-    assert classify_file(classifier, given, out, Options(k=2)) == StreamResult(rows=13, errors=1)
+    assert classify_file(classifier, given, out, Options(k=2)) == FileResult(rows=13, errors=1)
     found = read(out)
     assert [row["id"] for row in found] == [f"P{n}" for n in range(13)]
     assert "no text" in found.pop(6)["error"]
@@ -152,7 +152,7 @@ def test_bad_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_pa
     source = tmp_path / "in.jsonl"
     source.write_bytes(b"\n".join(lines))
     result = classify_file(classifier, source, tmp_path / "out.jsonl")
-    assert result == StreamResult(rows=8, errors=6)
+    assert result == FileResult(rows=8, errors=6)
     found = read(tmp_path / "out.jsonl")
     ids = [row["id"] for row in found]
     assert ids == ["good", "2", "3", "4", "empty", "long", "null", "last"]
@@ -166,7 +166,7 @@ def test_bad_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_pa
 def test_bad_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
     source = tmp_path / "in.csv"
     source.write_bytes(b"id,text\na,antenna\nb,one,two\nc,gr\xf6\xdfe\nd\ne,circuit\n")
-    assert classify_file(classifier, source, tmp_path / "out.csv") == StreamResult(5, 3)
+    assert classify_file(classifier, source, tmp_path / "out.csv") == FileResult(5, 3)
     found = read(tmp_path / "out.csv")
     assert [row["label"] is None for row in found] == [False, True, True, True, False]
     assert "more cells" in found[1]["error"]
@@ -195,7 +195,7 @@ def test_a_parquet_text_that_is_not_utf8_is_no_crash(classifier: Classifier, tmp
     pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
     with suppress(DataError):
         result = classify_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv")
-        assert result == StreamResult(2, 1)
+        assert result == FileResult(2, 1)
 
 
 def test_a_parquet_column_that_is_not_needed_does_not_stop_the_job(
@@ -204,7 +204,7 @@ def test_a_parquet_column_that_is_not_needed_does_not_stop_the_job(
     filed = pa.array([2**62], pa.timestamp("us"))
     pq.write_table(pa.table({"text": ["antenna"], "filed": filed}), tmp_path / "in.parquet")
     result = classify_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv")
-    assert result == StreamResult(1, 0)
+    assert result == FileResult(1, 0)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -217,7 +217,7 @@ def test_a_file_without_rows_gives_a_file_without_rows(
     else:
         pq.write_table(pa.table({"text": pa.array([], pa.string())}), source)
     target = tmp_path / f"out{suffix}"
-    assert classify_file(classifier, source, target) == StreamResult(0, 0)
+    assert classify_file(classifier, source, target) == FileResult(0, 0)
     assert read(target) == []
 
 
@@ -252,7 +252,7 @@ def test_a_failure_in_the_middle_leaves_out_as_it_was(
         target.write_text(existing, encoding="utf-8")
     done: list[int] = []
     with pytest.raises(DataError, match=r"in\.parquet is corrupt after row [1-9]"):
-        classify_file(classifier, source, target, advance=done.append)
+        classify_file(classifier, source, target, on_progress=done.append)
     assert sum(done) > 0
     assert (target.read_text(encoding="utf-8") if target.exists() else None) == existing
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -281,12 +281,12 @@ def test_sets_neighbours_and_passages_stand_beside_the_answers(
     options = Options(level="class", coverage=0.8, neighbours=2, explain=True)
     source = write(tmp_path / "in.jsonl", rows)
     result = classify_file(tree_classifier, source, tmp_path / "out.parquet", options)
-    assert result == StreamResult(9, 1)
+    assert result == FileResult(9, 1)
     bad, good = [], []
     for row in read(tmp_path / "out.parquet"):
         (bad if row["error"] else good).append(row)
     assert all(row["level"] == "class" and row["label"] == row["class"] for row in good)
-    assert all(row["set"] and len(row["neighbours"]) == 2 for row in good)
+    assert all(row["label_set"] and len(row["neighbours"]) == 2 for row in good)
     assert all(len(row["passages"]) == 2 for row in good)
     assert [entry["label"] for entry in good[0]["path"]] == ["A", good[0]["class"]]
     assert {key for row in bad for key, value in row.items() if value is not None} == {
@@ -297,7 +297,7 @@ def test_sets_neighbours_and_passages_stand_beside_the_answers(
 def test_an_interruption_leaves_no_out(classifier: Classifier, tmp_path: Path):
     source = write(tmp_path / "in.csv", patents(9))
     with pytest.raises(KeyboardInterrupt):
-        classify_file(classifier, source, tmp_path / "out.csv", advance=interrupt)
+        classify_file(classifier, source, tmp_path / "out.csv", on_progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -334,7 +334,7 @@ def test_rows_are_taken_a_chunk_at_a_time(
     done = 0
     monkeypatch.setattr(files, "read_rows", rows)
     source = write(tmp_path / "in.csv", patents(1))
-    result = classify_file(classifier, source, tmp_path / "out.csv", advance=advance)
+    result = classify_file(classifier, source, tmp_path / "out.csv", on_progress=advance)
     assert result.rows == done == 50
     assert len(ahead) == 13
     assert max(ahead) == 0
@@ -347,7 +347,7 @@ def test_answers_are_written_as_they_come(classifier: Classifier, tmp_path: Path
         sizes.extend(path.stat().st_size for path in tmp_path.glob(".out.partial*"))
 
     source = write(tmp_path / "in.jsonl", patents(400))
-    classify_file(classifier, source, tmp_path / "out.jsonl", advance=advance)
+    classify_file(classifier, source, tmp_path / "out.jsonl", on_progress=advance)
     # The file buffers some kilobytes; a list of all answers would leave it empty to the end.
     assert len(sizes) == 100
     assert 0 < sizes[50] < sizes[-1]

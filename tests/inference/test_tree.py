@@ -10,7 +10,7 @@ import pytest
 from conftest import patent_rows, tree_rows, write_jsonl
 from helpers import tiny_run
 from patclass.core.errors import ConfigError, DataError
-from patclass.inference import Classifier, Options, Prediction, load
+from patclass.inference import AnswerWarning, Classifier, Options, Prediction, load
 from patclass.predictor.pipeline import Pipeline
 
 LEVELS = ("section", "class", "subclass")
@@ -119,7 +119,9 @@ def test_a_threshold_decides_how_deep_auto_goes(
 def test_an_unsure_answer_says_so(tree_classifier: Classifier):
     answer = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
     assert not answer.sure
-    assert any("not even the section is sure" in warning for warning in answer.warnings)
+    assert ("low_confidence", "not even the section is sure: have it reviewed") in [
+        (warning.code, warning.message) for warning in answer.warnings
+    ]
 
 
 @pytest.mark.parametrize("level", ["group", "label", "Section", ""])
@@ -129,7 +131,7 @@ def test_an_unknown_level_is_refused_with_the_known_ones(tree_classifier: Classi
         lambda: tree_classifier.predict_proba([CIRCUIT], level or "?"),
         lambda: tree_classifier.predict([CIRCUIT], level or "?"),
     ):
-        with pytest.raises(ConfigError, match="knows section, class, subclass"):
+        with pytest.raises(ConfigError, match="has section, class, subclass"):
             ask()
 
 
@@ -141,9 +143,9 @@ def test_there_are_no_probabilities_of_an_undecided_level(tree_classifier: Class
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_set_holds_the_answer_and_is_in_order(tree_classifier: Classifier, level: str):
     for answer in tree_classifier.classify(PATENTS, Options(level=level, coverage=0.8)):
-        assert answer.set
-        assert answer.set[0].label == answer.label
-        confidences = [entry.confidence for entry in answer.set]
+        assert answer.label_set
+        assert answer.label_set[0].label == answer.label
+        confidences = [entry.confidence for entry in answer.label_set]
         assert confidences == sorted(confidences, reverse=True)
 
 
@@ -154,12 +156,12 @@ def test_sets_hold_the_true_class_about_as_often_as_asked_for(tree_classifier: C
         Options(level="class", coverage=0.8),
     )
     held = [
-        row["main_code"][:3] in [entry.label for entry in answer.set]
+        row["main_code"][:3] in [entry.label for entry in answer.label_set]
         for row, answer in zip(rows, answers, strict=True)
     ]
     # Eighteen held-out rows promise 0.8 on average, not for any one model.
     assert np.mean(held) > 0.6
-    assert max(len(answer.set) for answer in answers) <= 4
+    assert max(len(answer.label_set) for answer in answers) <= 4
 
 
 @pytest.mark.parametrize(("coverage", "named"), [(0.99, "at most 0.947"), (1.5, "between 0 and 1")])
@@ -201,17 +203,22 @@ def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
 
 
 @pytest.mark.parametrize(
-    ("text", "warning"),
+    ("text", "code", "message"),
     [
-        pytest.param("Bearing.", "only one word", id="one word"),
-        pytest.param("0123456789 3.14", "no letters", id="digits only"),
-        pytest.param("半導体装置とその製造方法。", "another script", id="Japanese"),
-        pytest.param(f"{CIRCUIT} " * 60, r"only \d+% of the text was read", id="long text"),
+        pytest.param("Bearing.", "few_words", "only one word", id="one word"),
+        pytest.param("0123456789 3.14", "no_letters", "no letters", id="digits only"),
+        pytest.param("半導体装置とその製造方法。", "other_script", "another script", id="Japanese"),
+        pytest.param(
+            f"{CIRCUIT} " * 60, "partly_read", r"only \d+% of the text was read", id="long text"
+        ),
     ],
 )
-def test_reasons_to_doubt_an_answer_are_given(tree_classifier: Classifier, text: str, warning: str):
+def test_reasons_to_doubt_an_answer_are_given(
+    tree_classifier: Classifier, text: str, code: str, message: str
+):
     answer = one(tree_classifier, text)
-    assert sum(re.search(warning, said) is not None for said in answer.warnings) == 1
+    (warning,) = [each for each in answer.warnings if each.code == code]
+    assert re.search(message, warning.message)
 
 
 def test_ordinary_patents_are_rarely_warned_of(tree_classifier: Classifier):
@@ -229,7 +236,8 @@ def test_few_neighbours_that_agree_are_a_reason_to_doubt(
     index = tree_classifier.bundle.neighbours
     monkeypatch.setattr(type(index), "nearest", lambda self, embeddings, k: [list(soil)])
     answer = one(tree_classifier, PATENTS[2])
-    assert f"only 0 of the {len(soil)} nearest known patents are in H" in answer.warnings
+    message = f"only 0 of the {len(soil)} most similar patents are in H"
+    assert AnswerWarning("neighbours_disagree", message) in answer.warnings
 
 
 def cut_splits(folder: Path, **letters: int) -> None:
@@ -260,14 +268,14 @@ def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
     coarse = load(tmp_path / "model", "cpu")
     assert coarse.bundle.calibration.inverse_temperatures[1:] == (1.0, 1.0)
     assert set(coarse.bundle.calibration.thresholds) == set(coarse.bundle.conformal) == {"section"}
-    assert one(coarse, CIRCUIT, level="section", coverage=0.5).set
+    assert one(coarse, CIRCUIT, level="section", coverage=0.5).label_set
     assert one(coarse, CIRCUIT, level="class").level == "class"
     # A promise that cannot be kept is refused, not forgotten.
     with pytest.raises(ConfigError, match="class"):
         one(coarse, CIRCUIT, level="class", coverage=0.5)
     deep = one(coarse, CIRCUIT, threshold=0.0, coverage=0.5)
-    assert (deep.level, deep.set) == ("subclass", None)
-    assert any(warning.startswith("no label set") for warning in deep.warnings)
+    assert (deep.level, deep.label_set) == ("subclass", None)
+    assert any(warning.code == "no_label_set" for warning in deep.warnings)
 
 
 def test_a_bad_patent_among_good_ones_is_refused_by_name(tree_classifier: Classifier):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patclass.monitoring.accuracy import Known, code_at, estimate, is_right, what_is_known
+from patclass.monitoring.accuracy import ReviewedText, code_at, estimate, is_correct, reviewed_texts
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.predictions import PredictionRow
 from store_rows import ID, prediction
@@ -44,7 +44,7 @@ def said(
 def test_an_answer_is_right_if_the_truth_lies_in_it(
     level: str, answer: str, truth: str, right: bool | None
 ):
-    assert is_right(level, answer, truth) is right
+    assert is_correct(level, answer, truth) is right
 
 
 def test_what_is_right_is_known_by_the_text():
@@ -53,27 +53,27 @@ def test_what_is_right_is_known_by_the_text():
         said(2, text="u", correct=False, label="B23B"),
         said(3, text=None, correct=True),
     ]
-    assert what_is_known(given) == {"t": Known("E21B"), "u": Known("B23B")}
+    assert reviewed_texts(given) == {"t": ReviewedText("E21B"), "u": ReviewedText("B23B")}
 
 
 def test_a_dispute_and_a_verdict_that_was_withdrawn_say_nothing():
     disputed = [said(1, correct=True, reviewer="Ada"), said(2, correct=False, label="B23B")]
-    assert what_is_known(disputed) == {}
+    assert reviewed_texts(disputed) == {}
     taken_back = [said(1, correct=True), said(2, correct=False, withdraws="key-1")]
-    assert what_is_known(taken_back) == {}
+    assert reviewed_texts(taken_back) == {}
 
 
 def test_what_is_only_known_to_be_wrong_counts_as_wrong():
-    known = what_is_known([said(1, answer="E21", correct=False)])
-    assert known == {"t": Known(None, frozenset({"E21"}))}
-    judged = {code: known["t"].judges("class", code) for code in ("E21", "E21B", "E", "E02")}
+    known = reviewed_texts([said(1, answer="E21", correct=False)])
+    assert known == {"t": ReviewedText(None, frozenset({"E21"}))}
+    judged = {code: known["t"].confirms("class", code) for code in ("E21", "E21B", "E", "E02")}
     assert judged == {"E21": False, "E21B": False, "E": None, "E02": None}
 
 
 def test_a_flat_label_that_is_wrong_is_that_alone():
-    known = Known(None, frozenset({"chemistry"}))
-    assert known.judges("topic", "chemistry") is False
-    assert known.judges("topic", "chemistry of food") is None
+    known = ReviewedText(None, frozenset({"chemistry"}))
+    assert known.confirms("topic", "chemistry") is False
+    assert known.confirms("topic", "chemistry of food") is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_interval_holds_the_share_of_right_answers_in_95_windows_of_100():
 def test_verdicts_are_counted_at_every_level_that_they_speak_of():
     rows = rows_of([0.9] * 5)
     truths = ["E21B", "E", "B23B", "E02D"]
-    known = {row.text_sha256: Known(truth) for row, truth in zip(rows, truths, strict=False)}
+    known = {row.text_sha256: ReviewedText(truth) for row, truth in zip(rows, truths, strict=False)}
     found = estimate(LEVELS, rows, known)
     counted = {level: (each.judged, each.right) for level, each in found.items()}
     assert counted == {"section": (4, 3), "class": (3, 1)}
@@ -117,7 +117,7 @@ def test_verdicts_are_counted_at_every_level_that_they_speak_of():
 
 
 def test_without_verdicts_nothing_is_measured():
-    found = estimate(LEVELS, rows_of([0.5, 0.9]), {"other": Known("E")})["section"]
+    found = estimate(LEVELS, rows_of([0.5, 0.9]), {"other": ReviewedText("E")})["section"]
     assert (found.measured, found.low, found.high, found.judged) == (None, None, None, 0)
     assert found.estimated == pytest.approx(0.7)
 

@@ -1,5 +1,6 @@
 """Distances between distributions, beside figures worked out by hand or by simulation."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from helpers import full
 from monitoring_data import CODES, MIX, Stream, shifted
 from patclass.core.defaults import WINDOW
-from patclass.monitoring.accuracy import Known
+from patclass.monitoring.accuracy import ReviewedText
 from patclass.monitoring.drift import (
     SIGNALS,
-    Columns,
+    SignalValues,
     assess,
+    assessment_record,
+    assessment_text,
     binned,
     jensen_shannon,
     kolmogorov_smirnov,
@@ -45,9 +48,9 @@ def test_both_distances_are_symmetric_and_not_negative(a: list[int], b: list[int
     size = min(len(a), len(b))
     first, second = np.array(a[:size]), np.array(b[:size])
     if first.sum() and second.sum():
-        for novelty in (population_stability, jensen_shannon):
-            assert novelty(first, second) >= -1e-12
-            assert novelty(first, second) == pytest.approx(novelty(second, first))
+        for distance in (population_stability, jensen_shannon):
+            assert distance(first, second) >= -1e-12
+            assert distance(first, second) == pytest.approx(distance(second, first))
 
 
 def test_tenths_hold_a_tenth_of_the_reference_each():
@@ -154,7 +157,7 @@ def test_a_window_says_all_that_there_is_to_say():
     random = np.random.default_rng(0)
     reference = Stream().draw(REFERENCE_ROWS, random).reference()
     rows = Stream(mix=shifted(MIX, 3, 10)).draw(WINDOW, random).rows()
-    known = {rows[0].text_sha256: Known(rows[0].label), "unknown": Known("A")}
+    known = {rows[0].text_sha256: ReviewedText(rows[0].label), "unknown": ReviewedText("A")}
     found = assess(reference, rows, 7, known)
     assert (found.number, found.rows, found.level) == (7, WINDOW, "section")
     assert [shift.signal for shift in found.shifts] == list(SIGNALS)
@@ -165,10 +168,32 @@ def test_a_window_says_all_that_there_is_to_say():
     assert (accuracy.judged, accuracy.right, accuracy.measured) == (1, 1, 1.0)
 
 
+def test_an_assessment_as_text_and_as_json():
+    random = np.random.default_rng(0)
+    reference = Stream().draw(REFERENCE_ROWS, random).reference()
+    rows = Stream(mix=shifted(MIX, 3, 10)).draw(WINDOW, random).rows()
+    known = {rows[0].text_sha256: ReviewedText(rows[0].label)}
+    assessment = assess(reference, rows, 7, known)
+    lines = assessment_text(assessment).splitlines()
+    assert lines[0].startswith(f"{WINDOW:,} predictions from 20")
+    by_title = {line[:24].strip(): line for line in lines}
+    for shift in assessment.shifts:
+        assert f"{shift.psi:.3f}" in by_title[SIGNALS[shift.signal].title]
+        assert by_title[SIGNALS[shift.signal].title].endswith("yes" if shift.alert else "no")
+    assert by_title["Labels"].endswith("yes")
+    assert any(f"{assessment.accuracy['section'].estimated:.1%}" in line for line in lines)
+    assert any(line.startswith("section") and "100.0%" in line for line in lines)
+    assert any(line.startswith("D ") for line in lines)
+    record = json.loads(json.dumps(assessment_record(assessment)))
+    assert record["number"] == 7
+    assert [shift["signal"] for shift in record["shifts"]] == list(SIGNALS)
+    assert record["alerts"] == ["labels"]
+
+
 def test_rows_make_the_same_columns_as_what_they_were_made_of():
     random = np.random.default_rng(0)
     drawn = Stream().draw(200, random)
-    found, expected = Columns.of(drawn.reference(), drawn.rows()), drawn.columns()
+    found, expected = SignalValues.of(drawn.reference(), drawn.rows()), drawn.columns()
     assert found.counts.tolist() == expected.counts.tolist()
     assert found.chars.tolist() == np.floor(expected.chars).tolist()
     for name in ("confidences", "oov_rate", "novelty"):

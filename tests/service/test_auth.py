@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from patclass.service.app import Service, create_app
-from patclass.service.auth import Rate
+from patclass.service.auth import RateLimiter
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER
 from patclass.service.models import Models
@@ -22,38 +22,38 @@ from service_process import TEXT
 
 def test_a_caller_has_so_many_a_minute():
     now = [0.0]
-    rate = Rate(2, lambda: now[0])
-    assert [rate.wait("ada") for _ in range(3)] == [0.0, 0.0, 30.0]
+    limiter = RateLimiter(2, lambda: now[0])
+    assert [limiter.acquire("ada") for _ in range(3)] == [0.0, 0.0, 30.0]
     now[0] = 29.0
-    assert rate.wait("ada") == pytest.approx(1.0)
+    assert limiter.acquire("ada") == pytest.approx(1.0)
     now[0] = 30.0
-    assert rate.wait("ada") == 0.0
-    assert rate.wait("ada") == 30.0
+    assert limiter.acquire("ada") == 0.0
+    assert limiter.acquire("ada") == 30.0
 
 
 def test_callers_do_not_wait_for_each_other():
-    rate = Rate(1, lambda: 0.0)
-    assert rate.wait("ada") == 0.0
-    assert rate.wait("bob") == 0.0
-    assert rate.wait("ada") == 60.0
+    limiter = RateLimiter(1, lambda: 0.0)
+    assert limiter.acquire("ada") == 0.0
+    assert limiter.acquire("bob") == 0.0
+    assert limiter.acquire("ada") == 60.0
 
 
 def test_a_bucket_holds_one_minute_and_no_more():
     now = [0.0]
-    rate = Rate(3, lambda: now[0])
-    rate.wait("ada")
+    limiter = RateLimiter(3, lambda: now[0])
+    limiter.acquire("ada")
     now[0] = 3600.0
-    assert [rate.wait("ada") for _ in range(4)] == [0.0, 0.0, 0.0, 20.0]
+    assert [limiter.acquire("ada") for _ in range(4)] == [0.0, 0.0, 0.0, 20.0]
 
 
 def test_who_is_quiet_is_forgotten():
     now = [0.0]
-    rate = Rate(5, lambda: now[0])
+    limiter = RateLimiter(5, lambda: now[0])
     for caller in range(10_000):
-        rate.wait(str(caller))
+        limiter.acquire(str(caller))
     now[0] = 61.0
-    rate.wait("one more")
-    assert list(rate._buckets) == ["one more"]
+    limiter.acquire("one more")
+    assert list(limiter._buckets) == ["one more"]
 
 
 class For(Enum):
@@ -312,7 +312,7 @@ def test_a_damaged_file_lets_nobody_in_and_tells_nothing_but_the_log(
         assert answer.status_code == 503
         assert answer.json()["error"] == {
             "code": "not_ready",
-            "message": "the keys cannot be read; see the log",
+            "message": "the API keys cannot be read; see the log",
         }
         facts = logged.records[-1].facts
         assert "keys.json" in facts["reason"]

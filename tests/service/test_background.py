@@ -20,7 +20,7 @@ from patclass.core.errors import BundleError, StoreError
 from patclass.monitoring.monitor import Monitor
 from patclass.service import background
 from patclass.service import background as periodic_module
-from patclass.service.background import Follower, Periodic, Shadow, Watcher
+from patclass.service.background import DriftWatcher, ModelReloader, Periodic, Shadow
 from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.store.database import Database, locate_store
@@ -117,14 +117,14 @@ def test_what_cannot_be_loaded_is_tried_once_and_the_follower_goes_on(problem: E
         raise problem
 
     models = Elsewhere()
-    follower = Follower(models, load)  # type: ignore[arg-type]
+    follower = ModelReloader(models, load)  # type: ignore[arg-type]
     for _ in range(3):
-        follower.look()
+        follower.check()
     assert tried == [1]
     models.place = Path("models/0001")  # rolled back
-    follower.look()
+    follower.check()
     models.place = Path("models/0002")  # and promoted once more
-    follower.look()
+    follower.check()
     follower.close()
     assert tried == [1, 1]
 
@@ -241,10 +241,10 @@ def metrics() -> Metrics:
 @pytest.fixture
 def watcher(
     database: Database, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Watcher]:
+) -> Iterator[DriftWatcher]:
     """One whose thread is asleep."""
-    monkeypatch.setattr(background, "_SECONDS", 3600)
-    found = Watcher(Monitor(database, WINDOW), Loaded(), metrics)  # type: ignore[arg-type]
+    monkeypatch.setattr(background, "_DRIFT_SECONDS", 3600)
+    found = DriftWatcher(Monitor(database, WINDOW), Loaded(), metrics)  # type: ignore[arg-type]
     yield found
     found.close()
 
@@ -265,11 +265,11 @@ ODD = Stream(sureness=1.0)
 
 
 def test_usual_answers_are_shown_and_do_not_ring(
-    watcher: Watcher, database: Database, metrics: Metrics
+    watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
     keep(database, Stream(), WINDOW)
-    watcher.look(model())
-    assert 'patclass_drift_alarm{model="default",signal="labels"} 0.0' in shown(metrics)
+    watcher.check(model())
+    assert 'patclass_drift_alert{model="default",signal="labels"} 0.0' in shown(metrics)
     assert 'patclass_drift_psi{model="default",signal="distance"}' in shown(metrics)
     assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in shown(metrics)
     assert "measured" not in shown(metrics)
@@ -277,25 +277,25 @@ def test_usual_answers_are_shown_and_do_not_ring(
 
 
 def test_every_window_since_the_last_look_rings(
-    watcher: Watcher, database: Database, metrics: Metrics, logged: pytest.LogCaptureFixture
+    watcher: DriftWatcher, database: Database, metrics: Metrics, logged: pytest.LogCaptureFixture
 ):
     keep(database, Stream(), WINDOW)
-    watcher.look(model())
+    watcher.check(model())
     keep(database, ODD, 3 * WINDOW)
     keep(database, Stream(), 4 * WINDOW)
-    watcher.look(model())
+    watcher.check(model())
     rung = EventStore(database).latest(ALERT)
     assert len(rung) >= 3 * 4 - 3
-    told = [record for record in logged.records if record.message == "answers have shifted"]
+    told = [record for record in logged.records if record.message == "drift alert"]
     assert len(told) == len(rung)
-    assert "confidence" in told[0].details["signals"]
-    assert 'patclass_drift_alarm{model="default",signal="confidence"} 0.0' in shown(metrics)
-    watcher.look(model())
+    assert "confidence" in told[0].facts["signals"]
+    assert 'patclass_drift_alert{model="default",signal="confidence"} 0.0' in shown(metrics)
+    watcher.check(model())
     assert len(EventStore(database).latest(ALERT)) == len(rung)
 
 
 def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
-    watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
+    watcher: DriftWatcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[int] = []
     series, end = Monitor.series, Monitor.end
@@ -314,12 +314,12 @@ def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
     monkeypatch.setattr(Monitor, "series", watched)
     keep(database, Stream(), WINDOW)
     for _ in range(4):
-        watcher.look(model())
+        watcher.check(model())
     assert seen == [100, 125, 150, 175]
 
 
 def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
-    watcher: Watcher, database: Database, monkeypatch: pytest.MonkeyPatch
+    watcher: DriftWatcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     def away(*given: object) -> bool:
         raise StoreError("away")
@@ -328,29 +328,29 @@ def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
     with monkeypatch.context() as patched:
         patched.setattr(EventStore, "add", away)
         with pytest.raises(StoreError):
-            watcher.look(model())
-    watcher.look(model())
+            watcher.check(model())
+    watcher.check(model())
     assert len(EventStore(database).latest(ALERT)) == 1
 
 
 def test_two_names_of_one_model_are_both_shown(
-    watcher: Watcher, database: Database, metrics: Metrics
+    watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
     keep(database, Stream(), WINDOW)
-    watcher.look(model("first"))
-    watcher.look(model("second"))
+    watcher.check(model("first"))
+    watcher.check(model("second"))
     for name in ("first", "second"):
-        assert f'patclass_drift_alarm{{model="{name}",signal="labels"}}' in shown(metrics)
+        assert f'patclass_drift_alert{{model="{name}",signal="labels"}}' in shown(metrics)
 
 
 @pytest.mark.parametrize("watched", [True, False])
 def test_what_was_said_of_an_old_model_is_not_said_of_the_new_one(
-    watcher: Watcher, database: Database, metrics: Metrics, watched: bool
+    watcher: DriftWatcher, database: Database, metrics: Metrics, watched: bool
 ):
     keep(database, ODD, WINDOW)
-    watcher.look(model())
+    watcher.check(model())
     assert 'signal="confidence"} 1.0' in shown(metrics)
-    watcher.look(model(version="v2", watched=watched))
+    watcher.check(model(version="v2", watched=watched))
     assert shown(metrics) == ""
 
 
@@ -360,12 +360,12 @@ def test_whatever_goes_wrong_is_said_once_and_the_thread_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     logged: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(background, "_SECONDS", 0.02)
+    monkeypatch.setattr(background, "_DRIFT_SECONDS", 0.02)
     broken = SimpleNamespace(name="default", version="v1", classifier=None)
     models = Loaded([broken])
-    watcher = Watcher(Monitor(database, WINDOW), models, metrics)  # type: ignore[arg-type]
+    watcher = DriftWatcher(Monitor(database, WINDOW), models, metrics)  # type: ignore[arg-type]
     wait_until(lambda: models.looks > 5)
-    (record,) = [each for each in logged.records if each.message == "answers not watched"]
+    (record,) = [each for each in logged.records if each.message == "drift not checked"]
     assert "AttributeError" in record.facts["reason"]
     keep(database, Stream(), WINDOW)
     models.models = [model()]

@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.testclient import TestClient
 
 from patclass.service.app import Service, create_app
-from patclass.service.errors import Code, Problem, documented, install
+from patclass.service.errors import ApiError, Code, documented, install
 from patclass.service.models import Models
 from patclass.service.settings import ServiceSettings
 from service_process import TEXT, Server
@@ -100,25 +100,45 @@ def test_a_body_that_is_no_json(http: httpx.Client, content: str | bytes):
         ("/v1/classify", {"patents": 5}, "body.patents"),
         ("/v1/classify", {"patents": None}, "body.patents"),
         ("/v1/classify", {"patents": {"titel": "Loom"}}, "titel: extra inputs"),
-        ("/v1/classify", {"patents": [TEXT, {"titel": "Loom"}]}, ".1.Patent.titel: extra inputs"),
-        ("/v1/classify", {"patents": [{"title": 5}]}, ".0.Patent.title: input should be a valid"),
-        ("/v1/classify", {"patents": {"id": "n" * 201}}, "Patent.id: string should have at most"),
+        (
+            "/v1/classify",
+            {"patents": [TEXT, {"titel": "Loom"}]},
+            ".1.PatentFields.titel: extra inputs",
+        ),
+        (
+            "/v1/classify",
+            {"patents": [{"title": 5}]},
+            ".0.PatentFields.title: input should be a valid",
+        ),
+        (
+            "/v1/classify",
+            {"patents": {"id": "n" * 201}},
+            "PatentFields.id: string should have at most",
+        ),
         ("/v1/classify", {"patents": TEXT, "k": 0}, "body.k: input should be greater"),
         ("/v1/classify", {"patents": TEXT, "k": 101}, "body.k: input should be less"),
         ("/v1/classify", {"patents": TEXT, "k": "3"}, "body.k: input should be a valid integer"),
         ("/v1/classify", {"patents": TEXT, "k": True}, "body.k: input should be a valid integer"),
         ("/v1/classify", {"patents": TEXT, "threshold": 1.01}, "body.threshold: input should be"),
         ("/v1/classify", {"patents": TEXT, "threshold": False}, "body.threshold: input should be"),
-        ("/v1/classify", {"patents": TEXT, "set": 1}, "body.set: input should be less than 1"),
-        ("/v1/classify", {"patents": TEXT, "set": 0}, "body.set: input should be greater than 0"),
+        (
+            "/v1/classify",
+            {"patents": TEXT, "coverage": 1},
+            "body.coverage: input should be less than 1",
+        ),
+        (
+            "/v1/classify",
+            {"patents": TEXT, "coverage": 0},
+            "body.coverage: input should be greater than 0",
+        ),
         ("/v1/classify", {"patents": TEXT, "evidence": "no"}, "body.evidence: input should be a"),
         (
             "/v1/classify",
             {"patents": TEXT, "level": "group"},
-            "group: this model knows section, class",
+            "group: this model has section, class",
         ),
-        ("/v1/classify", {"patents": TEXT, "level": ""}, ": this model knows section, class"),
-        ("/v1/classify", {"patents": TEXT, "set": 0.999}, "ask for at most"),
+        ("/v1/classify", {"patents": TEXT, "level": ""}, ": this model has section, class"),
+        ("/v1/classify", {"patents": TEXT, "coverage": 0.999}, "ask for at most"),
     ],
     ids=str,
 )
@@ -273,7 +293,7 @@ def failing() -> TestClient:
 
     @app.get("/problem")
     def problem() -> None:
-        raise Problem(429, "queue_full", "full", {"Retry-After": "7"})
+        raise ApiError(429, "queue_full", "full", {"Retry-After": "7"})
 
     @app.get("/teapot")
     def teapot() -> None:

@@ -109,7 +109,7 @@ def test_that_an_answer_is_wrong_and_right_cannot_be_meant(
 ):
     answer = give(client, predicted, correct=False, label=predicted["prediction"])
     assert answer.status_code == 422
-    assert "was the answer; say that it is correct" in answer.json()["error"]["message"]
+    assert "is the predicted label; set correct to true" in answer.json()["error"]["message"]
 
 
 def test_a_text_that_is_kept_anyway_goes_with_a_verdict_only_if_the_person_lets_it(
@@ -204,5 +204,5 @@ def test_without_a_store_answers_go_on_and_feedback_is_not_acknowledged(
         assert 'patclass_feedback_total{outcome="not_kept"} 1.0' in metrics
         assert client.post("/predict", json={"text": TEXT}).status_code == 200
         server.terminate()
-    (lost,) = [line for line in server.lines() if line["event"] == "predictions not kept"]
+    (lost,) = [line for line in server.lines() if line["event"] == "predictions not stored"]
     assert lost["predictions"] == 2

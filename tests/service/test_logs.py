@@ -17,7 +17,7 @@ from patclass.core.errors import ConfigError
 from patclass.service.keys import KeyFile, Role
 from patclass.service.logs import LOGGER, _JsonLines, configure, no_spans, spans_to
 from patclass.service.metrics import Metrics
-from patclass.service.middleware import Watch
+from patclass.service.middleware import RequestMiddleware
 from service_process import Server, serving
 
 # Words that occur nowhere else.
@@ -147,7 +147,7 @@ def test_a_model_that_is_loaded_is_logged(logging_server: tuple[Server, bool]):
     (loaded,) = [line for line in lines(server) if line["event"] == "model loaded"]
     assert loaded["model"] == "default"
     assert loaded["engine"] == "openvino, float32"
-    assert loaded["tokens_a_second"] > 0
+    assert loaded["tokens_per_second"] > 0
     assert loaded["difference"] < 1e-3
 
 
@@ -221,7 +221,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def ask(watch: Watch) -> list[Any]:
+def ask(watch: RequestMiddleware) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -236,7 +236,7 @@ def ask(watch: Watch) -> list[Any]:
 def test_a_request_is_a_span_of_the_callers_trace():
     kept = Kept()
     spans = spans_to(kept)
-    ask(Watch(hello, Metrics(), 1000, spans))
+    ask(RequestMiddleware(hello, Metrics(), 1000, spans))
     spans.provider.force_flush()
     (span,) = kept.spans
     assert span.name == "POST /predict"
@@ -248,12 +248,12 @@ def test_a_request_is_a_span_of_the_callers_trace():
 
 
 def test_without_traces_all_else_is_the_same():
-    assert ask(Watch(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
+    assert ask(RequestMiddleware(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    with pytest.raises(ConfigError, match=r"--trace needs opentelemetry.*patclass\[trace\]"):
+    with pytest.raises(ConfigError, match=r"^trace needs opentelemetry.*patclass\[trace\]"):
         spans_to()

@@ -51,6 +51,10 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
 ):
     empty = client.get(ROUTE).json()
     assert (empty["watched"], empty["window"], empty["answers"]) == (True, 50, 0)
+    assert {each["name"]: each["title"] for each in empty["signals"]} == {
+        name: signal.title for name, signal in SIGNALS.items()
+    }
+    assert all(each["description"] for each in empty["signals"])
     assert empty["windows"] == empty["alerts"] == []
     assert "patclass_drift_psi{" not in client.get("/metrics").text
 
@@ -71,14 +75,14 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
     assert found["alerts"] == []
 
     send(client, ONE_SIDED)
-    rings = 'patclass_drift_alarm{model="default",signal="labels"} 1.0'
+    rings = 'patclass_drift_alert{model="default",signal="labels"} 1.0'
     wait_until(lambda: rings in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert len(found["windows"]) == 1 + (len(USUAL) + len(ONE_SIDED) - 50) // 12
     assert "labels" in found["alerts"][0]["signals"]
     rung = EventStore(database).latest(ALERT)
     assert {event.version for event in rung} == {found["model_version"]}
-    told = [line for line in running.lines() if line["event"] == "answers have shifted"]
+    told = [line for line in running.lines() if line["event"] == "drift alert"]
     assert len(told) == len(rung) == len(found["alerts"])
     assert told[0]["model"] == "default"
     assert [len(client.get(ROUTE, params={"windows": n}).json()["windows"]) for n in (1, 2)] == [
@@ -105,4 +109,4 @@ def test_without_a_store_the_route_says_so_and_answers_go_on(exported: Path, tmp
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "not_kept"
         assert send(client, PATENTS[:1])
-        wait_until(lambda: any(line["event"] == "answers not watched" for line in server.lines()))
+        wait_until(lambda: any(line["event"] == "drift not checked" for line in server.lines()))

@@ -19,7 +19,13 @@ from patclass.inference.prediction import Options, Prediction, Signals
 from patclass.model.tokenizer import EncodedText, Passage
 from patclass.service import queue as queue_module
 from patclass.service.metrics import Metrics
-from patclass.service.queue import DeadlineError, Job, Queue, QueueFullError, answers_to
+from patclass.service.queue import (
+    DeadlineError,
+    InferenceQueue,
+    QueuedPatent,
+    QueueFullError,
+    predictions_of,
+)
 
 SOON, EXPLAIN = 60.0, Options(explain=True)
 PLENTY, FAST = 1_000_000, 1e9
@@ -28,7 +34,7 @@ PLENTY, FAST = 1_000_000, 1e9
 def prediction_of(text: str) -> Prediction:
     return Prediction(
         **{"label": text, "name": text, "confidence": 0.5, "level": "class", "sure": True},
-        **{"path": (), "levels": {}, "top": (), "set": None, "tags": (), "read": 1.0},
+        **{"path": (), "levels": {}, "top": (), "label_set": None, "tags": (), "read_share": 1.0},
         **{"passages": (), "neighbours": (), "warnings": (), "text": text},
         signals=Signals(),
     )
@@ -44,7 +50,7 @@ class FakeClassifier:
     threads: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
-    def answer(
+    def classify_encoded(
         self, texts: Sequence[str], encodings: list[EncodedText], options: Sequence[Options]
     ) -> list[Prediction]:
         assert len(texts) == len(encodings) == len(options)
@@ -78,12 +84,12 @@ def job_of(
     options: Options = Options(),  # noqa: B008, which is frozen
     windows: int = 1,
     weight: int | None = None,
-) -> Job:
+) -> QueuedPatent:
     passages = tuple(Passage((1,) * tokens, 0, len(text)) for _ in range(windows))
     reading = EncodedText(passages, 1.0)
     weight = tokens * windows if weight is None else weight
     now: float = queue_module.time.monotonic()
-    return Job(model, text, reading, options, now + seconds, weight)
+    return QueuedPatent(model, text, reading, options, now + seconds, weight)
 
 
 @pytest.fixture
@@ -106,17 +112,17 @@ def model() -> Iterator[FakeModel]:
 
 
 @pytest.fixture
-def door(metrics: Metrics) -> Queue:
+def door(metrics: Metrics) -> InferenceQueue:
     """A queue of 100 tokens that nobody empties."""
-    return Queue(metrics, 100, FAST, threads=0)
+    return InferenceQueue(metrics, 100, FAST, threads=0)
 
 
 @contextmanager
 def one_thread(
     metrics: Metrics, model: FakeModel, speed: float = FAST, threads: int = 1
-) -> Iterator[Queue]:
+) -> Iterator[InferenceQueue]:
     """A queue whose only thread is busy with a job until the gate of ``model`` is opened."""
-    queue = Queue(metrics, PLENTY, speed, threads)
+    queue = InferenceQueue(metrics, PLENTY, speed, threads)
     try:
         if threads == 1:
             queue.add([job_of(model, "blocker", 500)])
@@ -137,7 +143,7 @@ def waiting(metrics: Metrics) -> tuple[float, float]:
 
 
 def test_exactly_the_limit_may_wait_and_not_one_token_more(
-    door: Queue, model: FakeModel, metrics: Metrics
+    door: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
     door.add([job_of(model, tokens=60)])
     door.add([job_of(model, tokens=40)])
@@ -147,13 +153,15 @@ def test_exactly_the_limit_may_wait_and_not_one_token_more(
     assert waiting(metrics) == (2, 100)
 
 
-def test_the_weight_counts_rather_than_the_length(door: Queue, model: FakeModel):
+def test_the_weight_counts_rather_than_the_length(door: InferenceQueue, model: FakeModel):
     with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=1, weight=101)])
     door.add([job_of(model, tokens=1_000, weight=100)])
 
 
-def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, metrics: Metrics):
+def test_a_request_is_let_in_whole_or_not_at_all(
+    door: InferenceQueue, model: FakeModel, metrics: Metrics
+):
     door.add([job_of(model, tokens=50)])
     with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=20) for _ in range(3)])
@@ -163,7 +171,7 @@ def test_a_request_is_let_in_whole_or_not_at_all(door: Queue, model: FakeModel, 
 
 
 def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: FakeModel):
-    queue = Queue(metrics, 100, 10.0, threads=0)
+    queue = InferenceQueue(metrics, 100, 10.0, threads=0)
     queue.add([job_of(model, tokens=100)])
     with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=20)])
@@ -175,7 +183,7 @@ def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: Fa
 def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
     metrics: Metrics, model: FakeModel
 ):
-    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     queue.add([job_of(model, tokens=200)])
     with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=100, seconds=2.5)])
@@ -186,7 +194,7 @@ def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
 
 @pytest.mark.usefixtures("_frozen")
 def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
-    queue = Queue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
     with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
     assert waiting(metrics) == (0, 0)
@@ -204,7 +212,7 @@ def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeMode
 @pytest.mark.usefixtures("_frozen")
 def test_one_patent_is_computed_on_one_core(metrics: Metrics, model: FakeModel):
     model.classifier.gate.set()
-    queue = Queue(metrics, PLENTY, 125.0, threads=8)  # on four cores
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=8)  # on four cores
     with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=100, seconds=3.9)])
     queue.add([job_of(model, tokens=100, seconds=4.1)])
@@ -306,7 +314,7 @@ def test_requests_that_wait_share_a_batch(metrics: Metrics, model: FakeModel):
 
 def test_what_is_dropped_makes_room_and_is_not_answered(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
-        queue.most_tokens = 100
+        queue.capacity = 100
         gone, kept = (
             [job_of(model, "gone", 30), job_of(model, "gone", 30)],
             job_of(model, "kept", 40),
@@ -380,7 +388,7 @@ def test_closing_answers_what_waits_and_ends_the_threads(metrics: Metrics, model
 
 
 def test_an_empty_queue_closes_at_once(metrics: Metrics):
-    Queue(metrics, 100, FAST, threads=3).close()
+    InferenceQueue(metrics, 100, FAST, threads=3).close()
 
 
 def test_several_threads_answer_at_once(metrics: Metrics, model: FakeModel):
@@ -454,7 +462,7 @@ def test_answers_come_in_the_order_of_their_jobs(metrics: Metrics, model: FakeMo
         jobs = [job_of(model, f"{number}", 100 - 30 * number) for number in range(3)]
         queue.add(jobs)
         model.classifier.gate.set()
-        found = asyncio.run(answers_to(jobs))
+        found = asyncio.run(predictions_of(jobs))
     assert [prediction.label for prediction in found] == ["0", "1", "2"]
 
 
@@ -465,13 +473,13 @@ def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: F
         jobs[1].deadline = 0.0
         model.classifier.gate.set()
         with pytest.raises(DeadlineError):
-            asyncio.run(answers_to(jobs))
+            asyncio.run(predictions_of(jobs))
 
 
 def test_an_asker_that_goes_away_cancels_what_waits(metrics: Metrics, model: FakeModel):
-    async def ask(jobs: Sequence[Job]) -> None:
+    async def ask(jobs: Sequence[QueuedPatent]) -> None:
         async with asyncio.timeout(0.02):
-            await answers_to(jobs)
+            await predictions_of(jobs)
 
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, "gone")]
@@ -506,9 +514,9 @@ def test_when_all_is_done_no_token_waits_or_runs(
 ):
     metrics, classifier = Metrics(), FakeClassifier()
     models = [FakeModel("first", classifier), FakeModel("second", classifier)]
-    queue = Queue(metrics, most, FAST, threads)
-    accepted: list[Job] = []
-    dropped: list[Job] = []
+    queue = InferenceQueue(metrics, most, FAST, threads)
+    accepted: list[QueuedPatent] = []
+    dropped: list[QueuedPatent] = []
     for number, (patents, fate) in enumerate(requests):
         jobs = [
             job_of(

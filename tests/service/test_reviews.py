@@ -84,7 +84,7 @@ def test_a_case_says_all_that_a_person_needs(client: httpx.Client, database: Dat
     assert (found["label"], found["name"]) == (predicted["prediction"], predicted["name"])
     assert [each["level"] for each in found["levels"]] == ["section", "class", "subclass"]
     assert found["levels"][0]["name"] == predicted["path"][0]["name"]
-    assert found["verdicts"] == []
+    assert found["feedback"] == []
     lease = datetime.fromisoformat(found["until"]) - datetime.now(UTC)
     assert timedelta(minutes=29) < lease <= LEASE
 
@@ -177,7 +177,7 @@ def test_a_decision_is_taken_back_and_made_anew(client: httpx.Client, database: 
     settle(client, id, "decision")
     assert settle(client, id, "undo").json() == {"prediction_id": id, "state": "claimed"}
     again = claim(client).json()
-    assert (again["prediction_id"], again["verdicts"]) == (id, [])
+    assert (again["prediction_id"], again["feedback"]) == (id, [])
     assert settle(client, id, "decision", correct=False, key="decision-2").status_code == 201
     consensus = consensus_of(FeedbackStore(database).all())
     assert (consensus.label, consensus.disputed) == (None, False)
@@ -205,7 +205,7 @@ def test_a_dispute_comes_first_with_what_was_said(client: httpx.Client, database
     found = claim(client, "Cleo").json()
     assert found["prediction_id"] == disputed["prediction_id"]
     assert found["reason"] == "disputed"
-    said = [(v["reviewer"], v["correct"], v["label"], v["note"]) for v in found["verdicts"]]
+    said = [(v["reviewer"], v["correct"], v["label"], v["note"]) for v in found["feedback"]]
     assert said == [("Ada", True, None, None), ("Bob", False, "D03D", "it weaves")]
     settle(client, disputed["prediction_id"], "decision", reviewer="Cleo")
     assert client.get("/v1/reviews").json()["waiting"]["disputed"] == 0

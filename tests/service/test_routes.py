@@ -17,7 +17,7 @@ from patclass.bundle.description import LAYOUT
 from patclass.core.files import file_sha256
 from patclass.inference import Classifier, Options, load
 from patclass.inference.prediction import COLUMNS, record_of
-from patclass.service.answering import NEIGHBOURS
+from patclass.service.routes import NEIGHBOURS
 from patclass.service.settings import ServiceSettings
 from service_here import answering
 from service_process import TEXT
@@ -75,7 +75,7 @@ def test_predict_answers_as_the_library_does(
 ):
     body = predict(http, text)
     record = record_of(reference.classify([text])[0])
-    fields = ("name", "confidence", "level", "sure", "path", "top", "read", "warnings")
+    fields = ("name", "confidence", "level", "sure", "path", "top", "read_share", "warnings")
     expected = {name: record[name] for name in fields} | {
         "prediction": record["label"],
         "model": "default",
@@ -204,13 +204,15 @@ def test_a_set_holds_the_truth_as_often_as_asked_for(
     http: httpx.Client, reference: Classifier, level: str
 ):
     few, many = (
-        classify(http, TEXTS, level=level, set=coverage)["results"] for coverage in (0.5, 0.9)
+        classify(http, TEXTS, level=level, coverage=coverage)["results"] for coverage in (0.5, 0.9)
     )
     expected = reference.classify(TEXTS, Options(level=level, coverage=0.9))
     for small, large, prediction in zip(few, many, expected, strict=True):
-        assert same(large["set"], record_of(prediction)["set"])
-        assert {one["label"] for one in small["set"]} <= {one["label"] for one in large["set"]}
-    assert classify(http, TEXT, level=level)["results"][0]["set"] is None
+        assert same(large["label_set"], record_of(prediction)["label_set"])
+        assert {one["label"] for one in small["label_set"]} <= {
+            one["label"] for one in large["label_set"]
+        }
+    assert classify(http, TEXT, level=level)["results"][0]["label_set"] is None
 
 
 def test_evidence_is_near_patents_and_what_each_passage_contributes(
@@ -561,7 +563,7 @@ def metrics_of(http: httpx.Client) -> dict[Key, float]:
 
 def test_metrics_count_what_was_asked_and_answered(http: httpx.Client, reference: Classifier):
     texts = [TEXTS[0], TEXTS[1], TEXTS[2], LONG]
-    tokens = [len(reading.passages[0].ids) for reading in reference.read(texts)]
+    tokens = [len(reading.passages[0].ids) for reading in reference.encode(texts)]
     before = metrics_of(http)
     answers = [predict(http, text) for text in texts[:2]]
     labels = [(answer["level"], answer["prediction"]) for answer in answers]

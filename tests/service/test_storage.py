@@ -35,7 +35,7 @@ def test_the_store_has_threads_of_its_own():
 
 
 def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(storage, "SECONDS", 0.1)
+    monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 0.1)
     app, go_on = FastAPI(), threading.Event()
     app.state.store_threads = store_threads()
     install(app)
@@ -135,7 +135,7 @@ def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
 def test_what_does_not_fit_is_dropped_and_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.held = True
-    recorder = Recorder(store, metrics, most_waiting=5)
+    recorder = Recorder(store, metrics, max_waiting=5)
     recorder.add([prediction(n) for n in range(8)])
     recorder.add([prediction(8)])
     assert outcome(metrics, "dropped") == 4
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_dropped_and_counted(database: Database):
 def test_texts_that_do_not_fit_are_dropped_and_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.held = True
-    recorder = Recorder(store, metrics, most_letters=10)
+    recorder = Recorder(store, metrics, max_chars=10)
     recorder.add([prediction(n, text="letters") for n in range(3)])
     assert metrics.texts_dropped._value.get() == 2
     store.held = False

@@ -93,7 +93,7 @@ def test_a_dispute_is_claimed_decided_and_taken_back(api: Api):
     case = api.claim("Cleo")
     assert case is not None
     assert (case["prediction_id"], case["text"]) == (id, "A loom whose warp is a current.")
-    assert [said["reviewer"] for said in case["verdicts"]] == ["Ada", "Bob"]
+    assert [said["reviewer"] for said in case["feedback"]] == ["Ada", "Bob"]
     verdict = {"reviewer": "Cleo", "correct": False, "label": None, "note": ""}
     api.decide(id, "decision-1", verdict)
     assert api.waiting().reasons["disputed"] == 0

@@ -82,7 +82,7 @@ def test_every_reason_has_words():
 def test_a_case_is_shown_with_all_that_is_known(app: AppTest, api: FakeApi):
     said = {"answer": "E21B", "label": "B23B", "correct": False, "note": "![x](http://x)"}
     nothing = {"label": None, "note": None, "reviewer": None}
-    api.cases[0]["verdicts"] = [said | {"reviewer": "Bob"}, said | nothing | {"correct": True}]
+    api.cases[0]["feedback"] = [said | {"reviewer": "Bob"}, said | nothing | {"correct": True}]
     click(app, "Next case")
     assert not app.exception
     told = words(app)

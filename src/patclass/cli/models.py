@@ -264,11 +264,10 @@ def loop(
 
 @click.group()
 def monitor() -> None:
-    """See whether live patents are still like those that a model was measured on.
+    """Compare the live predictions of a model with its reference.
 
     \b
-        patclass monitor report final_model -o monitor.html
-        patclass monitor reference old_model --data patents/
+        patclass monitor report final_model
     """
 
 
@@ -276,53 +275,34 @@ def monitor() -> None:
 @bundle_argument
 @store_option
 @click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    default=Path("monitor.html"),
+    "--window",
+    type=click.IntRange(50),
+    default=WINDOW,
     show_default=True,
-    help="The page to write.",
+    help="Predictions in it.",
 )
-@click.option(
-    "--window", type=click.IntRange(50), default=WINDOW, show_default=True, help="Answers in one."
-)
-@click.option(
-    "--windows",
-    type=click.IntRange(1, 1000),
-    default=60,
-    show_default=True,
-    help="How many windows back; each begins a quarter of a window after the one before.",
-)
-def report(bundle: str | None, store: Path | None, output: Path, window: int, windows: int) -> int:
-    """Write a page about BUNDLE's live answers (a folder, or 'shipped').
+def report(bundle: str | None, store: Path | None, window: int) -> int:
+    """Print the shifts and the accuracy of the last window of BUNDLE (a folder, or 'shipped').
 
-    Confidences, labels, lengths, unseen tokens and distances beside the reference in the bundle;
-    accuracy, estimated and as people measured it. Exit code 1 if the last window rings.
+    Exit code 1 if it raises an alert.
     """
     from patclass.bundle import read_bundle
     from patclass.bundle.registry import locate
     from patclass.core.errors import BundleError, StoreError
-    from patclass.core.files import atomic_write
-    from patclass.monitoring.html import html_monitor
+    from patclass.monitoring.drift import assessment_text
     from patclass.monitoring.monitor import Monitor, MonitoredModel
     from patclass.store.database import locate_store
 
     opened = read_bundle(locate(bundle))
     if opened.reference is None:
-        raise BundleError(
-            f"{opened.folder} has no reference to compare with; add one with 'patclass monitor "
-            "reference'."
-        )
+        raise BundleError(f"{opened.folder} has no reference to compare with; train it again.")
     database = locate_store(store)
-    watched = MonitoredModel(opened.folder.name, opened.fingerprint, opened.reference)
-    found = Monitor(database, window).series(watched, windows)
-    if not found:
+    model = MonitoredModel(opened.folder.name, opened.fingerprint, opened.reference)
+    last = Monitor(database, window).last(model)
+    if last is None:
         raise StoreError(
-            f"the store in {database.location} has not yet {window:,} answers of {opened.folder} "
-            f"(version {watched.version}); choose a smaller --window, or wait."
+            f"the store in {database.location} has not yet {window:,} predictions of "
+            f"{opened.folder} (version {model.version}); choose a smaller window, or wait."
         )
-    with atomic_write(output) as partial:
-        partial.write_text(html_monitor(watched, found), encoding="utf-8")
-    rings = ", ".join(found[-1].alerts)
-    click.echo(f"{output}: {f'shifted: {rings}' if rings else 'as usual'}")
-    return 1 if rings else 0
+    click.echo(assessment_text(last))
+    return 1 if last.alerts else 0

@@ -43,7 +43,7 @@ def predict(text: str | None, as_json: bool, model: str | None, device: str, **a
         return 0
     _print(prediction, classifier.text_of(text), asked["explain"])
     for warning in prediction.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {warning.message}", err=True)
     return 0
 
 
@@ -54,9 +54,9 @@ def _print(prediction: "Prediction", text: str, explain: bool) -> None:
         click.echo("  " * (depth + 1) + _line(step))
     click.echo(f"\nbest at level {prediction.level}")
     _print_candidates(prediction.top)
-    if prediction.set is not None:
-        click.echo(f"\nset ({len(prediction.set)} of this level's labels)")
-        _print_candidates(prediction.set)
+    if prediction.label_set is not None:
+        click.echo(f"\nset ({len(prediction.label_set)} of this level's labels)")
+        _print_candidates(prediction.label_set)
     for tag in prediction.tags:
         if tag.confidence >= 0.5:
             click.echo(f"\ntag\n{_line(tag)}")

@@ -76,9 +76,9 @@ def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
     from pydantic import ValidationError
 
     from patclass.core.errors import ConfigError
+    from patclass.service.app import serve as run
     from patclass.service.keys import VARIABLE
     from patclass.service.models import Models, parse_places
-    from patclass.service.server import serve as run
     from patclass.service.settings import ServiceSettings
 
     given = {name: value for name, value in flags.items() if value not in (None, ())}

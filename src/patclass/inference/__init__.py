@@ -1,6 +1,6 @@
-"""Inference: one object that answers, and whole files streamed through it."""
+"""Inference: the classifier of a bundle, for single patents and for files."""
 
 from patclass.inference.classifier import Classifier, load
-from patclass.inference.prediction import Options, Prediction, ScoredLabel
+from patclass.inference.prediction import AnswerWarning, Options, Prediction, ScoredLabel
 
-__all__ = ["Classifier", "Options", "Prediction", "ScoredLabel", "load"]
+__all__ = ["AnswerWarning", "Classifier", "Options", "Prediction", "ScoredLabel", "load"]

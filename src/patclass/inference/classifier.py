@@ -1,8 +1,8 @@
-"""What can be said against a text before any model reads it. Knows characters only."""
+"""The classifier of a bundle, with scikit-learn's verbs. Knows texts and options, no HTTP."""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +17,69 @@ from patclass.data.text import MAX_CHARS, SURROGATE, TextView, clean
 from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
     AUTO,
-    NOTEWORTHY,
+    MIN_ALTERNATIVE,
+    AnswerWarning,
     Options,
     PassageShare,
     Prediction,
     ScoredLabel,
     Signals,
-    candidates,
     check_level,
     choose_level,
     path_to,
+    scored_labels,
     thresholds_of,
 )
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import Answers
 
-FEW_WORDS = 8
+MIN_WORDS = 8
 
-_WORD = re.compile(r"\w+")
-
-
-def doubts_about(text: str) -> list[str]:
-    """Reasons in words why an answer on this text may be a guess; none for ordinary text."""
-    letters = [char for char in text[:20_000] if char.isalpha()]
-    if not letters:
-        return ["the text has no letters; the answer is a guess"]
-    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
-    doubts = []
-    if latin < len(letters) / 2:
-        doubts.append("the text is mostly in another script than the model has learnt from")
-    words = len(_WORD.findall(text[:20_000]))
-    if words < FEW_WORDS and latin >= len(letters) / 2:
-        count = "one word" if words == 1 else f"{words} words"
-        doubts.append(f"the text has only {count}; an abstract would be surer")
-    return doubts
-
-
-Patent = str | Mapping[str, Any]
-DEFAULTS = Options()
-
-# How many known patents are asked whether they agree, and how few of them may.
+# The k nearest neighbours that are compared with the label, and the share that should have it.
 K_NEIGHBOURS = 10
 AGREEMENT = 0.2
 
+_CHECKED_CHARS = 20_000
+_WORD = re.compile(r"\w+")
+
+
+def text_warnings(text: str) -> list[AnswerWarning]:
+    """Warnings about the text alone: no letters, another script, too few words."""
+    letters = [char for char in text[:_CHECKED_CHARS] if char.isalpha()]
+    if not letters:
+        return [AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")]
+    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
+    if latin < len(letters) / 2:
+        # Many scripts do not separate words, so they are not counted.
+        message = "the text is mostly in another script than the training data"
+        return [AnswerWarning("other_script", message)]
+    words = len(_WORD.findall(text[:_CHECKED_CHARS]))
+    if words < MIN_WORDS:
+        count = "one word" if words == 1 else f"{words} words"
+        message = f"the text has only {count}; an abstract gives a more reliable prediction"
+        return [AnswerWarning("few_words", message)]
+    return []
+
+
+Patent = str | Mapping[str, Any]
+
+
+DEFAULTS = Options()
+
 
 def load(model: str | Path | None = None, device: str = "auto") -> "Classifier":
-    """Load a bundle that answers.
+    """Load a bundle as a classifier.
 
-    :param model: its folder, or ``shipped``; None for the first of ``PATCLASS_MODEL``,
-        ``final_model`` and the shipped one that is there.
-    :raises BundleError: if it is incomplete, altered, or its base is not there.
+    :param model: its folder, or ``shipped``; None for the first that exists of
+        ``PATCLASS_MODEL``, ``final_model`` and the shipped bundle.
+    :raises BundleError: if it is incomplete, altered, or its base model is missing.
     """
     return Classifier(read_bundle(locate(model)), device)
 
 
 class Classifier:
-    """Answers with scikit-learn's verbs; a patent is a text or a mapping of its fields."""
+    """Classifies patents; a patent is a text or a mapping of its fields."""
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         self.bundle = bundle
@@ -87,9 +93,10 @@ class Classifier:
         return self.tree.at(self.tree.finest).codes
 
     def text_of(self, patent: Patent) -> str:
-        """The text that is read for a patent, before it is cut to what the model reads.
+        """The text of a patent, before truncation.
 
-        :raises DataError: if there is no text, or far too much.
+        :raises DataError: if there is no text, more than ``MAX_CHARS`` characters, or invalid
+            Unicode.
         """
         text = clean(patent) if isinstance(patent, str) else self.view.text_of_patent(patent)
         if not text:
@@ -98,34 +105,37 @@ class Classifier:
         if len(text) > MAX_CHARS:
             raise DataError(
                 f"the text has {len(text):,} characters; at most {MAX_CHARS:,} are accepted. "
-                "Give the title and the abstract, or cut it."
+                "Use the title and the abstract, or shorten it."
             )
         if SURROGATE.search(text):
-            raise DataError("the text is not valid Unicode: it holds half a surrogate pair.")
+            raise DataError("the text is not valid Unicode: it contains half a surrogate pair.")
         return text
 
     def predict_proba(
         self,
         patents: Sequence[Patent],
         level: str | None = None,
-        advance: Advance = lambda rows: None,
+        on_progress: Advance = lambda rows: None,
     ) -> FloatArray:
         """Probabilities of a level's labels, float32 of shape (patents, labels).
 
-        :param level: the finest if None. Rows of a fine level add up to one less the share of
-            codes that were too rare to learn.
+        :param level: the finest if None. Rows of a fine level add up to one less the probability
+            of codes that were too rare for training.
+        :param on_progress: called with the number of patents that were classified.
         :raises DataError: if a patent has no usable text.
-        :raises ConfigError: if there is no such level.
+        :raises ConfigError: if the model does not have the level.
         """
         level = level or self.tree.finest
         check_level(self.tree, level)
-        leaves = self._pipeline.run([self.text_of(patent) for patent in patents], advance).leaves
+        texts = [self.text_of(patent) for patent in patents]
+        leaves = self._pipeline.run(texts, on_progress).leaves
         return self.tree.sums(leaves, level)
 
     def predict(self, patents: Sequence[Patent], level: str | None = None) -> list[str]:
         """The most probable label of each patent at a level; the finest if None.
 
         :raises DataError: if a patent has no usable text.
+        :raises ConfigError: if the model does not have the level.
         """
         best = self.predict_proba(patents, level).argmax(axis=1)
         labels = self.tree.at(level or self.tree.finest)
@@ -135,142 +145,148 @@ class Classifier:
         self,
         patents: Sequence[Patent],
         options: Options = DEFAULTS,
-        advance: Advance = lambda rows: None,
+        on_progress: Advance = lambda rows: None,
     ) -> list[Prediction]:
-        """The answer for each patent, with all that speaks for and against it.
+        """The prediction for each patent, with its evidence and warnings.
 
+        :param on_progress: called with the number of patents that were classified.
         :raises DataError: if a patent has no usable text.
-        :raises ConfigError: if the options ask for what the bundle cannot give.
+        :raises ConfigError: if the bundle does not support the options.
         """
-        self.check(options)
+        self.check_options(options)
         texts = [self.text_of(patent) for patent in patents]
         if not texts:
             return []
-        return self.answer(texts, self.read(texts), [options] * len(texts), advance)
+        return self.classify_encoded(texts, self.encode(texts), [options] * len(texts), on_progress)
 
-    def read(self, texts: Sequence[str]) -> list[EncodedText]:
-        """The passages that would be read of texts as ``text_of`` gives them."""
+    def encode(self, texts: Sequence[str]) -> list[EncodedText]:
+        """The token ids and passages of texts returned by ``text_of``."""
         return self._pipeline.encode(texts)
 
-    def answer(
+    def classify_encoded(
         self,
         texts: Sequence[str],
         encodings: list[EncodedText],
         options: Sequence[Options],
-        advance: Advance = lambda rows: None,
+        on_progress: Advance = lambda rows: None,
     ) -> list[Prediction]:
-        """The answer for each text that was read, by options of its own that were checked."""
-        answers = self._pipeline.answer(texts, encodings, advance)
-        most = max(K_NEIGHBOURS, *(asked.neighbours for asked in options))
+        """The prediction for each encoded text, with checked options of its own."""
+        outputs = self._pipeline.answer(texts, encodings, on_progress)
+        k = max(K_NEIGHBOURS, *(each.neighbours for each in options))
         index = self.bundle.neighbours
-        near = [[]] * len(texts) if index is None else index.nearest(answers.embeddings, most)
+        neighbours = [[]] * len(texts) if index is None else index.nearest(outputs.embeddings, k)
         return [
-            self._prediction(row, text, answers, near[row], options[row])
+            self._prediction(row, text, outputs, neighbours[row], options[row])
             for row, text in enumerate(texts)
         ]
 
     def verify(self) -> float:
-        """Answer the bundle's golden texts; return the largest difference of a logit.
+        """Classify the bundle's golden texts; return the largest difference of a logit.
 
-        :raises BundleError: if it does not answer as it did when it was saved.
+        :raises BundleError: if the logits differ from those that were saved.
         """
         return check_golden(self.bundle.golden, self._pipeline, self.bundle.folder)
 
-    def check(self, options: Options) -> None:
-        """Refuse options before any text is read.
+    def check_options(self, options: Options) -> None:
+        """Check options before any text is read.
 
-        :raises ConfigError: naming what the bundle cannot give.
+        :raises ConfigError: naming the option that the bundle does not support.
         """
         if options.level != AUTO:
             check_level(self.tree, options.level)
         thresholds_of(self.tree, self.bundle.calibration.thresholds, options.threshold)
         if options.neighbours and self.bundle.neighbours is None:
             raise ConfigError(
-                "this model keeps no known patents as evidence; train one with --index-rows."
+                "neighbours: this model has no index of similar patents; train one with "
+                "index_rows above 0.",
+                setting=("neighbours", "index_rows"),
             )
         if options.coverage is not None:
             self._check_coverage(options.level, options.coverage)
 
     def _check_coverage(self, level: str, coverage: float) -> None:
-        """Refuse a coverage that no level asked for can have."""
-        known = self.bundle.conformal.levels
-        wanted = [name for name in self.tree.levels if level in (AUTO, name) and name in known]
-        if not wanted:
-            which = f"the level {level}" if known else "any level"
-            way = "ask for another level, or " if known else ""
+        """Refuse a coverage that no requested level supports."""
+        conformal = self.bundle.conformal.levels
+        levels = [name for name in self.tree.levels if level in (AUTO, name) and name in conformal]
+        if not levels:
+            which = f"the level {level}" if conformal else "any level"
+            alternative = "choose another level, or " if conformal else ""
             raise ConfigError(
-                f"--set: this model was saved without held-out scores for {which}; {way}"
-                "train it anew with more validation rows."
+                f"coverage: this model was saved without held-out scores for {which}; "
+                f"{alternative}train it again with more validation rows.",
+                setting="coverage",
             )
-        for name in wanted:
-            known[name].bounds(len(self.tree.at(name)), coverage)
+        for name in levels:
+            conformal[name].bounds(len(self.tree.at(name)), coverage)
 
     def _prediction(
-        self, row: int, text: str, answers: Answers, near: list[Neighbour], options: Options
+        self,
+        row: int,
+        text: str,
+        outputs: Answers,
+        neighbours: list[Neighbour],
+        options: Options,
     ) -> Prediction:
-        tree, leaves = self.tree, answers.leaves[row : row + 1]
+        tree, leaves = self.tree, outputs.leaves[row : row + 1]
         sums = {level: tree.sums(leaves, level)[0] for level in tree.levels}
         thresholds = thresholds_of(tree, self.bundle.calibration.thresholds, options.threshold)
         start: tuple[str, ...] = ()
         if options.level != AUTO:
             code = tree.at(options.level)[int(sums[options.level].argmax())].code
             start = path_to(tree, options.level, code)
-        best = self._along(tree.descend(sums, start), sums)
-        confidences = {level: found.confidence for level, found in best.items()}
+        levels = self._scored_path(tree.descend(sums, start), sums)
+        confidences = {level: best.confidence for level, best in levels.items()}
         level, sure = choose_level(confidences, options.level, thresholds)
         order = np.argsort(-sums[level], kind="stable")[: max(1, options.k)]
-        answer = best[level]
-        path = tuple(best[name] for name in tree.levels[: tree.levels.index(level) + 1])
+        best = levels[level]
+        path = tuple(levels[name] for name in tree.levels[: tree.levels.index(level) + 1])
         return Prediction(
-            label=answer.label,
-            name=answer.name,
-            confidence=answer.confidence,
+            label=best.label,
+            name=best.name,
+            confidence=best.confidence,
             level=level,
             sure=sure,
             path=path,
-            levels=best,
-            top=candidates(tree, level, sums[level], order),
-            set=self._set(level, sums[level], options.coverage),
+            levels=levels,
+            top=scored_labels(tree, level, sums[level], order),
+            label_set=self._label_set(level, sums[level], options.coverage),
             tags=tuple(
                 ScoredLabel(tag.code, tag.name, float(p))
-                for tag, p in zip(tree.tags, answers.tags[row], strict=True)
+                for tag, p in zip(tree.tags, outputs.tags[row], strict=True)
             ),
-            read=answers.encodings[row].share,
-            passages=self._passages(row, text, answers, level, answer.label, options),
-            neighbours=tuple(near[: options.neighbours]),
+            read_share=outputs.encodings[row].share,
+            passages=self._passages(row, text, outputs, best.label, level, options),
+            neighbours=tuple(neighbours[: options.neighbours]),
             warnings=(
-                *self._warnings(row, text, answers, near, path, sure),
-                *self._lacks_set(level, options.coverage),
+                *text_warnings(text),
+                *self._model_warnings(path, sure, neighbours),
+                *_partly_read(outputs.encodings[row].share),
+                *self._no_label_set(level, options.coverage),
             ),
             text=text,
-            signals=self._signals(row, answers, near, path),
+            signals=self._signals(row, outputs, neighbours, path),
             alternatives=self._alternatives(sums) if options.alternatives else None,
         )
 
     def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[ScoredLabel, ...]]:
-        found = {}
+        alternatives = {}
         for level, probabilities in sums.items():
             order = np.argsort(-probabilities, kind="stable")
-            likely = order[probabilities[order] >= NOTEWORTHY]
-            found[level] = candidates(self.tree, level, probabilities, likely)
-        return found
+            likely = order[probabilities[order] >= MIN_ALTERNATIVE]
+            alternatives[level] = scored_labels(self.tree, level, probabilities, likely)
+        return alternatives
 
-    def _along(
+    def _scored_path(
         self, path: tuple[str, ...], sums: Mapping[str, FloatArray]
     ) -> dict[str, ScoredLabel]:
         """The labels of a path by level, with their probabilities."""
-        found = {}
+        scored = {}
         for level, code in zip(self.tree.levels, path, strict=False):
             position = np.array([self.tree.at(level).index(code)])
-            found[level] = candidates(self.tree, level, sums[level], position)[0]
-        return found
+            scored[level] = scored_labels(self.tree, level, sums[level], position)[0]
+        return scored
 
-    def _lacks_set(self, level: str, coverage: float | None) -> tuple[str, ...]:
-        if coverage is None or level in self.bundle.conformal.levels:
-            return ()
-        return (f"no label set: the model was saved without held-out scores for the {level}",)
-
-    def _set(
+    def _label_set(
         self, level: str, probabilities: FloatArray, coverage: float | None
     ) -> tuple[ScoredLabel, ...] | None:
         conformal = self.bundle.conformal.levels.get(level)
@@ -278,55 +294,60 @@ class Classifier:
             return None
         inside = np.flatnonzero(conformal.sets(probabilities[None], coverage)[0])
         order = inside[np.argsort(-probabilities[inside], kind="stable")]
-        return candidates(self.tree, level, probabilities, order)
+        return scored_labels(self.tree, level, probabilities, order)
+
+    def _no_label_set(self, level: str, coverage: float | None) -> Iterator[AnswerWarning]:
+        if coverage is not None and level not in self.bundle.conformal.levels:
+            message = f"no label set: the model was saved without held-out scores for the {level}"
+            yield AnswerWarning("no_label_set", message)
 
     def _passages(
-        self, row: int, text: str, answers: Answers, level: str, label: str, options: Options
+        self, row: int, text: str, outputs: Answers, label: str, level: str, options: Options
     ) -> tuple[PassageShare, ...]:
-        reading = answers.encodings[row]
+        encoding = outputs.encodings[row]
         if options.explain:
-            return contributions(self._pipeline, text, reading, answers.passages[row], level, label)
-        return tuple(PassageShare(p.start, p.end, 0.0) for p in reading.passages)
+            logits = outputs.passages[row]
+            return contributions(self._pipeline, text, encoding, logits, level, label)
+        return tuple(PassageShare(p.start, p.end, 0.0) for p in encoding.passages)
 
-    def _warnings(
-        self,
-        row: int,
-        text: str,
-        answers: Answers,
-        near: list[Neighbour],
-        path: tuple[ScoredLabel, ...],
-        sure: bool,
-    ) -> list[str]:
-        found = doubts_about(text)
+    def _model_warnings(
+        self, path: tuple[ScoredLabel, ...], sure: bool, neighbours: list[Neighbour]
+    ) -> Iterator[AnswerWarning]:
         index = self.bundle.neighbours
-        if index is not None and near and near[0].similarity < index.unlike:
-            found.append("the text is unlike anything the model has learnt from")
+        if index is not None and neighbours and neighbours[0].similarity < index.unlike:
+            yield AnswerWarning("unlike_training", "the text is unlike all training texts")
         if not sure and len(path) == 1:
-            found.append(f"not even the {self.tree.levels[0]} is sure: have it checked")
-        agree, able = _agreeing(near, path)
-        if able and agree < AGREEMENT * able:
-            code = path[-1].label
-            found.append(f"only {agree} of the {able} nearest known patents are in {code}")
-        if answers.encodings[row].share < 1:
-            found.append(f"only {answers.encodings[row].share:.0%} of the text was read")
-        return found
+            message = f"not even the {self.tree.levels[0]} is sure: have it reviewed"
+            yield AnswerWarning("low_confidence", message)
+        agreeing, comparable = _agreement(neighbours, path)
+        if comparable and agreeing < AGREEMENT * comparable:
+            message = f"only {agreeing} of the {comparable} most similar patents are in "
+            yield AnswerWarning("neighbours_disagree", message + path[-1].label)
 
     def _signals(
-        self, row: int, answers: Answers, near: list[Neighbour], path: tuple[ScoredLabel, ...]
+        self,
+        row: int,
+        outputs: Answers,
+        neighbours: list[Neighbour],
+        path: tuple[ScoredLabel, ...],
     ) -> Signals:
-        agree, able = _agreeing(near, path)
-        agreement = agree / able if able else None
+        agreeing, comparable = _agreement(neighbours, path)
+        agreement = agreeing / comparable if comparable else None
         reference = self.bundle.reference
         if reference is None:
             return Signals(agreement=agreement)
-        novelty = reference.space.novelty(answers.embeddings[row : row + 1])[0]
-        return Signals(
-            reference.vocabulary.oov_rate(answers.encodings[row].ids), float(novelty), agreement
-        )
+        novelty = reference.space.novelty(outputs.embeddings[row : row + 1])[0]
+        oov_rate = reference.vocabulary.oov_rate(outputs.encodings[row].ids)
+        return Signals(oov_rate, float(novelty), agreement)
 
 
-def _agreeing(near: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tuple[int, int]:
-    """How many of the nearest known patents have the label, of those whose is as fine."""
-    jury = near[:K_NEIGHBOURS]
-    agree = sum(path[-1].label in neighbour.codes for neighbour in jury)
-    return agree, sum(len(neighbour.codes) >= len(path) for neighbour in jury)
+def _partly_read(share: float) -> Iterator[AnswerWarning]:
+    if share < 1:
+        yield AnswerWarning("partly_read", f"only {share:.0%} of the text was read")
+
+
+def _agreement(neighbours: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tuple[int, int]:
+    """How many of the k nearest neighbours have the label, and how many have its level at all."""
+    nearest = neighbours[:K_NEIGHBOURS]
+    agreeing = sum(path[-1].label in neighbour.codes for neighbour in nearest)
+    return agreeing, sum(len(neighbour.codes) >= len(path) for neighbour in nearest)

@@ -1,4 +1,4 @@
-"""What each passage of a text contributes to an answer. Knows a pipeline and one text."""
+"""The contribution of each passage of a text to a prediction. Knows a pipeline and one text."""
 
 import re
 from dataclasses import replace
@@ -16,30 +16,33 @@ _SENTENCE = re.compile(r"[^.;!?]+[.;!?]*\s*")
 
 
 def contributions(
-    pipeline: Pipeline, text: str, reading: EncodedText, logits: FloatArray, level: str, label: str
+    pipeline: Pipeline, text: str, encoding: EncodedText, logits: FloatArray, level: str, label: str
 ) -> tuple[PassageShare, ...]:
-    """By windows if there are several, else by sentences.
+    """Contributions by window if there are several, else by sentence.
 
-    A sentence contributes what the answer's log probability loses when the sentence is left
-    out (occlusion; Zeiler and Fergus 2014); a window, how far its own log probability of the
-    answer is above that of all windows together.
+    Of a sentence: the decrease of the label's log probability when the sentence is removed
+    (occlusion; Zeiler and Fergus 2014). Of a window: its own log probability of the label less
+    that of all windows together.
+
+    :param logits: of the passages, shape (passages, outputs).
+    :param label: a label of ``level``.
     """
-    if len(reading.passages) > 1:
-        return _by_window(pipeline, reading, logits, level, label)
-    return _by_sentence(pipeline, text[: reading.passages[0].end], level, label)
+    if len(encoding.passages) > 1:
+        return _by_window(pipeline, encoding, logits, level, label)
+    return _by_sentence(pipeline, text[: encoding.passages[0].end], level, label)
 
 
 def _by_window(
-    pipeline: Pipeline, reading: EncodedText, logits: FloatArray, level: str, label: str
+    pipeline: Pipeline, encoding: EncodedText, logits: FloatArray, level: str, label: str
 ) -> tuple[PassageShare, ...]:
     count = len(pipeline.tree.paths)
-    without_opinion = replace(pipeline.calibration, linear_weight=0.0)
+    without_linear = replace(pipeline.calibration, linear_weight=0.0)
     every = np.vstack([logits, logits.mean(axis=0)])[:, :count]
-    leaves = without_opinion.apply(pipeline.tree, every)
+    leaves = without_linear.apply(pipeline.tree, every)
     likelihood = _log_likelihood(pipeline, leaves, level, label)
     return tuple(
         PassageShare(passage.start, passage.end, float(own - likelihood[-1]))
-        for passage, own in zip(reading.passages, likelihood[:-1], strict=True)
+        for passage, own in zip(encoding.passages, likelihood[:-1], strict=True)
     )
 
 
@@ -62,7 +65,7 @@ def _log_likelihood(pipeline: Pipeline, leaves: FloatArray, level: str, label: s
 
 
 def _sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of sentences that cover the text; the last one takes what is too many."""
+    """Spans of at most ``MAX_SENTENCES`` sentences; the last one extends to the end."""
     starts = [match.start() for match in _SENTENCE.finditer(text)] or [0]
     starts = [0, *starts[1:MAX_SENTENCES]]
     return list(zip(starts, [*starts[1:], len(text)], strict=True))

@@ -1,72 +1,55 @@
-"""A file of patents to a file of answers, in order, larger than memory, whole or not at all."""
+"""Classification of a file of patents into a file of answers.
+
+Rows keep their order; files may be larger than memory; the output file appears complete or not at
+all.
+"""
 
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from types import NoneType
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
-from patclass.cpc.symbols import LEVELS
 from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
 from patclass.data.text import FIELDS, TextView
-from patclass.inference.classifier import DEFAULTS, Classifier
-from patclass.inference.prediction import COLUMNS, Options, record_of
+from patclass.inference.classifier import DEFAULTS, Classifier, Progress
+from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS, Options, record_of
 
-_CANDIDATES = pa.list_(
-    pa.struct([("label", pa.string()), ("name", pa.string()), ("confidence", pa.float64())])
-)
-_NEIGHBOURS = pa.list_(
-    pa.struct(
-        [
-            ("id", pa.string()),
-            ("title", pa.string()),
-            ("codes", pa.list_(pa.string())),
-            ("similarity", pa.float64()),
-        ]
-    )
-)
-_PASSAGES = pa.list_(
-    pa.struct([("start", pa.int64()), ("end", pa.int64()), ("contribution", pa.float64())])
-)
+_SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
 
-# The columns of an answer file, in their order.
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("label", pa.string()),
-        ("name", pa.string()),
-        ("confidence", pa.float64()),
-        ("level", pa.string()),
-        ("sure", pa.bool_()),
-        *(
-            (f"{level}{part}", kind)
-            for level in LEVELS
-            for part, kind in (("", pa.string()), ("_confidence", pa.float64()))
-        ),
-        ("path", _CANDIDATES),
-        ("top", _CANDIDATES),
-        ("set", _CANDIDATES),
-        ("tags", _CANDIDATES),
-        ("read", pa.float64()),
-        ("passages", _PASSAGES),
-        ("neighbours", _NEIGHBOURS),
-        ("warnings", pa.list_(pa.string())),
-        ("error", pa.string()),
-    ]
-)
+
+def _arrow_type(kind: Any) -> Any:
+    """The Arrow type of a column's Python type."""
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if is_dataclass(kind):
+        types = get_type_hints(kind)
+        return pa.struct([(field.name, _arrow_type(types[field.name])) for field in fields(kind)])
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return pa.string()
+    if origin is tuple:
+        return pa.list_(_arrow_type(arguments[0]))
+    (required,) = (argument for argument in arguments if argument is not NoneType)
+    return _arrow_type(required)
+
+
+# The schema of a file of answers.
+SCHEMA = pa.schema([(column.name, _arrow_type(column.type)) for column in ANSWER_COLUMNS])
 
 
 class Sink(Protocol):
-    """Takes result rows with the keys of ``COLUMNS``; None where a cell is empty."""
+    """Writes rows with the keys of ``COLUMNS``; None is an empty cell."""
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows."""
@@ -93,7 +76,7 @@ class _CsvSink:
 
 
 def _cell(value: Any) -> Any:
-    """Lists as JSON; an empty one as an empty cell."""
+    """A list is written as JSON, an empty list as an empty cell."""
     if isinstance(value, (list, tuple)):
         return json.dumps(value, ensure_ascii=False) if value else None
     return value
@@ -109,9 +92,9 @@ class _ParquetSink:
 
 @contextmanager
 def open_sink(path: Path) -> Iterator[Sink]:
-    """Open ``path`` for result rows; its suffix decides the format.
+    """Open ``path`` for rows; its suffix determines the format.
 
-    :raises DataError: if the suffix is no known format.
+    :raises DataError: if the suffix is no supported format.
     """
     suffix = file_format(path)
     if suffix == ".parquet":
@@ -125,13 +108,13 @@ def open_sink(path: Path) -> Iterator[Sink]:
             yield _CsvSink(file, "\t" if suffix == ".tsv" else ",")
 
 
-# Enough rows that sorting by length leaves little padding, few enough to stay small in memory.
+# Large enough that sorting by length leaves little padding, small enough for any memory.
 CHUNK_ROWS = 256
 
 
 @dataclass(frozen=True)
-class StreamResult:
-    """How many rows went through, and how many of them with an error."""
+class FileResult:
+    """Number of rows, and of those with an error."""
 
     rows: int
     errors: int
@@ -142,15 +125,16 @@ def classify_file(
     source: Path,
     target: Path,
     options: Options = DEFAULTS,
-    advance: Callable[[int], object] = lambda rows: None,
-) -> StreamResult:
-    """Answer every row of ``source`` with a row in ``target``; bad rows carry an ``error``.
+    on_progress: Progress = lambda rows: None,
+) -> FileResult:
+    """Classify every row of ``source`` into a row of ``target``; unusable rows get an ``error``.
 
+    :param on_progress: called with the number of rows that were written.
     :raises DataError: if ``source`` cannot be read or has no text column.
-    :raises OutputError: if ``target`` cannot be written; it is then not there at all.
+    :raises OutputError: if ``target`` cannot be written; no part of it is then left.
     """
     check_files(source, target)
-    classifier.check(options)
+    classifier.check_options(options)
     _check_columns(classifier.view, source)
     total = errors = 0
     with atomic_write(target) as partial, open_sink(partial) as sink:
@@ -159,21 +143,21 @@ def classify_file(
             sink.write(answers)
             total += len(answers)
             errors += sum(answer["error"] is not None for answer in answers)
-            advance(len(answers))
-    return StreamResult(total, errors)
+            on_progress(len(answers))
+    return FileResult(total, errors)
 
 
 def check_files(source: Path, target: Path) -> None:
-    """Refuse before any model is loaded what could only fail.
+    """Check input and output files before a model is loaded.
 
-    :raises DataError: if a format is unknown or ``source`` cannot be read.
+    :raises DataError: if a format is not supported or ``source`` cannot be read.
     :raises OutputError: if ``target`` is ``source`` or cannot be written.
     """
     file_format(target)
     check_writable(target)
     columns_of(source)
     if target.exists() and os.path.samefile(source, target):
-        raise OutputError(f"{target} is the input itself; name another file for the answers.")
+        raise OutputError(f"{target} is the input itself; choose another output file.")
 
 
 def _check_columns(view: TextView, source: Path) -> None:
@@ -181,7 +165,7 @@ def _check_columns(view: TextView, source: Path) -> None:
     if not set(usable) & set(columns):
         raise DataError(
             f"{source} has no column {', '.join(usable)}; it has "
-            f"{', '.join(map(repr, columns[:20]))}. Rename the column of the text."
+            f"{', '.join(map(repr, columns[:20]))}. Rename the column that holds the text."
         )
 
 
@@ -195,7 +179,7 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _answers(classifier: Classifier, rows: list[Row], options: Options) -> list[dict[str, Any]]:
-    """One answer a row, in order; the usable rows are scored together."""
+    """One answer per row, in order; the usable rows are classified together."""
     answers = [dict.fromkeys(COLUMNS) | {"id": row.id} for row in rows]
     texts: dict[int, str] = {}
     for position, row in enumerate(rows):

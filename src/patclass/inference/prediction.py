@@ -1,13 +1,13 @@
-"""From probabilities to an answer a person can rely on. Knows a label tree, no model.
+"""A prediction, its options and its record. Knows a label tree, no model.
 
-The answer is the best label of a level. With ``auto`` that is the deepest level whose best
-label is as sure as its threshold asks for; where not even the coarsest is, it is answered
-there and called unsure.
+A prediction is the most probable label of one level. With ``auto`` that is the deepest level
+whose best label reaches the level's threshold; if not even the coarsest does, the prediction is
+of the coarsest level and ``sure`` is false.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +20,16 @@ from patclass.predictor.neighbours import Neighbour
 
 AUTO = "auto"
 
-# Thresholds of bundles that know none of their own.
+# For bundles without calibrated thresholds.
 DEFAULT_THRESHOLD = 0.9
 
-# A label that is less probable than this is no alternative.
-NOTEWORTHY = 0.001
+# Labels that are less probable than this are not listed as alternatives.
+MIN_ALTERNATIVE = 0.001
 
 
 @dataclass(frozen=True)
 class ScoredLabel:
-    """One label with its title and its probability."""
+    """A label with its title and its probability."""
 
     label: str
     name: str
@@ -38,15 +38,17 @@ class ScoredLabel:
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a classifier.
+    """Options of a prediction.
 
-    :param level: one of its levels, or ``auto`` for the deepest that is sure enough.
-    :param k: how many labels of that level are listed.
-    :param threshold: the confidence that ``auto`` asks for; None for the bundle's own.
-    :param coverage: also name the set of labels that holds the truth this often.
-    :param neighbours: how many of the nearest known patents are named.
-    :param explain: also say what each passage contributes.
-    :param alternatives: also name the labels of every level that are not all but excluded.
+    :param level: a level of the model, or ``auto`` for the deepest that reaches its threshold.
+    :param k: how many labels of that level are listed in ``top``.
+    :param threshold: the confidence that ``auto`` requires; None for the bundle's thresholds.
+    :param coverage: also return the label set that contains the true label with this
+        probability, between 0 and 1; None for no label set.
+    :param neighbours: how many similar patents are returned.
+    :param explain: also compute the contribution of each passage.
+    :param alternatives: also return the labels of every level with a probability of at least
+        ``MIN_ALTERNATIVE``.
     """
 
     level: str = AUTO
@@ -58,12 +60,32 @@ class Options:
     alternatives: bool = False
 
 
+WarningCode = Literal[
+    "few_words",
+    "no_letters",
+    "other_script",
+    "unlike_training",
+    "low_confidence",
+    "neighbours_disagree",
+    "partly_read",
+    "no_label_set",
+]
+
+
+@dataclass(frozen=True)
+class AnswerWarning:
+    """A reason why a prediction may be wrong or incomplete: a code for programs, and a message."""
+
+    code: WarningCode
+    message: str
+
+
 @dataclass(frozen=True)
 class PassageShare:
-    """A passage of the text, as a place in characters, and what it contributes.
+    """A passage of the text, as a span of characters, and its contribution.
 
-    :param contribution: by how much the answer's log probability falls without it; of
-        several windows, how far the window's own is above the mean of all.
+    The contribution is the decrease of the label's log probability without the passage; with
+    several windows, the window's own log probability less that of all windows together.
     """
 
     start: int
@@ -73,11 +95,12 @@ class PassageShare:
 
 @dataclass(frozen=True)
 class Signals:
-    """How usual a text is for the model; None where the bundle keeps nothing to compare with.
+    """How usual a text is for the model; None where the bundle has no reference or no index.
 
-    :param unseen: share of the text's tokens that the model has not learnt from.
-    :param distance: of the text's state from those of the reference; one is usual.
-    :param agreement: share of the nearest known patents that have the answer's label.
+    :param oov_rate: out-of-vocabulary rate, the share of tokens that the training texts lack.
+    :param novelty: distance of the text's embedding from those of the reference; about one for
+        usual texts.
+    :param agreement: share of the k nearest neighbours that have the predicted label.
     """
 
     oov_rate: float | None = None
@@ -87,22 +110,22 @@ class Signals:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one patent.
+    """The prediction for one patent.
 
     :param level: the level of ``label``.
     :param sure: whether its confidence reaches the level's threshold.
-    :param path: the label and the labels above it, coarsest first.
+    :param path: the label and its ancestors, coarsest first.
     :param levels: the best label of every level.
-    :param top: the best labels of the answer's level, in order.
-    :param alternatives: of every level the labels of at least ``NOTEWORTHY``, in order, if asked
-        for.
-    :param set: the labels that hold the truth as often as asked for.
+    :param top: the best labels of the level, most probable first.
+    :param label_set: the labels that contain the true one with the requested coverage.
     :param tags: tags with their probabilities.
-    :param read: the share of the text that was read, 0 to 1.
-    :param passages: what was read, with contributions if asked for.
-    :param warnings: reasons in words to doubt the answer.
-    :param text: what was given to be read, in whose characters passages are counted.
-    :param signals: what is watched to notice that texts are no longer what they were.
+    :param read_share: the share of the text that was read, 0 to 1.
+    :param passages: what was read, with contributions if requested.
+    :param warnings: reasons why the prediction may be wrong.
+    :param text: the whole text; passages are spans of its characters.
+    :param signals: values by which drift is detected.
+    :param alternatives: the labels of every level with a probability of at least
+        ``MIN_ALTERNATIVE``, most probable first, if requested.
     """
 
     label: str
@@ -113,108 +136,127 @@ class Prediction:
     path: tuple[ScoredLabel, ...]
     levels: Mapping[str, ScoredLabel]
     top: tuple[ScoredLabel, ...]
-    set: tuple[ScoredLabel, ...] | None
+    label_set: tuple[ScoredLabel, ...] | None
     tags: tuple[ScoredLabel, ...]
-    read: float
+    read_share: float
     passages: tuple[PassageShare, ...]
     neighbours: tuple[Neighbour, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[AnswerWarning, ...]
     text: str
     signals: Signals = Signals()
     alternatives: Mapping[str, tuple[ScoredLabel, ...]] | None = None
 
 
 def check_level(tree: LabelTree, level: str) -> None:
-    """Refuse a level that the model does not know.
+    """Check that the model has a level.
 
-    :raises ConfigError: naming those that it knows.
+    :raises ConfigError: naming the levels of the model.
     """
     if level not in tree.levels:
         raise ConfigError(
-            f"--level {level}: this model knows {', '.join(tree.levels)}; use one of them."
+            f"level {level}: this model has {', '.join(tree.levels)}; use one of them.",
+            setting="level",
         )
 
 
 def path_to(tree: LabelTree, level: str, code: str) -> tuple[str, ...]:
-    """A label's code with those above it, coarsest first."""
+    """The codes of a label and its ancestors, coarsest first."""
     end = tree.levels.index(level) + 1
     return next(path[:end] for path in tree.paths if path[end - 1 : end] == (code,))
 
 
 def choose_level(
-    best: Mapping[str, float], level: str, thresholds: Mapping[str, float]
+    confidences: Mapping[str, float], level: str, thresholds: Mapping[str, float]
 ) -> tuple[str, bool]:
-    """The level to answer at, and whether it is sure.
+    """The level of a prediction, and whether it is sure.
 
-    :param best: the confidence of the best label of each level, coarsest first.
+    :param confidences: of the best label of each level, coarsest first.
     """
-    sure = [name for name, confidence in best.items() if confidence >= thresholds[name]]
+    sure = [name for name, value in confidences.items() if value >= thresholds[name]]
     if level != AUTO:
         return level, level in sure
-    return (sure[-1], True) if sure else (next(iter(best)), False)
+    return (sure[-1], True) if sure else (next(iter(confidences)), False)
 
 
 def thresholds_of(
-    tree: LabelTree, known: Mapping[str, float], asked: float | None
+    tree: LabelTree, calibrated: Mapping[str, float], threshold: float | None
 ) -> dict[str, float]:
     """The threshold of every level.
 
-    :raises ConfigError: if ``asked`` is no probability.
+    :param calibrated: the bundle's thresholds by level.
+    :param threshold: replaces all of them, unless None.
+    :raises ConfigError: if ``threshold`` is no probability.
     """
-    if asked is not None and not 0 <= asked <= 1:
-        raise ConfigError(f"--threshold {asked:g}: expected a probability, e.g. 0.9.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(
+            f"threshold {threshold:g}: expected a probability, e.g. 0.9.", setting="threshold"
+        )
     return {
-        level: known.get(level, DEFAULT_THRESHOLD) if asked is None else asked
+        level: calibrated.get(level, DEFAULT_THRESHOLD) if threshold is None else threshold
         for level in tree.levels
     }
 
 
-def candidates(
-    tree: LabelTree, level: str, probabilities: FloatArray, chosen: npt.NDArray[np.intp]
+def scored_labels(
+    tree: LabelTree, level: str, probabilities: FloatArray, positions: npt.NDArray[np.intp]
 ) -> tuple[ScoredLabel, ...]:
-    """Labels of a level by position, with their probabilities; shape (labels,)."""
+    """Labels of a level by position.
+
+    :param probabilities: of all labels of the level, shape (labels,).
+    """
     labels = tree.at(level)
     return tuple(
         ScoredLabel(labels[int(i)].code, labels[int(i)].name, float(probabilities[i]))
-        for i in chosen
+        for i in positions
     )
 
 
-# The columns of an answer, in their order.
-COLUMNS = (
-    "id",
-    "label",
-    "name",
-    "confidence",
-    "level",
-    "sure",
-    *(f"{level}{part}" for level in LEVELS for part in ("", "_confidence")),
-    "path",
-    "top",
-    "set",
-    "tags",
-    "read",
-    "passages",
-    "neighbours",
-    "warnings",
-    "error",
+@dataclass(frozen=True)
+class Column:
+    """A column of an answer: its name, its Python type and its description."""
+
+    name: str
+    type: Any
+    description: str
+
+
+def _level_columns() -> Iterator[Column]:
+    for level in LEVELS:
+        yield Column(level, str | None, f"Code of the best {level}; null if the model has none.")
+        yield Column(f"{level}_confidence", float | None, f"Probability of the best {level}.")
+
+
+_Labels = tuple[ScoredLabel, ...]
+
+# The columns of an answer, in their order: in files, over HTTP and on the command line.
+ANSWER_COLUMNS = (
+    Column("id", str | None, "The patent's id, as it was sent."),
+    Column("label", str, "Code of the predicted label."),
+    Column("name", str, "Title of the label."),
+    Column("confidence", float, "Calibrated probability of the label."),
+    Column("level", str, "Level of the label."),
+    Column("sure", bool, "Whether the confidence reaches the level's threshold."),
+    *_level_columns(),
+    Column("path", _Labels, "The label and its ancestors, coarsest first."),
+    Column("top", _Labels, "The best labels of the level, most probable first."),
+    Column("label_set", _Labels | None, "The true label is in it with the requested coverage."),
+    Column("tags", _Labels, "Tags with their probabilities."),
+    Column("read_share", float, "Share of the text that was read, 0 to 1."),
+    Column("passages", tuple[PassageShare, ...], "What was read, as spans of characters."),
+    Column("neighbours", tuple[Neighbour, ...], "Similar patents, most similar first."),
+    Column("warnings", tuple[AnswerWarning, ...], "Reasons why the prediction may be wrong."),
+    Column("error", str | None, "Why there is no prediction."),
 )
+COLUMNS = tuple(column.name for column in ANSWER_COLUMNS)
 
 
 def record_of(prediction: Prediction) -> dict[str, Any]:
-    """The fields of an answer; ``id`` and ``error`` belong to a row and are None here.
+    """A prediction as a row with the keys of ``COLUMNS``.
 
-    The levels of the scheme that the model does not know are None as well.
+    ``id`` and ``error`` belong to the input and are None here, as are the levels of the CPC that
+    the model does not have.
     """
-    fields: dict[str, Any] = dict.fromkeys(COLUMNS) | asdict(prediction)
-    levels = fields.pop("levels")
-    del (
-        fields["text"],
-        fields["alternatives"],
-        fields["signals"],
-    )  # of one answer on a screen, not of a table
-    for level in LEVELS:
-        if level in levels:
-            fields[level] = levels[level]["label"]
-            fields[f"{level}_confidence"] = levels[level]["confidence"]
-    return fields
+    fields = asdict(prediction)
+    for level, best in fields["levels"].items():
+        fields[level], fields[f"{level}_confidence"] = best["label"], best["confidence"]
+    return {name: fields.get(name) for name in COLUMNS}

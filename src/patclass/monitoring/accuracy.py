@@ -1,8 +1,8 @@
-"""How many answers are right: estimated from confidences, measured by people's verdicts.
+"""Accuracy of live predictions: estimated from confidences, measured by feedback.
 
-The estimate is the mean calibrated confidence (confidence-based performance estimation): as many
-answers are right as their confidences promise, as long as calibration holds. It knows nothing of
-labels that the model has never seen, so the measured share stands beside it wherever there is one.
+The estimate is the mean calibrated confidence (confidence-based performance estimation). It holds
+as long as the calibration does, and not for labels that the training data lacks; so the accuracy
+measured on reviewed texts is reported with it where there is any.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,45 +17,46 @@ from patclass.store.predictions import PredictionRow
 
 
 @dataclass(frozen=True)
-class Known:
-    """What people hold of one text.
+class ReviewedText:
+    """The consensus of the feedback on one text.
 
-    :param label: what is right; None if they know only what is not.
-    :param wrong: answers that are wrong, where nobody knows what is right.
+    :param label: the correct code; None if the feedback only says which labels are wrong.
+    :param wrong: labels that are wrong, where the correct one is not known.
     """
 
     label: str | None
     wrong: frozenset[str] = frozenset()
 
-    def judges(self, level: str, answer: str) -> bool | None:
-        """Whether a level's answer is right; None if that is not known."""
+    def confirms(self, level: str, predicted: str) -> bool | None:
+        """Whether a level's predicted label is correct; None if that is not known."""
         if self.label is not None:
-            return is_right(level, answer, self.label)
-        return False if any(_contains(wrong, answer) for wrong in self.wrong) else None
+            return is_correct(level, predicted, self.label)
+        return False if any(_contains(wrong, predicted) for wrong in self.wrong) else None
 
 
-def what_is_known(given: Iterable[FeedbackRow]) -> dict[str, Known]:
-    """What verdicts, in the order in which they came, say of texts, by the hash of the text.
+def reviewed_texts(feedback: Iterable[FeedbackRow]) -> dict[str, ReviewedText]:
+    """Reviewed texts by the hash of the text; texts with disputed feedback are left out.
 
-    A text about which people disagree is left out.
+    :param feedback: in the order of its arrival.
     """
-    found = {text: _known(of_text) for text, of_text in group_by_text(given).items() if text}
-    return {text: known for text, known in found.items() if known.label or known.wrong}
+    reviewed = {text: _reviewed(rows) for text, rows in group_by_text(feedback).items() if text}
+    return {text: each for text, each in reviewed.items() if each.label or each.wrong}
 
 
-def _known(said: list[FeedbackRow]) -> Known:
-    opinion = consensus_of(said)
-    if opinion.label is not None or opinion.disputed:
-        return Known(opinion.label)
-    heard = [each.feedback for each in said if each.number in opinion.numbers]
-    return Known(None, frozenset(f.predicted_label for f in heard if f.predicted_label is not None))
+def _reviewed(rows: list[FeedbackRow]) -> ReviewedText:
+    consensus = consensus_of(rows)
+    if consensus.label is not None or consensus.disputed:
+        return ReviewedText(consensus.label)
+    valid = [row.feedback for row in rows if row.number in consensus.numbers]
+    labels = (each.predicted_label for each in valid)
+    return ReviewedText(None, frozenset(label for label in labels if label is not None))
 
 
 def code_at(level: str, code: str, labels: Collection[str]) -> str | None:
-    """The label of a level that a code stands for; None if the code is coarser.
+    """The label of a level that contains a code; None if the code is coarser than the level.
 
-    :param labels: of the level. Where it is none of CPC's, the finest that holds the code counts;
-        a code that none of them holds, or that is none of CPC's, stays.
+    :param labels: of the level. If the level is none of the CPC, the finest label that contains
+        the code is returned; a code that no label contains, or no CPC code, is returned as it is.
     """
     symbol = Symbol.parse(code)
     if symbol is None or code in labels:
@@ -68,30 +69,31 @@ def code_at(level: str, code: str, labels: Collection[str]) -> str | None:
     return None if any(related(label, code) for label in labels) else code
 
 
-def is_right(level: str, answer: str, truth: str) -> bool | None:
-    """Whether a level's answer is right; None if the truth is known to a coarser level only."""
-    code = code_at(level, truth, (answer,))
-    if code is None:
-        return None if related(answer, truth) else False
-    return answer == code
+def is_correct(level: str, predicted: str, code: str) -> bool | None:
+    """Whether a level's predicted label is correct; None if the true code is too coarse to tell."""
+    true_label = code_at(level, code, (predicted,))
+    if true_label is None:
+        return None if related(predicted, code) else False
+    return predicted == true_label
 
 
-def _contains(code: str, answer: str) -> bool:
-    """Whether an answer is a label or stands below it: of what is wrong all finer is wrong too."""
-    symbol = Symbol.parse(answer)
-    return answer == code or (
-        symbol is not None and Symbol.parse(code) is not None and symbol.is_within(code)
+def _contains(wrong: str, predicted: str) -> bool:
+    """Whether a predicted label is ``wrong`` or below it: below a wrong code all are wrong."""
+    symbol = Symbol.parse(predicted)
+    return predicted == wrong or (
+        symbol is not None and Symbol.parse(wrong) is not None and symbol.is_within(wrong)
     )
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of the answers at one level.
+    """Estimated and measured accuracy of one level.
 
-    :param estimated: the share that should be right, and the interval that holds it in 95 windows
-        of 100 if the confidences are right.
-    :param judged: how many answers people have judged, of which ``right`` were right.
-    :param low: of the measured share's 95 % interval (Wilson), as ``high``; None without verdicts.
+    :param rows: number of predictions.
+    :param estimated: the mean confidence, 0 to 1; ``estimated_low`` and ``estimated_high`` bound
+        the accuracy of 95 % of windows if the confidences are calibrated.
+    :param judged: number of predictions with feedback, of which ``right`` were correct.
+    :param low: of the measured share's 95 % interval (Wilson), as ``high``; None without feedback.
     """
 
     rows: int
@@ -105,48 +107,49 @@ class Accuracy:
 
     @property
     def measured(self) -> float | None:
-        """The share of judged answers that were right."""
+        """The share of reviewed predictions that were correct; None without feedback."""
         return self.right / self.judged if self.judged else None
 
 
 def estimate(
-    levels: Sequence[str], rows: Sequence[PredictionRow], known: Mapping[str, Known]
+    levels: Sequence[str], rows: Sequence[PredictionRow], reviewed: Mapping[str, ReviewedText]
 ) -> dict[str, Accuracy]:
-    """The accuracy at each level that has answers.
+    """The accuracy of each level that has predictions.
 
-    :param known: what people hold of texts, by the hash of the text.
+    :param reviewed: reviewed texts by the hash of the text.
     """
-    found = {}
+    accuracies = {}
     for level in levels:
-        answers = [(row, *row.levels[level]) for row in rows if level in row.levels]
-        if answers:
-            shares = np.array([share for _, _, share in answers])
-            judged = [
-                known[row.text_sha256].judges(level, label)
-                for row, label, _ in answers
-                if row.text_sha256 in known
+        predictions = [(row, *row.levels[level]) for row in rows if level in row.levels]
+        if predictions:
+            confidences = np.array([confidence for _, _, confidence in predictions])
+            correct = [
+                reviewed[row.text_sha256].confirms(level, label)
+                for row, label, _ in predictions
+                if row.text_sha256 in reviewed
             ]
-            found[level] = _accuracy(shares, [right for right in judged if right is not None])
-    return found
+            accuracies[level] = _accuracy(confidences, [c for c in correct if c is not None])
+    return accuracies
 
 
 def _accuracy(
-    shares: "np.ndarray[tuple[int], np.dtype[np.float64]]", judged: list[bool]
+    confidences: "np.ndarray[tuple[int], np.dtype[np.float64]]", correct: list[bool]
 ) -> Accuracy:
-    mean = float(shares.mean())
-    # Right or wrong by its own share each: the variance of the sum is that of unequal coins.
-    deviation = 1.96 * float(np.sqrt((shares * (1 - shares)).sum())) / len(shares)
+    mean = float(confidences.mean())
+    # A sum of Bernoulli variables, each with its own probability.
+    variance = (confidences * (1 - confidences)).sum()
+    deviation = 1.96 * float(np.sqrt(variance)) / len(confidences)
     low, high = (None, None)
-    if judged:
-        interval = wilson(sum(judged), len(judged))
+    if correct:
+        interval = wilson(sum(correct), len(correct))
         low, high = interval.low, interval.high
     return Accuracy(
-        rows=len(shares),
+        rows=len(confidences),
         estimated=mean,
         estimated_low=max(0.0, mean - deviation),
         estimated_high=min(1.0, mean + deviation),
-        judged=len(judged),
-        right=sum(judged),
+        judged=len(correct),
+        right=sum(correct),
         low=low,
         high=high,
     )

@@ -1,9 +1,9 @@
-"""Windows of a model's live answers, from the store, one after the other. Knows no HTTP."""
+"""Windows of a model's live predictions, read from the store. Knows no HTTP."""
 
 from dataclasses import dataclass
 
 from patclass.core.defaults import WINDOW
-from patclass.monitoring.accuracy import what_is_known
+from patclass.monitoring.accuracy import reviewed_texts
 from patclass.monitoring.drift import Assessment, assess
 from patclass.predictor.reference import DriftReference
 from patclass.store.database import Database
@@ -11,18 +11,18 @@ from patclass.store.feedback import FeedbackStore
 from patclass.store.history import ALERT, EventStore
 from patclass.store.predictions import PredictionStore
 
-# Windows that are made up for at once.
-_MOST = 100
+# At most so many windows are assessed at once after a gap.
+_MAX_WINDOWS = 100
 
-# Windows overlap: each begins a quarter of a window after the one before.
+# Windows overlap: each begins a quarter of a window after the previous one.
 STEPS = 4
 
 
 @dataclass(frozen=True)
 class MonitoredModel:
-    """A model whose answers are watched.
+    """A model whose predictions are monitored.
 
-    :param version: see ``LoadedModel``.
+    :param version: its fingerprint, see ``LoadedModel``.
     """
 
     name: str
@@ -31,7 +31,7 @@ class MonitoredModel:
 
 
 class Monitor:
-    """Compares sliding windows with the reference; keeps an event for each that rings."""
+    """Compares sliding windows with the reference; records an event for each alert."""
 
     def __init__(self, database: Database, window: int = WINDOW) -> None:
         self._predictions = PredictionStore(database)
@@ -39,70 +39,70 @@ class Monitor:
         self.window = window
         self.step = max(1, window // STEPS)
 
-    def answers(self, version: str) -> int:
-        """How many predictions a model has given, as far as they are remembered.
+    def count(self, version: str) -> int:
+        """How many predictions of a model are in the store.
 
         :raises StoreError: if the store cannot be read.
         """
         return self._predictions.count(version)
 
     def end(self, version: str) -> int:
-        """How many of them there are up to the end of the last whole window; 0 if none.
+        """How many of them there are up to the end of the last complete window; 0 if none.
 
         :raises StoreError: if the store cannot be read.
         """
-        beyond = self.answers(version) - self.window
-        return self.window + beyond // self.step * self.step if beyond >= 0 else 0
+        after_first = self.count(version) - self.window
+        return self.window + after_first // self.step * self.step if after_first >= 0 else 0
 
     def steps(self, before: int, end: int) -> int:
-        """How many windows to assess at ``end``, at most a hundred; just that one at first.
+        """How many windows to assess up to ``end``, at most a hundred; one the first time.
 
-        :param before: the ``end`` at the last look; 0 if there was none.
+        :param before: the ``end`` of the previous check; 0 if there was none.
         """
-        return min(_MOST, max(1, (end - before) // self.step)) if before else 1
+        return min(_MAX_WINDOWS, max(1, (end - before) // self.step)) if before else 1
 
-    def last(self, watched: MonitoredModel) -> Assessment | None:
-        """The last whole window; None if there is none yet.
+    def last(self, model: MonitoredModel) -> Assessment | None:
+        """The last complete window; None if there is none yet.
 
         :raises StoreError: if the store cannot be read.
         """
-        found = self.series(watched, 1)
-        return found[0] if found else None
+        windows = self.series(model, 1)
+        return windows[0] if windows else None
 
     def series(
-        self, watched: MonitoredModel, windows: int, last: int | None = None
+        self, model: MonitoredModel, windows: int, last: int | None = None
     ) -> list[Assessment]:
-        """Whole windows, oldest first.
+        """Complete windows, oldest first.
 
-        :param last: the end of the last one, see ``end``; None for the last there is.
+        :param last: the end of the last one, see ``end``; None for the last one in the store.
         :raises StoreError: if the store cannot be read.
         """
-        last = self.end(watched.version) if last is None else last
+        last = self.end(model.version) if last is None else last
         if not last:
             return []
         first = max(self.window, last - (windows - 1) * self.step)
-        known = what_is_known(self._feedback.all())
-        # Read once: windows overlap, and the database counts its way to each.
-        rows = self._predictions.window(watched.version, last, self.window + last - first)
+        reviewed = reviewed_texts(self._feedback.all())
+        # Windows overlap, so their rows are read once.
+        rows = self._predictions.window(model.version, last, self.window + last - first)
         starts = range(0, len(rows) - self.window + 1, self.step)
         parts = [rows[start : start + self.window] for start in starts]
         return [
-            assess(watched.reference, [row for _, row in part], part[-1][0], known)
+            assess(model.reference, [row for _, row in part], part[-1][0], reviewed)
             for part in parts
         ]
 
-    def record_alert(self, watched: MonitoredModel, assessment: Assessment) -> bool:
-        """Keep an event for a window with alarms; False if there are none, or it was known.
+    def record_alert(self, model: MonitoredModel, assessment: Assessment) -> bool:
+        """Record an event for a window with alerts; False if it has none or is on record.
 
-        :raises StoreError: if it cannot be kept.
+        :raises StoreError: if the event cannot be written.
         """
         if not assessment.alerts:
             return False
         facts = {
-            "model": watched.name,
+            "model": model.name,
             "rows": assessment.rows,
             "end": assessment.end.isoformat(),
             "signals": {s.signal: {"p": s.p, "psi": s.psi} for s in assessment.shifts if s.alert},
         }
-        key = f"{ALERT} {watched.version} {assessment.number}"
-        return self._events.add(ALERT, key, watched.version, facts)
+        key = f"{ALERT} {model.version} {assessment.number}"
+        return self._events.add(ALERT, key, model.version, facts)

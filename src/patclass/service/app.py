@@ -1,11 +1,15 @@
-"""The service as an ASGI application, and the process that serves it. Knows how its parts fit."""
+"""The service as an ASGI application, and the server process. Knows how the parts fit together."""
 
 import asyncio
 import logging
+import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from types import FrameType
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -13,20 +17,21 @@ from patclass import __version__
 from patclass.core.errors import PatclassError
 from patclass.engines.base import cores
 from patclass.monitoring.monitor import Monitor
-from patclass.service.answering import Answering
+from patclass.service import logs
 from patclass.service.auth import guarded_router
-from patclass.service.background import NAME, Follower, Shadow, Watcher
+from patclass.service.background import NAME, DriftWatcher, ModelReloader, Shadow
+from patclass.service.classification import ClassificationService
 from patclass.service.errors import install
-from patclass.service.feedback import IDEMPOTENCY, Verdicts, add_feedback
+from patclass.service.feedback import IDEMPOTENCY, FeedbackService, add_feedback
 from patclass.service.keys import KeyFile, Role
-from patclass.service.logs import LOGGER, no_spans, spans_to
 from patclass.service.metrics import Metrics
-from patclass.service.middleware import Watch
+from patclass.service.middleware import RequestMiddleware
 from patclass.service.models import Models, load_model
-from patclass.service.queue import Queue
-from patclass.service.reviews import Reviews, add_reviews
+from patclass.service.queue import InferenceQueue
+from patclass.service.reviews import ReviewService, add_reviews
 from patclass.service.routes import (
-    add_answering,
+    DEADLINE,
+    add_classification,
     add_models,
     add_monitoring,
     add_reload,
@@ -38,15 +43,18 @@ from patclass.service.storage import Recorder, store_threads
 from patclass.store.database import locate_store
 from patclass.store.predictions import PredictionStore
 
-log = logging.getLogger(LOGGER)
+log = logging.getLogger(logs.LOGGER)
 
-# What may wait by default is answered within so many seconds, so that an end never takes longer.
+# The default capacity of the queue, in seconds of work, so that a shutdown takes no longer.
 QUEUE_SECONDS = 5
-_LEAST_QUEUE = 4096
+_MIN_QUEUE_TOKENS = 4096
+
+# Seconds in which requests are finished at a shutdown.
+SHUTDOWN_SECONDS = 9
 
 
 class Service:
-    """One service: its models, its queue, and whether it is ready."""
+    """One service: its models, queue, store and background threads."""
 
     def __init__(self, settings: ServiceSettings, models: Models) -> None:
         settings.check()
@@ -58,9 +66,10 @@ class Service:
         self.recorder = Recorder(PredictionStore(self.database), self.metrics)
         self.shadow = Shadow(self.recorder, self.metrics)
         self.monitor = Monitor(self.database, settings.window)
-        self.watcher = Watcher(self.monitor, models, self.metrics)
-        self.follower = Follower(models, self.load)
-        self.queue = Queue(self.metrics, settings.queue_tokens or _LEAST_QUEUE, 1000.0, 2 * cores())
+        self.watcher = DriftWatcher(self.monitor, models, self.metrics)
+        self.reloader = ModelReloader(models, self.load)
+        capacity = settings.queue_tokens or _MIN_QUEUE_TOKENS
+        self.queue = InferenceQueue(self.metrics, capacity, speed=1000.0, threads=2 * cores())
 
     @property
     def ready(self) -> bool:
@@ -68,54 +77,54 @@ class Service:
         return self.models.ready and not self.draining
 
     def start(self, on_failure: Callable[[], object]) -> None:
-        """Load in a thread, so that the service can say meanwhile that it lives.
+        """Load the models in a thread, so that ``/livez`` responds meanwhile.
 
-        :param on_failure: called if the models cannot be loaded; ``failure`` then says why.
+        :param on_failure: called if the models cannot be loaded; ``failure`` is then set.
         """
 
         def load() -> None:
             try:
                 self.load()
-            except Exception as problem:  # a library that is missing as well
-                self.failure = problem
+            except Exception as error:  # also a missing library
+                self.failure = error
                 on_failure()
 
         threading.Thread(target=load, name="load", daemon=True).start()
 
     def load(self) -> None:
-        """Load all models anew; set the queue by how fast they are.
+        """Load all models again; set the queue's speed and capacity by the slowest one.
 
-        :raises PatclassError: if one does not verify; those that were loaded go on answering.
+        :raises PatclassError: if one does not verify; the models loaded before then stay.
         """
         try:
             if self.settings.shadow is not None and self.shadow.model is None:
-                # Before the first answer is given; later it stays what it is.
+                # Only once, before the first request is served.
                 self.shadow.model = load_model(NAME, self.settings.shadow, self.models.device)
             loaded = self.models.load()
-        except PatclassError as problem:
+        except PatclassError as error:
             self.metrics.reloads.labels("failed").inc()
-            log.error("models not loaded", extra={"facts": {"reason": str(problem)}})
+            log.error("models not loaded", extra={"facts": {"reason": str(error)}})
             raise
         self.metrics.reloads.labels("done").inc()
-        self.metrics.show_models(loaded)
-        slowest = min(model.tokens_a_second for model in loaded)
+        self.metrics.set_models(loaded)
+        slowest = min(model.tokens_per_second for model in loaded)
         self.queue.speed = slowest
         if self.settings.queue_tokens is None:
-            self.queue.most_tokens = max(_LEAST_QUEUE, round(slowest * QUEUE_SECONDS))
+            self.queue.capacity = max(_MIN_QUEUE_TOKENS, round(slowest * QUEUE_SECONDS))
 
     def close(self) -> None:
-        """Answer what was accepted, then end."""
+        """Classify what was accepted, then end all threads."""
         self.draining = True
         self.queue.close()
         self.shadow.close()
         self.recorder.close()
         self.watcher.close()
-        self.follower.close()
+        self.reloader.close()
         self.database.close()
 
 
 def create_app(service: Service, on_failure: Callable[[], object] = lambda: None) -> FastAPI:
-    """The application; it loads the models when it starts, and answers ``/livez`` meanwhile.
+    """The application; it loads the models when it starts, while ``/livez`` responds.
 
     :param on_failure: called if the models cannot be loaded.
     """
@@ -131,56 +140,120 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
     app = FastAPI(
         title="patclass",
         version=__version__,
-        summary="Patents in, CPC codes out, with how sure they are.",
+        summary="Classification of patents by CPC, with calibrated confidences.",
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
     )
     app.state.store_threads = store_threads()
-    keys = None if settings.keys is None else KeyFile(settings.keys)
-    answering = Answering(
-        settings,
-        service.models,
-        service.queue,
-        service.metrics,
-        service.recorder,
-        service.shadow,
-    )
-    user, seer, judge, watch, review = (
-        guarded_router(keys, Role.USER, tag)
-        for tag in ("classify", "models", "feedback", "monitoring", "reviews")
-    )
-    admin = guarded_router(keys, Role.ADMIN, "models")
-    app.include_router(add_answering(user, answering, settings.max_items))
-    app.include_router(add_models(seer, service.models, service.metrics))
-    verdicts = Verdicts(service.database, service.recorder, service.models, service.metrics)
-    app.include_router(add_feedback(judge, verdicts, settings.feedback_rate))
-    reviews = Reviews(service.database, service.models)
-    app.include_router(add_reviews(review, reviews, verdicts, service.models))
-    app.include_router(add_monitoring(watch, service.models, service.monitor, service.database))
-    app.include_router(add_reload(admin, service.models, service.load))
-    app.include_router(health_routes(lambda: service.ready))
-    app.include_router(documentation_routes(app.title, "openapi.json"))
+    _add_routes(app, service)
     install(app)
     if settings.cors:
-        _let_pages_call(app, settings.cors)
-    spans = spans_to() if settings.trace else no_spans
+        _allow_origins(app, settings.cors)
+    spans = logs.spans_to() if settings.trace else logs.no_spans
     app.add_middleware(
-        Watch, metrics=service.metrics, most_bytes=settings.max_body_bytes, spans=spans
+        RequestMiddleware,
+        metrics=service.metrics,
+        max_body_bytes=settings.max_body_bytes,
+        spans=spans,
     )
     return app
 
 
-def _let_pages_call(app: FastAPI, origins: Sequence[str]) -> None:
-    headers = [
-        *("Authorization", "X-API-Key", "Content-Type", "X-Request-ID", "X-Deadline-Ms"),
-        IDEMPOTENCY,
-    ]
+def _add_routes(app: FastAPI, service: Service) -> None:
+    settings, models = service.settings, service.models
+    keys = None if settings.keys is None else KeyFile(settings.keys)
+    classification = ClassificationService(
+        settings, models, service.queue, service.metrics, service.recorder, service.shadow
+    )
+    feedback = FeedbackService(service.database, service.recorder, models, service.metrics)
+    reviews = ReviewService(service.database, models)
+    classify_router, models_router, feedback_router, monitoring_router, reviews_router = (
+        guarded_router(keys, Role.USER, tag)
+        for tag in ("classify", "models", "feedback", "monitoring", "reviews")
+    )
+    admin_router = guarded_router(keys, Role.ADMIN, "models")
+    for router in (
+        add_classification(classify_router, classification, settings.max_items),
+        add_models(models_router, models, service.metrics),
+        add_feedback(feedback_router, feedback, settings.feedback_rate),
+        add_reviews(reviews_router, reviews, feedback, models),
+        add_monitoring(monitoring_router, models, service.monitor, service.database),
+        add_reload(admin_router, models, service.load),
+        health_routes(lambda: service.ready),
+        documentation_routes(app.title, "openapi.json"),
+    ):
+        app.include_router(router)
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
-        allow_headers=headers,
+        allow_headers=[
+            "Authorization",
+            "X-API-Key",
+            "Content-Type",
+            "X-Request-ID",
+            DEADLINE,
+            IDEMPOTENCY,
+        ],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
+
+
+class _Server(uvicorn.Server):
+    """A server that stops being ready as soon as it receives a signal to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def end(self) -> None:
+        """End as on SIGTERM."""
+        self.handle_exit(signal.SIGTERM, None)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.draining = True
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: ServiceSettings, models: Models) -> None:
+    """Run until SIGTERM or Ctrl-C; SIGHUP reloads the models.
+
+    :raises ConfigError: if other machines could call without an API key.
+    :raises PatclassError: if a model cannot be loaded or does not verify.
+    """
+    logs.configure()
+    # Threads switch more often, so that sockets do not wait for tokenisation.
+    sys.setswitchinterval(0.0005)
+    service = Service(settings, models)
+    config = uvicorn.Config(
+        create_app(service, lambda: server.end()),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        lifespan="on",
+    )
+    server = _Server(config, service)
+    signal.signal(signal.SIGHUP, lambda number, frame: _reload(service))
+    with suppress(KeyboardInterrupt):  # uvicorn repeats the signal that ended it
+        server.run()
+    if service.failure is not None:
+        raise service.failure
+
+
+def _reload(service: Service) -> None:
+    threading.Thread(target=_load, args=(service,), daemon=True).start()
+
+
+def _load(service: Service) -> None:
+    try:
+        service.load()
+    except PatclassError:
+        log.warning("reload failed; the loaded models stay")

@@ -1,4 +1,4 @@
-"""Who may call what, and how often. Knows keys and headers, no models."""
+"""Authentication by API key, and rate limits. Knows keys and headers, no models."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -10,53 +10,54 @@ from fastapi.security import HTTPBearer
 
 from patclass.core.errors import ConfigError
 from patclass.service.context import note
-from patclass.service.errors import Code, Problem
+from patclass.service.errors import ApiError, Code
 from patclass.service.keys import KeyFile, Role
 
-# Callers that are remembered; beyond them, those that have been quiet are forgotten.
-_CALLERS = 10_000
+# Callers with a bucket; beyond that, buckets unused for a minute are dropped.
+_MAX_CALLERS = 10_000
 
 
-class Rate:
-    """A bucket for each caller that fills evenly (token bucket), used from one thread."""
+class RateLimiter:
+    """A token bucket for each caller, used from one thread."""
 
-    def __init__(self, a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = a_minute, clock
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._capacity, self._clock = per_minute, clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def wait(self, caller: str) -> float:
-        """Take one from the caller's bucket; else the seconds until there is one again."""
+    def acquire(self, caller: str) -> float:
+        """Take a token from the caller's bucket; return 0, or the seconds until there is one."""
         now = self._clock()
-        left, since = self._buckets.get(caller, (float(self._most), now))
-        left = min(float(self._most), left + (now - since) * self._most / 60)
+        left, since = self._buckets.get(caller, (float(self._capacity), now))
+        left = min(float(self._capacity), left + (now - since) * self._capacity / 60)
         if left < 1:
             self._buckets[caller] = (left, now)
-            return (1 - left) * 60 / self._most
+            return (1 - left) * 60 / self._capacity
         self._buckets[caller] = (left - 1, now)
-        if len(self._buckets) > _CALLERS:
-            minute = {name: seen for name, seen in self._buckets.items() if now - seen[1] < 60}
-            self._buckets = minute
+        if len(self._buckets) > _MAX_CALLERS:
+            self._buckets = {
+                name: bucket for name, bucket in self._buckets.items() if now - bucket[1] < 60
+            }
         return 0.0
 
 
-_WAY = "send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+_HOW_TO_SEND = "send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
 
 Check = Callable[[Request], None]
 
 
 def guarded_router(keys: KeyFile | None, role: Role, tag: str) -> APIRouter:
-    """A router for holders of such a key, or for everybody if there are no keys."""
+    """A router for holders of a key with the role, or for everybody if ``keys`` is None."""
     if keys is None:
         return APIRouter(tags=[tag])
-    # The scheme is for the documentation; who may not call is refused before a body is read.
+    # The scheme is for the documentation; the route class checks before a body is read.
     scheme = Depends(HTTPBearer(auto_error=False, description="A key of 'patclass keys create'."))
     return APIRouter(
-        tags=[tag], route_class=_guarded_by(_demand(keys, role)), dependencies=[scheme]
+        tags=[tag], route_class=_guarded_route(_key_check(keys, role)), dependencies=[scheme]
     )
 
 
-def _guarded_by(check: Check) -> type[APIRoute]:
+def _guarded_route(check: Check) -> type[APIRoute]:
     class Guarded(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             inner = super().get_route_handler()
@@ -70,21 +71,21 @@ def _guarded_by(check: Check) -> type[APIRoute]:
     return Guarded
 
 
-def _demand(keys: KeyFile, role: Role) -> Check:
+def _key_check(keys: KeyFile, role: Role) -> Check:
     def check(request: Request) -> None:
         presented = _presented(request)
         if presented is None:
-            raise _unknown("no_key", f"an API key is needed: {_WAY}")
+            raise _unauthorized("no_key", f"an API key is required: {_HOW_TO_SEND}")
         try:
             key = keys.check(presented)
-        except ConfigError as problem:
-            note(request.scope, reason=str(problem))
-            raise Problem(503, "not_ready", "the keys cannot be read; see the log") from problem
+        except ConfigError as error:
+            note(request.scope, reason=str(error))
+            raise ApiError(503, "not_ready", "the API keys cannot be read; see the log") from error
         if key is None:
-            raise _unknown("wrong_key", f"this API key is not known, or was revoked; {_WAY}")
+            raise _unauthorized("wrong_key", f"this API key is unknown or revoked; {_HOW_TO_SEND}")
         note(request.scope, key=key.name)
         if role is Role.ADMIN and key.role is not Role.ADMIN:
-            raise Problem(403, "forbidden", f"this needs a key of the role {role.value}")
+            raise ApiError(403, "forbidden", f"this requires a key with the role {role.value}")
 
     return check
 
@@ -96,5 +97,5 @@ def _presented(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _unknown(code: Code, message: str) -> Problem:
-    return Problem(401, code, message, {"WWW-Authenticate": "Bearer"})
+def _unauthorized(code: Code, message: str) -> ApiError:
+    return ApiError(401, code, message, {"WWW-Authenticate": "Bearer"})

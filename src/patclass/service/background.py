@@ -1,4 +1,4 @@
-"""Threads beside the requests: the registry's champion, drift alerts, the shadow model."""
+"""Background threads: reload of changed models, drift alerts, the shadow model."""
 
 import logging
 import secrets
@@ -18,7 +18,7 @@ from patclass.service.models import LoadedModel, Models
 from patclass.service.storage import Recorder, row_of
 from patclass.store.predictions import PredictionRow
 
-# That the end of a service waits for one of its threads.
+# How long the end of the service waits for a thread.
 END_SECONDS = 1.0
 
 
@@ -32,7 +32,7 @@ class Periodic:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread after what it is doing now, or with the process if that takes longer."""
+        """End the thread after its current call, or with the process if that takes longer."""
         self._ending.set()
         self._thread.join(END_SECONDS)
 
@@ -43,58 +43,58 @@ class Periodic:
 
 log = logging.getLogger(LOGGER)
 
-_FOLLOW_SECONDS = 1.0
+_RELOAD_SECONDS = 1.0
 
 
-class Follower:
-    """Loads the models anew when a place leads to another bundle than the one that answers."""
+class ModelReloader:
+    """Reloads the models when a location points to another bundle than the loaded one."""
 
     def __init__(self, models: Models, load: Callable[[], object]) -> None:
         """Start the thread.
 
-        :param load: loads the models; what fails there is told there.
+        :param load: loads the models, and logs a ``PatclassError``.
         """
         self._models, self._load = models, load
-        self._refused: tuple[object, ...] = ()
-        self._thread = Periodic("follow", _FOLLOW_SECONDS, self.look)
+        self._failed: tuple[object, ...] = ()
+        self._thread = Periodic("reload", _RELOAD_SECONDS, self.check)
 
     def close(self) -> None:
         """End the thread."""
         self._thread.close()
 
-    def look(self) -> None:
-        """Load, if there is something else to load that was not refused before."""
+    def check(self) -> None:
+        """Reload if there are other bundles, which have not failed before."""
         if not self._models.ready:
             return
         try:
-            there = self._models.places()
-        except PatclassError:  # damaged just now: what is loaded goes on answering
+            current = self._models.places()
+        except PatclassError:  # the registry is damaged now; the loaded models stay
             return
         loaded = tuple(model.folder for model in self._models.loaded())
-        if there == loaded:
-            self._refused = ()  # what was refused may be tried again, if it is promoted again
-        if there in (loaded, self._refused):
+        if current == loaded:
+            self._failed = ()  # may be tried again, if it is promoted again
+        if current in (loaded, self._failed):
             return
         try:
             self._load()
         except PatclassError:
-            self._refused = there
-        except Exception as problem:  # no memory, a library that is missing: it was not told yet
-            log.error("models not loaded", extra={"facts": {"reason": repr(problem)}})
-            self._refused = there
+            self._failed = current
+        except Exception as error:  # no memory, a missing library: not logged yet
+            log.error("models not loaded", extra={"facts": {"reason": repr(error)}})
+            self._failed = current
 
 
-_WATCH_SECONDS = 2.0
+_DRIFT_SECONDS = 2.0
 
 
-class Watcher:
-    """Watches all loaded models that have a reference."""
+class DriftWatcher:
+    """Assesses new windows of all loaded models that have a reference."""
 
     def __init__(self, monitor: Monitor, models: Models, metrics: Metrics) -> None:
         self._monitor, self._models, self._metrics = monitor, models, metrics
-        self._looks: dict[str, _Look] = {}
-        self._well = True
-        self._thread = Periodic("watch", _WATCH_SECONDS, self._work)
+        self._checkpoints: dict[str, _Checkpoint] = {}
+        self._succeeded = True
+        self._thread = Periodic("drift", _DRIFT_SECONDS, self._work)
 
     def close(self) -> None:
         """End the thread."""
@@ -103,71 +103,71 @@ class Watcher:
     def _work(self) -> None:
         try:
             for model in self._models.loaded():
-                self.look(model)
-            self._well = True
-        except Exception as problem:  # whatever it is, the next look may succeed
-            if self._well:  # said once, not every time
-                log.error("answers not watched", extra={"facts": {"reason": reason_of(problem)}})
-            self._well = False
+                self.check(model)
+            self._succeeded = True
+        except Exception as error:  # whatever it is, the next check may succeed
+            if self._succeeded:  # once, not at every check
+                log.error("drift not checked", extra={"facts": {"reason": reason_of(error)}})
+            self._succeeded = False
 
-    def look(self, model: LoadedModel) -> None:
-        """Assess the windows that are new since the last look; the first time the last one.
+    def check(self, model: LoadedModel) -> None:
+        """Assess the windows since the previous check; the first time the last window.
 
         :raises StoreError: if the store cannot be used.
         """
-        before = self._looks.get(model.name)
-        if before is None or before.version != model.version:
-            self._metrics.forget_assessment(model.name)
-            before = _Look(model.version, 0)
-        self._looks[model.name] = before
-        watched = watched_of(model)
-        if watched is None:
+        previous = self._checkpoints.get(model.name)
+        if previous is None or previous.version != model.version:
+            self._metrics.clear_assessment(model.name)
+            previous = _Checkpoint(model.version, 0)
+        self._checkpoints[model.name] = previous
+        monitored = monitored_model(model)
+        if monitored is None:
             return
-        end = self._monitor.end(watched.version)
-        if end != before.end:
-            self._assess(watched, self._monitor.steps(before.end, end), end)
-            # Only now: a window whose alarm could not be kept is looked at once more.
-            self._looks[model.name] = _Look(model.version, end)
+        end = self._monitor.end(monitored.version)
+        if end != previous.end:
+            self._assess(monitored, self._monitor.steps(previous.end, end), end)
+            # After the assessment: a window whose alert could not be stored is assessed again.
+            self._checkpoints[model.name] = _Checkpoint(model.version, end)
 
-    def _assess(self, watched: MonitoredModel, windows: int, end: int) -> None:
-        found = self._monitor.series(watched, windows, end)
-        for assessment in found:
-            if self._monitor.record_alert(watched, assessment):
-                _tell(watched, assessment)
-        if found:
-            self._metrics.show_assessment(watched.name, found[-1])
+    def _assess(self, model: MonitoredModel, windows: int, end: int) -> None:
+        assessments = self._monitor.series(model, windows, end)
+        for assessment in assessments:
+            if self._monitor.record_alert(model, assessment):
+                _log_alert(model, assessment)
+        if assessments:
+            self._metrics.set_assessment(model.name, assessments[-1])
 
 
 @dataclass(frozen=True)
-class _Look:
-    """How far a model's answers were looked at; see ``Monitor.end``."""
+class _Checkpoint:
+    """Up to where a model's predictions were assessed; see ``Monitor.end``."""
 
     version: str
     end: int
 
 
-def watched_of(model: LoadedModel) -> MonitoredModel | None:
-    """A loaded model as it is watched; None if its bundle has no reference."""
+def monitored_model(model: LoadedModel) -> MonitoredModel | None:
+    """A loaded model with its reference; None if its bundle has no reference."""
     reference = model.classifier.bundle.reference
     return None if reference is None else MonitoredModel(model.name, model.version, reference)
 
 
-def _tell(watched: MonitoredModel, assessment: Assessment) -> None:
+def _log_alert(model: MonitoredModel, assessment: Assessment) -> None:
     facts = {
-        "model": watched.name,
-        "version": watched.version,
+        "model": model.name,
+        "version": model.version,
         "signals": list(assessment.alerts),
         "rows": assessment.rows,
     }
-    log.warning("answers have shifted", extra={"facts": facts})
+    log.warning("drift alert", extra={"facts": facts})
 
 
 NAME = "shadow"
-MOST_WAITING = 200
+MAX_WAITING = 200
 
 
 class Shadow:
-    """Answers again, and has its answers kept beside those that were given."""
+    """Classifies served texts with a second model, and stores its predictions for comparison."""
 
     def __init__(self, recorder: Recorder, metrics: Metrics) -> None:
         self.model: LoadedModel | None = None
@@ -179,19 +179,19 @@ class Shadow:
         self._thread.start()
 
     def add(self, rows: Sequence[PredictionRow], texts: Sequence[str]) -> None:
-        """Have texts answered again, if another model is in the shadow and has room to wait."""
+        """Queue texts for the shadow model, if it is of another version, as far as they fit."""
         if self.model is None:
             return
-        version = self.model.version  # that may have become the champion meanwhile
+        version = self.model.version  # may have become the champion meanwhile
         others = [pair for pair in zip(rows, texts, strict=True) if pair[0].version != version]
         with self._changed:
-            room = MOST_WAITING - len(self._waiting)
+            room = MAX_WAITING - len(self._waiting)
             self._waiting.extend(others[:room])
             self._metrics.shadow.labels("left_out").inc(max(0, len(others) - room))
             self._changed.notify()
 
     def close(self) -> None:
-        """End the thread; what waits is left out."""
+        """End the thread; texts that wait are left out."""
         with self._changed:
             self._closing = True
             self._metrics.shadow.labels("left_out").inc(len(self._waiting))
@@ -206,21 +206,21 @@ class Shadow:
                     self._changed.wait()
                 if self._closing:
                     return
-                live, text = self._waiting.popleft()
+                served, text = self._waiting.popleft()
             if self.model is not None:
-                self._answer(self.model, live, text)
+                self._classify(self.model, served, text)
 
-    def _answer(self, model: LoadedModel, live: PredictionRow, text: str) -> None:
+    def _classify(self, model: LoadedModel, served: PredictionRow, text: str) -> None:
         began = time.monotonic()
-        # At the level that was answered, so that both say how they name the same thing.
-        level = live.level if live.level in model.classifier.tree.levels else AUTO
+        # At the level that was served, so that the labels can be compared.
+        level = served.level if served.level in model.classifier.tree.levels else AUTO
         try:
             (prediction,) = model.classifier.classify([text], Options(level=level))
-        except Exception as problem:  # whatever it is, live answers go on, and so does the shadow
-            log.error("shadow failed", extra={"facts": {"reason": repr(problem)}})
+        except Exception as error:  # whatever it is, the service goes on
+            log.error("shadow model failed", extra={"facts": {"reason": repr(error)}})
             self._metrics.shadow.labels("failed").inc()
             return
         seconds = time.monotonic() - began
-        row = row_of(secrets.token_hex(16), model, prediction, seconds, shadow_of=live.id)
+        row = row_of(secrets.token_hex(16), model, prediction, seconds, shadow_of=served.id)
         self._recorder.add([row])
-        self._metrics.shadow.labels("same" if row.label == live.label else "differs").inc()
+        self._metrics.shadow.labels("same" if row.label == served.label else "differs").inc()

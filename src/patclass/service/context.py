@@ -1,4 +1,4 @@
-"""What is known of the request at hand: its id, who asks, what the log is to say of it."""
+"""The state of one request: its id, its start, and the fields of its log line."""
 
 import re
 import secrets
@@ -8,14 +8,14 @@ from typing import Any
 
 Scope = MutableMapping[str, Any]
 
-_GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ID, _FACTS, _BEGAN = "patclass.request_id", "patclass.facts", "patclass.began"
 
 
-def begin(scope: Scope, given: str | None) -> str:
-    """Start a request; its id is the caller's, if that is fit to be written anywhere."""
-    fit = given is not None and _GIVEN.fullmatch(given)
-    scope[_ID] = given if fit else secrets.token_hex(8)
+def begin(scope: Scope, client_id: str | None) -> str:
+    """Start a request; return its id: that of the client if it is safe to log, else a new one."""
+    valid = client_id is not None and _VALID_ID.fullmatch(client_id)
+    scope[_ID] = client_id if valid else secrets.token_hex(8)
     scope[_FACTS] = {}
     scope[_BEGAN] = time.monotonic()
     return str(scope[_ID])
@@ -27,15 +27,15 @@ def request_id_of(scope: Scope) -> str:
 
 
 def began_at(scope: Scope) -> float:
-    """When the request came, by the monotonic clock."""
+    """The start of the request, by the monotonic clock."""
     return float(scope[_BEGAN])
 
 
 def note(scope: Scope, **facts: object) -> None:
-    """Have the log say something of this request; never a patent's text."""
+    """Add fields to the log line of this request; never a patent's text."""
     scope.setdefault(_FACTS, {}).update(facts)
 
 
 def facts_of(scope: Scope) -> dict[str, object]:
-    """All that was noted."""
+    """The fields that were added."""
     return dict(scope.get(_FACTS, {}))

@@ -1,4 +1,4 @@
-"""Every answer that is no result, in one shape. Knows HTTP statuses, no models."""
+"""Errors of the API, all with one body. Knows HTTP statuses, no models."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -40,21 +40,21 @@ Code = Literal[
 
 
 class ErrorBody(BaseModel):
-    """What went wrong: a code for programs, a sentence for people."""
+    """An error: a code for programs, and a message."""
 
     code: Code
     message: str = Field(examples=["the queue is full; try again in 2 seconds"])
 
 
 class ErrorResponse(BaseModel):
-    """The body of every answer that is not 2xx."""
+    """The body of every response that is not 2xx."""
 
     error: ErrorBody
     request_id: str = Field(description="Also in the header X-Request-ID, and in the log.")
 
 
-class Problem(Exception):  # noqa: N818
-    """A refusal with its status."""
+class ApiError(Exception):
+    """An error response: status, code, message and headers."""
 
     def __init__(
         self, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None
@@ -64,29 +64,29 @@ class Problem(Exception):  # noqa: N818
         self.headers = dict(headers or {})
 
 
-_MEANING = {
+_DESCRIPTIONS = {
     400: "The body is not JSON.",
-    401: "A key is needed, or the one given is not known.",
-    403: "The key does not allow this.",
-    404: "There is no such model, prediction or page, or no case waits.",
-    409: "What is there already stands against it; the message says what.",
-    413: "The request is larger than is accepted at all.",
-    422: "A field is missing, misspelt or out of range, or the text cannot be used.",
-    429: "The queue is full, or somebody calls too often; try again after Retry-After seconds.",
-    503: "The service is starting, draining, or cannot read its keys or keep feedback.",
-    504: "Not answered within the deadline.",
+    401: "The API key is missing or not valid.",
+    403: "The API key has not the required role.",
+    404: "There is no such model, prediction or page, or no case to review.",
+    409: "The request conflicts with the current state; the message says how.",
+    413: "The request exceeds a size limit.",
+    422: "A field is missing, unknown or out of range, or the text cannot be used.",
+    429: "The queue is full or the rate limit is reached; retry after Retry-After seconds.",
+    503: "The service is starting or stopping, or its keys or its store are unavailable.",
+    504: "The deadline passed before the prediction was ready.",
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the refusals that a route can give."""
-    found: dict[int | str, dict[str, Any]] = {}
+    """The OpenAPI documentation of a route's error responses."""
+    responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        found[status] = {"model": ErrorResponse, "description": _MEANING[status]}
-    if 429 in found:
+        responses[status] = {"model": ErrorResponse, "description": _DESCRIPTIONS[status]}
+    if 429 in responses:
         seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        found[429]["headers"] = {"Retry-After": seconds}
-    return found
+        responses[429]["headers"] = {"Retry-After": seconds}
+    return responses
 
 
 _CODES: dict[int, Code] = {
@@ -98,43 +98,43 @@ _CODES: dict[int, Code] = {
 
 
 def install(app: FastAPI) -> None:
-    """Give ``app`` the handlers that turn every error into the one shape."""
-    app.add_exception_handler(Problem, _of_problem)
-    app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(HTTPException, _of_http)
+    """Add the handlers to ``app`` that turn every error into an ``ErrorResponse``."""
+    app.add_exception_handler(ApiError, _handle_api_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
 
 
 def response(
     request_id: str, status: int, code: Code, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """The one shape."""
-    told = message.encode(errors="replace").decode()  # it may quote half a surrogate pair
-    body = {"error": {"code": code, "message": told}, "request_id": request_id}
+    """An ``ErrorResponse``."""
+    printable = message.encode(errors="replace").decode()  # may quote half a surrogate pair
+    body = {"error": {"code": code, "message": printable}, "request_id": request_id}
     return JSONResponse(body, status, dict(headers or {}))
 
 
-async def _of_problem(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, Problem)
-    given = (problem.status, problem.code, problem.message, problem.headers)
-    return response(request_id_of(request.scope), *given)
+async def _handle_api_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    request_id = request_id_of(request.scope)
+    return response(request_id, error.status, error.code, error.message, error.headers)
 
 
-async def _of_validation(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, RequestValidationError)
-    first = problem.errors()[0]
+async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
     if first["type"] == "json_invalid":
         message = f"the body is not JSON: {first['ctx']['error']}"
         return response(request_id_of(request.scope), 400, "bad_request", message)
-    # Of the ways in which a value could have been meant, the one that went furthest.
-    nearest = max(problem.errors(), key=lambda error: len(error["loc"]))
+    # A union reports an error for each of its members; the deepest one is of the member meant.
+    nearest = max(error.errors(), key=lambda each: len(each["loc"]))
     where = ".".join(str(part) for part in nearest["loc"])
     message = f"{where}: {nearest['msg'][:1].lower()}{nearest['msg'][1:]}"
     return response(request_id_of(request.scope), 422, "invalid", message)
 
 
-async def _of_http(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, HTTPException)
-    code = _CODES.get(problem.status_code, "bad_request")
-    message = f"{request.method} {request.url.path}: {str(problem.detail).lower()}"
-    headers = problem.headers
-    return response(request_id_of(request.scope), problem.status_code, code, message, headers)
+async def _handle_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "bad_request")
+    message = f"{request.method} {request.url.path}: {str(error.detail).lower()}"
+    headers = error.headers
+    return response(request_id_of(request.scope), error.status_code, code, message, headers)

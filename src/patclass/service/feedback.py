@@ -1,4 +1,4 @@
-"""The route by which people say whether a prediction was right. Knows the store, no patents."""
+"""The feedback route: whether a prediction is correct. Knows the store, no models' outputs."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Request
 from patclass.core.errors import StoreError
 from patclass.cpc.scheme import titles
 from patclass.data.text import text_sha256
-from patclass.service.auth import Rate
+from patclass.service.auth import RateLimiter
 from patclass.service.context import facts_of
-from patclass.service.errors import Problem, documented
+from patclass.service.errors import ApiError, documented
 from patclass.service.metrics import Metrics
 from patclass.service.models import Models
 from patclass.service.schemas import FeedbackRequest, FeedbackResponse
@@ -30,14 +30,14 @@ Key = Annotated[
     Header(
         alias=IDEMPOTENCY,
         pattern="^[A-Za-z0-9_-]{8,100}$",
-        examples=["verdict-4711"],
-        description="Made by the caller, one for each verdict: what is sent twice counts once.",
+        examples=["feedback-4711"],
+        description="Chosen by the client for each feedback; a repeated request counts once.",
     ),
 ]
 
 
-class Verdicts:
-    """Verdicts checked against what was predicted, kept and counted."""
+class FeedbackService:
+    """Checks feedback against the stored prediction, stores and counts it."""
 
     def __init__(
         self, database: Database, recorder: Recorder, models: Models, metrics: Metrics
@@ -46,33 +46,34 @@ class Verdicts:
         self._recorder = recorder
         self._models, self._metrics = models, metrics
 
-    def give(self, key: str, body: FeedbackRequest, caller: str | None) -> bool:
-        """Keep a verdict; False if it was kept before.
+    def add(self, key: str, body: FeedbackRequest, caller: str | None) -> bool:
+        """Store feedback; False if it was stored before, under the same key.
 
-        :raises Problem: if it is refused, or cannot be kept.
+        :raises ApiError: if it is refused.
+        :raises StoreError: if it cannot be stored.
         """
         return self._counted(lambda: self._store.add(key, self.complete(body, caller)))
 
     def decide(self, key: str, body: FeedbackRequest, caller: str | None) -> bool:
-        """Keep a verdict that settles a case; False if it was kept before.
+        """Store feedback that decides a review; False if it was stored before.
 
-        :raises Problem: if it is refused, or the case is not the reviewer's.
-        :raises StoreError: if it cannot be kept.
+        :raises ApiError: if it is refused, or the reviewer has not claimed the case.
+        :raises StoreError: if it cannot be stored.
         """
 
-        def keep() -> bool:
-            with yours():
+        def decide() -> bool:
+            with claimed_by_reviewer():
                 return self._reviews.decide(key, self.complete(body, caller))
 
-        return self._counted(keep)
+        return self._counted(decide)
 
-    def _counted(self, keep: Callable[[], bool]) -> bool:
+    def _counted(self, store: Callable[[], bool]) -> bool:
         try:
-            added = keep()
-        except ValueError as problem:
+            added = store()
+        except ValueError as error:
             self._metrics.feedback.labels("refused").inc()
-            raise Problem(409, "key_reused", str(problem)) from problem
-        except Problem:
+            raise ApiError(409, "key_reused", str(error)) from error
+        except ApiError:
             self._metrics.feedback.labels("refused").inc()
             raise
         except StoreError:
@@ -82,108 +83,108 @@ class Verdicts:
         return added
 
     def complete(self, body: FeedbackRequest, caller: str | None) -> Feedback:
-        """A verdict with what is known of the prediction that it is about.
+        """The feedback with the fields of its prediction.
 
-        :raises Problem: if there is no such prediction or label, or the text is another one.
+        :raises ApiError: if there is no such prediction or label, or the text differs.
         :raises StoreError: if the store cannot be read.
         """
         self._check_label(body)
-        found = self._recorder.find(body.prediction_id)
-        if found is None:
-            raise Problem(
-                *(404, "unknown_prediction"),
-                f"prediction_id: '{body.prediction_id}' is not known, or was forgotten",
-            )
-        _check_text(body.text, found)
-        if body.label == found.label:
-            message = f"label: '{body.label}' was the answer; say that it is correct"
-            raise Problem(422, "invalid", message)
-        kept = found.text if body.keep_text else None
+        prediction = self._recorder.find(body.prediction_id)
+        if prediction is None:
+            message = f"prediction_id: '{body.prediction_id}' is unknown or deleted"
+            raise ApiError(404, "unknown_prediction", message)
+        _check_text(body.text, prediction)
+        if body.label == prediction.label:
+            message = f"label: '{body.label}' is the predicted label; set correct to true"
+            raise ApiError(422, "invalid", message)
+        stored_text = prediction.text if body.keep_text else None
         return Feedback(
             **body.model_dump(exclude={"text", "keep_text"}),
             caller=caller,
-            predicted_label=found.label,
-            version=found.version,
-            text_sha256=found.text_sha256,
-            text=kept if body.text is None else body.text,
+            predicted_label=prediction.label,
+            version=prediction.version,
+            text_sha256=prediction.text_sha256,
+            text=stored_text if body.text is None else body.text,
         )
 
     def _check_label(self, body: FeedbackRequest) -> None:
-        """Take a label that a loaded model knows, or any code of the CPC."""
+        """Accept a label of a loaded model, or any CPC code."""
         if body.label is None:
             return
         if body.correct:
-            message = "label: only a prediction that was wrong has another label"
-            raise Problem(422, "invalid", message)
+            message = "label: expected only with correct set to false"
+            raise ApiError(422, "invalid", message)
         trees = [model.classifier.tree for model in self._models.loaded()]
-        known = any(body.label in tree.at(level).codes for tree in trees for level in tree.levels)
-        if not known and body.label not in titles():
-            raise Problem(
-                *(422, "unknown_label"),
+        exists = any(body.label in tree.at(level).codes for tree in trees for level in tree.levels)
+        if not exists and body.label not in titles():
+            raise ApiError(
+                422,
+                "unknown_label",
                 f"label: '{body.label}' is no label of a loaded model and no CPC code; "
                 "GET /v1/models/NAME/labels lists them",
             )
 
 
 @contextmanager
-def yours() -> Iterator[None]:
-    """Refuse whoever wants to change another's case.
+def claimed_by_reviewer() -> Iterator[None]:
+    """Translate ``NotClaimedError``.
 
-    :raises Problem: if it is not claimed, or for an undo decided, by the reviewer.
+    :raises ApiError: if the reviewer has not claimed the case or, for an undo, decided it.
     """
     try:
         yield
-    except NotClaimedError as problem:
-        message = f"prediction_id: the case '{problem}' is not in this reviewer's hands"
-        raise Problem(409, "not_yours", message) from problem
+    except NotClaimedError as error:
+        message = f"prediction_id: the case '{error}' is not claimed by this reviewer"
+        raise ApiError(409, "not_yours", message) from error
 
 
-def add_feedback(router: APIRouter, verdicts: Verdicts, a_minute: int) -> APIRouter:
+def add_feedback(router: APIRouter, feedback: FeedbackService, per_minute: int) -> APIRouter:
     """``/v1/feedback``.
 
-    :param a_minute: how many verdicts one caller may give.
+    :param per_minute: how much feedback one caller may give.
     """
-    rate = Rate(a_minute)
+    limiter = RateLimiter(per_minute)
 
     @router.post(
-        *("/v1/feedback",),
+        "/v1/feedback",
         status_code=201,
         responses=documented(400, 401, 404, 409, 413, 422, 429, 503),
     )
     async def give_feedback(
         request: Request, body: FeedbackRequest, idempotency_key: Key
     ) -> FeedbackResponse:
-        """Say whether a prediction was right, or what it should have been."""
+        """Store whether a prediction is correct, and the correct label if it is not."""
         caller = caller_of(request)
-        check_rate(rate, request)
-        added = await in_store(request, verdicts.give, idempotency_key, body, caller)
+        check_rate(limiter, request)
+        added = await in_store(request, feedback.add, idempotency_key, body, caller)
         return FeedbackResponse(prediction_id=body.prediction_id, repeated=not added)
 
     return router
 
 
 def caller_of(request: Request) -> str | None:
-    """The name of the caller's API key, if there are keys."""
+    """The name of the caller's API key; None without keys."""
     caller = facts_of(request.scope).get("key")
     return None if caller is None else str(caller)
 
 
-def check_rate(rate: Rate, request: Request) -> None:
-    """Refuse a caller, known by key or address, who calls too often.
+def check_rate(limiter: RateLimiter, request: Request) -> None:
+    """Apply the rate limit of the caller, identified by key or address.
 
-    :raises Problem: saying when to come back.
+    :raises ApiError: with Retry-After, if the limit is reached.
     """
     address = "" if request.client is None else request.client.host
-    seconds = rate.wait(caller_of(request) or address)
+    seconds = limiter.acquire(caller_of(request) or address)
     if seconds:
-        wait = {"Retry-After": str(math.ceil(seconds))}
-        raise Problem(429, "too_often", f"too often; come back in {seconds:.1f} seconds", wait)
+        headers = {"Retry-After": str(math.ceil(seconds))}
+        message = f"the rate limit is reached; try again in {seconds:.1f} seconds"
+        raise ApiError(429, "too_often", message, headers)
 
 
-def _check_text(text: str | None, found: PredictionRow) -> None:
-    if text is not None and text_sha256(text) != found.text_sha256:
-        raise Problem(
-            *(422, "text_differs"),
-            "text: it is not the text of this prediction; send it as it was classified, or "
-            "leave it out",
+def _check_text(text: str | None, prediction: PredictionRow) -> None:
+    if text is not None and text_sha256(text) != prediction.text_sha256:
+        raise ApiError(
+            422,
+            "text_differs",
+            "text: not the text of this prediction; send it as it was classified, or omit it",
         )

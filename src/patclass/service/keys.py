@@ -1,7 +1,7 @@
-"""The keys that callers of the service present, kept in a file as hashes. Knows no HTTP.
+"""API keys, stored in a file as hashes. Knows no HTTP.
 
-A key is shown once, when it is made: ``pk_<id>_<secret>``. The file has its id, name, role, time
-and the SHA-256 of the secret, so who reads the file cannot call the service.
+A key is shown once, when it is created: ``pk_<id>_<secret>``. The file has its id, name, role, time
+of creation and the SHA-256 of the secret, so it does not suffice to call the service.
 """
 
 import fcntl
@@ -27,24 +27,24 @@ DEFAULT_FILE = "patclass-keys.json"
 MAX_NAME = 100
 
 _PRESENTED = re.compile(r"pk_(?P<id>[0-9a-f]{8})_(?P<secret>[A-Za-z0-9_-]{43})")
-# What an unknown id is compared with; no secret is known to have this digest.
+# Compared with the secret of an unknown id; no known secret has this digest.
 _NO_DIGEST = "0" * 64
 
 
 class Role(StrEnum):
-    """What the holder of a key may do."""
+    """The permissions of a key."""
 
     USER = "user"
     ADMIN = "admin"
 
 
 class _Frozen(BaseModel):
-    # A digest that does not fit is not repeated in a message.
+    # Validation messages must not repeat a digest.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Key(_Frozen):
-    """What is kept of a key."""
+    """A stored key."""
 
     id: str = Field(pattern="^[0-9a-f]{8}$")
     name: str
@@ -54,8 +54,8 @@ class Key(_Frozen):
 
     @field_validator("name")
     @classmethod
-    def _can_be_shown(cls, name: str) -> str:
-        if not _is_name(name):
+    def _check_name(cls, name: str) -> str:
+        if not _is_valid_name(name):
             raise ValueError(f"a name has 1 to {MAX_NAME} printable characters")
         return name
 
@@ -66,43 +66,43 @@ class _Stored(_Frozen):
 
     @field_validator("keys")
     @classmethod
-    def _has_each_id_once(cls, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    def _check_unique_ids(cls, keys: tuple[Key, ...]) -> tuple[Key, ...]:
         if len({key.id for key in keys}) < len(keys):
             raise ValueError("an id occurs twice")
         return keys
 
 
 _Signature = tuple[int, int, int]
-_Found = tuple[_Signature | None, dict[str, Key]]
+_Content = tuple[_Signature | None, dict[str, Key]]
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the keys are unless a file is named."""
+    """The file of keys: ``PATCLASS_KEYS``, else ``patclass-keys.json``."""
     return Path(environment.get(VARIABLE) or DEFAULT_FILE)
 
 
 class KeyFile:
-    """A file of keys that several processes and threads may read and change at once.
+    """A file of keys that several processes and threads may read and change concurrently.
 
-    A missing file has no keys. What others change in it counts at once.
+    A missing file has no keys. Changes by others take effect immediately.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._cached: _Found | None = None
+        self._cached: _Content | None = None
 
     def create(self, name: str, role: Role) -> str:
-        """Make a key and return it whole, which is the only time that anyone sees it.
+        """Create a key and return it; it cannot be read again.
 
-        Names may repeat, so that a caller's old key can stay until the new one is in use.
+        Names may repeat, so that an old key can stay valid until the new one is in use.
 
-        :raises ConfigError: if the name does not fit or the file is damaged.
+        :raises ConfigError: if the name is not valid or the file is damaged.
         :raises OutputError: if the file cannot be written.
         """
-        if not _is_name(name):
+        if not _is_valid_name(name):
             raise ConfigError(
-                f"{name!r} cannot name a key: a name has 1 to {MAX_NAME} printable characters, "
-                "not only spaces. Name who or what will use the key."
+                f"{name!r} is no valid name of a key: expected 1 to {MAX_NAME} printable "
+                "characters, not only spaces, e.g. the person or program that will use the key."
             )
         secret = secrets.token_urlsafe(32)
         with self._locked():
@@ -112,12 +112,12 @@ class KeyFile:
         return f"pk_{key.id}_{secret}"
 
     def revoke(self, id: str) -> None:
-        """Forget a key.
+        """Delete a key.
 
         :raises ConfigError: if there is no key of that id, or the file is damaged.
         :raises OutputError: if the file cannot be written.
         """
-        self._without(id)  # before the lock, so that a wrong id or file leaves nothing behind
+        self._without(id)  # before the lock, so that a wrong id or file leaves no lock file
         with self._locked():
             self._write(self._without(id))
 
@@ -129,7 +129,7 @@ class KeyFile:
         return tuple(self._keys().values())
 
     def check(self, presented: str) -> Key | None:
-        """The key that was presented, or None if it is not one of these.
+        """The stored key of a presented one; None if it is not valid.
 
         :raises ConfigError: if the file is damaged or cannot be read.
         """
@@ -137,78 +137,79 @@ class KeyFile:
         if parts is None:
             return None
         key = self._keys().get(parts["id"])
-        # An unknown id costs the same comparison, so that the time taken tells nobody the ids.
+        # An unknown id takes the same comparison, so that response times do not reveal ids.
         expected = _NO_DIGEST if key is None else key.sha256
         return key if hmac.compare_digest(_digest(parts["secret"]), expected) else None
 
     def _keys(self) -> dict[str, Key]:
-        found = self._cached
-        if found is None or found[0] != self._signature():
-            found = self._cached = self._read()
-        return found[1]
+        content = self._cached
+        if content is None or content[0] != self._signature():
+            content = self._cached = self._read()
+        return content[1]
 
     def _signature(self) -> _Signature | None:
         try:
             return _signature_of(self.path.stat())
         except FileNotFoundError:
             return None
-        except OSError as problem:
-            raise _cannot_read(self.path, problem) from problem
+        except OSError as error:
+            raise _cannot_read(self.path, error) from error
 
-    def _read(self) -> _Found:
+    def _read(self) -> _Content:
         try:
             with self.path.open("rb") as file:
-                # Of the open file: the one of that name may be another by now.
+                # Of the open file: it may have been replaced since.
                 signature = _signature_of(os.fstat(file.fileno()))
                 return signature, _parse(self.path, file.read())
         except FileNotFoundError:
             return None, {}
-        except OSError as problem:
-            raise _cannot_read(self.path, problem) from problem
+        except OSError as error:
+            raise _cannot_read(self.path, error) from error
 
     def _without(self, id: str) -> Iterable[Key]:
         _, keys = self._read()
         if id not in keys:
-            known = f"there are {', '.join(keys)}" if keys else "there are none"
+            existing = f"there are {', '.join(keys)}" if keys else "there are none"
             raise ConfigError(
-                f"{self.path} has no key of id {id!r}: {known}. 'patclass keys list' shows them."
+                f"{self.path} has no key with the id {id!r}: {existing}. 'patclass keys list' "
+                "lists them."
             )
         return [key for key in keys.values() if key.id != id]
 
     def _write(self, keys: Iterable[Key]) -> None:
         stored = _Stored(version=1, keys=tuple(keys))
         with atomic_write(self._target()) as partial:
-            # In a container every process may have the number of one that was killed here.
+            # In a container a killed process may have left a file of the same process id.
             partial.unlink(missing_ok=True)
-            # Never readable by others, not even while it is empty; writing keeps the mode.
+            # Not readable by others from the start; writing keeps the mode.
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             write_json(partial, stored.model_dump(mode="json"))
         self._cached = None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one caller at a time read and then write, or a key that another made is lost."""
+        """Exclusive access for read and write, so that no concurrent change is lost."""
         target = self._target()
         check_writable(target)
-        # Beside the keys, as their file is replaced; never deleted, or two could hold "the" lock.
+        # A file of its own, as that of the keys is replaced; never deleted, or two could be locked.
         lock = target.with_name(f".{target.name}.lock")
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as problem:
-            raise cannot_write(lock, problem) from problem
+        except OSError as error:
+            raise cannot_write(lock, error) from error
         try:
-            # flock belongs to the descriptor and so also parts threads; lockf would not.
+            # flock belongs to the descriptor and so also excludes other threads; lockf would not.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
 
     def _target(self) -> Path:
-        """The file itself: replacing a link to it would leave revoked keys valid elsewhere."""
+        """The resolved file: replacing a link to it would leave revoked keys valid elsewhere."""
         return Path(os.path.realpath(self.path))
 
 
-def _is_name(name: str) -> bool:
+def _is_valid_name(name: str) -> bool:
     return len(name) <= MAX_NAME and name.isprintable() and bool(name.strip())
 
 
@@ -225,29 +226,29 @@ def _new_key(id: str, name: str, role: Role, secret: str) -> Key:
 
 
 def _digest(secret: str) -> str:
-    # Slow hashes and salts protect passwords that can be guessed or occur twice. A secret of
-    # 256 random bits is neither, so a plain hash is enough and costs no time at each request.
+    # Salted slow hashes protect guessable or repeated passwords. A secret of 256 random bits is
+    # neither, so a plain hash suffices and takes no time at each request.
     return hashlib.sha256(secret.encode("ascii")).hexdigest()
 
 
-def _signature_of(found: os.stat_result) -> _Signature:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _signature_of(status: os.stat_result) -> _Signature:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Key]:
     try:
         return {key.id: key for key in _Stored.model_validate_json(content).keys}
-    except ValidationError as problem:
-        first = problem.errors(include_input=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "file"
         raise ConfigError(
-            f"{path} is damaged ({place}: {first['msg']}). Restore it from a copy, use the release "
-            "of patclass that wrote it, or move it away and make new keys."
-        ) from problem
+            f"{path} is damaged ({place}: {first['msg']}). Restore it from a backup, use the "
+            "release of patclass that wrote it, or move it away and create new keys."
+        ) from error
 
 
-def _cannot_read(path: Path, problem: OSError) -> ConfigError:
+def _cannot_read(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
-        f"cannot read the keys in {path}: {problem.strerror or problem}. Run patclass as the user "
-        f"that owns the file, or name another with --file or {VARIABLE}."
+        f"cannot read the keys in {path}: {error.strerror or error}. Run patclass as the user "
+        f"that owns the file, or choose another file ({VARIABLE})."
     )

@@ -24,12 +24,12 @@ class _JsonLines(logging.Formatter):
 
 
 def reason_of(problem: Exception) -> str:
-    """What is said of a failure: the store's own words, else what it is."""
+    """The message of a store error; the representation of any other exception."""
     return str(problem) if isinstance(problem, StoreError) else repr(problem)
 
 
 def configure() -> None:
-    """Send the logs of the service, and warnings of the server below it, to standard error."""
+    """Send the logs of the service, and warnings of uvicorn, to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     for name, level in ((LOGGER, logging.INFO), ("uvicorn", logging.WARNING)):
@@ -38,19 +38,19 @@ def configure() -> None:
         logger.setLevel(level)
 
 
-Note = Callable[[Mapping[str, object]], None]
-Spans = Callable[[str, Mapping[str, str]], AbstractContextManager[Note]]
+SetAttributes = Callable[[Mapping[str, object]], None]
+Spans = Callable[[str, Mapping[str, str]], AbstractContextManager[SetAttributes]]
 
 
-def no_spans(name: str, headers: Mapping[str, str]) -> AbstractContextManager[Note]:
-    """What is used where nobody asked for traces."""
+def no_spans(name: str, headers: Mapping[str, str]) -> AbstractContextManager[SetAttributes]:
+    """Spans when tracing is off."""
     return nullcontext(lambda facts: None)
 
 
-def spans_to(exporter: Any = None) -> "OpenSpans":
-    """Spans that continue the caller's trace, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
+def spans_to(exporter: Any = None) -> "RequestSpans":
+    """Spans that continue the client's trace, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-    :param exporter: where to send them instead.
+    :param exporter: a span exporter to use instead.
     :raises ConfigError: if the libraries are not installed.
     """
     try:
@@ -59,29 +59,31 @@ def spans_to(exporter: Any = None) -> "OpenSpans":
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as problem:
-        raise ConfigError(f"--trace needs {problem.name}: pip install 'patclass[trace]'.") from None
+        raise ConfigError(
+            f"trace needs {problem.name}: pip install 'patclass[trace]'.", setting="trace"
+        ) from None
     provider = TracerProvider(resource=Resource.create({"service.name": "patclass"}))
     provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
-    return OpenSpans(provider)
+    return RequestSpans(provider)
 
 
-class OpenSpans:
-    """Opens a span for a request, as part of the trace that its headers name."""
+class RequestSpans:
+    """Opens a span for a request, as part of the trace in its headers."""
 
     def __init__(self, provider: Any) -> None:
         self.provider = provider
         self._tracer = provider.get_tracer("patclass.service")
 
     @contextmanager
-    def __call__(self, name: str, headers: Mapping[str, str]) -> Iterator[Note]:
-        """The span is open as long as the block runs."""
+    def __call__(self, name: str, headers: Mapping[str, str]) -> Iterator[SetAttributes]:
+        """Open a span for the duration of the block; yields a setter of its attributes."""
         from opentelemetry.propagate import extract
         from opentelemetry.trace import SpanKind
 
-        opened = self._tracer.start_as_current_span(
+        span_context = self._tracer.start_as_current_span(
             name, context=extract(headers), kind=SpanKind.SERVER
         )
-        with opened as span:
+        with span_context as span:
             yield lambda facts: span.set_attributes(
                 {f"patclass.{fact}": value for fact, value in facts.items()}
             )

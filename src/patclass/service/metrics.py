@@ -1,4 +1,4 @@
-"""What Prometheus sees. Knows names of metrics, no texts."""
+"""Metrics for Prometheus. Knows names of metrics, no texts."""
 
 from collections.abc import Iterable
 
@@ -12,107 +12,108 @@ from prometheus_client import (
 )
 
 from patclass.inference.prediction import Prediction
-from patclass.monitoring.drift import Assessment
+from patclass.monitoring.drift import SIGNALS, Assessment
 from patclass.service.models import LoadedModel
 
-# When a series began is of no use to anyone here.
+# The time at which a series was created is not used.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _SHARES = tuple(tenth / 20 for tenth in range(1, 21))
 
 
-def _histogram(name: str, what: str, label: str, registry: CollectorRegistry) -> Histogram:
-    return Histogram(name, what, [label], buckets=_SECONDS, registry=registry)
-
-
 class Metrics:
     """The metrics of one service, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = own = CollectorRegistry()
-        self.requests = Counter(
-            "patclass_requests", "Requests answered.", ["route", "status"], registry=own
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("patclass_requests", "Responses.", "route", "status")
+        self.request_seconds = self._seconds(
+            "patclass_request_seconds", "Duration of a request within the service.", "route"
         )
-        self.request_seconds = _histogram(
-            "patclass_request_seconds", "Of one request, as the service sees it.", "route", own
+        self.stage_seconds = self._seconds(
+            "patclass_stage_seconds", "Duration of a stage: tokenise, queue, infer.", "stage"
         )
-        self.stage_seconds = _histogram(
-            "patclass_stage_seconds", "Of one patent: tokenise, queue, infer.", "stage", own
-        )
-        self.queue_tokens = Gauge("patclass_queue_tokens", "Tokens that wait.", registry=own)
-        self.queue_items = Gauge("patclass_queue_items", "Patents that wait.", registry=own)
-        self.tokens = Counter("patclass_tokens", "Tokens answered.", ["model"], registry=own)
-        self.refused = Counter(
-            "patclass_refused_items", "Patents not answered.", ["reason"], registry=own
+        self.queue_tokens = self._gauge("patclass_queue_tokens", "Tokens in the queue.")
+        self.queue_items = self._gauge("patclass_queue_items", "Patents in the queue.")
+        self.tokens = self._counter("patclass_tokens", "Tokens classified.", "model")
+        self.refused = self._counter(
+            "patclass_refused_items", "Patents that were not classified, by reason.", "reason"
         )
         self.confidence = Histogram(
-            *("patclass_confidence", "Confidence of the answers.", ["model", "level"]),
+            "patclass_confidence",
+            "Confidence of the predictions.",
+            ["model", "level"],
             buckets=_SHARES,
-            registry=own,
+            registry=self.registry,
         )
-        self.predictions = Counter(
-            *("patclass_predictions", "Answers by label.", ["model", "level", "label"]),
-            registry=own,
+        self.predictions = self._counter(
+            "patclass_predictions", "Predictions by label.", "model", "level", "label"
         )
-        self.model = Gauge(
-            *("patclass_model_info", "Loaded models.", ["model", "version", "engine"]),
-            registry=own,
+        self.model = self._gauge(
+            "patclass_model_info", "Loaded models.", "model", "version", "engine"
         )
-        self.reloads = Counter("patclass_reloads", "By outcome.", ["outcome"], registry=own)
-        self._add_store(own)
-        self._add_monitor(own)
+        self.reloads = self._counter("patclass_reloads", "Reloads by outcome.", "outcome")
+        self._add_store()
+        self._add_monitor()
 
-    def _add_store(self, own: CollectorRegistry) -> None:
-        self.recorded = Counter(
-            *("patclass_recorded_predictions", "Predictions by what became of them.", ["outcome"]),
-            registry=own,
+    def _add_store(self) -> None:
+        self.recorded = self._counter(
+            "patclass_recorded_predictions", "Predictions to be stored, by outcome.", "outcome"
         )
-        self.texts_dropped = Counter(
+        self.texts_dropped = self._counter(
             "patclass_recorded_texts_dropped",
-            "Texts that were to be kept and were not, as too much waited for the store.",
-            registry=own,
+            "Texts that were to be stored and were not, because too many waited.",
         )
-        self.recording = Gauge(
-            "patclass_recording_predictions", "Predictions that wait to be kept.", registry=own
+        self.recording = self._gauge(
+            "patclass_recording_predictions", "Predictions that wait to be stored."
         )
-        self.shadow = Counter(
+        self.shadow = self._counter(
             "patclass_shadow_predictions",
-            "Answers of the model in the shadow, beside those given.",
-            ["outcome"],
-            registry=own,
+            "Predictions of the shadow model, compared with those that were served.",
+            "outcome",
         )
-        self.feedback = Counter(
-            "patclass_feedback", "Verdicts by what became of them.", ["outcome"], registry=own
-        )
+        self.feedback = self._counter("patclass_feedback", "Feedback by outcome.", "outcome")
         for outcome in ("kept", "dropped"):
             self.recorded.labels(outcome)
         for outcome in ("kept", "repeated", "refused", "not_kept"):
             self.feedback.labels(outcome)
 
-    def _add_monitor(self, own: CollectorRegistry) -> None:
-        self.drift = Gauge(
-            *("patclass_drift_psi", "Of the last window of answers.", ["model", "signal"]),
-            registry=own,
+    def _add_monitor(self) -> None:
+        signals = ", ".join(SIGNALS)
+        self.drift = self._gauge(
+            "patclass_drift_psi",
+            f"Population stability index of the last window: {signals}.",
+            "model",
+            "signal",
         )
-        self.alert = Gauge(
-            *("patclass_drift_alarm", "Whether the last window rings.", ["model", "signal"]),
-            registry=own,
+        self.alert = self._gauge(
+            "patclass_drift_alert", "1 if the last window raises an alert.", "model", "signal"
         )
-        self.accuracy = Gauge(
+        self.accuracy = self._gauge(
             "patclass_accuracy",
-            "Of the last window: estimated from confidences, measured by verdicts.",
-            ["model", "level", "kind"],
-            registry=own,
+            "Accuracy of the last window, estimated from confidences or measured by feedback.",
+            "model",
+            "level",
+            "kind",
         )
 
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(name, description, labels, registry=self.registry)
+
+    def _seconds(self, name: str, description: str, *labels: str) -> Histogram:
+        return Histogram(name, description, labels, buckets=_SECONDS, registry=self.registry)
+
     def count(self, model: str, prediction: Prediction) -> None:
-        """Account for one answer that was given."""
+        """Count a served prediction."""
         self.confidence.labels(model, prediction.level).observe(prediction.confidence)
         self.predictions.labels(model, prediction.level, prediction.label).inc()
 
-    def show_assessment(self, model: str, assessment: Assessment) -> None:
-        """Say how the last window of a model's answers has shifted."""
+    def set_assessment(self, model: str, assessment: Assessment) -> None:
+        """Set the drift and the accuracy of a model's last window."""
         for shift in assessment.shifts:
             self.drift.labels(model, shift.signal).set(shift.psi)
             self.alert.labels(model, shift.signal).set(shift.alert)
@@ -123,13 +124,13 @@ class Metrics:
             else:
                 self.accuracy.labels(model, level, "measured").set(accuracy.measured)
 
-    def forget_assessment(self, model: str) -> None:
-        """Say nothing of a model's answers: another one answers under its name."""
+    def clear_assessment(self, model: str) -> None:
+        """Remove the drift and the accuracy of a model, when its version changes."""
         for gauge in (self.drift, self.alert, self.accuracy):
             gauge.remove_by_labels({"model": model})
 
-    def show_models(self, loaded: Iterable[LoadedModel]) -> None:
-        """Say which models answer now."""
+    def set_models(self, loaded: Iterable[LoadedModel]) -> None:
+        """Set the models that are loaded."""
         self.model.clear()
         for model in loaded:
             self.model.labels(model.name, model.version, model.engine).set(1)

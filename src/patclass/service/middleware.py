@@ -1,4 +1,4 @@
-"""What happens to every request: an id, headers, a line in the log, a count. Knows ASGI."""
+"""Middleware of every request: id, security headers, log line, metrics. Knows ASGI only."""
 
 import logging
 import time
@@ -26,22 +26,22 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-NOTHING = "default-src 'none'; frame-ancestors 'none'"
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-class Watch:
-    """The outermost layer: nothing leaves the service without having passed here."""
+class RequestMiddleware:
+    """The outermost middleware: all responses of the service pass through it."""
 
     def __init__(
-        self, app: App, metrics: Metrics, most_bytes: int, spans: Spans = no_spans
+        self, app: App, metrics: Metrics, max_body_bytes: int, spans: Spans = no_spans
     ) -> None:
         """Wrap ``app``.
 
-        :param most_bytes: of a request's body.
+        :param max_body_bytes: of a request's body; more is refused with 413.
         """
         self._app = app
         self._metrics = metrics
-        self._most_bytes = most_bytes
+        self._max_body_bytes = max_body_bytes
         self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,16 +51,16 @@ class Watch:
             return
         headers = Headers(scope=scope)
         begin(scope, headers.get("x-request-id"))
-        with self._spans(f"{scope['method']} {scope['path']}", headers) as tell:
-            tell(await self._handle(scope, receive, send))
+        with self._spans(f"{scope['method']} {scope['path']}", headers) as set_attributes:
+            set_attributes(await self._handle(scope, receive, send))
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> dict[str, object]:
-        """Pass one request on; what there is to say of it."""
+        """Pass one request on; return the fields of its log line."""
         request_id = request_id_of(scope)
         began = time.perf_counter()
-        status = 499  # who asked went away
+        status = 499  # the client disconnected
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -68,38 +68,38 @@ class Watch:
                 headers["X-Request-ID"] = request_id
                 for name, value in SECURITY.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", NOTHING)
+                headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
             await send(message)
 
         try:
-            await self._app(scope, self._bounded(scope, receive), answer)
+            await self._app(scope, self._bounded(scope, receive), send_with_headers)
         except Exception:
             log.exception("failed", extra={"facts": {"request_id": request_id}})
-            if status != 499:  # half an answer is out; only the connection can tell
+            if status != 499:  # part of the response is sent; only closing the connection is left
                 raise
-            message = f"something broke; it is in the log as request {request_id}"
+            message = f"internal error; see the log of request {request_id}"
             failed = response(request_id, 500, "internal", message)
-            await failed(scope, receive, answer)
+            await failed(scope, receive, send_with_headers)
         finally:
             facts = self._account(scope, status, time.perf_counter() - began)
         return facts
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Receive a body only as far as it may go, by its own word or by count."""
-        announced = Headers(scope=scope).get("content-length", "")
-        total = int(announced) if announced.isdecimal() else 0
-        seen = 0
+        """Limit the size of a body, by its Content-Length and by the bytes received."""
+        declared = Headers(scope=scope).get("content-length", "")
+        total = int(declared) if declared.isdecimal() else 0
+        received = 0
 
-        async def receive_some() -> Any:
-            nonlocal seen
-            message = None if total > self._most_bytes else await receive()
+        async def receive_limited() -> Any:
+            nonlocal received
+            message = None if total > self._max_body_bytes else await receive()
             if message is not None and message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-            if message is None or seen > self._most_bytes:
-                raise HTTPException(413, f"more than {self._most_bytes:,} bytes are not accepted")
+                received += len(message.get("body", b""))
+            if message is None or received > self._max_body_bytes:
+                raise HTTPException(413, f"the body has more than {self._max_body_bytes:,} bytes")
             return message
 
-        return receive_some
+        return receive_limited
 
     def _account(self, scope: Scope, status: int, seconds: float) -> dict[str, object]:
         route = getattr(scope.get("route"), "path", "none")

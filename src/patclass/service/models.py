@@ -1,7 +1,7 @@
-"""The models that are loaded, and how they are exchanged. Knows bundles, no HTTP.
+"""The loaded models, and how they are replaced. Knows bundles, no HTTP.
 
-A new bundle is loaded and verified beside the old one. Requests hold on to the model they began
-with, so each answer is from one version, and the old one is freed when its last request is done.
+A new bundle is loaded and verified while the old one serves. A request keeps the model it began
+with, so each response is of one version; the old model is freed after its last request.
 """
 
 import logging
@@ -24,12 +24,12 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A verified model that answers.
+    """A verified model that serves.
 
-    :param version: the first twelve digits of the hash over its files' hashes.
-    :param card: what its makers say of it, in Markdown.
-    :param report: its evaluation as it was stored, JSON; None if it has none.
-    :param tokens_a_second: measured on its golden texts.
+    :param version: the bundle's fingerprint.
+    :param card: the model card, Markdown.
+    :param report: the stored evaluation report, JSON; None if it has none.
+    :param tokens_per_second: measured on its golden texts.
     """
 
     name: str
@@ -37,24 +37,23 @@ class LoadedModel:
     version: str
     engine: str
     classifier: Classifier
-    tokens_a_second: float
+    tokens_per_second: float
     card: str
     report: bytes | None
 
 
 def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
-    """Load a bundle, prove that it answers as it did when saved, and measure how fast.
+    """Load a bundle, verify it on its golden texts, and measure its speed.
 
     :raises PatclassError: if it is incomplete, altered, or does not verify.
     """
     bundle = read_bundle(folder)
     version = bundle.fingerprint
     classifier = Classifier(bundle, device)
-    # Read now: damage is to show here, not in an answer.
     difference = classifier.verify()
     info = bundle.description.engine
     engine = "torch" if info is None or info.kind != "openvino" else f"openvino, {info.weights}"
-    speed = _tokens_a_second(classifier, max(bundle.golden.texts, key=len))
+    speed = _tokens_per_second(classifier, max(bundle.golden.texts, key=len))
     log.info(
         "model loaded",
         extra={
@@ -63,13 +62,18 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
                 "version": version,
                 "engine": engine,
                 "difference": float(f"{difference:.2g}"),
-                "tokens_a_second": round(speed),
+                "tokens_per_second": round(speed),
             }
         },
     )
     card = _read(folder / LAYOUT.card)
     return LoadedModel(
-        *(name, folder, version, engine, classifier, speed),
+        name=name,
+        folder=folder,
+        version=version,
+        engine=engine,
+        classifier=classifier,
+        tokens_per_second=speed,
         card="" if card is None else card.decode(),
         report=_read(folder / LAYOUT.report),
     )
@@ -79,30 +83,30 @@ def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _tokens_a_second(classifier: Classifier, text: str) -> float:
-    """How fast it answers a few long texts, the first time left out."""
+def _tokens_per_second(classifier: Classifier, text: str) -> float:
+    """Tokens per second of the classifier on a few long texts, after a warm-up."""
     texts = [text] * 4
-    encodings = classifier.read(texts)
-    tokens = sum(len(p.ids) for reading in encodings for p in reading.passages)
+    encodings = classifier.encode(texts)
+    tokens = sum(len(p.ids) for encoding in encodings for p in encoding.passages)
     for _ in range(2):
         start = time.perf_counter()
-        classifier.answer(texts, encodings, [DEFAULTS] * len(texts))
+        classifier.classify_encoded(texts, encodings, [DEFAULTS] * len(texts))
         seconds = time.perf_counter() - start
     return tokens / max(1e-6, seconds)
 
 
 class Models:
-    """Models by name; the first one answers where none is named."""
+    """Models by name; the first one is the default."""
 
     def __init__(self, places: Mapping[str, str | None], device: str = "auto") -> None:
-        """Say where the models are; ``load`` loads them.
+        """Set the locations of the models; ``load`` loads them.
 
-        :param places: a folder or ``shipped`` for each name; None for the usual place.
+        :param places: a folder or ``shipped`` for each name; None for the default location.
         """
         self._places = dict(places)
         self.device = device
         self._loaded: dict[str, LoadedModel] = {}
-        self._one_at_a_time = threading.Lock()
+        self._load_lock = threading.Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,44 +126,48 @@ class Models:
         return tuple(locate(place) for place in self._places.values())
 
     def loaded(self) -> tuple[LoadedModel, ...]:
-        """Those that answer now."""
+        """The models that serve now, the default first."""
         return tuple(self._loaded.values())
 
     def get(self, name: str | None) -> LoadedModel:
-        """A model that answers.
+        """A loaded model by its name; the default for None.
 
-        :raises ConfigError: if there is none of that name.
+        :raises ConfigError: if there is no model of that name.
         """
-        wanted = name or self.names[0]
-        found = self._loaded.get(wanted)
-        if found is None:
-            raise ConfigError(f"there is no model '{wanted}'; there are {', '.join(self.names)}.")
-        return found
+        name = name or self.names[0]
+        model = self._loaded.get(name)
+        if model is None:
+            raise ConfigError(f"there is no model '{name}'; there are {', '.join(self.names)}.")
+        return model
 
     def load(self) -> tuple[LoadedModel, ...]:
-        """Load all anew; they take the old ones' place together, or not at all.
+        """Load all models again; they replace the old ones together, or not at all.
 
-        :raises PatclassError: if one does not verify; the old ones then go on answering.
+        :raises PatclassError: if one does not verify; the old ones then stay.
         """
-        with self._one_at_a_time:
-            fresh = {
+        with self._load_lock:
+            loaded = {
                 name: load_model(name, locate(place), self.device)
                 for name, place in self._places.items()
             }
-            self._loaded = fresh  # one assignment: a request sees the old ones or the new ones
-        return tuple(fresh.values())
+            self._loaded = loaded  # one assignment, so a request sees either the old or the new
+        return tuple(loaded.values())
 
 
 def parse_places(models: tuple[str, ...]) -> dict[str, str | None]:
-    """``name=folder`` or a folder alone, which is called ``default``; none for the usual place.
+    """Parse ``name=folder``, or a folder alone, which gets the name ``default``.
 
+    :return: the folder of each name; ``{"default": None}``, the default location, if none.
     :raises ConfigError: if a name occurs twice.
     """
     places: dict[str, str | None] = {}
-    for given in models:
-        name, equals, place = given.partition("=")
-        name, place = (name, place) if equals else (DEFAULT, given)
+    for model in models:
+        name, equals, place = model.partition("=")
+        name, place = (name, place) if equals else (DEFAULT, model)
         if name in places:
-            raise ConfigError(f"--model {given}: there are two models '{name}'; name them apart.")
+            raise ConfigError(
+                f"model {model}: there are two models '{name}'; choose different names.",
+                setting="model",
+            )
         places[name] = place
     return places or {DEFAULT: None}

@@ -1,7 +1,7 @@
-"""Patents that wait to be answered, bounded in tokens, and the threads that answer them.
+"""The inference queue, bounded in tokens, and the threads that work on it.
 
-Knows models and clocks, no HTTP. A patent is refused at the door if the queue is full, or if by
-the speed of the last minutes it could not be answered in time; so what is accepted is answered.
+Knows models and clocks, no HTTP. A patent is refused if the queue is full, or if at the recent
+speed its deadline could not be met; so what is accepted is classified in time.
 """
 
 import asyncio
@@ -18,42 +18,42 @@ from patclass.model.tokenizer import EncodedText
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 
-# A patent waits for its whole batch: who is in a hurry is answered by half of one.
-_HURRY = 1.0  # seconds to the deadline
+# A patent waits for its whole batch: close to its deadline the batch is half as large.
+_URGENT_SECONDS = 1.0
 
-# What else happens to a patent, and how much the speed varies from moment to moment.
+# For the time outside of the queue, and for variations of the speed.
 _MARGIN = 1.25
 
-# How much the speed of the last batch counts against that of the ones before.
-_FRESH = 0.1
+# Weight of the last batch in the moving average of the speed.
+_SPEED_WEIGHT = 0.1
 
 
 class QueueFullError(Exception):
-    """Refused at the door.
+    """The queue has no room, or the deadline could not be met.
 
-    :ivar retry_after: seconds after which there should be room.
+    :ivar retry_after: seconds after which to try again.
     """
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"the queue is full; there should be room in {retry_after:.1f} seconds")
+        super().__init__(f"the queue is full; try again in {retry_after:.1f} seconds")
         self.retry_after = retry_after
 
 
 class DeadlineError(Exception):
-    """Accepted, but its time ran out before it was answered."""
+    """The deadline of an accepted patent passed before it was classified."""
 
 
 @dataclass(eq=False)
-class Job:
-    """One patent on its way.
+class QueuedPatent:
+    """An encoded patent in the queue, and the future of its prediction.
 
-    :param deadline: when it must be answered, by the monotonic clock.
-    :param weight: tokens that answering it takes, repeated readings for explanations included.
+    :param deadline: by the monotonic clock.
+    :param weight: tokens to compute, with those of repeated passes for an explanation.
     """
 
     model: LoadedModel
     text: str
-    reading: EncodedText
+    encoding: EncodedText
     options: Options
     deadline: float
     weight: int
@@ -62,106 +62,107 @@ class Job:
 
     @property
     def width(self) -> int:
-        """The padded length by which it can share a batch; passages apart cannot."""
-        passages = self.reading.passages
+        """The padded length for batching; 0 if it has several passages and gets its own batch."""
+        passages = self.encoding.passages
         return rounded(len(passages[0].ids)) if len(passages) == 1 else 0
 
 
-class Queue:
-    """A queue in the order of arrival, emptied by a few threads."""
+class InferenceQueue:
+    """A first-in, first-out queue with worker threads."""
 
-    def __init__(self, metrics: Metrics, most_tokens: int, speed: float, threads: int) -> None:
-        """Start the threads, two for each stream: one reads an answer while one is computed.
+    def __init__(self, metrics: Metrics, capacity: int, speed: float, threads: int) -> None:
+        """Start the threads, two per stream: one computes while one returns results.
 
-        :param most_tokens: how many tokens may wait.
-        :param speed: tokens a second, measured before.
+        :param capacity: how many tokens may wait.
+        :param speed: tokens per second, measured before.
         """
-        self.most_tokens = most_tokens
+        self.capacity = capacity
         self.speed = speed
         self._metrics = metrics
         self._streams = max(1, threads // 2)
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[QueuedPatent] = deque()
         self._tokens = self._running = 0
         self._closing = False
         self._changed = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._work, name=f"answer-{n}", daemon=True)
+            threading.Thread(target=self._work, name=f"infer-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:
             thread.start()
 
-    def add(self, jobs: Sequence[Job]) -> None:
-        """Let all of them wait, or none.
+    def add(self, patents: Sequence[QueuedPatent]) -> None:
+        """Queue all patents, or none.
 
-        :raises QueueFull: if they do not fit, or could not be answered in time.
+        :raises QueueFullError: if they do not fit, or a deadline could not be met.
         """
-        weight = sum(job.weight for job in jobs)
+        weight = sum(patent.weight for patent in patents)
         with self._changed:
-            over = self._tokens + weight - self.most_tokens
-            if over > 0:
-                raise QueueFullError(over / self.speed)
-            last = max(job.weight for job in jobs)
-            late = self._wait(weight, last) - min(j.deadline for j in jobs) + time.monotonic()
+            excess = self._tokens + weight - self.capacity
+            if excess > 0:
+                raise QueueFullError(excess / self.speed)
+            heaviest = max(patent.weight for patent in patents)
+            deadline = min(patent.deadline for patent in patents)
+            late = self._seconds_to(weight, heaviest) - deadline + time.monotonic()
             if late > 0:
                 raise QueueFullError(late)
-            self._waiting.extend(jobs)
+            self._waiting.extend(patents)
             self._tokens += weight
-            self._show()
-            self._changed.notify(len(jobs))
+            self._update_metrics()
+            self._changed.notify(len(patents))
 
-    def _wait(self, weight: int, last: int) -> float:
-        """Seconds until so many more tokens would be answered.
+    def _seconds_to(self, weight: int, heaviest: int) -> float:
+        """Seconds until ``weight`` more tokens would be computed.
 
-        :param last: the heaviest patent of them: it is computed on one core, at its share of the
-            speed.
+        :param heaviest: tokens of the heaviest patent of them, which is computed by one stream at
+            its share of the speed.
         """
-        ahead = self._tokens + self._running + weight - last
-        return _MARGIN * (ahead + last * self._streams) / self.speed
+        ahead = self._tokens + self._running + weight - heaviest
+        return _MARGIN * (ahead + heaviest * self._streams) / self.speed
 
-    def drop(self, jobs: Sequence[Job], reason: str) -> None:
-        """Forget those that still wait.
+    def drop(self, patents: Sequence[QueuedPatent], reason: str) -> None:
+        """Remove patents that still wait.
 
-        :param reason: under which they are counted.
+        :param reason: the label under which they are counted.
         """
-        gone = set(map(id, jobs))
+        removed = set(map(id, patents))
         with self._changed:
-            kept = deque(job for job in self._waiting if id(job) not in gone)
+            kept = deque(patent for patent in self._waiting if id(patent) not in removed)
             dropped = len(self._waiting) - len(kept)
             self._waiting = kept
-            self._tokens = sum(job.weight for job in kept)
-            self._show()
+            self._tokens = sum(patent.weight for patent in kept)
+            self._update_metrics()
         if dropped:
             self._metrics.refused.labels(reason).inc(dropped)
 
     def close(self) -> None:
-        """Answer what waits, then end the threads."""
+        """Classify what waits, then end the threads."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
-    def _show(self) -> None:
+    def _update_metrics(self) -> None:
         self._metrics.queue_tokens.set(self._tokens)
         self._metrics.queue_items.set(len(self._waiting))
 
     def _work(self) -> None:
         while batch := self._take():
             began = time.monotonic()
-            weight = sum(job.weight for job in batch)
-            alive = [job for job in batch if self._in_time(job, began)]
-            self._answer(alive)
+            weight = sum(patent.weight for patent in batch)
+            in_time = [patent for patent in batch if self._is_in_time(patent, began)]
+            self._classify(in_time)
             with self._changed:
                 self._running -= weight
                 seconds = time.monotonic() - began
-                # Each thread sees its own share of the machine's speed.
-                seen = len(self._threads) * weight / max(1e-4, seconds)
-                full = self._tokens and len(alive) == len(batch)
-                self.speed += _FRESH * (seen - self.speed) if full else 0
+                # Each thread has its share of the machine's speed.
+                speed = len(self._threads) * weight / max(1e-4, seconds)
+                busy = self._tokens and len(in_time) == len(batch)
+                self.speed += _SPEED_WEIGHT * (speed - self.speed) if busy else 0
 
-    def _take(self) -> list[Job]:
-        """The oldest job, with others of its model and length as far as a batch goes."""
+    def _take(self) -> list[QueuedPatent]:
+        """The oldest patent, with others of its model and length up to the size of a batch."""
         with self._changed:
             while not self._waiting:
                 if self._closing:
@@ -170,57 +171,57 @@ class Queue:
             first = self._waiting.popleft()
             batch = [first]
             if first.width and not first.options.explain:
-                hurry = first.deadline - time.monotonic() < _HURRY
-                most = max(1, BATCH_TOKENS // (2 if hurry else 1) // first.width)
-                for job in tuple(self._waiting):
-                    if len(batch) == most:
+                urgent = first.deadline - time.monotonic() < _URGENT_SECONDS
+                size = max(1, BATCH_TOKENS // (2 if urgent else 1) // first.width)
+                for patent in tuple(self._waiting):
+                    if len(batch) == size:
                         break
-                    if (job.model, job.width) == (first.model, first.width) and not (
-                        job.options.explain
+                    if (patent.model, patent.width) == (first.model, first.width) and not (
+                        patent.options.explain
                     ):
-                        batch.append(job)
-                        self._waiting.remove(job)
-            weight = sum(job.weight for job in batch)
+                        batch.append(patent)
+                        self._waiting.remove(patent)
+            weight = sum(patent.weight for patent in batch)
             self._tokens -= weight
             self._running += weight
-            self._show()
+            self._update_metrics()
             return batch
 
-    def _in_time(self, job: Job, now: float) -> bool:
-        self._metrics.stage_seconds.labels("queue").observe(now - job.added)
-        if not job.result.set_running_or_notify_cancel():
+    def _is_in_time(self, patent: QueuedPatent, now: float) -> bool:
+        self._metrics.stage_seconds.labels("queue").observe(now - patent.added)
+        if not patent.result.set_running_or_notify_cancel():
             return False
-        if now > job.deadline:
+        if now > patent.deadline:
             self._metrics.refused.labels("deadline").inc()
-            job.result.set_exception(DeadlineError())
+            patent.result.set_exception(DeadlineError())
             return False
         return True
 
-    def _answer(self, batch: Sequence[Job]) -> None:
+    def _classify(self, batch: Sequence[QueuedPatent]) -> None:
         if not batch:
             return
         began = time.monotonic()
         try:
-            found = batch[0].model.classifier.answer(
-                [job.text for job in batch],
-                [job.reading for job in batch],
-                [job.options for job in batch],
+            predictions = batch[0].model.classifier.classify_encoded(
+                [patent.text for patent in batch],
+                [patent.encoding for patent in batch],
+                [patent.options for patent in batch],
             )
-        except Exception as problem:  # whatever it is, those who wait must hear of it
-            for job in batch:
-                job.result.set_exception(problem)
+        except Exception as error:  # whatever it is, the waiting requests must fail with it
+            for patent in batch:
+                patent.result.set_exception(error)
             return
         seconds = time.monotonic() - began
-        for job, prediction in zip(batch, found, strict=True):
+        for patent, prediction in zip(batch, predictions, strict=True):
             self._metrics.stage_seconds.labels("infer").observe(seconds)
-            self._metrics.tokens.labels(job.model.name).inc(job.weight)
-            job.result.set_result(prediction)
+            self._metrics.tokens.labels(patent.model.name).inc(patent.weight)
+            patent.result.set_result(prediction)
 
 
-async def answers_to(jobs: Sequence[Job]) -> list[Prediction]:
-    """The predictions of jobs that were added, in order.
+async def predictions_of(patents: Sequence[QueuedPatent]) -> list[Prediction]:
+    """The predictions of queued patents, in order.
 
-    :raises TooLate: if one was not answered in time.
+    :raises DeadlineError: if the deadline of one has passed.
     """
-    waiting = [asyncio.wrap_future(job.result) for job in jobs]
-    return list(await asyncio.gather(*waiting))
+    futures = [asyncio.wrap_future(patent.result) for patent in patents]
+    return list(await asyncio.gather(*futures))

@@ -1,4 +1,4 @@
-"""The routes by which people review answers one after the other. Knows the queue, no ranking."""
+"""The review routes: claim, decide, undo and release cases. Knows the queue, no ranking."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -16,9 +16,9 @@ from patclass.learning.review_queue import (
     ReviewItem,
     ReviewQueue,
 )
-from patclass.service.answering import model_named
-from patclass.service.errors import Problem, documented
-from patclass.service.feedback import Key, Verdicts, caller_of, yours
+from patclass.service.classification import model_named
+from patclass.service.errors import ApiError, documented
+from patclass.service.feedback import FeedbackService, Key, caller_of, claimed_by_reviewer
 from patclass.service.models import LoadedModel, Models
 from patclass.service.schemas import NO_NUL, FeedbackRequest, FeedbackResponse, Strict
 from patclass.service.storage import in_store
@@ -38,33 +38,32 @@ PredictionId = Annotated[
 
 
 class ReviewerRequest(Strict):
-    """Who reviews."""
+    """The reviewer."""
 
     reviewer: str = Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["Ada"])
 
 
 class DecisionRequest(ReviewerRequest):
-    """What the reviewer holds to be right."""
+    """A reviewer's decision."""
 
     correct: bool = Field(examples=[False])
     label: str | None = Field(
         None,
         examples=["E21B"],
         max_length=200,
-        description="What it should have been, if it was wrong.",
+        description="The correct label, if the prediction is wrong.",
     )
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 
 
 class WaitingCase(BaseModel):
-    """A case that waits, without its text."""
+    """An open case, without its text."""
 
     prediction_id: str
-    created: datetime = Field(description="When the answer was given.")
+    created: datetime = Field(description="Time of the prediction.")
     reason: Reason
     priority: float = Field(
-        description="How probable it is that the answer is wrong, as far as is known; of the "
-        "sample only its place."
+        description="Estimated probability that the prediction is wrong; of the sample, its rank."
     )
     level: str
     label: str
@@ -72,13 +71,13 @@ class WaitingCase(BaseModel):
 
 
 class ReviewsResponse(BaseModel):
-    """What waits for people."""
+    """The review queue."""
 
-    waiting: dict[Reason, int] = Field(description="How many cases, by reason.")
+    waiting: dict[Reason, int] = Field(description="Number of cases by reason.")
     without_text: int = Field(
-        description="How many more there would be, had their texts been kept (--keep-texts)."
+        description="Further cases whose texts are not stored (setting keep_texts)."
     )
-    cases: list[WaitingCase] = Field(description="The first ones, in their order.")
+    cases: list[WaitingCase] = Field(description="The first cases, in order.")
 
 
 class LevelAnswer(BaseModel):
@@ -90,26 +89,26 @@ class LevelAnswer(BaseModel):
     confidence: float
 
 
-class EarlierVerdict(BaseModel):
-    """What somebody said of the same text before."""
+class EarlierFeedback(BaseModel):
+    """Earlier feedback on the same text."""
 
     created: datetime
     reviewer: str | None
     correct: bool
-    answer: str | None = Field(description="The label that they were shown.")
-    label: str | None = Field(description="What it should have been.")
+    answer: str | None = Field(description="The predicted label.")
+    label: str | None = Field(description="The correct label, if the prediction is wrong.")
     note: str | None
 
 
 class ReviewCase(BaseModel):
-    """A case in the reviewer's hands."""
+    """A case claimed by the reviewer."""
 
     prediction_id: str
     created: datetime
     model: str
     model_version: str
     reason: Reason
-    why: str = Field(description="The reason in words.")
+    why: str = Field(description="Description of the reason.")
     text: str
     level: str
     label: str
@@ -117,65 +116,65 @@ class ReviewCase(BaseModel):
     confidence: float
     sure: bool
     levels: list[LevelAnswer] = Field(description="Coarsest first.")
-    verdicts: list[EarlierVerdict]
-    until: datetime = Field(description="From then on somebody else may get it.")
+    feedback: list[EarlierFeedback]
+    until: datetime = Field(description="When the claim expires.")
 
 
 class ReviewResponse(BaseModel):
-    """How far a case is now."""
+    """The state of a case."""
 
     prediction_id: str
     state: Literal["open", "claimed"]
 
 
-SHOWN = 20
+LIMIT = 20
 
-_REFUSALS = (400, 401, 404, 409, 413, 422, 503)
+_ERRORS = (400, 401, 404, 409, 413, 422, 503)
 
 
-class Reviews:
-    """Cases of the loaded models, as people are shown them."""
+class ReviewService:
+    """Cases of the loaded models."""
 
     def __init__(self, database: Database, models: Models) -> None:
         self._queue, self._store = ReviewQueue(database), ReviewStore(database)
         self._models = models
 
     def waiting(self, limit: int) -> ReviewsResponse:
-        """What waits.
+        """The review queue.
 
         :raises StoreError: if the store cannot be read.
         """
-        return _shown(self._queue.pending(self._versions()), limit)
+        return _queue_response(self._queue.pending(self._versions()), limit)
 
     def claim(self, reviewer: str) -> ReviewCase:
-        """The case in the reviewer's hands, else the next.
+        """The case that the reviewer has claimed, else the next one, which is claimed.
 
-        :raises Problem: if there is none.
+        :raises ApiError: if there is none.
         :raises StoreError: if the store cannot be used.
         """
         claimed = self._queue.claim(reviewer, self._versions())
         if claimed is None:
-            raise Problem(404, "no_case", "no case waits just now")
+            raise ApiError(404, "no_case", "there is no open case")
         version = claimed.prediction.version
         model = next((m for m in self._models.loaded() if m.version == version), None)
         return _case(claimed, model)
 
     def release(self, prediction_id: str, reviewer: str) -> None:
-        """Give a case back.
+        """Release a claimed case.
 
-        :raises Problem: if it is not in the reviewer's hands.
+        :raises ApiError: if the reviewer has not claimed it.
         :raises StoreError: if the store cannot be used.
         """
-        with yours():
+        with claimed_by_reviewer():
             self._store.release(prediction_id, reviewer)
 
     def undo(self, prediction_id: str, reviewer: str) -> None:
-        """Take a decision back; the case is in the reviewer's hands again.
+        """Withdraw a decision; the case is claimed by the reviewer again.
 
-        :raises Problem: if the reviewer has not decided it.
+        :raises ApiError: if the reviewer has not decided it.
         :raises StoreError: if the store cannot be used.
         """
-        with yours():
+        with claimed_by_reviewer():
             self._store.undo(prediction_id, reviewer)
 
     def _versions(self) -> set[str]:
@@ -183,75 +182,75 @@ class Reviews:
 
 
 def add_reviews(
-    router: APIRouter, reviews: Reviews, verdicts: Verdicts, models: Models
+    router: APIRouter, reviews: ReviewService, feedback: FeedbackService, models: Models
 ) -> APIRouter:
     """``/v1/reviews`` and below."""
 
     @router.get("/v1/reviews", responses=documented(401, 422, 503))
     async def list_reviews(
-        request: Request, limit: Annotated[int, Query(ge=1, le=100)] = SHOWN
+        request: Request, limit: Annotated[int, Query(ge=1, le=100)] = LIMIT
     ) -> ReviewsResponse:
-        """How many answers wait for a person, why, and the first of them."""
-        model_named(models, None)  # nothing is ranked before all models are there
+        """The number of open cases by reason, and the first of them."""
+        model_named(models, None)  # refuses until all models are loaded
         return await in_store(request, reviews.waiting, limit)
 
-    @router.post("/v1/reviews/claim", responses=documented(*_REFUSALS))
+    @router.post("/v1/reviews/claim", responses=documented(*_ERRORS))
     async def claim_review(request: Request, body: ReviewerRequest) -> ReviewCase:
-        """The next case, or the one that the reviewer still has; nobody else gets it meanwhile."""
+        """Claim the next case, or return the one already claimed; no other reviewer gets it."""
         model_named(models, None)
         return await in_store(request, reviews.claim, body.reviewer)
 
     @router.post(
-        *("/v1/reviews/{prediction_id}/decision",),
+        "/v1/reviews/{prediction_id}/decision",
         status_code=201,
-        responses=documented(*_REFUSALS),
+        responses=documented(*_ERRORS),
     )
     async def decide_review(
         request: Request, prediction_id: PredictionId, body: DecisionRequest, idempotency_key: Key
     ) -> FeedbackResponse:
-        """Settle a case, whatever others have said of it."""
-        verdict = FeedbackRequest(prediction_id=prediction_id, text=None, **body.model_dump())
-        given = (idempotency_key, verdict, caller_of(request))
-        added = await in_store(request, verdicts.decide, *given)
+        """Decide a case; this overrides all other feedback on its text."""
+        decision = FeedbackRequest(prediction_id=prediction_id, text=None, **body.model_dump())
+        caller = caller_of(request)
+        added = await in_store(request, feedback.decide, idempotency_key, decision, caller)
         return FeedbackResponse(prediction_id=prediction_id, repeated=not added)
 
-    @router.post("/v1/reviews/{prediction_id}/undo", responses=documented(*_REFUSALS))
+    @router.post("/v1/reviews/{prediction_id}/undo", responses=documented(*_ERRORS))
     async def undo_review(
         request: Request, prediction_id: PredictionId, body: ReviewerRequest
     ) -> ReviewResponse:
-        """Take one's decision back; the case is claimed again."""
+        """Withdraw one's own decision; the case is claimed again."""
         await in_store(request, reviews.undo, prediction_id, body.reviewer)
         return ReviewResponse(prediction_id=prediction_id, state="claimed")
 
-    @router.post("/v1/reviews/{prediction_id}/release", responses=documented(*_REFUSALS))
+    @router.post("/v1/reviews/{prediction_id}/release", responses=documented(*_ERRORS))
     async def release_review(
         request: Request, prediction_id: PredictionId, body: ReviewerRequest
     ) -> ReviewResponse:
-        """Give a case back undecided; for half an hour the others come first."""
+        """Release a case without a decision; for half an hour other cases come first."""
         await in_store(request, reviews.release, prediction_id, body.reviewer)
         return ReviewResponse(prediction_id=prediction_id, state="open")
 
     return router
 
 
-def _shown(pending: PendingReviews, limit: int) -> ReviewsResponse:
-    counts = Counter(candidate.reason for candidate in pending.items)
+def _queue_response(pending: PendingReviews, limit: int) -> ReviewsResponse:
+    counts = Counter(item.reason for item in pending.items)
     return ReviewsResponse.model_validate(
         {
             "waiting": {reason: counts[reason] for reason in REASONS},
             "without_text": pending.without_text,
-            "cases": [_waiting(candidate) for candidate in pending.items[:limit]],
+            "cases": [_waiting_case(item) for item in pending.items[:limit]],
         }
     )
 
 
-def _waiting(candidate: ReviewItem) -> WaitingCase:
+def _waiting_case(item: ReviewItem) -> WaitingCase:
     return WaitingCase.model_validate(
-        asdict(candidate.prediction)
+        asdict(item.prediction)
         | {
-            "prediction_id": candidate.prediction.id,
-            "reason": candidate.reason,
-            "priority": candidate.priority,
+            "prediction_id": item.prediction.id,
+            "reason": item.reason,
+            "priority": item.priority,
         }
     )
 
@@ -268,23 +267,23 @@ def _case(claimed: ClaimedReview, model: LoadedModel | None) -> ReviewCase:
             "name": _name(model, row.level, row.label),
             "levels": [
                 LevelAnswer(
-                    level=level, label=label, name=_name(model, level, label), confidence=share
+                    level=level, label=label, name=_name(model, level, label), confidence=confidence
                 )
-                for level, (label, share) in row.levels.items()
+                for level, (label, confidence) in row.levels.items()
             ],
-            "verdicts": [_verdict(given) for given in claimed.feedback],
+            "feedback": [_earlier_feedback(each) for each in claimed.feedback],
             "until": datetime.now(UTC) + LEASE,
         }
     )
 
 
-def _verdict(given: FeedbackRow) -> EarlierVerdict:
-    more = {"created": given.created, "answer": given.feedback.predicted_label}
-    return EarlierVerdict.model_validate(asdict(given.feedback) | more)
+def _earlier_feedback(row: FeedbackRow) -> EarlierFeedback:
+    more = {"created": row.created, "answer": row.feedback.predicted_label}
+    return EarlierFeedback.model_validate(asdict(row.feedback) | more)
 
 
 def _name(model: LoadedModel | None, level: str, label: str) -> str:
-    """A label's title, by the model if it is still loaded."""
+    """A label's title, by the model if it is loaded, else by the CPC."""
     if model is not None and level in model.classifier.tree.levels:
         labels = model.classifier.tree.at(level)
         if label in labels:

@@ -1,28 +1,26 @@
-"""The page at ``/docs``, from files that are part of an installed package: nothing is fetched."""
+"""The routes of classification, models, monitoring, documentation and health."""
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.responses import HTMLResponse
 
 from patclass.core.errors import DataError, PatclassError
 from patclass.inference.prediction import Options
-from patclass.monitoring.drift import Assessment
+from patclass.monitoring.drift import SIGNALS, Assessment
 from patclass.monitoring.monitor import Monitor
-from patclass.service.answering import NEIGHBOURS, Answering, model_named
-from patclass.service.background import watched_of
+from patclass.service.background import monitored_model
+from patclass.service.classification import ClassificationService, model_named
 from patclass.service.context import note
-from patclass.service.errors import ErrorBody, Problem, documented
-from patclass.service.logs import LOGGER
+from patclass.service.errors import ApiError, ErrorBody, documented
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.schemas import (
@@ -36,11 +34,12 @@ from patclass.service.schemas import (
     ModelInfo,
     ModelsResponse,
     MonitorResponse,
-    Patent,
+    PatentFields,
     PredictRequest,
     PredictResponse,
     ReportResponse,
     Result,
+    Signal,
     Window,
     result_of,
 )
@@ -48,153 +47,97 @@ from patclass.service.storage import in_store
 from patclass.store.database import Database
 from patclass.store.history import ALERT, Event, EventStore
 
-_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+DEADLINE = "X-Deadline-Ms"
+MAX_DEADLINE_MS = 600_000
 
-# The page starts itself by a script in it; all else comes from here.
-_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-)
+# Similar patents of a result with evidence.
+NEIGHBOURS = 5
 
-
-def documentation_routes(title: str, openapi_url: str) -> APIRouter:
-    """``/docs`` and its files."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/docs")
-    async def docs() -> HTMLResponse:
-        page = get_swagger_ui_html(
-            openapi_url=openapi_url,
-            title=title,
-            swagger_js_url="docs/swagger-ui-bundle.js",
-            swagger_css_url="docs/swagger-ui.css",
-            swagger_favicon_url="data:,",
-        )
-        page.headers["Content-Security-Policy"] = _POLICY
-        return page
-
-    @router.get("/docs/{name}")
-    async def part(name: str) -> Response:
-        if name not in _FILES:
-            raise Problem(404, "not_found", f"docs/{name}: there is no such page")
-        content = (resources.files("fastapi_swagger.resources") / name).read_bytes()
-        return Response(content, media_type=_FILES[name])
-
-    return router
-
-
+# Windows of a monitor response by default.
 WINDOWS = 30
 
+# The coverage for which ``set_levels`` are listed.
+_COVERAGE = 0.9
 
-def add_monitoring(
-    router: APIRouter, models: Models, monitor: Monitor, database: Database
-) -> APIRouter:
-    """``/v1/models/{name}/monitor``."""
-    events = EventStore(database)
-
-    @router.get("/v1/models/{name}/monitor", responses=documented(401, 404, 422, 503))
-    async def read_monitor(
-        request: Request, name: str, windows: Annotated[int, Query(ge=1, le=200)] = WINDOWS
-    ) -> MonitorResponse:
-        """A model's last windows of answers beside the reference, oldest first, and its alarms."""
-        model = model_named(models, name)
-        watched = watched_of(model)
-        found: list[Assessment] = []
-        if watched is not None:
-            found = await in_store(request, monitor.series, watched, windows)
-        answers: int = await in_store(request, monitor.answers, model.version)
-        rung: list[Event] = await in_store(request, events.latest, ALERT, model.version)
-        return MonitorResponse(
-            model=model.name,
-            model_version=model.version,
-            watched=watched is not None,
-            window=monitor.window,
-            answers=answers,
-            accuracy={} if watched is None else dict(watched.reference.accuracy),
-            windows=[Window.model_validate(asdict(each)) for each in found],
-            alerts=[
-                Alert(time=event.created, signals=list(event.details["signals"])) for event in rung
-            ],
-        )
-
-    return router
+_ERRORS = (400, 401, 404, 413, 422, 429, 503, 504)
 
 
-log = logging.getLogger(LOGGER)
+def _milliseconds(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_DEADLINE_MS:
+        raise PydanticCustomError("deadline", f"expected 1 to {MAX_DEADLINE_MS} milliseconds")
+    return int(value)
 
-_REFUSALS = (400, 401, 404, 413, 422, 429, 503, 504)
+
 _Deadline = Annotated[
     int | None,
+    BeforeValidator(_milliseconds),
     Header(
-        alias="X-Deadline-Ms",
-        ge=1,
-        le=600_000,
-        description="Milliseconds within which an answer is of use; refused at once with 429 if "
-        "it could not be kept.",
+        alias=DEADLINE,
+        description="Milliseconds within which the response is needed; refused with 429 if the "
+        "deadline could not be met.",
     ),
-    # A header that is left out is no 'null' in it.
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 600_000}),
+    # Null is no value of a header.
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS}),
 ]
 
 
-def add_answering(router: APIRouter, answering: Answering, max_items: int) -> APIRouter:
+def add_classification(
+    router: APIRouter, service: ClassificationService, max_items: int
+) -> APIRouter:
     """``/predict`` and ``/v1/classify``."""
 
-    @router.post("/predict", responses=documented(*_REFUSALS))
+    @router.post("/predict", responses=documented(*_ERRORS))
     async def predict(
         request: Request, body: PredictRequest, deadline: _Deadline = None
     ) -> PredictResponse:
-        """The label of one text, at the deepest level that is sure."""
-        answered = await answering.answer(request, [body.text], None, Options())
-        found = answered.results[0]
-        if isinstance(found, DataError):
-            raise Problem(422, "text_invalid", str(found))
-        fields = result_of(found.prediction, found.id, None)
+        """Classify one text, at the deepest level at which the prediction is sure."""
+        batch = await service.classify(request, [body.text], None, Options(), deadline)
+        (served,) = batch.results
+        if isinstance(served, DataError):
+            raise ApiError(422, "text_invalid", str(served))
+        fields = result_of(served.prediction, served.id, None)
         return PredictResponse.model_validate(
-            fields | _model_fields(answered.model) | {"prediction": found.prediction.label}
+            fields | _model_fields(batch.model) | {"prediction": served.prediction.label}
         )
 
-    @router.post("/v1/classify", responses=documented(*_REFUSALS))
+    @router.post("/v1/classify", responses=documented(*_ERRORS))
     async def classify(
         request: Request, body: ClassifyRequest, deadline: _Deadline = None
     ) -> ClassifyResponse:
-        """One result for each patent, in order; a patent that fails does not fail the others."""
+        """Classify patents; one result per patent, in order, an error if its text is not usable."""
         patents = body.patents if isinstance(body.patents, list) else [body.patents]
         if len(patents) > max_items:
-            raise Problem(
-                *(413, "request_too_large"),
-                f"patents: {len(patents)} in one request; at most {max_items} are accepted",
-            )
-        given = [p if isinstance(p, str) else p.model_dump(exclude={"id"}) for p in patents]
-        answered = await answering.answer(request, given, body.model, _options(body))
+            message = f"patents: {len(patents)} in one request; at most {max_items} are accepted"
+            raise ApiError(413, "request_too_large", message)
+        inputs = [p if isinstance(p, str) else p.model_dump(exclude={"id"}) for p in patents]
+        batch = await service.classify(request, inputs, body.model, _options(body), deadline)
         results: list[Result | FailedResult] = []
-        for patent, found in zip(patents, answered.results, strict=True):
-            number = patent.id if isinstance(patent, Patent) else None
-            if isinstance(found, DataError):
-                error = ErrorBody(code="text_invalid", message=str(found))
-                results.append(FailedResult(id=number, error=error))
+        for patent, served in zip(patents, batch.results, strict=True):
+            patent_id = patent.id if isinstance(patent, PatentFields) else None
+            if isinstance(served, DataError):
+                error = ErrorBody(code="text_invalid", message=str(served))
+                results.append(FailedResult(id=patent_id, error=error))
             else:
-                fields = result_of(found.prediction, found.id, number, body.evidence)
+                fields = result_of(served.prediction, served.id, patent_id, body.evidence)
                 results.append(Result.model_validate(fields))
-        failed = sum(isinstance(found, DataError) for found in answered.results)
-        note(request.scope, failed=failed)
-        return ClassifyResponse(**_model_fields(answered.model), results=results)
+        note(request.scope, failed=sum(isinstance(each, FailedResult) for each in results))
+        return ClassifyResponse(**_model_fields(batch.model), results=results)
 
     return router
 
 
 def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter:
-    """``/v1/models`` and what Prometheus reads."""
+    """``/v1/models`` and ``/metrics``."""
 
     @router.get("/v1/models", responses=documented(401, 503))
     async def list_models() -> ModelsResponse:
         """The models that are loaded, the default first."""
-        model_named(models, None)  # none is listed before all are there
-        return _shown(models)
+        model_named(models, None)  # refuses until all models are loaded
+        return _models_response(models)
 
     @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 422, 503))
     async def list_labels(name: str) -> LabelsResponse:
-        """The labels that a model can answer with, and their titles."""
+        """The labels of a model, and their titles."""
         model = model_named(models, name)
         tree = model.classifier.tree
         labels = [
@@ -206,13 +149,13 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
 
     @router.get("/v1/models/{name}/report", responses=documented(401, 404, 422, 503))
     async def read_report(name: str) -> ReportResponse:
-        """A model's card, and the figures of its evaluation."""
+        """A model card, and the evaluation report."""
         model = model_named(models, name)
         report = None if model.report is None else json.loads(model.report)
         return ReportResponse(**_model_fields(model), card=model.card, report=report)
 
     @router.get(
-        *("/metrics",),
+        "/metrics",
         responses=documented(401, 503) | {200: {"content": {"text/plain": {}}}},
         response_class=Response,
     )
@@ -228,36 +171,111 @@ def add_reload(router: APIRouter, models: Models, reload: Callable[[], Any]) -> 
 
     @router.post("/v1/models/reload", responses=documented(401, 403, 409, 503))
     async def reload_models() -> ModelsResponse:
-        """Load the bundles anew, verify them, and let them take over; or leave all as it is."""
+        """Load and verify the bundles again, then replace the models; on failure they stay."""
         try:
             await asyncio.to_thread(reload)
-        except PatclassError as problem:
-            raise Problem(409, "reload_failed", str(problem)) from problem
-        return _shown(models)
+        except PatclassError as error:
+            raise ApiError(409, "reload_failed", str(error)) from error
+        return _models_response(models)
+
+    return router
+
+
+def add_monitoring(
+    router: APIRouter, models: Models, monitor: Monitor, database: Database
+) -> APIRouter:
+    """``/v1/models/{name}/monitor``."""
+    events = EventStore(database)
+
+    @router.get("/v1/models/{name}/monitor", responses=documented(401, 404, 422, 503))
+    async def read_monitor(
+        request: Request, name: str, windows: Annotated[int, Query(ge=1, le=200)] = WINDOWS
+    ) -> MonitorResponse:
+        """The last windows of a model's predictions compared with its reference, and the alerts."""
+        model = model_named(models, name)
+        monitored = monitored_model(model)
+        assessments: list[Assessment] = []
+        if monitored is not None:
+            assessments = await in_store(request, monitor.series, monitored, windows)
+        count: int = await in_store(request, monitor.count, model.version)
+        alerts: list[Event] = await in_store(request, events.latest, ALERT, model.version)
+        return MonitorResponse(
+            model=model.name,
+            model_version=model.version,
+            watched=monitored is not None,
+            window=monitor.window,
+            answers=count,
+            signals=[
+                Signal.model_validate(each, from_attributes=True) for each in SIGNALS.values()
+            ],
+            accuracy={} if monitored is None else dict(monitored.reference.accuracy),
+            windows=[Window.model_validate(each, from_attributes=True) for each in assessments],
+            alerts=[
+                Alert(time=event.created, signals=list(event.details["signals"]))
+                for event in alerts
+            ],
+        )
+
+    return router
+
+
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+# The page has an inline script; everything else is served from here.
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+
+
+def documentation_routes(title: str, openapi_url: str) -> APIRouter:
+    """``/docs`` and its files, which are part of the package: nothing is loaded from elsewhere."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        page = get_swagger_ui_html(
+            openapi_url=openapi_url,
+            title=title,
+            swagger_js_url="docs/swagger-ui-bundle.js",
+            swagger_css_url="docs/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+        page.headers["Content-Security-Policy"] = _POLICY
+        return page
+
+    @router.get("/docs/{name}")
+    async def asset(name: str) -> Response:
+        if name not in _FILES:
+            raise ApiError(404, "not_found", f"docs/{name}: there is no such page")
+        content = (resources.files("fastapi_swagger.resources") / name).read_bytes()
+        return Response(content, media_type=_FILES[name])
 
     return router
 
 
 def health_routes(ready: Callable[[], bool]) -> APIRouter:
-    """``/livez`` and ``/readyz``, open to everybody."""
+    """``/livez`` and ``/readyz``, without an API key."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/livez")
     async def live() -> Health:
-        """Whether the process answers at all."""
+        """Whether the process is alive."""
         return Health(status="ok")
 
     @router.get("/readyz", responses=documented(503))
     async def is_ready() -> Health:
-        """Whether patents are accepted: models loaded, and not about to end."""
+        """Whether patents are accepted: the models are loaded, and the service is not stopping."""
         if not ready():
-            raise Problem(503, "not_ready", "starting, or about to end", {"Retry-After": "1"})
+            raise ApiError(
+                503, "not_ready", "the service is starting or stopping", {"Retry-After": "1"}
+            )
         return Health(status="ok")
 
     return router
 
 
-def _shown(models: Models) -> ModelsResponse:
+def _models_response(models: Models) -> ModelsResponse:
     infos = [_info(model, models.names[0]) for model in models.loaded()]
     return ModelsResponse(models=infos)
 
@@ -267,7 +285,7 @@ def _options(body: ClassifyRequest) -> Options:
         level=body.level,
         k=body.k,
         threshold=body.threshold,
-        coverage=body.set,
+        coverage=body.coverage,
         neighbours=NEIGHBOURS if body.evidence else 0,
         explain=body.evidence,
         alternatives=body.alternatives,
@@ -279,7 +297,7 @@ def _model_fields(model: LoadedModel) -> dict[str, str]:
 
 
 def _info(model: LoadedModel, default: str) -> ModelInfo:
-    tree = model.classifier.tree
+    tree, conformal = model.classifier.tree, model.classifier.bundle.conformal.levels
     return ModelInfo(
         name=model.name,
         version=model.version,
@@ -292,7 +310,6 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         set_levels=[
             level
             for level in tree.levels
-            if level in (known := model.classifier.bundle.conformal.levels)
-            and known[level].allows(0.9)
+            if level in conformal and conformal[level].allows(_COVERAGE)
         ],
     )

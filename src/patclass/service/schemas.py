@@ -1,11 +1,18 @@
-"""What goes in and out over HTTP; the promises of the API. Knows fields only."""
+"""Request and response bodies of the API. Knows fields only."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from patclass.inference.prediction import Prediction, record_of
+from patclass.inference.prediction import (
+    ANSWER_COLUMNS,
+    COLUMNS,
+    Prediction,
+    ScoredLabel,
+    record_of,
+)
+from patclass.monitoring.drift import SIGNALS
 from patclass.service.errors import ErrorBody
 
 EXAMPLE = (
@@ -15,7 +22,7 @@ EXAMPLE = (
 
 
 class Strict(BaseModel):
-    """A request's body: fields that nobody knows are refused."""
+    """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -23,13 +30,13 @@ class Strict(BaseModel):
 class PredictRequest(Strict):
     """One text."""
 
-    text: str = Field(description="Title and abstract, or more.", examples=[EXAMPLE])
+    text: str = Field(description="Title and abstract, or the full text.", examples=[EXAMPLE])
 
 
-class Patent(Strict):
-    """A patent by its fields; the model reads those that it was trained on."""
+class PatentFields(Strict):
+    """A patent by its fields; the model reads those that it was trained with."""
 
-    id: str | None = Field(None, max_length=200, description="Comes back with the result.")
+    id: str | None = Field(None, max_length=200, description="Returned with the result.")
     text: str | None = None
     title: str | None = None
     abstract: str | None = None
@@ -40,90 +47,91 @@ class Patent(Strict):
 class ClassifyRequest(Strict):
     """One or many texts or patents."""
 
-    patents: str | Patent | list[str | Patent] = Field(
+    patents: str | PatentFields | list[str | PatentFields] = Field(
         description="A text, a patent, or a list of them.",
         examples=[[EXAMPLE, {"id": "EP1", "title": "Loom", "abstract": "A loom has a heald."}]],
     )
-    model: str | None = Field(None, description="Name of a loaded model; the first if left out.")
-    level: str = Field("auto", description="section, class, subclass, or auto: the deepest sure.")
-    k: int = Field(3, ge=1, le=100, description="How many labels of the level to name.")
-    threshold: float | None = Field(None, ge=0, le=1, description="Confidence that auto asks for.")
-    set: float | None = Field(
-        None, gt=0, lt=1, description="Also name the labels that hold the truth this often."
+    model: str | None = Field(
+        None, description="Name of a loaded model; the default model if omitted."
+    )
+    level: str = Field(
+        "auto",
+        description="section, class, subclass, or auto: the deepest level at which the prediction "
+        "is sure.",
+    )
+    k: int = Field(3, ge=1, le=100, description="Number of labels in `top`.")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Confidence from which a prediction is sure."
+    )
+    coverage: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Also return the label set that contains the true label with this probability.",
+        examples=[0.9],
     )
     evidence: bool = Field(
         False,
-        description="Also name near patents, what each passage contributes, and the text in whose "
-        "characters passages are counted (slower).",
+        description="Also return similar patents, the contribution of each passage, and the text "
+        "of which passages are spans (slower).",
     )
     alternatives: bool = Field(
-        False, description="Also name the labels of every level that have a part in a thousand."
+        False,
+        description="Also return the labels of every level with a probability of at least 0.001.",
     )
 
 
-class ScoredLabel(BaseModel):
-    """A label with its probability."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    label: str
-    name: str
-    confidence: float
-
-
-class Passage(BaseModel):
-    """A part of the text that was read, by characters."""
-
-    start: int
-    end: int
-    contribution: float
+_EXAMPLES: dict[str, Any] = {
+    "label": "E21B",
+    "name": "Earth or rock drilling",
+    "confidence": 0.93,
+    "level": "subclass",
+    "sure": True,
+    "read_share": 0.64,
+    "warnings": [{"code": "partly_read", "message": "only 64% of the text was read"}],
+}
 
 
-class Neighbour(BaseModel):
-    """A known patent that is near."""
+def _columns(*names: str) -> dict[str, Any]:
+    """Fields for columns of an answer; all that are named, or all columns."""
+    return {
+        column.name: (
+            column.type,
+            Field(
+                description=column.description,
+                examples=[_EXAMPLES[column.name]] if column.name in _EXAMPLES else None,
+            ),
+        )
+        for column in ANSWER_COLUMNS
+        if column.name in (names or COLUMNS)
+    }
 
-    id: str
-    title: str | None
-    codes: list[str]
-    similarity: float
+
+if TYPE_CHECKING:
+    _Answer = BaseModel
+    _TopAnswer = BaseModel
+else:
+    _Answer = create_model("_Answer", **_columns())
+    _TopAnswer = create_model(
+        "_TopAnswer",
+        **_columns("name", "confidence", "level", "sure", "path", "top", "read_share", "warnings"),
+    )
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
+class Result(_Answer):
+    """The prediction for one patent, with the columns of a file of answers."""
 
-
-class Result(BaseModel):
-    """The answer for one patent."""
-
-    id: str | None = None
-    prediction_id: str
-    label: str
-    name: str
-    confidence: float
-    level: str
-    sure: bool
-    section: str | None
-    section_confidence: float | None
-    class_: str | None = Field(serialization_alias="class", validation_alias="class")
-    class_confidence: float | None
-    subclass: str | None
-    subclass_confidence: float | None
-    path: list[ScoredLabel]
-    top: list[ScoredLabel]
-    set: list[ScoredLabel] | None
-    tags: list[ScoredLabel]
-    read: float = Field(description="Share of the text that was read.")
-    passages: list[Passage]
-    neighbours: list[Neighbour]
-    warnings: list[str]
-    text: str | None = Field(None, description="What was given to be read; with evidence.")
+    id: str | None = Field(None, description="The patent's id, as it was sent.")
+    prediction_id: str = Field(description="For feedback on this prediction.")
+    text: str | None = Field(None, description="The text that was classified; with evidence.")
     alternatives: dict[str, list[ScoredLabel]] | None = Field(
-        None, description="By level, the most probable first; if asked for."
+        None, description="By level, most probable first; if requested."
     )
     error: None = None
 
 
 class FailedResult(BaseModel):
-    """A patent that could not be answered; the others of the request were."""
+    """A patent whose text cannot be used; the other patents of the request are classified."""
 
     id: str | None = None
     error: ErrorBody
@@ -136,36 +144,28 @@ class ModelInfo(BaseModel):
     version: str
     engine: str
     levels: list[str]
-    labels: dict[str, int] = Field(description="How many labels each level has.")
+    labels: dict[str, int] = Field(description="Number of labels of each level.")
     max_tokens: int
     default: bool
-    evidence: bool = Field(description="Whether it can name near patents.")
+    evidence: bool = Field(description="Whether it has an index of similar patents.")
     set_levels: list[str] = Field(
-        description="Levels for which it can name the labels that hold the truth nine times in ten."
+        description="Levels for which it supports label sets of a coverage of 0.9."
     )
 
 
 class ClassifyResponse(BaseModel):
-    """One result for each patent, in their order."""
+    """One result per patent, in order."""
 
     model: str
     model_version: str
     results: list[Result | FailedResult]
 
 
-class PredictResponse(BaseModel):
-    """The answer for one text, with the label on top as ``prediction``."""
+class PredictResponse(_TopAnswer):
+    """The prediction for one text; its label is ``prediction``."""
 
-    prediction: str = Field(examples=["E21B"])
-    name: str
-    confidence: float
-    level: str
-    sure: bool
-    path: list[ScoredLabel]
-    top: list[ScoredLabel]
-    read: float
-    warnings: list[str]
-    prediction_id: str
+    prediction: str = Field(examples=["E21B"], description="Code of the predicted label.")
+    prediction_id: str = Field(description="For feedback on this prediction.")
     model: str
     model_version: str
 
@@ -177,7 +177,7 @@ class ModelsResponse(BaseModel):
 
 
 class Label(BaseModel):
-    """A label that a model knows."""
+    """A label of a model."""
 
     level: str
     label: str
@@ -193,25 +193,25 @@ class LabelsResponse(BaseModel):
 
 
 class ReportResponse(BaseModel):
-    """What is known of a model's quality."""
+    """A model card and an evaluation report."""
 
     model: str
     model_version: str
     card: str = Field(description="The model card, Markdown.")
     report: dict[str, Any] | None = Field(
-        description="Its evaluation as 'patclass evaluate --json' writes it; null if it has none."
+        description="The evaluation report of its test data; null if it has none."
     )
 
 
-NO_NUL = r"^[^\x00]*$"  # no database keeps one
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
 
 
 class FeedbackRequest(Strict):
-    """A person's verdict on one prediction."""
+    """A reviewer's feedback on one prediction."""
 
     prediction_id: str = Field(
         pattern="^[0-9a-f]{32}$",
-        description="Came with the prediction.",
+        description="Of the prediction.",
         examples=["7e691700702366cc7e691700702366cc"],
     )
     correct: bool = Field(examples=[False])
@@ -219,44 +219,55 @@ class FeedbackRequest(Strict):
         None,
         examples=["E21B"],
         max_length=200,
-        description="What it should have been, if it was wrong.",
+        description="The correct label, if the prediction is wrong.",
     )
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
-    reviewer: str | None = Field(None, max_length=100, pattern=NO_NUL, description="Who says so.")
+    reviewer: str | None = Field(
+        None, max_length=100, pattern=NO_NUL, description="Name of the reviewer."
+    )
     text: str | None = Field(
         None,
-        description="The patent's text as it was classified, to be kept with the verdict, so that "
-        "a new model can learn from it.",
+        description="The text as it was classified, to be stored with the feedback for training.",
     )
     keep_text: bool = Field(
         True,
-        description="Whether a text that the service has kept with its answer (--keep-texts) may "
-        "be kept with the verdict, if none is sent.",
+        description="Whether a text that the service has stored with the prediction (setting "
+        "keep_texts) is stored with the feedback, if none is sent.",
     )
 
 
 class FeedbackResponse(BaseModel):
-    """The verdict is kept."""
+    """The feedback is stored."""
 
     prediction_id: str
-    repeated: bool = Field(description="Whether it was kept before, under the same key.")
+    repeated: bool = Field(
+        description="Whether it was stored before, under the same Idempotency-Key."
+    )
+
+
+class Signal(BaseModel):
+    """A value of predictions that is monitored for drift."""
+
+    name: str = Field(examples=["oov_rate"])
+    title: str = Field(examples=[SIGNALS["oov_rate"].title])
+    description: str = Field(examples=[SIGNALS["oov_rate"].description])
 
 
 class Shift(BaseModel):
-    """How one signal of a window differs from the reference."""
+    """The difference of one signal between a window and the reference."""
 
-    signal: str = Field(description="confidence, labels, length, unseen or distance.")
+    signal: str = Field(description=f"{', '.join(SIGNALS)}.", examples=["oov_rate"])
     psi: float = Field(description="Population stability index.")
     js: float = Field(description="Jensen-Shannon distance.")
-    ks: float | None = Field(description="Largest gap between the distributions.")
-    p: float = Field(description="How often chance brings about so large a difference.")
-    alert: bool
-    reference: float | None = Field(description="Mean of the reference.")
-    window: float | None = Field(description="Mean of the window.")
+    ks: float | None = Field(description="Kolmogorov-Smirnov statistic; null for labels.")
+    p: float = Field(description="The p-value of the difference.")
+    alert: bool = Field(description="Whether the shift is significant and large enough.")
+    reference: float | None = Field(description="Mean of the reference; null for labels.")
+    window: float | None = Field(description="Mean of the window; null for labels.")
 
 
 class LabelShare(BaseModel):
-    """How often a label was answered."""
+    """How often a label was predicted, as shares of the reference and of the window."""
 
     label: str
     reference: float
@@ -264,20 +275,20 @@ class LabelShare(BaseModel):
 
 
 class Accuracy(BaseModel):
-    """Of the answers at one level; estimated from confidences, measured by verdicts."""
+    """Accuracy of one level, estimated from confidences and measured by feedback."""
 
     rows: int
     estimated: float
     estimated_low: float
     estimated_high: float
-    judged: int
-    right: int
-    low: float | None
+    judged: int = Field(description="Predictions with feedback.")
+    right: int = Field(description="Those of them that were correct.")
+    low: float | None = Field(description="Of the measured accuracy, 95 % interval (Wilson).")
     high: float | None
 
 
 class Window(BaseModel):
-    """A window of answers beside the reference."""
+    """A window of predictions compared with the reference."""
 
     number: int
     rows: int
@@ -290,27 +301,28 @@ class Window(BaseModel):
 
 
 class Alert(BaseModel):
-    """A window that rang."""
+    """A window that raised an alert."""
 
     time: datetime
     signals: list[str]
 
 
 class MonitorResponse(BaseModel):
-    """How a model's answers have shifted."""
+    """The drift of a model's predictions."""
 
     model: str
     model_version: str
-    watched: bool = Field(description="Whether its bundle has a reference to compare with.")
-    window: int = Field(description="Answers in a window.")
-    answers: int = Field(description="Answers of this version so far.")
+    watched: bool = Field(description="Whether its bundle has a reference.")
+    window: int = Field(description="Predictions in a window.")
+    answers: int = Field(description="Predictions of this version in the store.")
+    signals: list[Signal] = Field(description="All signals, in the order of the shifts.")
     accuracy: dict[str, float] = Field(description="Of the reference, by level.")
-    windows: list[Window] = Field(description="Oldest first; none until the first is full.")
+    windows: list[Window] = Field(description="Oldest first; none until the first is complete.")
     alerts: list[Alert] = Field(description="Newest first.")
 
 
 class Health(BaseModel):
-    """Whether the service lives, or is ready."""
+    """Liveness or readiness."""
 
     status: str = Field(examples=["ok"])
 
@@ -320,7 +332,7 @@ def result_of(
 ) -> dict[str, Any]:
     """The fields of ``Result``.
 
-    :param text: whether to repeat the text.
+    :param text: whether to include the text.
     """
     return record_of(prediction) | {
         "id": patent_id,

@@ -1,4 +1,4 @@
-"""Work with the store beside the event loop: predictions as rows, and writing them."""
+"""Access to the store outside of the event loop, and recording of predictions."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from patclass.core.errors import StoreError
 from patclass.data.text import text_sha256
 from patclass.inference.prediction import Prediction
 from patclass.service.context import note
-from patclass.service.errors import Problem
+from patclass.service.errors import ApiError
 from patclass.service.logs import LOGGER, reason_of
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
@@ -26,42 +26,42 @@ from patclass.store.database import RowError
 from patclass.store.predictions import PredictionRow, PredictionStore
 
 Arguments = ParamSpec("Arguments")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-# That a request waits for the store, which itself gives up sooner unless its server hangs.
-SECONDS = 20.0
+# A request waits so long for the store; the store itself times out sooner unless its server hangs.
+TIMEOUT_SECONDS = 20.0
 
-# No more connections than that are opened for requests.
+# Also the number of connections for requests.
 _THREADS = 8
 
 
 def store_threads() -> ThreadPoolExecutor:
-    """Threads of the store's own, so that a store that hangs holds up nothing else."""
+    """Threads for the store alone, so that a store that hangs blocks nothing else."""
     return ThreadPoolExecutor(_THREADS, "store")
 
 
 async def in_store(
     request: Request,
-    work: Callable[Arguments, Found],
-    *given: Arguments.args,
-    **named: Arguments.kwargs,
-) -> Found:
-    """Do something with the store beside the event loop.
+    work: Callable[Arguments, Result],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Call ``work`` in a thread of the store.
 
-    :raises Problem: if the store cannot be used.
+    :raises ApiError: if the store is unavailable.
     """
     threads: Executor = request.app.state.store_threads
-    call = partial(copy_context().run, work, *given, **named)
+    call = partial(copy_context().run, work, *args, **kwargs)
     try:
-        work_done = asyncio.get_running_loop().run_in_executor(threads, call)
-        return await asyncio.wait_for(work_done, SECONDS)
-    except TimeoutError as problem:
-        note(request.scope, reason=f"the store has not answered for {SECONDS:g} seconds")
-        raise Problem(503, "not_kept", "the store does not answer now; try again") from problem
-    except StoreError as problem:
-        note(request.scope, reason=str(problem))
-        message = "the store cannot be used now; see the log"
-        raise Problem(503, "not_kept", message) from problem
+        future = asyncio.get_running_loop().run_in_executor(threads, call)
+        return await asyncio.wait_for(future, TIMEOUT_SECONDS)
+    except TimeoutError as error:
+        note(request.scope, reason=f"the store has not responded for {TIMEOUT_SECONDS:g} seconds")
+        raise ApiError(503, "not_kept", "the store does not respond; try again") from error
+    except StoreError as error:
+        note(request.scope, reason=str(error))
+        message = "the store is unavailable; see the log"
+        raise ApiError(503, "not_kept", message) from error
 
 
 def row_of(
@@ -72,10 +72,10 @@ def row_of(
     keep_text: bool = False,
     shadow_of: str | None = None,
 ) -> PredictionRow:
-    """What is remembered of a prediction.
+    """A prediction as a row of the store.
 
-    :param seconds: from the request to the answer.
-    :param shadow_of: the prediction that was given instead.
+    :param seconds: from the request to the prediction.
+    :param shadow_of: id of the served prediction, if this is of the shadow model.
     """
     return PredictionRow(
         id=prediction_id,
@@ -86,7 +86,7 @@ def row_of(
         label=prediction.label,
         confidence=prediction.confidence,
         sure=prediction.sure,
-        levels={level: (c.label, c.confidence) for level, c in prediction.levels.items()},
+        levels={level: (b.label, b.confidence) for level, b in prediction.levels.items()},
         text_sha256=text_sha256(prediction.text),
         chars=len(prediction.text),
         latency_ms=1000 * seconds,
@@ -98,26 +98,26 @@ def row_of(
 
 log = logging.getLogger(LOGGER)
 
-MOST_WAITING = 20_000
-MOST_LETTERS = 50_000_000
-_AT_ONCE = 1000
+MAX_WAITING = 20_000
+MAX_CHARS_WAITING = 50_000_000
+_BATCH_ROWS = 1000
 _GATHER_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _END_SECONDS = 2.0
 
 
 class Recorder:
-    """Keeps predictions in the order in which they were given."""
+    """Writes predictions to the store in the order in which they were served, in a thread."""
 
     def __init__(
         self,
         store: PredictionStore,
         metrics: Metrics,
-        most_waiting: int = MOST_WAITING,
-        most_letters: int = MOST_LETTERS,
+        max_waiting: int = MAX_WAITING,
+        max_chars: int = MAX_CHARS_WAITING,
     ) -> None:
-        self._store, self._metrics, self._most = store, metrics, most_waiting
-        self._letters = most_letters  # for which there is room
+        self._store, self._metrics, self._max_waiting = store, metrics, max_waiting
+        self._chars_left = max_chars
         self._waiting: dict[str, PredictionRow] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -125,23 +125,23 @@ class Recorder:
         self._thread.start()
 
     def add(self, rows: Sequence[PredictionRow]) -> None:
-        """Have rows written soon."""
+        """Queue rows for writing; those beyond the limit are dropped and counted."""
         with self._changed:
-            room = max(0, self._most - len(self._waiting))
-            self._waiting.update((row.id, self._fitting(row)) for row in rows[:room])
+            room = max(0, self._max_waiting - len(self._waiting))
+            self._waiting.update((row.id, self._limited(row)) for row in rows[:room])
             self._drop(len(rows[room:]))
             self._changed.notify()
 
-    def _fitting(self, row: PredictionRow) -> PredictionRow:
-        """A row with its text, if there is room for that."""
-        if _letters(row) > self._letters:
+    def _limited(self, row: PredictionRow) -> PredictionRow:
+        """The row, without its text if too many characters wait."""
+        if _text_chars(row) > self._chars_left:
             self._metrics.texts_dropped.inc()
             return replace(row, text=None)
-        self._letters -= _letters(row)
+        self._chars_left -= _text_chars(row)
         return row
 
     def find(self, prediction_id: str) -> PredictionRow | None:
-        """A prediction that was given, whether it is written by now or not.
+        """A served prediction, whether it is written yet or not.
 
         :raises StoreError: if the store cannot be read.
         """
@@ -150,7 +150,7 @@ class Recorder:
         return waiting or self._store.get(prediction_id)
 
     def close(self) -> None:
-        """Write what waits, if the store lets that be done soon; then end."""
+        """Write what waits, within two seconds; then end."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -159,33 +159,35 @@ class Recorder:
             left, self._waiting = len(self._waiting), {}
             self._drop(left)
         if left:
-            log.error("predictions not kept", extra={"facts": {"predictions": left}})
+            log.error("predictions not stored", extra={"facts": {"predictions": left}})
 
     def _drop(self, rows: int) -> None:
         self._metrics.recorded.labels("dropped").inc(rows)
         self._metrics.recording.set(len(self._waiting))
 
     def _work(self) -> None:
-        well = True
-        while rows := self._next(_GATHER_SECONDS if well else _RETRY_SECONDS):
-            well = self._write(rows, well)
+        succeeded = True
+        while rows := self._next(_GATHER_SECONDS if succeeded else _RETRY_SECONDS):
+            succeeded = self._write(rows, log_failure=succeeded)
 
     def _next(self, seconds: float) -> list[PredictionRow]:
-        """What is to be written now; nothing once that is all."""
+        """Wait for rows to write; empty when all are written and the recorder is closing."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
             if not self._closing:
                 self._changed.wait_for(lambda: self._closing, seconds)
-            return list(islice(self._waiting.values(), _AT_ONCE))
+            return list(islice(self._waiting.values(), _BATCH_ROWS))
 
-    def _write(self, rows: Sequence[PredictionRow], well: bool) -> bool:
-        """Write rows; whether that worked."""
+    def _write(self, rows: Sequence[PredictionRow], log_failure: bool) -> bool:
+        """Write rows; return whether that succeeded."""
         try:
             self._add(rows)
-        except Exception as problem:  # whatever it is, the next attempt may succeed
-            if well:  # said once, not at every attempt
-                log.error("predictions wait", extra={"facts": {"reason": reason_of(problem)}})
+        except Exception as error:  # whatever it is, the next attempt may succeed
+            if log_failure:  # once, not at every attempt
+                log.error(
+                    "predictions not stored yet", extra={"facts": {"reason": reason_of(error)}}
+                )
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
             return False
@@ -193,24 +195,24 @@ class Recorder:
         return True
 
     def _add(self, rows: Sequence[PredictionRow]) -> None:
-        """Keep rows; where one can never be kept it is dropped, so that the others can."""
+        """Write rows; one that can never be written is dropped."""
         try:
             self._store.add(rows)
-        except RowError as problem:
+        except RowError as error:
             if len(rows) == 1:
-                log.error("prediction not kept", extra={"facts": {"reason": str(problem)}})
+                log.error("prediction not stored", extra={"facts": {"reason": str(error)}})
                 self._done(rows, "dropped")
                 return
             for row in rows:
                 self._add([row])
 
-    def _done(self, rows: Sequence[PredictionRow], how: str) -> None:
+    def _done(self, rows: Sequence[PredictionRow], outcome: str) -> None:
         with self._changed:
             done = [row for row in rows if self._waiting.pop(row.id, None) is not None]
-            self._letters += sum(map(_letters, done))
-            self._metrics.recorded.labels(how).inc(len(done))
+            self._chars_left += sum(map(_text_chars, done))
+            self._metrics.recorded.labels(outcome).inc(len(done))
             self._metrics.recording.set(len(self._waiting))
 
 
-def _letters(row: PredictionRow) -> int:
+def _text_chars(row: PredictionRow) -> int:
     return len(row.text or "")

@@ -94,9 +94,9 @@ def _draw(case: Case, reviewer: str) -> None:
     with st.container(border=True):
         st.html(plain(case["text"]))
     draw_code(case, case["levels"])
-    if case["verdicts"]:
+    if case["feedback"]:
         st.markdown("What people said of it:")
-        st.dataframe(pd.DataFrame(map(_said, case["verdicts"])), hide_index=True)
+        st.dataframe(pd.DataFrame(map(_said, case["feedback"])), hide_index=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Is **{case['label']}** right?")
         if st.button("Right", icon=":material/thumb_up:"):

@@ -75,11 +75,14 @@ B23B = {
 }
 
 SIGNALS = {
-    "confidence": "Confidence",
-    "labels": "Predicted codes",
-    "length": "Text length",
-    "oov_rate": "Out-of-vocabulary rate",
-    "novelty": "Novelty",
+    "confidence": ("Confidence", "confidence of the predictions of the coarsest level"),
+    "labels": ("Labels", "how often each label of the coarsest level is predicted"),
+    "length": ("Text length", "length of the texts in characters"),
+    "oov_rate": (
+        "Out-of-vocabulary rate",
+        "share of a text's tokens that the training texts do not contain",
+    ),
+    "novelty": ("Novelty", "distance of a text's embedding from those of usual texts"),
 }
 
 
@@ -99,6 +102,8 @@ def monitor_of(*alerting: tuple[str, ...]) -> dict[str, Any]:
             "shifts": [
                 {
                     "signal": signal,
+                    "title": title,
+                    "description": description,
                     "psi": 0.4 if signal in alerts else 0.02,
                     "js": 0.1,
                     "ks": None if signal == "labels" else 0.2,
@@ -107,7 +112,7 @@ def monitor_of(*alerting: tuple[str, ...]) -> dict[str, Any]:
                     "reference": None,
                     "window": 0.5,
                 }
-                for signal in SIGNALS
+                for signal, (title, description) in SIGNALS.items()
             ],
             "labels": [
                 {"label": code, "reference": 0.25, "window": share}
@@ -139,10 +144,6 @@ def monitor_of(*alerting: tuple[str, ...]) -> dict[str, Any]:
         "window": 50,
         "answers": 50 + 12 * len(windows),
         "accuracy": {"section": 0.79},
-        "signals": [
-            {"name": name, "title": title, "description": f"{title} of the predictions"}
-            for name, title in SIGNALS.items()
-        ],
         "windows": windows,
         "alerts": alerts[::-1],
     }
@@ -164,7 +165,7 @@ def case_of(number: int, **changes: Any) -> ReviewCase:
         "name": TITLES["E21B"],
         "confidence": 0.4,
         "sure": False,
-        "verdicts": [],
+        "feedback": [],
         "levels": [{"level": level} | step for level, step in zip(LEVELS, steps, strict=True)],
     } | changes
 

@@ -93,7 +93,7 @@ def test_a_disputed_prediction_is_claimed_decided_and_undone(api: Api):
     case = api.claim("Cleo")
     assert case is not None
     assert (case["prediction_id"], case["text"]) == (id, "A loom whose warp is a current.")
-    assert [said["reviewer"] for said in case["verdicts"]] == ["Ada", "Bob"]
+    assert [given["reviewer"] for given in case["feedback"]] == ["Ada", "Bob"]
     feedback = {"reviewer": "Cleo", "correct": False, "label": None, "note": ""}
     api.decide(id, "decision-1", feedback)
     assert api.review_queue().counts["disputed"] == 0

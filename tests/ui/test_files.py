@@ -145,7 +145,7 @@ def results() -> pd.DataFrame:
 def test_results_are_one_row_each(results: pd.DataFrame):
     assert list(results.columns) == COLUMNS
     assert results["Code"][0] == "E21B"
-    assert results["Confidence level"][0] == "high"
+    assert results["Confidence level"][0] == "High"
     assert results["Error"][1] == "no text"
 
 

@@ -82,7 +82,7 @@ def test_every_reason_has_a_name():
 def test_a_case_is_shown_with_previous_feedback(app: AppTest, api: FakeApi):
     given = {"answer": "E21B", "label": "B23B", "correct": False, "note": "![x](http://x)"}
     nothing = {"label": None, "note": None, "reviewer": None}
-    api.cases[0]["verdicts"] = [given | {"reviewer": "Bob"}, given | nothing | {"correct": True}]
+    api.cases[0]["feedback"] = [given | {"reviewer": "Bob"}, given | nothing | {"correct": True}]
     click(app, "Next case")
     assert not app.exception
     shown = words(app)

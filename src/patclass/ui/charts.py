@@ -30,7 +30,16 @@ _CODE_AXIS = alt.Axis(
     title=None, labelLimit=190, labelFontSize=13, labelOverlap=False, ticks=False, domain=False
 )
 # In UTC, whatever the time zone of the visitor.
-_TIME = alt.X("end:T", scale=alt.Scale(type="utc"), axis=alt.Axis(title=None, tickCount=5))
+_TIME = alt.X(
+    "end:T",
+    scale=alt.Scale(type="utc"),
+    axis=alt.Axis(
+        title=None,
+        tickCount=5,
+        labelExpr="utcFormat(datum.value, utchours(datum.value) + utcminutes(datum.value) == 0"
+        " ? '%d %b' : '%H:%M')",
+    ),
+)
 _TIME_TOOLTIP = alt.Tooltip("end:T", title="Until (UTC)", format="%Y-%m-%d %H:%M")
 
 

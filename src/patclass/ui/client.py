@@ -20,15 +20,7 @@ Patent = str | Mapping[str, str | None]
 Result = dict[str, Any]
 ReviewCase = dict[str, Any]
 
-_MONITOR_FIELDS = (
-    "watched",
-    "window",
-    "answers",
-    "accuracy",
-    "signals",
-    "windows",
-    "alerts",
-)
+_MONITOR_FIELDS = ("watched", "window", "answers", "accuracy", "windows", "alerts")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Explaining a long text takes several seconds on a slow machine.
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)

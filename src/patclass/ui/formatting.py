@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-HIGH, MEDIUM, LOW = "high", "medium", "low"
+HIGH, MEDIUM, LOW = "High", "Medium", "Low"
 
 # Half-transparent colours are readable on light and dark backgrounds; underlines are visible
 # without colour.
@@ -48,7 +48,7 @@ def read_share_text(share: float) -> str:
     """How much of a text the model has read."""
     if share >= 1:
         return "The full text was read."
-    return f"Only {percent(share)} of the text was read; the rest exceeds the input length."
+    return f"Only {percent(share)} of the text was read; the rest exceeds the model's input length."
 
 
 def duration(seconds: float) -> str:

@@ -48,11 +48,7 @@ _DOWNLOADS = {
     ),
     "Parquet": (as_parquet, "parquet", "application/octet-stream"),
 }
-_METRICS = {
-    HIGH: "High confidence",
-    MEDIUM: "Medium confidence",
-    LOW: "Low confidence",
-}
+_LEVELS = [HIGH, MEDIUM, LOW]
 _CODE_COLUMNS = ["Code", "Section", "Class", "Subclass"]
 _SHOWN_COLUMNS = ["Patent", "Code", "Code title", "Confidence", "Confidence level", "Warnings"]
 _COLUMN_FORMATS = {
@@ -214,7 +210,7 @@ def _results(job: BatchJob) -> None:
     failed = table["Error"].notna()
     classified = table[~failed].drop(columns="Error")
     counts = classified["Confidence level"].value_counts()
-    metrics = {name: int(counts.get(level, 0)) for level, name in _METRICS.items()}
+    metrics = {f"{level} confidence": int(counts.get(level, 0)) for level in _LEVELS}
     metrics["Failed"] = int(failed.sum())
     for column, (name, count) in zip(st.columns(4), metrics.items(), strict=True):
         column.metric(name, f"{count:,}")
@@ -246,9 +242,7 @@ def _filtered(classified: pd.DataFrame) -> pd.DataFrame:
     options = sorted({str(code) for column in columns for code in column})
     codes = left.multiselect("Codes", options, placeholder="All codes")
     low, high = middle.slider("Confidence (%)", 0, 100, (0, 100))
-    levels = right.multiselect(
-        "Confidence level", [HIGH, MEDIUM, LOW], placeholder="All", format_func=str.capitalize
-    )
+    levels = right.multiselect("Confidence level", _LEVELS, placeholder="All levels")
     keep = classified["Confidence"].between(low / 100, high / 100)
     if codes:
         keep &= classified[_CODE_COLUMNS].isin(codes).any(axis=1)

@@ -14,7 +14,6 @@ from patclass.ui.session import api, errors_shown, models, select_model
 _MAX_DRAWN = 3  # codes in the chart at first, those whose shares changed most
 
 Window = Mapping[str, Any]
-Signals = Mapping[str, Mapping[str, Any]]
 
 
 def page() -> None:
@@ -24,8 +23,7 @@ def page() -> None:
         monitor = api().monitor(select_model(models()).name)
         if not monitor["watched"]:
             st.info(
-                "This model has no reference data to compare its predictions with. The operator "
-                "of the service can add it with `patclass monitor reference`.",
+                "Drift cannot be measured: this model was saved without reference data.",
                 icon=":material/info:",
             )
         elif not monitor["windows"]:
@@ -41,21 +39,21 @@ def page() -> None:
 
 def _draw(monitor: Mapping[str, Any]) -> None:
     windows = monitor["windows"]
-    signals = {signal["name"]: signal for signal in monitor["signals"]}
-    _state(windows, signals)
+    _state(windows)
     _accuracy(windows, monitor["accuracy"])
-    _signals(windows, signals)
+    _signals(windows)
     _label_shares(windows)
     st.subheader("Latest window", anchor=False)
-    st.dataframe(_figures(windows[-1], signals), hide_index=True)
-    _alerts(monitor["alerts"], signals)
+    st.dataframe(_figures(windows[-1]), hide_index=True)
+    titles = {shift["signal"]: shift["title"] for shift in windows[-1]["shifts"]}
+    _alerts(monitor["alerts"], titles)
 
 
-def _state(windows: Sequence[Window], signals: Signals) -> None:
+def _state(windows: Sequence[Window]) -> None:
     latest = windows[-1]
-    names = [signals[shift["signal"]]["title"] for shift in latest["shifts"] if shift["alert"]]
+    titles = [shift["title"] for shift in latest["shifts"] if shift["alert"]]
     predictions = f"the last {latest['rows']:,} predictions"
-    if not names:
+    if not titles:
         st.success(
             f"**No drift detected.** There is no significant difference between {predictions} and "
             "the reference data on which the model was evaluated.",
@@ -65,7 +63,7 @@ def _state(windows: Sequence[Window], signals: Signals) -> None:
     st.warning(
         f"**Drift detected** {_since(windows)}. There is a significant difference between "
         f"{predictions} and the reference data on which the model was evaluated. Signals: "
-        f"{', '.join(names)}. Review a sample of the predictions before relying on them.",
+        f"{', '.join(titles)}. Review a sample of the predictions before relying on them.",
         icon=":material/warning:",
     )
 
@@ -104,19 +102,19 @@ def _accuracy(windows: Sequence[Window], reference: Mapping[str, float]) -> None
     )
 
 
-def _signals(windows: Sequence[Window], signals: Signals) -> None:
+def _signals(windows: Sequence[Window]) -> None:
     st.subheader("Drift by signal", anchor=False)
     st.caption(
         "Population stability index (PSI) of each window against the reference data: below "
         f"{STABLE} is stable, above {SHIFTED} is a shift. An orange cross is an alert: a "
         "significant difference. Times are UTC."
     )
-    names = [shift["signal"] for shift in windows[-1]["shifts"]]
-    for start in range(0, len(names), 2):
-        for column, name in zip(st.columns(2), names[start : start + 2], strict=False):
-            signal = signals[name]
-            column.markdown(f"**{signal['title']}**: {signal['description']}")
-            column.altair_chart(stability_index(windows, name), alt=_alt_text(windows, name))
+    shifts = windows[-1]["shifts"]
+    for start in range(0, len(shifts), 2):
+        for column, shift in zip(st.columns(2), shifts[start : start + 2], strict=False):
+            signal = shift["signal"]
+            column.markdown(f"**{shift['title']}**: {shift['description']}")
+            column.altair_chart(stability_index(windows, signal), alt=_alt_text(windows, signal))
 
 
 def _label_shares(windows: Sequence[Window]) -> None:
@@ -146,11 +144,11 @@ def _label_shares(windows: Sequence[Window]) -> None:
         )
 
 
-def _figures(window: Window, signals: Signals) -> pd.DataFrame:
+def _figures(window: Window) -> pd.DataFrame:
     shifts = window["shifts"]
     return pd.DataFrame(
         {
-            "Signal": [signals[shift["signal"]]["title"] for shift in shifts],
+            "Signal": [shift["title"] for shift in shifts],
             "Alert": ["yes" if shift["alert"] else "no" for shift in shifts],
             "PSI": [f"{shift['psi']:.3f}" for shift in shifts],
             "Jensen–Shannon distance": [f"{shift['js']:.3f}" for shift in shifts],
@@ -162,7 +160,7 @@ def _figures(window: Window, signals: Signals) -> pd.DataFrame:
     )
 
 
-def _alerts(alerts: Sequence[Mapping[str, Any]], signals: Signals) -> None:
+def _alerts(alerts: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
     st.subheader("Alerts", anchor=False)
     if not alerts:
         st.markdown("No alerts so far.")
@@ -170,9 +168,7 @@ def _alerts(alerts: Sequence[Mapping[str, Any]], signals: Signals) -> None:
     table = pd.DataFrame(
         {
             "Time (UTC)": [_time(alert["time"]) for alert in alerts],
-            "Signals": [
-                ", ".join(signals[name]["title"] for name in alert["signals"]) for alert in alerts
-            ],
+            "Signals": [", ".join(titles[name] for name in alert["signals"]) for alert in alerts],
         }
     )
     st.dataframe(table, hide_index=True)

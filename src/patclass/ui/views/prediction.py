@@ -22,10 +22,10 @@ from patclass.ui.formatting import (
 from patclass.ui.session import api, labels, show_error
 
 _Colour = Literal["green", "blue", "orange"]
-_BADGES: dict[str, tuple[_Colour, str, str]] = {
-    HIGH: ("green", ":material/check_circle:", "High confidence"),
-    MEDIUM: ("blue", ":material/help:", "Medium confidence"),
-    LOW: ("orange", ":material/warning:", "Low confidence, review recommended"),
+_BADGES: dict[str, tuple[_Colour, str]] = {
+    HIGH: ("green", ":material/check_circle:"),
+    MEDIUM: ("blue", ":material/help:"),
+    LOW: ("orange", ":material/warning:"),
 }
 _MAX_SHORTLIST = 12
 # The warning that the caption of the headline repeats.
@@ -60,7 +60,8 @@ def draw_code(prediction: Mapping[str, Any], path: Sequence[Mapping[str, Any]]) 
     :param path: code, title and confidence of each level, coarsest first.
     """
     level = confidence_level(prediction["confidence"], prediction["sure"])
-    colour, icon, text = _BADGES[level]
+    colour, icon = _BADGES[level]
+    text = f"{level} confidence{', review recommended' if level == LOW else ''}"
     st.header(f"{prediction['label']}  {prediction['name']}", anchor=False)
     st.badge(f"{text} · {percent(prediction['confidence'])}", color=colour, icon=icon)
     if len(path) > 1:

@@ -98,9 +98,9 @@ def _draw(case: ReviewCase, reviewer: str) -> None:
     with st.container(border=True):
         st.html(plain(case["text"]))
     draw_code(case, case["levels"])
-    if case["verdicts"]:
+    if case["feedback"]:
         st.markdown("Previous feedback:")
-        st.dataframe(pd.DataFrame(map(_feedback_row, case["verdicts"])), hide_index=True)
+        st.dataframe(pd.DataFrame(map(_feedback_row, case["feedback"])), hide_index=True)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Is **{case['label']}** correct?")
         if st.button("Correct", icon=":material/thumb_up:"):

@@ -80,7 +80,7 @@ SIGNALS = {
     "length": ("Text length", "length of the texts in characters"),
     "oov_rate": (
         "Out-of-vocabulary rate",
-        "share of a text's tokens that the training texts do not contain",
+        "share of a text's words that the training texts do not contain",
     ),
     "novelty": ("Novelty", "distance of a text's embedding from those of usual texts"),
 }

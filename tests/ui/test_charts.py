@@ -32,7 +32,7 @@ def test_alternatives_have_their_figures_written_and_can_be_clicked():
     rows = rows_of(chart)
     assert [(row["code"], row["percent"], row["kind"]) for row in rows] == [
         ("E21B", "93 %", "predicted"),
-        ("B23B", "under 1 %", "other"),
+        ("B23B", "< 1 %", "other"),
     ]
     assert marks_of(chart) == ["bar", "text"]
     assert SELECTED_CODE in [parameter["name"] for parameter in chart.to_dict()["params"]]

@@ -30,7 +30,7 @@ def test_the_threshold_of_the_model_decides_first(confidence: float, sure: bool,
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (0.004, "under 1 %"), (0.5, "50 %"), (0.996, "over 99 %"), (1, "100 %")],
+    [(0, "0 %"), (0.004, "< 1 %"), (0.5, "50 %"), (0.996, "> 99 %"), (1, "100 %")],
 )
 def test_a_share_close_to_certainty_is_not_rounded_to_it(share: float, text: str):
     assert percent(share) == text

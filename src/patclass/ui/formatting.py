@@ -38,9 +38,9 @@ def confidence_level(confidence: float, sure: bool) -> str:
 def percent(share: float) -> str:
     """A share in per cent; never 0 % or 100 % for what is only close to it."""
     if 0 < share < 0.01:
-        return "under 1 %"
+        return "< 1 %"
     if 0.99 < share < 1:
-        return "over 99 %"
+        return "> 99 %"
     return f"{share:.0%}".replace("%", " %")
 
 

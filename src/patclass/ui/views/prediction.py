@@ -172,7 +172,7 @@ def _passages(result: Result) -> None:
     st.subheader("Most influential passages", anchor=False)
     found = any(passage["contribution"] > 0 for passage in result["passages"])
     st.caption(
-        "The darker the passage, the more it contributes to the predicted code."
+        "The stronger the highlight, the more a passage contributes to the predicted code."
         if found
         else "No single passage contributes notably; the code follows from the text as a whole."
     )

@@ -132,7 +132,7 @@ def test_fields_are_sent_as_fields(app: AppTest, api: FakeApi):
     assert api.patents == [{"title": "Drill bit", "abstract": "", "claims": "1. A bit."}]
 
 
-def test_an_example_is_answered(app: AppTest, api: FakeApi):
+def test_an_example_is_classified(app: AppTest, api: FakeApi):
     app.segmented_control[0].set_value("Example").run()
     button(app, "Classify").click().run()
     assert app.header[0].value.startswith("E21B")
@@ -219,9 +219,9 @@ def test_feedback_that_was_not_stored_can_be_sent_again(app: AppTest, api: FakeA
 
 @pytest.mark.parametrize("kind", ["unavailable", "loading"])
 def test_the_page_continues_when_the_service_is_available(app: AppTest, api: FakeApi, kind: Any):
-    api.errors, api.is_ready = [PageError(kind, "The service does not answer.", 1.0)] * 2, False
+    api.errors, api.is_ready = [PageError(kind, "The service is not responding.", 1.0)] * 2, False
     classify(app)
-    assert "does not answer" in app.warning[0].value
+    assert "is not responding" in app.warning[0].value
     assert "The page continues as soon as the service is available." in words(app)
     app.run()
     assert not app.header
@@ -324,7 +324,7 @@ def table_of(rows: int) -> bytes:
     return "\n".join(["number,title,abstract", *lines]).encode()
 
 
-def test_a_file_is_recognised_answered_and_offered(page: Callable[[str], AppTest], api: FakeApi):
+def test_a_file_is_recognised_classified_and_offered(page: Callable[[str], AppTest], api: FakeApi):
     app = page("file")
     app.file_uploader[0].upload("patents.csv", table_of(40), "text/csv").run()
     assert not app.exception
@@ -379,7 +379,7 @@ def test_a_file_that_cannot_be_started_can_be_once_more(
 ):
     app = page("file")
     app.file_uploader[0].upload("a.csv", table_of(3), "text/csv").run()
-    api.errors = [PageError("unavailable", "The service does not answer.", 1.0)]
+    api.errors = [PageError("unavailable", "The service is not responding.", 1.0)]
     button(app, "Classify 3 patents").click().run()
     assert "Nothing was saved" in app.warning[0].value
     button(app, "Classify 3 patents").click().run()

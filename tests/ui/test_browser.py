@@ -308,7 +308,7 @@ def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["", "file", "review", "model"])
+@pytest.mark.parametrize("path", ["", "file", "review", "model", "monitoring"])
 def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
     page = visit(path, PHONE, "dark")
     if path == "":

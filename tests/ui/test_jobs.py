@@ -18,7 +18,7 @@ def patents(count: int) -> list[dict[str, str | None]]:
     return [{"id": f"EP{number}", "text": "A loom."} for number in range(count)]
 
 
-def test_all_are_answered_in_order():
+def test_all_are_classified_in_order():
     job = BatchJob("a.csv", "default", patents(2 * CHUNK + 3))
     job.run(FakeApi())
     assert [result["id"] for result in job.results] == [f"EP{n}" for n in range(2 * CHUNK + 3)]
@@ -40,7 +40,7 @@ def test_a_row_that_cannot_be_read_fails_in_its_place():
 
 def test_a_busy_or_absent_service_is_waited_for():
     job = BatchJob("a.csv", "default", patents(3))
-    api = FakeApi([BUSY, PageError("unavailable", "The service does not answer.", 0.01), BUSY])
+    api = FakeApi([BUSY, PageError("unavailable", "The service is not responding.", 0.01), BUSY])
     job.run(api)
     assert job.done == 3
     assert job.waiting_for is None
@@ -80,7 +80,7 @@ def test_what_is_too_much_at_once_goes_in_parts_or_fails_alone():
 
 def test_a_job_can_be_stopped_while_it_waits():
     job = BatchJob("a.csv", "default", patents(3))
-    waiting = PageError("unavailable", "The service does not answer.", 30.0)
+    waiting = PageError("unavailable", "The service is not responding.", 30.0)
     thread = threading.Thread(target=job.run, args=(FakeApi([waiting] * 9),))
     thread.start()
     while job.waiting_for is None:
@@ -145,7 +145,7 @@ def test_a_defect_ends_a_job_and_is_in_the_log(caplog: pytest.LogCaptureFixture)
 
 def test_too_many_files_at_once_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.ui.jobs.MAX_RUNNING", 1)
-    waiting = PageError("unavailable", "The service does not answer.", 30.0)
+    waiting = PageError("unavailable", "The service is not responding.", 30.0)
     jobs = BatchJobs()
     first = jobs.start(BatchJob("a.csv", "default", patents(1)), FakeApi([waiting] * 9))
     with pytest.raises(PageError, match="Too many files are being"):

@@ -79,7 +79,7 @@ def ask(page: Page, number: int) -> tuple[float, float]:
     button.click()
     page.get_by_role("heading", name=TITLES[number % 2]).wait_for()
     headline = time.perf_counter()
-    page.locator(".read", has_text=f"figure {number}.").wait_for()
+    page.locator(".text", has_text=f"figure {number}.").wait_for()
     return 1e3 * (headline - begin), 1e3 * (time.perf_counter() - begin)
 
 

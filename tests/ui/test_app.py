@@ -1,4 +1,4 @@
-"""The pages' logic, without a browser."""
+"""The logic of the pages, without a browser."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +9,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from documents import pdf_of
-from fake_service import FakeApi, Keyed, candidate
+from fake_service import FakeApi, WithKey, scored, warning
 from patclass.ui import session
-from patclass.ui.client import Trouble
+from patclass.ui.client import PageError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "frontend.py"
 JARGON = ("logit", "softmax", "token", "calibrat", "conformal", "traceback", "exception")
@@ -30,7 +30,7 @@ def nothing_cached() -> Iterator[None]:
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
 
-    monkeypatch.setattr(session, "Api", lambda address, key: Keyed(fake, key))
+    monkeypatch.setattr(session, "Api", lambda address, key: WithKey(fake, key))
     return fake
 
 
@@ -53,61 +53,75 @@ def classify(app: AppTest, text: str = "A drill bit.") -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    """All that the page says."""
+    """All text on the page."""
     kinds = (app.title, app.header, app.subheader, app.markdown, app.caption, app.warning)
     kinds = (*kinds, app.error, app.success, app.info)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
-def test_the_page_asks_before_it_says_anything(app: AppTest):
+def test_the_page_starts_without_a_prediction(app: AppTest):
     assert not app.exception
-    assert app.title[0].value == "Which codes fit this patent?"
+    assert app.title[0].value == "Classify a patent"
     assert not app.header
 
 
-def test_an_answer_says_code_titles_trust_set_and_neighbours(app: AppTest, api: FakeApi):
+def test_a_prediction_is_shown_with_all_its_parts(app: AppTest, api: FakeApi):
     classify(app)
     assert not app.exception
-    assert api.asked == ["A drill bit."]
+    assert api.patents == ["A drill bit."]
     assert app.header[0].value == "E21B  Earth drilling"
-    told = words(app)
-    assert "sure · 93 %" in told
-    assert "↳ **E21** Earth drilling; mining (95 %)" in told
-    assert "One of these 2 codes is the right one: **E21B**, **B23B**, in 9 cases of 10." in told
-    assert "All of the text was read." in told
+    shown = words(app)
+    assert "High confidence · 93 %" in shown
+    assert "↳ **E21** Earth drilling; mining (95 %)" in shown
+    assert "Shortlist (90 % coverage)" in shown
+    assert "2 codes: **E21B**, **B23B**" in shown
+    assert "The full text was read." in shown
     assert list(app.dataframe[0].value["Patent"]) == ["US1"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "shown"),
     [
-        ({"confidence": 0.6, "sure": False}, "likely · 60 %"),
-        ({"confidence": 0.2, "sure": False}, "unsure: have it checked · 20 %"),
-        ({"read": 0.25}, "25 % of the text"),
-        ({"warnings": ["the text is not in English"]}, "- The text is not in English."),
-        ({"set": [candidate("E21B", 0.9)]}, "**E21B** alone holds the right code"),
+        ({"confidence": 0.6, "sure": False}, "Medium confidence · 60 %"),
+        ({"confidence": 0.2, "sure": False}, "Low confidence, review recommended · 20 %"),
+        ({"read_share": 0.25}, "25 % of the text"),
         (
-            {"level": "section", "label": "E", "path": [candidate("E", 0.9)]},
-            "The class is not sure enough to be named.",
+            {"warnings": [warning("other_script", "the text is not in English")]},
+            "- The text is not in English.",
+        ),
+        ({"label_set": [scored("E21B", 0.9)]}, "1 code: **E21B**"),
+        (
+            {"level": "section", "label": "E", "path": [scored("E", 0.9)]},
+            "The confidence is too low to assign a class.",
         ),
     ],
 )
-def test_what_is_doubtful_is_said(app: AppTest, api: FakeApi, changes: dict[str, Any], told: str):
+def test_what_limits_a_prediction_is_shown(
+    app: AppTest, api: FakeApi, changes: dict[str, Any], shown: str
+):
     api.changes = changes
-    assert told in words(classify(app))
+    assert shown in words(classify(app))
+
+
+def test_a_partly_read_text_is_mentioned_once(app: AppTest, api: FakeApi):
+    partly = warning("partly_read", "only a part of the text was read")
+    api.changes = {"read_share": 0.25, "warnings": [partly]}
+    classify(app)
+    assert not app.warning
+    assert "25 % of the text" in words(app)
 
 
 def test_no_word_is_jargon(app: AppTest, api: FakeApi):
-    api.changes = {"confidence": 0.2, "sure": False, "read": 0.5}
-    told = words(classify(app)).lower()
-    assert [word for word in JARGON if word in told] == []
+    api.changes = {"confidence": 0.2, "sure": False, "read_share": 0.5}
+    shown = words(classify(app)).lower()
+    assert [word for word in JARGON if word in shown] == []
 
 
 @pytest.mark.parametrize("text", ["", "   \n"])
 def test_an_empty_text_is_not_sent(app: AppTest, api: FakeApi, text: str):
     classify(app, text)
-    assert "There is no text yet" in app.error[0].value
-    assert api.asked == []
+    assert "The text is empty" in app.error[0].value
+    assert api.patents == []
 
 
 def test_fields_are_sent_as_fields(app: AppTest, api: FakeApi):
@@ -115,20 +129,20 @@ def test_fields_are_sent_as_fields(app: AppTest, api: FakeApi):
     field(app.text_input, "Title").input("Drill bit")
     field(app.text_area, "Claims").input("1. A bit.")
     button(app, "Classify").click().run()
-    assert api.asked == [{"title": "Drill bit", "abstract": "", "claims": "1. A bit."}]
+    assert api.patents == [{"title": "Drill bit", "abstract": "", "claims": "1. A bit."}]
 
 
-def test_an_example_is_answered(app: AppTest, api: FakeApi):
+def test_an_example_is_classified(app: AppTest, api: FakeApi):
     app.segmented_control[0].set_value("Example").run()
     button(app, "Classify").click().run()
     assert app.header[0].value.startswith("E21B")
-    assert api.asked[0]["title"] == "Drill bit with steel blades"
+    assert api.patents[0]["title"] == "Drill bit with steel blades"
 
 
 def test_without_a_file_nothing_is_sent(app: AppTest, api: FakeApi):
     app.segmented_control[0].set_value("PDF or TXT").run()
     button(app, "Classify").click().run()
-    assert "No file was chosen" in app.error[0].value
+    assert "No file was uploaded" in app.error[0].value
 
 
 def test_a_dropped_document_is_read(app: AppTest, api: FakeApi):
@@ -136,7 +150,7 @@ def test_a_dropped_document_is_read(app: AppTest, api: FakeApi):
     app.file_uploader[0].upload("bit.pdf", pdf_of("A drill bit"), "application/pdf")
     button(app, "Classify").click().run()
     assert not app.exception
-    assert [text.strip() for text in api.asked] == ["A drill bit"]
+    assert [text.strip() for text in api.patents] == ["A drill bit"]
 
 
 def test_a_document_without_a_text_says_so(app: AppTest, api: FakeApi):
@@ -144,83 +158,82 @@ def test_a_document_without_a_text_says_so(app: AppTest, api: FakeApi):
     app.file_uploader[0].upload("scan.pdf", pdf_of(""), "application/pdf")
     button(app, "Classify").click().run()
     assert "It may be a scan" in app.error[0].value
-    assert api.asked == []
+    assert api.patents == []
 
 
-def test_another_level_and_a_branch_are_shown(app: AppTest):
+def test_another_level_and_the_codes_below_one_are_shown(app: AppTest):
     classify(app)
     level = next(c for c in app.segmented_control if c.label == "Level")
     level.set_value("section").run()
-    branch = field(app.selectbox, "Open a branch (or click on its bar)")
-    assert branch.options == ["E", "B"]
-    branch.select("B").run()
-    assert button(app, "Back from B to all codes")
-    branch = field(app.selectbox, "Open a branch (or click on its bar)")
-    assert branch.options == ["B23"]
-    button(app, "Back from B to all codes").click().run()
+    codes = field(app.selectbox, "Show the codes below (or click a bar)")
+    assert codes.options == ["E", "B"]
+    codes.select("B").run()
+    assert button(app, "Back to all codes")
+    codes = field(app.selectbox, "Show the codes below (or click a bar)")
+    assert codes.options == ["B23"]
+    button(app, "Back to all codes").click().run()
     assert any(c.label == "Level" for c in app.segmented_control)
 
 
-def test_right_is_sent_once_and_thanked_for(app: AppTest, api: FakeApi):
+def test_feedback_is_sent_once_and_confirmed(app: AppTest, api: FakeApi):
     classify(app)
-    button(app, "Right").click().run()
+    button(app, "Correct").click().run()
     kept = {"text": "A drill bit.", "keep_text": True}
-    assert api.verdicts == [{"prediction_id": "0" * 32, "correct": True} | kept]
-    assert app.success[0].value.startswith("You said: E21B is right. Thank you.")
-    assert "Right" not in [found.label for found in app.button]
+    assert api.given == [{"prediction_id": "0" * 32, "correct": True} | kept]
+    assert app.success[0].value.startswith("Feedback recorded: E21B is correct. Thank you.")
+    assert "Correct" not in [found.label for found in app.button]
 
 
-def test_wrong_names_what_it_should_have_been(app: AppTest, api: FakeApi):
+def test_a_correction_has_code_note_and_reviewer(app: AppTest, api: FakeApi):
     classify(app)
-    field(app.toggle, "Wrong").set_value(True).run()
-    label = field(app.selectbox, "It should have been")
+    field(app.toggle, "Incorrect").set_value(True).run()
+    label = field(app.selectbox, "Correct code")
     assert "B23B · Turning; boring" in label.options
     label.select("B23B · Turning; boring")
-    field(app.text_input, "Note (if you like)").input("it bores")
-    field(app.text_input, "Your name (if you like)").input("Ada")
-    button(app, "Send").click().run()
-    assert api.verdicts == [
+    field(app.text_input, "Note (optional)").input("it bores")
+    field(app.text_input, "Your name (optional)").input("Ada")
+    button(app, "Submit").click().run()
+    assert api.given == [
         {
-            **{
-                "prediction_id": "0" * 32,
-                "text": "A drill bit.",
-                "keep_text": True,
-                "correct": False,
-                "label": "B23B",
-            },
-            **{"note": "it bores", "reviewer": "Ada"},
+            "prediction_id": "0" * 32,
+            "text": "A drill bit.",
+            "keep_text": True,
+            "correct": False,
+            "label": "B23B",
+            "note": "it bores",
+            "reviewer": "Ada",
         }
     ]
-    assert "You said: E21B is wrong, it is B23B." in app.success[0].value
+    assert "Feedback recorded: E21B is incorrect; the correct code is B23B." in app.success[0].value
 
 
-def test_a_verdict_that_is_not_kept_can_be_sent_again(app: AppTest, api: FakeApi):
+def test_feedback_that_was_not_stored_can_be_sent_again(app: AppTest, api: FakeApi):
     classify(app)
-    api.troubles = [Trouble("busy", "Your verdict could not be kept.", 1.0)]
-    button(app, "Right").click().run()
-    assert "could not be kept. Nothing was sent; try once more" in app.warning[0].value
+    api.errors = [PageError("busy", "The feedback could not be stored.", 1.0)]
+    button(app, "Correct").click().run()
+    assert "could not be stored. Nothing was saved. Try again" in app.warning[0].value
     assert "Try again" not in [found.label for found in app.button]
-    button(app, "Right").click().run()
-    assert len(api.verdicts) == 1
+    button(app, "Correct").click().run()
+    assert len(api.given) == 1
 
 
-@pytest.mark.parametrize("kind", ["away", "loading"])
-def test_the_page_goes_on_when_the_service_is_back(app: AppTest, api: FakeApi, kind: Any):
-    api.troubles, api.up = [Trouble(kind, "The service does not answer.", 1.0)] * 2, False
+@pytest.mark.parametrize("kind", ["unavailable", "loading"])
+def test_the_page_continues_when_the_service_is_available(app: AppTest, api: FakeApi, kind: Any):
+    api.errors, api.is_ready = [PageError(kind, "The service is not responding.", 1.0)] * 2, False
     classify(app)
-    assert "does not answer" in app.warning[0].value
-    assert "The page goes on as soon as the service is back." in words(app)
+    assert "is not responding" in app.warning[0].value
+    assert "The page continues as soon as the service is available." in words(app)
     app.run()
     assert not app.header
-    api.up, api.troubles = True, []
-    app.session_state["looked_at"] -= 2
+    api.is_ready, api.errors = True, []
+    app.session_state["last_check"] -= 2
     app.run()
     assert app.header[0].value.startswith("E21B")
-    assert api.asked == ["A drill bit."]
+    assert api.patents == ["A drill bit."]
 
 
 def test_a_busy_service_is_asked_again_by_a_button(app: AppTest, api: FakeApi):
-    api.troubles = [Trouble("busy", "Try again in 3 s.", 3.0)]
+    api.errors = [PageError("busy", "Try again in 3 s.", 3.0)]
     classify(app)
     assert "Try again in 3 s." in app.warning[0].value
     button(app, "Try again").click().run()
@@ -228,31 +241,31 @@ def test_a_busy_service_is_asked_again_by_a_button(app: AppTest, api: FakeApi):
 
 
 def test_a_key_is_asked_for_once_and_kept(app: AppTest, api: FakeApi):
-    api.needs = "pk_mine"
+    api.required_key = "pk_mine"
     classify(app)
-    assert "asks for an access key" in app.error[0].value
+    assert "requires an access key" in app.error[0].value
     field(app.text_input, "Access key").input(" pk_wrong").run()
-    assert "asks for an access key" in app.error[0].value
+    assert "requires an access key" in app.error[0].value
     field(app.text_input, "Access key").input("pk_mine ").run()
     assert app.header[0].value.startswith("E21B")
-    button(app, "Right").click().run()
-    assert len(api.verdicts) == 1
+    button(app, "Correct").click().run()
+    assert len(api.given) == 1
     classify(app, "Another drill bit.")
     assert not app.error
-    assert api.asked[-1] == "Another drill bit."
+    assert api.patents[-1] == "Another drill bit."
 
 
 def test_a_text_that_is_refused_says_why_and_is_not_sent_again(app: AppTest, api: FakeApi):
-    api.troubles = [Trouble("input", "The text has 2,001 characters.")]
+    api.errors = [PageError("invalid_input", "The text has 2,001 characters.")]
     classify(app)
     assert "2,001 characters" in app.error[0].value
     app.run()
-    assert api.asked == []
+    assert api.patents == []
 
 
 @pytest.fixture
 def page(api: FakeApi) -> Callable[[str], AppTest]:
-    """One of the pages, run by itself."""
+    """One of the pages, run alone."""
 
     def run(name: str) -> AppTest:
         code = f"from patclass.ui.views import {name}\n{name}.page()"
@@ -265,7 +278,9 @@ REPORT = {
     "levels": {
         "section": {
             "metrics": {
-                **{"rows": 100, "accuracy": 0.9, "macro_f1": 0.8},
+                "rows": 100,
+                "accuracy": 0.9,
+                "macro_f1": 0.8,
                 "per_class": [
                     {"code": "B", "precision": 0.9, "recall": 0.8, "support": 40},
                     {"code": "E", "precision": 0.9, "recall": 0.95, "support": 60},
@@ -281,17 +296,17 @@ REPORT = {
 
 
 def test_the_model_is_shown_with_its_figures(page: Callable[[str], AppTest], api: FakeApi):
-    api.report_ = REPORT
+    api.evaluation = REPORT
     app = page("model")
     assert not app.exception
-    assert "Measured on 100 patents that it did not learn from:" in words(app)
-    assert list(app.dataframe[0].value["Right"]) == ["90 %"]
-    assert list(app.dataframe[0].value["19 times in 20 between"]) == ["83 % and 95 %"]
+    assert "Evaluated on 100 held-out patents:" in words(app)
+    assert list(app.dataframe[0].value["Accuracy"]) == ["90 %"]
+    assert list(app.dataframe[0].value["95 % interval"]) == ["83 % – 95 %"]
     assert "license" not in words(app)
 
 
 def test_a_model_without_figures_says_so(page: Callable[[str], AppTest]):
-    assert "without an evaluation" in page("model").info[0].value
+    assert "no evaluation report" in page("model").info[0].value
 
 
 def test_one_of_several_models_is_chosen(page: Callable[[str], AppTest], api: FakeApi):
@@ -309,14 +324,14 @@ def table_of(rows: int) -> bytes:
     return "\n".join(["number,title,abstract", *lines]).encode()
 
 
-def test_a_file_is_recognised_answered_and_offered(page: Callable[[str], AppTest], api: FakeApi):
+def test_a_file_is_recognised_classified_and_offered(page: Callable[[str], AppTest], api: FakeApi):
     app = page("file")
     app.file_uploader[0].upload("patents.csv", table_of(40), "text/csv").run()
     assert not app.exception
-    assert "Recognised: number of the patent, title, abstract." in words(app)
+    assert "Recognised columns: publication number, title, abstract." in words(app)
     assert len(app.dataframe[0].value) == 10
     button(app, "Classify 40 patents").click().run()
-    while app.session_state["job"] and len(api.asked) < 40:
+    while app.session_state["job"] and len(api.patents) < 40:
         app.run()
     app.run()
     assert not app.exception
@@ -327,7 +342,7 @@ def test_a_file_is_recognised_answered_and_offered(page: Callable[[str], AppTest
     assert len(app.dataframe[0].value) == 10
     app.slider[0].set_range(95, 100).run()
     assert len(app.dataframe[0].value) == 0
-    button(app, "Another file").click().run()
+    button(app, "Classify another file").click().run()
     assert app.file_uploader
 
 
@@ -335,22 +350,22 @@ def test_a_wrong_file_is_refused_in_words(page: Callable[[str], AppTest]):
     app = page("file")
     app.file_uploader[0].upload("patents.xlsx", b"no workbook", "application/x").run()
     assert not app.exception
-    assert "no workbook" in app.error[0].value
+    assert "not a workbook" in app.error[0].value
 
 
 def test_columns_that_are_not_recognised_are_chosen(page: Callable[[str], AppTest], api: FakeApi):
     app = page("file")
     app.file_uploader[0].upload("a.csv", b"x,y\n1,A loom.\n", "text/csv").run()
     assert "No column was recognised" in words(app)
-    assert "Say above which column holds the text" in app.warning[0].value
-    field(app.selectbox, "Whole text").select("y").run()
+    assert "Select the column that contains the full text" in app.warning[0].value
+    field(app.selectbox, "Full text").select("y").run()
     button(app, "Classify 1 patent").click().run()
-    while not api.asked:
+    while not api.patents:
         app.run()
-    assert api.asked == [{"id": "1", "text": "A loom."}]
+    assert api.patents == [{"id": "1", "text": "A loom."}]
 
 
-def test_the_columns_of_another_file_are_recognised_anew(page: Callable[[str], AppTest]):
+def test_the_columns_of_another_file_are_recognised_as_well(page: Callable[[str], AppTest]):
     app = page("file")
     app.file_uploader[0].upload("a.csv", b"number,title\n1,A loom.\n", "text/csv").run()
     app.file_uploader[0].upload("b.csv", b"nr,abstract\n1,A loom.\n", "text/csv").run()
@@ -364,20 +379,20 @@ def test_a_file_that_cannot_be_started_can_be_once_more(
 ):
     app = page("file")
     app.file_uploader[0].upload("a.csv", table_of(3), "text/csv").run()
-    api.troubles = [Trouble("away", "The service does not answer.", 1.0)]
+    api.errors = [PageError("unavailable", "The service is not responding.", 1.0)]
     button(app, "Classify 3 patents").click().run()
-    assert "Nothing was sent" in app.warning[0].value
+    assert "Nothing was saved" in app.warning[0].value
     button(app, "Classify 3 patents").click().run()
-    while len(api.asked) < 3:
+    while len(api.patents) < 3:
         app.run()
 
 
-def test_a_flat_model_has_answers_too(page: Callable[[str], AppTest], api: FakeApi):
+def test_a_flat_model_has_results_too(page: Callable[[str], AppTest], api: FakeApi):
     api.changes = {"label": "chemistry", "section": None, "class": None, "subclass": None}
     app = page("file")
     app.file_uploader[0].upload("a.csv", b"text\nA loom.\n", "text/csv").run()
     button(app, "Classify 1 patent").click().run()
-    while not api.asked:
+    while not api.patents:
         app.run()
     app.run()
     assert not app.exception

@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from helpers import wait_until
+from patclass.learning.review_queue import REASONS
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from service_process import free_port
@@ -149,11 +150,11 @@ def picture(page: Page, name: str, tmp_path: Path) -> None:
     page.set_viewport_size(size)
 
 
-def classify_example(page: Page, name: str = "A drill bit") -> None:
+def classify_example(page: Page, name: str = "Drill bit") -> None:
     page.get_by_text("Example", exact=True).click()
     page.get_by_text(name, exact=True).click()
     page.get_by_role("button", name="Classify").click()
-    page.get_by_text("Known patents most like it").wait_for()
+    page.get_by_text("Similar patents").wait_for()
 
 
 def no_wider_than_its_window(page: Page) -> bool:
@@ -163,12 +164,12 @@ def no_wider_than_its_window(page: Page) -> bool:
     )
 
 
-def test_an_example_is_answered_and_a_bar_opens_its_branch(visit: Open, tmp_path: Path):
+def test_an_example_is_classified_and_a_bar_shows_the_codes_below(visit: Open, tmp_path: Path):
     page = visit()
     classify_example(page)
     expect(page.get_by_role("heading", level=2)).to_contain_text("Fixed constructions")
-    expect(page.get_by_text("sure ·")).to_be_visible()
-    expect(page.locator("mark.decided")).to_be_visible()
+    expect(page.get_by_text("High confidence ·")).to_be_visible()
+    expect(page.locator("mark.first")).to_be_visible()
     picture(page, "one-patent", tmp_path)
     page.get_by_test_id("stMain").evaluate("e => e.scrollTo(0, 0)")
     page.get_by_text("Section", exact=True).click()
@@ -176,26 +177,26 @@ def test_an_example_is_answered_and_a_bar_opens_its_branch(visit: Open, tmp_path
     box = bar.first.bounding_box()
     assert box is not None
     bar.first.click(position={"x": box["width"] * 0.45, "y": 18})
-    page.get_by_role("button", name=re.compile("Back from E")).wait_for()
+    page.get_by_role("button", name="Back to all codes").wait_for()
 
 
 def test_a_patent_can_be_corrected_and_counts_once(visit: Open, stage: Stage, tmp_path: Path):
     store = FeedbackStore(locate_store(stage.folder / "patclass.db", {}))
     before = len(store.all())
     page = visit()
-    classify_example(page, "A wound dressing")
-    page.get_by_text("Wrong", exact=True).click()
-    box = page.get_by_role("combobox", name="It should have been")
+    classify_example(page, "Wound dressing")
+    page.get_by_text("Incorrect", exact=True).click()
+    box = page.get_by_role("combobox", name="Correct code")
     box.click()
     box.fill("A61L")
     page.get_by_role("option", name=re.compile("^A61L")).click()
-    page.get_by_label("Note (if you like)").fill("a dressing")
-    page.get_by_role("button", name="Send").dblclick()
+    page.get_by_label("Note (optional)").fill("a dressing")
+    page.get_by_role("button", name="Submit").dblclick()
     page.get_by_text("Thank you.").wait_for()
     (given,) = store.all()[before:]
-    verdict = given.feedback
-    assert (verdict.correct, verdict.label, verdict.note) == (False, "A61L", "a dressing")
-    assert (verdict.text or "").startswith("Wound dressing")
+    feedback = given.feedback
+    assert (feedback.correct, feedback.label, feedback.note) == (False, "A61L", "a dressing")
+    assert (feedback.text or "").startswith("Wound dressing")
 
 
 LOOM = (
@@ -205,7 +206,7 @@ LOOM = (
 
 
 def dispute(service: str) -> None:
-    """Two people who disagree about the answer for a loom, among answers that are unsure."""
+    """Two reviewers who disagree about the code of a loom, among predictions of low confidence."""
     with httpx.Client(base_url=service, timeout=30, trust_env=False) as client:
         for number in range(12):
             client.post("/predict", json={"text": f"A device with a part, number {number}."})
@@ -215,30 +216,30 @@ def dispute(service: str) -> None:
             ("Bob", False, {"label": "D03D", "note": "it is about the loom"}),
         ):
             body = {"prediction_id": predicted["prediction_id"], "reviewer": reviewer, **more}
-            headers = {"Idempotency-Key": f"verdict-of-{reviewer}"}
+            headers = {"Idempotency-Key": f"feedback-of-{reviewer}"}
             given = client.post("/v1/feedback", json=body | {"correct": correct}, headers=headers)
             assert given.status_code == 201
 
 
-def test_a_case_is_reviewed_and_the_decision_taken_back(visit: Open, stage: Stage, tmp_path: Path):
+def test_a_case_is_reviewed_and_the_decision_undone(visit: Open, stage: Stage, tmp_path: Path):
     store = FeedbackStore(locate_store(stage.folder / "patclass.db", {}))
     dispute(stage.service)
     page = visit("review")
     page.get_by_label("Your name").fill("Cleo")
     page.get_by_role("button", name="Start").click()
-    page.get_by_text("1: people disagree about them").wait_for()
+    page.get_by_text("1: conflicting feedback").wait_for()
     page.get_by_role("button", name="Next case").click()
-    page.get_by_text("People disagree about it.").wait_for()
+    page.get_by_text(REASONS["disputed"]).wait_for()
     expect(page.get_by_text(LOOM)).to_be_visible()
-    expect(page.get_by_text("What people said of it:")).to_be_visible()
+    expect(page.get_by_text("Previous feedback:")).to_be_visible()
     picture(page, "review", tmp_path)
-    page.get_by_text("Wrong", exact=True).click()
-    box = page.get_by_role("combobox", name="It should have been")
+    page.get_by_text("Incorrect", exact=True).click()
+    box = page.get_by_role("combobox", name="Correct code")
     box.click()
     box.fill("G06T")
     page.get_by_role("option", name=re.compile("^G06T")).click()
-    page.get_by_role("button", name="Send").dblclick()
-    page.get_by_text(re.compile("You said: .* is wrong, it is G06T")).wait_for()
+    page.get_by_role("button", name="Submit").dblclick()
+    page.get_by_text(re.compile("is incorrect; the correct code is G06T")).wait_for()
     decided = store.all()[-1].feedback
     assert (decided.is_final, decided.reviewer, decided.label) == (True, "Cleo", "G06T")
     page.get_by_role("button", name="Undo last decision").click()
@@ -246,7 +247,7 @@ def test_a_case_is_reviewed_and_the_decision_taken_back(visit: Open, stage: Stag
     assert store.all()[-1].feedback.withdraws is not None
     page.get_by_role("button", name="Skip").click()
     page.get_by_role("button", name="Next case").click()
-    page.get_by_text("Nobody else gets this case for").wait_for()
+    page.get_by_text("Assigned to you for another").wait_for()
     expect(page.get_by_text(LOOM)).to_have_count(0)
 
 
@@ -263,21 +264,21 @@ def patents(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_goes_up_and_its_answers_come_home(visit: Open, patents: Path, tmp_path: Path):
+def test_a_file_is_classified_and_downloaded(visit: Open, patents: Path, tmp_path: Path):
     page = visit("file")
     page.locator("input[type=file]").set_input_files(patents)
-    page.get_by_text("Recognised: number of the patent, abstract.").wait_for()
+    page.get_by_text("Recognised columns: publication number, abstract.").wait_for()
     page.get_by_role("button", name="Classify 200 patents").click()
     page.get_by_text("of 200 patents").wait_for()
     # Away and back: by another page, then by the plain address in a new window.
-    page.get_by_role("link", name="The model").click()
-    page.get_by_text("How good is the model?").wait_for()
-    page.get_by_role("link", name="A whole file").click()
-    page.get_by_text(re.compile("of 200 patents|Take the answers home")).first.wait_for()
+    page.get_by_role("link", name="Model", exact=True).click()
+    page.get_by_text("Model evaluation").wait_for()
+    page.get_by_role("link", name="File", exact=True).click()
+    page.get_by_text(re.compile("of 200 patents|Download results")).first.wait_for()
     page.wait_for_timeout(500)
     again = page.context.new_page()
     again.goto(page.url.split("?")[0])
-    again.get_by_text("Take the answers home").wait_for(timeout=300_000)
+    again.get_by_text("Download results").wait_for(timeout=300_000)
     expect(again.get_by_text("1 row failed")).to_be_visible()
     picture(again, "whole-file", tmp_path)
     for kind, read in (("CSV", pd.read_csv), ("XLSX", pd.read_excel), ("Parquet", pd.read_parquet)):
@@ -287,7 +288,7 @@ def test_a_file_goes_up_and_its_answers_come_home(visit: Open, patents: Path, tm
         download.value.save_as(path)
         table = read(path)
         assert list(table["Patent"]) == [f"EP{number:04}" for number in range(200)]
-        assert table["Failed because"].notna().sum() == 1
+        assert table["Error"].notna().sum() == 1
         sections = table["Section"].drop(7)
         assert (sections[sections.index % 3 == 0] == "E").mean() > 0.9
 
@@ -300,16 +301,16 @@ def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents
     stage.stop_service()
     page.get_by_label("Text of the patent").fill("A drill bit for boreholes has diamond cutters.")
     page.get_by_role("button", name="Classify").click()
-    page.get_by_text(re.compile("The service at .* does not answer")).wait_for()
+    page.get_by_text(re.compile("The service at .* is not responding")).wait_for()
     expect(page.get_by_text("Traceback")).to_have_count(0)
-    waiting.get_by_text(re.compile("does not answer")).wait_for()
+    waiting.get_by_text(re.compile("is not responding")).wait_for()
     stage.start_service()
-    page.get_by_text("Known patents most like it").wait_for(timeout=300_000)
-    waiting.get_by_text("Take the answers home").wait_for(timeout=300_000)
+    page.get_by_text("Similar patents").wait_for(timeout=300_000)
+    waiting.get_by_text("Download results").wait_for(timeout=300_000)
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["", "file", "review", "model"])
+@pytest.mark.parametrize("path", ["", "file", "review", "model", "monitoring"])
 def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
     page = visit(path, PHONE, "dark")
     if path == "":
@@ -323,7 +324,7 @@ def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
 
 def test_the_model_shows_figures_and_pictures(visit: Open, tmp_path: Path):
     page = visit("model")
-    page.get_by_text("Measured on 2,782 patents").wait_for()
+    page.get_by_text("Evaluated on 2,782 held-out patents").wait_for()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     picture(page, "model", tmp_path)
 
@@ -333,8 +334,8 @@ def test_the_keyboard_is_enough(visit: Open):
     page.get_by_label("Text of the patent").focus()
     page.keyboard.type("A drill bit for boreholes has diamond cutters.")
     page.keyboard.press("Control+Enter")
-    page.get_by_text("Known patents most like it").wait_for()
-    page.get_by_role("button", name="Right").focus()
+    page.get_by_text("Similar patents").wait_for()
+    page.get_by_role("button", name="Correct", exact=True).focus()
     page.keyboard.press("Enter")
     page.get_by_text("Thank you.").wait_for()
 

@@ -1,19 +1,19 @@
-"""The pictures of the monitor: what rings has a shape, and every line has a name."""
+"""The charts: what they draw, checked against the schema of Vega-Lite."""
 
 from typing import Any
 
 import pytest
 
-from fake_service import candidate, monitor_of
+from fake_service import monitor_of, scored
 from patclass.ui.charts import (
-    BRANCH,
+    SELECTED_CODE,
     accuracy,
     alternatives,
-    confusion,
-    distribution,
-    reliability,
-    shares,
-    stability,
+    calibration_curve,
+    code_counts,
+    confusion_matrix,
+    label_shares,
+    stability_index,
 )
 
 
@@ -28,13 +28,14 @@ def marks_of(chart: Any) -> list[str]:
 
 
 def test_alternatives_have_their_figures_written_and_can_be_clicked():
-    chart = alternatives([candidate("E21B", 0.93), candidate("B23B", 0.004)], "E21B")
+    chart = alternatives([scored("E21B", 0.93), scored("B23B", 0.004)], "E21B")
     rows = rows_of(chart)
-    assert [(row["code"], row["shown"], row["kind"]) for row in rows] == [
-        *(("E21B", "93 %", "answer"), ("B23B", "under 1 %", "other"))
+    assert [(row["code"], row["percent"], row["kind"]) for row in rows] == [
+        ("E21B", "93 %", "predicted"),
+        ("B23B", "< 1 %", "other"),
     ]
     assert marks_of(chart) == ["bar", "text"]
-    assert BRANCH in [parameter["name"] for parameter in chart.to_dict()["params"]]
+    assert SELECTED_CODE in [parameter["name"] for parameter in chart.to_dict()["params"]]
 
 
 def test_a_long_title_is_cut_in_the_label_only():
@@ -45,30 +46,31 @@ def test_a_long_title_is_cut_in_the_label_only():
     assert row["title"] == long["name"]
 
 
-def test_a_distribution_counts_the_most_frequent_first():
-    rows = rows_of(distribution(["B", "E", "E"], {"E": "Fixed constructions"}))
+def test_code_counts_have_the_most_frequent_first():
+    rows = rows_of(code_counts(["B", "E", "E"], {"E": "Fixed constructions"}))
     assert [(row["label"], row["patents"]) for row in rows] == [
-        *(("E Fixed constructions", 2), ("B ", 1))
+        ("E Fixed constructions", 2),
+        ("B ", 1),
     ]
 
 
-def test_reliability_has_a_point_for_each_bin_and_the_line_to_keep():
+def test_a_calibration_curve_has_a_point_for_each_bin_and_the_diagonal():
     bins = [{"confidence": 0.3, "accuracy": 0.4, "rows": 5}]
-    assert len(rows_of(reliability(bins))) == 3
-    assert marks_of(reliability(bins)) == ["line", "circle"]
+    assert len(rows_of(calibration_curve(bins))) == 3
+    assert marks_of(calibration_curve(bins)) == ["line", "circle"]
 
 
 def test_confusion_shows_counts_and_shares_of_the_true_code():
-    rows = rows_of(confusion([("B", "B", 3), ("B", "E", 1), ("E", "E", 2)]))
-    shares = {(row["true"], row["answered"]): row["share"] for row in rows}
+    rows = rows_of(confusion_matrix([("B", "B", 3), ("B", "E", 1), ("E", "E", 2)]))
+    shares = {(row["true"], row["predicted"]): row["share"] for row in rows}
     assert shares == {("B", "B"): 0.75, ("B", "E"): 0.25, ("E", "E"): 1.0}
-    assert marks_of(confusion([("B", "B", 3)])) == ["rect", "text"]
+    assert marks_of(confusion_matrix([("B", "B", 3)])) == ["rect", "text"]
 
 
 @pytest.mark.parametrize("codes", [5, 60])
 def test_a_matrix_of_many_codes_shows_those_most_seen(codes: int):
     cells = [(f"A{n:02}", f"A{n:02}", n + 1) for n in range(codes)]
-    rows = rows_of(confusion(cells))
+    rows = rows_of(confusion_matrix(cells))
     assert len(rows) == min(codes, 20)
     assert max(row["patents"] for row in rows) == codes
 
@@ -76,28 +78,29 @@ def test_a_matrix_of_many_codes_shows_those_most_seen(codes: int):
 WINDOWS = monitor_of((), ("labels",))["windows"]
 
 
-def test_accuracy_has_its_interval_what_people_said_and_what_is_usual():
+def test_accuracy_has_intervals_feedback_and_the_reference():
     chart = accuracy(WINDOWS, "section", 0.79)
     assert marks_of(chart) == ["area", "line", "rule", "point", "rule"]
     rows = rows_of(chart)
-    assert {row["said"] for row in rows if "said" in row} == {"80 %", "3 of 4"}
+    assert {row["percent"] for row in rows if "percent" in row} == {"80 %"}
+    assert {row["counts"] for row in rows if "counts" in row} == {"3 of 4"}
     assert {row["height"] for row in rows if "height" in row} == {0.79}
 
 
-def test_accuracy_without_verdicts_and_reference_is_a_line():
+def test_accuracy_without_feedback_and_reference_is_a_line():
     assert marks_of(accuracy(WINDOWS[:1], "class", None)) == ["area", "line"]
 
 
-@pytest.mark.parametrize(("signal", "kinds"), [("labels", ["usual", "rings"]), ("length", 2)])
-def test_windows_that_ring_are_marked(signal: str, kinds: object):
-    chart = stability(WINDOWS, signal)
+@pytest.mark.parametrize(("signal", "kinds"), [("labels", ["normal", "alert"]), ("length", 2)])
+def test_alerts_are_marked(signal: str, kinds: object):
+    chart = stability_index(WINDOWS, signal)
     assert marks_of(chart) == ["line", "point", "rule"]
     found = [row["kind"] for row in rows_of(chart) if "kind" in row]
-    assert found == (kinds if isinstance(kinds, list) else ["usual"] * 2)
+    assert found == (kinds if isinstance(kinds, list) else ["normal"] * 2)
 
 
-def test_shares_of_labels_are_named_beside_their_usual_ones():
-    chart = shares(WINDOWS, ["B", "E"])
+def test_shares_of_labels_are_drawn_with_those_of_the_reference():
+    chart = label_shares(WINDOWS, ["B", "E"])
     assert marks_of(chart) == ["line", "line", "text"]
-    found = {(row["label"], row["share"], row["usual"]) for row in rows_of(chart)}
+    found = {(row["label"], row["share"], row["reference"]) for row in rows_of(chart)}
     assert found == {("B", 0.1, 0.25), ("E", 0.34, 0.25)}

@@ -1,4 +1,4 @@
-"""The page's client, against a real service and against none."""
+"""The client of the page, with a real service and without."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ from patclass.core.defaults import WINDOW
 from patclass.service.keys import KeyFile, Role
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
-from patclass.ui.client import Api, Trouble, refused
+from patclass.ui.client import Api, PageError, response_error
 from service_process import TEXT, Server, serving
 
 
@@ -25,7 +25,7 @@ from service_process import TEXT, Server, serving
 def guarded(
     exported: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, str]]:
-    """A service that asks for keys, and a key."""
+    """A service that requires access keys, and a key."""
     folder = tmp_path_factory.mktemp("guarded")
     key = KeyFile(folder / "keys.json").create("page", Role.USER)
     flags = ("--model", exported, "--keys", folder / "keys.json", "--max-chars", 2000)
@@ -48,10 +48,8 @@ def ask(address: str, key: str = "", **options: Any) -> None:
 
 def test_models_labels_and_report_are_read(api: Api):
     (model,) = api.models()
-    assert (model.name, model.default, model.levels) == (
-        *("default", True),
-        ("section", "class", "subclass"),
-    )
+    assert (model.name, model.default) == ("default", True)
+    assert model.levels == ("section", "class", "subclass")
     labels = api.labels("default")
     assert {label.level for label in labels} == {"section", "class", "subclass"}
     assert str(labels[0]) == f"{labels[0].code} · {labels[0].title}"
@@ -60,80 +58,80 @@ def test_models_labels_and_report_are_read(api: Api):
     assert report is not None
 
 
-def test_what_the_monitor_has_seen_is_read(api: Api):
+def test_the_state_of_the_monitor_is_read(api: Api):
     found = api.monitor("default")
     assert (found["watched"], found["window"], found["windows"]) == (True, WINDOW, [])
     assert set(found["accuracy"]) == {"section", "class", "subclass"}
 
 
-def test_a_patent_is_explained_with_all_that_there_is(api: Api):
+def test_a_patent_is_explained_in_full(api: Api):
     (model,) = api.models()
     result = api.explain({"title": "T", "abstract": TEXT, "claims": ""}, model)
     assert result["text"].startswith("T.")
     assert list(result["alternatives"]) == list(model.levels)
     assert bool(result["neighbours"]) == model.evidence
-    assert (result["set"] is not None) == model.sets
+    assert (result["label_set"] is not None) == model.label_sets
 
 
-def test_a_verdict_sent_twice_counts_once(api: Api, guarded: tuple[Server, str]):
+def test_feedback_sent_twice_is_stored_once(api: Api, guarded: tuple[Server, str]):
     (model,) = api.models()
-    verdict = {"prediction_id": api.explain(TEXT, model)["prediction_id"], "correct": True}
-    api.feedback(verdict | {"note": "", "reviewer": None})
-    api.feedback(verdict)
+    feedback = {"prediction_id": api.explain(TEXT, model)["prediction_id"], "correct": True}
+    api.feedback(feedback | {"note": "", "reviewer": None})
+    api.feedback(feedback)
     kept = FeedbackStore(locate_store(guarded[0].log.parent / "patclass.db", {})).all()
-    assert [given.feedback.prediction_id for given in kept] == [verdict["prediction_id"]]
+    assert [given.feedback.prediction_id for given in kept] == [feedback["prediction_id"]]
 
 
-def test_a_dispute_is_claimed_decided_and_taken_back(api: Api):
+def test_a_disputed_prediction_is_claimed_decided_and_undone(api: Api):
     (model,) = api.models()
     id = api.explain("A loom whose warp is a current.", model)["prediction_id"]
     for name, said in (("Ada", {"correct": True}), ("Bob", {"correct": False})):
         api.feedback({"prediction_id": id, "reviewer": name} | said)
-    wait_until(lambda: api.waiting().reasons["disputed"])
+    wait_until(lambda: api.review_queue().counts["disputed"])
     case = api.claim("Cleo")
     assert case is not None
     assert (case["prediction_id"], case["text"]) == (id, "A loom whose warp is a current.")
-    assert [said["reviewer"] for said in case["feedback"]] == ["Ada", "Bob"]
-    verdict = {"reviewer": "Cleo", "correct": False, "label": None, "note": ""}
-    api.decide(id, "decision-1", verdict)
-    assert api.waiting().reasons["disputed"] == 0
+    assert [given["reviewer"] for given in case["feedback"]] == ["Ada", "Bob"]
+    feedback = {"reviewer": "Cleo", "correct": False, "label": None, "note": ""}
+    api.decide(id, "decision-1", feedback)
+    assert api.review_queue().counts["disputed"] == 0
     api.undo(id, "Cleo")
     api.release(id, "Cleo")
-    with pytest.raises(Trouble, match="with somebody else") as caught:
-        api.decide(id, "decision-2", verdict)
-    assert caught.value.kind == "taken"
+    with pytest.raises(PageError, match="no longer assigned to you") as caught:
+        api.decide(id, "decision-2", feedback)
+    assert caught.value.kind == "not_claimed"
 
 
 def test_where_no_case_waits_there_is_none(exported: Path, tmp_path: Path):
     with serving(tmp_path, "--model", exported) as server, closing(Api(server.url)) as api:
         assert api.claim("Ada") is None
-        assert set(api.waiting().reasons.values()) == {0}
+        assert set(api.review_queue().counts.values()) == {0}
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
-        ("", "asks for an access key"),
-        ("pk_wrong", "is not known"),
-        ("Schlüssel €", "plain letters and digits"),
+        ("", "requires an access key"),
+        ("pk_wrong", "is invalid"),
+        ("Schlüssel €", "ASCII letters and digits"),
     ],
 )
 def test_a_key_that_is_missing_or_wrong_is_asked_for(
-    guarded: tuple[Server, str], key: str, sentence: str
+    guarded: tuple[Server, str], key: str, message: str
 ):
-    with pytest.raises(Trouble, match=sentence) as caught:
+    with pytest.raises(PageError, match=message) as caught:
         ask(guarded[0].url, key)
-    assert caught.value.kind == "key"
+    assert caught.value.kind == "access_key"
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("x" * 2001, "The text has 2,001 characters"), (" ", "No text")]
+    ("text", "message"), [("x" * 2001, "The text has 2,001 characters"), (" ", "No text")]
 )
-def test_a_text_that_cannot_be_read_says_why(api: Api, text: str, sentence: str):
+def test_a_text_that_cannot_be_read_says_why(api: Api, text: str, message: str):
     (model,) = api.models()
-    with pytest.raises(Trouble, match=sentence) as caught:
+    with pytest.raises(PageError, match=message) as caught:
         api.explain(text, model)
-    assert caught.value.kind == "input"
+    assert caught.value.kind == "invalid_input"
 
 
 def test_half_a_surrogate_pair_does_not_break_the_client(api: Api):
@@ -141,12 +139,12 @@ def test_half_a_surrogate_pair_does_not_break_the_client(api: Api):
     assert api.explain(f"{TEXT} \ud800", model)["text"].endswith("?")
 
 
-def test_loopback_is_no_business_of_a_proxy(
+def test_no_proxy_is_used_for_loopback(
     guarded: tuple[Server, str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    ask(*(guarded[0].url, guarded[1]))
+    ask(guarded[0].url, guarded[1])
 
 
 class Narrow(Api):
@@ -154,7 +152,7 @@ class Narrow(Api):
 
     def classify(self, patents: Any, model: str, **options: Any) -> Any:
         if options.get("evidence"):
-            raise Trouble("large", "This is more text than the service takes at once.")
+            raise PageError("too_large", "The text exceeds the size limit.")
         return super().classify(patents, model, **options)
 
 
@@ -166,33 +164,37 @@ def test_evidence_that_is_too_much_is_left_out(guarded: tuple[Server, str]):
     assert result["text"] is None
 
 
-def test_a_service_that_is_away_passes():
+def test_an_unavailable_service_is_a_transient_error():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with closing(Api(f"http://127.0.0.1:{port}")) as api:
-        with pytest.raises(Trouble, match="does not answer") as caught:
+        with pytest.raises(PageError, match="is not responding") as caught:
             api.models()
-        assert caught.value.passes
+        assert caught.value.transient
         assert not api.ready()
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ftp://localhost:9000", "http://[::1"])
 def test_an_address_that_is_none_is_named(address: str):
-    with pytest.raises(Trouble, match=r"is no address|does not answer"):
+    with pytest.raises(PageError, match=r"not a valid service address|is not responding"):
         ask(address)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        *((200, b"<html>", "stranger"), (200, b'{"data": []}', "stranger")),
-        *((200, b'{"models": [{"name": "old"}]}', "stranger"), (404, b"<html>", "stranger")),
-        *((502, b"<html>", "away"), (503, b"<html>", "away"), (504, b"", "away")),
+        (200, b"<html>", "incompatible"),
+        (200, b'{"data": []}', "incompatible"),
+        (200, b'{"models": [{"name": "old"}]}', "incompatible"),
+        (404, b"<html>", "incompatible"),
+        (502, b"<html>", "unavailable"),
+        (503, b"<html>", "unavailable"),
+        (504, b"", "unavailable"),
     ],
 )
 def test_another_server_is_not_taken_for_the_service(status: int, body: bytes, kind: str):
-    class Stranger(BaseHTTPRequestHandler):
+    class OtherServer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
@@ -201,11 +203,11 @@ def test_another_server_is_not_taken_for_the_service(status: int, body: bytes, k
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Stranger)
+    server = HTTPServer(("127.0.0.1", 0), OtherServer)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        with pytest.raises(Trouble) as caught:
+        with pytest.raises(PageError) as caught:
             ask(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
@@ -214,28 +216,35 @@ def test_another_server_is_not_taken_for_the_service(status: int, body: bytes, k
     assert caught.value.kind == kind
 
 
-def test_an_answer_that_takes_too_long_passes():
+def test_a_timeout_is_a_transient_error():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(Trouble, match="takes too long") as caught:
+        with pytest.raises(PageError, match="took too long") as caught:
             ask(address, timeout=httpx.Timeout(0.2))
-    assert caught.value.passes
+    assert caught.value.transient
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "wait"),
+    ("status", "code", "kind", "retry_after"),
     [
-        *((429, "queue_full", "busy", 3.0), (503, "not_ready", "loading", 3.0)),
-        *((504, "deadline_exceeded", "busy", 2.0), (503, "not_kept", "busy", 5.0)),
-        *((401, "no_key", "key", None), (403, "forbidden", "key", None)),
-        *((500, "internal", "broken", None), (413, "request_too_large", "large", None)),
-        *((404, "no_case", "none", None), (409, "not_yours", "taken", None)),
-        (422, "text_invalid", "input", None),
+        (429, "queue_full", "busy", 3.0),
+        (503, "not_ready", "loading", 3.0),
+        (504, "deadline_exceeded", "busy", 2.0),
+        (503, "not_kept", "busy", 5.0),
+        (401, "no_key", "access_key", None),
+        (403, "forbidden", "access_key", None),
+        (500, "internal", "internal", None),
+        (413, "request_too_large", "too_large", None),
+        (404, "no_case", "no_case", None),
+        (409, "not_yours", "not_claimed", None),
+        (422, "text_invalid", "invalid_input", None),
     ],
 )
-def test_every_refusal_is_a_sentence(status: int, code: str, kind: str, wait: float | None):
-    trouble = refused(status, code, "the text has no words", "3")
-    assert (trouble.kind, trouble.wait) == (kind, wait)
-    assert trouble.sentence[0].isupper()
-    assert trouble.sentence.endswith(".")
-    assert not {"queue", "token", "logit", "HTTP"} & set(trouble.sentence.split())
+def test_every_error_response_becomes_a_sentence(
+    status: int, code: str, kind: str, retry_after: float | None
+):
+    error = response_error(status, code, "the text has no words", "3")
+    assert (error.kind, error.retry_after) == (kind, retry_after)
+    assert error.message[0].isupper()
+    assert error.message.endswith(".")
+    assert not {"queue", "token", "logit", "HTTP"} & set(error.message.split())

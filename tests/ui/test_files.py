@@ -1,4 +1,4 @@
-"""Tables of patents that people drop, and tables of answers."""
+"""Uploaded documents and tables, and the table of results."""
 
 import io
 import json
@@ -10,16 +10,16 @@ from openpyxl import load_workbook
 from documents import pdf_of
 from fake_service import result_of
 from patclass.data.rows import Row
-from patclass.ui.client import Trouble
+from patclass.ui.client import PageError
 from patclass.ui.files import (
     COLUMNS,
-    answers_table,
     as_csv,
     as_parquet,
     as_xlsx,
     guess_columns,
     patent_of,
     read_table,
+    results_table,
     text_of_document,
 )
 
@@ -46,16 +46,16 @@ def test_the_text_of_a_file_in_any_usual_encoding(encoding: str):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.docx", b"x", "no PDF and no TXT"),
-        ("a.txt", b" \n", "It is empty"),
-        ("a.pdf", b"no pdf", "damaged, or no PDF"),
-        ("a.pdf", b"%PDF-1.7\n%%EOF", "damaged, or no PDF"),
+        ("a.docx", b"x", "not a PDF or TXT"),
+        ("a.txt", b" \n", "The file is empty"),
+        ("a.pdf", b"no pdf", "damaged or not a PDF"),
+        ("a.pdf", b"%PDF-1.7\n%%EOF", "damaged or not a PDF"),
         ("a.pdf", pdf_of(""), "It may be a scan"),
-        ("a.pdf", pdf_of("secret", password="x"), "protected by a password"),
+        ("a.pdf", pdf_of("secret", password="x"), "password-protected"),
     ],
 )
-def test_what_holds_no_text_is_refused_in_words(name: str, content: bytes, why: str):
-    with pytest.raises(Trouble, match=why):
+def test_a_document_without_text_is_refused(name: str, content: bytes, why: str):
+    with pytest.raises(PageError, match=why):
         text_of_document(name, content)
 
 
@@ -64,10 +64,10 @@ def test_a_torn_pdf_never_breaks_the_page(cut: int):
     whole = pdf_of("A drill bit")
     assert cut < len(whole)
     try:
-        told = text_of_document("a.pdf", whole[:cut])
-    except Trouble as trouble:
-        told = trouble.sentence
-    assert "'a.pdf'" in told or told.strip() == "A drill bit"
+        text = text_of_document("a.pdf", whole[:cut])
+    except PageError as error:
+        text = error.message
+    assert "'a.pdf'" in text or text.strip() == "A drill bit"
 
 
 PATENTS = pd.DataFrame(
@@ -101,17 +101,17 @@ def test_every_kind_of_table_gives_the_same_patents(kind: str):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.pdf", b"x", "none of CSV"),
+        ("a.pdf", b"x", "not in a supported format"),
         ("a.csv", b"", "'a.csv' is empty"),
         ("a.csv", b"title,abstract\n", "has no rows"),
-        ("a.xlsx", b"no workbook", "no workbook"),
+        ("a.xlsx", b"no workbook", "not a workbook"),
         ("a.parquet", b"no parquet", "'a.parquet' is not a readable"),
     ],
 )
-def test_what_is_no_table_is_refused_in_words(name: str, content: bytes, why: str):
-    with pytest.raises(Trouble, match=why) as caught:
+def test_what_is_not_a_table_is_refused(name: str, content: bytes, why: str):
+    with pytest.raises(PageError, match=why) as caught:
         read_table(name, content)
-    assert "/tmp" not in caught.value.sentence
+    assert "/tmp" not in caught.value.message
 
 
 def test_a_row_that_cannot_be_read_keeps_its_place():
@@ -122,8 +122,12 @@ def test_a_row_that_cannot_be_read_keeps_its_place():
 def test_columns_are_recognised_by_usual_names():
     guessed = guess_columns(["Publication", "TITLE", "Abstract_EN", "claim", "other"])
     assert guessed == {
-        **{"id": "Publication", "text": None, "title": "TITLE", "abstract": "Abstract_EN"},
-        **{"claims": "claim", "description": None},
+        "id": "Publication",
+        "text": None,
+        "title": "TITLE",
+        "abstract": "Abstract_EN",
+        "claims": "claim",
+        "description": None,
     }
 
 
@@ -133,22 +137,22 @@ def test_a_row_without_a_number_has_its_place_as_one():
 
 
 @pytest.fixture
-def answers() -> pd.DataFrame:
+def results() -> pd.DataFrame:
     failed = {"id": "EP2", "error": {"code": "text_invalid", "message": "no text"}}
-    return answers_table([result_of("", id="=EP1"), failed])
+    return results_table([result_of("", id="=EP1"), failed])
 
 
-def test_answers_are_one_row_each(answers: pd.DataFrame):
-    assert list(answers.columns) == COLUMNS
-    assert answers["Code"][0] == "E21B"
-    assert answers["In words"][0] == "sure"
-    assert answers["Failed because"][1] == "no text"
+def test_results_are_one_row_each(results: pd.DataFrame):
+    assert list(results.columns) == COLUMNS
+    assert results["Code"][0] == "E21B"
+    assert results["Confidence level"][0] == "High"
+    assert results["Error"][1] == "no text"
 
 
-def test_answers_come_home_in_every_form(answers: pd.DataFrame):
-    csv = pd.read_csv(io.BytesIO(as_csv(answers)))
-    xlsx = pd.read_excel(io.BytesIO(as_xlsx(answers)))
-    parquet = pd.read_parquet(io.BytesIO(as_parquet(answers)))
+def test_results_are_the_same_in_every_format(results: pd.DataFrame):
+    csv = pd.read_csv(io.BytesIO(as_csv(results)))
+    xlsx = pd.read_excel(io.BytesIO(as_xlsx(results)))
+    parquet = pd.read_parquet(io.BytesIO(as_parquet(results)))
     for table in (csv, xlsx, parquet):
         assert list(table.columns) == COLUMNS
         assert list(table["Code"].fillna("")) == ["E21B", ""]
@@ -156,9 +160,9 @@ def test_answers_come_home_in_every_form(answers: pd.DataFrame):
     assert list(parquet["Patent"]) == ["=EP1", "EP2"]
 
 
-def test_no_cell_of_a_spreadsheet_is_a_formula(answers: pd.DataFrame):
-    assert "'=EP1" in as_csv(answers).decode("utf-8-sig")
-    sheet = load_workbook(io.BytesIO(as_xlsx(answers))).worksheets[0]
+def test_no_cell_of_a_spreadsheet_is_a_formula(results: pd.DataFrame):
+    assert "'=EP1" in as_csv(results).decode("utf-8-sig")
+    sheet = load_workbook(io.BytesIO(as_xlsx(results))).worksheets[0]
     assert sheet["A2"].value == "'=EP1"
     assert sheet["A2"].data_type == "s"
 
@@ -166,7 +170,7 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(answers: pd.DataFrame):
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.ui.files.MAX_ROWS", 2)
     content = "\n".join(json.dumps({"text": "A loom."}) for _ in range(3)).encode()
-    with pytest.raises(Trouble, match="has more than 2 rows"):
+    with pytest.raises(PageError, match="has more than 2 rows"):
         read_table("a.jsonl", content)
 
 
@@ -182,7 +186,7 @@ def test_a_csv_of_any_spreadsheet_is_read(encoding: str, separator: str):
 
 
 def test_what_no_workbook_can_hold_is_left_out():
-    table = answers_table([result_of("", id="EP\u000b1")])
+    table = results_table([result_of("", id="EP\u000b1")])
     sheet = load_workbook(io.BytesIO(as_xlsx(table))).worksheets[0]
     assert sheet["A2"].value == "EP 1"
 

@@ -1,4 +1,4 @@
-"""Files on their way through the service."""
+"""Batch jobs."""
 
 import threading
 from collections.abc import Sequence
@@ -8,27 +8,27 @@ import pytest
 
 from fake_service import FakeApi
 from helpers import wait_until
-from patclass.ui.client import Patent, Result, Trouble
-from patclass.ui.jobs import CHUNK, KEPT, Job, Jobs
+from patclass.ui.client import PageError, Patent, Result
+from patclass.ui.jobs import CHUNK, MAX_JOBS, BatchJob, BatchJobs
 
-BUSY = Trouble("busy", "Try again in 0 s.", 0.01)
+BUSY = PageError("busy", "Try again in 0 s.", 0.01)
 
 
 def patents(count: int) -> list[dict[str, str | None]]:
     return [{"id": f"EP{number}", "text": "A loom."} for number in range(count)]
 
 
-def test_all_are_answered_in_order():
-    job = Job("a.csv", "default", patents(2 * CHUNK + 3))
+def test_all_are_classified_in_order():
+    job = BatchJob("a.csv", "default", patents(2 * CHUNK + 3))
     job.run(FakeApi())
     assert [result["id"] for result in job.results] == [f"EP{n}" for n in range(2 * CHUNK + 3)]
     assert "neighbours" not in job.results[0]
     assert not job.running
-    assert job.stopped is None
+    assert job.stop_reason is None
 
 
 def test_a_row_that_cannot_be_read_fails_in_its_place():
-    job = Job("a.csv", "default", [*patents(1), "undecodable: not UTF-8", *patents(1)])
+    job = BatchJob("a.csv", "default", [*patents(1), "undecodable: not UTF-8", *patents(1)])
     job.run(FakeApi())
     assert [result["error"] for result in job.results] == [
         None,
@@ -39,27 +39,27 @@ def test_a_row_that_cannot_be_read_fails_in_its_place():
 
 
 def test_a_busy_or_absent_service_is_waited_for():
-    job = Job("a.csv", "default", patents(3))
-    api = FakeApi([BUSY, Trouble("away", "The service does not answer.", 0.01), BUSY])
+    job = BatchJob("a.csv", "default", patents(3))
+    api = FakeApi([BUSY, PageError("unavailable", "The service is not responding.", 0.01), BUSY])
     job.run(api)
     assert job.done == 3
-    assert job.waiting is None
+    assert job.waiting_for is None
     assert job.waited > 0.02
     assert job.patents == ()
 
 
 def test_what_waiting_cannot_mend_stops_the_job():
-    job = Job("a.csv", "default", patents(3))
-    job.run(FakeApi([Trouble("key", "The access key is not known.")]))
-    assert job.stopped == "The access key is not known."
+    job = BatchJob("a.csv", "default", patents(3))
+    job.run(FakeApi([PageError("access_key", "The access key is invalid.")]))
+    assert job.stop_reason == "The access key is invalid."
     assert job.done == 0
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("patclass.ui.jobs.PATIENCE", 0.0)
-    job = Job("a.csv", "default", patents(3))
+def test_retries_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("patclass.ui.jobs.MAX_WAIT", 0.0)
+    job = BatchJob("a.csv", "default", patents(3))
     job.run(FakeApi([BUSY] * 9))
-    assert job.stopped == BUSY.sentence
+    assert job.stop_reason == BUSY.message
 
 
 class Narrow(FakeApi):
@@ -67,41 +67,41 @@ class Narrow(FakeApi):
 
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
         if len(patents) > 2 or any(patent["id"] == "EP3" for patent in patents):
-            raise Trouble("large", "This is more text than the service takes at once.")
+            raise PageError("too_large", "The text exceeds the size limit.")
         return super().classify(patents, model, **options)
 
 
 def test_what_is_too_much_at_once_goes_in_parts_or_fails_alone():
-    job = Job("a.csv", "default", patents(7))
+    job = BatchJob("a.csv", "default", patents(7))
     job.run(Narrow())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(7)]
     assert [result["id"] for result in job.results if result["error"]] == ["EP3"]
 
 
 def test_a_job_can_be_stopped_while_it_waits():
-    job = Job("a.csv", "default", patents(3))
-    waiting = Trouble("away", "The service does not answer.", 30.0)
+    job = BatchJob("a.csv", "default", patents(3))
+    waiting = PageError("unavailable", "The service is not responding.", 30.0)
     thread = threading.Thread(target=job.run, args=(FakeApi([waiting] * 9),))
     thread.start()
-    wait_until(lambda: job.waiting is not None)
+    wait_until(lambda: job.waiting_for is not None)
     job.cancel()
     thread.join(60)
-    assert job.stopped == "Stopped by you."
+    assert job.stop_reason == "Cancelled."
 
 
 def test_the_time_left_is_known_once_there_is_a_pace():
-    job = Job("a.csv", "default", patents(4))
+    job = BatchJob("a.csv", "default", patents(4))
     assert job.seconds_left is None
-    job.began -= 10
+    job.started -= 10
     job.results += [{}, {}]
     assert job.seconds_left == pytest.approx(10, abs=0.5)
 
 
 def test_a_job_is_found_by_its_id_alone_and_old_ones_give_way():
-    jobs = Jobs()
+    jobs = BatchJobs()
     started = []
-    for _ in range(KEPT + 3):
-        job = jobs.start(Job("a.csv", "default", patents(1)), FakeApi())
+    for _ in range(MAX_JOBS + 3):
+        job = jobs.start(BatchJob("a.csv", "default", patents(1)), FakeApi())
         wait_until(lambda job=job: not job.running)
         started.append(job)
     assert jobs.get(started[-1].id) is started[-1]
@@ -121,7 +121,7 @@ class Slow(FakeApi):
 
 
 def test_a_slow_model_is_asked_for_less_at_once():
-    job = Job("a.csv", "default", patents(4))
+    job = BatchJob("a.csv", "default", patents(4))
     job.run(Slow())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(4)]
     assert not any(result["error"] for result in job.results)
@@ -133,21 +133,21 @@ class Broken(FakeApi):
 
 
 def test_a_defect_ends_a_job_and_is_in_the_log(caplog: pytest.LogCaptureFixture):
-    job = Job("a.csv", "default", patents(4))
+    job = BatchJob("a.csv", "default", patents(4))
     job.run(Broken())
     assert not job.running
-    assert job.stopped is not None
-    assert job.stopped.startswith("Something broke")
+    assert job.stop_reason is not None
+    assert job.stop_reason.startswith("An internal error")
     assert "a defect" in caplog.text
 
 
 def test_too_many_files_at_once_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("patclass.ui.jobs.MOST_RUNNING", 1)
-    waiting = Trouble("away", "The service does not answer.", 30.0)
-    jobs = Jobs()
-    first = jobs.start(Job("a.csv", "default", patents(1)), FakeApi([waiting] * 9))
-    with pytest.raises(Trouble, match="Other files are being"):
-        jobs.start(Job("b.csv", "default", patents(1)), FakeApi())
+    monkeypatch.setattr("patclass.ui.jobs.MAX_RUNNING", 1)
+    waiting = PageError("unavailable", "The service is not responding.", 30.0)
+    jobs = BatchJobs()
+    first = jobs.start(BatchJob("a.csv", "default", patents(1)), FakeApi([waiting] * 9))
+    with pytest.raises(PageError, match="Too many files are being"):
+        jobs.start(BatchJob("b.csv", "default", patents(1)), FakeApi())
     first.cancel()
     wait_until(lambda: not first.running)
-    jobs.start(Job("b.csv", "default", patents(1)), FakeApi())
+    jobs.start(BatchJob("b.csv", "default", patents(1)), FakeApi())

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
+from patclass.core.types import Advance
 from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
 from patclass.data.text import FIELDS, TextView
-from patclass.inference.classifier import DEFAULTS, Classifier, Progress
+from patclass.inference.classifier import DEFAULTS, Classifier
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS, Options, record_of
 
 _SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
@@ -125,7 +126,7 @@ def classify_file(
     source: Path,
     target: Path,
     options: Options = DEFAULTS,
-    on_progress: Progress = lambda rows: None,
+    on_progress: Advance = lambda rows: None,
 ) -> FileResult:
     """Classify every row of ``source`` into a row of ``target``; unusable rows get an ``error``.
 

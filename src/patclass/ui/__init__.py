@@ -1,1 +1,1 @@
-"""The web page: talks to the service only, in the words of those who read patents."""
+"""The web page for patent analysts. Talks to the service only."""

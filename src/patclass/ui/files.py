@@ -1,4 +1,4 @@
-"""Documents and tables that a person uploads, and tables of answers. Knows files, no service."""
+"""Uploaded documents and tables, and the table of results as a download. Knows no service."""
 
 import csv
 import io
@@ -17,81 +17,23 @@ from pypdf import PdfReader
 from patclass.core.errors import DataError
 from patclass.data.rows import ID_COLUMNS, Row, read_rows
 from patclass.data.text import FIELDS
-from patclass.ui.client import Trouble
-from patclass.ui.wording import trust
+from patclass.ui.client import PageError
+from patclass.ui.formatting import confidence_level
 
 DOCUMENT_SUFFIXES = ("pdf", "txt")
-
-# As many characters as the service takes by default; no model reads so far.
-MAX_CHARACTERS = 100_000
-
-
-def text_of_document(name: str, content: bytes) -> str:
-    """The text of a document by its name's suffix.
-
-    :raises Trouble: if it is no such document, or holds no text.
-    """
-    suffix = name.rpartition(".")[2].lower()
-    if suffix not in DOCUMENT_SUFFIXES:
-        raise Trouble(
-            "input", f"'{name}' is no PDF and no TXT file. Drop one of these, or paste the text."
-        )
-    text = _of_pdf(name, content) if suffix == "pdf" else _of_txt(name, content)
-    if not text.strip():
-        why = "It may be a scan: a picture of a text." if suffix == "pdf" else "It is empty."
-        raise Trouble("input", f"No text was found in '{name}'. {why} Paste the text instead.")
-    return text[:MAX_CHARACTERS]
-
-
-def _of_txt(name: str, content: bytes) -> str:
-    text = decoded(content)
-    if text is None:
-        raise Trouble(
-            "input", f"'{name}' is no text in UTF-8. Save it as UTF-8, or paste the text."
-        )
-    return text
-
-
-def decoded(content: bytes) -> str | None:
-    """The text of a file in UTF-8, in UTF-16 with its mark, or from an old Windows; else None."""
-    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
-def _of_pdf(name: str, content: bytes) -> str:
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise Trouble("input", f"'{name}' is protected by a password. Paste its text instead.")
-        return _up_to_limit(page.extract_text() for page in reader.pages)
-    except Trouble:
-        raise
-    except Exception as problem:  # the library raises exceptions of many kinds
-        raise Trouble(
-            "input", f"'{name}' is damaged, or no PDF. Open it and paste its text instead."
-        ) from problem
-
-
-def _up_to_limit(pages: Iterator[str]) -> str:
-    found = ""
-    while len(found) < MAX_CHARACTERS and (page := next(pages, None)) is not None:
-        found += page + "\n"
-    return found
-
-
 TABLE_SUFFIXES = ("csv", "tsv", "xlsx", "jsonl", "parquet")
-MAX_ROWS = 50_000
 
-# What a column may stand for, in the order in which it is shown.
+# The default limit of the service; no model reads that far.
+MAX_CHARACTERS = 100_000
+MAX_ROWS = 50_000
+# Characters of the long fields, which together stay below the limit of the service.
+_MAX_FIELD_CHARACTERS = {"claims": 20_000, "description": 50_000}
+
+# What a column may contain, in the order in which the page shows it.
 ROLES = ("id", "text", *FIELDS)
 
-# Other names that columns of patents have in the wild, in lower case.
-_ALSO = {
+# Usual names of columns, in lower case.
+_COLUMN_NAMES = {
     "id": (*ID_COLUMNS, "number", "publication", "patent", "application_number", "lens_id", "nr"),
     "text": ("text", "full_text", "fulltext", "content", "body"),
     "title": ("title", "invention_title", "title_en", "titel"),
@@ -100,162 +42,243 @@ _ALSO = {
     "description": ("description", "desc", "detailed_description"),
 }
 
+# Columns of the results with the widths that a workbook gives them, in characters.
+_WIDTHS = {
+    "Patent": 16,
+    "Code": 9,
+    "Code title": 44,
+    "Confidence": 12,
+    "Confidence level": 16,
+    "Section": 9,
+    "Class": 9,
+    "Class confidence": 16,
+    "Subclass": 10,
+    "Subclass confidence": 18,
+    "Share of text read": 16,
+    "Warnings": 60,
+    "Error": 40,
+}
+COLUMNS = list(_WIDTHS)
 
-# Characters of the long fields; no model reads so far, and the service refuses far longer texts.
-_MOST = {"claims": 20_000, "description": 50_000}
+# A spreadsheet evaluates a cell that begins with one of these as a formula.
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+
+
+def text_of_document(name: str, content: bytes) -> str:
+    """The text of a document, by the suffix of its name; at most ``MAX_CHARACTERS``.
+
+    :raises PageError: if it is not a PDF or TXT file, or has no text.
+    """
+    suffix = name.rpartition(".")[2].lower()
+    if suffix not in DOCUMENT_SUFFIXES:
+        raise PageError(
+            "invalid_input",
+            f"'{name}' is not a PDF or TXT file. Upload one of these, or paste the text.",
+        )
+    text = _pdf_text(name, content) if suffix == "pdf" else _txt_text(name, content)
+    if not text.strip():
+        why = "It may be a scan without a text layer." if suffix == "pdf" else "The file is empty."
+        raise PageError(
+            "invalid_input", f"No text was found in '{name}'. {why} Paste the text instead."
+        )
+    return text[:MAX_CHARACTERS]
+
+
+def _txt_text(name: str, content: bytes) -> str:
+    text = decoded(content)
+    if text is None:
+        raise PageError(
+            "invalid_input",
+            f"The encoding of '{name}' is not supported. Save it as UTF-8, or paste the text.",
+        )
+    return text
+
+
+def decoded(content: bytes) -> str | None:
+    """The text of a file in UTF-8, UTF-16 with a byte order mark, or Windows-1252; else None."""
+    with_mark = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if with_mark else ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _pdf_text(name: str, content: bytes) -> str:
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise PageError(
+                "invalid_input", f"'{name}' is password-protected. Paste its text instead."
+            )
+        return _up_to_limit(page.extract_text() for page in reader.pages)
+    except PageError:
+        raise
+    except Exception as problem:  # the library raises exceptions of many types
+        raise PageError(
+            "invalid_input", f"'{name}' is damaged or not a PDF. Paste its text instead."
+        ) from problem
+
+
+def _up_to_limit(pages: Iterator[str]) -> str:
+    text = ""
+    while len(text) < MAX_CHARACTERS and (page := next(pages, None)) is not None:
+        text += page + "\n"
+    return text
 
 
 @dataclass(frozen=True)
-class Table:
-    """What was dropped: its columns, and rows that could be read or say why not."""
+class UploadedTable:
+    """The columns and rows of an uploaded table; a row that cannot be read has an ``error``."""
 
     name: str
     columns: list[str]
     rows: list[Row]
 
 
-def read_table(name: str, content: bytes) -> Table:
-    """Read a table by its name's suffix.
+def read_table(name: str, content: bytes) -> UploadedTable:
+    """Read a table by the suffix of its name.
 
-    :raises Trouble: if it is no such file, is damaged, empty, or too long.
+    :raises PageError: if the format is not supported, or the file is damaged, empty or too long.
     """
     suffix = name.rpartition(".")[2].lower()
     if suffix not in TABLE_SUFFIXES:
-        known = ", ".join(kind.upper() for kind in TABLE_SUFFIXES)
-        raise Trouble("input", f"'{name}' is none of {known}. Save your table as one of these.")
+        formats = ", ".join(suffix.upper() for suffix in TABLE_SUFFIXES)
+        raise PageError("invalid_input", f"'{name}' is not in a supported format ({formats}).")
     rows = _xlsx_rows(name, content) if suffix == "xlsx" else _file_rows(name, suffix, content)
     if len(rows) > MAX_ROWS:
-        raise Trouble(
-            "input",
-            f"'{name}' has more than {MAX_ROWS:,} rows. Split it, or use the "
-            "command 'patclass classify', which knows no limit.",
+        raise PageError(
+            "invalid_input",
+            f"'{name}' has more than {MAX_ROWS:,} rows. Split it, or use the command "
+            "'patclass classify', which has no limit.",
         )
     columns = list(dict.fromkeys(key for row in rows for key in row.fields))
     if not columns:
-        raise Trouble("input", f"'{name}' has no rows. The first line is to name the columns.")
-    return Table(name, columns, rows)
+        raise PageError(
+            "invalid_input", f"'{name}' has no rows. The first line must contain column names."
+        )
+    return UploadedTable(name, columns, rows)
 
 
 def guess_columns(columns: Sequence[str]) -> dict[str, str | None]:
-    """Which column stands for what, by its name; None for what none stands for."""
+    """The column for each role, by usual names; None where there is none."""
     by_name = {column.strip().lower().replace(" ", "_"): column for column in reversed(columns)}
     return {
-        role: next((by_name[name] for name in _ALSO[role] if name in by_name), None)
+        role: next((by_name[name] for name in _COLUMN_NAMES[role] if name in by_name), None)
         for role in ROLES
     }
 
 
-def patent_of(row: Row, chosen: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The fields that the service reads of a row."""
-    fields = {role: row.fields.get(column) for role, column in chosen.items() if column}
+def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The fields of a row as the service takes them; the row number is the default id.
+
+    :param mapping: the column for each role.
+    """
+    values = {role: row.fields.get(column) for role, column in mapping.items() if column}
     patent = {
-        role: str(value)[: _MOST.get(role)]
-        for role, value in fields.items()
+        role: str(value)[: _MAX_FIELD_CHARACTERS.get(role)]
+        for role, value in values.items()
         if not _is_missing(value)
     }
     return {**patent, "id": patent.get("id", str(row.number))[:200]}
 
 
-def answers_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The answers as people read them, one row each; those that failed say why."""
+def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per result with the columns ``COLUMNS``; of a failed result only id and error."""
     rows = []
     for result in results:
         if result["error"] is not None:
-            rows.append({"Patent": result["id"], "Failed because": result["error"]["message"]})
+            rows.append({"Patent": result["id"], "Error": result["error"]["message"]})
             continue
         rows.append(
             {
                 "Patent": result["id"],
                 "Code": result["label"],
-                "Title of the code": result["name"],
+                "Code title": result["name"],
                 "Confidence": result["confidence"],
-                "In words": trust(result["confidence"], result["sure"]),
+                "Confidence level": confidence_level(result["confidence"], result["sure"]),
                 "Section": result["section"],
                 "Class": result["class"],
                 "Class confidence": result["class_confidence"],
                 "Subclass": result["subclass"],
                 "Subclass confidence": result["subclass_confidence"],
-                "Read": result["read"],
-                "Remarks": "; ".join(result["warnings"]),
+                "Share of text read": result["read_share"],
+                "Warnings": "; ".join(warning["message"] for warning in result["warnings"]),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-COLUMNS = [
-    *("Patent", "Code", "Title of the code", "Confidence", "In words", "Section", "Class"),
-    *("Class confidence", "Subclass", "Subclass confidence", "Read", "Remarks", "Failed because"),
-]
-
-# A cell that begins so is a formula to a spreadsheet, which would run it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
 def as_csv(table: pd.DataFrame) -> bytes:
-    """For spreadsheets as well: UTF-8 with its mark, and no cell a formula."""
-    text: str = _harmless(table).to_csv(index=False)
+    """UTF-8 with a byte order mark, as spreadsheets expect; no cell is a formula."""
+    text: str = _without_formulas(table).to_csv(index=False)
     return text.encode("utf-8-sig")
 
 
 def as_xlsx(table: pd.DataFrame) -> bytes:
-    """A workbook of one sheet."""
-    sink = io.BytesIO()
-    with pd.ExcelWriter(sink, engine="openpyxl") as writer:
-        _harmless(table).to_excel(writer, sheet_name="patents", index=False)
+    """A workbook of one sheet; no cell is a formula."""
+    buffer = io.BytesIO()
+    with pd.ExcelWriter(buffer, engine="openpyxl") as writer:
+        _without_formulas(table).to_excel(writer, sheet_name="patents", index=False)
         sheet = writer.sheets["patents"]
         sheet.freeze_panes = "A2"
-        for letter, width in zip(
-            "ABCDEFGHIJKLM", (16, 9, 44, 12, 24, 9, 9, 12, 10, 12, 9, 60, 40), strict=True
-        ):
+        for letter, width in zip("ABCDEFGHIJKLM", _WIDTHS.values(), strict=True):
             sheet.column_dimensions[letter].width = width
-    return sink.getvalue()
+    return buffer.getvalue()
 
 
 def as_parquet(table: pd.DataFrame) -> bytes:
-    """Columns with their types."""
-    sink = io.BytesIO()
-    table.to_parquet(sink, index=False)
-    return sink.getvalue()
+    """Parquet with typed columns."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
 
 
-def _harmless(table: pd.DataFrame) -> pd.DataFrame:
+def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     texts = table.select_dtypes(include=["object", "string"]).columns
-    return table.assign(**{name: table[name].map(_quoted, na_action="ignore") for name in texts})
+    return table.assign(**{name: table[name].map(_escaped, na_action="ignore") for name in texts})
 
 
-def _quoted(value: object) -> object:
+def _escaped(value: object) -> object:
     if not isinstance(value, str):
         return value
-    text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # which no workbook can hold
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # not allowed in a workbook
+    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
 
 
 def _file_rows(name: str, suffix: str, content: bytes) -> list[Row]:
     if suffix in ("csv", "tsv"):
-        content = _plain(name, content, suffix)
+        content = _normalised_csv(name, content, suffix)
     with tempfile.NamedTemporaryFile(suffix=f".{suffix}") as file:
         file.write(content)
         file.flush()
         try:
             return list(islice(read_rows(Path(file.name)), MAX_ROWS + 1))
         except DataError as problem:
-            raise Trouble("input", str(problem).replace(file.name, f"'{name}'")) from problem
+            message = str(problem).replace(file.name, f"'{name}'")
+            raise PageError("invalid_input", message) from problem
 
 
-def _plain(name: str, content: bytes, suffix: str) -> bytes:
-    """A CSV in UTF-8 with commas, whatever a spreadsheet has made of it."""
+def _normalised_csv(name: str, content: bytes, suffix: str) -> bytes:
+    """A CSV in UTF-8 with commas; spreadsheets also write semicolons and other encodings."""
     text = decoded(content)
     if text is None:
-        raise Trouble("input", f"'{name}' is not a text in UTF-8. Save it as UTF-8, or as XLSX.")
+        raise PageError(
+            "invalid_input",
+            f"The encoding of '{name}' is not supported. Save it as UTF-8, or as XLSX.",
+        )
     header = text.partition("\n")[0]
     if suffix == "tsv" or header.count(";") <= header.count(","):
         return text.encode()
-    sink = io.StringIO()
+    buffer = io.StringIO()
     try:
-        csv.writer(sink).writerows(csv.reader(io.StringIO(text), delimiter=";"))
+        csv.writer(buffer).writerows(csv.reader(io.StringIO(text), delimiter=";"))
     except csv.Error as problem:
-        raise Trouble("input", f"'{name}' is damaged: {problem}. Save it anew.") from problem
-    return sink.getvalue().encode()
+        raise PageError(
+            "invalid_input", f"'{name}' is damaged: {problem}. Export it again."
+        ) from problem
+    return buffer.getvalue().encode()
 
 
 def _xlsx_rows(name: str, content: bytes) -> list[Row]:
@@ -269,13 +292,14 @@ def _xlsx_rows(name: str, content: bytes) -> list[Row]:
             Row(number, {key: cell for key, cell in zip(header, cells, strict=False) if key})
             for number, cells in enumerate(islice(filled, MAX_ROWS + 1), start=1)
         ]
-    except Exception as problem:  # the library raises what zip, XML and its own code raise
-        raise Trouble(
-            "input", f"'{name}' is damaged, or no workbook. Open it and save it as XLSX or CSV."
+    except Exception as problem:  # of the ZIP and XML readers as well as of the library
+        raise PageError(
+            "invalid_input",
+            f"'{name}' is damaged or not a workbook. Open it and save it as XLSX or CSV.",
         ) from problem
     book.close()
     return rows
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value == "" or value != value
+    return value is None or value == "" or value != value  # NaN differs from itself

@@ -1,7 +1,7 @@
-"""A file's patents on their way through the service, beside the page that started them.
+"""Batch jobs: the patents of a file are classified in the background of the page.
 
-A job goes on when the page is left, and waits when the service is busy or away. Jobs live in the
-memory of the page's process; the oldest give way.
+A job continues when its page is left, and waits while the service is busy or unavailable. Jobs
+live in the memory of the page's process; the oldest finished ones are dropped.
 """
 
 import logging
@@ -12,22 +12,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from patclass.ui.client import Api, Trouble
+from patclass.ui.client import Api, PageError
 
-# Enough patents at a time to keep the service busy, few enough to see progress.
+# Patents in a request: enough to keep the service busy, few enough to show progress.
 CHUNK = 16
-KEPT = 20
-# For so long a service that is away is waited for.
-PATIENCE = 600.0
-# Files that are worked on at the same time.
-MOST_RUNNING = 8
-_BY_YOU = "Stopped by you."
-_REFUSALS = 3  # of a chunk, before it is halved
+# Jobs that are kept, running or not.
+MAX_JOBS = 20
+MAX_RUNNING = 8
+# Seconds for which one request is repeated.
+MAX_WAIT = 600.0
+# How often a chunk may be refused as busy before it is halved.
+_MAX_REFUSALS = 3
+_CANCELLED = "Cancelled."
 
-# What the table of answers needs of a result; the rest would fill the memory.
+# Fields that the results table needs; all others would fill the memory.
 _FIELDS = (
-    *("id", "label", "name", "confidence", "sure", "section", "class", "class_confidence"),
-    *("subclass", "subclass_confidence", "read", "warnings", "error"),
+    "id",
+    "label",
+    "name",
+    "confidence",
+    "sure",
+    "section",
+    "class",
+    "class_confidence",
+    "subclass",
+    "subclass_confidence",
+    "read_share",
+    "warnings",
+    "error",
 )
 
 log = logging.getLogger(__name__)
@@ -36,20 +48,29 @@ Patent = Mapping[str, str | None]
 
 
 @dataclass
-class Job:
-    """Patents of one file, and the answers so far."""
+class BatchJob:
+    """The patents of one file and their results so far.
+
+    :param patents: a string in place of a patent says why its row cannot be read.
+    :param titles: titles of the model's codes.
+    :param total: number of patents, which themselves are dropped when the job ends.
+    :param started: seconds of the monotonic clock.
+    :param waited: seconds spent waiting for the service.
+    :param waiting_for: why the job waits now.
+    :param stop_reason: why the job ended before all patents were classified.
+    """
 
     name: str
     model: str
-    patents: Sequence[Patent | str]  # a text instead of a patent says why a row cannot be read
-    titles: Mapping[str, str] = field(default_factory=dict)  # of the model's codes
+    patents: Sequence[Patent | str]
+    titles: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     results: list[dict[str, Any]] = field(default_factory=list)
-    total: int = field(init=False)  # patents; they themselves are let go in the end
-    began: float = field(default_factory=time.monotonic)
+    total: int = field(init=False)
+    started: float = field(default_factory=time.monotonic)
     waited: float = 0.0
-    waiting: str | None = None
-    stopped: str | None = None
+    waiting_for: str | None = None
+    stop_reason: str | None = None
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -57,132 +78,133 @@ class Job:
 
     @property
     def done(self) -> int:
-        """How many have been answered or failed."""
+        """Number of patents that were classified or failed."""
         return len(self.results)
 
     @property
     def running(self) -> bool:
-        """Whether there is more to come."""
-        return self.stopped is None and self.done < self.total
+        """Whether more results will come."""
+        return self.stop_reason is None and self.done < self.total
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take by the pace so far; None while there is none."""
-        working = time.monotonic() - self.began - self.waited
+        """Estimate from the average time per patent; None before the first result."""
+        working = time.monotonic() - self.started - self.waited
         return working / self.done * (self.total - self.done) if self.done else None
 
     def cancel(self) -> None:
-        """Stop after the patents that are being answered."""
+        """Stop after the current request."""
         self._cancelled.set()
 
     def run(self, api: Api) -> None:
-        """Answer all, in order; what cannot be answered says why."""
+        """Classify all patents in their order; a result that failed says why."""
         try:
             self._run(api)
-        except Exception:  # of a thread, nobody would see it
-            log.exception("a job failed")
-            self.stopped = "Something broke on the page; whoever runs it finds it in the log."
-        self.waiting, self.patents = None, ()
+        except Exception:  # would be lost with the thread
+            log.exception("a batch job failed")
+            self.stop_reason = "An internal error occurred. The log of the page has the details."
+        self.waiting_for, self.patents = None, ()
 
     def _run(self, api: Api) -> None:
         while self.running:
             if self._cancelled.is_set():
-                self.stopped = _BY_YOU
+                self.stop_reason = _CANCELLED
                 return
             chunk = self.patents[self.done : self.done + CHUNK]
             try:
-                found = self._answer(api, chunk)
-            except Trouble as trouble:
-                self.stopped = trouble.sentence
+                results = self._results(api, chunk)
+            except PageError as error:
+                self.stop_reason = error.message
                 return
-            self.results += map(_kept, found)
+            self.results += map(_reduced, results)
 
-    def _answer(self, api: Api, chunk: Sequence[Patent | str]) -> list[dict[str, Any]]:
-        usable = [patent for patent in chunk if not isinstance(patent, str)]
-        answers = iter(self._classify(api, usable) if usable else ())
+    def _results(self, api: Api, chunk: Sequence[Patent | str]) -> list[dict[str, Any]]:
+        readable = [patent for patent in chunk if not isinstance(patent, str)]
+        results = iter(self._classify(api, readable) if readable else ())
         first = self.done + 1
         return [
-            _failed(str(first + place), patent) if isinstance(patent, str) else next(answers)
-            for place, patent in enumerate(chunk)
+            _failed(str(first + offset), patent) if isinstance(patent, str) else next(results)
+            for offset, patent in enumerate(chunk)
         ]
 
     def _classify(self, api: Api, patents: Sequence[Patent]) -> list[dict[str, Any]]:
-        """Answers in order; what is too much at once goes in halves, or fails alone."""
+        """Results in order; a request that is too large is split, a single patent then fails."""
+        single = len(patents) == 1
         try:
-            alone = len(patents) == 1
-            return self._patiently(lambda: api.classify(patents, self.model, k=1), alone)
-        except Trouble as trouble:
-            if trouble.kind != "large":
+            return self._with_retries(lambda: api.classify(patents, self.model, k=1), single)
+        except PageError as error:
+            if error.kind != "too_large":
                 raise
-            if alone:
-                return [_failed(str(patents[0]["id"]), trouble.sentence)]
+            if single:
+                return [_failed(str(patents[0]["id"]), error.message)]
         half = len(patents) // 2
         return self._classify(api, patents[:half]) + self._classify(api, patents[half:])
 
-    def _patiently(
-        self, ask: Callable[[], list[dict[str, Any]]], alone: bool
+    def _with_retries(
+        self, request: Callable[[], list[dict[str, Any]]], single: bool
     ) -> list[dict[str, Any]]:
-        """Ask until there is an answer; busy and absent services are waited for.
+        """Repeat a request while the service is busy or unavailable.
 
-        :param alone: whether it is about one patent, of which less cannot be asked.
-        :raises Trouble: if waiting does not help, or has been too long.
+        :param single: whether the request has one patent and cannot be split.
+        :raises PageError: if a retry cannot help, or ``MAX_WAIT`` has passed.
         """
-        since, busy = time.monotonic(), 0
+        since, refusals = time.monotonic(), 0
         while True:
             try:
-                found = ask()
-            except Trouble as trouble:
-                if not trouble.passes or self._too_long(since):
+                results = request()
+            except PageError as error:
+                if not error.transient or time.monotonic() - since > MAX_WAIT:
                     raise
-                busy += trouble.kind == "busy"
-                if busy > _REFUSALS and not alone:  # a slow model may never manage so many in time
-                    raise Trouble("large", trouble.sentence) from trouble
-                self.waiting = trouble.sentence
-                before = time.monotonic()
-                self._cancelled.wait(trouble.wait or 1.0)
-                self.waited += time.monotonic() - before
-                if self._cancelled.is_set():
-                    raise Trouble("input", _BY_YOU) from trouble
+                refusals += error.kind == "busy"
+                if refusals > _MAX_REFUSALS and not single:
+                    # A slow model may never classify so many within its deadline.
+                    raise PageError("too_large", error.message) from error
+                self._wait(error)
             else:
-                self.waiting = None
-                return found
+                self.waiting_for = None
+                return results
 
-    def _too_long(self, since: float) -> bool:
-        return time.monotonic() - since > PATIENCE
+    def _wait(self, error: PageError) -> None:
+        self.waiting_for = error.message
+        before = time.monotonic()
+        self._cancelled.wait(error.retry_after or 1.0)
+        self.waited += time.monotonic() - before
+        if self._cancelled.is_set():
+            raise PageError("cancelled", _CANCELLED) from error
 
 
-def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
+def _reduced(result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in _FIELDS if name in result}
 
 
-def _failed(number: str, why: str) -> dict[str, Any]:
-    return {"id": number, "error": {"code": "unreadable", "message": why}}
+def _failed(id: str, message: str) -> dict[str, Any]:
+    return {"id": id, "error": {"code": "unreadable", "message": message}}
 
 
-class Jobs:
-    """The jobs of all who use the page, each known only by its own id."""
+class BatchJobs:
+    """The jobs of all visitors; a job is found by its id only, which cannot be guessed."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, BatchJob] = {}
         self._lock = threading.Lock()
 
-    def start(self, job: Job, api: Api) -> Job:
-        """Keep ``job`` and run it beside the page.
+    def start(self, job: BatchJob, api: Api) -> BatchJob:
+        """Keep ``job`` and run it in a thread of its own.
 
-        :raises Trouble: if too many others run.
+        :raises PageError: if ``MAX_RUNNING`` others run.
         """
         with self._lock:
-            if sum(known.running for known in self._jobs.values()) >= MOST_RUNNING:
-                raise Trouble(
-                    "busy", "Other files are being worked on. Try again in a few minutes."
+            if sum(other.running for other in self._jobs.values()) >= MAX_RUNNING:
+                raise PageError(
+                    "busy", "Too many files are being classified. Try again in a few minutes."
                 )
-            finished = [id for id, known in self._jobs.items() if not known.running]
-            for id in finished[: max(0, len(self._jobs) + 1 - KEPT)]:
+            finished = [id for id, other in self._jobs.items() if not other.running]
+            for id in finished[: max(0, len(self._jobs) + 1 - MAX_JOBS)]:
                 del self._jobs[id]
             self._jobs[job.id] = job
         threading.Thread(target=job.run, args=(api,), name=f"job-{job.id}", daemon=True).start()
         return job
 
-    def get(self, id: str | None) -> Job | None:
-        """A job by its id, if it is still known."""
+    def get(self, id: str | None) -> BatchJob | None:
+        """The job with this id, if it is still kept."""
         return self._jobs.get(id or "")

@@ -1,4 +1,4 @@
-"""What one visitor's page remembers, and how it meets trouble. Knows Streamlit and the service."""
+"""The state of a visitor's session, and how errors are shown. Knows Streamlit and the client."""
 
 import os
 import time
@@ -7,18 +7,27 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from patclass.ui.client import ADDRESS, ADDRESS_VARIABLE, KEY_VARIABLE, Api, Label, Model, Trouble
-from patclass.ui.jobs import Jobs
+from patclass.ui.client import (
+    ADDRESS,
+    ADDRESS_VARIABLE,
+    KEY_VARIABLE,
+    Api,
+    Label,
+    Model,
+    PageError,
+)
+from patclass.ui.jobs import BatchJobs
 
-_KEY = "key"  # not that of the field: what a field holds is forgotten when it is not drawn
-_KEY_FIELD = "key_field"
+# Not the key of the input field: Streamlit drops the state of a field that is not drawn.
+_KEY = "access_key"
+_KEY_FIELD = "access_key_field"
 _MODEL = "model"
-_LOOKED = "looked_at"
-_EVERY = 2.0  # seconds between two looks for the service
+_LAST_CHECK = "last_check"  # of the service, in seconds of the monotonic clock
+_CHECK_INTERVAL = 2.0
 
 
 def api() -> Api:
-    """The service, with the visitor's key or the page's own."""
+    """The client, with the visitor's access key or that of the page."""
     address = os.environ.get(ADDRESS_VARIABLE) or ADDRESS
     key = st.session_state.get(_KEY) or os.environ.get(KEY_VARIABLE, "")
     return _api(address, key)
@@ -30,34 +39,48 @@ def _api(address: str, key: str) -> Api:
 
 
 @st.cache_resource(show_spinner=False)
-def jobs() -> Jobs:
-    """The jobs of all visitors, as long as the page's process lives."""
-    return Jobs()
+def jobs() -> BatchJobs:
+    """The batch jobs of all visitors, as long as the process of the page lives."""
+    return BatchJobs()
 
 
 def models() -> list[Model]:
-    """The models of the service, asked anew each time: they change under the page.
+    """The loaded models; not cached, as the service may load others at any time.
 
-    :raises Trouble: if there is no answer.
+    :raises PageError: if the request fails.
     """
     return api().models()
 
 
-def chosen_model(loaded: list[Model]) -> Model:
-    """The model that the visitor chose, or the default."""
-    wanted = st.session_state.get(_MODEL)
-    return next((model for model in loaded if model.name == wanted), loaded[0])
+def selected_model(loaded: list[Model]) -> Model:
+    """The model that the visitor selected, or the default."""
+    name = st.session_state.get(_MODEL)
+    return next((model for model in loaded if model.name == name), loaded[0])
 
 
-def choose_model(name: str) -> None:
-    """Answer with this model from now on."""
+def select_model(loaded: list[Model]) -> Model:
+    """Let the visitor select a model if several are loaded."""
+    current = selected_model(loaded)
+    if len(loaded) == 1:
+        st.caption(f"Model: {current.name}, version {current.version}.")
+        return current
+    names = [model.name for model in loaded]
+    name = st.selectbox(
+        "Model",
+        names,
+        index=names.index(current.name),
+        format_func=lambda name: f"{name} (default)" if name == loaded[0].name else name,
+    )
     st.session_state[_MODEL] = name
+    current = selected_model(loaded)
+    st.caption(f"Version {current.version}.")
+    return current
 
 
 def labels(model: Model) -> list[Label]:
     """All codes of a model.
 
-    :raises Trouble: if there is no answer.
+    :raises PageError: if the request fails.
     """
     return _labels(api(), model.name, model.version)
 
@@ -68,28 +91,28 @@ def _labels(_api: Api, name: str, version: str) -> list[Label]:
 
 
 @contextmanager
-def told_in_words() -> Iterator[None]:
-    """Turn trouble into a sentence and a way on; what is drawn anew is asked anew."""
+def errors_shown() -> Iterator[None]:
+    """Show a ``PageError`` instead of raising it; redrawing the page repeats the request."""
     try:
         yield
-    except Trouble as trouble:
-        tell(trouble)
+    except PageError as error:
+        show_error(error)
 
 
-def tell(trouble: Trouble, again: bool = True) -> None:
-    """Say what went wrong, and offer what helps.
+def show_error(error: PageError, repeated: bool = True) -> None:
+    """Show an error and what the visitor can do about it.
 
-    :param again: whether drawing the page anew repeats what failed.
+    :param repeated: whether redrawing the page repeats the request that failed.
     """
-    show = st.warning if trouble.passes else st.error
-    way = "" if again or not trouble.passes else " Nothing was sent; try once more in a moment."
-    show(trouble.sentence + way, icon=":material/error:")
-    if trouble.kind == "key":
+    show = st.warning if error.transient else st.error
+    hint = " Nothing was saved. Try again in a moment." if error.transient and not repeated else ""
+    show(error.message + hint, icon=":material/error:")
+    if error.kind == "access_key":
         _ask_for_key()
-    elif again and trouble.kind in ("away", "loading"):
-        st.session_state[_LOOKED] = time.monotonic()
-        _come_back()
-    elif again and trouble.kind in ("busy", "broken", "stranger"):
+    elif repeated and error.kind in ("unavailable", "loading"):
+        st.session_state[_LAST_CHECK] = time.monotonic()
+        _continue_when_ready()
+    elif repeated and error.kind in ("busy", "internal", "incompatible"):
         st.button("Try again", icon=":material/refresh:")
 
 
@@ -100,29 +123,11 @@ def _ask_for_key() -> None:
     st.text_input("Access key", type="password", key=_KEY_FIELD, autocomplete="off", on_change=keep)
 
 
-@st.fragment(run_every=_EVERY)
-def _come_back() -> None:
-    """Go on by itself once the service answers."""
-    st.caption("Your entries are kept. The page goes on as soon as the service is back.")
-    # It is also drawn with the page itself, when the service has just failed.
-    if time.monotonic() - st.session_state[_LOOKED] >= _EVERY / 2 and api().ready():
+@st.fragment(run_every=_CHECK_INTERVAL)
+def _continue_when_ready() -> None:
+    """Redraw the page once the service accepts patents."""
+    st.caption("Your input is kept. The page continues as soon as the service is available.")
+    # The fragment is also drawn with the page, just after the service has failed.
+    elapsed = time.monotonic() - st.session_state[_LAST_CHECK]
+    if elapsed >= _CHECK_INTERVAL / 2 and api().ready():
         st.rerun()
-
-
-def choose(loaded: list[Model]) -> Model:
-    """The model that answers; where there are several, the visitor may choose another."""
-    current = chosen_model(loaded)
-    if len(loaded) == 1:
-        st.caption(f"Model '{current.name}', version {current.version}; it is the only one loaded.")
-        return current
-    names = [model.name for model in loaded]
-    picked = st.selectbox(
-        f"{len(loaded)} models are loaded; answers come from",
-        names,
-        index=names.index(current.name),
-        format_func=lambda name: f"{name} (the default)" if name == loaded[0].name else name,
-    )
-    choose_model(picked)
-    current = chosen_model(loaded)
-    st.caption(f"Version {current.version}.")
-    return current

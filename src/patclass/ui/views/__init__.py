@@ -1,1 +1,1 @@
-"""What is drawn: one module for each page, and for the larger parts of one."""
+"""The pages, one module each, and the prediction that two of them show."""

@@ -1,16 +1,17 @@
-"""One patent: given in four ways, asked of the service. The answer is drawn elsewhere."""
+"""One patent: entered as text or fields, uploaded as a document, or taken from the examples."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import streamlit as st
+from streamlit.typing import UploadedFile
 
-from patclass.ui.client import Patent, Trouble
+from patclass.ui.client import PageError, Patent
 from patclass.ui.files import DOCUMENT_SUFFIXES, text_of_document
-from patclass.ui.session import api, chosen_model, models, tell, told_in_words
-from patclass.ui.views.answer import draw
+from patclass.ui.session import api, errors_shown, models, selected_model, show_error
+from patclass.ui.views.prediction import draw
 
 EXAMPLES = {
-    "A drill bit": {
+    "Drill bit": {
         "title": "Drill bit with steel blades",
         "abstract": (
             "A drill bit for boreholes has a steel body with blades that carry cutters of "
@@ -19,8 +20,8 @@ EXAMPLES = {
             "is pulled from the well."
         ),
     },
-    "A wound dressing": {
-        "title": "Wound dressing that shows infection",
+    "Wound dressing": {
+        "title": "Wound dressing with infection indicator",
         "abstract": (
             "An adhesive bandage has an absorbent pad with an indicator that changes its pattern "
             "when bacteria release enzymes into the wound. A nurse sees through a window in the "
@@ -28,7 +29,7 @@ EXAMPLES = {
             "the patient."
         ),
     },
-    "A handover of phones": {
+    "Cellular handover": {
         "title": "Handover between cells of a radio network",
         "abstract": (
             "A base station receives measurement reports from user equipment and predicts when the "
@@ -39,103 +40,101 @@ EXAMPLES = {
     },
 }
 
-_TEXT, _FIELDS, _FILE, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
-_ANSWER = "answer"  # the last answer, kept while the visitor looks at it
-_PENDING = "pending"  # a patent that could not be answered yet
+_TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
+_RESULT = "result"  # the last result, kept while the visitor looks at it
+_PENDING = "pending"  # a patent that could not be classified yet
 
 
 def page() -> None:
-    """Ask for a patent, then show what the service says of it."""
-    st.title("Which codes fit this patent?", anchor=False)
-    asked = _ask()
-    if asked is not None:
-        st.session_state[_PENDING] = asked
-        st.session_state.pop(_ANSWER, None)
+    """Ask for a patent, then show its prediction."""
+    st.title("Classify a patent", anchor=False)
+    entered = _enter_patent()
+    if entered is not None:
+        st.session_state[_PENDING] = entered
+        st.session_state.pop(_RESULT, None)
     pending = st.session_state.get(_PENDING)
     if pending is not None:
-        _answer(pending)
-    answer = st.session_state.get(_ANSWER)
-    if answer is not None:
-        with told_in_words():
-            draw(answer["result"], answer["model"])
+        _classify(pending)
+    shown = st.session_state.get(_RESULT)
+    if shown is not None:
+        with errors_shown():
+            draw(shown["result"], shown["model"])
 
 
-def _answer(patent: Patent) -> None:
-    """Ask the service; what passes is tried again when the page is drawn anew."""
+def _classify(patent: Patent) -> None:
+    """Classify a patent; after a transient error it is tried again when the page is redrawn."""
     try:
-        with st.spinner("Reading the patent…"):
-            model = chosen_model(models())
+        with st.spinner("Classifying…"):
+            model = selected_model(models())
             result = api().explain(patent, model)
-    except Trouble as trouble:
-        if not trouble.passes and trouble.kind != "key":
+    except PageError as error:
+        if not error.transient and error.kind != "access_key":
             del st.session_state[_PENDING]
-        tell(trouble)
+        show_error(error)
         return
     del st.session_state[_PENDING]
-    st.session_state[_ANSWER] = {"result": result, "model": model}
+    st.session_state[_RESULT] = {"result": result, "model": model}
 
 
-def _ask() -> Patent | None:
-    """The patent that was just given, if one was."""
-    way = st.segmented_control(
-        "What do you have?",
-        [_TEXT, _FIELDS, _FILE, _EXAMPLE],
+def _enter_patent() -> Patent | None:
+    """The patent that was just submitted, if one was."""
+    source = st.segmented_control(
+        "Input",
+        [_TEXT, _FIELDS, _DOCUMENT, _EXAMPLE],
         default=_TEXT,
         required=True,
-        key="way",
+        key="source",
     )
-    if way == _EXAMPLE:
-        return _ask_example()
+    if source == _EXAMPLE:
+        return _example()
     with st.form("patent", border=False):
-        given = {_TEXT: _text, _FIELDS: _fields, _FILE: _file}[str(way)]()
-        sent = st.form_submit_button(
+        if source == _TEXT:
+            entered: Patent | UploadedFile | None = _text()
+        elif source == _FIELDS:
+            entered = _fields()
+        else:
+            entered = _document()
+        submitted = st.form_submit_button(
             "Classify", type="primary", icon=":material/search:", width="stretch"
         )
-    if not sent:
+    if not submitted:
         return None
     try:
-        return _checked(given())
-    except Trouble as trouble:
+        return _read(entered)
+    except PageError as error:
         st.session_state.pop(_PENDING, None)
-        tell(trouble)
+        show_error(error)
         return None
 
 
-def _text() -> Any:
-    text = st.text_area(
+def _text() -> str:
+    return st.text_area(
         "Text of the patent",
         height=220,
-        placeholder="Paste a title and an abstract, or more.",
+        placeholder="Paste the title and abstract, or the full text.",
         key="text",
     )
-    return lambda: text
 
 
-def _fields() -> Any:
-    title = st.text_input("Title", key="title")
-    abstract = st.text_area("Abstract", height=140, key="abstract")
-    claims = st.text_area("Claims", height=140, key="claims")
-    return lambda: {"title": title, "abstract": abstract, "claims": claims}
+def _fields() -> dict[str, str]:
+    return {
+        "title": st.text_input("Title", key="title"),
+        "abstract": st.text_area("Abstract", height=140, key="abstract"),
+        "claims": st.text_area("Claims", height=140, key="claims"),
+    }
 
 
-def _file() -> Any:
-    dropped = st.file_uploader(
-        "Drop a PDF or a text file",
+def _document() -> UploadedFile | None:
+    return st.file_uploader(
+        "Upload a PDF or a text file",
         type=list(DOCUMENT_SUFFIXES),
         key="document",
         max_upload_size=20,
     )
 
-    def read() -> str:
-        if dropped is None:
-            raise Trouble("input", "No file was chosen. Drop a PDF or a TXT file above.")
-        return text_of_document(dropped.name, dropped.getvalue())
 
-    return read
-
-
-def _ask_example() -> Patent | None:
-    name = st.radio("Invented patents to try", list(EXAMPLES), key="example")
+def _example() -> Patent | None:
+    name = st.radio("Fictitious patents", list(EXAMPLES), key="example")
     example = EXAMPLES[str(name)]
     st.markdown(f"**{example['title']}**  \n{example['abstract']}")
     if st.button("Classify", type="primary", icon=":material/search:", width="stretch"):
@@ -143,9 +142,18 @@ def _ask_example() -> Patent | None:
     return None
 
 
-def _checked(patent: Patent) -> Patent:
-    """Refuse what holds no words before it is sent."""
-    words = [patent] if isinstance(patent, str) else [*patent.values()]
-    if not any(word and word.strip() for word in words):
-        raise Trouble("input", "There is no text yet. Paste a title and an abstract, or more.")
-    return patent
+def _read(entered: Patent | UploadedFile | None) -> Patent:
+    """The patent to be sent.
+
+    :raises PageError: if there is no document, or no text.
+    """
+    if entered is None:
+        raise PageError("invalid_input", "No file was uploaded. Upload a PDF or TXT file above.")
+    if isinstance(entered, UploadedFile):
+        return text_of_document(entered.name, entered.getvalue())
+    texts = entered.values() if isinstance(entered, Mapping) else [entered]
+    if not any(text and text.strip() for text in texts):
+        raise PageError(
+            "invalid_input", "The text is empty. Paste the title and abstract, or the full text."
+        )
+    return entered

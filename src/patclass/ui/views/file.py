@@ -1,4 +1,4 @@
-"""A whole file of patents: dropped, looked at, answered beside the page, and taken home."""
+"""A file of patents: uploaded, classified in the background, filtered and downloaded."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,25 +6,40 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.charts import distribution
-from patclass.ui.client import Trouble
+from patclass.ui.charts import code_counts
+from patclass.ui.client import PageError
 from patclass.ui.files import (
     ROLES,
     TABLE_SUFFIXES,
-    Table,
-    answers_table,
+    UploadedTable,
     as_csv,
     as_parquet,
     as_xlsx,
     guess_columns,
     patent_of,
     read_table,
+    results_table,
 )
-from patclass.ui.jobs import Job
-from patclass.ui.session import api, chosen_model, jobs, labels, models, tell, told_in_words
-from patclass.ui.wording import LIKELY, SURE, UNSURE, plural, time_left
+from patclass.ui.formatting import HIGH, LOW, MEDIUM, duration, plural
+from patclass.ui.jobs import BatchJob
+from patclass.ui.session import api, errors_shown, jobs, labels, models, selected_model, show_error
 
-_KINDS = {
+_JOB = "job"  # in the session and in the URL
+_DISMISSED = "dismissed"
+_COOKIE = "patclass_job"
+_NO_COLUMN = "(none)"
+_PREVIEW_ROWS = 10
+_MAX_CELL = 200  # characters of a cell in the preview
+_ROLE_NAMES = {
+    "id": "Publication number",
+    "text": "Full text",
+    "title": "Title",
+    "abstract": "Abstract",
+    "claims": "Claims",
+    "description": "Description",
+}
+
+_DOWNLOADS = {
     "CSV": (as_csv, "csv", "text/csv"),
     "XLSX": (
         as_xlsx,
@@ -33,236 +48,233 @@ _KINDS = {
     ),
     "Parquet": (as_parquet, "parquet", "application/octet-stream"),
 }
-_SHOWN = ["Patent", "Code", "Title of the code", "Confidence", "In words", "Remarks"]
-_LEVELS = ["Code", "Section", "Class", "Subclass"]
-_COLUMNS = {
+_LEVELS = [HIGH, MEDIUM, LOW]
+_CODE_COLUMNS = ["Code", "Section", "Class", "Subclass"]
+_SHOWN_COLUMNS = ["Patent", "Code", "Code title", "Confidence", "Confidence level", "Warnings"]
+_COLUMN_FORMATS = {
     "Confidence": st.column_config.NumberColumn(format="%d %%"),
-    "Remarks": st.column_config.TextColumn(width="large"),
-}
-
-
-def draw(job: Job) -> None:
-    """A table that can be narrowed, what it holds by code, what failed, and downloads."""
-    table = _table(job.id, job)
-    failed = table["Failed because"].notna()
-    answered = table[~failed].drop(columns="Failed because")
-    summary = answered["In words"].value_counts()
-    for column, word in zip(st.columns(4), (SURE, LIKELY, UNSURE, "failed"), strict=True):
-        count = int(failed.sum()) if word == "failed" else int(summary.get(word, 0))
-        column.metric(word.partition(":")[0].capitalize(), f"{count:,}")
-    if not answered.empty:
-        shown = _narrowed(answered)
-        st.markdown(f"**{plural(len(shown), 'patent', 'patents')}**")
-        st.dataframe(_in_percent(shown), hide_index=True, column_config=_COLUMNS, key="answers")
-        _chart(shown, job.titles)
-    if failed.any():
-        st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
-        st.dataframe(table.loc[failed, ["Patent", "Failed because"]], hide_index=True)
-    _downloads(job, table)
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _table(job_id: str, _job: Job) -> pd.DataFrame:
-    """The answers of a job that has ended; built once, not at each change of a filter."""
-    return answers_table(_job.results)
-
-
-def _narrowed(answered: pd.DataFrame) -> pd.DataFrame:
-    codes, least, words = st.columns(3)
-    found = (answered[level].dropna() for level in _LEVELS)
-    starts = sorted({str(code) for codes in found for code in codes})
-    wanted = codes.multiselect("Codes", starts, placeholder="All codes")
-    bounds = least.slider("Confidence, in %", 0, 100, (0, 100))
-    said = words.multiselect("In words", [SURE, LIKELY, UNSURE], placeholder="All")
-    keep = answered["Confidence"].between(bounds[0] / 100, bounds[1] / 100)
-    if wanted:
-        keep &= answered[_LEVELS].isin(wanted).any(axis=1)
-    if said:
-        keep &= answered["In words"].isin(said)
-    return answered[keep]
-
-
-def _in_percent(shown: pd.DataFrame) -> pd.DataFrame:
-    """What fits a screen; the downloads have all columns."""
-    return shown[_SHOWN].assign(Confidence=(100 * shown["Confidence"]).round())
-
-
-def _chart(shown: pd.DataFrame, titles: Mapping[str, str]) -> None:
-    if shown.empty:
-        return
-    st.subheader("How the patents spread", anchor=False)
-    levels = [name for name in _LEVELS if shown[name].notna().any()]
-    level = st.segmented_control(
-        "Level", levels, default=levels[-1] if len(levels) == 1 else levels[1], required=True
-    )
-    codes = shown[str(level)].dropna()
-    counts = "; ".join(f"{code}: {count}" for code, count in codes.value_counts().items())
-    st.altair_chart(distribution(list(codes), titles), alt=counts)
-
-
-def _downloads(job: Job, table: pd.DataFrame) -> None:
-    st.subheader("Take the answers home", anchor=False)
-    stem = job.name.rpartition(".")[0] or job.name
-    with st.container(horizontal=True):
-        for kind, (write, suffix, media) in _KINDS.items():
-            st.download_button(
-                kind,
-                partial(write, table),
-                file_name=f"{stem}-codes.{suffix}",
-                mime=media,
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"download-{suffix}",
-            )
-
-
-_JOB = "job"  # also in the address and in a cookie, so that who comes back finds it
-_COOKIE = "patclass_job"
-_NONE = "(none)"
-_PREVIEW = 10
-_MEANING = {
-    "id": "Number of the patent",
-    "text": "Whole text",
-    "title": "Title",
-    "abstract": "Abstract",
-    "claims": "Claims",
-    "description": "Description",
+    "Warnings": st.column_config.TextColumn(width="large"),
 }
 
 
 def page() -> None:
     """Show the visitor's job, or ask for a file."""
-    st.title("Classify a whole file", anchor=False)
-    job = _known_job()
+    st.title("Classify a file", anchor=False)
+    job = _current_job()
     if job is None:
-        with told_in_words():
-            _ask()
+        with errors_shown():
+            _upload()
         return
     _remember(job)
     if job.running:
-        _watch(job.id)
+        _progress(job.id)
     else:
         _finished(job)
 
 
-def _known_job() -> Job | None:
-    """The visitor's job by their session, the address, or what their browser remembers."""
-    given = (
+def _current_job() -> BatchJob | None:
+    """The visitor's job, by the session, the URL or a cookie."""
+    ids = (
         st.session_state.get(_JOB),
         st.query_params.get(_JOB),
-        None if st.session_state.get("forgotten") else st.context.cookies.get(_COOKIE),
+        None if st.session_state.get(_DISMISSED) else st.context.cookies.get(_COOKIE),
     )
-    return next((job for id in given if (job := jobs().get(id)) is not None), None)
+    return next((job for id in ids if (job := jobs().get(id)) is not None), None)
 
 
-def _remember(job: Job) -> None:
+def _remember(job: BatchJob) -> None:
     st.session_state[_JOB] = job.id
     st.query_params[_JOB] = job.id
     _set_cookie(job.id)
 
 
-def _forget() -> None:
+def _dismiss() -> None:
     st.session_state.pop(_JOB, None)
-    st.session_state["forgotten"] = True
+    st.session_state[_DISMISSED] = True
     st.query_params.pop(_JOB, None)
 
 
 def _set_cookie(value: str) -> None:
-    # The id is made of letters, digits, '-' and '_' only.
+    # The id consists of letters, digits, '-' and '_' only.
     script = f"document.cookie = '{_COOKIE}={value}; path=/; max-age=86400; SameSite=Strict'"
     st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
-def _ask() -> None:
+def _upload() -> None:
     st.markdown(
-        "A table with one patent a row; a column for the text, or for title, abstract and claims."
+        "One patent per row, with a column for the full text, or with columns for title, abstract "
+        "and claims."
     )
-    dropped = st.file_uploader(
-        "Drop a CSV, XLSX, JSONL or Parquet file", type=list(TABLE_SUFFIXES), key="table"
+    upload = st.file_uploader(
+        "Upload a CSV, TSV, XLSX, JSONL or Parquet file", type=list(TABLE_SUFFIXES), key="table"
     )
-    if dropped is None:
+    if upload is None:
         return
     with st.spinner("Reading the file…"):
-        table = _read(dropped.name, dropped.file_id, dropped.getvalue())
-    chosen = _choose_columns(table, dropped.file_id)
-    st.markdown(f"**{plural(len(table.rows), 'row', 'rows')}**; the first of them:")
-    shown = [row.fields if row.error is None else {"": row.error} for row in table.rows[:_PREVIEW]]
-    st.dataframe([{k: _short(v) for k, v in fields.items()} for fields in shown], hide_index=True)
-    if not any(column for role, column in chosen.items() if role != "id"):
-        st.warning("Say above which column holds the text, or the title, or the abstract.")
+        table = _read(upload.name, upload.file_id, upload.getvalue())
+    mapping = _map_columns(table, upload.file_id)
+    _preview(table)
+    if not any(column for role, column in mapping.items() if role != "id"):
+        st.warning("Select the column that contains the full text, the title or the abstract.")
         return
-    start = st.button(
+    submitted = st.button(
         f"Classify {plural(len(table.rows), 'patent', 'patents')}",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
     )
-    if start:
+    if submitted:
         try:
-            _start(table, chosen)
-        except Trouble as trouble:
-            tell(trouble, again=False)
+            _start(table, mapping)
+        except PageError as error:
+            show_error(error, repeated=False)
         else:
             st.rerun()
 
 
-def _start(table: Table, chosen: dict[str, str | None]) -> None:
-    patents = [row.error or patent_of(row, chosen) for row in table.rows]
-    model = chosen_model(models())
-    titles = {label.code: label.title for label in labels(model)}
-    _remember(jobs().start(Job(table.name, model.name, patents, titles), api()))
-
-
 @st.cache_data(max_entries=4, show_spinner=False)
-def _read(name: str, file_id: str, _content: bytes) -> Table:
+def _read(name: str, file_id: str, _content: bytes) -> UploadedTable:
     return read_table(name, _content)
 
 
-def _choose_columns(table: Table, file_id: str) -> dict[str, str | None]:
+def _map_columns(table: UploadedTable, file_id: str) -> dict[str, str | None]:
+    """The column for each role, guessed by its name and corrected by the visitor."""
     guessed = guess_columns(table.columns)
-    found = [_MEANING[role].lower() for role in ROLES if guessed[role]]
+    recognised = [_ROLE_NAMES[role].lower() for role in ROLES if guessed[role]]
     st.markdown(
-        f"Recognised: {', '.join(found)}." if found else "No column was recognised by its name."
+        f"Recognised columns: {', '.join(recognised)}."
+        if recognised
+        else "No column was recognised by its name."
     )
-    chosen: dict[str, str | None] = {}
-    with st.expander("Which column is what", expanded=not found):
+    mapping: dict[str, str | None] = {}
+    with st.expander("Column mapping", expanded=not recognised):
         for role in ROLES:
-            options = [_NONE, *table.columns]
-            index = options.index(guessed[role] or _NONE)
-            picked = st.selectbox(_MEANING[role], options, index=index, key=f"{role}-{file_id}")
-            chosen[role] = None if picked == _NONE else picked
-    return chosen
+            options = [_NO_COLUMN, *table.columns]
+            index = options.index(guessed[role] or _NO_COLUMN)
+            column = st.selectbox(_ROLE_NAMES[role], options, index=index, key=f"{role}-{file_id}")
+            mapping[role] = None if column == _NO_COLUMN else column
+    return mapping
+
+
+def _preview(table: UploadedTable) -> None:
+    count = plural(len(table.rows), "row", "rows")
+    first = f"; the first {_PREVIEW_ROWS}:" if len(table.rows) > _PREVIEW_ROWS else ":"
+    st.markdown(f"**{count}**{first}")
+    rows = [
+        row.fields if row.error is None else {"": row.error} for row in table.rows[:_PREVIEW_ROWS]
+    ]
+    st.dataframe([{k: _shortened(v) for k, v in row.items()} for row in rows], hide_index=True)
+
+
+def _shortened(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+
+
+def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
+    patents = [row.error or patent_of(row, mapping) for row in table.rows]
+    model = selected_model(models())
+    titles = {label.code: label.title for label in labels(model)}
+    _remember(jobs().start(BatchJob(table.name, model.name, patents, titles), api()))
 
 
 @st.fragment(run_every=1.0)
-def _watch(id: str) -> None:
-    """How far the job is, drawn every second by itself."""
+def _progress(id: str) -> None:
     job = jobs().get(id)
     if job is None or not job.running:
         st.rerun()
-    left = job.seconds_left
-    told = f"{job.done:,} of {plural(job.total, 'patent', 'patents')}"
-    if left is not None:
-        told += f"; about {time_left(left)} left"
-    st.progress(job.done / max(1, job.total), text=told)
-    if job.waiting:
-        st.warning(job.waiting, icon=":material/hourglass:")
-    st.caption("You can leave this page and come back; the work goes on.")
-    if st.button("Stop", icon=":material/stop:"):
+    text = f"{job.done:,} of {plural(job.total, 'patent', 'patents')}"
+    if job.seconds_left is not None:
+        text += f"; about {duration(job.seconds_left)} remaining"
+    st.progress(job.done / max(1, job.total), text=text)
+    if job.waiting_for:
+        st.warning(job.waiting_for, icon=":material/hourglass:")
+    st.caption("You can leave this page and return later; the classification continues.")
+    if st.button("Cancel", icon=":material/stop:"):
         job.cancel()
 
 
-def _finished(job: Job) -> None:
-    if job.stopped:
-        rest = plural(job.total - job.done, "patent was", "patents were")
-        st.warning(f"{job.stopped} {rest} not read.", icon=":material/warning:")
-    st.button("Another file", icon=":material/upload:", on_click=_forget)
-    with told_in_words():
+def _finished(job: BatchJob) -> None:
+    if job.stop_reason:
+        missing = plural(job.total - job.done, "patent was", "patents were")
+        st.warning(f"{job.stop_reason} {missing} not classified.", icon=":material/warning:")
+    st.button("Classify another file", icon=":material/upload:", on_click=_dismiss)
+    with errors_shown():
         if not job.results:
-            raise Trouble("input", "There are no answers to show.")
-        draw(job)
+            raise PageError("invalid_input", "There are no results.")
+        _results(job)
 
 
-def _short(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+def _results(job: BatchJob) -> None:
+    table = _table(job.id, job)
+    failed = table["Error"].notna()
+    classified = table[~failed].drop(columns="Error")
+    counts = classified["Confidence level"].value_counts()
+    metrics = {f"{level} confidence": int(counts.get(level, 0)) for level in _LEVELS}
+    metrics["Failed"] = int(failed.sum())
+    for column, (name, count) in zip(st.columns(4), metrics.items(), strict=True):
+        column.metric(name, f"{count:,}")
+    if not classified.empty:
+        shown = _filtered(classified)
+        st.markdown(f"**{plural(len(shown), 'patent', 'patents')}**")
+        st.dataframe(
+            shown[_SHOWN_COLUMNS].assign(Confidence=(100 * shown["Confidence"]).round()),
+            hide_index=True,
+            column_config=_COLUMN_FORMATS,
+            key="results",
+        )
+        _chart(shown, job.titles)
+    if failed.any():
+        st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
+        st.dataframe(table.loc[failed, ["Patent", "Error"]], hide_index=True)
+    _downloads(job, table)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _table(job_id: str, _job: BatchJob) -> pd.DataFrame:
+    """The results of a finished job; cached, as each change of a filter redraws the page."""
+    return results_table(_job.results)
+
+
+def _filtered(classified: pd.DataFrame) -> pd.DataFrame:
+    left, middle, right = st.columns(3)
+    columns = (classified[name].dropna() for name in _CODE_COLUMNS)
+    options = sorted({str(code) for column in columns for code in column})
+    codes = left.multiselect("Codes", options, placeholder="All codes")
+    low, high = middle.slider("Confidence (%)", 0, 100, (0, 100))
+    levels = right.multiselect("Confidence level", _LEVELS, placeholder="All levels")
+    keep = classified["Confidence"].between(low / 100, high / 100)
+    if codes:
+        keep &= classified[_CODE_COLUMNS].isin(codes).any(axis=1)
+    if levels:
+        keep &= classified["Confidence level"].isin(levels)
+    return classified[keep]
+
+
+def _chart(shown: pd.DataFrame, titles: Mapping[str, str]) -> None:
+    if shown.empty:
+        return
+    st.subheader("Code distribution", anchor=False)
+    columns = [name for name in _CODE_COLUMNS if shown[name].notna().any()]
+    column = st.segmented_control(
+        "Level", columns, default=columns[-1] if len(columns) == 1 else columns[1], required=True
+    )
+    codes = shown[str(column)].dropna()
+    counts = "; ".join(f"{code}: {count}" for code, count in codes.value_counts().items())
+    st.altair_chart(code_counts(list(codes), titles), alt=counts)
+
+
+def _downloads(job: BatchJob, table: pd.DataFrame) -> None:
+    st.subheader("Download results", anchor=False)
+    stem = job.name.rpartition(".")[0] or job.name
+    with st.container(horizontal=True):
+        for name, (write, suffix, media_type) in _DOWNLOADS.items():
+            st.download_button(
+                name,
+                partial(write, table),
+                file_name=f"{stem}-results.{suffix}",
+                mime=media_type,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"download-{suffix}",
+            )

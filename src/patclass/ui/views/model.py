@@ -1,4 +1,4 @@
-"""The model: how good it is, by its own test, and which others are loaded."""
+"""The evaluation of a model, and the selection among the loaded models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,24 +6,22 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.charts import confusion, reliability
-from patclass.ui.client import Model
-from patclass.ui.session import api, choose, models, told_in_words
-from patclass.ui.wording import percent
+from patclass.ui.charts import calibration_curve, confusion_matrix
+from patclass.ui.formatting import percent
+from patclass.ui.session import api, errors_shown, models, select_model
 
 
 def page() -> None:
-    """Card, figures and pictures of the chosen model."""
-    st.title("How good is the model?", anchor=False)
-    with told_in_words():
-        loaded = models()
-        model = choose(loaded)
+    """Metrics, charts and card of the selected model."""
+    st.title("Model evaluation", anchor=False)
+    with errors_shown():
+        model = select_model(models())
         card, report = _report(model.name, model.version)
         if report is None:
-            st.info("This model came without an evaluation; its makers can add one.")
+            st.info("This model has no evaluation report.")
         else:
-            _figures(model, report)
-            _pictures(model, report)
+            _metrics(report)
+            _charts(report)
         with st.expander("Model card"):
             st.markdown(_without_front_matter(card))
 
@@ -33,76 +31,86 @@ def _report(name: str, version: str) -> tuple[str, dict[str, Any] | None]:
     return api().report(name)
 
 
-def _figures(model: Model, report: Mapping[str, Any]) -> None:
+def _metrics(report: Mapping[str, Any]) -> None:
     levels = report["levels"]
     rows = next(iter(levels.values()))["metrics"]["rows"]
-    st.markdown(f"Measured on {rows:,} patents that it did not learn from:")
+    st.markdown(f"Evaluated on {rows:,} held-out patents:")
     table = pd.DataFrame(
         [
             {
                 "Level": level.capitalize(),
-                "Right": percent(found["metrics"]["accuracy"]),
-                "19 times in 20 between": _between(found["accuracy_interval"]),
-                "Codes": len(found["metrics"]["per_class"]),
-                "Average over codes (F1)": percent(found["metrics"]["macro_f1"]),
-                "Error of its confidence": percent(found["ece"]),
+                "Codes": len(entry["metrics"]["per_class"]),
+                "Accuracy": percent(entry["metrics"]["accuracy"]),
+                "95 % interval": _interval(entry["accuracy_interval"]),
+                "Macro F1": percent(entry["metrics"]["macro_f1"]),
+                "Calibration error": percent(entry["ece"]),
             }
-            for level, found in levels.items()
+            for level, entry in levels.items()
         ]
     )
     st.dataframe(table, hide_index=True)
 
 
-def _pictures(model: Model, report: Mapping[str, Any]) -> None:
+def _charts(report: Mapping[str, Any]) -> None:
     levels = list(report["levels"])
     level = st.segmented_control(
         "Level", levels, default=levels[0], required=True, format_func=str.capitalize
     )
-    found = report["levels"][level]
-    st.subheader("Does it keep its word?", anchor=False)
-    st.caption("On the dashed line, it is right as often as it says. Larger dots: more patents.")
-    bins = [entry for entry in found["reliability"] if entry["rows"]]
-    st.altair_chart(reliability(bins), alt=_bins_in_words(bins))
-    st.subheader("What it takes for what", anchor=False)
-    codes = [entry["code"] for entry in found["metrics"]["per_class"]]
-    cells = _cells(codes, found["metrics"]["confusion"])
-    st.caption("Patents by their true code and by the code answered; the most frequent codes.")
-    st.altair_chart(confusion(cells), alt="Confusion matrix; the table below has its figures.")
-    with st.expander("Every code"):
-        st.dataframe(_per_code(found["metrics"]["per_class"]), hide_index=True)
+    entry = report["levels"][level]
+    st.subheader("Calibration", anchor=False)
+    st.caption(
+        "Accuracy by confidence. On the dashed line, accuracy equals confidence. "
+        "Larger dots represent more patents."
+    )
+    bins = [found for found in entry["reliability"] if found["rows"]]
+    st.altair_chart(calibration_curve(bins), alt=_alt_text(bins))
+    st.subheader("Confusion matrix", anchor=False)
+    st.caption("Number of patents by true and predicted code, for the most frequent codes.")
+    per_class = entry["metrics"]["per_class"]
+    cells = _cells([row["code"] for row in per_class], entry["metrics"]["confusion"])
+    st.altair_chart(
+        confusion_matrix(cells), alt="Confusion matrix; metrics per code are in the table below."
+    )
+    with st.expander("Metrics per code"):
+        st.dataframe(_per_code(per_class), hide_index=True)
 
 
-def _per_code(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _per_code(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "Code": [entry["code"] for entry in entries],
-            "Patents": [entry["support"] for entry in entries],
-            "Right when it says so": [percent(entry["precision"]) for entry in entries],
-            "Found": [percent(entry["recall"]) for entry in entries],
+            "Code": [row["code"] for row in rows],
+            "Patents": [row["support"] for row in rows],
+            "Precision": [percent(row["precision"]) for row in rows],
+            "Recall": [percent(row["recall"]) for row in rows],
         }
     )
 
 
-def _cells(codes: Sequence[str], found: Any) -> list[tuple[str, str, int]]:
-    """Filled cells of a confusion matrix, which is stored whole or as its filled cells."""
-    if isinstance(found, Mapping):
-        return [(codes[row], codes[column], count) for row, column, count in found["cells"]]
+def _cells(
+    codes: Sequence[str], confusion: Mapping[str, Any] | Sequence[Sequence[int]]
+) -> list[tuple[str, str, int]]:
+    """Non-zero cells of a confusion matrix: true code, predicted code, count.
+
+    :param confusion: dense, of shape (codes, codes), or sparse with ``cells``.
+    """
+    if isinstance(confusion, Mapping):
+        return [(codes[row], codes[column], count) for row, column, count in confusion["cells"]]
     return [
         (codes[row], codes[column], count)
-        for row, counts in enumerate(found)
+        for row, counts in enumerate(confusion)
         for column, count in enumerate(counts)
         if count
     ]
 
 
-def _between(interval: Mapping[str, float]) -> str:
-    return f"{percent(interval['low'])} and {percent(interval['high'])}"
+def _interval(interval: Mapping[str, float]) -> str:
+    return f"{percent(interval['low'])} – {percent(interval['high'])}"
 
 
-def _bins_in_words(bins: Sequence[Mapping[str, float]]) -> str:
+def _alt_text(bins: Sequence[Mapping[str, float]]) -> str:
     return "; ".join(
-        f"says {percent(entry['confidence'])}, is right {percent(entry['accuracy'])}"
-        for entry in bins
+        f"confidence {percent(found['confidence'])}, accuracy {percent(found['accuracy'])}"
+        for found in bins
     )
 
 

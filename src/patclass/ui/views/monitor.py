@@ -1,4 +1,4 @@
-"""Monitoring: whether patents are still like those that the model was measured on."""
+"""Monitoring: whether current patents differ from the reference data, and the accuracy on them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,137 +7,137 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.charts import accuracy, shares, stability
-from patclass.ui.session import api, choose, models, told_in_words
-from patclass.ui.wording import percent, plural
+from patclass.ui.charts import SHIFTED, STABLE, accuracy, label_shares, stability_index
+from patclass.ui.formatting import percent, plural
+from patclass.ui.session import api, errors_shown, models, select_model
 
-# What the service's signals are called here, with what is meant.
-SIGNALS = {
-    "confidence": ("How sure it is", "how sure the answers are"),
-    "labels": ("Codes", "which codes are answered"),
-    "length": ("Length", "how long the texts are"),
-    "oov_rate": ("New words", "how many words it has not learnt from"),
-    "novelty": ("Unlikeness", "how unlike usual patents the texts are"),
-}
-_SHOWN = 3  # codes that are drawn at first, those that have moved most
+_MAX_DRAWN = 3  # codes in the chart at first, those whose shares changed most
 
 Window = Mapping[str, Any]
 
 
 def page() -> None:
-    """A verdict in words, then its reasons over time."""
-    st.title("Are patents still as they were?", anchor=False)
-    with told_in_words():
-        found = api().monitor(choose(models()).name)
-        if not found["watched"]:
+    """The state of the selected model, then its figures over time."""
+    st.title("Input drift", anchor=False)
+    with errors_shown():
+        monitor = api().monitor(select_model(models()).name)
+        if not monitor["watched"]:
             st.info(
-                "This model has nothing to compare its answers with. Whoever runs the service can "
-                "add it with `patclass monitor reference`.",
+                "Drift cannot be measured: this model was saved without reference data.",
                 icon=":material/info:",
             )
-        elif not found["windows"]:
-            needed = plural(found["window"], "answer", "answers")
+        elif not monitor["windows"]:
+            needed = plural(monitor["window"], "prediction", "predictions")
             st.info(
-                f"There is nothing to show yet: it takes {needed}, and so far there are "
-                f"{found['answers']:,}.",
+                f"Not enough data yet: the first comparison needs {needed}, "
+                f"{monitor['answers']:,} of which are available.",
                 icon=":material/hourglass:",
             )
         else:
-            _show(found)
+            _draw(monitor)
 
 
-def _show(found: Mapping[str, Any]) -> None:
-    windows = found["windows"]
-    _verdict(windows)
-    _accuracy(windows, found["accuracy"])
-    st.subheader("What has moved", anchor=False)
-    st.caption(
-        "How far each window of answers is from those that the model was measured on (population "
-        "stability index): below 0.1 is called stable, above 0.25 a shift. An orange cross: more "
-        "than chance. Times are UTC."
-    )
-    for row in (("labels", "confidence"), ("length", "oov_rate"), ("novelty",)):
-        for column, signal in zip(st.columns(2), row, strict=False):
-            column.markdown(f"**{SIGNALS[signal][0]}**: {SIGNALS[signal][1]}")
-            column.altair_chart(stability(windows, signal), alt=_in_words(windows, signal))
-    _codes(windows)
-    st.subheader("The last window in figures", anchor=False)
+def _draw(monitor: Mapping[str, Any]) -> None:
+    windows = monitor["windows"]
+    _state(windows)
+    _accuracy(windows, monitor["accuracy"])
+    _signals(windows)
+    _label_shares(windows)
+    st.subheader("Latest window", anchor=False)
     st.dataframe(_figures(windows[-1]), hide_index=True)
-    _alarms(found["alerts"])
+    titles = {shift["signal"]: shift["title"] for shift in windows[-1]["shifts"]}
+    _alerts(monitor["alerts"], titles)
 
 
-def _verdict(windows: Sequence[Window]) -> None:
-    last = windows[-1]
-    what = [SIGNALS[shift["signal"]][1] for shift in last["shifts"] if shift["alert"]]
-    answers = f"the last {last['rows']:,} answers"
-    if not what:
+def _state(windows: Sequence[Window]) -> None:
+    latest = windows[-1]
+    titles = [shift["title"] for shift in latest["shifts"] if shift["alert"]]
+    predictions = f"the last {latest['rows']:,} predictions"
+    if not titles:
         st.success(
-            f"**As usual**: {answers} do not differ by more than chance from those that the model "
-            "was measured on.",
+            f"**No drift detected.** There is no significant difference between {predictions} and "
+            "the reference data on which the model was evaluated.",
             icon=":material/check:",
         )
         return
     st.warning(
-        f"**Shifted** {_since(windows)}: {answers} differ by more than chance from those that the "
-        f"model was measured on, in {' and '.join(what)}. Have some checked before you rely on "
-        "them.",
+        f"**Drift detected** {_since(windows)}. There is a significant difference between "
+        f"{predictions} and the reference data on which the model was evaluated. Signals: "
+        f"{', '.join(titles)}. Review a sample of the predictions before relying on them.",
         icon=":material/warning:",
     )
 
 
 def _since(windows: Sequence[Window]) -> str:
-    """Since when windows have rung without a break."""
-    ringing = 0
+    """Since when every window has raised an alert."""
+    count = 0
     for window in reversed(windows):
         if not any(shift["alert"] for shift in window["shifts"]):
             break
-        ringing += 1
-    earlier = " or earlier" if ringing == len(windows) else ""
-    return f"since {_moment(windows[-ringing]['end'])}{earlier}"
+        count += 1
+    earlier = " or earlier" if count == len(windows) else ""
+    return f"since {_time(windows[-count]['end'])} UTC{earlier}"
 
 
-def _accuracy(windows: Sequence[Window], usual: Mapping[str, float]) -> None:
-    st.subheader("How many answers are right", anchor=False)
+def _accuracy(windows: Sequence[Window], reference: Mapping[str, float]) -> None:
+    st.subheader("Accuracy", anchor=False)
     levels = list(windows[-1]["accuracy"])
     level = st.segmented_control(
         "Level", levels, default=levels[0], required=True, format_func=str.capitalize
     )
-    found = windows[-1]["accuracy"][level]
+    latest = windows[-1]["accuracy"][level]
+    estimated = percent(latest["estimated"])
     measured = (
-        f"people judged {plural(found['judged'], 'answer', 'answers')}, of which "
-        f"{found['right']:,} were right"
-        if found["judged"]
-        else "nobody has judged any of them yet"
+        f"{latest['right']:,} of {latest['judged']:,} reviewed predictions are correct"
+        if latest["judged"]
+        else "no predictions have been reviewed yet"
     )
     st.caption(
-        f"Of the last {found['rows']:,} answers {percent(found['estimated'])} should be right by "
-        f"what the model says itself (blue); {measured} (orange squares). Dashed: as it was "
-        "measured."
+        f"Last {latest['rows']:,} predictions: estimated accuracy {estimated}, by the confidence "
+        f"of the model (blue); {measured} (orange squares). Dashed line: accuracy on the reference "
+        "data."
     )
-    said = f"Estimated: {percent(found['estimated'])}; {measured}."
-    st.altair_chart(accuracy(windows, level, usual.get(level)), alt=said)
+    st.altair_chart(
+        accuracy(windows, level, reference.get(level)), alt=f"Estimated: {estimated}; {measured}."
+    )
 
 
-def _codes(windows: Sequence[Window]) -> None:
-    st.subheader("Which codes are answered", anchor=False)
-    moved = sorted(windows[-1]["labels"], key=lambda s: -abs(s["window"] - s["reference"]))
-    labels = [share["label"] for share in moved]
-    chosen = st.multiselect("Codes", sorted(labels), default=labels[:_SHOWN])
-    st.caption("Dashed: their share of the answers that the model was measured on.")
-    if chosen:
-        said = "; ".join(
-            f"{share['label']}: {percent(share['window'])}, usually {percent(share['reference'])}"
-            for share in moved
-            if share["label"] in chosen
+def _signals(windows: Sequence[Window]) -> None:
+    st.subheader("Drift by signal", anchor=False)
+    st.caption(
+        "Population stability index (PSI) of each window against the reference data: below "
+        f"{STABLE} is stable, above {SHIFTED} is a shift. An orange cross is an alert: a "
+        "significant difference. Times are UTC."
+    )
+    shifts = windows[-1]["shifts"]
+    for start in range(0, len(shifts), 2):
+        for column, shift in zip(st.columns(2), shifts[start : start + 2], strict=False):
+            signal = shift["signal"]
+            column.markdown(f"**{shift['title']}**: {shift['description']}")
+            column.altair_chart(stability_index(windows, signal), alt=_alt_text(windows, signal))
+
+
+def _label_shares(windows: Sequence[Window]) -> None:
+    st.subheader("Predicted codes", anchor=False)
+    shares = sorted(windows[-1]["labels"], key=lambda s: -abs(s["window"] - s["reference"]))
+    codes = [share["label"] for share in shares]
+    selected = st.multiselect("Codes", sorted(codes), default=codes[:_MAX_DRAWN])
+    st.caption("Share of predictions per code. Dashed line: share in the reference data.")
+    if selected:
+        text = "; ".join(
+            f"{share['label']}: {percent(share['window'])}, "
+            f"in the reference data {percent(share['reference'])}"
+            for share in shares
+            if share["label"] in selected
         )
-        st.altair_chart(shares(windows, chosen), alt=said)
-    with st.expander("Every code"):
+        st.altair_chart(label_shares(windows, selected), alt=text)
+    with st.expander("All codes"):
         st.dataframe(
             pd.DataFrame(
                 {
-                    "Code": labels,
-                    "Usually": [percent(share["reference"]) for share in moved],
-                    "Now": [percent(share["window"]) for share in moved],
+                    "Code": codes,
+                    "Reference": [percent(share["reference"]) for share in shares],
+                    "Latest window": [percent(share["window"]) for share in shares],
                 }
             ),
             hide_index=True,
@@ -148,41 +148,41 @@ def _figures(window: Window) -> pd.DataFrame:
     shifts = window["shifts"]
     return pd.DataFrame(
         {
-            "What": [SIGNALS[shift["signal"]][0] for shift in shifts],
+            "Signal": [shift["title"] for shift in shifts],
+            "Alert": ["yes" if shift["alert"] else "no" for shift in shifts],
             "PSI": [f"{shift['psi']:.3f}" for shift in shifts],
-            "Jensen–Shannon": [f"{shift['js']:.3f}" for shift in shifts],
-            "Largest gap": [_or_dash(shift["ks"], ".3f") for shift in shifts],
-            "By chance": [f"{shift['p']:.2g}" for shift in shifts],
-            "Usual mean": [_or_dash(shift["reference"], ".4g") for shift in shifts],
-            "Mean now": [_or_dash(shift["window"], ".4g") for shift in shifts],
-            "Rings": ["yes" if shift["alert"] else "no" for shift in shifts],
+            "Jensen–Shannon distance": [f"{shift['js']:.3f}" for shift in shifts],
+            "KS statistic": [_or_dash(shift["ks"], ".3f") for shift in shifts],
+            "p-value": [f"{shift['p']:.2g}" for shift in shifts],
+            "Reference mean": [_or_dash(shift["reference"], ".4g") for shift in shifts],
+            "Window mean": [_or_dash(shift["window"], ".4g") for shift in shifts],
         }
     )
 
 
-def _alarms(alerts: Sequence[Mapping[str, Any]]) -> None:
-    st.subheader("Alarms", anchor=False)
+def _alerts(alerts: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
+    st.subheader("Alerts", anchor=False)
     if not alerts:
-        st.markdown("None so far.")
+        st.markdown("No alerts so far.")
         return
     table = pd.DataFrame(
         {
-            "When (UTC)": [_moment(alert["time"]) for alert in alerts],
-            "What": [", ".join(SIGNALS[name][0] for name in alert["signals"]) for alert in alerts],
+            "Time (UTC)": [_time(alert["time"]) for alert in alerts],
+            "Signals": [", ".join(titles[name] for name in alert["signals"]) for alert in alerts],
         }
     )
     st.dataframe(table, hide_index=True)
 
 
-def _in_words(windows: Sequence[Window], signal: str) -> str:
+def _alt_text(windows: Sequence[Window], signal: str) -> str:
     shifts = [s for window in windows for s in window["shifts"] if s["signal"] == signal]
-    rung = sum(shift["alert"] for shift in shifts)
-    return f"PSI now {shifts[-1]['psi']:.3f}; windows that ring: {rung} of {len(shifts)}"
+    alerts = sum(shift["alert"] for shift in shifts)
+    return f"Latest PSI: {shifts[-1]['psi']:.3f}; windows with an alert: {alerts} of {len(shifts)}"
 
 
-def _moment(time: str) -> str:
+def _time(time: str) -> str:
     return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M}"
 
 
-def _or_dash(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
+def _or_dash(value: float | None, format_spec: str) -> str:
+    return "–" if value is None else format(value, format_spec)

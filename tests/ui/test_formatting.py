@@ -1,4 +1,4 @@
-"""Deciding passages in a text."""
+"""Numbers as text, and influential passages of a text."""
 
 from html.parser import HTMLParser
 
@@ -6,53 +6,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patclass.ui.wording import (
-    LIKELY,
+from patclass.ui.formatting import (
+    HIGH,
+    LOW,
+    MEDIUM,
     STYLE,
-    SURE,
-    UNSURE,
+    confidence_level,
+    duration,
     highlighted,
     percent,
     plural,
-    reading,
-    time_left,
-    trust,
+    read_share_text,
 )
 
 
 @pytest.mark.parametrize(
-    ("confidence", "sure", "word"),
-    [(0.4, True, SURE), (0.99, False, LIKELY), (0.5, False, LIKELY), (0.49, False, UNSURE)],
+    ("confidence", "sure", "level"),
+    [(0.4, True, HIGH), (0.99, False, MEDIUM), (0.5, False, MEDIUM), (0.49, False, LOW)],
 )
-def test_trust_is_the_models_own_word_first(confidence: float, sure: bool, word: str):
-    assert trust(confidence, sure) == word
+def test_the_threshold_of_the_model_decides_first(confidence: float, sure: bool, level: str):
+    assert confidence_level(confidence, sure) == level
 
 
 @pytest.mark.parametrize(
-    ("share", "told"),
-    [(0, "0 %"), (0.004, "under 1 %"), (0.5, "50 %"), (0.996, "over 99 %"), (1, "100 %")],
+    ("share", "text"),
+    [(0, "0 %"), (0.004, "< 1 %"), (0.5, "50 %"), (0.996, "> 99 %"), (1, "100 %")],
 )
-def test_what_is_not_certain_is_never_called_so(share: float, told: str):
-    assert percent(share) == told
+def test_a_share_close_to_certainty_is_not_rounded_to_it(share: float, text: str):
+    assert percent(share) == text
 
 
 def test_how_much_was_read():
-    assert reading(1.0) == "All of the text was read."
-    assert "25 %" in reading(0.25)
+    assert read_share_text(1.0) == "The full text was read."
+    assert "25 %" in read_share_text(0.25)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.2, "1 s"), (59, "59 s"), (90, "2 min"), (5400, "1.5 h")]
+    ("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (90, "2 min"), (5400, "1.5 h")]
 )
-def test_time_has_the_unit_that_suits_it(seconds: float, told: str):
-    assert time_left(seconds) == told
+def test_time_has_the_unit_that_suits_it(seconds: float, text: str):
+    assert duration(seconds) == text
 
 
 def test_a_count_has_its_word():
     assert [plural(n, "row", "rows") for n in (1, 2000)] == ["1 row", "2,000 rows"]
 
 
-class _Text(HTMLParser):
+class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.text, self.marks = "", []
@@ -64,24 +64,27 @@ class _Text(HTMLParser):
         self.text += data
 
 
-def parsed(html: str) -> _Text:
-    reader = _Text()
-    reader.feed(html.removeprefix(STYLE))
-    reader.close()
-    return reader
+def parsed(html: str) -> _Parser:
+    parser = _Parser()
+    parser.feed(html.removeprefix(STYLE))
+    parser.close()
+    return parser
 
 
 def passage(start: int, end: int, contribution: float) -> dict[str, float]:
     return {"start": start, "end": end, "contribution": contribution}
 
 
-def test_the_passages_are_marked_by_what_they_add():
+def test_passages_are_marked_by_contribution():
     text = "One. Two. Three. Four."
     passages = [passage(0, 5, 0.1), passage(5, 10, 0.9), passage(10, 17, -0.2)]
     found = parsed(highlighted(text, passages))
     assert found.text == text
     assert found.marks == [
-        *(("div", "read"), ("mark", "supported"), ("mark", "decided"), ("span", "unread"))
+        ("div", "text"),
+        ("mark", "second"),
+        ("mark", "first"),
+        ("span", "unread"),
     ]
 
 

@@ -60,19 +60,25 @@ lock: .venv/ready  ## write the pinned versions of what is installed
 docs: .venv/ready  ## write the pages that come from the code
 	$(BIN)/python scripts/docs.py
 
-bench-sections: .venv/ready  ## train on the shared patents and report (hours on two cores)
+# The splits of the shared patents, in a folder that holds nothing else.
+build/patents:
+	mkdir -p $@
+	for split in train validation test; do \
+	ln -s ../../../shared/data/patents-$$split.parquet $@/; done
+
+bench-sections: .venv/ready build/patents  ## train on the shared patents and report (hours on two cores)
 	$(BIN)/patclass train --config scripts/sections.toml
 
-bench-policies: .venv/ready  ## compare how long documents are read, on the shared patents
+bench-policies: .venv/ready build/patents  ## compare how long documents are read, on the shared patents
 	$(BIN)/python scripts/bench_policies.py
 
-bench-shipped: .venv/ready  ## measure the shipped model on the shared patents beside its rivals
-	$(BIN)/patclass evaluate shipped --data ../shared/data \
+bench-shipped: .venv/ready build/patents  ## measure the shipped model on the shared patents beside its rivals
+	$(BIN)/patclass evaluate shipped --data build/patents \
 	--baselines section,class,subclass --report build/shipped.html
 
 # An hour and a half on two cores. The bundle replaces the one in the package.
-shipped: .venv/ready  ## make the shipped model again from the shared patents
-	$(BIN)/python scripts/compact_base.py ../shared/data/patents-train.parquet build/compact-minilm
+shipped: .venv/ready build/patents  ## make the shipped model again from the shared patents
+	$(BIN)/python scripts/compact_base.py build/patents/patents-train.parquet build/compact-minilm
 	$(BIN)/patclass train --config scripts/shipped.toml --restart
 	rm -rf src/patclass/shipped
 	cp -r build/shipped src/patclass/shipped
@@ -90,15 +96,15 @@ pictures: .venv/ready  ## make the pictures of the page again, by its tests in a
 	PATCLASS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/ui/test_browser.py
 
 # Ten minutes on two cores the first time; the answers are kept in build/bench-drift.
-bench-drift: .venv/ready  ## how often the monitor rings on the shared patents, without a shift and with one
+bench-drift: .venv/ready build/patents  ## how often the monitor rings on the shared patents, without a shift and with one
 	$(BIN)/python scripts/bench_drift.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
-bench-serve: .venv/ready  ## measure the service beside two rivals; writes docs/benchmarks.md
+bench-serve: .venv/ready build/patents  ## measure the service beside two rivals; writes docs/benchmarks.md
 	$(BIN)/python scripts/bench_serve/run.py shipped
 
 # Twenty minutes, 10 GB of disk and of memory.
-bench-serve-llama: .venv/ready  ## the same for the shape of Llama-3.2-1B
+bench-serve-llama: .venv/ready build/patents  ## the same for the shape of Llama-3.2-1B
 	$(BIN)/python scripts/bench_serve/run.py llama
 
 clean:  ## remove the environment and the demo's model

@@ -26,7 +26,7 @@ from patclass.monitoring.drift import SIGNALS, SignalValues, shifts_of
 from patclass.predictor.reference import DriftReference
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
+PATENTS = ROOT / "build" / "patents"  # 'make build/patents' links the shared ones
 KEPT = ROOT / "build" / "bench-drift"
 SIZES = (250, 500, 1000, WINDOW)
 POINTS = 0.10
@@ -70,8 +70,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=1000)
     wanted: int = parser.parse_args().windows
-    if not SHARED.is_dir():
-        raise SystemExit(f"this benchmark needs the shared patents in {SHARED}")
+    if not PATENTS.is_dir():
+        raise SystemExit(f"this benchmark needs the shared patents in {PATENTS}")
     classifier = load("shipped")
     reference = classifier.bundle.reference
     if reference is None:
@@ -93,7 +93,7 @@ def answers(classifier: Classifier, split: str) -> Rows:
 
 
 def answer(classifier: Classifier, split: str) -> Rows:
-    data = DataSettings(data=str(SHARED), labels="cpc", text=str(classifier.view))
+    data = DataSettings(data=str(PATENTS), labels="cpc", text=str(classifier.view))
     rows = [row for row in load_corpus(data, classifier.tree)[split] if row.truth[0] is not None]
     starts = tqdm(range(0, len(rows), AT_ONCE), desc=f"answering {split}", disable=None)
     parts = [classifier.classify([row.text for row in rows[n : n + AT_ONCE]]) for n in starts]

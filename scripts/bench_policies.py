@@ -21,7 +21,7 @@ from patclass.evaluation.metrics import evaluate_levels
 from patclass.model.tokenizer import TRUNCATIONS
 from patclass.predictor.pipeline import with_bar
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+PATENTS = Path(__file__).resolve().parents[1] / "build" / "patents"  # made by make
 SHORT, LONG = "title+abstract", "title+abstract+description"
 
 
@@ -31,16 +31,16 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--rows", type=int, default=10_000)
     args = parser.parse_args()
-    if not SHARED.is_dir():
-        raise SystemExit(f"this benchmark needs the shared patents in {SHARED}")
+    if not PATENTS.is_dir():
+        raise SystemExit(f"this benchmark needs the shared patents in {PATENTS}")
     bundle = read_bundle(locate(args.model))
     pipeline = bundle.load_pipeline()
     described = {
-        row.id for row in read_rows(SHARED / "patents-test.parquet") if row.fields["description"]
+        row.id for row in read_rows(PATENTS / "patents-test.parquet") if row.fields["description"]
     }
 
     def rows_of(view: str) -> list[Example]:
-        data = DataSettings(data=str(SHARED), labels="cpc", text=view)
+        data = DataSettings(data=str(PATENTS), labels="cpc", text=view)
         rows = load_corpus(data, bundle.tree)["test"]
         return sorted((r for r in rows if r.id in described), key=lambda r: r.id)[: args.rows]
 

@@ -22,7 +22,7 @@ from load import Load, Server, closed_loop, free_port, open_loop, serving
 from machine import machine
 from models import make_minilm
 from page import Figures, LlamaFigures, write_page
-from texts import SHARED, long_texts
+from texts import PATENTS, long_texts
 
 from patclass.cli.main import main as patclass
 from patclass.inference import load as load_bundle
@@ -77,7 +77,9 @@ def shipped_models() -> tuple[Path, Path]:
 
 
 def export(target: Path) -> None:
-    patclass(["export", "shipped", "-o", str(target), "--data", str(SHARED)], standalone_mode=False)
+    patclass(
+        ["export", "shipped", "-o", str(target), "--data", str(PATENTS)], standalone_mode=False
+    )
 
 
 def ours(bundle: Path) -> Contestant:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+PATENTS = Path(__file__).resolve().parents[2] / "build" / "patents"  # made by make
 LONG = 256  # tokens, more than the shipped model reads
 
 
@@ -29,9 +29,9 @@ def long_texts(limit: int | None = None, tokens: int = LONG) -> list[str]:
 
 
 def _rows() -> Iterator[dict[str, str | None]]:
-    path = SHARED / "patents-test.parquet"
+    path = PATENTS / "patents-test.parquet"
     if not path.is_file():
-        raise SystemExit(f"this benchmark needs the shared patents in {SHARED}")
+        raise SystemExit(f"this benchmark needs the shared patents in {PATENTS}")
     columns = ["id", "title", "abstract", "claims", "description"]
     yield from sorted(pq.read_table(path, columns=columns).to_pylist(), key=lambda row: row["id"])
 

@@ -267,7 +267,11 @@ def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
     tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
     coarse = load(tmp_path / "model", "cpu")
     assert coarse.bundle.calibration.inverse_temperatures[1:] == (1.0, 1.0)
-    assert set(coarse.bundle.calibration.thresholds) == set(coarse.bundle.conformal) == {"section"}
+    assert (
+        set(coarse.bundle.calibration.thresholds)
+        == set(coarse.bundle.conformal.levels)
+        == {"section"}
+    )
     assert one(coarse, CIRCUIT, level="section", coverage=0.5).label_set
     assert one(coarse, CIRCUIT, level="class").level == "class"
     # A promise that cannot be kept is refused, not forgotten.

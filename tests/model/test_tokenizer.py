@@ -122,7 +122,7 @@ def numbers(count: int) -> str:
 
 
 def read(text: str, truncation: Truncation, max_tokens: int = 4) -> EncodedText:
-    return words(max_tokens).read([text], truncation)[0]
+    return words(max_tokens).encode([text], truncation)[0]
 
 
 def test_the_head_of_a_text():
@@ -226,7 +226,7 @@ def test_places_point_into_the_text(tiny_base: Path, truncation: Truncation):
 
 
 def test_windows_cover_a_long_text_from_end_to_end(tiny_base: Path):
-    (reading,) = TextTokenizer.load(tiny_base, 128).read([LONG], "windows")
+    (reading,) = TextTokenizer.load(tiny_base, 128).encode([LONG], "windows")
     assert 1 < len(reading.passages) < MAX_WINDOWS
     assert reading.share == 1
     assert reading.passages[0].start == 0
@@ -237,10 +237,10 @@ def test_windows_cover_a_long_text_from_end_to_end(tiny_base: Path):
 
 def test_the_share_grows_with_what_is_read(tiny_base: Path):
     shares = [
-        TextTokenizer.load(tiny_base, size).read([LONG], "head")[0].share for size in (8, 32, 128)
+        TextTokenizer.load(tiny_base, size).encode([LONG], "head")[0].share for size in (8, 32, 128)
     ]
     assert 0 < shares[0] < shares[1] < shares[2] < 1
-    both = TextTokenizer.load(tiny_base, 32).read([LONG], "head+tail")[0].share
+    both = TextTokenizer.load(tiny_base, 32).encode([LONG], "head+tail")[0].share
     assert both == pytest.approx(shares[1], rel=0.25)
 
 
@@ -253,7 +253,7 @@ def test_reading_leaves_the_limit_of_encode_alone(tiny_base: Path):
 
 
 def test_no_texts_give_no_readings(tiny_bert: Path):
-    assert TextTokenizer.load(tiny_bert, 16).read([], "windows") == []
+    assert TextTokenizer.load(tiny_bert, 16).encode([], "windows") == []
 
 
 @settings(deadline=None, max_examples=80)
@@ -278,7 +278,7 @@ def test_any_text_is_read(
 
 @pytest.mark.parametrize("text", ["soil\u200b\u200b", "\u200bsoil", "\x00soil seed\x00"])
 def test_characters_that_the_tokenizer_drops_do_not_count_as_unread(tiny_bert: Path, text: str):
-    assert TextTokenizer.load(tiny_bert, 16).read([text], "head")[0].share == 1
+    assert TextTokenizer.load(tiny_bert, 16).encode([text], "head")[0].share == 1
 
 
 TEXT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."

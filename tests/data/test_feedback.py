@@ -1,4 +1,4 @@
-"""Texts that people have judged, on top of the data's own."""
+"""Texts labelled by reviewers, in addition to the rows of the data."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from patclass.data.labels import (
 )
 from patclass.training.loss import tree_loss
 
-LOOM = FeedbackExample("people-1", "A loom with a heald.", "D03D", 2.0)
+LOOM = FeedbackExample("feedback-1", "A loom with a heald.", "D03D", 2.0)
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def settings(tmp_path: Path) -> DataSettings:
 
 def test_they_come_on_top_and_bring_their_labels(settings: DataSettings):
     plain = load_corpus(settings)
-    corpus = load_corpus(settings, judged={"train": [LOOM], "validation": [LOOM]})
+    corpus = load_corpus(settings, feedback={"train": [LOOM], "validation": [LOOM]})
     assert plain.tree.at("section").codes == ["A", "C", "H"]
     assert corpus.tree.at("section").codes == ["A", "C", "D", "H"]
     assert len(corpus["train"]) == len(plain["train"]) + 1
     added = corpus["train"][-1]
-    assert (added.id, added.text, added.weight) == ("people-1", LOOM.text, 2.0)
+    assert (added.id, added.text, added.weight) == ("feedback-1", LOOM.text, 2.0)
     assert corpus.tree.at("section")[added.stratum].code == "D"
     assert len(corpus["validation"]) == len(plain["validation"]) + 1
     assert len(corpus["test"]) == len(plain["test"])
@@ -48,22 +48,24 @@ def test_in_train_they_replace_the_same_text(settings: DataSettings):
     row = patent_rows(90, seed=1)[0]
     text = f"{row['title']}. {row['abstract']}".upper()
     plain = load_corpus(settings)
-    corpus = load_corpus(settings, judged={"train": [FeedbackExample("people-1", text, "H04L")]})
+    corpus = load_corpus(
+        settings, feedback={"train": [FeedbackExample("feedback-1", text, "H04L")]}
+    )
     assert len(corpus["train"]) == len(plain["train"])
-    assert [e.id for e in corpus["train"] if e.text.lower() == text.lower()] == ["people-1"]
+    assert [e.id for e in corpus["train"] if e.text.lower() == text.lower()] == ["feedback-1"]
 
 
 def test_what_cannot_be_a_label_is_rejected_with_its_reason(settings: DataSettings):
     corpus = load_corpus(
-        settings, judged={"train": [FeedbackExample("people-1", "A loom.", "no code")]}
+        settings, feedback={"train": [FeedbackExample("feedback-1", "A loom.", "no code")]}
     )
-    assert "train (people): no CPC symbol" in corpus.reject_counts
+    assert "train (feedback): no CPC symbol" in corpus.reject_counts
 
 
 def test_a_weight_changes_the_fingerprint(settings: DataSettings):
     prints = {
         load_corpus(
-            settings, judged={"train": [FeedbackExample("people-1", LOOM.text, "A", weight)]}
+            settings, feedback={"train": [FeedbackExample("feedback-1", LOOM.text, "A", weight)]}
         ).fingerprint()
         for weight in (1.0, 2.0)
     }

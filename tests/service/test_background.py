@@ -270,7 +270,7 @@ def test_usual_answers_are_shown_and_do_not_ring(
     keep(database, Stream(), WINDOW)
     watcher.check(model())
     assert 'patclass_drift_alert{model="default",signal="labels"} 0.0' in shown(metrics)
-    assert 'patclass_drift_psi{model="default",signal="distance"}' in shown(metrics)
+    assert 'patclass_drift_psi{model="default",signal="novelty"}' in shown(metrics)
     assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in shown(metrics)
     assert "measured" not in shown(metrics)
     assert EventStore(database).latest(ALERT) == []

@@ -270,7 +270,7 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
 ):
     judge(database, registry, known=30)
     assert cli("retrain").code == 0
-    with patch.object(ModelStore, "crown", side_effect=StoreError("away")):
+    with patch.object(ModelStore, "promote", side_effect=StoreError("away")):
         assert cli("models", "promote", "0002", "--force", "trust me").code == 2
     assert registry.champion().name == "0002"
     assert states(database) == ["champion", "candidate"]

@@ -305,7 +305,7 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
     home: Path, retrained: Path, cli: Cli, database: Database
 ):
     registry = gone_on_from(retrained, home)
-    with patch.object(ModelStore, "crown", side_effect=StoreError("away")):
+    with patch.object(ModelStore, "promote", side_effect=StoreError("away")):
         assert cli("models", "promote", "0002", "--force", "trust me").code == 2
     assert registry.champion().name == "0002"
     assert states(database) == ["champion", "candidate"]

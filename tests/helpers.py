@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from patclass.bundle import read_bundle
-from patclass.core.config import TrainSettings, load_settings
+from patclass.core.settings import TrainSettings
 from patclass.training import run as run_module
 from patclass.training.run import Echo, RunResult, train
 
@@ -62,7 +62,7 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
         "device": "cpu",
         "allow_weak": True,
     }
-    return load_settings(flags | more, environment={})
+    return TrainSettings.load(flags | more, environment={})
 
 
 def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> RunResult:

@@ -17,7 +17,7 @@ from conftest import ROOT, patent_rows, write_jsonl
 from helpers import Cli, Outcome
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
-from patclass.core.config import TrainSettings
+from patclass.core.settings import TrainSettings
 from patclass.evaluation.report import Report
 from patclass.model.base import PRESETS
 

@@ -50,7 +50,7 @@ class Bundle:
     @cached_property
     def fingerprint(self) -> str:
         """Its version: the first twelve digits of the hash over its files' hashes."""
-        return file_sha256(self.folder / LAYOUT.manifest)[:12]
+        return file_sha256(self.folder / LAYOUT.manifest, BundleError)[:12]
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.

@@ -10,9 +10,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from patclass.core.config import (
+from patclass.core.settings import (
     AnswerSettings,
-    BaseSettings,
+    BaseModelSettings,
     DataSettings,
     FitSettings,
     LoraSettings,
@@ -227,7 +227,7 @@ class RunSettings(_Frozen):
     """The settings of the run; where the result went says nothing about it."""
 
     data: DataSettings
-    base: BaseSettings
+    base: BaseModelSettings
     lora: LoraSettings
     fit: FitSettings
     answer: AnswerSettings = AnswerSettings()

@@ -10,6 +10,7 @@ from patclass.bundle.description import LAYOUT, Description
 from patclass.bundle.golden import make_golden
 from patclass.bundle.manifest import write_manifest
 from patclass.bundle.writer import conformal_bytes, label_info
+from patclass.core.errors import BundleError
 from patclass.core.files import atomic_folder, file_sha256, write_json
 from patclass.evaluation.report import Report
 from patclass.predictor.pipeline import Pipeline
@@ -62,7 +63,7 @@ def write_exported(
 
 def fingerprint(bundle: Bundle) -> str:
     """What tells a bundle from every other one: the hash over the hashes of its files."""
-    return file_sha256(bundle.folder / LAYOUT.manifest)
+    return file_sha256(bundle.folder / LAYOUT.manifest, BundleError)
 
 
 def _report(source: Bundle) -> Report | None:

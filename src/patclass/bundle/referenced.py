@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import check_manifest
+from patclass.core.errors import BundleError
 from patclass.core.files import atomic_folder, file_sha256, write_json
 from patclass.predictor.reference import Reference
 
@@ -21,6 +22,7 @@ def write_referenced(folder: Path, reference: Reference) -> None:
     with atomic_folder(folder, LAYOUT.manifest) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True)
         reference.save(partial)
-        files = manifest.files | {LAYOUT.reference: file_sha256(partial / LAYOUT.reference)}
+        sha256 = file_sha256(partial / LAYOUT.reference, BundleError)
+        files = manifest.files | {LAYOUT.reference: sha256}
         listed = manifest.model_copy(update={"files": dict(sorted(files.items()))})
         write_json(partial / LAYOUT.manifest, listed.model_dump())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from patclass.cli.options import bundle_argument, device_option, settings_options, split_option
+from patclass.core.settings import TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle.description import Description
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     help="Levels at which the baselines are fitted, comma-separated; the deeper, the longer.  "
     "[default: the coarsest]",
 )
-@settings_options("data", "labels", "code_column", "test_rows", "truncation")
+@settings_options(TrainSettings, "data", "labels", "code_column", "test_rows", "truncation")
 @device_option
 def evaluate(
     bundle: str | None,
@@ -50,9 +51,9 @@ def evaluate(
 
     from patclass.bundle import read_bundle
     from patclass.bundle.registry import locate
-    from patclass.core.config import data_like, load_settings
     from patclass.core.errors import ConfigError
     from patclass.core.files import atomic_write, check_writable, write_json
+    from patclass.core.settings import data_like
     from patclass.data.corpus import load_corpus
     from patclass.evaluation.html import html_report
     from patclass.evaluation.report import measure
@@ -65,7 +66,8 @@ def evaluate(
         check_writable(target)
     opened = read_bundle(locate(bundle))
     usual = {"truncation": opened.description.text.truncation}
-    asked = load_settings({"truncation": flags.pop("truncation")}, environment={}, defaults=usual)
+    truncation = {"truncation": flags.pop("truncation")}
+    answer = TrainSettings.load(truncation, environment={}, defaults=usual).answer
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
@@ -73,7 +75,7 @@ def evaluate(
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
-    pipeline = replace(pipeline, truncation=asked.answer.truncation)
+    pipeline = replace(pipeline, truncation=answer.truncation)
     scored = score_rows(pipeline, corpus[split], f"scoring {split}")
     sets = label_sets(scored, opened.conformal)
     report = measure(scored, corpus, split, levels, sets)
@@ -104,7 +106,7 @@ def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any
 @click.option("--level", help="Level to compare at.  [default: the coarsest]")
 @split_option
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Also write the figures.")
-@settings_options("data", "labels", "code_column", "test_rows")
+@settings_options(TrainSettings, "data", "labels", "code_column", "test_rows")
 @device_option
 def compare(
     a: str,
@@ -126,9 +128,9 @@ def compare(
     """
     from patclass.bundle import read_bundle
     from patclass.bundle.registry import locate
-    from patclass.core.config import data_like
     from patclass.core.errors import DataError
     from patclass.core.files import atomic_write, write_json
+    from patclass.core.settings import data_like
     from patclass.data.corpus import load_corpus
     from patclass.evaluation.compare import compare as paired
     from patclass.inference.prediction import check_level
@@ -169,7 +171,7 @@ def compare(
 @click.option(
     "--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Parts of the data."
 )
-@settings_options("data", "labels", "text", "code_column", "train_rows", "seed")
+@settings_options(TrainSettings, "data", "labels", "text", "code_column", "train_rows", "seed")
 def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
     """List the training rows whose label is disputed most, for a person to review.
 
@@ -182,7 +184,6 @@ def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
     """
     from tqdm import tqdm
 
-    from patclass.core.config import load_settings
     from patclass.core.files import check_writable
     from patclass.data.corpus import load_corpus
     from patclass.data.rows import file_format
@@ -191,7 +192,7 @@ def audit(target: Path, level: str | None, folds: int, **flags: Any) -> int:
 
     file_format(target)
     check_writable(target)
-    corpus = load_corpus(load_settings(flags).data)
+    corpus = load_corpus(TrainSettings.load(flags).data)
     level = level or corpus.tree.levels[0]
     check_level(corpus.tree, level)
     labels = corpus.tree.at(level)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from patclass.cli.options import bundle_argument, device_option, settings_options
+from patclass.core.settings import TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
-    from patclass.core.config import DataSettings
+    from patclass.core.settings import DataSettings
 
 
 @click.command()
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     "plain transformers model with the adapter merged in; or that with weights in eight or four "
     "bits on CUDA (torchao).",
 )
-@settings_options("data", "labels", "code_column")
+@settings_options(TrainSettings, "data", "labels", "code_column")
 def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:
     """Make BUNDLE (a folder, or 'shipped') ready to answer fast on a plain CPU.
 
@@ -67,7 +68,7 @@ def export(bundle: str | None, target: Path, form: Any, **flags: Any) -> int:
 
 
 def _data(bundle: "Bundle", flags: dict[str, Any]) -> "DataSettings":
-    from patclass.core.config import data_like
+    from patclass.core.settings import data_like
 
     stored = bundle.description.data_settings()
     if flags["data"] is None and _is_gone(stored.data):

@@ -10,6 +10,7 @@ from patclass import __version__
 from patclass.cli.evaluate import audit, compare, evaluate
 from patclass.cli.export import doctor, export, verify
 from patclass.cli.models import loop, models, monitor, retrain
+from patclass.cli.options import flag_of
 from patclass.cli.predict import classify, code, predict
 from patclass.cli.serve import keys, serve, ui
 from patclass.cli.store import feedback, store
@@ -72,26 +73,26 @@ def run_command(command: click.Command) -> NoReturn:
     try:
         code = command(standalone_mode=False)
     except click.exceptions.Abort:
-        code = _say("interrupted", EXIT_INTERRUPTED)
+        code = _print("interrupted", EXIT_INTERRUPTED)
     except click.ClickException as problem:
         problem.show()
         code = EXIT_ERROR
     except PatclassError as problem:
-        code = _say(f"error: {problem}", EXIT_ERROR)
+        code = _print(f"error: {problem.message(flag_of)}", EXIT_ERROR)
     except ModuleNotFoundError as problem:
         name = (sys.argv[1] if command is main else command.name) or ""
         extra = _extra_with(problem.name, name)
         if extra is None:
             raise
         what = f"'patclass {name}' needs {problem.name}: pip install 'patclass[{extra}]'"
-        code = _say(f"error: {what}", EXIT_ERROR)
+        code = _print(f"error: {what}", EXIT_ERROR)
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
-        code = _say(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
+        code = _print(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
     except SystemExit:  # click's answer to a reader that went away; 1 would mean a weak model
         code = EXIT_ERROR
     except KeyboardInterrupt:
-        code = _say("interrupted", EXIT_INTERRUPTED)
+        code = _print("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -101,6 +102,6 @@ def _extra_with(module: str | None, command: str) -> str | None:
     return command if command in found else next(iter(found), None)
 
 
-def _say(message: str, code: int) -> int:
+def _print(message: str, code: int) -> int:
     click.echo(" ".join(message.split()), err=True)
     return code

@@ -19,6 +19,7 @@ from patclass.cli.options import (
 from patclass.cli.store import Age
 from patclass.cli.train import EXIT_INTERRUPTED
 from patclass.core.defaults import FEEDBACK_WEIGHT, LEAST_FEEDBACK, WINDOW
+from patclass.core.settings import TrainSettings
 
 
 @click.group()
@@ -332,7 +333,7 @@ def report(bundle: str | None, store: Path | None, output: Path, window: int, wi
 
 @monitor.command()
 @bundle_argument
-@settings_options("data", "labels", "code_column")
+@settings_options(TrainSettings, "data", "labels", "code_column")
 @device_option
 def reference(bundle: str | None, device: str, **flags: str | None) -> int:
     """Give BUNDLE, made before there were references, one to compare live answers with.
@@ -342,7 +343,7 @@ def reference(bundle: str | None, device: str, **flags: str | None) -> int:
     from patclass.bundle import read_bundle
     from patclass.bundle.referenced import write_referenced
     from patclass.bundle.registry import locate
-    from patclass.core.config import data_like
+    from patclass.core.settings import data_like
     from patclass.data.corpus import load_corpus
     from patclass.predictor.pipeline import with_bar
     from patclass.predictor.reference import collect_reference, vocabulary_of

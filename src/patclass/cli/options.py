@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from patclass.core.config import TrainSettings
+from patclass.core.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -16,6 +17,13 @@ model_option = click.option(
     metavar="FOLDER",
     help="The bundle that answers, or 'shipped' for the one that is part of patclass.  "
     "[default: PATCLASS_MODEL, else final_model, else shipped]",
+)
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of settings; environment variables and flags override it.",
 )
 
 store_option = click.option(
@@ -113,34 +121,44 @@ _ANSWER_OPTIONS = (
 
 
 def settings_options(
-    *names: str, defaults: Mapping[str, Any] | None = None
+    settings: type[Settings], *names: str, defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Command], Command]:
-    """Give a command one flag for each named setting (all of them without names)."""
-    fields = TrainSettings.fields()
+    """Give a command one flag for each named setting (all of them without names).
+
+    Their values reach the command as text, and ``settings.load`` checks them.
+    """
+    fields = settings.fields()
 
     def decorate(command: Command) -> Command:
         for name in reversed(names or tuple(fields)):
             info = fields[name][1]
             default = (defaults or {}).get(name, info.default)
-            option = click.option(*_flag(name, info), **_kind(info, default))
-            command = option(command)
+            command = click.option(*_flag(name, info), **_kind(info, default))(command)
         return command
 
     return decorate
 
 
-def _flag(name: str, info: Any) -> tuple[str, ...]:
-    dashed = name.replace("_", "-")
-    return (f"--{dashed}/--no-{dashed}" if info.annotation is bool else f"--{dashed}", name)
+def flag_of(setting: str) -> str:
+    """The flag of a setting: ``--max-tokens`` of ``max_tokens``, ``-k`` of ``k``."""
+    return "-k" if setting == "k" else f"--{setting.replace('_', '-')}"
 
 
-def _kind(info: Any, default: object) -> dict[str, Any]:
-    """Help with the default, and a metavar; values are checked by the settings themselves."""
-    shown = "" if default is None else f"  [default: {_text(default)}]"
-    kind: dict[str, Any] = {"help": info.description + shown, "default": None}
-    if info.annotation is not bool:
-        kind |= {"metavar": _metavar(info.annotation)}
-    return kind
+def _flag(name: str, info: FieldInfo) -> tuple[str, ...]:
+    dashed = flag_of(name)
+    return (f"{dashed}/--no-{dashed[2:]}" if info.annotation is bool else dashed, name)
+
+
+def _kind(info: FieldInfo, default: object) -> dict[str, Any]:
+    """Help with the default, and a metavar."""
+    shown = "" if default in (None, ()) else f"  [default: {_text(default)}]"
+    kind: dict[str, Any] = {"help": f"{info.description}{shown}", "default": None}
+    if info.annotation is bool:
+        return kind
+    return kind | {
+        "metavar": _metavar(info.annotation),
+        "multiple": get_origin(info.annotation) is tuple,
+    }
 
 
 def _text(value: object) -> str:
@@ -153,4 +171,4 @@ def _metavar(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     kinds = set(get_args(annotation)) or {annotation}
-    return "NUMBER" if kinds & {int, float} else "FOLDER" if Path in kinds else "TEXT"
+    return "NUMBER" if kinds & {int, float} else "PATH" if Path in kinds else "TEXT"

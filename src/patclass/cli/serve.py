@@ -7,34 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from patclass.cli.options import config_option, settings_options
+from patclass.service.settings import ServiceSettings
+
 if TYPE_CHECKING:
     from patclass.service.keys import Key, KeyFile
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _limits(command: Command) -> Command:
-    """One flag for each setting of the service."""
-    from patclass.service.settings import ServiceSettings
-
-    for name, info in reversed(ServiceSettings.model_fields.items()):
-        dashed = f"--{name.replace('_', '-')}"
-        help_text = info.description or ""
-        if info.annotation is bool:
-            command = click.option(dashed, name, is_flag=True, help=help_text)(command)
-            continue
-        if info.default not in (None, ()):
-            help_text += (
-                f"  [default: {info.default:,}]"
-                if name.startswith("max")
-                else (f"  [default: {info.default}]")
-            )
-        many = name == "cors"
-        kind: Any = Path if name in ("keys", "shadow", "store") else None
-        option = click.option(dashed, name, default=None, type=kind, multiple=many, help=help_text)
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -48,7 +28,8 @@ def _limits(command: Command) -> Command:
     "answers where a request names none.  "
     "[default: PATCLASS_MODEL, else final_model, else shipped]",
 )
-@_limits
+@config_option
+@settings_options(ServiceSettings)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -56,7 +37,7 @@ def _limits(command: Command) -> Command:
     show_default=True,
     help="Where bundles that were not exported are computed.",
 )
-def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
+def serve(models: tuple[str, ...], config: Path | None, device: str, **flags: Any) -> int:
     """Answer over HTTP until Ctrl-C or SIGTERM.
 
     POST /predict {"text": "..."} answers one text, POST /v1/classify many; /docs shows all of it.
@@ -73,23 +54,13 @@ def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
     """
     # Before numpy is imported: its threads would wait, spinning, on the cores that the engine uses.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pydantic import ValidationError
-
-    from patclass.core.errors import ConfigError
     from patclass.service.keys import VARIABLE
     from patclass.service.models import Models, parse_places
     from patclass.service.server import serve as run
-    from patclass.service.settings import ServiceSettings
 
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    if os.environ.get(VARIABLE) and not flags["insecure"]:
-        given.setdefault("keys", Path(os.environ[VARIABLE]))
-    try:
-        settings = ServiceSettings.model_validate(given)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        raise ConfigError(f"--{flag} {first['input']}: {first['msg'].lower()}.") from problem
+    settings = ServiceSettings.load(flags, config)
+    if settings.open and not settings.insecure and os.environ.get(VARIABLE):
+        settings = settings.model_copy(update={"keys": Path(os.environ[VARIABLE])})
     run(settings, Models(parse_places(models), device))
     return 0
 

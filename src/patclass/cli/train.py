@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from patclass.cli.options import settings_options
+from patclass.cli.options import config_option, settings_options
+from patclass.core.settings import TrainSettings
 
 EXIT_WEAK = 1
 EXIT_INTERRUPTED = 130
@@ -31,14 +32,10 @@ def training_command(defaults: dict[str, Any]) -> click.Command:
     """``patclass train`` with other defaults than the built-in ones."""
 
     @click.command("train", help=HELP)
-    @click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        help="TOML file with the tables [data], [base], [lora], [fit], [output].",
-    )
+    @config_option
     @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the same run.")
     @click.option("--restart", is_flag=True, help="Throw an unfinished run away.")
-    @settings_options(defaults=defaults)
+    @settings_options(TrainSettings, defaults=defaults)
     def command(config: Path | None, resume: bool, restart: bool, **flags: Any) -> int:
         return run_training(flags, config, resume, restart, defaults)
 
@@ -53,15 +50,14 @@ def run_training(
     defaults: dict[str, Any],
 ) -> int:
     """Train as asked; return the exit code."""
-    from patclass.core.config import load_settings
     from patclass.training.run import train as run
 
     if resume and restart:
         raise click.UsageError("--resume and --restart exclude each other.")
-    settings = load_settings(flags, config, defaults=defaults)
+    settings = TrainSettings.load(flags, config, defaults=defaults)
     if resume:
         stored = _stored(settings.output.output)
-        settings = load_settings(flags, config, defaults=defaults | stored)
+        settings = TrainSettings.load(flags, config, defaults=defaults | stored)
     result = run(settings, resume, restart, click.echo)
     if result.bundle is None:
         way = "go on with --resume" if result.fit.checkpoint else "start again"

@@ -1,12 +1,41 @@
 """Every error that patclass raises on purpose. Knows nothing of the rest of the package.
 
-Each message names the value, what was expected and the way out; the command line prints
-it without a traceback and exits with 2.
+Each message names the value, what was expected and the remedy; the command line prints it without
+a traceback and exits with 2.
 """
+
+import re
+from collections.abc import Callable
 
 
 class PatclassError(Exception):
-    """Base of all errors that a person can act upon."""
+    """Base of all errors that a user can act upon.
+
+    Messages name settings as Python does (``max_tokens``), never as a flag. A raiser passes the
+    names that stand in the message as ``setting``, so that the command line can show flags.
+    """
+
+    def __init__(self, message: str = "", *, setting: str | tuple[str, ...] = ()) -> None:
+        """Keep the message and the settings that it is about.
+
+        :param setting: name of a setting, or several; each should occur in ``message``.
+        """
+        super().__init__(message)
+        self.settings = (setting,) if isinstance(setting, str) else setting
+
+    def message(self, spelling: Callable[[str], str] = str) -> str:
+        """The message, with the first mention of each of its settings spelt as ``spelling`` does.
+
+        A setting that the message does not mention is put in front of it.
+        """
+        text = str(self)
+        for name in self.settings:
+            mention = re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
+            if mention is None:
+                text = f"{spelling(name)}: {text}"
+            else:
+                text = f"{text[: mention.start()]}{spelling(name)}{text[mention.end() :]}"
+        return text
 
 
 class ConfigError(PatclassError):
@@ -22,7 +51,7 @@ class ModelError(PatclassError):
 
 
 class TrainingError(PatclassError):
-    """A run cannot start, go on or be trusted."""
+    """A training run cannot start, be resumed or be trusted."""
 
 
 class BundleError(PatclassError):
@@ -30,17 +59,17 @@ class BundleError(PatclassError):
 
 
 class StoreError(PatclassError):
-    """What is to be remembered cannot be kept or read."""
+    """The store cannot be written or read."""
 
 
 class OutputError(PatclassError):
-    """Something cannot be written."""
+    """A file or folder cannot be written."""
 
 
 def cannot_write(target: object, problem: OSError) -> OutputError:
-    """Turn a failed write into a message that says what to do."""
+    """The error for a failed write, with what to do about it."""
     reason = problem.strerror or str(problem)
     return OutputError(
-        f"cannot write {target}: {reason}. Free some space, gain the right to write there, "
-        "or name another place."
+        f"cannot write {target}: {reason}. Free disk space, change the "
+        "permissions, or choose another path."
     )

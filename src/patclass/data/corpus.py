@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from tqdm import tqdm
 
-from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
+from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.examples import (
     SPLITS,

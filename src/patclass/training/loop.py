@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from patclass.core.config import FitSettings
 from patclass.core.errors import TrainingError
 from patclass.core.files import atomic_write
+from patclass.core.settings import FitSettings
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
 from patclass.data.batches import training_batches

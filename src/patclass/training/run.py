@@ -23,9 +23,9 @@ from patclass.bundle.description import (
 )
 from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.writer import COMPACT_ADAPTER, Content, write_bundle
-from patclass.core.config import TrainSettings
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
+from patclass.core.settings import TrainSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_rejects
 from patclass.evaluation.report import Report, measure

@@ -27,7 +27,7 @@ demo: .venv/ready  ## tune the embedded base on the sample, verify, classify a n
 	cutters of polycrystalline diamond, and nozzles that flush cuttings into the annulus."
 	@echo
 	@echo "Next: $(BIN)/$(TELL)"
-	@echo "      $(BIN)/patclass classify your-patents.csv answers.csv"
+	@echo "      $(BIN)/patclass classify your-patents.csv -o answers.csv"
 	@echo "      $(BIN)/patclass --help"
 
 test: .venv/ready  ## run the whole test suite
@@ -58,7 +58,7 @@ bench-policies: .venv/ready  ## compare how long documents are read, on the shar
 
 bench-shipped: .venv/ready  ## measure the shipped model on the shared patents beside its rivals
 	$(BIN)/patclass evaluate shipped --data ../shared/data \
-	--baselines section,class,subclass --report build/shipped.html
+	--baselines section,class,subclass -o build/shipped.html
 
 # An hour and a half on two cores. The bundle replaces the one in the package.
 shipped: .venv/ready  ## make the shipped model again from the shared patents

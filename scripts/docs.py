@@ -11,11 +11,12 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
 HEAD = """# Settings
 
-Written by `make docs`; a test compares this page with the code. Training and the service take their
-settings in the same way. Later wins: the defaults below, a TOML file (`--config FILE`), environment
-variables, flags. The variable of a setting is the prefix and its name in capitals, its flag the name
-with dashes: `max_tokens` is `PATCLASS_TRAIN_MAX_TOKENS` and `--max-tokens`. An empty variable counts
-as not set. An unknown key, table or variable is an error that names it and the nearest one.
+Written by `make docs`; a test compares this page with the code. Training and the service take
+their settings in the same way. Later wins: the defaults below, a TOML file (`--config FILE`),
+environment variables, flags. The variable of a setting is the prefix and its name in capitals, its
+flag the name with dashes: `max_tokens` is `PATCLASS_TRAIN_MAX_TOKENS` and `--max-tokens`. An empty
+variable counts as not set. An unknown key, table or variable is an error that names it and the
+nearest one.
 """
 
 TRAIN = """## `patclass train`

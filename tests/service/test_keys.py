@@ -311,7 +311,7 @@ def test_a_good_file_by_hand_is_read(store: KeyFile):
 
 def test_a_folder_in_the_place_of_the_file_is_an_error_that_says_what_to_do(store: KeyFile):
     store.path.mkdir()
-    with pytest.raises(ConfigError, match=r"cannot read the keys in .*keys\.json.*--file"):
+    with pytest.raises(ConfigError, match=r"cannot read .*keys\.json.*another with keys"):
         store.list()
 
 

@@ -67,8 +67,8 @@ AGREEMENT = 0.2
 def load(model: str | Path | None = None, device: str = "auto") -> "Classifier":
     """Load a bundle that answers.
 
-    :param model: its folder, or ``shipped``; None for the first of ``PATCLASS_MODEL``,
-        ``final_model`` and the shipped one that is there.
+    :param model: its folder, or ``shipped``; None for that of ``PATCLASS_MODEL``, else the
+        shipped one.
     :raises BundleError: if it is incomplete, altered, or its base is not there.
     """
     return Classifier(read_bundle(locate(model)), device)

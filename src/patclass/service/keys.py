@@ -248,6 +248,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Key]:
 
 def _cannot_read(path: Path, problem: OSError) -> ConfigError:
     return ConfigError(
-        f"cannot read the keys in {path}: {problem.strerror or problem}. Run patclass as the user "
-        f"that owns the file, or name another with --file or {VARIABLE}."
+        f"cannot read {path}: {problem.strerror or problem}. Run patclass as the user "
+        f"that owns the file, or name another with keys or {VARIABLE}.",
+        setting="keys",
     )

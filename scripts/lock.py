@@ -13,7 +13,14 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 DEV = (
-    *("hypothesis", "mypy", "playwright", "pytest", "pyyaml", "ruff", "schemathesis"),
+    "hypothesis",
+    "import-linter",
+    "mypy",
+    "playwright",
+    "pytest",
+    "pyyaml",
+    "ruff",
+    "schemathesis",
     "setuptools",
 )
 TORCH_FIRST = "Install torch first, so that a CPU wheel at hand is taken."

@@ -64,7 +64,7 @@ def test_an_unknown_level_is_refused_with_those_that_are_known(predict: Cli):
 
 def test_a_set_is_listed_with_its_size(predict: Cli):
     said = predict("--level", "class", "--coverage", 0.8)
-    listed = said.out.split("\nset (")[1].splitlines()
+    listed = said.out.split("\nlabel set (")[1].splitlines()
     size = int(listed[0].split()[0])
     assert size == len(listed) - 1 >= 1
     entries = json.loads(predict("--level", "class", "--coverage", 0.8, "--format", "json").out)[

@@ -270,7 +270,7 @@ def test_an_answer_that_cannot_be_given_is_refused(
     flags: tuple[str, ...],
     named: tuple[str, ...],
 ):
-    what = ("words",) if command == "predict" else (patents / "test.jsonl", place / "out.csv")
+    what = ("words",) if command == "predict" else (patents / "test.jsonl", "-o", place / "out.csv")
     check_refused(cli(command, *what, *flags, "--model", bundle), *named)
     assert list(place.iterdir()) == []
 

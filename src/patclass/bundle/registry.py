@@ -205,7 +205,6 @@ def _shipped() -> Path:
     if not (folder / LAYOUT.manifest).is_file():
         raise BundleError(
             "this installation holds no shipped model: train one with 'patclass train', or name "
-            f"a bundle with model or {VARIABLE}.",
-            setting="model",
+            f"another bundle, for example by {VARIABLE}."
         )
     return folder

@@ -195,9 +195,8 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     \b
         patclass audit -o disputed.csv --data patents/ --labels section
     """
-    from tqdm import tqdm
-
     from patclass.core.files import check_writable
+    from patclass.core.progress import progress
     from patclass.data.corpus import load_corpus
     from patclass.data.rows import file_format
     from patclass.evaluation.audit import disputed, noise, out_of_fold, write_disputes
@@ -213,7 +212,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     labelled = [(row, row.truth[depth]) for row in corpus["train"]]
     pairs = [(row, label) for row, label in labelled if label is not None and label >= 0]
     texts, observed = [row.text for row, _ in pairs], [label for _, label in pairs]
-    with tqdm(total=len(pairs), desc="auditing", unit="row", disable=None) as bar:
+    with progress("auditing", len(pairs)) as bar:
         probabilities = out_of_fold(texts, observed, len(labels), folds, advance=bar.update)
     found = disputed(observed, probabilities)
     write_disputes(found, [row for row, _ in pairs], labels, output)

@@ -140,17 +140,16 @@ def classify(source: Path, output: Path, model: str | None, device: str, **optio
         patclass classify patents.csv -o answers.parquet
         patclass classify patents.jsonl -o answers.csv --level subclass --coverage 0.9
     """
-    from tqdm import tqdm
-
+    from patclass.core.progress import progress
     from patclass.data.rows import count_rows
     from patclass.inference import Classifier, Options
     from patclass.inference.files import check_files, classify_file
 
     check_files(source, output)
     classifier = Classifier(open_bundle(model), device)
-    # Without a terminal there is no bar, and no need to read the file twice.
+    # Without a terminal the file is not read twice: a line then shows the count alone.
     total = count_rows(source) if sys.stderr.isatty() else None
-    with tqdm(total=total, unit="row", disable=None) as bar:
+    with progress("classifying", total) as bar:
         result = classify_file(classifier, source, output, Options(**options), bar.update)
     bad = f", {result.errors:,} of them with an error" if result.errors else ""
     click.echo(f"{output}: {result.rows:,} rows{bad}")

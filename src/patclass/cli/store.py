@@ -179,23 +179,22 @@ def export_feedback(output: Path, name: str, store: Path | None) -> int:
         patclass feedback export -o feedback.jsonl
         patclass feedback export -o - --format argilla > records.json
     """
-    from tqdm import tqdm
-
     from patclass.core.files import atomic_write
+    from patclass.core.progress import track
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
     lines = _format(name).write(locate_store(store), left_out)
-    bar = tqdm(lines, desc="exporting", unit="row", disable=None, delay=2)
+    rows = track(lines, "exporting")
     if output == _STANDARD:
-        for line in bar:
+        for line in rows:
             click.echo(line, nl=False)
     else:
         with (
             atomic_write(output) as partial,
             partial.open("w", encoding="utf-8", newline="\n") as target,
         ):
-            target.writelines(bar)
+            target.writelines(rows)
         click.echo(f"{output}: written")
     _report(left_out)
     return 0

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from tqdm import tqdm
 
 from patclass.core.errors import DataError
+from patclass.core.progress import track
 from patclass.cpc.scheme import titles
 from patclass.data.text import text_sha256
 from patclass.store.consensus import Feedback, FeedbackRow
@@ -160,9 +160,8 @@ def take_in(database: Database, arrivals: Sequence[Arrival]) -> Taken:
         if problem is not None:
             problems.append(f"{arrival.place}: {problem}")
     refuse(problems)
-    bar = tqdm(new.values(), desc="importing", unit="verdict", disable=None, delay=2)
     try:
-        added = store.add_all(bar)
+        added = store.add_all(track(new.values(), "importing"))
     except ValueError as problem:  # somebody else came between the checks and now
         raise DataError(f"nothing was imported: {problem}.") from problem
     return Taken(added, len(arrivals) - added)

@@ -145,7 +145,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert {event.kind for event in EventStore(database).latest()} == {"retrained", "promoted"}
     shown = cli("models", "show", "0002")
     assert "may take the place of" in shown.out
-    assert f"made from {lineage.parent}" in shown.out
+    assert f"retrained from {lineage.parent}" in shown.out
     again = cli("loop", "--once")
     assert "verdicts since the last candidate: 0" in again.out
     assert cli("models", "rollback").code == 0
@@ -375,7 +375,7 @@ def test_usual_answers_make_a_page_and_end_with_0(cli: Cli, bundle: Path, store:
     keep(store, [usual(opened, number) for number in range(WINDOW)])
     page = store.with_name("page.html")
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW, "-o", page)
-    assert (done.code, done.out) == (0, f"{page}: as usual\n")
+    assert (done.code, done.out) == (0, f"{page}: no alert\n")
     assert opened.fingerprint in page.read_text(encoding="utf-8")
 
 
@@ -389,7 +389,7 @@ def test_a_shift_is_named_and_ends_with_1(cli: Cli, bundle: Path, store: Path):
     keep(store, [*usual_rows, *odd])
     page = store.with_name("page.html")
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW, "-o", page)
-    assert (done.code, done.out) == (1, f"{page}: shifted: length, distance\n")
+    assert (done.code, done.out) == (1, f"{page}: alerts: length, novelty\n")
     assert "Shifted" in page.read_text(encoding="utf-8")
 
 

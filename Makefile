@@ -2,7 +2,7 @@
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-TELL := patclass train --data your-patents.csv --labels class
+NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
 .PHONY: help demo test test-full test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
 	bench-serve bench-serve-llama bench-drift clean
@@ -19,15 +19,25 @@ help:  ## show these targets
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
-demo: .venv/ready  ## tune the embedded base on the sample, verify, classify a new patent
-	$(BIN)/patclass train --data sample --epochs 3 --max-tokens 192 \
-	--batch-tokens 1024 --learning-rate 2e-3 --restart
-	$(BIN)/patclass verify final_model
-	$(BIN)/patclass predict "A drill bit for boreholes has a steel body with blades that carry \
-	cutters of polycrystalline diamond, and nozzles that flush cuttings into the annulus."
+DRILL := A drill bit for boreholes has a steel body with blades that carry cutters of \
+	polycrystalline diamond, and nozzles that flush cuttings into the annulus.
+LOOM := A loom has a shedding device whose heald frames are each driven by a servo motor, so that \
+	the weave pattern can be changed without stopping the machine.
+TABLET := A tablet for oral administration releases a blood pressure lowering agent over twelve \
+	hours from a matrix of hydroxypropyl methylcellulose.
+
+# The trained model stays in build/demo: the shipped one answers by default before and after.
+demo: .venv/ready  ## classify with the shipped model; train, evaluate, verify and compare another
+	$(BIN)/patclass predict --model shipped "$(DRILL)"
+	$(BIN)/patclass predict --model shipped "$(LOOM)"
+	$(BIN)/patclass predict --model shipped "$(TABLET)"
+	$(BIN)/patclass train --data sample --labels section --max-tokens 128 --epochs 6 \
+	--batch-tokens 1024 --learning-rate 2e-3 --restart --allow-weak -o build/demo
+	$(BIN)/patclass verify build/demo
+	$(BIN)/patclass compare shipped build/demo --data sample --level section
 	@echo
-	@echo "Next: $(BIN)/$(TELL)"
-	@echo "      $(BIN)/patclass classify your-patents.csv answers.csv"
+	@echo "Next: $(BIN)/$(NEXT)"
+	@echo "      $(BIN)/patclass classify your-patents.csv -o answers.csv"
 	@echo "      $(BIN)/patclass --help"
 
 # Two processes: what tests start (servers, browsers, databases) has other cores where there are any.
@@ -49,10 +59,11 @@ test-full: .venv/ready  ## the same with long counts, limits by the clock, the w
 test-loop: .venv/ready  ## play the whole learning loop on the shared patents (half an hour on two cores)
 	PATCLASS_WHOLE_LOOP=1 $(BIN)/python -m pytest -s tests/test_whole_loop.py
 
-lint: .venv/ready  ## mend style, then check types
+lint: .venv/ready  ## fix style, then check types and layers
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 lock: .venv/ready  ## write the pinned versions of what is installed
 	$(BIN)/python scripts/lock.py
@@ -72,9 +83,9 @@ bench-sections: .venv/ready build/patents  ## train on the shared patents and re
 bench-policies: .venv/ready build/patents  ## compare how long documents are read, on the shared patents
 	$(BIN)/python scripts/bench_policies.py
 
-bench-shipped: .venv/ready build/patents  ## measure the shipped model on the shared patents beside its rivals
+bench-shipped: .venv/ready build/patents  ## measure the shipped model on the shared patents compared with its baselines
 	$(BIN)/patclass evaluate shipped --data build/patents \
-	--baselines section,class,subclass --report build/shipped.html
+	--baselines section,class,subclass -o build/shipped.html
 
 # An hour and a half on two cores. The bundle replaces the one in the package.
 shipped: .venv/ready build/patents  ## make the shipped model again from the shared patents
@@ -108,4 +119,4 @@ bench-serve-llama: .venv/ready build/patents  ## the same for the shape of Llama
 	$(BIN)/python scripts/bench_serve/run.py llama
 
 clean:  ## remove the environment and the demo's model
-	rm -rf .venv final_model final_model.run final_model.previous
+	rm -rf .venv build/demo build/demo.run build/demo.previous

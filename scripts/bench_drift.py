@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from patclass.core.config import DataSettings
 from patclass.core.defaults import WINDOW
+from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
 from patclass.monitoring.drift import SIGNALS, SignalValues, shifts_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import locate
-from patclass.core.config import DataSettings
+from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example
 from patclass.data.rows import read_rows

@@ -3,15 +3,25 @@
 import sys
 from pathlib import Path
 
-from patclass.core.config import ENVIRONMENT_PREFIX, TrainSettings
+from patclass.core.config import Settings, expected
+from patclass.core.settings import TrainSettings
+from patclass.service.settings import ServiceSettings
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
-HEAD = f"""# Settings of `patclass train`
+HEAD = """# Settings
 
-Written by `make docs`; a test compares this page with the code. Later wins: the defaults below, a
-TOML file (`--config run.toml`), variables such as `{ENVIRONMENT_PREFIX}EPOCHS=2`, flags such as
-`--epochs 2`. A key that does not exist is an error that names it.
+Written by `make docs`; a test compares this page with the code. Training and the service take
+their settings in the same way. Later wins: the defaults below, a TOML file (`--config FILE`),
+environment variables, flags. The variable of a setting is the prefix and its name in capitals, its
+flag the name with dashes: `max_tokens` is `PATCLASS_TRAIN_MAX_TOKENS` and `--max-tokens`. An empty
+variable counts as not set. An unknown key, table or variable is an error that names it and the
+nearest one.
+"""
+
+TRAIN = """## `patclass train`
+
+Environment variables begin with `PATCLASS_TRAIN_`.
 
 ```toml
 [data]
@@ -23,21 +33,37 @@ epochs = 2
 ```
 """
 
+SERVE = """## `patclass serve`
 
-def table(group: str) -> str:
+Environment variables begin with `PATCLASS_SERVE_`; a list is written with commas.
+
+```toml
+[serve]
+host = "0.0.0.0"
+keys = "keys.json"
+cors = ["https://patents.example"]
+```
+"""
+
+
+def table(settings: type[Settings], name: str) -> str:
     """The settings of one TOML table as Markdown."""
-    rows = [
-        f"| `{name}` | {'' if info.default is None else f'`{info.default}`'} | {info.description} |"
-        for name, (owner, info) in TrainSettings.fields().items()
-        if owner == group
-    ]
-    return "\n".join([f"## [{group}]", "", "| key | default | meaning |", "|---|---|---|", *rows])
+    rows = []
+    for key, (owner, info) in settings.fields().items():
+        if owner == name:
+            default = "" if info.default in (None, ()) else f"`{info.default}`".lower()
+            rows.append(f"| `{key}` | {default} | {expected(info)} | {info.description} |")
+    head = [f"### [{name}]", "", "| key | default | accepts | meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def page() -> str:
     """The whole page."""
-    tables = [table(group) for group in TrainSettings.model_fields]
-    return "\n\n".join([HEAD.strip(), *tables]) + "\n"
+    parts = [HEAD.strip()]
+    for intro, settings in ((TRAIN, TrainSettings), (SERVE, ServiceSettings)):
+        tables = dict.fromkeys(owner for owner, _ in settings.fields().values())
+        parts += [intro.strip(), *(table(settings, name) for name in tables)]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -13,8 +13,16 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 DEV = (
-    *("hypothesis", "mypy", "playwright", "pytest", "pytest-xdist", "pyyaml", "ruff"),
-    *("schemathesis", "setuptools"),
+    "hypothesis",
+    "import-linter",
+    "mypy",
+    "playwright",
+    "pytest",
+    "pytest-xdist",
+    "pyyaml",
+    "ruff",
+    "schemathesis",
+    "setuptools",
 )
 TORCH_FIRST = "Install torch first, so that a CPU wheel at hand is taken."
 

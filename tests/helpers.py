@@ -15,7 +15,7 @@ import pytest
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
-from patclass.core.config import TrainSettings, load_settings
+from patclass.core.settings import TrainSettings
 from patclass.export import run as export_module
 from patclass.training import run as run_module
 from patclass.training.run import Echo, RunResult, train
@@ -103,7 +103,7 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
         "device": "cpu",
         "allow_weak": True,
     }
-    return load_settings(flags | more, environment={})
+    return TrainSettings.load(flags | more, environment={})
 
 
 @contextmanager

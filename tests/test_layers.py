@@ -1,32 +1,17 @@
-"""The order of the packages, and what no module may do, read from the source itself."""
+"""The layers of the packages, and what no module may do, read from the source itself."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
-
-# Each entry may import entries on lines above its own, never its neighbours. The package
-# itself only names what inference offers; its entry point only starts the command line.
-ORDER = [
-    {"core"},
-    {"cpc"},
-    {"data", "store"},
-    {"model"},
-    {"engines"},
-    {"predictor"},
-    {"evaluation"},
-    {"monitoring"},
-    {"bundle"},
-    {"training", "inference", "export"},
-    {"learning"},
-    {"service", "ui"},
-    {"cli", "__init__"},
-    {"__main__"},
-]
-RANK = {package: rank for rank, packages in enumerate(ORDER) for package in packages}
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src"
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"torch.save", "torch.load", "eval", "exec"}
@@ -44,12 +29,6 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(SOURCE.glob("patclass/**/*.py"))}
 
 
-def package_of(module: str) -> str:
-    """The entry of ``ORDER`` that a module belongs to."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
-
-
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and full name of all that a module imports, inside functions too."""
     for node in ast.walk(tree):
@@ -58,19 +37,6 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"relative import in line {node.lineno}"
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
-def upward_imports(module: str, source: str) -> list[str]:
-    """The imports of ``module`` that do not run downwards."""
-    here = package_of(module)
-    wrong = []
-    for line, name in imports(ast.parse(source)):
-        if name.split(".")[0] != "patclass" or name == "patclass.__version__":
-            continue
-        there = package_of(name)
-        if there != here and (there not in RANK or RANK[there] >= RANK[here]):
-            wrong.append(f"{module}:{line} ({here}) imports {name} ({there})")
-    return wrong
 
 
 def forbidden(module: str, source: str) -> list[str]:
@@ -106,32 +72,18 @@ def source_of(module: str) -> str:
     return MODULES[module].read_text(encoding="utf-8")
 
 
-def test_every_package_has_a_place_in_the_order():
-    assert {package_of(module) for module in MODULES} == set(RANK)
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_run_downwards(module: str):
-    assert upward_imports(module, source_of(module)) == []
-
-
-def reachable(module: str) -> set[str]:
-    """All modules of patclass that ``module`` imports, directly or not."""
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        for _, name in imports(ast.parse(source_of(waiting.pop()))):
-            for imported in (name, name.rpartition(".")[0]):
-                if imported in MODULES and imported not in found:
-                    found.add(imported)
-                    waiting.append(imported)
-    return found
-
-
-@pytest.mark.parametrize("package", ["training", "evaluation", "inference", "export"])
-def test_only_the_loop_and_the_service_need_a_database(package: str):
-    modules = [module for module in MODULES if package_of(module) == package]
-    assert not {m for module in modules for m in reachable(module) if package_of(m) == "store"}
+def test_imports_keep_the_contracts():
+    """The layers of pyproject.toml, checked by import-linter."""
+    done = subprocess.run(
+        [sys.executable, "-c", LINT_IMPORTS, "--no-cache"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -144,26 +96,6 @@ def test_modules_and_functions_stay_short(module: str):
     lines = source_of(module).count("\n")
     assert lines <= MAX_MODULE_LINES, f"{module} has {lines} lines"
     assert long_functions(module, source_of(module)) == []
-
-
-@pytest.mark.parametrize(
-    ("module", "source"),
-    [
-        ("patclass.data.rows", "from patclass.model.base import resolve_base"),
-        ("patclass.data.rows", "def late():\n    import patclass.cli.main"),
-        ("patclass.training.run", "from patclass.inference import load"),
-        ("patclass.export.run", "from patclass.training.run import train"),
-        ("patclass.inference.classifier", "from patclass.service.keys import KeyFile"),
-        ("patclass.bundle.bundle", "from patclass import load"),
-        ("patclass.core.config", "from patclass.cpc.tree import LabelTree"),
-        ("patclass.cpc.tree", "from patclass.data.corpus import Example"),
-        ("patclass.engines.base", "from patclass.predictor.pipeline import Pipeline"),
-        ("patclass.predictor.scored", "from patclass.bundle import read_bundle"),
-        ("patclass", "from patclass.cli import run"),
-    ],
-)
-def test_the_check_finds_an_import_that_runs_upwards(module: str, source: str):
-    assert len(upward_imports(module, source)) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from patclass.core.config import LoraSettings
+from patclass.core.settings import LoraSettings
 from patclass.model.base import resolve_base
 from patclass.model.classifier import Batch, Parts, PatentClassifier, new_classifier
 from patclass.model.device import Compute

@@ -1,4 +1,4 @@
-"""Which bundle answers: the one named, PATCLASS_MODEL's, final_model, the shipped one."""
+"""Which bundle answers: the one named, PATCLASS_MODEL's, else the shipped one."""
 
 import json
 import subprocess
@@ -174,16 +174,16 @@ def test_then_that_of_the_environment(here: Path, shipped: Path):
     assert registry_module.locate(None, NAMED) == Path("named_model")
 
 
-def test_then_the_one_trained_here(here: Path, shipped: Path):
-    make(here / "final_model")
-    assert registry_module.locate(None, NOTHING) == Path("final_model")
-    assert registry_module.locate(None, {VARIABLE: ""}) == Path("final_model")
-
-
 def test_then_the_shipped_one(here: Path, shipped: Path):
     assert registry_module.locate(None, NOTHING) == shipped
-    (here / "final_model").mkdir()  # an unfinished one does not answer
+    make(here / "final_model")  # a model trained in this folder does not replace it
     assert registry_module.locate(None, NOTHING) == shipped
+    assert registry_module.locate(None, {VARIABLE: ""}) == shipped
+
+
+def test_a_bundle_is_shown_as_shipped_or_by_its_folder(here: Path, shipped: Path):
+    assert registry_module.display_name(shipped) == "shipped"
+    assert registry_module.display_name(Path("mine/model")) == "mine/model"
 
 
 def test_the_shipped_one_can_be_named(here: Path, shipped: Path):
@@ -211,8 +211,10 @@ def test_a_name_is_not_looked_at_before_it_is_read(here: Path):
         load("gone")
 
 
-def test_loading_without_a_name_loads_what_is_trained_here(here: Path, bundle: Path, shipped: Path):
-    (here / "final_model").symlink_to(bundle)
+def test_loading_without_a_name_loads_that_of_the_environment(
+    here: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(VARIABLE, str(bundle))
     assert load(device="cpu").classes_ == ["A", "C", "H"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import patent_rows, write_jsonl
 from helpers import Cli, Outcome
+from patclass.bundle import read_bundle
 from patclass.bundle.registry import VARIABLE
 
 PATENT = patent_rows(3, seed=8)[2]
@@ -62,11 +63,12 @@ def test_an_unknown_level_is_refused_with_those_that_are_known(predict: Cli):
 
 
 def test_a_set_is_listed_with_its_size(predict: Cli):
-    said = predict("--level", "class", "--set", 0.8)
-    listed = said.out.split("\nset (")[1].splitlines()
+    said = predict("--level", "class", "--coverage", 0.8)
+    listed = said.out.split("\nlabel set (")[1].splitlines()
     size = int(listed[0].split()[0])
     assert size == len(listed) - 1 >= 1
-    entries = json.loads(predict("--level", "class", "--set", 0.8, "--json").out)["label_set"]
+    said = predict("--level", "class", "--coverage", 0.8, "--format", "json")
+    entries = json.loads(said.out)["label_set"]
     assert [line.split("%  ")[1].split()[0] for line in listed[1:]] == [
         entry["label"] for entry in entries
     ]
@@ -74,21 +76,23 @@ def test_a_set_is_listed_with_its_size(predict: Cli):
 
 def test_neighbours_are_listed_with_id_code_and_title(predict: Cli):
     said = predict("--neighbours", 3)
-    listed = said.out.split("\nnearest known patents\n")[1].splitlines()
+    listed = said.out.split("\nsimilar patents\n")[1].splitlines()
     assert len(listed) == 3
     assert all(re.fullmatch(r" *[01]\.\d\d  P1-\d+  H0[12]B  The \w+ and \w+", n) for n in listed)
 
 
 def test_passages_are_listed_with_what_they_contribute(predict: Cli):
     said = predict("--explain")
-    listed = said.out.split("\npassages, by what the answer loses without them\n")[1].splitlines()
+    listed = said.out.split("\npassages, by their contribution to the answer\n")[1].splitlines()
     assert len(listed) == 2
     assert all(re.match(r" *[+-]\d+\.\d\d  \w", line) for line in listed)
     assert listed[0].endswith(PATENT["title"] + ".")
 
 
 def test_all_of_it_stands_in_one_json_object(predict: Cli):
-    answer = answer_of(predict("--json", "--set", 0.8, "--neighbours", 3, "--explain", "-k", 2))
+    answer = answer_of(
+        predict("--format", "json", "--coverage", 0.8, "--neighbours", 3, "--explain", "-k", 2)
+    )
     assert (answer["section"], len(answer["class"]), len(answer["subclass"])) == ("H", 3, 4)
     assert len(answer["top"]) == 2
     assert answer["label_set"]
@@ -114,14 +118,14 @@ def test_doubts_are_warned_of_and_stand_in_the_json_object(predict: Cli, text: s
     assert said.code == 0
     assert sum(warning in line for line in said.err.splitlines()) == 1
     assert all(line.startswith("warning: ") for line in said.err.splitlines())
-    found = json.loads(predict("--json", text=text).out)["warnings"]
+    found = json.loads(predict("--format", "json", text=text).out)["warnings"]
     assert [f"warning: {reason['message']}" for reason in found] == said.err.splitlines()
 
 
 def test_classify_answers_every_row_at_the_level(cli: Cli, tree_bundle: Path, tmp_path: Path):
     source = write_jsonl(tmp_path / "in.jsonl", patent_rows(9, seed=8))
-    flags = ("--level", "class", "--set", 0.8, "--neighbours", 2, "--explain", "-k", 4)
-    said = cli("classify", source, tmp_path / "out.csv", "--model", tree_bundle, *flags)
+    flags = ("--level", "class", "--coverage", 0.8, "--neighbours", 2, "--explain", "-k", 4)
+    said = cli("classify", source, "-o", tmp_path / "out.csv", "--model", tree_bundle, *flags)
     assert said == Outcome(0, "", f"{tmp_path / 'out.csv'}: 9 rows\n")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -146,10 +150,14 @@ def test_the_model_is_named_by_flag_environment_or_place(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, str(tree_bundle))
     (tmp_path / "final_model").symlink_to(bundle)
-    ask = ("predict", TEXT, "--json")
+    ask = ("predict", TEXT, "--format", "json")
     assert "class" in json.loads(cli(*ask).out)
     assert "class" not in json.loads(cli(*ask, "--model", bundle).out)
-    assert cli("verify").out.startswith(f"{tree_bundle}: whole")
+    verified = cli("verify")
+    assert verified.out.startswith(f"{tree_bundle}: complete")
+    version = read_bundle(tree_bundle).fingerprint
+    assert verified.err == f"model: {tree_bundle} (version {version})\n"
     monkeypatch.delenv(VARIABLE)
-    assert "class" not in json.loads(cli(*ask).out)
-    assert cli("verify").out.startswith("final_model: whole")
+    said = cli(*ask)  # a model that was trained in this folder does not replace the shipped one
+    assert "class" in json.loads(said.out)
+    assert said.err.splitlines()[0].startswith("model: shipped (version ")

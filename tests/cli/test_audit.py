@@ -50,7 +50,7 @@ def test_the_wrong_labels_are_listed_first_in_every_format(
     cli: Cli, data: Path, tmp_path: Path, suffix: str
 ):
     target = tmp_path / f"disputed{suffix}"
-    said = cli("audit", target, "--data", data)
+    said = cli("audit", "-o", target, "--data", data)
     assert (said.code, said.err) == (0, "")
     found = read(target)
     assert all(list(row) == COLUMNS for row in found)
@@ -70,7 +70,7 @@ def test_the_level_is_that_which_is_asked_for(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 90, 1), ("validation", 12, 2), ("test", 12, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", tree_rows(count, seed))
     more = ("--data", tmp_path, "--labels", "cpc", "--level", "class", "--folds", 3)
-    said = cli("audit", tmp_path / "out" / "disputed.jsonl", *more)
+    said = cli("audit", "-o", tmp_path / "out" / "disputed.jsonl", *more)
     assert said.code == 0, said.err
     # Three rows are of a class that is too rare to be a label.
     assert re.search(r"of 87 labels are disputed \(class\)", said.out)
@@ -81,7 +81,7 @@ def test_the_level_is_that_which_is_asked_for(cli: Cli, tmp_path: Path):
 def test_a_format_that_cannot_be_written_is_refused(
     cli: Cli, data: Path, tmp_path: Path, name: str
 ):
-    said = cli("audit", tmp_path / name, "--data", data)
+    said = cli("audit", "-o", tmp_path / name, "--data", data)
     assert said.code == 2
     assert said.err.startswith("error: ")
     assert "no known format" in said.err
@@ -90,7 +90,7 @@ def test_a_format_that_cannot_be_written_is_refused(
 
 @pytest.mark.parametrize("level", ["class", "auto", "nonsense"])
 def test_a_level_that_the_labels_lack_is_refused(cli: Cli, data: Path, tmp_path: Path, level: str):
-    said = cli("audit", tmp_path / "disputed.csv", "--data", data, "--level", level)
+    said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", data, "--level", level)
     assert said.code == 2
     assert f"level {level}" in said.err
     assert "section" in said.err
@@ -100,6 +100,6 @@ def test_a_level_that_the_labels_lack_is_refused(cli: Cli, data: Path, tmp_path:
 def test_fewer_rows_than_folds_are_audited_or_refused_in_words(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 6, 1), ("validation", 3, 2), ("test", 3, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(count, seed))
-    said = cli("audit", tmp_path / "disputed.csv", "--data", tmp_path, "--folds", 20)
+    said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", tmp_path, "--folds", 20)
     assert said.code in (0, 2)
     assert "Traceback" not in said.err

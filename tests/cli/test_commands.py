@@ -17,7 +17,7 @@ from conftest import ROOT, patent_rows, write_jsonl
 from helpers import Cli, Outcome
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
-from patclass.core.config import TrainSettings
+from patclass.core.settings import TrainSettings
 from patclass.evaluation.report import Report
 from patclass.model.base import PRESETS
 
@@ -25,7 +25,7 @@ PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
 
 
-ANSWERS = ["--level", "--threshold", "--set", "--neighbours", "--explain"]
+ANSWERS = ["--level", "--threshold", "--coverage", "--neighbours", "--explain"]
 
 # The part of predict's answer that is about one label: its share, its code, its title.
 LINE = re.compile(r" *(\d+\.\d)%  (\S+) +(\S.*)")
@@ -54,10 +54,10 @@ def test_help_mentions_every_flag(name: str):
     ("name", "flags"),
     [
         ("train", ["--config", "--resume", "--restart"]),
-        ("evaluate", ["--split", "--report", "--data", "--labels", "--baselines", "--device"]),
-        ("compare", ["--level", "--split", "--json", "--data", "--device"]),
+        ("evaluate", ["--split", "--output", "--data", "--labels", "--baselines", "--device"]),
+        ("compare", ["--level", "--split", "--output", "--data", "--device"]),
         ("audit", ["--level", "--folds", "--data", "--labels", "--text"]),
-        ("predict", ["-k", "--json", "--model", "--device", *ANSWERS]),
+        ("predict", ["-k", "--format", "--model", "--device", *ANSWERS]),
         ("classify", ["-k", "--model", *ANSWERS]),
         ("verify", ["--device"]),
         ("doctor", []),
@@ -79,7 +79,7 @@ def test_help_of_the_whole_names_every_command_and_the_exit_codes(cli: Cli):
     said = cli("--help")
     assert said.code == 0
     assert all(f"\n  {name} " in said.out for name in main.commands)
-    assert "Exit codes: 0 done; 1 " in said.out
+    assert "Exit codes: 0 success; 1 " in said.out
 
 
 def test_version(cli: Cli):
@@ -124,7 +124,7 @@ def test_doctor_says_which_device_and_precision_and_why(doctor: list[str]):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_doctor_says_whether_each_base_is_ready(doctor: list[str], preset: str):
     (line,) = (line for line in doctor if line.startswith(f"base        {preset} "))
-    assert re.search(r"\): (verified|not ready: \S+)", line)
+    assert re.search(r"\): (verified|not available: \S+)", line)
 
 
 def test_doctor_has_verified_the_embedded_base(doctor: list[str]):
@@ -165,7 +165,7 @@ def test_predict_prints_three_lines_unless_told_otherwise(cli: Cli, bundle: Path
 
 
 def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundle: Path):
-    said = cli("predict", TEXT, "--json", "-k", 2, "--model", bundle)
+    said = cli("predict", TEXT, "--format", "json", "-k", 2, "--model", bundle)
     answer = json.loads(said.out)
     assert said.code == 0
     assert set(answer) == {
@@ -189,21 +189,21 @@ def test_predict_warns_on_the_error_stream(cli: Cli, bundle: Path):
 
 
 def test_predict_reads_standard_input(cli: Cli, bundle: Path):
-    given = cli("predict", TEXT, "--json", "--model", bundle)
-    read = cli("predict", "--json", "--model", bundle, stdin=f"{TEXT}\n".encode())
+    given = cli("predict", TEXT, "--format", "json", "--model", bundle)
+    read = cli("predict", "--format", "json", "--model", bundle, stdin=f"{TEXT}\n".encode())
     assert read.code == 0
     assert read.out == given.out
 
 
 def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path):
-    said = cli("predict", "--json", "--model", bundle, stdin="größe 半導体 🧪".encode())
+    said = cli("predict", "--format", "json", "--model", bundle, stdin="größe 半導体 🧪".encode())
     assert json.loads(said.out)["label"] in ("A", "C", "H")
 
 
 def test_classify_writes_the_file_and_says_how_many_rows(cli: Cli, bundle: Path, tmp_path: Path):
     rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
     source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
-    said = cli("classify", source, target, "-k", 1, "--model", bundle)
+    said = cli("classify", source, "-o", target, "-k", 1, "--model", bundle)
     assert said == Outcome(0, err="", out=f"{target}: 6 rows, 1 of them with an error\n")
     with target.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
@@ -214,8 +214,8 @@ def test_classify_writes_the_file_and_says_how_many_rows(cli: Cli, bundle: Path,
 def test_verify_prints_the_difference(cli: Cli, bundle: Path):
     said = cli("verify", bundle)
     assert (said.code, said.err) == (0, "")
-    assert said.out.startswith(f"{bundle}: whole; 8 golden texts answered alike")
-    found = re.search(r"largest difference of a logit (\S+), allowed 0\.001", said.out)
+    assert said.out.startswith(f"{bundle}: complete; 8 golden texts have the same answers")
+    found = re.search(r"largest difference of a logit (\S+), tolerance 0\.001", said.out)
     assert found is not None
     assert float(found[1]) < 1e-3
 
@@ -224,7 +224,7 @@ def test_verify_prints_the_difference(cli: Cli, bundle: Path):
 def test_evaluate_writes_the_report_as_a_page_and_as_data(
     cli: Cli, bundle: Path, tmp_path: Path, name: str
 ):
-    said = cli("evaluate", bundle, "--report", tmp_path / "out" / name)
+    said = cli("evaluate", bundle, "-o", tmp_path / "out" / name)
     report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
     assert said.out == report.text() + "\n"
     assert said.code == (0 if report.passed else 1)
@@ -243,7 +243,7 @@ def test_evaluate_fits_baselines_at_the_levels_that_are_named(
     cli: Cli, tree_bundle: Path, tmp_path: Path
 ):
     target = tmp_path / "report.json"
-    said = cli("evaluate", tree_bundle, "--baselines", "section, class", "--report", target)
+    said = cli("evaluate", tree_bundle, "--baselines", "section, class", "-o", target)
     report = Report.model_validate_json(target.read_text())
     fitted = {level for level, found in report.levels.items() if found.baselines}
     assert fitted == {"section", "class"}
@@ -253,7 +253,7 @@ def test_evaluate_fits_baselines_at_the_levels_that_are_named(
 
 
 @pytest.mark.parametrize("truncation", ["head", "head+tail", "windows"])
-def test_evaluate_reads_by_another_policy(cli: Cli, bundle: Path, truncation: str):
+def test_evaluate_reads_by_another_truncation(cli: Cli, bundle: Path, truncation: str):
     said = cli("evaluate", bundle, "--truncation", truncation)
     assert said.code in (0, 1)
     assert "test, 24 rows" in said.out
@@ -275,7 +275,7 @@ def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):
 
 
 def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_path: Path):
-    said = cli("evaluate", bundle, "--labels", "class", "--report", tmp_path / "report.json")
+    said = cli("evaluate", bundle, "--labels", "class", "-o", tmp_path / "report.json")
     assert said.code == 2
     assert said.err.startswith("error: labels disagree: ")
     assert "'A', 'C', 'H'" in said.err
@@ -325,7 +325,7 @@ def test_evaluate_says_when_the_data_of_training_has_changed(cli: Cli, bundle: P
 
 def test_classify_exits_with_1_if_no_row_could_be_answered(cli: Cli, bundle: Path, tmp_path: Path):
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": ""}, {"text": None}])
-    assert cli("classify", source, tmp_path / "out.csv", "--model", bundle).code == 1
+    assert cli("classify", source, "-o", tmp_path / "out.csv", "--model", bundle).code == 1
     assert (tmp_path / "out.csv").is_file()
 
 
@@ -339,10 +339,13 @@ def test_the_same_commands_work_with_a_small_llama(
     assert trained.code == 0, trained.err
     assert trained.out.startswith("device: cpu, float32")
     assert "saved and verified in a fresh process: final_model" in trained.out
-    assert cli("verify").code == 0
-    assert cli("evaluate").code in (0, 1)
-    assert len(best_of(cli("predict", TEXT, "-k", 3).out)) == 3
-    assert cli("classify", patents / "test.jsonl", "out.csv").out == "out.csv: 24 rows\n"
+    assert cli("verify", "final_model").code == 0
+    assert cli("evaluate", "final_model").code in (0, 1)
+    model = ("--model", "final_model")
+    assert len(best_of(cli("predict", TEXT, "-k", 3, *model).out)) == 3
+    assert (
+        cli("classify", patents / "test.jsonl", "-o", "out.csv", *model).out == "out.csv: 24 rows\n"
+    )
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         answers = [row["label"] for row in csv.DictReader(file)]
     truth = [row["main_code"][0] for row in patent_rows(24, 3)]

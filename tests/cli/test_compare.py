@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def compared(cli: Cli, target: Path, *arguments: object) -> Comparison:
-    said = cli("compare", *arguments, "--json", target)
+    said = cli("compare", *arguments, "-o", target)
     assert said.code == 0, said.err
     found = Comparison.model_validate_json(target.read_text(encoding="utf-8"))
     assert said.out == found.text() + "\n"
@@ -88,7 +88,7 @@ def test_a_level_that_one_does_not_know_is_refused(
     cli: Cli, bundle: Path, tree_bundle: Path, tmp_path: Path, level: str, named: str
 ):
     target = tmp_path / "out.json"
-    said = cli("compare", tree_bundle, bundle, "--level", level, "--json", target)
+    said = cli("compare", tree_bundle, bundle, "--level", level, "-o", target)
     assert said.code == 2
     assert f"level {level}" in said.err
     assert named in said.err

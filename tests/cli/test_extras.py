@@ -74,7 +74,7 @@ def without(tmp_path: Path) -> Without:
         ("alembic", ["feedback", "export", "feedback.jsonl"], "store"),
         ("openvino", ["export", "shipped", "-o", "nowhere"], "export"),
         ("torch", ["predict", "A loom.", "--model", "shipped"], "train"),
-        ("pyarrow", ["classify", "patents.csv", "answers.csv"], "train"),
+        ("pyarrow", ["classify", "patents.csv", "-o", "answers.csv"], "train"),
     ],
 )
 def test_a_missing_extra_is_said_in_one_line(

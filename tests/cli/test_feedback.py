@@ -39,7 +39,7 @@ def rows(file: Path) -> list[FeedbackRow]:
 
 def test_verdicts_go_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
     target, other = tmp_path / "verdicts.jsonl", tmp_path / "other.db"
-    assert cli("feedback", "export", target, "--store", file).code == 0
+    assert cli("feedback", "export", "-o", target, "--store", file).code == 0
     done = cli("feedback", "import", target, "--store", other)
     assert (done.code, done.out) == (0, "2 added, 0 known\n")
     assert rows(other) == rows(file)
@@ -47,7 +47,7 @@ def test_verdicts_go_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
 
 
 def test_verdicts_go_through_standard_streams(cli: Cli, file: Path, tmp_path: Path):
-    done = cli("feedback", "export", "-", "--store", file)
+    done = cli("feedback", "export", "-o", "-", "--store", file)
     assert [json.loads(line)["key"] for line in done.out.splitlines()] == ["with-text", "without"]
     raw = b"\xef\xbb\xbf" + done.out.encode()
     again = cli("feedback", "import", "-", "--store", tmp_path / "other.db", stdin=raw)
@@ -57,7 +57,7 @@ def test_verdicts_go_through_standard_streams(cli: Cli, file: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", ["label-studio", "argilla"])
 def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: str):
     target = tmp_path / "tasks.json"
-    done = cli("feedback", "export", target, "--format", name, "--store", file)
+    done = cli("feedback", "export", "-o", target, "--format", name, "--store", file)
     assert (done.code, done.out) == (0, f"{target}: written\n")
     assert "left out: 1 rows of feedback whose text is not stored\n" in done.err
     assert len(json.loads(target.read_text(encoding="utf-8"))) == 1
@@ -81,6 +81,6 @@ def test_a_file_that_is_not_there_is_named(cli: Cli, file: Path, tmp_path: Path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(cli: Cli, file: Path):
-    done = cli("feedback", "export", file / "below.jsonl", "--store", file)
+    done = cli("feedback", "export", "-o", file / "below.jsonl", "--store", file)
     assert done.code == 2
     assert done.err.startswith("error: cannot write ")

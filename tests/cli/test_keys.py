@@ -38,7 +38,7 @@ def done(*arguments: str) -> Result:
 def test_create_prints_the_key_alone_and_the_note_elsewhere():
     result = done("create", "search team")
     assert re.fullmatch(r"pk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\n", result.stdout)
-    assert "only this once" in result.stderr
+    assert "cannot be shown again" in result.stderr
     assert DEFAULT_FILE in result.stderr
     found = KeyFile(Path(DEFAULT_FILE)).check(result.stdout.strip())
     assert found is not None
@@ -112,13 +112,13 @@ def test_the_file_is_that_of_the_flag_then_of_the_environment(
 ):
     monkeypatch.setenv("PATCLASS_KEYS", str(tmp_path / "named" / "keys.json"))
     done("create", "by environment")
-    done("create", "by flag", "--file", "other.json")
+    done("create", "by flag", "--keys", "other.json")
     assert "by environment" in done("list").stdout
     assert "by flag" not in done("list").stdout
-    said = done("list", "--file", "other.json").stdout
+    said = done("list", "--keys", "other.json").stdout
     assert "by flag" in said
-    done("revoke", said.splitlines()[1].split()[0], "--file", "other.json")
-    assert "no keys in other.json" in done("list", "--file", "other.json").stderr
+    done("revoke", said.splitlines()[1].split()[0], "--keys", "other.json")
+    assert "no keys in other.json" in done("list", "--keys", "other.json").stderr
     assert "by environment" in done("list").stdout
     assert not (tmp_path / DEFAULT_FILE).exists()
 

@@ -191,7 +191,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert {event.kind for event in EventStore(database).latest()} == {"retrained", "promoted"}
     shown = cli("models", "show", "0002")
     assert "may replace" in shown.out
-    assert f"made from {lineage.parent}" in shown.out
+    assert f"retrained from {lineage.parent}" in shown.out
     again = cli("loop", "--once")
     assert "feedback since the last candidate: 0" in again.out
     assert cli("models", "rollback").code == 0

@@ -40,7 +40,7 @@ def test_the_tables_are_counted(cli: Cli, file: Path):
 
 def test_what_is_old_is_forgotten(cli: Cli, file: Path):
     done = cli("store", "purge", "--store", file, "--older-than", "90d")
-    assert (done.code, done.out) == (0, "1 predictions, 0 reviews, 0 feedback, 0 events gone\n")
+    assert (done.code, done.out) == (0, "1 predictions, 0 reviews, 0 feedback, 0 events deleted\n")
     assert count(file) == 1
     assert cli("store", "purge", "--store", file, "--older-than", "12h").code == 0
     assert count(file) == 1
@@ -55,7 +55,7 @@ def test_the_text_of_a_prediction_is_forgotten(cli: Cli, file: Path):
     assert cli("store", "purge", "--store", file, "--prediction", ID(1)).code == 0
     assert count(file) == 1
     done = cli("store", "purge", "--store", file, "--prediction", ID(1))
-    assert (done.code, done.err) == (1, f"nothing is known of {ID(1)}\n")
+    assert (done.code, done.err) == (1, f"there are no rows of {ID(1)}\n")
 
 
 def test_what_somebody_reads_is_wiped_by_the_second_run(cli: Cli, file: Path):

@@ -4,9 +4,12 @@ from typing import get_args
 
 import pytest
 
-from patclass.core.config import AnswerSettings, TrainSettings, load_settings
+from patclass.cli.options import flag_of
+from patclass.core.config import Settings
 from patclass.core.errors import ConfigError
+from patclass.core.settings import AnswerSettings, TrainSettings
 from patclass.model.tokenizer import TRUNCATIONS
+from patclass.service.settings import ServiceSettings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -16,14 +19,14 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_the_defaults_hold_where_nothing_is_given():
-    assert load_settings({}, environment={}) == TrainSettings()
+    assert TrainSettings.load({}, environment={}) == TrainSettings()
 
 
 def test_later_wins_from_defaults_over_file_and_environment_to_flags(tmp_path: Path):
     file = write(tmp_path, "[fit]\nepochs = 12\nbatch_tokens = 12\nwarmup = 0.12\n")
     environment = {"PATCLASS_TRAIN_BATCH_TOKENS": "13", "PATCLASS_TRAIN_WARMUP": "0.13"}
     defaults = {"checkpoint_steps": 11, "epochs": 11, "batch_tokens": 11, "warmup": 0.11}
-    fit = load_settings({"warmup": 0.14}, file, environment, defaults).fit
+    fit = TrainSettings.load({"warmup": 0.14}, file, environment, defaults).fit
     assert (fit.weight_decay, fit.checkpoint_steps, fit.epochs) == (0.01, 11, 12)
     assert (fit.batch_tokens, fit.warmup) == (13, 0.14)
 
@@ -32,58 +35,58 @@ def test_every_table_of_the_file_fills_its_group(tmp_path: Path):
     file = write(
         tmp_path,
         '[data]\ndata = "a.csv"\ntrain_rows = 50\n[base]\nbase = "llama-3.2-1b"\n[lora]\nr = 4\n'
-        '[fit]\nlearning_rate = 2e-4\n[answer]\npolicy = "windows"\nindex_rows = 5\n'
+        '[fit]\nlearning_rate = 2e-4\n[answer]\ntruncation = "windows"\nindex_rows = 5\n'
         '[output]\noutput = "models/a"\nallow_weak = true\n',
     )
-    settings = load_settings({}, file, environment={})
+    settings = TrainSettings.load({}, file, environment={})
     assert (settings.data.data, settings.data.train_rows) == ("a.csv", 50)
     assert (settings.base.base, settings.lora.r) == ("llama-3.2-1b", 4)
     assert (settings.fit.learning_rate, settings.output.output) == (2e-4, Path("models/a"))
-    assert (settings.answer.policy, settings.answer.index_rows) == ("windows", 5)
+    assert (settings.answer.truncation, settings.answer.index_rows) == ("windows", 5)
     assert settings.output.allow_weak is True
 
 
 def test_what_a_bundle_answers_with_by_default():
     answer = TrainSettings().answer
-    assert (answer.policy, answer.linear, answer.index_rows) == ("head", True, 20_000)
+    assert (answer.truncation, answer.linear, answer.index_rows) == ("head", True, 20_000)
     assert (answer.index_titles, answer.embed_base) == (True, False)
     assert TrainSettings().data.min_leaf_rows == 5
 
 
 def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
     file = write(tmp_path, "[answer]\nlinear = false\nindex_titles = false\n")
-    environment = {"PATCLASS_TRAIN_POLICY": "head+tail", "PATCLASS_TRAIN_MIN_LEAF_ROWS": "9"}
-    settings = load_settings({"index_rows": 0, "embed_base": True}, file, environment)
+    environment = {"PATCLASS_TRAIN_TRUNCATION": "head+tail", "PATCLASS_TRAIN_MIN_LEAF_ROWS": "9"}
+    settings = TrainSettings.load({"index_rows": 0, "embed_base": True}, file, environment)
     answer = settings.answer
-    assert (answer.policy, answer.linear, answer.index_titles) == ("head+tail", False, False)
+    assert (answer.truncation, answer.linear, answer.index_titles) == ("head+tail", False, False)
     assert (answer.index_rows, answer.embed_base) == (0, True)
     assert settings.data.min_leaf_rows == 9
 
 
-def test_the_policies_are_those_that_a_text_can_be_read_by():
+def test_the_ways_of_truncation_are_those_that_a_text_can_be_read_by():
     assert get_args(AnswerSettings.model_fields["truncation"].annotation) == TRUNCATIONS
 
 
 def test_a_flag_that_is_none_was_not_given(tmp_path: Path):
     file = write(tmp_path, "[lora]\nr = 4\n")
-    assert load_settings({"r": None}, file, environment={}).lora.r == 4
+    assert TrainSettings.load({"r": None}, file, environment={}).lora.r == 4
 
 
 def test_a_flag_that_is_false_or_zero_was_given(tmp_path: Path):
     file = write(tmp_path, "[data]\nseed = 5\n[output]\nallow_weak = true\n")
-    settings = load_settings({"seed": 0, "allow_weak": False}, file, environment={})
+    settings = TrainSettings.load({"seed": 0, "allow_weak": False}, file, environment={})
     assert (settings.data.seed, settings.output.allow_weak) == (0, False)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False)])
 def test_the_environment_gives_values_as_text(text: str, value: bool):
     environment = {"PATCLASS_TRAIN_ALLOW_WEAK": text, "PATH": "/bin", "PATCLASS_OTHER": "1"}
-    assert load_settings({}, environment=environment).output.allow_weak is value
+    assert TrainSettings.load({}, environment=environment).output.allow_weak is value
 
 
 def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(os.environ, "PATCLASS_TRAIN_EPOCHS", "7")
-    assert load_settings({}).fit.epochs == 7
+    assert TrainSettings.load({}).fit.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -105,38 +108,36 @@ def test_a_misplaced_or_misspelt_name_in_the_file_is_named(
     tmp_path: Path, text: str, expected: str
 ):
     with pytest.raises(ConfigError, match=expected):
-        load_settings({}, write(tmp_path, text), environment={})
+        TrainSettings.load({}, write(tmp_path, text), environment={})
 
 
 def test_a_value_in_the_place_of_a_table_is_not_called_an_unknown_table(tmp_path: Path):
     with pytest.raises(ConfigError, match="data") as caught:
-        load_settings({}, write(tmp_path, 'data = "a.csv"\n'), environment={})
+        TrainSettings.load({}, write(tmp_path, 'data = "a.csv"\n'), environment={})
     assert "did you mean 'data'" not in str(caught.value)
 
 
 def test_an_unknown_variable_is_named():
-    expected = (
-        r"unknown setting 'epoch' \(environment variable PATCLASS_TRAIN_\*\): .*mean 'epochs'\?"
-    )
+    expected = "unknown environment variable PATCLASS_TRAIN_EPOCH: did you mean 'epochs'"
     with pytest.raises(ConfigError, match=expected):
-        load_settings({}, environment={"PATCLASS_TRAIN_EPOCH": "3"})
+        TrainSettings.load({}, environment={"PATCLASS_TRAIN_EPOCH": "3"})
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("max_token", r"unknown setting 'max_token' \(flag\): did you mean 'max_tokens'\?"),
-        ("xyzzy", r"unknown setting 'xyzzy' \(flag\); there are data, text, labels"),
+        ("max_token", r"unknown setting 'max_token': did you mean 'max_tokens'\?"),
+        ("xyzzy", r"unknown setting 'xyzzy'; there are data, text, labels"),
     ],
 )
 def test_an_unknown_flag_is_named(name: str, expected: str):
     with pytest.raises(ConfigError, match=expected):
-        load_settings({name: 3}, environment={})
+        TrainSettings.load({name: 3}, environment={})
 
 
 def test_an_unknown_default_is_named():
-    with pytest.raises(ConfigError, match=r"unknown setting 'epoch' \(default\)"):
-        load_settings({}, environment={}, defaults={"epoch": 3})
+    with pytest.raises(ConfigError, match="unknown default of 'epoch': did you mean 'epochs'"):
+        TrainSettings.load({}, environment={}, defaults={"epoch": 3})
 
 
 @pytest.mark.parametrize(
@@ -169,26 +170,96 @@ def test_an_unknown_default_is_named():
 )
 def test_a_value_that_does_not_fit_is_named_with_its_flag(name: str, value: object):
     with pytest.raises(ConfigError) as caught:
-        load_settings({name: value}, environment={})
-    assert str(caught.value).startswith(f"--{name.replace('_', '-')} {value!r}: input should be")
+        TrainSettings.load({name: value}, environment={})
+    assert str(caught.value).startswith(f"{name} {value!r}: expected ")
+    flag = f"--{name.replace('_', '-')}"
+    assert caught.value.message(flag_of).startswith(f"{flag} {value!r}: expected ")
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
 def test_infinity_is_no_rate(name: str):
-    with pytest.raises(ConfigError, match=name.replace("_", "-")):
-        load_settings({name: float("inf")}, environment={})
+    with pytest.raises(ConfigError, match=f"{name} inf: expected a number"):
+        TrainSettings.load({name: float("inf")}, environment={})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("max_tokens", 7, "a whole number from 8 to 131,072"),
+        ("epochs", "many", "a whole number of at least 1"),
+        ("train_rows", 1, "a whole number of at least 2"),
+        ("warmup", 1, "a number of at least 0 and below 1"),
+        ("learning_rate", 0, "a number above 0"),
+        ("linear", "perhaps", "true or false"),
+        ("device", "tpu", "one of auto, cpu, cuda, mps"),
+        ("base", 3, "text"),
+        ("output", 3, "a path"),
+    ],
+)
+def test_what_was_expected_is_said_in_plain_english(name: str, value: object, expected: str):
+    with pytest.raises(ConfigError) as caught:
+        TrainSettings.load({name: value}, environment={})
+    assert str(caught.value) == f"{name} {value!r}: expected {expected}."
+
+
+def test_a_rule_of_its_own_is_given_in_its_words():
+    with pytest.raises(ConfigError, match=r"^output '\.': name a folder that is to be made"):
+        TrainSettings.load({"output": "."}, environment={})
 
 
 def test_a_value_of_the_file_and_of_the_environment_is_checked_too(tmp_path: Path):
-    with pytest.raises(ConfigError, match="--epochs 0: input should be greater"):
-        load_settings({}, write(tmp_path, "[fit]\nepochs = 0\n"), environment={})
-    with pytest.raises(ConfigError, match="--epochs 'x': input should be a valid integer"):
-        load_settings({}, environment={"PATCLASS_TRAIN_EPOCHS": "x"})
+    with pytest.raises(ConfigError, match=r"epochs 0 \(\[fit\] of .*run\.toml\): expected"):
+        TrainSettings.load({}, write(tmp_path, "[fit]\nepochs = 0\n"), environment={})
+    with pytest.raises(ConfigError, match=r"'x' \(environment variable PATCLASS_TRAIN_EPOCHS\): "):
+        TrainSettings.load({}, environment={"PATCLASS_TRAIN_EPOCHS": "x"})
+
+
+def test_an_empty_variable_is_not_set():
+    assert TrainSettings.load({}, environment={"PATCLASS_TRAIN_EPOCHS": ""}) == TrainSettings()
+
+
+def test_a_constructor_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATCLASS_TRAIN_FIT", '{"epochs": 9}')
+    monkeypatch.setenv("PATCLASS_SERVE_PORT", "1")
+    monkeypatch.setenv("PORT", "1")
+    assert TrainSettings.model_validate({}).fit.epochs == 3
+    assert (ServiceSettings().port, ServiceSettings.model_validate({}).port) == (9000, 9000)
+
+
+def test_settings_of_the_service_are_merged_in_the_same_way(tmp_path: Path):
+    file = write(tmp_path, '[serve]\nport = 1\nhost = "a"\ncors = ["https://a"]\nwindow = 60\n')
+    environment = {"PATCLASS_SERVE_PORT": "2", "PATCLASS_SERVE_CORS": "https://b, https://c"}
+    flags = {"port": "3", "cors": (), "trace": None}
+    settings = ServiceSettings.load(flags, file, environment)
+    assert (settings.port, settings.host, settings.window) == (3, "a", 60)
+    assert settings.cors == ("https://b", "https://c")
+    assert settings.trace is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[serve]\nprot = 3\n", r"unknown key 'prot' in \[serve\] .*mean 'port'\?"),
+        ("[server]\nport = 3\n", r"unknown table '\[server\]' .*did you mean 'serve'\?"),
+        ("port = 3\n", r"'port' stands outside of a table in .*put it in \[serve\]"),
+        ("[serve]\nport = 'x'\n", r"port 'x' \(\[serve\] of .*\): expected a whole number from 0"),
+        ("[serve]\ncors = 'x'\n", "cors 'x' .*: expected a list of texts"),
+        ("[serve]\ndeadline = 0\n", "deadline 0 .*: expected a number above 0 and of at most 600"),
+    ],
+)
+def test_a_wrong_file_of_the_service_is_refused(tmp_path: Path, text: str, expected: str):
+    with pytest.raises(ConfigError, match=expected):
+        ServiceSettings.load({}, write(tmp_path, text), environment={})
+
+
+def test_an_unknown_variable_of_the_service_is_named():
+    with pytest.raises(ConfigError, match="PATCLASS_SERVE_PROT: did you mean 'port'"):
+        ServiceSettings.load({}, environment={"PATCLASS_SERVE_PROT": "3"})
 
 
 def test_a_wrong_value_that_is_overridden_does_no_harm(tmp_path: Path):
     file = write(tmp_path, "[fit]\nepochs = 0\n")
-    assert load_settings({"epochs": 2}, file, environment={}).fit.epochs == 2
+    assert TrainSettings.load({"epochs": 2}, file, environment={}).fit.epochs == 2
 
 
 @pytest.mark.parametrize("content", [b"[fit\nepochs = 3", b"epochs = ", b"[fit]\n\xff = 1"])
@@ -196,12 +267,19 @@ def test_broken_toml_is_named(tmp_path: Path, content: bytes):
     file = tmp_path / "run.toml"
     file.write_bytes(content)
     with pytest.raises(ConfigError, match=r"run\.toml is not valid TOML: "):
-        load_settings({}, file, environment={})
+        TrainSettings.load({}, file, environment={})
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"cannot read .*none\.toml: No such file"):
-        load_settings({}, tmp_path / "none.toml", environment={})
+        TrainSettings.load({}, tmp_path / "none.toml", environment={})
+
+
+@pytest.mark.parametrize("settings", [TrainSettings, ServiceSettings])
+def test_every_setting_is_described(settings: type[Settings]):
+    for name, (_, info) in settings.fields().items():
+        assert info.description, name
+        assert info.description.endswith("."), name
 
 
 def test_the_names_of_settings_are_unique_over_the_groups():
@@ -211,9 +289,3 @@ def test_the_names_of_settings_are_unique_over_the_groups():
     assert all(
         name in groups[group].model_fields for name, (group, _) in TrainSettings.fields().items()
     )
-
-
-def test_every_setting_is_described():
-    for name, (_, info) in TrainSettings.fields().items():
-        assert info.description, name
-        assert info.description.endswith("."), name

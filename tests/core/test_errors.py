@@ -13,11 +13,16 @@ import click
 import pytest
 
 from patclass.cli.main import run_command
+from patclass.cli.options import flag_of
 from patclass.core import errors
-from patclass.core.errors import PatclassError, cannot_write
+from patclass.core.errors import ConfigError, PatclassError, cannot_write
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if kind.__module__ == errors.__name__
+]
 
 Ending = Callable[[], object]
 
@@ -125,8 +130,31 @@ def test_a_failed_write_names_target_reason_and_way_out():
     problem = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     said = str(cannot_write(Path("final_model"), problem))
     assert said.startswith("cannot write final_model: No space left on device.")
-    assert "another place" in said
+    assert "another path" in said
 
 
 def test_a_failed_write_without_a_system_reason_keeps_its_own():
     assert "cannot write x: odd" in str(cannot_write("x", OSError("odd")))
+
+
+def test_the_first_mention_of_a_setting_is_spelt_as_its_flag():
+    problem = ConfigError(
+        "level class: this model has no such level; lower max_tokens.",
+        setting=("level", "max_tokens"),
+    )
+    assert str(problem) == "level class: this model has no such level; lower max_tokens."
+    assert problem.message() == str(problem)
+    assert problem.message(flag_of) == (
+        "--level class: this model has no such level; lower --max-tokens."
+    )
+
+
+def test_a_setting_that_is_not_mentioned_stands_in_front():
+    problem = ConfigError("expected a number of max_tokens_each.", setting="max_tokens")
+    assert problem.message() == "max_tokens: expected a number of max_tokens_each."
+    assert problem.message(flag_of) == "--max-tokens: expected a number of max_tokens_each."
+
+
+def test_the_command_line_shows_the_flag_of_a_setting(capsys):
+    assert exit_code(failing(ConfigError("k 0: expected 1 or more.", setting="k"))) == 2
+    assert capsys.readouterr().err == "error: -k 0: expected 1 or more.\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from helpers import run_script
-from patclass.core.errors import OutputError
-from patclass.core.files import atomic_folder, atomic_write, check_writable, write_json
+from patclass.core.errors import BundleError, ModelError, OutputError
+from patclass.core.files import atomic_folder, atomic_write, check_writable, file_sha256, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -21,16 +21,16 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from patclass.core.errors import OutputError
-from patclass.core.files import whole_file, whole_folder
+from patclass.core.files import atomic_write, atomic_folder
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 target = Path(sys.argv[2])
 try:
     if sys.argv[1] == "file":
-        with whole_file(target) as aside:
+        with atomic_write(target) as aside:
             aside.write_bytes(b"x" * 5000)
     else:
-        with whole_folder(target, "marker") as aside:
+        with atomic_folder(target, "marker") as aside:
             (aside / "marker").write_text("written before the disk is full")
             (aside / "weights").write_bytes(b"x" * 5000)
 except OutputError as problem:
@@ -43,14 +43,14 @@ READ_ONLY = f"""
 import os, sys, tempfile
 from pathlib import Path
 from patclass.core.errors import OutputError
-from patclass.core.files import check_writable, whole_file, whole_folder
+from patclass.core.files import check_writable, atomic_write, atomic_folder
 
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid({NOBODY})
     os.setuid({NOBODY})
 target = Path(sys.argv[2])
-kind = {{"file": whole_file, "folder": lambda path: whole_folder(path, "marker")}}[sys.argv[1]]
+kind = {{"file": atomic_write, "folder": lambda path: atomic_folder(path, "marker")}}[sys.argv[1]]
 try:
     with kind(target):
         print("the block was entered")
@@ -199,7 +199,7 @@ def test_a_full_disk_is_an_error_that_names_the_target(tmp_path: Path, kind: str
     target = tmp_path / "out" / "answers.csv"
     said = run_script(FULL_DISK, kind, target)
     assert said.startswith(f"cannot write {target}: File too large")
-    assert "Free some space" in said
+    assert "Free disk space" in said
     assert names(target.parent) == []
 
 
@@ -234,3 +234,9 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path:
     with atomic_folder(tmp_path / "model", "marker") as partial:
         (partial / "marker").write_text("whole")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "marker"]
+
+
+@pytest.mark.parametrize("error", [BundleError, ModelError])
+def test_the_caller_says_what_an_unreadable_file_means(tmp_path: Path, error: type[Exception]):
+    with pytest.raises(error, match=r"cannot read .*gone: No such file"):
+        file_sha256(tmp_path / "gone", error)

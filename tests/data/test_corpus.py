@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import SHARED, write_jsonl
-from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
+from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import (
     SPLITS,

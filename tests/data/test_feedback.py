@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conftest import patent_rows, write_splits
-from patclass.core.config import DataSettings
+from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
+from patclass.core.settings import DataSettings
 from patclass.cpc.scheme import SECTIONS
 from patclass.cpc.tree import LabelSet
 from patclass.data.corpus import load_corpus

@@ -226,8 +226,15 @@ def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_pa
 def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Prediction):
     patent = patent_rows(3, seed=8)[2]
     said = cli(
-        *("predict", f"{patent['title']}. {patent['abstract']}", "--json", "--model", tree_bundle),
-        *("--set", 0.8, "--neighbours", 2, "--explain", "--device", "cpu"),
+        *(
+            "predict",
+            f"{patent['title']}. {patent['abstract']}",
+            "--format",
+            "json",
+            "--model",
+            tree_bundle,
+        ),
+        *("--coverage", 0.8, "--neighbours", 2, "--explain", "--device", "cpu"),
     )
     record = {name: value for name, value in record_of(prediction).items() if value is not None}
     found = json.loads(said.out)

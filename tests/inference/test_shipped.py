@@ -10,7 +10,7 @@ from conftest import SHARED, Run
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import SHIPPED, locate
-from patclass.core.config import DataSettings
+from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.sources import SPLITS
 from patclass.evaluation.report import Report

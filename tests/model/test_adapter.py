@@ -45,7 +45,7 @@ def test_the_folder_holds_no_pickle_and_no_local_path(saved: Path, tiny_bert: Pa
 
 
 def test_the_named_base_stands_in_the_config(tmp_path: Path):
-    from patclass.core.config import LoraSettings
+    from patclass.core.settings import LoraSettings
     from patclass.model.base import resolve_base
     from patclass.model.classifier import Parts, new_classifier
     from patclass.model.device import Compute

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from patclass.cli.options import flag_of
 from patclass.core.errors import ConfigError
 from patclass.data.text import MAX_CHARS
 from patclass.service.settings import PORT, ServiceSettings
@@ -31,7 +32,7 @@ def test_other_addresses_are_refused_without_keys(host: str):
     with pytest.raises(ConfigError, match="API keys") as problem:
         settings.check()
     for way in (f"--host {host}", "patclass keys create", "--keys", "PATCLASS_KEYS", "--insecure"):
-        assert way in str(problem.value)
+        assert way in problem.value.message(flag_of)
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)

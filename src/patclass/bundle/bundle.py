@@ -44,7 +44,7 @@ class Bundle:
     @cached_property
     def sha256(self) -> str:
         """The hash over the hashes of all its files."""
-        return file_sha256(self.folder / LAYOUT.manifest)
+        return file_sha256(self.folder / LAYOUT.manifest, BundleError)
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.

@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from patclass.core.config import (
+from patclass.core.settings import (
     AnswerSettings,
-    BaseSettings,
+    BaseModelSettings,
     DataSettings,
     FitSettings,
     LoraSettings,
@@ -181,7 +181,7 @@ class RunSettings(Frozen):
     """The settings of the run; where the result went says nothing about it."""
 
     data: DataSettings
-    base: BaseSettings
+    base: BaseModelSettings
     lora: LoraSettings
     fit: FitSettings
     answer: AnswerSettings = AnswerSettings()

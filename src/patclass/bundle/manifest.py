@@ -14,7 +14,7 @@ from patclass.core.files import file_sha256, write_json
 def write_manifest(folder: Path) -> None:
     """Hash all files of ``folder`` and list them; after this it is a bundle."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path, BundleError) for path in files}
     manifest = Manifest(format=FORMAT, version=VERSION, files=hashes)
     write_json(folder / LAYOUT.manifest, manifest.model_dump())
 
@@ -32,7 +32,7 @@ def check_manifest(folder: Path) -> Manifest:
             raise BundleError(f"{folder}: the manifest names '{name}' outside of the bundle.")
         if not path.is_file():
             raise BundleError(f"{folder}: {name} is missing. Copy the bundle again as a whole.")
-        actual = file_sha256(path)
+        actual = file_sha256(path, BundleError)
         if actual != expected:
             raise BundleError(
                 f"{folder}: {name} was altered (SHA-256 {actual[:12]}…, expected "

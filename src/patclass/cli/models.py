@@ -1,4 +1,4 @@
-"""``patclass models``, ``retrain``, ``loop`` and ``monitor``: versions, learning, drift."""
+"""``patclass models``, ``retrain``, ``loop`` and ``monitor``: versions, retraining, drift."""
 
 import time
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from patclass.cli.options import (
     EXIT_REFUSED,
     bundle_argument,
     data_option,
+    open_bundle,
+    print_error,
     registry_option,
     store_option,
 )
@@ -21,13 +23,13 @@ from patclass.core.defaults import FEEDBACK_WEIGHT, LEAST_FEEDBACK, WINDOW
 
 @click.group()
 def models() -> None:
-    """Keep the versions of a model in a folder; one of them, the champion, answers.
+    """Manage the versions of a model in a registry folder; one version, the champion, answers.
 
     \b
         patclass models promote final_model      # the first champion
-        patclass serve --model models            # follows the champion by itself
-        patclass retrain                         # a candidate, from what people have said
-        patclass models promote 0002             # if it is not worse anywhere
+        patclass serve --model models            # serves the champion, and reloads a new one
+        patclass retrain                         # a candidate, trained with the feedback
+        patclass models promote 0002             # if it passes the gate
         patclass models rollback
     """
 
@@ -36,21 +38,20 @@ def models() -> None:
 @registry_option
 @store_option
 def list_models(registry: Path, store: Path | None) -> int:
-    """List all versions, what became of them, and what they were made from."""
+    """List all versions with their state, parent and accuracy."""
     from patclass.bundle.registry import Registry
     from patclass.learning.promotion import read_versions
     from patclass.store.database import locate_store
     from patclass.store.history import ModelStore
 
-    versions = Registry(registry)
-    champion = versions.champion()
-    known = {row.version: row for row in ModelStore(locate_store(store)).all()}
+    champion = Registry(registry).champion()
+    rows = {row.version: row for row in ModelStore(locate_store(store)).all()}
     click.echo(f"{'folder':8}{'version':14}{'state':11}{'made':12}{'parent':14}accuracy")
-    for folder, bundle in read_versions(versions).items():
+    for folder, bundle in read_versions(Registry(registry)).items():
         if bundle is None:
-            click.echo(f"{folder.name:8}damaged; 'patclass verify {folder}' says why")
+            click.echo(f"{folder.name:8}damaged; see 'patclass verify {folder}'")
             continue
-        row = known.get(bundle.fingerprint)
+        row = rows.get(bundle.fingerprint)
         state = "champion" if bundle.folder == champion else "" if row is None else row.state
         parent = "" if bundle.lineage is None else bundle.lineage.parent
         accuracy = "" if bundle.reference is None else _percents(bundle.reference.accuracy)
@@ -66,7 +67,7 @@ def list_models(registry: Path, store: Path | None) -> int:
 @registry_option
 @store_option
 def show(version: str, registry: Path, store: Path | None) -> int:
-    """Say all that is known of VERSION: a folder's name, or the first digits of a version."""
+    """Show VERSION (a folder's name, or the first digits of a version): lineage, gate, shadow."""
     from patclass.bundle.registry import Registry
     from patclass.learning.gate import Decision
     from patclass.learning.promotion import find_version
@@ -79,10 +80,11 @@ def show(version: str, registry: Path, store: Path | None) -> int:
     row = next((r for r in ModelStore(database).all() if r.version == bundle.fingerprint), None)
     click.echo(f"{bundle.folder}  version {bundle.fingerprint}  {row.state if row else 'unknown'}")
     if bundle.lineage is not None:
-        told = bundle.lineage
+        lineage = bundle.lineage
         click.echo(
-            f"made from {told.parent} and verdicts {told.feedback_from} to {told.feedback_until}: "
-            f"{told.rows['train']:,} texts learnt from, each counting {told.weight:g} times"
+            f"retrained from {lineage.parent} with feedback {lineage.feedback_from} to "
+            f"{lineage.feedback_until}: {lineage.rows['train']:,} texts trained on, each with "
+            f"weight {lineage.weight:g}"
         )
     if row is not None and row.decision is not None:
         click.echo(Decision.model_validate(row.decision).text())
@@ -97,15 +99,17 @@ def show(version: str, registry: Path, store: Path | None) -> int:
 @registry_option
 @store_option
 @data_option
-@click.option("--force", metavar="WHY", help="Promote without the gate; WHY is kept on record.")
+@click.option(
+    "--force", metavar="REASON", help="Promote without the gate; the reason is stored as an event."
+)
 def promote(
     version: str, registry: Path, store: Path | None, data: str | None, force: str | None
 ) -> int:
     """Make VERSION the champion, if it passes the gate.
 
     VERSION is a folder's name in the registry (0002), the first digits of a version, or a bundle
-    elsewhere, which is copied in. The first champion has nobody to be compared with. Exit code 1
-    if the gate refuses; the page that it writes says why.
+    outside of the registry, which is copied into it. The first champion is promoted without a
+    comparison. Exit code 1 if the candidate fails the gate; the page that is written says why.
     """
     from patclass.bundle.description import LAYOUT
     from patclass.bundle.registry import Registry
@@ -115,28 +119,28 @@ def promote(
     from patclass.learning.retrain import RetrainOptions, recover_candidate
     from patclass.store.database import locate_store
 
-    versions, database = Registry(registry), locate_store(store)
-    if versions.exists:
-        recover_candidate(versions, database)
-    elsewhere = Path(version)
-    if (elsewhere / LAYOUT.manifest).is_file():
-        bundle = register(versions, database, elsewhere)
+    models, database = Registry(registry), locate_store(store)
+    if models.exists:
+        recover_candidate(models, database)
+    outside = Path(version)
+    if (outside / LAYOUT.manifest).is_file():
+        bundle = register(models, database, outside)
     else:
-        bundle = find_version(versions, version)
-    champion = sync_champion(versions, database) if versions.exists else None
+        bundle = find_version(models, version)
+    champion = sync_champion(models, database) if models.exists else None
     if champion is not None and champion.folder == bundle.folder:
         click.echo(f"{bundle.folder} is the champion already")
         return 0
     if champion is None or force:
-        promote(versions, database, bundle, force or "the first champion")
+        promote(models, database, bundle, force or "the first champion")
     else:
         pair = ModelPair(champion, bundle)
-        decision, page = evaluate_and_record(versions, database, pair, RetrainOptions(data=data))
+        decision, page = evaluate_and_record(models, database, pair, RetrainOptions(data=data))
         click.echo(decision.text())
         click.echo(f"decision: {page}")
         if not decision.passed:
             return EXIT_REFUSED
-        promote(versions, database, bundle, f"gate, {page.name}", champion)
+        promote(models, database, bundle, f"gate, {page.name}", champion)
     click.echo(f"champion: {bundle.folder} (version {bundle.fingerprint})")
     return 0
 
@@ -145,7 +149,7 @@ def promote(
 @registry_option
 @store_option
 def rollback(registry: Path, store: Path | None) -> int:
-    """Make the champion before this one the champion again."""
+    """Make the previous champion the champion again."""
     from patclass.bundle.registry import Registry
     from patclass.learning.promotion import roll_back
     from patclass.store.database import locate_store
@@ -164,7 +168,7 @@ _weight_option = click.option(
     type=click.FloatRange(0, 100, min_open=True),
     default=FEEDBACK_WEIGHT,
     show_default=True,
-    help="What a verdict counts in training beside a row of the data.",
+    help="Weight of a text with feedback in training; that of a row of the data is 1.",
 )
 
 
@@ -173,26 +177,30 @@ _weight_option = click.option(
 @store_option
 @data_option
 @_weight_option
-@click.option("--restart", is_flag=True, help="Throw an unfinished candidate away.")
+@click.option("--restart", is_flag=True, help="Discard an unfinished candidate.")
 def retrain(
     registry: Path, store: Path | None, data: str | None, feedback_weight: float, restart: bool
 ) -> int:
-    """Make a candidate: the champion's settings and data, and what people have said since.
+    """Train a candidate with the champion's settings and data, and the feedback since then.
 
-    Six of ten judged texts are learnt from, one is validated on, and three are kept back to judge
-    by. Verdicts on texts that stand in the test or validation rows, or nearly so, are left out.
-    A run that was stopped goes on. Nothing is promoted: see 'patclass models promote'.
+    Of the texts with feedback, 60 % are trained on, 10 % validated on, and 30 % held out for the
+    gate. Feedback on texts that are in the test or validation split, or nearly equal to one, is
+    left out. An interrupted run is resumed. Nothing is promoted: see 'patclass models promote'.
+
+    \b
+        patclass retrain
+        patclass retrain --feedback-weight 3 --restart
     """
     from patclass.bundle.registry import Registry
     from patclass.learning.retrain import RetrainOptions, registry_lock
     from patclass.learning.retrain import retrain as run
     from patclass.store.database import locate_store
 
-    asked, versions = RetrainOptions(feedback_weight, data), Registry(registry)
-    with registry_lock(versions):
-        bundle = run(versions, locate_store(store), asked, restart, click.echo)
+    options, models = RetrainOptions(feedback_weight, data), Registry(registry)
+    with registry_lock(models):
+        bundle = run(models, locate_store(store), options, restart, click.echo)
     if bundle is None:
-        click.echo("interrupted; run it again to go on", err=True)
+        click.echo("interrupted; run it again to resume", err=True)
         return EXIT_INTERRUPTED
     click.echo(f"candidate: {bundle.folder} (version {bundle.fingerprint})")
     click.echo(f"next: patclass models promote {bundle.folder.name}")
@@ -204,21 +212,21 @@ def retrain(
 @store_option
 @data_option
 @_weight_option
-@click.option("--once", is_flag=True, help="One pass, for cron. Exit code 1 if the gate refuses.")
-@click.option("--every", type=Age(), help="A pass every 12h, 1d or 1w, until Ctrl-C.")
+@click.option("--once", is_flag=True, help="One pass, for cron. Exit code 1 if the gate fails.")
+@click.option("--every", type=Age(), help="A pass at this interval (12h, 1d, 1w), until Ctrl-C.")
 @click.option(
     "--min-feedback",
     type=click.IntRange(1),
     default=LEAST_FEEDBACK,
     show_default=True,
-    help="New verdicts that make a new candidate worth its while.",
+    help="Least new feedback for which a candidate is trained.",
 )
 @click.option(
     "--window",
     type=click.IntRange(50),
     default=WINDOW,
     show_default=True,
-    help="Answers in a window, as of the service.",
+    help="Predictions in a window, as for the service.",
 )
 def loop(
     registry: Path,
@@ -230,7 +238,7 @@ def loop(
     min_feedback: int,
     window: int,
 ) -> int:
-    """Learn by itself: look for drift, retrain if there is enough feedback, judge, promote.
+    """Run the learning loop: check drift, retrain if there is enough feedback, gate, promote.
 
     \b
         patclass loop --once
@@ -243,18 +251,18 @@ def loop(
     from patclass.store.database import locate_store
 
     if once == (every is not None):
-        raise click.UsageError("give one of --once and --every.")
+        raise click.UsageError("expected one of --once and --every.")
     if every is not None and not every:
         raise click.UsageError("--every 0 leaves no time between passes; expected 1h or longer.")
-    versions, database = Registry(registry), locate_store(store)
-    asked = RetrainOptions(feedback_weight, data)
+    models, database = Registry(registry), locate_store(store)
+    options = RetrainOptions(feedback_weight, data)
     while True:
         try:
-            done = run_pass(versions, database, asked, min_feedback, window, click.echo)
+            done = run_pass(models, database, options, min_feedback, window, click.echo)
         except PatclassError as problem:
             if every is None:
                 raise
-            click.echo(f"error: {problem}", err=True)  # the next pass may find it mended
+            print_error(problem)  # the next pass may succeed
         else:
             if every is None:
                 refused = done.decision is not None and not done.decision.passed
@@ -264,7 +272,7 @@ def loop(
 
 @click.group()
 def monitor() -> None:
-    """Compare the live predictions of a model with its reference.
+    """Compare live patents with those that a model was evaluated on.
 
     \b
         patclass monitor report final_model
@@ -279,21 +287,24 @@ def monitor() -> None:
     type=click.IntRange(50),
     default=WINDOW,
     show_default=True,
-    help="Predictions in it.",
+    help="Predictions in the window.",
 )
 def report(bundle: str | None, store: Path | None, window: int) -> int:
-    """Print the shifts and the accuracy of the last window of BUNDLE (a folder, or 'shipped').
+    """Print input drift and accuracy of the last window of BUNDLE (a folder, or 'shipped').
 
-    Exit code 1 if it raises an alert.
+    Confidence, labels, length, out-of-vocabulary rate and novelty, compared with the reference in
+    the bundle; accuracy, as estimated and as measured by feedback. Exit code 1 if the window
+    raises an alert.
+
+    \b
+        patclass monitor report final_model --window 500
     """
-    from patclass.bundle import read_bundle
-    from patclass.bundle.registry import locate
     from patclass.core.errors import BundleError, StoreError
     from patclass.monitoring.drift import assessment_text
     from patclass.monitoring.monitor import Monitor, MonitoredModel
     from patclass.store.database import locate_store
 
-    opened = read_bundle(locate(bundle))
+    opened = open_bundle(bundle)
     if opened.reference is None:
         raise BundleError(f"{opened.folder} has no reference to compare with; train it again.")
     database = locate_store(store)
@@ -301,8 +312,9 @@ def report(bundle: str | None, store: Path | None, window: int) -> int:
     last = Monitor(database, window).last(model)
     if last is None:
         raise StoreError(
-            f"the store in {database.location} has not yet {window:,} predictions of "
-            f"{opened.folder} (version {model.version}); choose a smaller window, or wait."
+            f"window {window:,}: the store in {database.location} has fewer predictions of "
+            f"{opened.folder} (version {model.version}); choose a smaller one, or wait.",
+            setting="window",
         )
     click.echo(assessment_text(last))
     return 1 if last.alerts else 0

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from patclass.core.config import TrainSettings
+from patclass.core.config import Settings
+from patclass.core.errors import PatclassError
+
+if TYPE_CHECKING:
+    from patclass.bundle import Bundle
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -14,18 +19,26 @@ model_option = click.option(
     "--model",
     "-m",
     metavar="FOLDER",
-    help="The bundle that answers, or 'shipped' for the one that is part of patclass.  "
-    "[default: PATCLASS_MODEL, else final_model, else shipped]",
+    help="Bundle that answers: a folder, or 'shipped' for the one that is part of patclass.  "
+    "[default: PATCLASS_MODEL, else shipped]",
+)
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of settings; environment variables and flags override it.",
 )
 
 store_option = click.option(
     "--store",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The store as a SQLite file.  [default: PATCLASS_DATABASE_URL, else patclass.db]",
+    help="SQLite file of predictions, feedback and reviews.  [default: PATCLASS_DATABASE_URL, else "
+    "patclass.db]",
 )
 
-# The gate's, as that of a model that is not worth using.
+# The candidate failed the gate.
 EXIT_REFUSED = 1
 
 registry_option = click.option(
@@ -35,16 +48,66 @@ registry_option = click.option(
     default=Path("models"),
     show_default=True,
     metavar="FOLDER",
-    help="The folder of all versions.",
+    help="Registry: the folder of all versions of a model.",
 )
 
 data_option = click.option(
     "--data",
     metavar="TEXT",
-    help="Where the data of the champion is now.  [default: where it was]",
+    help="Path of the champion's training data, if it was moved.  [default: the path it was "
+    "trained from]",
 )
 
 bundle_argument = click.argument("bundle", required=False)
+
+
+def output_option(
+    help_text: str, required: bool = True, default: Path | None = None
+) -> Callable[[Command], Command]:
+    """``-o``, by which every command that writes a file takes its path."""
+    return click.option(
+        "--output",
+        "-o",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        required=required and default is None,
+        default=default,
+        show_default=True,
+        help=help_text,
+    )
+
+
+def open_bundle(name: str | None) -> "Bundle":
+    """The bundle of this name; of the default one, standard error shows which it is.
+
+    :raises BundleError: if it is incomplete or altered.
+    """
+    from patclass.bundle import read_bundle
+    from patclass.bundle.registry import locate
+
+    bundle = read_bundle(locate(name))
+    if name is None:
+        announce_default()
+    return bundle
+
+
+def announce_default() -> None:
+    """Show on standard error which bundle answers where none was named."""
+    from patclass.bundle.description import LAYOUT
+    from patclass.bundle.registry import display_name, locate
+    from patclass.core.files import file_sha256
+
+    folder = locate()
+    manifest = folder / LAYOUT.manifest
+    if manifest.is_file():  # whoever loads the bundle refuses it otherwise
+        version = file_sha256(manifest)[:12]
+        click.echo(f"model: {display_name(folder)} (version {version})", err=True)
+
+
+def print_error(problem: PatclassError) -> None:
+    """One line on standard error, in which settings are flags."""
+    click.echo("error: " + " ".join(problem.message(flag_of).split()), err=True)
+
 
 device_option = click.option(
     "--device",
@@ -67,12 +130,12 @@ top_option = click.option(
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="How many labels to name, the most probable first.",
+    help="Number of labels to list, the most probable first.",
 )
 
 
 def answer_options(command: Command) -> Command:
-    """Give a command the flags that say what is asked of a classifier."""
+    """Give a command the flags of a prediction: level, threshold, coverage, explanations."""
     for option in reversed(_ANSWER_OPTIONS):
         command = option(command)
     return command
@@ -83,64 +146,77 @@ _ANSWER_OPTIONS = (
         "--level",
         default="auto",
         show_default=True,
-        help="Level to answer at (section, class, subclass), or auto: the deepest at which the "
-        "answer is sure.",
+        help="Level of the answer (section, class, subclass), or auto: the deepest level whose "
+        "confidence reaches the threshold.",
     ),
     top_option,
     click.option(
         "--threshold",
         type=float,
-        help="Confidence from which on an answer is sure.  [default: the model's own, right nine "
-        "times in ten on held-out patents]",
+        help="Least confidence of a sure answer, from 0 to 1.  [default: the model's own, at which "
+        "90 % of the answers on held-out patents are correct]",
     ),
     click.option(
-        "--set",
-        "coverage",
+        "--coverage",
         type=float,
-        help="Also name the set of labels that holds the truth this often, e.g. 0.9.",
+        help="Also list the label set that contains the correct label with this probability, such "
+        "as 0.9 (conformal prediction).",
     ),
     click.option(
         "--neighbours",
         type=click.IntRange(0, 100),
         default=0,
         show_default=True,
-        help="Also name this many of the nearest known patents.",
+        help="Also list this many similar patents of the training data, with their codes.",
     ),
     click.option(
-        "--explain", is_flag=True, help="Also say what each passage of the text contributes."
+        "--explain",
+        is_flag=True,
+        help="Also list the passages of the text, by how much each contributes to the answer.",
     ),
 )
 
 
 def settings_options(
-    *names: str, defaults: Mapping[str, Any] | None = None
+    settings: type[Settings], *names: str, defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Command], Command]:
-    """Give a command one flag for each named setting (all of them without names)."""
-    fields = TrainSettings.fields()
+    """Give a command one flag for each named setting (all of them without names).
+
+    Their values reach the command as text, and ``settings.load`` checks them.
+    """
+    fields = settings.fields()
 
     def decorate(command: Command) -> Command:
         for name in reversed(names or tuple(fields)):
             info = fields[name][1]
             default = (defaults or {}).get(name, info.default)
-            option = click.option(*_flag(name, info), **_kind(info, default))
-            command = option(command)
+            command = click.option(*_flag(name, info), **_kind(info, default))(command)
         return command
 
     return decorate
 
 
-def _flag(name: str, info: Any) -> tuple[str, ...]:
-    dashed = name.replace("_", "-")
-    return (f"--{dashed}/--no-{dashed}" if info.annotation is bool else f"--{dashed}", name)
+def flag_of(setting: str) -> str:
+    """The flag of a setting: ``--max-tokens`` of ``max_tokens``, ``-k`` of ``k``."""
+    return "-k" if setting == "k" else f"--{setting.replace('_', '-')}"
 
 
-def _kind(info: Any, default: object) -> dict[str, Any]:
-    """Help with the default, and a metavar; values are checked by the settings themselves."""
-    shown = "" if default is None else f"  [default: {_text(default)}]"
-    kind: dict[str, Any] = {"help": info.description + shown, "default": None}
-    if info.annotation is not bool:
-        kind |= {"metavar": _metavar(info.annotation)}
-    return kind
+def _flag(name: str, info: FieldInfo) -> tuple[str, ...]:
+    dashed = flag_of(name)
+    short = ("-o",) if name == "output" else ()
+    return (f"{dashed}/--no-{dashed[2:]}" if info.annotation is bool else dashed, *short, name)
+
+
+def _kind(info: FieldInfo, default: object) -> dict[str, Any]:
+    """Help with the default, and a metavar."""
+    shown = "" if default in (None, ()) else f"  [default: {_text(default)}]"
+    kind: dict[str, Any] = {"help": f"{info.description}{shown}", "default": None}
+    if info.annotation is bool:
+        return kind
+    return kind | {
+        "metavar": _metavar(info.annotation),
+        "multiple": get_origin(info.annotation) is tuple,
+    }
 
 
 def _text(value: object) -> str:
@@ -153,4 +229,4 @@ def _metavar(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     kinds = set(get_args(annotation)) or {annotation}
-    return "NUMBER" if kinds & {int, float} else "FOLDER" if Path in kinds else "TEXT"
+    return "NUMBER" if kinds & {int, float} else "PATH" if Path in kinds else "TEXT"

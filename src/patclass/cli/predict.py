@@ -3,45 +3,63 @@
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from patclass.cli.options import answer_options, device_option, model_option
+from patclass.cli.options import (
+    answer_options,
+    device_option,
+    model_option,
+    open_bundle,
+    output_option,
+)
 
 if TYPE_CHECKING:
     from patclass.inference import Prediction, ScoredLabel
 
 
+# Characters of a passage that are printed.
+EXCERPT = 70
+
+
 @click.command()
 @click.argument("text", required=False)
 @answer_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Print text, or one JSON object.",
+)
 @model_option
 @device_option
-def predict(text: str | None, as_json: bool, model: str | None, device: str, **asked: Any) -> int:
-    """Classify one patent's TEXT, or what comes on standard input.
+def predict(text: str | None, form: str, model: str | None, device: str, **options: Any) -> int:
+    """Classify one patent: TEXT, or standard input.
 
-    The answer is the deepest code that the text supports, with the codes above it, how sure each
-    is, and what else it could be. Reasons to doubt it are printed as warnings.
+    Prints the label at the deepest level at which the model is sure, with the levels above it,
+    their confidence, and the next most probable labels. Warnings go to standard error.
 
     \b
         patclass predict "A drill bit with cutting inserts ..." -k 5
-        patclass predict "A drill bit ..." --level subclass --set 0.9
-        patclass predict --json --neighbours 5 < abstract.txt
+        patclass predict "A drill bit ..." --level subclass --coverage 0.9
+        patclass predict --format json --neighbours 5 < abstract.txt
     """
-    from patclass.inference import Options, load
+    from patclass.inference import Classifier, Options
     from patclass.inference.prediction import record_of
 
     if text is None:
         text = _standard_input()
-    classifier = load(model, device)
-    prediction = classifier.classify([text], Options(**asked))[0]
-    if as_json:
+    classifier = Classifier(open_bundle(model), device)
+    prediction = classifier.classify([text], Options(**options))[0]
+    if form == "json":
         record = {k: v for k, v in record_of(prediction).items() if v is not None}
         click.echo(json.dumps(record, ensure_ascii=False))
         return 0
-    _print(prediction, classifier.text_of(text), asked["explain"])
+    _print(prediction, classifier.text_of(text), options["explain"])
     for warning in prediction.warnings:
         click.echo(f"warning: {warning.message}", err=True)
     return 0
@@ -53,34 +71,34 @@ def _print(prediction: "Prediction", text: str, explain: bool) -> None:
     for depth, step in enumerate(prediction.path):
         click.echo("  " * (depth + 1) + _line(step))
     click.echo(f"\nbest at level {prediction.level}")
-    _print_candidates(prediction.top)
+    _print_labels(prediction.top)
     if prediction.label_set is not None:
-        click.echo(f"\nset ({len(prediction.label_set)} of this level's labels)")
-        _print_candidates(prediction.label_set)
+        click.echo(f"\nlabel set ({len(prediction.label_set)} labels)")
+        _print_labels(prediction.label_set)
     for tag in prediction.tags:
         if tag.confidence >= 0.5:
             click.echo(f"\ntag\n{_line(tag)}")
     if prediction.neighbours:
-        click.echo("\nnearest known patents")
+        click.echo("\nsimilar patents")
         for near in prediction.neighbours:
             code = near.codes[-1] if near.codes else "?"
             click.echo(f"{near.similarity:6.2f}  {near.id}  {code}  {near.title or ''}".rstrip())
     if explain:
-        click.echo("\npassages, by what the answer loses without them")
+        click.echo("\npassages, by their contribution to the answer")
         for part in prediction.passages:
-            excerpt = text[part.start : part.end].strip()[:70]
+            excerpt = shorten(text[part.start : part.end], EXCERPT, placeholder=" …")
             click.echo(f"{part.contribution:+6.2f}  {excerpt}")
 
 
-def _print_candidates(found: "tuple[ScoredLabel, ...]") -> None:
-    width = max(len(candidate.label) for candidate in found)
-    for candidate in found:
-        click.echo(_line(candidate, width))
+def _print_labels(scored: "tuple[ScoredLabel, ...]") -> None:
+    width = max(len(label.label) for label in scored)
+    for label in scored:
+        click.echo(_line(label, width))
 
 
-def _line(candidate: "ScoredLabel", width: int = 0) -> str:
-    name = "" if candidate.name == candidate.label else f"  {candidate.name}"
-    return f"{candidate.confidence:6.1%}  {candidate.label:{width}}{name}"
+def _line(scored: "ScoredLabel", width: int = 0) -> str:
+    name = "" if scored.name == scored.label else f"  {scored.name}"
+    return f"{scored.confidence:6.1%}  {scored.label:{width}}{name}"
 
 
 def _standard_input() -> str:
@@ -88,7 +106,7 @@ def _standard_input() -> str:
     from patclass.data.text import MAX_CHARS
 
     if sys.stdin.isatty():
-        raise click.UsageError("no TEXT: give it as an argument or on standard input.")
+        raise click.UsageError("no TEXT: pass it as an argument or on standard input.")
     # A character takes up to four bytes, so anything longer is over the limit for certain.
     raw = sys.stdin.buffer.read(4 * MAX_CHARS + 1)
     if len(raw) > 4 * MAX_CHARS:
@@ -104,45 +122,46 @@ def _standard_input() -> str:
 
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@output_option("File of the answers; its suffix chooses the format.")
 @answer_options
 @model_option
 @device_option
-def classify(source: Path, target: Path, model: str | None, device: str, **asked: Any) -> int:
-    """Classify every row of the file IN into the file OUT.
+def classify(source: Path, output: Path, model: str | None, device: str, **options: Any) -> int:
+    """Classify every row of the file IN, and write the answers to another file.
 
-    CSV, TSV, JSONL and Parquet, told by the suffix; formats may differ. IN has a column 'text',
-    or 'title', 'abstract', 'claims', 'description', and maybe 'id'. OUT keeps the order and has
-    id, label, name, confidence, level, section, class and subclass with their confidences, the
-    best labels, warnings, and error for rows that cannot be answered. OUT appears when all rows
-    are done, or not at all. The exit code is 1 if every row has an error.
+    CSV, TSV, JSONL and Parquet, by the suffix of each file. IN has a column 'text', or some of
+    'title', 'abstract', 'claims', 'description', and optionally 'id'. The answers are in the same
+    order and have the columns id, label, name, confidence, level, section, class and subclass with
+    their confidences, the most probable labels, warnings, and error for rows that could not be
+    classified. The file appears when all rows are done, or not at all. The exit code is 1 if every
+    row has an error.
 
     \b
-        patclass classify patents.csv answers.parquet
+        patclass classify patents.csv -o answers.parquet
+        patclass classify patents.jsonl -o answers.csv --level subclass --coverage 0.9
     """
-    from tqdm import tqdm
-
+    from patclass.core.progress import progress
     from patclass.data.rows import count_rows
-    from patclass.inference import Options, load
+    from patclass.inference import Classifier, Options
     from patclass.inference.files import check_files, classify_file
 
-    check_files(source, target)
-    classifier = load(model, device)
-    # Without a terminal there is no bar, and no need to read the file twice.
+    check_files(source, output)
+    classifier = Classifier(open_bundle(model), device)
+    # Without a terminal the file is not read twice: a line then shows the count alone.
     total = count_rows(source) if sys.stderr.isatty() else None
-    with tqdm(total=total, unit="row", disable=None) as bar:
-        result = classify_file(classifier, source, target, Options(**asked), bar.update)
+    with progress("classifying", total) as bar:
+        result = classify_file(classifier, source, output, Options(**options), bar.update)
     bad = f", {result.errors:,} of them with an error" if result.errors else ""
-    click.echo(f"{target}: {result.rows:,} rows{bad}")
+    click.echo(f"{output}: {result.rows:,} rows{bad}")
     return 1 if result.rows and result.errors == result.rows else 0
 
 
 @click.command()
 @click.argument("code")
 def code(code: str) -> int:
-    """Say what a CPC CODE means: its section, class and subclass with their titles.
+    """Show the section, class and subclass of a CPC CODE, with their titles.
 
-    Any spelling will do; a code that does not exist is an error that names those that do.
+    Spelling is free: "A61K 31/00", a61k31/00. An unknown code is an error that lists known ones.
 
     \b
         patclass code "A61K 31/00"

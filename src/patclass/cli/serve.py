@@ -1,40 +1,16 @@
 """``patclass serve``, ``keys`` and ``ui``: the service and the page."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from patclass.cli.options import announce_default, config_option, settings_options
+from patclass.service.settings import ServiceSettings
+
 if TYPE_CHECKING:
     from patclass.service.keys import Key, KeyFile
-
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _limits(command: Command) -> Command:
-    """One flag for each setting of the service."""
-    from patclass.service.settings import ServiceSettings
-
-    for name, info in reversed(ServiceSettings.model_fields.items()):
-        dashed = f"--{name.replace('_', '-')}"
-        help_text = info.description or ""
-        if info.annotation is bool:
-            command = click.option(dashed, name, is_flag=True, help=help_text)(command)
-            continue
-        if info.default not in (None, ()):
-            help_text += (
-                f"  [default: {info.default:,}]"
-                if name.startswith("max")
-                else (f"  [default: {info.default}]")
-            )
-        many = name == "cors"
-        kind: Any = Path if name in ("keys", "shadow", "store") else None
-        option = click.option(dashed, name, default=None, type=kind, multiple=many, help=help_text)
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -44,71 +20,66 @@ def _limits(command: Command) -> Command:
     "models",
     multiple=True,
     metavar="[NAME=]FOLDER",
-    help="A bundle that answers, or 'shipped'; several with names of their own, of which the first "
-    "answers where a request names none.  "
-    "[default: PATCLASS_MODEL, else final_model, else shipped]",
+    help="Bundle that answers: a folder, or 'shipped'. It can be repeated with a name each; the "
+    "first answers requests that name no model.  [default: PATCLASS_MODEL, else shipped]",
 )
-@_limits
+@config_option
+@settings_options(ServiceSettings)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
-    help="Where bundles that were not exported are computed.",
+    help="Where to compute bundles that were not exported.",
 )
-def serve(models: tuple[str, ...], device: str, **flags: Any) -> int:
-    """Answer over HTTP until Ctrl-C or SIGTERM.
+def serve(models: tuple[str, ...], config: Path | None, device: str, **flags: Any) -> int:
+    """Serve predictions over HTTP until Ctrl-C or SIGTERM.
 
-    POST /predict {"text": "..."} answers one text, POST /v1/classify many; /docs shows all of it.
-    SIGHUP, or POST /v1/models/reload, loads the bundles anew, verifies them, and lets them take
-    over between two requests. Export a bundle first: it then answers several times as fast.
+    POST /predict {"text": "..."} classifies one text, POST /v1/classify many; /docs documents all
+    requests. SIGHUP, or POST /v1/models/reload, loads the bundles again, verifies them, and
+    replaces the old ones between two requests. Export a bundle first: it answers several times as
+    fast.
 
-    On loopback everybody may call. Any other --host needs API keys, or --insecure.
+    On loopback every caller is admitted. Any other --host needs API keys, or --insecure. Settings
+    come from the table [serve] of a TOML file, from PATCLASS_SERVE_<NAME> environment variables
+    and from flags; later wins.
 
     \b
         patclass export final_model -o final-int8
         patclass serve --model final-int8
-        patclass keys create "search team" --file keys.json
+        patclass keys create "search team" --keys keys.json
         patclass serve --model cpc=final-int8 --model mine=other --host 0.0.0.0 --keys keys.json
+        patclass serve --config serve.toml
     """
-    # Before numpy is imported: its threads would wait, spinning, on the cores that the engine uses.
+    # Before numpy is imported: its threads would spin on the cores that the engine uses.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pydantic import ValidationError
-
-    from patclass.core.errors import ConfigError
     from patclass.service.app import serve as run
     from patclass.service.keys import VARIABLE
     from patclass.service.models import Models, parse_places
-    from patclass.service.settings import ServiceSettings
 
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    if os.environ.get(VARIABLE) and not flags["insecure"]:
-        given.setdefault("keys", Path(os.environ[VARIABLE]))
-    try:
-        settings = ServiceSettings.model_validate(given)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        raise ConfigError(f"--{flag} {first['input']}: {first['msg'].lower()}.") from problem
+    settings = ServiceSettings.load(flags, config)
+    if settings.open and not settings.insecure and os.environ.get(VARIABLE):
+        settings = settings.model_copy(update={"keys": Path(os.environ[VARIABLE])})
+    if not models:
+        announce_default()
     run(settings, Models(parse_places(models), device))
     return 0
 
 
-def _file_option(command: Command) -> Command:
-    return click.option(
-        "--file",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="File of the keys.  [default: $PATCLASS_KEYS, else patclass-keys.json]",
-    )(command)
+_keys_option = click.option(
+    "--keys",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="File of API keys.  [default: PATCLASS_KEYS, else patclass-keys.json]",
+)
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the keys with which others call the HTTP service.
+    """Create, list and revoke the API keys of the HTTP service.
 
-    The file of the keys holds no secret, only what a key can be checked with. A service that runs
-    knows of every change at once.
+    The file stores only hashes of the keys. A running service applies every change at once.
 
     \b
         patclass keys create "search team"
@@ -124,14 +95,14 @@ def keys() -> None:
     type=click.Choice(["user", "admin"]),
     default="user",
     show_default=True,
-    help="What the key allows: to ask for answers, or also to look after the service.",
+    help="What the key permits: to use the service, or also to administrate it.",
 )
-@_file_option
+@_keys_option
 def create(name: str, role: str, file: Path | None) -> int:
-    """Make a key for NAME, which says who or what will use it, and print it.
+    """Create a key for NAME, the person or system that will use it, and print it.
 
-    The key alone goes to standard output. It is shown this once: if it is lost, revoke it and make
-    another. One name may have several keys.
+    Only the key goes to standard output. It cannot be shown again: if it is lost, revoke it and
+    create another. A name can have several keys.
 
     \b
         patclass keys create "search team"
@@ -141,22 +112,18 @@ def create(name: str, role: str, file: Path | None) -> int:
 
     store = _key_file(file)
     click.echo(store.create(name, Role(role)))
-    click.echo(
-        f"note: the key is shown only this once; {store.path} has no more than its hash", err=True
-    )
+    click.echo(f"note: the key cannot be shown again; {store.path} stores only its hash", err=True)
     return 0
 
 
 @keys.command("list")
-@_file_option
+@_keys_option
 def list_keys(file: Path | None) -> int:
-    """List the keys there are: id, role, when they were made (UTC), name.
-
-    The secrets are not kept, so none can be shown.
+    """List all keys: id, role, time of creation (UTC), name.
 
     \b
         patclass keys list
-        patclass keys list --file /etc/patclass/keys.json
+        patclass keys list --keys /etc/patclass/keys.json
     """
     store = _key_file(file)
     found = store.list()
@@ -171,9 +138,9 @@ def list_keys(file: Path | None) -> int:
 
 @keys.command()
 @click.argument("id")
-@_file_option
+@_keys_option
 def revoke(id: str, file: Path | None) -> int:
-    """Revoke the key of this ID; from then on the service refuses it.
+    """Revoke the key of this ID; the service refuses it from now on.
 
     The ID is the part of the key between the underscores, and the first column of the list.
 
@@ -205,11 +172,11 @@ def _line(key: "Key") -> str:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8501, show_default=True, help="Port to listen on.")
 def ui(api: str | None, host: str, port: int) -> int:
-    """Show the web page for people who read patents, until Ctrl-C.
+    """Run the web page until Ctrl-C.
 
-    It asks the service that 'patclass serve' runs, here or on another machine. Where that needs an
-    API key, set PATCLASS_API_KEY for all who use the page, or let each of them enter their own.
-    The page itself lets in everybody who can reach it: off loopback, put a proxy before it.
+    The page uses a running service ('patclass serve'), on this machine or another. If that needs an
+    API key, set PATCLASS_API_KEY for all users of the page, or let each user enter one. The page
+    itself has no access control: off loopback, put a proxy before it.
 
     \b
         patclass serve &

@@ -1,4 +1,4 @@
-"""``patclass store`` and ``feedback``: what is remembered, and feedback to and from other tools."""
+"""``patclass store`` and ``feedback``: stored rows, and feedback to and from other tools."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from patclass.cli.options import store_option
+from patclass.cli.options import output_option, store_option
 
 if TYPE_CHECKING:
     from patclass.learning.exchange import ImportResult
@@ -37,16 +37,16 @@ class Age(click.ParamType[timedelta]):
             return value
         match = _AGE.fullmatch(value)
         if match is None:
-            self.fail(f"'{value}' is no age; expected hours, days or weeks: 12h, 90d, 4w.")
+            self.fail(f"'{value}': expected hours, days or weeks, such as 12h, 90d, 4w.")
         return int(match[1]) * _UNITS[match[2]]
 
 
 @click.group()
 def store() -> None:
-    """Look at what the service remembers, and forget it.
+    """Inspect what the service has stored, and delete it.
 
-    Predictions, verdicts, reviews, models and events stand in a SQLite file, or in the PostgreSQL
-    database of PATCLASS_DATABASE_URL.
+    Predictions, feedback, reviews, models and events are stored in a SQLite file, or in the
+    PostgreSQL database of PATCLASS_DATABASE_URL.
 
     \b
         patclass store status
@@ -58,7 +58,7 @@ def store() -> None:
 @store.command()
 @store_option
 def status(store: Path | None) -> int:
-    """Say where the store is and how many rows each table has."""
+    """Show where the store is and how many rows each table has."""
     from patclass.store.database import locate_store
     from patclass.store.migrations import HEAD
     from patclass.store.purge import count_rows
@@ -73,14 +73,13 @@ def status(store: Path | None) -> int:
 
 @store.command()
 @store_option
-@click.option("--older-than", type=Age(), help="Forget what is older: 12h, 90d, 4w.")
-@click.option("--text-hash", metavar="HASH", help="Forget all about the text with this hash.")
-@click.option("--prediction", metavar="ID", help="Forget all about the text of this prediction.")
+@click.option("--older-than", type=Age(), help="Delete what is older: 12h, 90d, 4w.")
+@click.option("--text-hash", metavar="HASH", help="Delete all rows of the text with this hash.")
+@click.option("--prediction", metavar="ID", help="Delete all rows of this prediction's text.")
 @click.option(
     "--feedback",
     is_flag=True,
-    help="With --older-than: people's verdicts as well, and what "
-    "models would have learnt from them.",
+    help="With --older-than: delete feedback as well, with which models would be retrained.",
 )
 def purge(
     store: Path | None,
@@ -89,41 +88,46 @@ def purge(
     prediction: str | None,
     feedback: bool,
 ) -> int:
-    """Forget predictions and alarms by age, or all that is known of one text; for good.
+    """Delete predictions and alerts by age, or all rows of one text; this cannot be undone.
 
-    A patent that was sent in fields is remembered as one text; --prediction takes the id that
-    came with the answer. Exit code 1 if nothing was known of the text.
+    A patent that was sent in fields is stored as one text; --prediction takes the id that was
+    returned with the answer. Exit code 1 if there is no row of the text.
 
-    In SQLite's files it is overwritten at once; PostgreSQL keeps what was deleted until its next
-    VACUUM, and both in backups.
+    SQLite overwrites deleted rows at once; PostgreSQL keeps them until its next VACUUM. Backups
+    keep them in both cases.
+
+    \b
+        patclass store purge --older-than 90d
+        patclass store purge --prediction 3f8a09b2...
     """
     from patclass.store.database import locate_store
     from patclass.store.purge import purge_before, purge_prediction, purge_text
 
     if [older_than, text_hash, prediction].count(None) != 2:
-        raise click.UsageError("give one of --older-than, --text-hash and --prediction.")
+        raise click.UsageError("expected one of --older-than, --text-hash and --prediction.")
     if text_hash is not None and not re.fullmatch("[0-9a-f]{64}", text_hash):
         raise click.UsageError(f"--text-hash {text_hash}: expected 64 digits of 0-9a-f.")
     database = locate_store(store)
     if older_than is not None:
-        gone = purge_before(database, datetime.now(UTC) - older_than, feedback)
+        deleted = purge_before(database, datetime.now(UTC) - older_than, feedback)
     elif prediction is not None:
-        gone = purge_prediction(database, prediction)
+        deleted = purge_prediction(database, prediction)
     else:
-        gone = purge_text(database, text_hash or "")
+        deleted = purge_text(database, text_hash or "")
     if not database.checkpoint() and database.url.drivername == "sqlite":
-        click.echo("somebody is reading just now: run it again to wipe the write-ahead log as well")
-    if older_than is None and not any(vars(gone).values()):
-        click.echo(f"nothing is known of {prediction or text_hash}", err=True)
+        click.echo("the store is being read: run this again to overwrite its write-ahead log")
+    if older_than is None and not any(vars(deleted).values()):
+        click.echo(f"there are no rows of {prediction or text_hash}", err=True)
         return EXIT_NOTHING
-    click.echo(", ".join(f"{count:,} {table}" for table, count in vars(gone).items()) + " gone")
+    counts = ", ".join(f"{count:,} {table}" for table, count in vars(deleted).items())
+    click.echo(f"{counts} deleted")
     return 0
 
 
 @store.command()
 @click.argument("text")
 def hash(text: str) -> int:
-    """Say the hash by which a text is remembered; letter case and spaces make no difference."""
+    """Print the hash by which a text is stored; letter case and white space do not change it."""
     from patclass.data.text import text_sha256
 
     click.echo(text_sha256(text))
@@ -132,20 +136,18 @@ def hash(text: str) -> int:
 
 _STANDARD = Path("-")
 
-_file_argument = click.argument("file", type=click.Path(path_type=Path))
-
 _format_option = click.option(
     "--format",
     "name",
     type=click.Choice(["jsonl", "label-studio", "argilla"]),
     default="jsonl",
     show_default=True,
-    help="JSON lines with all that is known, tasks of Label Studio, or records of Argilla 2.",
+    help="JSON lines with all fields, tasks of Label Studio, or records of Argilla 2.",
 )
 
 
 class _Format(NamedTuple):
-    """How verdicts are written and read."""
+    """How feedback is written and read."""
 
     write: "Callable[[Database, Counter[str]], Iterator[str]]"
     read: "Callable[[Database, bytes, Counter[str]], ImportResult]"
@@ -153,64 +155,71 @@ class _Format(NamedTuple):
 
 @click.group()
 def feedback() -> None:
-    """Take people's verdicts to other stores and labelling tools, and back.
+    """Export feedback to other stores and labelling tools, and import it.
 
     \b
-        patclass feedback export verdicts.jsonl
-        patclass feedback import verdicts.jsonl --store other.db
-        patclass feedback export tasks.json --format label-studio
+        patclass feedback export -o feedback.jsonl
+        patclass feedback import feedback.jsonl --store other.db
+        patclass feedback export -o tasks.json --format label-studio
         patclass feedback import annotated.json --format label-studio
     """
 
 
 @feedback.command("export")
-@_file_argument
+@output_option("File of the feedback; - for standard output.")
 @_format_option
 @store_option
-def export_feedback(file: Path, name: str, store: Path | None) -> int:
-    """Write the verdicts to FILE, or for - to standard output.
+def export_feedback(output: Path, name: str, store: Path | None) -> int:
+    """Write all feedback to a file.
 
-    For a labelling tool: one task a text, the model's answer, and the verdicts that hold. Texts
-    that were not kept are left out.
+    For a labelling tool: one task for each text, with the model's answer and the feedback in
+    force. Texts that were not stored are left out.
+
+    \b
+        patclass feedback export -o feedback.jsonl
+        patclass feedback export -o - --format argilla > records.json
     """
-    from tqdm import tqdm
-
     from patclass.core.files import atomic_write
+    from patclass.core.progress import track
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
     lines = _format(name).write(locate_store(store), left_out)
-    bar = tqdm(lines, desc="exporting", unit="row", disable=None, delay=2)
-    if file == _STANDARD:
-        for line in bar:
+    rows = track(lines, "exporting")
+    if output == _STANDARD:
+        for line in rows:
             click.echo(line, nl=False)
     else:
         with (
-            atomic_write(file) as partial,
+            atomic_write(output) as partial,
             partial.open("w", encoding="utf-8", newline="\n") as target,
         ):
-            target.writelines(bar)
-        click.echo(f"{file}: written")
-    _say(left_out)
+            target.writelines(rows)
+        click.echo(f"{output}: written")
+    _report(left_out)
     return 0
 
 
 @feedback.command("import")
-@_file_argument
+@click.argument("file", type=click.Path(path_type=Path))
 @_format_option
 @store_option
 def import_feedback(file: Path, name: str, store: Path | None) -> int:
-    """Keep the verdicts of FILE, or for - of standard input: all of them, or none.
+    """Store the feedback of FILE, or of standard input for -: all of it, or none.
 
-    What is there already is known by its key and counts once. People who now disagree about a
-    text make a case for review.
+    Feedback that is stored already is recognised by its key and not added again. Texts whose
+    feedback now disagrees are added to the review queue.
+
+    \b
+        patclass feedback import feedback.jsonl
+        patclass feedback import annotated.json --format label-studio
     """
     from patclass.store.database import locate_store
 
     left_out: Counter[str] = Counter()
     result = _format(name).read(locate_store(store), _content(file), left_out)
     click.echo(f"{result.added:,} added, {result.duplicates:,} known")
-    _say(left_out)
+    _report(left_out)
     return 0
 
 
@@ -234,6 +243,6 @@ def _content(file: Path) -> bytes:
     return raw.removeprefix(BOM_UTF8)
 
 
-def _say(left_out: Counter[str]) -> None:
+def _report(left_out: Counter[str]) -> None:
     for what, count in left_out.items():
         click.echo(f"left out: {count:,} {what}", err=True)

@@ -6,24 +6,29 @@ from typing import Any
 
 import click
 
-from patclass.cli.options import settings_options
+from patclass.cli.options import config_option, settings_options
+from patclass.core.settings import TrainSettings
 
 EXIT_WEAK = 1
 EXIT_INTERRUPTED = 130
 
 
-HELP = """LoRA-tune a pretrained model on patents, evaluate it, and save a verified bundle.
+HELP = """Fine-tune a pretrained model on patents with LoRA, evaluate it, save a verified bundle.
 
 Settings come from a TOML file, from PATCLASS_TRAIN_<NAME> environment variables and from
-flags; later wins. Checkpoints, curve and rejected rows stand in <output>.run/.
+flags; later wins. The tables of the file are [data], [base], [lora], [fit], [answer] and [output];
+docs/settings.md lists their keys. Checkpoints, learning curve and rejected rows are in
+<output>.run/.
 
 \b
 The built-in sample, then your own patents with CPC symbols, then the hub:
     patclass train --data sample
     patclass train --data patents.csv --labels class --epochs 2
     patclass train --data ccdv/patent-classification:abstract --base llama-3.2-1b
+    patclass train --config run.toml --epochs 2
 
-Ctrl-C keeps the best epoch so far as a bundle; --resume goes on after any stop.
+Ctrl-C saves the best epoch so far as a bundle; --resume continues after any interruption. The
+bundle answers where it is named: patclass predict --model final_model "..."
 """
 
 
@@ -31,14 +36,10 @@ def training_command(defaults: dict[str, Any]) -> click.Command:
     """``patclass train`` with other defaults than the built-in ones."""
 
     @click.command("train", help=HELP)
-    @click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        help="TOML file with the tables [data], [base], [lora], [fit], [output].",
-    )
-    @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the same run.")
-    @click.option("--restart", is_flag=True, help="Throw an unfinished run away.")
-    @settings_options(defaults=defaults)
+    @config_option
+    @click.option("--resume", is_flag=True, help="Continue from the last checkpoint of this run.")
+    @click.option("--restart", is_flag=True, help="Discard an unfinished run.")
+    @settings_options(TrainSettings, defaults=defaults)
     def command(config: Path | None, resume: bool, restart: bool, **flags: Any) -> int:
         return run_training(flags, config, resume, restart, defaults)
 
@@ -52,25 +53,24 @@ def run_training(
     restart: bool,
     defaults: dict[str, Any],
 ) -> int:
-    """Train as asked; return the exit code."""
-    from patclass.core.config import load_settings
+    """Train with these settings; return the exit code."""
     from patclass.training.run import train as run
 
     if resume and restart:
         raise click.UsageError("--resume and --restart exclude each other.")
-    settings = load_settings(flags, config, defaults=defaults)
+    settings = TrainSettings.load(flags, config, defaults=defaults)
     if resume:
         stored = _stored(settings.output.output)
-        settings = load_settings(flags, config, defaults=defaults | stored)
+        settings = TrainSettings.load(flags, config, defaults=defaults | stored)
     result = run(settings, resume, restart, click.echo)
     if result.bundle is None:
-        way = "go on with --resume" if result.fit.checkpoint else "start again"
+        way = "continue with --resume" if result.fit.checkpoint else "start again"
         click.echo(f"interrupted before the first epoch was finished; {way}", err=True)
         return EXIT_INTERRUPTED
     if result.report is None:
         click.echo(
             f"interrupted: epoch {result.fit.best_epoch}, the best so far, is in {result.bundle}. "
-            "Go on with --resume, or measure it with 'patclass evaluate'.",
+            "Continue with --resume, or evaluate it with 'patclass evaluate'.",
             err=True,
         )
         return EXIT_INTERRUPTED
@@ -79,7 +79,7 @@ def run_training(
 
 
 def _stored(output: Path) -> dict[str, Any]:
-    """The settings of the run to resume, so that its flags need not be given again."""
+    """The settings of the run to resume, so that its flags need not be repeated."""
     from patclass.core.errors import TrainingError
     from patclass.training.run import SETTINGS, work_folder
 
@@ -89,8 +89,8 @@ def _stored(output: Path) -> dict[str, Any]:
         return {name: value for group in groups.values() for name, value in group.items()}
     except (OSError, ValueError, AttributeError) as problem:
         raise TrainingError(
-            f"nothing to resume: {path} cannot be read ({problem}). Run without --resume, or "
-            "name the bundle's folder with --output."
+            f"nothing to resume: {path} cannot be read ({problem}). To begin a new "
+            "run, omit --resume; else name the folder of the bundle with --output."
         ) from problem
 
 

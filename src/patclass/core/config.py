@@ -1,7 +1,7 @@
-"""Settings of a training run: small typed groups, merged from TOML, environment and flags.
+"""One mechanism for settings, merged from TOML, environment and flags. Knows no setting.
 
-Later wins: defaults, the TOML file, ``PATCLASS_TRAIN_<NAME>`` variables, flags. A key that
-does not exist is an error that names it.
+Later wins: defaults, the TOML file, environment variables, flags. An unknown key is an error that
+names it and the nearest one; a value that does not fit is named with what was expected.
 """
 
 import os
@@ -9,243 +9,178 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from patclass.core.errors import ConfigError
 
-ENVIRONMENT_PREFIX = "PATCLASS_TRAIN_"
 
+class SettingsGroup(BaseModel):
+    """Settings that share a table of the TOML file."""
 
-class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DataSettings(_Group):
-    """Which patents, which text, which labels."""
+class Settings(BaseSettings):
+    """Base of all settings. Only ``load`` reads the environment; a constructor never does.
 
-    data: str = Field(
-        "sample",
-        description="Patents to learn from: a CSV, TSV, JSONL or Parquet file, a folder of "
-        "train/validation/test files, a hub data set (owner/name:config), or 'sample'.",
-    )
-    text: str = Field(
-        "auto",
-        description="Column of the text, or fields joined by '+' (title+abstract). "
-        "auto: 'text' if there is one, else title+abstract.",
-    )
-    labels: str = Field(
-        "auto",
-        description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
-        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
-        "auto: the column 'label' if there is one, else section.",
-    )
-    data_name: str | None = Field(
-        None, description="What the model card calls the data. Default: its file or folder."
-    )
-    min_leaf_rows: int = Field(
-        5, ge=1, description="With labels cpc: codes of fewer training rows become 'other'."
-    )
-    code_column: str | None = Field(
-        None, description="Column of the CPC/IPC symbols if it has an unusual name."
-    )
-    train_rows: int | None = Field(
-        None, ge=2, description="Train on this many rows: seeded, shuffled, stratified."
-    )
-    validation_rows: int | None = Field(None, ge=1, description="Validate on this many rows.")
-    test_rows: int | None = Field(None, ge=1, description="Test on this many rows.")
-    seed: int = Field(0, ge=0, description="Seed of subsets, batches, dropout and head.")
+    A subclass has either groups as its fields, which are the tables of its TOML file, or plain
+    fields and the name of their one ``table``. ``env_prefix`` begins the
+    names of its environment variables. Names of settings are unique over the groups.
+    """
 
-
-class BaseSettings(_Group):
-    """Which pretrained model, and how it is run."""
-
-    base: str = Field(
-        "minilm",
-        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
-    )
-    revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
-    max_tokens: int = Field(256, ge=8, le=131_072, description="Tokens of each text that are read.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Number format of the frozen base; adapter and head stay float32."
-    )
-
-
-class LoraSettings(_Group):
-    """The low-rank adapter (Hu et al. 2021, arXiv:2106.09685)."""
-
-    r: int = Field(8, ge=1, le=512, description="Rank of the adapter.")
-    alpha: int = Field(16, ge=1, description="Scale of the adapter: alpha / r.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapter.")
-    targets: str = Field(
-        "auto",
-        description="Linear layers that get an adapter: comma-separated names, 'all-linear', "
-        "or auto (query and value projections of the architecture).",
-    )
-
-
-class FitSettings(_Group):
-    """The training loop."""
-
-    epochs: int = Field(3, ge=1, description="Passes over the training rows.")
-    learning_rate: float | None = Field(
-        None, gt=0, description="Peak learning rate. Default: 1e-3 for encoders, 2e-4 for decoders."
-    )
-    batch_tokens: int = Field(
-        4096, ge=8, description="Tokens in a batch, padding included; rows follow from it."
-    )
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    mixed_precision: bool = Field(
-        False,
-        description="Multiply in bfloat16 while training, where that is measured to be faster; "
-        "weights and answers stay float32.",
-    )
-    gradient_checkpointing: bool = Field(
-        False, description="Save memory by computing activations twice."
-    )
-    checkpoint_steps: int = Field(
-        50,
-        ge=1,
-        description="Steps between checkpoints from which --resume goes on; there is also one "
-        "every five minutes.",
-    )
-
-
-class AnswerSettings(_Group):
-    """What a bundle answers with besides the tuned model."""
-
-    truncation: Literal["head", "head+tail", "windows"] = Field(
-        "head",
-        description="How texts longer than --max-tokens are read: their head, head and tail, or "
-        "overlapping windows whose logits are averaged.",
-    )
-    linear: bool = Field(
-        True,
-        description="Add a linear model on words as a second opinion on the coarsest level; "
-        "validation decides what it counts.",
-    )
-    index_rows: int = Field(
-        20_000, ge=0, description="Training patents kept as evidence (nearest known ones); 0: none."
-    )
-    index_titles: bool = Field(True, description="Keep their titles as well as their numbers.")
-    embed_base: bool = Field(
-        False,
-        description="Make a bundle that needs no other file: a copy of the packed base in it, the "
-        "adapter in float16, no page and no curve.",
-    )
-
-
-class OutputSettings(_Group):
-    """Where the result goes, and what counts as success."""
-
-    output: Path = Field(Path("final_model"), description="Folder of the finished bundle.")
-
-    @field_validator("output")
-    @classmethod
-    def _has_a_name(cls, output: Path) -> Path:
-        if output.name in ("", ".."):
-            raise ValueError("name a folder that is to be made, such as final_model")
-        return output
-
-    allow_weak: bool = Field(
-        False, description="Exit with 0 even if the model does not beat TF-IDF + regression."
-    )
-
-
-class TrainSettings(_Group):
-    """All settings of ``patclass train``; the groups are the tables of the TOML file."""
-
-    data: DataSettings = DataSettings()
-    base: BaseSettings = BaseSettings()
-    lora: LoraSettings = LoraSettings()
-    fit: FitSettings = FitSettings()
-    answer: AnswerSettings = AnswerSettings()
-    output: OutputSettings = OutputSettings()
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    table: ClassVar[str | None] = None
 
     @classmethod
-    def fields(cls) -> dict[str, tuple[str, Any]]:
-        """Every setting's name with its group and pydantic field; names are unique."""
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone, so that the settings in a bundle are read as they were written."""
+        return (init_settings,)
+
+    @classmethod
+    def fields(cls) -> dict[str, tuple[str, FieldInfo]]:
+        """Every setting's name with its table and pydantic field."""
+        if cls.table is not None:
+            return {name: (cls.table, info) for name, info in cls.model_fields.items()}
         return {
             name: (group, info)
             for group, holder in cls.model_fields.items()
             for name, info in holder.annotation.model_fields.items()  # type: ignore[union-attr]
         }
 
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, Any],
+        file: Path | None = None,
+        environment: Mapping[str, str] = os.environ,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Merge defaults, file, environment and flags.
 
-def load_settings(
-    flags: Mapping[str, Any],
-    file: Path | None = None,
-    environment: Mapping[str, str] = os.environ,
-    defaults: Mapping[str, Any] | None = None,
-) -> TrainSettings:
-    """Merge defaults, file, environment and flags.
-
-    :param flags: settings by name; None means not given.
-    :param defaults: settings that differ from the built-in ones but yield to all others.
-    :raises ConfigError: if a key is unknown or a value does not fit.
-    """
-    values: dict[str, dict[str, Any]] = {group: {} for group in TrainSettings.model_fields}
-    _place(values, defaults or {}, "default")
-    if file is not None:
-        _merge_file(values, file)
-    named = {
-        key.removeprefix(ENVIRONMENT_PREFIX).lower(): value
-        for key, value in environment.items()
-        if key.startswith(ENVIRONMENT_PREFIX)
-    }
-    _place(values, named, f"environment variable {ENVIRONMENT_PREFIX}*")
-    _place(values, {name: value for name, value in flags.items() if value is not None}, "flag")
-    try:
-        return TrainSettings.model_validate(values)
-    except ValidationError as problem:
-        raise ConfigError(_explain(problem)) from problem
+        :param flags: settings by name; None and () mean not given.
+        :param environment: variables by name; an empty one counts as not set.
+        :param defaults: settings that differ from the built-in ones but yield to all others.
+        :raises ConfigError: if a key is unknown or a value does not fit.
+        """
+        sources = (
+            _Flags(cls, {name: v for name, v in flags.items() if v is not None and v != ()}),
+            _Environment(cls, environment),
+            *(() if file is None else (_TomlFile(cls, file),)),
+            _Defaults(cls, defaults or {}),
+        )
+        try:
+            return cls(_build_sources=(sources, {}))
+        except ValidationError as problem:
+            raise _refusal(cls, problem, sources) from problem
 
 
-def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
-    """The data of a training run, or other data that is read in the same way.
+class _Source(PydanticBaseSettingsSource):
+    """Values of settings by name, and where each of them comes from."""
 
-    :param flags: settings by name, ``data`` among them; None means not given.
-    :raises ConfigError: if a value does not fit.
-    """
-    defaults = dict(stored)
-    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
-        defaults |= {"train_rows": None, "validation_rows": None, "test_rows": None}
-    return load_settings(flags, environment={}, defaults=defaults).data
+    def __init__(self, model: type[Settings], values: Mapping[str, Any]) -> None:
+        super().__init__(model)
+        self.fields, self.flat = model.fields(), model.table is not None
+        for name in values:
+            if name not in self.fields:
+                raise ConfigError(f"unknown {self.origin(name)}{_hint(name, self.fields)}")
+        self.values = dict(values)
+
+    def origin(self, name: str) -> str:
+        """Where the value of a setting stands."""
+        return f"setting '{name}'"
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of one setting, as the base class wants it."""
+        return self.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The values in the shape of the model: nested if it has groups."""
+        if self.flat:
+            return self.values
+        nested: dict[str, dict[str, Any]] = {}
+        for name, value in self.values.items():
+            nested.setdefault(self.fields[name][0], {})[name] = value
+        return nested
 
 
-def _place(values: dict[str, dict[str, Any]], named: Mapping[str, Any], origin: str) -> None:
-    fields = TrainSettings.fields()
-    for name, value in named.items():
-        if name not in fields:
-            raise ConfigError(f"unknown setting '{name}' ({origin}){_hint(name, fields)}")
-        values[fields[name][0]][name] = value
+class _Flags(_Source):
+    """What the caller gives; refused under the name of the setting."""
 
 
-def _merge_file(values: dict[str, dict[str, Any]], file: Path) -> None:
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ConfigError(f"cannot read {file}: {problem.strerror}.") from problem
-    except ValueError as problem:
-        raise ConfigError(f"{file} is not valid TOML: {problem}.") from problem
-    fields = TrainSettings.fields()
-    for table, entries in tables.items():
-        if not isinstance(entries, dict):
-            place = f"[{fields[table][0]}]" if table in fields else "a table"
-            raise ConfigError(f"'{table}' stands outside of a table in {file}; put it in {place}.")
-        if table not in values:
-            raise ConfigError(f"unknown table '[{table}]' in {file}{_hint(table, values)}")
-        known = [name for name, (group, _) in fields.items() if group == table]
-        for name, value in entries.items():
-            if name not in known:
+class _Defaults(_Source):
+    """What yields to all other sources."""
+
+    def origin(self, name: str) -> str:
+        return f"default of '{name}'"
+
+
+class _Environment(_Source):
+    """Variables that begin with the prefix; a list is written with commas."""
+
+    def __init__(self, model: type[Settings], environment: Mapping[str, str]) -> None:
+        self.prefix = model.model_config["env_prefix"]
+        values: dict[str, Any] = {}
+        fields = model.fields()
+        for key, value in environment.items():
+            if not key.startswith(self.prefix) or not value:
+                continue
+            name = key.removeprefix(self.prefix).lower()
+            many = name in fields and get_origin(fields[name][1].annotation) is tuple
+            values[name] = [part.strip() for part in value.split(",")] if many else value
+        super().__init__(model, values)
+
+    def origin(self, name: str) -> str:
+        return f"environment variable {self.prefix}{name.upper()}"
+
+
+class _TomlFile(_Source):
+    """A file of tables; what stands outside of a table is refused."""
+
+    def __init__(self, model: type[Settings], file: Path) -> None:
+        self.file = file
+        fields = model.fields()
+        tables = list(dict.fromkeys(table for table, _ in fields.values()))
+        values: dict[str, Any] = {}
+        for table, entries in self._read().items():
+            if not isinstance(entries, dict):
+                place = f"[{fields[table][0]}]" if table in fields else "a table"
                 raise ConfigError(
-                    f"unknown key '{name}' in [{table}] of {file}{_hint(name, known)}"
+                    f"'{table}' stands outside of a table in {file}; put it in {place}."
                 )
-            values[table][name] = value
+            if table not in tables:
+                raise ConfigError(f"unknown table '[{table}]' in {file}{_hint(table, tables)}")
+            names = [name for name, (owner, _) in fields.items() if owner == table]
+            for name in entries:
+                if name not in names:
+                    raise ConfigError(
+                        f"unknown key '{name}' in [{table}] of {file}{_hint(name, names)}"
+                    )
+            values |= entries
+        super().__init__(model, values)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.file.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise ConfigError(f"cannot read {self.file}: {problem.strerror}.") from problem
+        except ValueError as problem:
+            raise ConfigError(f"{self.file} is not valid TOML: {problem}.") from problem
+
+    def origin(self, name: str) -> str:
+        return f"[{self.fields[name][0]}] of {self.file}"
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
@@ -254,7 +189,48 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f": did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}."
 
 
-def _explain(problem: ValidationError) -> str:
-    first = problem.errors()[0]
-    name = str(first["loc"][-1])
-    return f"--{name.replace('_', '-')} {first['input']!r}: {first['msg'].lower()}."
+def _refusal(
+    model: type[Settings], problem: ValidationError, sources: Iterable[_Source]
+) -> ConfigError:
+    """The first value that does not fit, where it stands, and what was expected."""
+    error = problem.errors()[0]
+    name = str(error["loc"][0 if model.table is not None else 1])
+    source = next(source for source in sources if name in source.values)
+    reason = error.get("ctx", {}).get("error")  # of a validator, in its own words
+    wanted = f"expected {expected(model.fields()[name][1])}" if reason is None else str(reason)
+    value = f"{name} {source.values[name]!r}"
+    if isinstance(source, _Flags):
+        return ConfigError(f"{value}: {wanted}.", setting=name)
+    return ConfigError(f"{value} ({source.origin(name)}): {wanted}.")
+
+
+def expected(info: FieldInfo) -> str:
+    """What a setting accepts, in plain English: ``a whole number from 1 to 512``."""
+    kinds = [kind for kind in get_args(info.annotation) if kind is not NoneType]
+    if get_origin(info.annotation) is Literal:
+        return f"one of {', '.join(map(str, kinds))}"
+    if get_origin(info.annotation) is tuple:
+        return "a list of texts"
+    kind = kinds[0] if kinds else info.annotation
+    names: dict[Any, str] = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        Path: "a path",
+    }
+    return " ".join([names.get(kind, "text"), *_range(info)])
+
+
+def _range(info: FieldInfo) -> list[str]:
+    """The bounds of a number in words."""
+    limits = {
+        type(limit): getattr(limit, name)
+        for limit in info.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if hasattr(limit, name)
+    }
+    words = {Gt: "above", Ge: "of at least", Lt: "below", Le: "of at most"}
+    if set(limits) == {Ge, Le}:
+        return [f"from {limits[Ge]:,} to {limits[Le]:,}"]
+    bounds = [f"{word} {limits[kind]:,}" for kind, word in words.items() if kind in limits]
+    return [" and ".join(bounds)] if bounds else []

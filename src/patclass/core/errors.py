@@ -30,7 +30,7 @@ class PatclassError(Exception):
         """
         text = str(self)
         for name in self.settings:
-            mention = re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
+            mention = re.search(rf"(?<![\w/.'-]){re.escape(name)}(?![\w/'-])", text)
             if mention is None:
                 text = f"{spelling(name)}: {text}"
             else:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from patclass.core.errors import ModelError, OutputError, cannot_write
+from patclass.core.errors import OutputError, PatclassError, cannot_write
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -18,16 +18,17 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, error: type[PatclassError] = PatclassError) -> str:
     """SHA-256 of a file, in hexadecimal.
 
-    :raises ModelError: if the file cannot be read.
+    :param error: what to raise, as the caller knows what the file is part of.
+    :raises PatclassError: of that class, if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
+        raise error(f"cannot read {path}: {problem.strerror}.") from problem
 
 
 def sync(path: Path) -> None:
@@ -118,8 +119,8 @@ def check_own(place: Path, marker: str) -> None:
         return
     if not place.is_dir() or any(place.iterdir()):
         raise OutputError(
-            f"{place} exists and was not made by patclass; nothing there was touched. Name "
-            "another place for the result, or move it away."
+            f"{place} exists and was not made by patclass; nothing there was touched. Choose "
+            "another path for the result, or move it away."
         )
 
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tqdm import tqdm
-
-from patclass.core.config import DataSettings
 from patclass.core.errors import DataError
+from patclass.core.progress import track
+from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.examples import (
     SPLITS,
@@ -105,7 +104,7 @@ def _usable(
     rows: Iterable[Row], split: str, view: TextView, scheme: LabelScheme, rejects: list[Reject]
 ) -> list[_Coded]:
     usable = []
-    for row in tqdm(rows, desc=f"reading {split}", unit="row", disable=None, leave=False):
+    for row in track(rows, f"reading {split}", leave=False):
         try:
             usable.append(_coded(row, view, scheme))
         except UnusableRowError as reason:

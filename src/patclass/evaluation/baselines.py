@@ -10,8 +10,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
+from patclass.core.progress import track
 from patclass.core.types import FloatArray
 from patclass.evaluation.metrics import Metrics, evaluate
 
@@ -66,7 +66,7 @@ def tfidf_regression(
     seen = vectorizer.transform(_heads(validation)) if len(validation.texts) else None
     strengths = MANY_LABELS_STRENGTHS if len(codes) > MANY_LABELS else STRENGTHS
     chosen, best = None, -1.0
-    for strength in tqdm(strengths, desc="fitting the TF-IDF baseline", disable=None):
+    for strength in track(strengths, "fitting the TF-IDF baseline", unit="fit"):
         model = _fit(features, train.labels, strength, 100 if len(codes) > MANY_LABELS else 300)
         accuracy = 0.0 if seen is None else float(model.score(seen, validation.labels))
         if accuracy > best:

@@ -71,9 +71,9 @@ DEFAULTS = Options()
 def load(model: str | Path | None = None, device: str = "auto") -> "Classifier":
     """Load a bundle as a classifier.
 
-    :param model: its folder, or ``shipped``; None for the first that exists of
-        ``PATCLASS_MODEL``, ``final_model`` and the shipped bundle.
-    :raises BundleError: if it is incomplete, altered, or its base model is missing.
+    :param model: its folder, or ``shipped``; None for that of ``PATCLASS_MODEL``, else the
+        shipped one.
+    :raises BundleError: if it is incomplete, altered, or its base is not there.
     """
     return Classifier(read_bundle(locate(model)), device)
 

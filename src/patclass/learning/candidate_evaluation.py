@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from patclass.bundle import Bundle
-from patclass.core.config import DataSettings
 from patclass.core.errors import BundleError
+from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Corpus
 from patclass.learning.gate import Decision, LevelPredictions, PairedPredictions, decide

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from tqdm import tqdm
 
 from patclass.core.errors import DataError
+from patclass.core.progress import track
 from patclass.cpc.scheme import titles
 from patclass.data.text import text_sha256
 from patclass.store.consensus import Feedback, FeedbackRow
@@ -163,9 +163,8 @@ def import_rows(database: Database, imported: Sequence[ImportedFeedback]) -> Imp
         if problem is not None:
             problems.append(f"{each.location}: {problem}")
     raise_problems(problems)
-    bar = tqdm(new.values(), desc="importing", unit="row", disable=None, delay=2)
     try:
-        added = store.add_all(bar)
+        added = store.add_all(track(new.values(), "importing"))
     except ValueError as problem:  # another process used a key after the check above
         raise DataError(f"nothing was imported: {problem}.") from problem
     return ImportResult(added, len(imported) - added)

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from patclass.core.config import LoraSettings
 from patclass.core.errors import ModelError
+from patclass.core.settings import LoraSettings
 from patclass.model.packing import save_tensors
 
 WEIGHTS = "adapter_model.safetensors"

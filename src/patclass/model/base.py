@@ -134,7 +134,7 @@ def _resolve_preset(name: str, preset: Preset, revision: str | None, download: b
         folder = _fetch(preset.repo, revision, download)
         revision = folder.name
     expected_hashes = dict(preset.hashes) if pinned else {}
-    known = {file: file_sha256(folder / file) for file in expected_hashes}
+    known = {file: file_sha256(folder / file, ModelError) for file in expected_hashes}
     for file, expected in expected_hashes.items():
         actual = known[file]
         if actual != expected:
@@ -199,5 +199,5 @@ def _checked(
 
 def _joint_sha256(files: list[Path], known: Mapping[str, str]) -> str:
     """The hash of a single weight file; of several, the hash over their hashes."""
-    hashes = [known.get(file.name) or file_sha256(file) for file in files]
+    hashes = [known.get(file.name) or file_sha256(file, ModelError) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -14,8 +14,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from patclass.core.config import LoraSettings
 from patclass.core.errors import ModelError
+from patclass.core.settings import LoraSettings
 from patclass.model.adapter import add_adapter, load_adapter, load_adapter_weights, merge_adapter
 from patclass.model.architecture import Architecture, Pooling, architecture_of, pool
 from patclass.model.base import BaseFiles

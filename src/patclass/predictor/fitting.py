@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from patclass.core.config import AnswerSettings
+from patclass.core.settings import AnswerSettings
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
+from patclass.core.progress import track
 from patclass.core.types import FloatArray
 from patclass.predictor.linear import LinearModel, features_of, known_features
 
@@ -41,7 +41,7 @@ def fit_linear(
     idf = _idf(counts)
     features = _weigh(counts, idf)
     best, best_accuracy = None, -1.0
-    for strength in tqdm(STRENGTHS, desc="fitting the linear model", disable=None):
+    for strength in track(STRENGTHS, "fitting the linear model", unit="fit"):
         model = _fit(features, labels, strength, weights)
         accuracy = model.score(_weigh(unseen, idf), validation_labels)
         if accuracy > best_accuracy:

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from patclass.core.progress import progress
 from patclass.core.types import Advance, FloatArray, softmax
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine, Outputs
@@ -104,8 +104,8 @@ class Pipeline:
 
 
 def with_bar(pipeline: Pipeline, texts: Sequence[str], what: str) -> Answers:
-    """Answer texts with a progress bar on the terminal."""
-    with tqdm(total=len(texts), desc=what, unit="row", disable=None) as bar:
+    """Answer texts and show the progress."""
+    with progress(what, len(texts)) as bar:
         return pipeline.run(texts, bar.update)
 
 

@@ -250,5 +250,6 @@ def _parse(path: Path, content: bytes) -> dict[str, Key]:
 def _cannot_read(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
         f"cannot read the keys in {path}: {error.strerror or error}. Run patclass as the user "
-        f"that owns the file, or choose another file ({VARIABLE})."
+        f"that owns the file, or choose another file with keys or {VARIABLE}.",
+        setting="keys",
     )

@@ -11,11 +11,11 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tqdm import tqdm
 
-from patclass.core.config import FitSettings
 from patclass.core.errors import TrainingError
 from patclass.core.files import atomic_write
+from patclass.core.progress import ProgressBar, progress
+from patclass.core.settings import FitSettings
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
 from patclass.data.batches import training_batches
@@ -120,7 +120,7 @@ class Fit:
         self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
         self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
         interrupted = False
-        with tqdm(total=self.steps, initial=self.progress.step, unit="step", disable=None) as bar:
+        with progress("training", self.steps, "step", self.progress.step) as bar:
             try:
                 while self.progress.epoch < self.settings.epochs:
                     self._epoch(bar)
@@ -151,7 +151,7 @@ class Fit:
         restore(checkpoint, self.model, self.optimizer)
         return checkpoint
 
-    def _epoch(self, bar: "tqdm[None]") -> None:
+    def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
         self.model.train()
         while self.progress.step_in_epoch < len(batches):
@@ -160,7 +160,7 @@ class Fit:
                 self._checkpoint()
         self._finish_epoch(bar)
 
-    def _step(self, batch: list[int], bar: "tqdm[None]") -> None:
+    def _step(self, batch: list[int], bar: ProgressBar) -> None:
         start = time.perf_counter()
         rate = self._set_rate()
         loss = self._loss(batch)
@@ -211,20 +211,20 @@ class Fit:
             logits = self.model(Batch.of(padded).to(device))
         return tree_loss(logits, examples, len(self.task.tree.paths))
 
-    def _finish_epoch(self, bar: "tqdm[None]") -> None:
+    def _finish_epoch(self, bar: ProgressBar) -> None:
         levels = self._validate()
         accuracy = float(np.mean([metrics.accuracy for metrics in levels.values()]))
         loss = float(np.mean([metrics.loss for metrics in levels.values()]))
-        progress = self.progress
-        epoch = progress.epoch + 1
-        better = progress.is_beaten_by(accuracy, loss)
+        before = self.progress
+        epoch = before.epoch + 1
+        better = before.is_beaten_by(accuracy, loss)
         update: dict[str, object] = {"epoch": epoch, "step_in_epoch": 0}
         if better:
             update |= {"best_epoch": epoch, "best_accuracy": accuracy, "best_loss": loss}
             self._save_best()
         for level, metrics in levels.items():
             self.curve.add(
-                step=progress.step,
+                step=before.step,
                 epoch=epoch,
                 level=level,
                 validation_accuracy=metrics.accuracy,
@@ -236,13 +236,13 @@ class Fit:
                 f"{metrics.accuracy:.1%}, macro F1 {metrics.macro_f1:.3f}, "
                 f"loss {metrics.loss:.3f}{' (best)' if better else ''}"
             )
-        self.progress = progress.model_copy(update=update)
+        self.progress = before.model_copy(update=update)
         self._checkpoint()
 
     def _validate(self) -> dict[str, Metrics]:
         rows, tree = self.task.validation, self.task.tree
         texts = [example.text for example in rows]
-        with tqdm(total=len(rows), desc="validation", unit="row", disable=None, leave=False) as bar:
+        with progress("validation", len(rows), leave=False) as bar:
             model = self.accelerator.unwrap_model(self.model)
             ids = self.tokenizer.token_ids(texts)
             logits = TorchEngine(model, self.tokenizer).run(ids, bar.update).logits

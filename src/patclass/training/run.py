@@ -12,9 +12,9 @@ import torch
 from patclass.bundle import Bundle
 from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.golden import verify_in_fresh_process
-from patclass.core.config import TrainSettings
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
+from patclass.core.settings import TrainSettings
 from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_rejects

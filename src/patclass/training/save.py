@@ -19,8 +19,8 @@ from patclass.bundle.description import (
     TextInfo,
 )
 from patclass.bundle.writer import write_bundle
-from patclass.core.config import TrainSettings
 from patclass.core.files import write_json
+from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus
 from patclass.evaluation.card import model_card
 from patclass.evaluation.html import confusion_picture, html_report

@@ -1,0 +1,169 @@
+"""Settings of a training run: small typed groups, each a table of the TOML file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from patclass.core.config import Settings, SettingsGroup
+
+
+class DataSettings(SettingsGroup):
+    """Which patents, which text, which labels."""
+
+    data: str = Field(
+        "sample",
+        description="Patents to learn from: a CSV, TSV, JSONL or Parquet file, a folder of "
+        "train/validation/test files, a hub data set (owner/name:config), or 'sample'.",
+    )
+    text: str = Field(
+        "auto",
+        description="Column of the text, or fields joined by '+' (title+abstract). "
+        "auto: 'text' if there is one, else title+abstract.",
+    )
+    labels: str = Field(
+        "auto",
+        description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
+        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
+        "auto: the column 'label' if there is one, else section.",
+    )
+    data_name: str | None = Field(
+        None, description="What the model card calls the data. Default: its file or folder."
+    )
+    min_leaf_rows: int = Field(
+        5, ge=1, description="With labels cpc: codes of fewer training rows become 'other'."
+    )
+    code_column: str | None = Field(
+        None, description="Column of the CPC/IPC symbols if it has an unusual name."
+    )
+    train_rows: int | None = Field(
+        None, ge=2, description="Train on this many rows: seeded, shuffled, stratified."
+    )
+    validation_rows: int | None = Field(None, ge=1, description="Validate on this many rows.")
+    test_rows: int | None = Field(None, ge=1, description="Test on this many rows.")
+    seed: int = Field(0, ge=0, description="Seed of subsets, batches, dropout and head.")
+
+
+class BaseModelSettings(SettingsGroup):
+    """Which pretrained model, and how it is run."""
+
+    base: str = Field(
+        "minilm",
+        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
+    )
+    revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
+    max_tokens: int = Field(256, ge=8, le=131_072, description="Tokens of each text that are read.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Number format of the frozen base; adapter and head stay float32."
+    )
+
+
+class LoraSettings(SettingsGroup):
+    """The low-rank adapter (Hu et al. 2021, arXiv:2106.09685)."""
+
+    r: int = Field(8, ge=1, le=512, description="Rank of the adapter.")
+    alpha: int = Field(16, ge=1, description="Scale of the adapter: alpha / r.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapter.")
+    targets: str = Field(
+        "auto",
+        description="Linear layers that get an adapter: comma-separated names, 'all-linear', "
+        "or auto (query and value projections of the architecture).",
+    )
+
+
+class FitSettings(SettingsGroup):
+    """The training loop."""
+
+    epochs: int = Field(3, ge=1, description="Passes over the training rows.")
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak learning rate. Default: 1e-3 for encoders, 2e-4 for decoders."
+    )
+    batch_tokens: int = Field(
+        4096, ge=8, description="Tokens in a batch, padding included; rows follow from it."
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    mixed_precision: bool = Field(
+        False,
+        description="Multiply in bfloat16 while training, where that is measured to be faster; "
+        "weights and answers stay float32.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Save memory by computing activations twice."
+    )
+    checkpoint_steps: int = Field(
+        50,
+        ge=1,
+        description="Steps between checkpoints from which --resume goes on; there is also one "
+        "every five minutes.",
+    )
+
+
+class AnswerSettings(SettingsGroup):
+    """What a bundle answers with besides the tuned model."""
+
+    truncation: Literal["head", "head+tail", "windows"] = Field(
+        "head",
+        description="How texts longer than --max-tokens are read: their head, head and tail, or "
+        "overlapping windows whose logits are averaged.",
+    )
+    linear: bool = Field(
+        True,
+        description="Add a linear model on words as a second opinion on the coarsest level; "
+        "validation decides what it counts.",
+    )
+    index_rows: int = Field(
+        20_000, ge=0, description="Training patents kept as evidence (nearest known ones); 0: none."
+    )
+    index_titles: bool = Field(True, description="Keep their titles as well as their numbers.")
+    embed_base: bool = Field(
+        False,
+        description="Make a bundle that needs no other file: a copy of the packed base in it, the "
+        "adapter in float16, no page and no curve.",
+    )
+
+
+class OutputSettings(SettingsGroup):
+    """Where the result goes, and what counts as success."""
+
+    output: Path = Field(Path("final_model"), description="Folder of the finished bundle.")
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_name(cls, output: Path) -> Path:
+        if output.name in ("", ".."):
+            raise ValueError("name a folder that is to be made, such as final_model")
+        return output
+
+    allow_weak: bool = Field(
+        False, description="Exit with 0 even if the model does not beat TF-IDF + regression."
+    )
+
+
+class TrainSettings(Settings):
+    """All settings of ``patclass train``; the groups are the tables of the TOML file."""
+
+    model_config = SettingsConfigDict(env_prefix="PATCLASS_TRAIN_")
+
+    data: DataSettings = DataSettings()
+    base: BaseModelSettings = BaseModelSettings()
+    lora: LoraSettings = LoraSettings()
+    fit: FitSettings = FitSettings()
+    answer: AnswerSettings = AnswerSettings()
+    output: OutputSettings = OutputSettings()
+
+
+def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
+    """The data of a training run, or other data that is read in the same way.
+
+    :param flags: settings by name, ``data`` among them; None means not given.
+    :raises ConfigError: if a value does not fit.
+    """
+    defaults = dict(stored)
+    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
+        defaults |= {"train_rows": None, "validation_rows": None, "test_rows": None}
+    return TrainSettings.load(flags, environment={}, defaults=defaults).data

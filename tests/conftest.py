@@ -57,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FULL_LANE] = "1"
     else:
         os.environ.pop(FULL_LANE, None)
+    # Where a shell runs the tests in the background, what they start would never hear of Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

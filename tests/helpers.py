@@ -34,7 +34,7 @@ def full(fast: int, full: int) -> int:
     return full if os.environ.get(FULL_LANE) else fast
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
     """Wait for an event. It comes on every machine; how soon is for no test to say."""
     end = time.monotonic() + seconds
     while not condition():

@@ -378,6 +378,7 @@ def bad(spoiled: ov.Model) -> Scheme:
     return Scheme("int8", lambda graph, texts, count: spoiled.clone())
 
 
+@pytest.mark.usefixtures("_lenient")
 @pytest.mark.parametrize(
     ("safer", "arithmetic"), [(INT8[2], "int8"), (INT8[3], "bfloat16")], ids=["weights", "bfloat16"]
 )
@@ -394,7 +395,7 @@ def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == safer.name
     (reason,) = found.info.refused
-    assert re.match(r"int8: section: [\d.]+% alike \(wanted 98%\); .* sure .* F1 falls by", reason)
+    assert re.match(r"int8: section: [\d.]+% alike \(wanted 80%\); .* sure .* F1 falls by", reason)
     table, refusal, next_table = found.said
     assert table.startswith("int8: 42 texts")
     assert refusal == f"refused, {reason}"

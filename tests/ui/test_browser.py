@@ -132,9 +132,15 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
         yield open_page
 
 
+def settled(page: Page) -> None:
+    """Wait until all is drawn: what is clicked meanwhile may be replaced under the mouse."""
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+
+
 def picture(page: Page, name: str, tmp_path: Path) -> None:
     """Take a picture of the whole page once nothing moves."""
     page.mouse.move(0, 0)
+    settled(page)
     if PICTURES:
         page.wait_for_timeout(1200)
     folder = PICTURES or tmp_path
@@ -245,7 +251,11 @@ def test_a_case_is_reviewed_and_the_decision_undone(visit: Open, stage: Stage, t
     page.get_by_role("button", name="Undo last decision").click()
     page.get_by_text(LOOM).wait_for()
     assert store.all()[-1].feedback.withdraws is not None
+    page.get_by_text("Nobody else gets this case for").wait_for()
+    settled(page)
     page.get_by_role("button", name="Skip").click()
+    page.get_by_text("Nobody else gets this case for").wait_for(state="hidden")
+    settled(page)
     page.get_by_role("button", name="Next case").click()
     page.get_by_text("Assigned to you for another").wait_for()
     expect(page.get_by_text(LOOM)).to_have_count(0)

@@ -56,7 +56,7 @@ test-full: .venv/ready  ## the same with long counts, limits by the clock, the w
 	$(BIN)/mypy
 	PATCLASS_WHOLE_LOOP=1 $(PYTEST) --full
 
-test-loop: .venv/ready  ## play the whole learning loop on the shared patents (half an hour on two cores)
+test-loop: .venv/ready  ## run the whole learning loop on the shared patents (half an hour on two cores)
 	PATCLASS_WHOLE_LOOP=1 $(BIN)/python -m pytest -s tests/test_whole_loop.py
 
 lint: .venv/ready  ## fix style, then check types and layers
@@ -107,11 +107,11 @@ pictures: .venv/ready  ## make the pictures of the page again, by its tests in a
 	PATCLASS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/ui/test_browser.py
 
 # Ten minutes on two cores the first time; the answers are kept in build/bench-drift.
-bench-drift: .venv/ready build/patents  ## how often the monitor rings on the shared patents, without a shift and with one
+bench-drift: .venv/ready build/patents  ## how often drift raises an alert on the shared patents, without and with a shift
 	$(BIN)/python scripts/bench_drift.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
-bench-serve: .venv/ready build/patents  ## measure the service beside two rivals; writes docs/benchmarks.md
+bench-serve: .venv/ready build/patents  ## compare the service with two others; writes docs/benchmarks.md
 	$(BIN)/python scripts/bench_serve/run.py shipped
 
 # Twenty minutes, 10 GB of disk and of memory.

@@ -1,11 +1,11 @@
-"""How often the monitor rings on real patents: without a shift, and with one.
+"""How often drift raises an alert on real patents: without a shift, and with one.
 
     python scripts/bench_drift.py [--windows N]
 
 The shipped model answers the shared validation and test rows once; build/bench-drift keeps that.
 Windows are drawn from the test rows with replacement; the reference is the bundle's own, made of
 the validation rows. A shift draws one section ten points more often than it is. "Other references"
-deals the rows of both splits out anew twenty times, half for a reference, windows from the rest.
+deals the rows of both splits out twenty times, half for a reference, windows from the rest.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def main() -> None:
         raise SystemExit("the shipped model has no reference; run 'patclass monitor reference'")
     test = answers(classifier, "test")
     validation = answers(classifier, "validation")
-    print_rings(reference, validation, test, wanted)
+    print_alerts(reference, validation, test, wanted)
     print_gaps(reference, validation, test, wanted)
 
 
@@ -127,7 +127,7 @@ def more_of(rows: Rows, section: int) -> npt.NDArray[np.float64]:
 
 
 def dealt(reference: DriftReference, rows: Rows, size: int, windows: int) -> Iterator[Pair]:
-    """Windows without a row drawn twice, beside references of other rows of the same kind."""
+    """Windows without a row drawn twice, with references of other rows of the same kind."""
     random = np.random.default_rng(0)
     level = reference.levels[0]
     for _ in range(DEALS):
@@ -143,7 +143,7 @@ def dealt(reference: DriftReference, rows: Rows, size: int, windows: int) -> Ite
             yield other, rows.take(random.choice(rest, size, replace=False))
 
 
-def rings(pairs: Iterable[Pair]) -> list[str]:
+def alert_rates(pairs: Iterable[Pair]) -> list[str]:
     """The share of windows that ring, and that of each signal."""
     alerts = [
         [s.signal for s in shifts_of(reference, window.columns(labels_of(reference))) if s.alert]
@@ -158,7 +158,7 @@ def labels_of(reference: DriftReference) -> int:
     return len(reference.codes[reference.levels[0]])
 
 
-def print_rings(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
+def print_alerts(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
     print(f"Windows that ring, of {windows:,} without a shift, of {windows // 5:,} with one\n")
     print(row_of("mix", "window", "any", *SIGNALS))
     print(row_of(*["---"] * (3 + len(SIGNALS))))
@@ -166,14 +166,14 @@ def print_rings(reference: DriftReference, validation: Rows, test: Rows, windows
     both = Rows(*map(np.concatenate, columns))
     for size in SIZES:
         usual = drawn(test, size, windows, None)
-        print(row_of("as it is", size, *rings((reference, window) for window in usual)))
+        print(row_of("as it is", size, *alert_rates((reference, window) for window in usual)))
     for size in SIZES:
-        found = rings(dealt(reference, both, size, windows))
+        found = alert_rates(dealt(reference, both, size, windows))
         print(row_of("other references", size, *found), flush=True)
     for name, rows, weights in shifts(reference, test):
         for size in SIZES:
             live = drawn(rows, size, windows // 5, weights)
-            found = rings((reference, window) for window in live)
+            found = alert_rates((reference, window) for window in live)
             print(row_of(name, size, *found), flush=True)
 
 
@@ -189,7 +189,7 @@ def shifts(reference: DriftReference, test: Rows) -> list[tuple[str, Rows, npt.A
 
 def print_gaps(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
     """Mean distance of estimated and true accuracy over windows, in points."""
-    print("\nEstimated beside true accuracy of sections, windows of the usual size\n")
+    print("\nEstimated and true accuracy of sections, windows of the usual size\n")
     print(row_of("rows", "all", "right", "said", "mean gap of windows"))
     print(row_of(*["---"] * 5))
     usual = [("validation", validation, None), ("test", test, None)]

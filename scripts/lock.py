@@ -1,7 +1,7 @@
 """Write the three files of requirements from what is installed here.
 
 requirements.txt is the closure of the project's dependencies and all of its extras,
-requirements-serve.txt of what a service needs, requirements-dev.txt of what tests need besides.
+requirements-serve.txt of what a service needs, requirements-dev.txt of what tests need in addition.
 """
 
 import re
@@ -81,7 +81,7 @@ def main() -> None:
     )
     write(
         "requirements-dev.txt",
-        "What the tests need besides the product.",
+        "What the tests need in addition.",
         "-r requirements.txt\n" + pinned(tests),
     )
 

@@ -104,7 +104,7 @@ class FitSettings(SettingsGroup):
 
 
 class AnswerSettings(SettingsGroup):
-    """What a bundle answers with besides the tuned model."""
+    """Components of the bundle, and how texts are truncated."""
 
     truncation: Literal["head", "head+tail", "windows"] = Field(
         "head",
@@ -113,11 +113,13 @@ class AnswerSettings(SettingsGroup):
     )
     linear: bool = Field(
         True,
-        description="Add a linear model on words as a second opinion on the coarsest level; "
+        description="Mix a linear model on words into the coarsest level; "
         "validation decides what it counts.",
     )
     index_rows: int = Field(
-        20_000, ge=0, description="Training patents kept as evidence (nearest known ones); 0: none."
+        20_000,
+        ge=0,
+        description="Training patents kept for the search of similar patents; 0: none.",
     )
     index_titles: bool = Field(True, description="Keep their titles as well as their numbers.")
     embed_base: bool = Field(

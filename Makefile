@@ -31,7 +31,7 @@ demo: .venv/ready  ## classify with the shipped model; train, evaluate, verify a
 	$(BIN)/patclass predict --model shipped "$(DRILL)"
 	$(BIN)/patclass predict --model shipped "$(LOOM)"
 	$(BIN)/patclass predict --model shipped "$(TABLET)"
-	$(BIN)/patclass train --data sample --labels section --max-tokens 128 --epochs 6 \
+	$(BIN)/patclass train --data sample --labels section --max-tokens 128 --epochs 3 \
 	--batch-tokens 1024 --learning-rate 2e-3 --restart --allow-weak -o build/demo
 	$(BIN)/patclass verify build/demo
 	$(BIN)/patclass compare shipped build/demo --data sample --level section

@@ -319,4 +319,4 @@ def test_where_three_verdicts_in_ten_are_wrong_the_gate_refuses(world: World, ho
     database.close()
     page = (folder / "models" / "decisions" / "0002.html").read_text()
     assert "Refused" in page
-    assert "too many are wrong: have them reviewed" in page
+    assert "too many labels are wrong: have them reviewed" in page

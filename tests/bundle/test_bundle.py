@@ -305,7 +305,7 @@ def test_a_bundle_without_linear_model_and_neighbours_answers_all_the_same(
     assert found.verify("cpu") < 1e-4
     classifier = Classifier(found, "cpu")
     assert classifier.classify(["soil and seed"])[0].neighbours == ()
-    with pytest.raises(ConfigError, match="keeps no known patents"):
+    with pytest.raises(ConfigError, match="has no index of similar patents"):
         classifier.classify(["soil and seed"], Options(neighbours=1))
 
 

@@ -183,7 +183,10 @@ def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundl
 def test_predict_warns_on_the_error_stream(cli: Cli, bundle: Path):
     said = cli("predict", "Bearing.", "--model", bundle)
     assert said.code == 0
-    assert "warning: the text has only one word; an abstract would be surer\n" in said.err
+    assert (
+        "warning: the text has only one word; an abstract gives a more reliable prediction\n"
+        in said.err
+    )
     assert all(line.startswith("warning: ") for line in said.err.splitlines())
     assert "warning" not in said.out
 

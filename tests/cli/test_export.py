@@ -165,5 +165,5 @@ def test_help_says_what_is_made_and_what_is_refused(cli: Cli):
         assert form in words
     assert "[default: openvino-int8]" in words
     assert "at least 1,000 texts" in words
-    for limit in ("98 %", "99 %", "0.5 points", "by more than 1 at any"):
+    for limit in ("98 %", "99 %", "0.5 points", "by more than 1 point at any"):
         assert limit in words

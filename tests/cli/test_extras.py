@@ -71,7 +71,7 @@ def without(tmp_path: Path) -> Without:
         ("fastapi", ["serve"], "serve"),
         ("sqlalchemy", ["serve"], "serve"),
         ("sqlalchemy", ["store", "status"], "store"),
-        ("alembic", ["feedback", "export", "feedback.jsonl"], "store"),
+        ("alembic", ["feedback", "export", "-o", "feedback.jsonl"], "store"),
         ("openvino", ["export", "shipped", "-o", "nowhere"], "export"),
         ("torch", ["predict", "A loom.", "--model", "shipped"], "train"),
         ("pyarrow", ["classify", "patents.csv", "-o", "answers.csv"], "train"),

@@ -102,12 +102,6 @@ def each_export(request: pytest.FixtureRequest, exports: Callable[..., Exported]
 
 
 @pytest.fixture
-def _lenient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in eight bits may be further from the original."""
-    monkeypatch.setattr(run_module, "QUANTISED", LENIENT)
-
-
-@pytest.fixture
 def opened(bundle: Path) -> Bundle:
     """The flat tiny bundle."""
     return read_bundle(bundle)

@@ -270,11 +270,11 @@ def test_an_earlier_export_is_kept_beside_the_new_one(
 def test_a_bundle_that_a_fresh_process_cannot_read_does_not_appear(
     opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(folder: Path) -> None:
+    def fail(folder: Path, device: str) -> None:
         assert read_bundle(folder).description.engine is not None
         raise BundleError("it does not answer there")
 
-    monkeypatch.setattr(run_module, "_verify", fail)
+    monkeypatch.setattr(run_module, "verify_in_fresh_process", fail)
     corpus = load_corpus(opened.description.data_settings(), opened.tree)
     with pytest.raises(BundleError, match="does not answer there"):
         run_module.export(opened, "merged", tmp_path / "out", corpus, texts=40)
@@ -378,7 +378,6 @@ def bad(spoiled: ov.Model) -> Scheme:
     return Scheme("int8", lambda graph, texts, count: spoiled.clone())
 
 
-@pytest.mark.usefixtures("_lenient")
 @pytest.mark.parametrize(
     ("safer", "arithmetic"), [(INT8[2], "int8"), (INT8[3], "bfloat16")], ids=["weights", "bfloat16"]
 )
@@ -391,11 +390,13 @@ def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
     safer: Scheme,
     arithmetic: str,
 ):
+    # Two of 42 texts may differ: of so few, one is more than the real limits allow.
+    monkeypatch.setattr(run_module, "QUANTISED", Limits(0.95, 0.95, 0.05, 0.2, float("inf")))
     monkeypatch.setattr(run_module, "INT8", (bad, safer))
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == safer.name
     (reason,) = found.info.refused
-    assert re.match(r"int8: section: [\d.]+% alike \(wanted 80%\); .* sure .* F1 falls by", reason)
+    assert re.match(r"int8: section: [\d.]+% alike \(wanted 95%\); .* sure .* F1 falls by", reason)
     table, refusal, next_table = found.said
     assert table.startswith("int8: 42 texts")
     assert refusal == f"refused, {reason}"

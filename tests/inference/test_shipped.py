@@ -75,7 +75,7 @@ def test_on_patents_it_has_not_seen_it_is_right_as_often_as_it_says(
         reported = report.levels[level]
         hits = found[known].argmax(axis=1) == truth
         within(hits.sum(), len(known), reported.metrics.accuracy)
-        sets = shipped.bundle.conformal[level].sets(found[known], 0.9)
+        sets = shipped.bundle.conformal.levels[level].sets(found[known], 0.9)
         held = sets[np.arange(len(known)), truth] & (truth >= 0)
         within(held.sum(), len(known), 0.9)
 

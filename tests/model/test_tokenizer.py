@@ -196,7 +196,7 @@ def test_the_head_is_what_encode_gives(tiny_base: Path, max_tokens: int):
 def test_special_tokens_frame_every_passage(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     (empty,) = tokenizer.token_ids([""])
-    before, after = ([2], [3]) if tiny_base.name == "tiny-bert" else ([0], [])
+    before, after = ([2], [3]) if tiny_base.name.startswith("tiny-bert") else ([0], [])
     assert empty == before + after
     for reading in tokenizer.encode(TEXTS, truncation):
         for passage in reading.passages:
@@ -213,14 +213,14 @@ def test_places_point_into_the_text(tiny_base: Path, truncation: Truncation):
     names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
     text = " ".join([SHORT] * 40)  # words that both tokenizers know
     (reading,) = tokenizer.encode([text], truncation)
-    first, last = (1, -2) if tiny_base.name == "tiny-bert" else (1, -1)
+    first, last = (1, -2) if tiny_base.name.startswith("tiny-bert") else (1, -1)
     for passage in reading.passages:
         part = text[passage.start : passage.end]
         start, end = (
             names.id_to_token(passage.ids[n]).removeprefix("##").replace("Ġ", " ")
             for n in (first, last)
         )
-        same = str.lower if tiny_base.name == "tiny-bert" else str
+        same = str.lower if tiny_base.name.startswith("tiny-bert") else str
         assert same(part).startswith(start)
         assert same(part).endswith(end)
 
@@ -285,13 +285,13 @@ TEXT = "A device with antenna circuit voltage inductor gate amplifier signal ele
 
 
 def test_truncation_and_padding_in_the_file_are_not_trusted(tiny_bert: Path):
-    rows = TextTokenizer.load(tiny_bert, 64).encode([TEXT, "soil"])
+    rows = TextTokenizer.load(tiny_bert, 64).token_ids([TEXT, "soil"])
     assert len(rows[0]) > 8
     assert len(rows[1]) < 8
 
 
 def test_text_is_cut_at_the_limit_with_its_special_tokens(tiny_bert: Path):
-    (row,) = TextTokenizer.load(tiny_bert, 10).encode([TEXT])
+    (row,) = TextTokenizer.load(tiny_bert, 10).token_ids([TEXT])
     assert len(row) == 10
     assert (row[0], row[-1]) == (2, 3)
 

@@ -140,7 +140,7 @@ def test_a_classifier_answers_an_empty_list_with_one(
 ):
     for any_of in (classifier, tree_classifier):
         told: list[int] = []
-        assert any_of.classify([], advance=told.append) == []
+        assert any_of.classify([], on_progress=told.append) == []
         assert sum(told) == 0
         assert any_of.predict_proba([]).shape == (0, len(any_of.classes_))
 

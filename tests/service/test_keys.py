@@ -366,7 +366,7 @@ def test_other_names_are_refused_by_name(store: KeyFile, name: str):
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=MAX_NAME + 5))
 def test_a_name_that_is_taken_can_be_read_again(name: str):
-    taken = keys_module._is_name(name)
+    taken = keys_module._is_valid_name(name)
     raw = json.dumps({"version": 1, "keys": [GOOD | {"name": name}]}).encode()
     try:
         (found,) = keys_module._parse(Path("keys.json"), raw).values()

@@ -294,7 +294,7 @@ def test_models_say_what_they_are(http: httpx.Client, reference: Classifier, exp
         "default": True,
         "evidence": reference.bundle.neighbours is not None,
         "set_levels": [
-            level for level, known in reference.bundle.conformal.items() if known.allows(0.9)
+            level for level, known in reference.bundle.conformal.levels.items() if known.allows(0.9)
         ],
     }
 
@@ -454,7 +454,7 @@ def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client)
 
 def test_the_schema_says_that_nothing_else_is_accepted(http: httpx.Client):
     schemas = http.get("/openapi.json").json()["components"]["schemas"]
-    for name in ("PredictRequest", "ClassifyRequest", "Patent"):
+    for name in ("PredictRequest", "ClassifyRequest", "PatentFields"):
         assert schemas[name]["additionalProperties"] is False
 
 

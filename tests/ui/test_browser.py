@@ -251,10 +251,10 @@ def test_a_case_is_reviewed_and_the_decision_undone(visit: Open, stage: Stage, t
     page.get_by_role("button", name="Undo last decision").click()
     page.get_by_text(LOOM).wait_for()
     assert store.all()[-1].feedback.withdraws is not None
-    page.get_by_text("Nobody else gets this case for").wait_for()
+    page.get_by_text("Assigned to you for another").wait_for()
     settled(page)
     page.get_by_role("button", name="Skip").click()
-    page.get_by_text("Nobody else gets this case for").wait_for(state="hidden")
+    page.get_by_text("Assigned to you for another").wait_for(state="hidden")
     settled(page)
     page.get_by_role("button", name="Next case").click()
     page.get_by_text("Assigned to you for another").wait_for()

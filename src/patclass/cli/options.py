@@ -65,15 +65,17 @@ def output_option(
     help_text: str, required: bool = True, default: Path | None = None
 ) -> Callable[[Command], Command]:
     """``-o``, by which every command that writes a file takes its path."""
+    # A default of None that is passed on would count as a given one.
+    more: dict[str, Any] = {} if default is None else {"default": default}
     return click.option(
         "--output",
         "-o",
         type=click.Path(path_type=Path),
         metavar="PATH",
         required=required and default is None,
-        default=default,
         show_default=True,
         help=help_text,
+        **more,
     )
 
 

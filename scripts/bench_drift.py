@@ -23,7 +23,7 @@ from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
 from patclass.monitoring.drift import SIGNALS, SignalValues, shifts_of
-from patclass.predictor.reference import DriftReference
+from patclass.predictor.drift_reference import DriftReference
 
 ROOT = Path(__file__).resolve().parents[1]
 PATENTS = ROOT / "build" / "patents"  # 'make build/patents' links the shared ones

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.monitoring.drift import SignalValues
-from patclass.predictor.reference import DriftReference, EmbeddingSpace, Vocabulary
+from patclass.predictor.drift_reference import DriftReference, EmbeddingSpace, Vocabulary
 from patclass.store.predictions import PredictionRow
 from store_rows import prediction
 

@@ -6,8 +6,8 @@ import torch
 
 from patclass.core.settings import LoraSettings
 from patclass.model.base import resolve_base
-from patclass.model.classifier import Batch, Parts, PatentClassifier, new_classifier
 from patclass.model.device import Compute
+from patclass.model.network import Batch, Parts, PatentClassifier, new_classifier
 from patclass.model.tokenizer import TextTokenizer
 
 TEXTS = [

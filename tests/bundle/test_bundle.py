@@ -23,9 +23,9 @@ from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.inference import Classifier, Options
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.drift_reference import DriftReference
 from patclass.predictor.linear import LinearModel
 from patclass.predictor.neighbours import NeighbourIndex
-from patclass.predictor.reference import DriftReference
 
 REQUIRED = (*LAYOUT.required, Calibration.FILE, ConformalSets.FILE, DriftReference.FILE)
 

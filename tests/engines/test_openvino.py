@@ -22,7 +22,7 @@ from patclass.engines.base import Outputs
 from patclass.engines.openvino import EMBEDDINGS, GRAPH, LOGITS, WEIGHTS, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import to_graph
-from patclass.model.classifier import merged
+from patclass.model.network import merged
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import one_step, tiny_batch, tiny_classifier
 

@@ -21,7 +21,7 @@ from patclass.export.openvino import to_graph
 from patclass.export.parity import Limits
 from patclass.export.run import Form
 from patclass.inference import Classifier, load
-from patclass.model.classifier import PatentClassifier, merged
+from patclass.model.network import PatentClassifier, merged
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import one_step, tiny_batch, tiny_classifier
 

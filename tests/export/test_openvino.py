@@ -13,7 +13,7 @@ from patclass.core.errors import ModelError
 from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
-from patclass.model.classifier import PatentClassifier
+from patclass.model.network import PatentClassifier
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from patclass.model.adapter import (
     merge_adapter,
     save_adapter,
 )
-from patclass.model.classifier import load_backbone
+from patclass.model.network import load_backbone
 from tiny_parts import one_step, tiny_batch, tiny_classifier, tiny_parts
 
 
@@ -47,8 +47,8 @@ def test_the_folder_holds_no_pickle_and_no_local_path(saved: Path, tiny_bert: Pa
 def test_the_named_base_stands_in_the_config(tmp_path: Path):
     from patclass.core.settings import LoraSettings
     from patclass.model.base import resolve_base
-    from patclass.model.classifier import Parts, new_classifier
     from patclass.model.device import Compute
+    from patclass.model.network import Parts, new_classifier
 
     parts = Parts(resolve_base("minilm"), Compute("cpu", "float32", False, ""))
     save_adapter(new_classifier(parts, LoraSettings(), 2).backbone, tmp_path / "a")

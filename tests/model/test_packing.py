@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from patclass.core.errors import ModelError
-from patclass.model.classifier import load_backbone
+from patclass.model.network import load_backbone
 from patclass.model.packing import (
     FORMAT,
     GROUP,

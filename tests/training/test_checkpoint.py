@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from patclass.core.errors import TrainingError
-from patclass.model.classifier import PatentClassifier
+from patclass.model.network import PatentClassifier
 from patclass.training.checkpoint import (
     Curve,
     Progress,

@@ -14,7 +14,7 @@ from helpers import tiny_run, tiny_settings, tiny_train, wait_until
 from patclass.bundle import read_bundle
 from patclass.core.errors import TrainingError
 from patclass.evaluation.metrics import Metrics
-from patclass.model.classifier import PatentClassifier
+from patclass.model.network import PatentClassifier
 from patclass.training import loop as loop_module
 from patclass.training.loop import Fit
 from patclass.training.run import work_folder

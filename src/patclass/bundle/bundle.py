@@ -19,9 +19,9 @@ from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import COMPONENTS, Components
 from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.drift_reference import DriftReference
 from patclass.predictor.neighbours import NeighbourIndex
 from patclass.predictor.pipeline import Pipeline
-from patclass.predictor.reference import DriftReference
 
 Model = TypeVar("Model", bound=BaseModel)
 

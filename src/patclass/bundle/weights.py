@@ -8,8 +8,8 @@ from patclass.bundle.description import LAYOUT, Description
 from patclass.core.errors import BundleError, ModelError
 from patclass.core.files import file_sha256
 from patclass.model.base import BaseFiles, resolve_base
-from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import apply_compute, choose_compute
+from patclass.model.network import Parts, PatentClassifier, load_classifier
 from patclass.model.packing import PACKED
 
 

@@ -8,7 +8,7 @@ import torch
 from patclass.core.types import Advance
 from patclass.data.batches import scoring_batches
 from patclass.engines.base import Outputs
-from patclass.model.classifier import Batch, PatentClassifier
+from patclass.model.network import Batch, PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
 
 # Batching gains nothing on a CPU beyond a few full rows; this bounds memory as well.

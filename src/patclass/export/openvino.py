@@ -11,7 +11,7 @@ import torch
 
 from patclass.core.errors import ModelError
 from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS
-from patclass.model.classifier import Batch, PatentClassifier
+from patclass.model.network import Batch, PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
 
 

@@ -25,13 +25,13 @@ from patclass.data.examples import Corpus, Example
 from patclass.engines.base import Engine
 from patclass.engines.openvino import GRAPH, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
-from patclass.evaluation.card import model_card
+from patclass.evaluation.model_card import model_card
 from patclass.evaluation.report import Report
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
 from patclass.model.base import BaseFiles
-from patclass.model.classifier import Parts, PatentClassifier, load_classifier
 from patclass.model.device import choose_compute
+from patclass.model.network import Parts, PatentClassifier, load_classifier
 from patclass.model.packing import PACKED
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.pipeline import Answers, Pipeline, with_bar

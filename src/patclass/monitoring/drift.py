@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from patclass.core.types import FloatArray
 from patclass.monitoring.accuracy import Accuracy, ReviewedText, estimate
-from patclass.predictor.reference import DriftReference
+from patclass.predictor.drift_reference import DriftReference
 from patclass.store.predictions import PredictionRow
 
 # A share of zero would make the PSI infinite.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from patclass.core.defaults import WINDOW
 from patclass.monitoring.accuracy import reviewed_texts
 from patclass.monitoring.drift import Assessment, assess
-from patclass.predictor.reference import DriftReference
+from patclass.predictor.drift_reference import DriftReference
 from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.history import ALERT, EventStore

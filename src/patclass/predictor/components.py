@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, cast
 from patclass.cpc.tree import LabelTree
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.drift_reference import DriftReference
 from patclass.predictor.linear import LinearModel
 from patclass.predictor.neighbours import NeighbourIndex
-from patclass.predictor.reference import DriftReference
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from patclass.core.errors import TrainingError, cannot_write
 from patclass.core.files import atomic_folder, write_json
-from patclass.model.classifier import PatentClassifier
+from patclass.model.network import PatentClassifier
 from patclass.model.packing import save_tensors
 
 

@@ -23,7 +23,7 @@ from patclass.data.examples import Example
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
-from patclass.model.classifier import Batch, PatentClassifier
+from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer
 from patclass.training.checkpoint import (

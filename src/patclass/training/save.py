@@ -22,11 +22,11 @@ from patclass.bundle.writer import write_bundle
 from patclass.core.files import write_json
 from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus
-from patclass.evaluation.card import model_card
 from patclass.evaluation.html import confusion_picture, html_report
+from patclass.evaluation.model_card import model_card
 from patclass.evaluation.report import Report
 from patclass.model.adapter import save_adapter
-from patclass.model.classifier import Parts, PatentClassifier
+from patclass.model.network import Parts, PatentClassifier
 from patclass.model.packing import PACKED
 from patclass.predictor.pipeline import Pipeline
 

@@ -17,8 +17,8 @@ from patclass.core.errors import ModelError
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
 from patclass.model.tokenizer import EncodedText, Passage
-from patclass.predictor import reference
-from patclass.predictor.reference import (
+from patclass.predictor import drift_reference as reference
+from patclass.predictor.drift_reference import (
     DIRECTIONS,
     DriftReference,
     Vocabulary,

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from patclass.core.errors import ModelError
 from patclass.model.adapter import has_moved, save_adapter
-from patclass.model.classifier import HEAD, Batch, load_backbone, load_classifier
+from patclass.model.network import HEAD, Batch, load_backbone, load_classifier
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
 

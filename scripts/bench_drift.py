@@ -39,7 +39,7 @@ class Rows:
     """Answers at the coarsest level, one value for each row with a known truth."""
 
     answered: npt.NDArray[np.int64]
-    truth: npt.NDArray[np.int64]
+    y_true: npt.NDArray[np.int64]
     source: npt.NDArray[np.str_]
     confidences: npt.NDArray[np.float32]
     chars: npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Rows:
     @property
     def gap(self) -> float:
         """By how much the estimated accuracy differs from the true one."""
-        return float(self.confidences.mean() - (self.answered == self.truth).mean())
+        return float(self.confidences.mean() - (self.answered == self.y_true).mean())
 
 
 # What a window is compared with, and the window.
@@ -94,7 +94,7 @@ def answers(classifier: Classifier, split: str) -> Rows:
 
 def answer(classifier: Classifier, split: str) -> Rows:
     data = DataSettings(data=str(PATENTS), labels="cpc", text=str(classifier.view))
-    rows = [row for row in load_corpus(data, classifier.tree)[split] if row.truth[0] is not None]
+    rows = [row for row in load_corpus(data, classifier.tree)[split] if row.y_true[0] is not None]
     starts = tqdm(range(0, len(rows), AT_ONCE), desc=f"answering {split}", disable=None)
     parts = [classifier.classify([row.text for row in rows[n : n + AT_ONCE]]) for n in starts]
     found = [prediction for part in parts for prediction in part]
@@ -102,7 +102,7 @@ def answer(classifier: Classifier, split: str) -> Rows:
     labels = classifier.tree.at(level)
     return Rows(
         np.array([labels.index(p.levels[level].label) for p in found]),
-        np.array([row.truth[0] for row in rows]),
+        np.array([row.y_true[0] for row in rows]),
         np.array([row.facts.source or "" for row in rows]),
         np.array([p.levels[level].confidence for p in found], dtype=np.float32),
         np.array([len(p.text) for p in found], dtype=np.float32),
@@ -120,7 +120,7 @@ def drawn(rows: Rows, size: int, windows: int, weights: npt.ArrayLike | None) ->
 
 def more_of(rows: Rows, section: int) -> npt.NDArray[np.float64]:
     """Weights under which a true section is drawn ten points more often."""
-    inside = rows.truth == section
+    inside = rows.y_true == section
     share = inside.mean()
     weights = np.where(inside, (share + POINTS) / share, (1 - share - POINTS) / (1 - share))
     return np.asarray(weights / weights.sum())
@@ -195,7 +195,7 @@ def print_gaps(reference: DriftReference, validation: Rows, test: Rows, windows:
     usual = [("validation", validation, None), ("test", test, None)]
     for name, rows, weights in [*usual, *shifts(reference, test)]:
         found = list(drawn(rows, WINDOW, windows, weights))
-        right = np.mean([(window.answered == window.truth).mean() for window in found])
+        right = np.mean([(window.answered == window.y_true).mean() for window in found])
         said = np.mean([window.confidences.mean() for window in found])
         gap = np.mean([abs(window.gap) for window in found])
         print(row_of(name, len(rows.answered), percent(right), percent(said), f"{100 * gap:.1f}"))

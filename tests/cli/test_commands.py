@@ -351,5 +351,5 @@ def test_the_same_commands_work_with_a_small_llama(
     )
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         answers = [row["label"] for row in csv.DictReader(file)]
-    truth = [row["main_code"][0] for row in patent_rows(24, 3)]
-    assert sum(a == t for a, t in zip(answers, truth, strict=True)) >= 16
+    y_true = [row["main_code"][0] for row in patent_rows(24, 3)]
+    assert sum(a == t for a, t in zip(answers, y_true, strict=True)) >= 16

@@ -86,11 +86,11 @@ def judge(database: Database, registry: Registry, flip: bool = False, known: int
     answers = Classifier(bundle, "cpu").classify(stream)
     wrong = {"A": "H", "C": "A", "H": "C", "D": "C"}
     for number, (row, answer) in enumerate(zip(stream, answers, strict=True)):
-        truth = row["main_code"][0]
-        truth = wrong[truth] if flip and number % 3 == 0 else truth
-        right = truth == answer.label
+        y_true = row["main_code"][0]
+        y_true = wrong[y_true] if flip and number % 3 == 0 else y_true
+        right = y_true == answer.label
         verdict = Feedback(
-            *(ID(number), right, None if right else truth),
+            *(ID(number), right, None if right else y_true),
             **{"reviewer": "Ada", "predicted_label": answer.label, "version": bundle.fingerprint},
             **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
         )

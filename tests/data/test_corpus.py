@@ -50,8 +50,8 @@ def known(corpus: Corpus) -> list[str]:
 def codes(corpus: Corpus, split: str = "train") -> list[str]:
     """The code of each row of a flat label set, which is known to one leaf and no more."""
     assert corpus.tree.paths == tuple((code,) for code in known(corpus))
-    assert all(example.truth == example.leaves for example in corpus[split])
-    return [known(corpus)[position] for (position,) in (row.truth for row in corpus[split])]
+    assert all(example.y_true == example.leaves for example in corpus[split])
+    return [known(corpus)[position] for (position,) in (row.y_true for row in corpus[split])]
 
 
 def texts(corpus: Corpus, split: str = "train") -> list[str]:
@@ -427,7 +427,7 @@ def forest(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
 def test_rows_of_the_tree_know_their_codes_as_far_as_they_are_certain(tmp_path: Path):
     corpus = forest(tmp_path / "mine")
     assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
-    found = [(row.truth, row.leaves, row.tags) for row in corpus["train"]]
+    found = [(row.y_true, row.leaves, row.tags) for row in corpus["train"]]
     assert found == [
         ((0, 0, 0), (1,), (None,)),
         ((0, 0, 0), (1,), (None,)),
@@ -454,7 +454,7 @@ def test_rows_in_several_sections_are_learnt_from_but_not_measured(tmp_path: Pat
 def test_codes_that_the_tree_lacks_are_unseen_in_the_other_splits(tmp_path: Path):
     test = coded(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
     corpus = forest(tmp_path / "mine", test=test)
-    assert [(row.truth, row.leaves) for row in corpus["test"]] == [
+    assert [(row.y_true, row.leaves) for row in corpus["test"]] == [
         ((0, 0, UNKNOWN_LABEL), (0,)),
         ((1, 1, UNKNOWN_LABEL), (2,)),
         ((0, UNKNOWN_LABEL, UNKNOWN_LABEL), (0, 1)),

@@ -69,7 +69,7 @@ def repository(folder: Path, names: tuple[str, ...] | None = NAMES, **splits: in
 def labels_of(corpus: Corpus) -> LabelSet:
     """The only level of a flat label set, checked to have one leaf a label."""
     assert corpus.tree.paths == tuple((code,) for code in corpus.tree.at("label").codes)
-    assert all(row.leaves == row.truth for rows in corpus.splits.values() for row in rows)
+    assert all(row.leaves == row.y_true for rows in corpus.splits.values() for row in rows)
     return corpus.tree.at("label")
 
 
@@ -97,7 +97,7 @@ def test_the_nine_labels_are_the_sections_with_their_proper_names(hub: Path):
     assert labels_of(corpus).codes == list("ABCDEFGHY")
     assert [label.name for label in labels_of(corpus)] == list(SECTIONS.values())
     assert {split: len(corpus[split]) for split in SPLITS} == SIZES
-    assert [example.truth for example in corpus["test"]] == [(n,) for n in range(9)] * 2
+    assert [example.y_true for example in corpus["test"]] == [(n,) for n in range(9)] * 2
     assert str(corpus.view) == "text"
     assert corpus.rejects == ()
     assert corpus.notes == ()
@@ -122,7 +122,7 @@ def test_plain_integers_of_the_known_data_set_are_the_sections(
     assert open_source(spec).names == KNOWN_LABEL_NAMES["ccdv/patent-classification"]
     corpus = load_corpus(DataSettings(data=spec))
     assert [(label.code, label.name) for label in labels_of(corpus)] == list(SECTIONS.items())
-    assert [example.truth for example in corpus["validation"]] == [(n,) for n in range(9)]
+    assert [example.y_true for example in corpus["validation"]] == [(n,) for n in range(9)]
 
 
 def test_plain_integers_of_any_other_data_set_stay_integers(tmp_path: Path):

@@ -22,9 +22,9 @@ TREE = LabelTree(
 def example(number: int, **facts: object) -> Example:
     """Row ``number`` of leaf ``number % 4``; "other" has a class that the tree lacks."""
     leaf = number % 4
-    truth = ((0, 0), (0, 1), (0, UNKNOWN_LABEL), (1, 2))[leaf]
+    y_true = ((0, 0), (0, 1), (0, UNKNOWN_LABEL), (1, 2))[leaf]
     text = f"{WORDS[leaf]} number{number} " + "word " * (number % 7)
-    return Example(f"P{number}", text, truth, (leaf,), (number % 3 == 0,), Facts(**facts))
+    return Example(f"P{number}", text, y_true, (leaf,), (number % 3 == 0,), Facts(**facts))
 
 
 def scored_rows(rows: list[Example], seed: int = 0) -> Scored:

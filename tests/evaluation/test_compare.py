@@ -23,11 +23,11 @@ def answers(right: int, wrong: int) -> list[int]:
     return [0] * right + [1] * wrong
 
 
-def slow_macro_f1(truth: list[int], given: list[int]) -> float:
+def slow_macro_f1(y_true: list[int], given: list[int]) -> float:
     figures = []
-    for label in {t for t in truth if t >= 0}:
-        correct = sum(t == label == g for t, g in zip(truth, given, strict=True))
-        figures.append(2 * correct / (truth.count(label) + given.count(label)))
+    for label in {t for t in y_true if t >= 0}:
+        correct = sum(t == label == g for t, g in zip(y_true, given, strict=True))
+        figures.append(2 * correct / (y_true.count(label) + given.count(label)))
     return sum(figures) / len(figures) if figures else 0.0
 
 
@@ -69,11 +69,11 @@ def test_mcnemar_of_many_rows_stays_a_number():
 
 def test_the_intervals_are_those_of_a_slow_bootstrap():
     rng = np.random.default_rng(5)
-    truth, a, b = rng.integers(-1, 4, 30), rng.integers(0, 5, 30), rng.integers(0, 5, 30)
-    found = compare(truth, a, b, level="class", resamples=200, seed=7)
+    y_true, a, b = rng.integers(-1, 4, 30), rng.integers(0, 5, 30), rng.integers(0, 5, 30)
+    found = compare(y_true, a, b, level="class", resamples=200, seed=7)
     accuracies, f1s = [], []
     for drawn in np.random.default_rng(7).integers(30, size=(200, 30)):
-        t, one, other = (list(map(int, values[drawn])) for values in (truth, a, b))
+        t, one, other = (list(map(int, values[drawn])) for values in (y_true, a, b))
         right = [
             sum(x == y >= 0 for x, y in zip(given_, t, strict=True)) for given_ in (one, other)
         ]
@@ -179,13 +179,13 @@ def test_what_cannot_be_compared_is_refused(rows: tuple[list], resamples: int, m
 
 def test_many_rows_and_labels_take_seconds():
     rng = np.random.default_rng(0)
-    truth = rng.integers(350, size=3000)
+    y_true = rng.integers(350, size=3000)
     a, b = (
-        np.where(rng.random(3000) < share, truth, rng.integers(350, size=3000))
+        np.where(rng.random(3000) < share, y_true, rng.integers(350, size=3000))
         for share in (0.60, 0.66)
     )
     started = time.process_time()
-    found = compare(truth, a, b, level="subclass")
+    found = compare(y_true, a, b, level="subclass")
     assert time.process_time() - started < 20
     assert found.better == 1
     assert found.accuracy.low < found.accuracy.points < found.accuracy.high
@@ -202,9 +202,9 @@ def test_many_rows_and_labels_take_seconds():
     )
 )
 def test_swapping_the_models_mirrors_the_result(rows: list[tuple[int, int, int]]):
-    truth, a, b = (list(column) for column in zip(*rows, strict=True))
-    one = compare(truth, a, b, level="class", resamples=40)
-    other = compare(truth, b, a, level="class", resamples=40)
+    y_true, a, b = (list(column) for column in zip(*rows, strict=True))
+    one = compare(y_true, a, b, level="class", resamples=40)
+    other = compare(y_true, b, a, level="class", resamples=40)
     assert (one.both, one.only_a, one.only_b) == (other.both, other.only_b, other.only_a)
     assert one.p == pytest.approx(other.p)
     for gap, mirror in ((one.accuracy, other.accuracy), (one.macro_f1, other.macro_f1)):

@@ -10,9 +10,9 @@ from patclass.evaluation.metrics import MAX_DENSE, Metrics, confused_pairs, eval
 
 
 def metrics(labels: int) -> Metrics:
-    truth = [row % labels for row in range(2 * labels)]
-    answers = np.eye(labels, dtype=np.float32)[[(t + t % 2) % labels for t in truth]]
-    return evaluate(truth, answers, [f"L{n}" for n in range(labels)])
+    y_true = [row % labels for row in range(2 * labels)]
+    answers = np.eye(labels, dtype=np.float32)[[(t + t % 2) % labels for t in y_true]]
+    return evaluate(y_true, answers, [f"L{n}" for n in range(labels)])
 
 
 @pytest.mark.parametrize("labels", [3, MAX_DENSE, MAX_DENSE + 1, 300])

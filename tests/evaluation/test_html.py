@@ -45,15 +45,15 @@ class Page(HTMLParser):
 
 def level(labels: int, rows: int = 300, name: str = "L{}", title: str | None = None) -> LevelReport:
     generator = np.random.default_rng(labels)
-    truth = np.arange(rows) % labels
+    y_true = np.arange(rows) % labels
     table = generator.dirichlet(np.ones(labels), rows).astype(np.float32)
-    table[np.arange(rows), truth] += 0.3
+    table[np.arange(rows), y_true] += 0.3
     examples = [
         Example(f"P{n}", "x" * (n % 50 + 1), (int(t),), (0,), (), Facts(title, 2000, title))
-        for n, t in enumerate(truth)
+        for n, t in enumerate(y_true)
     ]
     codes = [name.format(n) for n in range(labels)]
-    answers = LevelAnswers(codes, examples, np.arange(rows), truth, table / 1.3)
+    answers = LevelAnswers(codes, examples, np.arange(rows), y_true, table / 1.3)
     return level_report(answers, answers, {}, table > 0.2)
 
 

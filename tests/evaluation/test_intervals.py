@@ -46,9 +46,9 @@ def test_wilson_holds_the_truth_about_as_often_as_promised():
 
 
 def test_bootstrap_of_accuracy_agrees_with_the_normal_approximation():
-    truth = np.zeros(1000, dtype=np.intp)
+    y_true = np.zeros(1000, dtype=np.intp)
     answered = np.where(np.arange(1000) < 800, 0, 1)
-    found = bootstrap(truth, answered, 2, resamples=4000).accuracy
+    found = bootstrap(y_true, answered, 2, resamples=4000).accuracy
     assert (found.low + found.high) / 2 == pytest.approx(0.8, abs=0.003)
     assert found.high - found.low == pytest.approx(2 * 1.96 * (0.16 / 1000) ** 0.5, rel=0.08)
 
@@ -56,10 +56,10 @@ def test_bootstrap_of_accuracy_agrees_with_the_normal_approximation():
 def test_bootstrap_counts_the_figures_of_resamples_as_metrics_do():
     # With one resample, both ends are the figure of that resample.
     generator = np.random.default_rng(5)
-    truth, answered = generator.integers(-1, 4, 50), generator.integers(0, 4, 50)
+    y_true, answered = generator.integers(-1, 4, 50), generator.integers(0, 4, 50)
     drawn = np.random.default_rng(7).integers(50, size=(1, 50))[0]
-    found = bootstrap(truth, answered, 4, resamples=1, seed=7)
-    expected = evaluate(truth[drawn], np.eye(4, dtype=np.float32)[answered[drawn]], list("ABCD"))
+    found = bootstrap(y_true, answered, 4, resamples=1, seed=7)
+    expected = evaluate(y_true[drawn], np.eye(4, dtype=np.float32)[answered[drawn]], list("ABCD"))
     assert found.macro_f1.low == found.macro_f1.high == pytest.approx(expected.macro_f1)
     assert found.accuracy.low == pytest.approx(expected.accuracy)
 
@@ -69,10 +69,10 @@ def test_bootstrap_holds_macro_f1_about_as_often_as_promised():
     generator = np.random.default_rng(1)
     held = []
     for seed in range(200):
-        truth = generator.integers(0, 3, 300)
-        wrong = (truth + generator.integers(1, 3, 300)) % 3
-        answered = np.where(generator.random(300) < 0.7, truth, wrong)
-        found = bootstrap(truth, answered, 3, resamples=200, seed=seed).macro_f1
+        y_true = generator.integers(0, 3, 300)
+        wrong = (y_true + generator.integers(1, 3, 300)) % 3
+        answered = np.where(generator.random(300) < 0.7, y_true, wrong)
+        found = bootstrap(y_true, answered, 3, resamples=200, seed=seed).macro_f1
         held.append(found.low <= 0.7 <= found.high)
     assert np.mean(held) > 0.89
 
@@ -83,16 +83,16 @@ def test_bootstrap_holds_macro_f1_about_as_often_as_promised():
     st.integers(0, 9),
 )
 def test_bootstrap_is_ordered_bounded_and_repeatable(rows: list[tuple[int, int]], seed: int):
-    truth, answered = np.array(rows, dtype=np.intp).T
-    found = bootstrap(truth, answered, 5, resamples=50, seed=seed)
-    assert found == bootstrap(truth, answered, 5, resamples=50, seed=seed)
+    y_true, answered = np.array(rows, dtype=np.intp).T
+    found = bootstrap(y_true, answered, 5, resamples=50, seed=seed)
+    assert found == bootstrap(y_true, answered, 5, resamples=50, seed=seed)
     for interval in (found.accuracy, found.macro_f1):
         assert 0 <= interval.low <= interval.high <= 1
 
 
 def test_perfect_answers_have_no_spread():
-    truth = np.arange(30) % 3
-    found = bootstrap(truth, truth, 3, resamples=20)
+    y_true = np.arange(30) % 3
+    found = bootstrap(y_true, y_true, 3, resamples=20)
     assert (found.accuracy.low, found.macro_f1.high) == (1, 1)
 
 

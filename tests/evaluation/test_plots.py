@@ -11,10 +11,10 @@ from patclass.evaluation.metrics import Metrics, evaluate
 
 
 def metrics(labels: int, wrong: bool = False) -> Metrics:
-    truth = [row % labels for row in range(3 * labels)]
-    shifted = [(label + wrong) % labels for label in truth]
+    y_true = [row % labels for row in range(3 * labels)]
+    shifted = [(label + wrong) % labels for label in y_true]
     codes = [f"L{n:03}" for n in range(labels)]
-    return evaluate(truth, np.eye(labels, dtype=np.float32)[shifted], codes)
+    return evaluate(y_true, np.eye(labels, dtype=np.float32)[shifted], codes)
 
 
 def picture(path: Path, labels: int, wrong: bool = False) -> Image.Image:

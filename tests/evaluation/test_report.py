@@ -188,8 +188,8 @@ def test_figures_lie_within_their_intervals(report: Report):
 
 def test_figures_are_those_of_the_answers(report: Report, scored: Scored):
     sums = scored.tree.sums(scored.calibrated, "class")
-    truth = np.array([row.truth[1] for row in scored.rows])
-    assert report.levels["class"].metrics.accuracy == (sums.argmax(axis=1) == truth).mean()
+    y_true = np.array([row.y_true[1] for row in scored.rows])
+    assert report.levels["class"].metrics.accuracy == (sums.argmax(axis=1) == y_true).mean()
     # A fourth of the rows has a class that the tree lacks: no answer to them is right.
     assert report.levels["class"].metrics.accuracy <= 0.75
     assert sum(c.support for c in report.levels["class"].metrics.per_class) == 60
@@ -234,7 +234,7 @@ def test_sets_are_reported_where_there_are_some(report: Report):
 
 
 def test_sets_of_rows_without_a_known_label_do_not_count(scored: Scored, corpus: Corpus):
-    rows = [replace(row, truth=(row.truth[0], None)) for row in scored.rows[:79]]
+    rows = [replace(row, y_true=(row.y_true[0], None)) for row in scored.rows[:79]]
     partly = replace(scored, rows=[*rows, scored.rows[79]])
     inside = np.zeros((80, 3), dtype=bool)
     inside[79, 2] = True
@@ -253,14 +253,14 @@ def test_slices_mistakes_and_tags_are_there(report: Report):
 
 
 def test_a_level_of_which_nothing_is_known_is_left_out(scored: Scored, corpus: Corpus):
-    rows = [replace(row, truth=(None, row.truth[1])) for row in scored.rows]
+    rows = [replace(row, y_true=(None, row.y_true[1])) for row in scored.rows]
     report = measure(replace(scored, rows=rows), corpus, "test", ["section"])
     assert list(report.levels) == ["class"]
     assert report.level == "class"
 
 
 def test_nothing_known_is_an_error(scored: Scored, corpus: Corpus):
-    rows = [replace(row, truth=(None, None)) for row in scored.rows]
+    rows = [replace(row, y_true=(None, None)) for row in scored.rows]
     with pytest.raises(ValueError, match="no row of test"):
         measure(replace(scored, rows=rows), corpus, "test", [])
 

@@ -73,14 +73,14 @@ def test_a_part_of_few_rows_has_a_wide_interval():
     assert part.interval.low == pytest.approx(0.342, abs=1e-3)
 
 
-def answers(truth: list[int], probabilities: list[list[float]]) -> LevelAnswers:
+def answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers:
     rows = [
         Example(f"P{n}", "secret text", (t,), (0,), (), Facts(title=f"Title {n}"))
-        for n, t in enumerate(truth)
+        for n, t in enumerate(y_true)
     ]
     table = np.array(probabilities, dtype=np.float32)
     codes = ["A", "B", "C"][: table.shape[1]]
-    return LevelAnswers(codes, rows, np.arange(len(rows)), np.array(truth), table)
+    return LevelAnswers(codes, rows, np.arange(len(rows)), np.array(y_true), table)
 
 
 def test_mistakes_come_by_confidence_and_right_answers_not_at_all():

@@ -44,7 +44,7 @@ def flat(*shares: float) -> Answers:
 
 
 def examples(*truths: int | None) -> list[Example]:
-    return [Example(f"P{n}", "text", (truth,), (0,)) for n, truth in enumerate(truths)]
+    return [Example(f"P{n}", "text", (y_true,), (0,)) for n, y_true in enumerate(truths)]
 
 
 def parity(**levels: LevelParity) -> Parity:
@@ -74,10 +74,10 @@ def test_the_same_answers_are_alike_in_everything():
 def test_whatever_the_answers_a_model_is_like_itself(weights: list[tuple[float, ...]], data):
     shares = np.array(weights)
     same = answers(shares / shares.sum(axis=1, keepdims=True), shares)
-    truth = st.tuples(
+    y_true = st.tuples(
         st.sampled_from([0, 1, None]), st.sampled_from([0, 1, 2, UNKNOWN_LABEL, None])
     )
-    rows = [Example("P", "text", data.draw(truth), (0,)) for _ in weights]
+    rows = [Example("P", "text", data.draw(y_true), (0,)) for _ in weights]
     assert objections(compare(TREE, rows, "rows", same, same), EXACT) == []
 
 

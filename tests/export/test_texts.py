@@ -55,7 +55,7 @@ def test_no_row_that_tunes_is_judged_by(train: int, validation: int, test: int, 
     known = {row.id: row for split in data.splits.values() for row in split}
     for row in found.rows:
         assert row.text in known[row.id].text
-        assert row.truth == known[row.id].truth
+        assert row.y_true == known[row.id].y_true
 
 
 def test_where_validation_and_test_are_enough_train_only_tunes():
@@ -109,7 +109,7 @@ def test_parts_are_halves_and_thirds_of_a_text_with_its_label():
     words = rows("test", 1)[0].text.split()
     spans = [(0, 7), (0, 3), (3, 7), (0, 2), (2, 4), (4, 7)]
     assert texts == [" ".join(words[start:end]) for start, end in spans]
-    assert {row.truth for row in found.rows if row.id == "test0"} == {(0,)}
+    assert {row.y_true for row in found.rows if row.id == "test0"} == {(0,)}
 
 
 def test_a_text_of_one_word_gives_no_empty_part():

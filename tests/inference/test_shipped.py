@@ -70,13 +70,13 @@ def test_on_patents_it_has_not_seen_it_is_right_as_often_as_it_says(
     leaves = shipped._pipeline.run([row.text for row in rows]).leaves
     for depth, level in enumerate(shipped.tree.levels):
         found = shipped.tree.sums(leaves, level)
-        known = [i for i, row in enumerate(rows) if row.truth[depth] is not None]
-        truth = np.array([rows[i].truth[depth] for i in known])
+        known = [i for i, row in enumerate(rows) if row.y_true[depth] is not None]
+        y_true = np.array([rows[i].y_true[depth] for i in known])
         reported = report.levels[level]
-        hits = found[known].argmax(axis=1) == truth
+        hits = found[known].argmax(axis=1) == y_true
         within(hits.sum(), len(known), reported.metrics.accuracy)
         sets = shipped.bundle.conformal.levels[level].sets(found[known], 0.9)
-        held = sets[np.arange(len(known)), truth] & (truth >= 0)
+        held = sets[np.arange(len(known)), y_true] & (y_true >= 0)
         within(held.sum(), len(known), 0.9)
 
 

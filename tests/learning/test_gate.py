@@ -20,28 +20,30 @@ def _from_the_beginning() -> None:
     RANDOM.bit_generator.state = BEGINNING
 
 
-def answered(truth: np.ndarray, accuracy: float, promised: float | None = None) -> LevelPredictions:
+def answered(
+    y_true: np.ndarray, accuracy: float, promised: float | None = None
+) -> LevelPredictions:
     """Answers that are right so often, and say how sure they are."""
-    right = RANDOM.random(len(truth)) < accuracy
-    wrong = CODES[(np.searchsorted(CODES, truth) + 1) % len(CODES)]
-    sure = np.full(len(truth), promised if promised is not None else accuracy, dtype=np.float32)
-    return LevelPredictions(np.where(right, truth, wrong).tolist(), sure)
+    right = RANDOM.random(len(y_true)) < accuracy
+    wrong = CODES[(np.searchsorted(CODES, y_true) + 1) % len(CODES)]
+    sure = np.full(len(y_true), promised if promised is not None else accuracy, dtype=np.float32)
+    return LevelPredictions(np.where(right, y_true, wrong).tolist(), sure)
 
 
 def rows(
     count: int, before: float, after: float, promised: float | None = None
 ) -> PairedPredictions:
-    truth = RANDOM.choice(CODES, count)
+    y_true = RANDOM.choice(CODES, count)
     return PairedPredictions(
-        truth.tolist(), answered(truth, before), answered(truth, after, promised)
+        y_true.tolist(), answered(y_true, before), answered(y_true, after, promised)
     )
 
 
 def same(count: int, accuracy: float) -> PairedPredictions:
     """Rows that both models answer alike."""
-    truth = RANDOM.choice(CODES, count)
-    both = answered(truth, accuracy)
-    return PairedPredictions(truth.tolist(), both, both)
+    y_true = RANDOM.choice(CODES, count)
+    both = answered(y_true, accuracy)
+    return PairedPredictions(y_true.tolist(), both, both)
 
 
 def judged(
@@ -88,14 +90,14 @@ def test_a_label_that_loses_is_named():
 
 def test_a_rare_label_is_shown_and_not_judged():
     held_out = same(2000, 0.8)
-    codes, truth = list(held_out.candidate.labels), list(held_out.y_true)
+    codes, y_true = list(held_out.candidate.labels), list(held_out.y_true)
     before = list(codes)
     for place in range(20):
-        truth[place] = before[place] = "Z"
+        y_true[place] = before[place] = "Z"
         codes[place] = "A"
     sure = held_out.champion.confidences
     decision = judged(
-        PairedPredictions(truth, LevelPredictions(before, sure), LevelPredictions(codes, sure))
+        PairedPredictions(y_true, LevelPredictions(before, sure), LevelPredictions(codes, sure))
     )
     assert "labels" not in failed(decision)
     (label,) = [label for label in decision.labels if label.label == "Z"]
@@ -104,13 +106,13 @@ def test_a_rare_label_is_shown_and_not_judged():
 
 def with_label(changed: int, count: int, base: PairedPredictions) -> PairedPredictions:
     """Rows of which the first are of a label that the candidate no longer answers so often."""
-    before, truth = list(base.champion.labels), list(base.y_true)
+    before, y_true = list(base.champion.labels), list(base.y_true)
     after = list(base.candidate.labels)
     for place in range(count):
-        truth[place] = before[place] = "A01B"
+        y_true[place] = before[place] = "A01B"
         after[place] = "A01C" if place < changed else "A01B"
     sure = base.champion.confidences
-    return PairedPredictions(truth, LevelPredictions(before, sure), LevelPredictions(after, sure))
+    return PairedPredictions(y_true, LevelPredictions(before, sure), LevelPredictions(after, sure))
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(3, True), (30, False)])
@@ -171,8 +173,8 @@ def test_too_little_feedback_is_refused(count: int):
 def flipped(feedback: PairedPredictions, share: float) -> PairedPredictions:
     wrong = RANDOM.random(len(feedback.y_true)) < share
     others = RANDOM.choice(CODES, len(feedback.y_true))
-    truth = np.where(wrong, others, feedback.y_true).tolist()
-    return PairedPredictions(truth, feedback.champion, feedback.candidate, feedback.sampled)
+    y_true = np.where(wrong, others, feedback.y_true).tolist()
+    return PairedPredictions(y_true, feedback.champion, feedback.candidate, feedback.sampled)
 
 
 def test_feedback_of_which_much_is_wrong_are_refused_in_words():
@@ -213,12 +215,12 @@ def test_a_decision_is_kept_as_json(make: Callable[[], Decision]):
 
 
 @given(st.lists(st.sampled_from("AB"), min_size=1, max_size=40), st.data())
-def test_a_candidate_never_loses_against_itself(truth: list[str], data: st.DataObject):
-    codes = data.draw(st.lists(st.sampled_from("ABZ"), min_size=len(truth), max_size=len(truth)))
-    both = LevelPredictions(codes, np.full(len(truth), 0.5, dtype=np.float32))
+def test_a_candidate_never_loses_against_itself(y_true: list[str], data: st.DataObject):
+    codes = data.draw(st.lists(st.sampled_from("ABZ"), min_size=len(y_true), max_size=len(y_true)))
+    both = LevelPredictions(codes, np.full(len(y_true), 0.5, dtype=np.float32))
     decision = decide(
         ("a", "a"),
-        {"label": PairedPredictions(truth, both, both)},
+        {"label": PairedPredictions(y_true, both, both)},
         *[PairedPredictions([], both, both)] * 2,
     )
     assert {"feedback", "feedback_quality"} == set(failed(decision))

@@ -21,7 +21,7 @@ def said(
 
 
 @pytest.mark.parametrize(
-    ("level", "answer", "truth", "right"),
+    ("level", "answer", "y_true", "right"),
     [
         ("section", "E", "E21B", True),
         ("class", "E21", "E21B 10/00", True),
@@ -42,9 +42,9 @@ def said(
     ],
 )
 def test_an_answer_is_right_if_the_truth_lies_in_it(
-    level: str, answer: str, truth: str, right: bool | None
+    level: str, answer: str, y_true: str, right: bool | None
 ):
-    assert is_correct(level, answer, truth) is right
+    assert is_correct(level, answer, y_true) is right
 
 
 def test_what_is_right_is_known_by_the_text():
@@ -108,7 +108,9 @@ def test_the_interval_holds_the_share_of_right_answers_in_95_windows_of_100():
 def test_verdicts_are_counted_at_every_level_that_they_speak_of():
     rows = rows_of([0.9] * 5)
     truths = ["E21B", "E", "B23B", "E02D"]
-    known = {row.text_sha256: ReviewedText(truth) for row, truth in zip(rows, truths, strict=False)}
+    known = {
+        row.text_sha256: ReviewedText(y_true) for row, y_true in zip(rows, truths, strict=False)
+    }
     found = estimate(LEVELS, rows, known)
     counted = {level: (each.judged, each.right) for level, each in found.items()}
     assert counted == {"section": (4, 3), "class": (3, 1)}

@@ -110,8 +110,8 @@ def draw(probabilities: FloatArray, rng: np.random.Generator) -> list[tuple[int,
     return [(int(position),) for position in positions]
 
 
-def ece(probabilities: FloatArray, truth: list[tuple[int, ...]]) -> float:
-    correct = probabilities.argmax(axis=1) == np.array(truth)[:, 0]
+def ece(probabilities: FloatArray, y_true: list[tuple[int, ...]]) -> float:
+    correct = probabilities.argmax(axis=1) == np.array(y_true)[:, 0]
     return expected_calibration_error(probabilities.max(axis=1), correct)
 
 
@@ -122,8 +122,8 @@ def normal(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
 def test_logits_that_are_three_times_too_large_are_divided_by_three():
     rng = np.random.default_rng(1)
     honest = normal(4000, 4, rng)
-    truth = draw(softmax(honest), rng)
-    found = fit_calibration(FLAT, 3 * honest, truth)
+    y_true = draw(softmax(honest), rng)
+    found = fit_calibration(FLAT, 3 * honest, y_true)
     assert found.inverse_temperatures == pytest.approx((1 / 3,), rel=0.06)
     assert found.linear_weight == 0
     fresh = normal(4000, 4, rng)
@@ -136,9 +136,9 @@ def test_each_level_gets_the_temperature_it_needs():
     """Scores that are 2.5 times too sure of the section and half as sure as due of the class."""
     rng = np.random.default_rng(2)
     honest = normal(6000, 5, rng)
-    truth = draw(softmax(honest), rng)
+    y_true = draw(softmax(honest), rng)
     given = np.log(Calibration((2.5, 0.5)).apply(DEEP, honest)).astype(np.float32)
-    found = fit_calibration(DEEP, given, truth)
+    found = fit_calibration(DEEP, given, y_true)
     assert found.inverse_temperatures == pytest.approx((1 / 2.5, 1 / 0.5), rel=0.12)
     np.testing.assert_allclose(found.apply(DEEP, given), softmax(honest), atol=0.05)
 
@@ -192,13 +192,13 @@ def test_the_temperature_of_classes_leaves_sections_alone(
 def test_an_opinion_that_knows_more_counts():
     rng = np.random.default_rng(5)
     honest, seen = normal(3000, 5, rng), normal(3000, 5, rng)
-    truth = draw(softmax(honest + seen), rng)
+    y_true = draw(softmax(honest + seen), rng)
     sections = DEEP.sums(softmax(seen), "section")
-    found = fit_calibration(DEEP, honest, truth, np.log(sections))
+    found = fit_calibration(DEEP, honest, y_true, np.log(sections))
     assert found.linear_weight > 0.3
-    held = np.array(truth)[:, 0]
-    without = fit_calibration(DEEP, honest, truth)
-    kept = fit_calibration(DEEP, honest, truth, np.log(sections), mixing_weight=0.5)
+    held = np.array(y_true)[:, 0]
+    without = fit_calibration(DEEP, honest, y_true)
+    kept = fit_calibration(DEEP, honest, y_true, np.log(sections), mixing_weight=0.5)
     assert kept.linear_weight == pytest.approx(0.5 * kept.inverse_temperatures[0])
     every = np.arange(len(held))
     loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
@@ -209,9 +209,9 @@ def test_an_opinion_that_knows_more_counts():
 def test_an_opinion_that_is_noise_does_not_count():
     rng = np.random.default_rng(6)
     honest = normal(6000, 5, rng)
-    truth = draw(softmax(honest), rng)
+    y_true = draw(softmax(honest), rng)
     smoothing = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
-    assert fit_calibration(DEEP, honest, truth, smoothing).linear_weight < 0.08
+    assert fit_calibration(DEEP, honest, y_true, smoothing).linear_weight < 0.08
 
 
 def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
@@ -255,10 +255,10 @@ def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
     """One label in ten is drawn at random, so the surest answers are wrong 3 times in 40."""
     rng = np.random.default_rng(21)
     clear = 4 * normal(8000, 4, rng)
-    truth = np.array(draw(softmax(clear), rng))[:, 0]
-    noisy = rng.random(len(truth)) < 0.1
-    truth[noisy] = rng.integers(4, size=noisy.sum())
-    known = [(int(label),) for label in truth]
+    y_true = np.array(draw(softmax(clear), rng))[:, 0]
+    noisy = rng.random(len(y_true)) < 0.1
+    y_true[noisy] = rng.integers(4, size=noisy.sum())
+    known = [(int(label),) for label in y_true]
     found = fit_calibration(FLAT, clear[:4000], known[:4000])
     assert found.smoothing == pytest.approx((0.1,), abs=0.03)
     assert ece(softmax(clear[4000:]), known[4000:]) > 0.05

@@ -16,14 +16,14 @@ LABELS = 5
 def rows(count: int, seed: int) -> tuple[FloatArray, np.ndarray]:
     """Probabilities that are too sure of themselves, and labels; label 4 is harder and rarer."""
     rng = np.random.default_rng(seed)
-    truth = rng.choice(LABELS, count, p=[0.3, 0.3, 0.2, 0.15, 0.05])
+    y_true = rng.choice(LABELS, count, p=[0.3, 0.3, 0.2, 0.15, 0.05])
     logits = rng.normal(0, 1, (count, LABELS))
-    logits[np.arange(count), truth] += np.where(truth == 4, 0.5, 2.0)
-    return softmax((2 * logits).astype(np.float32)), truth
+    logits[np.arange(count), y_true] += np.where(y_true == 4, 0.5, 2.0)
+    return softmax((2 * logits).astype(np.float32)), y_true
 
 
-def covered(sets: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return sets[np.arange(len(truth)), truth]
+def covered(sets: np.ndarray, y_true: np.ndarray) -> np.ndarray:
+    return sets[np.arange(len(y_true)), y_true]
 
 
 def check_binomial(correct: np.ndarray, coverage: float, held_out: int) -> None:
@@ -36,8 +36,8 @@ def check_binomial(correct: np.ndarray, coverage: float, held_out: int) -> None:
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
 def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
     conformal = fit_conformal(*rows(50_000, seed=1))
-    probabilities, truth = rows(3000, seed=2)
-    correct = covered(conformal.sets(probabilities, coverage), truth)
+    probabilities, y_true = rows(3000, seed=2)
+    correct = covered(conformal.sets(probabilities, coverage), y_true)
     low, high = binom.ppf([0.005, 0.995], len(correct), coverage)
     assert low <= correct.sum() <= high
 
@@ -46,22 +46,22 @@ def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
 def test_every_label_with_enough_rows_is_covered_as_often_as_promised(coverage: float):
     given, known = rows(3000, seed=3)
     conformal = fit_conformal(given, known)
-    probabilities, truth = rows(3000, seed=4)
-    correct = covered(conformal.sets(probabilities, coverage), truth)
+    probabilities, y_true = rows(3000, seed=4)
+    correct = covered(conformal.sets(probabilities, coverage), y_true)
     for label in range(LABELS):
         held_out = int((known == label).sum())
         assert held_out >= MIN_ROWS
-        check_binomial(correct[truth == label], coverage, held_out)
+        check_binomial(correct[y_true == label], coverage, held_out)
 
 
 def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
-    probabilities, truth = rows(4000, seed=5)
-    enough = fit_conformal(probabilities, truth).bounds(LABELS, 0.9)
+    probabilities, y_true = rows(4000, seed=5)
+    enough = fit_conformal(probabilities, y_true).bounds(LABELS, 0.9)
     assert enough[4] > enough[:4].max()  # the last label is the hardest
-    rare = [np.flatnonzero(truth == label)[: MIN_ROWS - 1] for label in (3, 4)]
-    kept = np.concatenate([np.flatnonzero(truth < 3), *rare])
-    few = fit_conformal(probabilities[kept], truth[kept]).bounds(LABELS, 0.9)
-    together = np.sort(1 - probabilities[np.concatenate(rare), truth[np.concatenate(rare)]])
+    rare = [np.flatnonzero(y_true == label)[: MIN_ROWS - 1] for label in (3, 4)]
+    kept = np.concatenate([np.flatnonzero(y_true < 3), *rare])
+    few = fit_conformal(probabilities[kept], y_true[kept]).bounds(LABELS, 0.9)
+    together = np.sort(1 - probabilities[np.concatenate(rare), y_true[np.concatenate(rare)]])
     bound = together[int(np.ceil((len(together) + 1) * 0.9)) - 1]
     assert few[3:] == pytest.approx([bound, bound])
     assert few[:3] == pytest.approx(enough[:3])
@@ -71,18 +71,18 @@ def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
     """Frequent labels that are answered better must not decide how wide sets are for the rest."""
     calibration, fresh = rows(6000, seed=21), rows(20_000, seed=22)
 
-    def thinned(probabilities: FloatArray, truth: Positions) -> tuple[FloatArray, Positions]:
-        places = np.arange(len(truth))
-        kept = (truth < 3) | (places % 30 == 0)
-        return probabilities[kept], truth[kept]
+    def thinned(probabilities: FloatArray, y_true: Positions) -> tuple[FloatArray, Positions]:
+        places = np.arange(len(y_true))
+        kept = (y_true < 3) | (places % 30 == 0)
+        return probabilities[kept], y_true[kept]
 
-    held_out, truth = thinned(*calibration)
-    assert (np.bincount(truth)[3:] < MIN_ROWS).all()
+    held_out, y_true = thinned(*calibration)
+    assert (np.bincount(y_true)[3:] < MIN_ROWS).all()
     probabilities, true = thinned(*fresh)
-    sets = fit_conformal(held_out, truth).sets(probabilities, 0.9)
+    sets = fit_conformal(held_out, y_true).sets(probabilities, 0.9)
     correct = sets[np.arange(len(true)), true]
-    assert correct[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (truth >= 3).sum())
-    assert correct.mean() > 0.9 - 3 * np.sqrt(0.09 / len(truth))
+    assert correct[true >= 3].mean() > 0.9 - 3 * np.sqrt(0.09 / (y_true >= 3).sum())
+    assert correct.mean() > 0.9 - 3 * np.sqrt(0.09 / len(y_true))
 
 
 @pytest.mark.parametrize(("held_out", "enough"), [(8, False), (9, True), (200, True)])
@@ -130,9 +130,9 @@ def test_more_coverage_never_makes_a_set_smaller():
 
 
 def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
-    probabilities, truth = rows(100, seed=14)
-    truth[:20] = -1
-    conformal = fit_conformal(probabilities, truth)
+    probabilities, y_true = rows(100, seed=14)
+    y_true[:20] = -1
+    conformal = fit_conformal(probabilities, y_true)
     assert conformal.scores[:20].tolist() == [1.0] * 20
     # A fifth of the rows is missed by any set, so a set for nine in ten is all labels.
     assert conformal.sets(probabilities, 0.9).all()
@@ -140,9 +140,9 @@ def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
 
 
 def test_rows_of_unknown_labels_count_with_the_labels_that_have_few():
-    probabilities, truth = rows(1000, seed=15)
-    truth[truth == LABELS - 1] = 0
-    unknown = np.concatenate([np.full(MIN_ROWS, -1), truth])
+    probabilities, y_true = rows(1000, seed=15)
+    y_true[y_true == LABELS - 1] = 0
+    unknown = np.concatenate([np.full(MIN_ROWS, -1), y_true])
     given = np.vstack([rows(MIN_ROWS, seed=16)[0], probabilities])
     bounds = fit_conformal(given, unknown).bounds(LABELS, 0.8)
     assert bounds[-1] == 1  # no row of the last label, and unknown ones are always missed

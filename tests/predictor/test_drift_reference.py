@@ -193,8 +193,8 @@ TREE = LabelTree(
 )
 
 
-def example(number: int, *truth: int | None) -> Example:
-    return Example(f"P{number}", "x" * (10 + number), truth, ())
+def example(number: int, *y_true: int | None) -> Example:
+    return Example(f"P{number}", "x" * (10 + number), y_true, ())
 
 
 def collected(rows: list[Example], leaves: list[list[float]]) -> DriftReference:

@@ -104,9 +104,9 @@ def test_two_labels_are_weighed_against_each_other():
 @pytest.mark.parametrize(("n_classes", "shift"), [(5, 0), (4, 1)])
 def test_a_label_without_rows_is_never_the_opinion(n_classes: int, shift: int):
     train, labels = texts(90, 1)
-    validation, truth = texts(18, 2)
+    validation, y_true = texts(18, 2)
     model = fit_linear(
-        train, [y + shift for y in labels], n_classes, validation, [y + shift for y in truth]
+        train, [y + shift for y in labels], n_classes, validation, [y + shift for y in y_true]
     )
     assert model is not None
     unseen, expected = texts(30, 3)

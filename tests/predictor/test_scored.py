@@ -22,9 +22,9 @@ LEAVES = np.array([[0.3, 0.3, 0.4], [0.1, 0.1, 0.8], [0.1, 0.7, 0.2]], dtype=np.
 
 
 def test_a_row_without_a_known_label_does_not_count():
-    places, truth = known_at(ROWS, 1)
+    places, y_true = known_at(ROWS, 1)
     assert places.tolist() == [0, 2]
-    assert truth.tolist() == [0, UNKNOWN_LABEL]
+    assert y_true.tolist() == [0, UNKNOWN_LABEL]
 
 
 def test_leaves_are_summed_before_the_answer_is_chosen():

@@ -108,11 +108,11 @@ def random_logits(seed: int, rows: int, columns: int) -> torch.Tensor:
 
 @quick
 @given(seeds, st.lists(st.integers(0, 4), min_size=1, max_size=6))
-def test_with_one_level_it_is_the_cross_entropy(seed: int, truth: list[int]):
-    logits = random_logits(seed, len(truth), 5).requires_grad_()
+def test_with_one_level_it_is_the_cross_entropy(seed: int, y_true: list[int]):
+    logits = random_logits(seed, len(y_true), 5).requires_grad_()
     same = logits.detach().clone().requires_grad_()
-    found = tree_loss(logits, [row(position) for position in truth], 5)
-    expected = cross_entropy(same, torch.tensor(truth))
+    found = tree_loss(logits, [row(position) for position in y_true], 5)
+    expected = cross_entropy(same, torch.tensor(y_true))
     torch.testing.assert_close(found, expected)
     found.backward()
     expected.backward()

@@ -209,7 +209,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     check_level(corpus.tree, level)
     labels = corpus.tree.at(level)
     depth = corpus.tree.levels.index(level)
-    labelled = [(row, row.truth[depth]) for row in corpus["train"]]
+    labelled = [(row, row.y_true[depth]) for row in corpus["train"]]
     pairs = [(row, label) for row, label in labelled if label is not None and label >= 0]
     texts, observed = [row.text for row, _ in pairs], [label for _, label in pairs]
     with progress("auditing", len(pairs)) as bar:

@@ -4,7 +4,7 @@
 # only those of the rarer ones.
 WINDOW = 2000
 
-# What a verdict counts in training beside a row of the data.
+# Weight of a text with feedback in training, relative to a row of the data.
 FEEDBACK_WEIGHT = 2.0
 
 # So many new verdicts make a new candidate worth its while.

@@ -55,7 +55,7 @@ def check_writable(target: Path) -> None:
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a path beside ``target`` that takes its place if the block succeeds.
+    """Yield a temporary path next to ``target`` that replaces it if the block succeeds.
 
     The path keeps the suffix of ``target``, because writers choose the format by it.
 
@@ -76,7 +76,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path, marker: str) -> Iterator[Path]:
-    """Yield a folder beside ``target`` that takes its place if the block succeeds.
+    """Yield a temporary folder next to ``target`` that replaces it if the block succeeds.
 
     An existing ``target`` is kept as ``<target>.previous``, but only if it holds ``marker``
     (that is, was written by this function's caller) or is empty.

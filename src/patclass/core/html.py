@@ -33,5 +33,5 @@ def _environment(package: str) -> Environment:
 
 
 def percent(share: float | None) -> str:
-    """A share for people."""
+    """A share in per cent."""
     return "–" if share is None else f"{share:.1%}"

@@ -206,12 +206,12 @@ def _examples(
 
 def _example(row: _Coded, tree: LabelTree) -> Example:
     path = row.label.path
-    truth = tuple(
+    y_true = tuple(
         _position(tree.at(level), path[depth]) if depth < len(path) else None
         for depth, level in enumerate(tree.levels)
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
-    return Example(row.id, row.text, truth, tuple(leaves), row.label.tags, row.facts, row.weight)
+    return Example(row.id, row.text, y_true, tuple(leaves), row.label.tags, row.facts, row.weight)
 
 
 def _position(labels: LabelSet, code: str) -> int:

@@ -45,7 +45,7 @@ class Facts:
 class Example:
     """One usable patent: its text, and its label as positions in the label tree.
 
-    :param truth: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
+    :param y_true: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
     :param tags: for each tag whether the patent carries it; None if that is not known.
@@ -54,7 +54,7 @@ class Example:
 
     id: str
     text: str
-    truth: tuple[int | None, ...]
+    y_true: tuple[int | None, ...]
     leaves: tuple[int, ...]
     tags: tuple[bool | None, ...] = ()
     facts: Facts = Facts()
@@ -63,13 +63,13 @@ class Example:
     @property
     def stratum(self) -> int:
         """What subsets are balanced by: the coarsest label."""
-        return UNKNOWN_LABEL if self.truth[0] is None else self.truth[0]
+        return UNKNOWN_LABEL if self.y_true[0] is None else self.y_true[0]
 
 
 def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]:
     """Where rows with a known label at a level stand, and its positions there."""
-    known = [(place, row.truth[depth]) for place, row in enumerate(rows)]
-    found = [(place, truth) for place, truth in known if truth is not None]
+    known = [(place, row.y_true[depth]) for place, row in enumerate(rows)]
+    found = [(place, y_true) for place, y_true in known if y_true is not None]
     table = np.array(found, dtype=np.intp).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 

@@ -167,22 +167,22 @@ class SetReport(Frozen):
     empty: float
 
 
-def set_report(inside: npt.NDArray[np.bool_], truth: Positions, target: float) -> SetReport:
+def set_report(inside: npt.NDArray[np.bool_], y_true: Positions, target: float) -> SetReport:
     """Compare sets with the true labels.
 
     :param inside: which labels are in the set of each row, shape (rows, labels).
-    :param truth: positions of the true labels, shape (rows,); a negative one is in no set.
+    :param y_true: positions of the true labels, shape (rows,); a negative one is in no set.
     :param target: share of the rows whose set should hold the true label.
     :raises ValueError: if there are no rows, or not as many in both.
     """
-    if inside.ndim != 2 or len(inside) != len(truth):
-        raise ValueError(f"sets of shape {inside.shape} do not fit to {len(truth)} rows")
-    covered = int((inside[np.arange(len(truth)), truth] & (truth >= 0)).sum())
-    interval = wilson(covered, len(truth))
+    if inside.ndim != 2 or len(inside) != len(y_true):
+        raise ValueError(f"sets of shape {inside.shape} do not fit to {len(y_true)} rows")
+    covered = int((inside[np.arange(len(y_true)), y_true] & (y_true >= 0)).sum())
+    interval = wilson(covered, len(y_true))
     sizes = inside.sum(axis=1)
     return SetReport(
         target=target,
-        coverage=covered / len(truth),
+        coverage=covered / len(y_true),
         interval=interval,
         mean_size=float(sizes.mean()),
         single=float((sizes == 1).mean()),

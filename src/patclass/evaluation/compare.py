@@ -101,7 +101,7 @@ class Comparison(Frozen):
 
 
 def compare(
-    truth: Sequence[int] | npt.NDArray[np.integer],
+    y_true: Sequence[int] | npt.NDArray[np.integer],
     answers_a: Sequence[int] | npt.NDArray[np.integer],
     answers_b: Sequence[int] | npt.NDArray[np.integer],
     *,
@@ -112,14 +112,14 @@ def compare(
 ) -> Comparison:
     """Compare two models by their answers to the same rows, each of shape (rows,).
 
-    :param truth: positions of the true labels; a negative one stands for a label that the
+    :param y_true: positions of the true labels; a negative one stands for a label that the
         models do not know, so that no answer is right.
     :param level: what the labels are, for the reader.
     :param resamples: bootstrap samples behind the intervals.
     :raises ValueError: if there are no rows, if the lengths differ, if something else than
         whole numbers is given, or without resamples.
     """
-    true, a, b = (_positions(values) for values in (truth, answers_a, answers_b))
+    true, a, b = (_positions(values) for values in (y_true, answers_a, answers_b))
     if not len(true) == len(a) == len(b):
         raise ValueError(f"rows differ: {len(true)} true labels, {len(a)} and {len(b)} answers")
     if not len(true):

@@ -29,15 +29,15 @@ def resampled(rows: int, labels: int, resamples: int, seed: int) -> Iterator[Pos
         yield generator.integers(rows, size=(min(block, resamples - start), rows))
 
 
-def macro_f1(truth: Positions, answered: Positions, labels: int, drawn: Positions) -> Floats:
+def macro_f1(y_true: Positions, answered: Positions, labels: int, drawn: Positions) -> Floats:
     """Macro F1 of each resample, the mean over the labels that are true in it.
 
-    :param truth: positions of the true labels, shape (rows,); ``labels`` for any other.
+    :param y_true: positions of the true labels, shape (rows,); ``labels`` for any other.
     :param answered: positions of the answers, shape (rows,), likewise.
     :param drawn: row numbers of shape (resamples, rows).
     """
-    correct = np.where(truth == answered, truth, labels)
-    found, true, named = (_counted(row[drawn], labels) for row in (correct, truth, answered))
+    correct = np.where(y_true == answered, y_true, labels)
+    found, true, named = (_counted(row[drawn], labels) for row in (correct, y_true, answered))
     f1 = 2 * found / np.maximum(true + named, 1)  # 0 where nothing is true: no hit either
     return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
 
@@ -85,7 +85,7 @@ def wilson(correct: int, rows: int, confidence: float = CONFIDENCE) -> Interval:
 
 
 def bootstrap(
-    truth: Positions,
+    y_true: Positions,
     answered: Positions,
     labels: int,
     resamples: int = RESAMPLES,
@@ -94,15 +94,15 @@ def bootstrap(
 ) -> Bootstrap:
     """Percentile intervals of accuracy and macro F1 from true labels and answers.
 
-    :param truth: positions of the true labels, shape (rows,); negative where the model does
+    :param y_true: positions of the true labels, shape (rows,); negative where the model does
         not know the label.
     :param answered: positions of the answers, shape (rows,).
     :raises ValueError: if there are no rows.
     """
-    if not len(truth):
+    if not len(y_true):
         raise ValueError("nothing to resample: no rows")
     # Whatever is no label of the model gets the place after the last one.
-    true = np.where(truth < 0, labels, truth)
+    true = np.where(y_true < 0, labels, y_true)
     right = (true == answered) & (true < labels)
     accuracies, f1s = [], []
     for drawn in resampled(len(true), labels, resamples, seed):

@@ -114,17 +114,17 @@ class Metrics(Frozen):
 
 
 def evaluate(
-    truth: Sequence[int] | npt.NDArray[np.intp], probabilities: FloatArray, codes: Sequence[str]
+    y_true: Sequence[int] | npt.NDArray[np.intp], probabilities: FloatArray, codes: Sequence[str]
 ) -> Metrics:
     """Compare true labels with probabilities of shape (rows, labels).
 
-    :param truth: positions of the true labels; a negative one stands for a label that the
+    :param y_true: positions of the true labels; a negative one stands for a label that the
         model does not know, so that no answer is right.
     :raises ValueError: if there are no rows.
     """
-    if not len(truth):
+    if not len(y_true):
         raise ValueError("nothing to evaluate: no rows")
-    true, predicted = np.asarray(truth), probabilities.argmax(axis=1)
+    true, predicted = np.asarray(y_true), probabilities.argmax(axis=1)
     per_class = precision_recall_fscore_support(
         true, predicted, labels=list(range(len(codes))), zero_division=0.0
     )
@@ -162,7 +162,7 @@ def evaluate_levels(
     """
     answers = {level: answers_at(rows, probabilities, tree, level) for level in tree.levels}
     return {
-        level: evaluate(found.truth, found.probabilities, found.codes)
+        level: evaluate(found.y_true, found.probabilities, found.codes)
         for level, found in answers.items()
         if found is not None
     }

@@ -63,10 +63,10 @@ def level_report(
     :param inside: which labels are in the set of each row, shape (rows, labels).
     :param set_coverage: share of the rows whose set should hold the true label.
     """
-    truth, sure, correct = calibrated.truth, calibrated.confidences, calibrated.correct
-    spread = bootstrap(truth, calibrated.answered, len(calibrated.codes))
+    y_true, sure, correct = calibrated.y_true, calibrated.confidences, calibrated.correct
+    spread = bootstrap(y_true, calibrated.answered, len(calibrated.codes))
     return LevelReport(
-        metrics=evaluate(truth, calibrated.probabilities, calibrated.codes),
+        metrics=evaluate(y_true, calibrated.probabilities, calibrated.codes),
         accuracy_interval=spread.accuracy,
         macro_f1_interval=spread.macro_f1,
         ece_raw=expected_calibration_error(raw.confidences, raw.correct),
@@ -75,7 +75,7 @@ def level_report(
         reliability=reliability(sure, correct),
         risk_coverage=risk_coverage(sure, correct),
         operating_points=operating_points(sure, correct),
-        sets=None if inside is None else set_report(inside, truth, set_coverage),
+        sets=None if inside is None else set_report(inside, y_true, set_coverage),
         slices=slices(calibrated.rows, correct),
         mistakes=mistakes(calibrated),
         baselines=dict(baselines),
@@ -293,6 +293,6 @@ def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]
 
 def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNKNOWN_LABEL) -> LabelledTexts:
     """The rows whose label is known at a level, and not below the position ``lowest``."""
-    places, truth = known_at(rows, depth)
-    kept = truth >= lowest
-    return LabelledTexts([rows[place].text for place in places[kept].tolist()], truth[kept])
+    places, y_true = known_at(rows, depth)
+    kept = y_true >= lowest
+    return LabelledTexts([rows[place].text for place in places[kept].tolist()], y_true[kept])

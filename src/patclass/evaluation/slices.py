@@ -127,13 +127,13 @@ def mistakes(answers: LevelAnswers, most: int = MAX_MISTAKES) -> tuple[Mistake, 
 
 
 def _mistake(answers: LevelAnswers, place: int) -> Mistake:
-    row, truth, answered = answers.rows[place], answers.truth[place], answers.answered[place]
+    row, y_true, answered = answers.rows[place], answers.y_true[place], answers.answered[place]
     others = answers.probabilities[place].copy()
     others[answered] = -1
     return Mistake(
         id=row.id,
         title=row.facts.title,
-        true=answers.codes[truth] if truth >= 0 else None,
+        true=answers.codes[y_true] if y_true >= 0 else None,
         answered=answers.codes[answered],
         confidence=float(answers.confidences[place]),
         second=answers.codes[int(others.argmax())] if len(others) > 1 else None,

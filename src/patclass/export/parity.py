@@ -90,7 +90,7 @@ def _figures(
     """Macro F1 and calibration error."""
     found = answers_at(rows, leaves, tree, level)
     assert found is not None
-    metrics = evaluate(found.truth, found.probabilities, found.codes)
+    metrics = evaluate(found.y_true, found.probabilities, found.codes)
     return metrics.macro_f1, expected_calibration_error(found.confidences, found.correct)
 
 

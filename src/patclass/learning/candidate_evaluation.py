@@ -108,7 +108,7 @@ def _test_rows(
     depth, labels = corpus.tree.levels.index(level), corpus.tree.at(level)
     positions, y_true = [], []
     for position, row in enumerate(corpus["test"]):
-        label = row.truth[depth]
+        label = row.y_true[depth]
         if label is not None and label >= 0:
             positions.append(position)
             y_true.append(labels[label].code)

@@ -254,11 +254,11 @@ def fit_calibration(
             factor = Factor(
                 factor.scores + mixing_weight * factor.linear_log_probs, None, factor.parents
             )
-        rows, truth = _known(tree.groups[depth], leaves)
+        rows, y_true = _known(tree.groups[depth], leaves)
         known = factor.of(rows)
-        chosen = _most_likely(known, truth) if len(rows) else Chosen()
+        chosen = _most_likely(known, y_true) if len(rows) else Chosen()
         if len(rows) >= ROWS_FOR_SMOOTHING:
-            chosen = _honest(known, truth, chosen, above[rows], _named(tree, depth))
+            chosen = _honest(known, y_true, chosen, above[rows], _named(tree, depth))
         above = above[:, factor.parents] * factor.probabilities(chosen)
         found.append(chosen)
     return Calibration(
@@ -270,7 +270,7 @@ def fit_calibration(
     )
 
 
-def _most_likely(factor: Factor, truth: Positions) -> Chosen:
+def _most_likely(factor: Factor, y_true: Positions) -> Chosen:
     """What makes the true groups most likely; a convex problem."""
     from scipy.optimize import minimize  # fitting only; answering does without scipy
 
@@ -279,11 +279,11 @@ def _most_likely(factor: Factor, truth: Positions) -> Chosen:
         if factor.linear_log_probs is None
         else [factor.scores, factor.linear_log_probs]
     )
-    every = np.arange(len(truth))
+    every = np.arange(len(y_true))
 
     def loss(weights: _Floats) -> float:
         scores = sum(w * part for w, part in zip(weights, parts, strict=True))
-        return float(-normalise(np.asarray(scores), factor.parents)[every, truth].mean())
+        return float(-normalise(np.asarray(scores), factor.parents)[every, y_true].mean())
 
     bounds = [_BOUNDS] + [(0.0, _BOUNDS[1])] * (len(parts) - 1)
     found = minimize(loss, np.ones(len(parts)), method="L-BFGS-B", bounds=bounds)
@@ -291,7 +291,7 @@ def _most_likely(factor: Factor, truth: Positions) -> Chosen:
 
 
 def _honest(
-    factor: Factor, truth: Positions, start: Chosen, above: _Floats, named: npt.NDArray[np.bool_]
+    factor: Factor, y_true: Positions, start: Chosen, above: _Floats, named: npt.NDArray[np.bool_]
 ) -> Chosen:
     """The temperature and smoothing under which correct and wrong answers are most likely.
 
@@ -300,7 +300,7 @@ def _honest(
     """
     from scipy.optimize import minimize
 
-    every = np.arange(len(truth))
+    every = np.arange(len(y_true))
     above = above[:, factor.parents]
 
     def loss(values: _Floats) -> float:
@@ -308,7 +308,7 @@ def _honest(
         joint = np.where(named, factor.probabilities(chosen) * above, 0)
         answers = joint.argmax(axis=1)
         sure = joint[every, answers]
-        likely = np.where(answers == truth, sure, 1 - sure)
+        likely = np.where(answers == y_true, sure, 1 - sure)
         return float(-np.log(np.maximum(likely, 1e-12)).mean())
 
     # Which label is the answer jumps with the sharpness, so there is no gradient.

@@ -101,7 +101,7 @@ class ConformalSets:
         """Scores of the held-out answers."""
         answers = fitting.held_out.items()
         return cls(
-            {level: fit_conformal(a.probabilities, a.truth.tolist()) for level, a in answers}
+            {level: fit_conformal(a.probabilities, a.y_true.tolist()) for level, a in answers}
         )
 
     def save(self, folder: Path) -> None:
@@ -132,13 +132,13 @@ class ConformalSets:
             raise ModelError(f"cannot read {path}: {problem}") from problem
 
 
-def fit_conformal(probabilities: FloatArray, truth: Sequence[int]) -> ConformalScores:
+def fit_conformal(probabilities: FloatArray, y_true: Sequence[int]) -> ConformalScores:
     """Scores of held-out rows whose label is known, from probabilities (rows, labels).
 
-    :param truth: positions of the true labels; one that is negative is unknown to the model,
+    :param y_true: positions of the true labels; one that is negative is unknown to the model,
         so that no set can hold it: its score is one.
     """
-    labels = np.asarray(truth, dtype=np.intp)
+    labels = np.asarray(y_true, dtype=np.intp)
     scores = np.ones(len(labels), dtype=np.float32)
     known = np.flatnonzero(labels >= 0)
     scores[known] = 1 - probabilities[known, labels[known]]

@@ -283,8 +283,8 @@ def _accuracy(
     """The share of right ones among the answers that are given, where the truth is known."""
     found = {}
     for depth, level in enumerate(levels):
-        known, truth = known_at(rows, depth)
+        known, y_true = known_at(rows, depth)
         given = answers[depth, known] >= 0
         if given.any():
-            found[level] = float((answers[depth, known] == truth)[given].mean())
+            found[level] = float((answers[depth, known] == y_true)[given].mean())
     return found

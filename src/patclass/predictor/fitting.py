@@ -119,10 +119,10 @@ def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence
 
 def possible_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:
     """The leaves of which one is true; of a code that the tree lacks, all below its parent."""
-    return tree.leaves_below(known_codes(tree, row)) if UNKNOWN_LABEL in row.truth else row.leaves
+    return tree.leaves_below(known_codes(tree, row)) if UNKNOWN_LABEL in row.y_true else row.leaves
 
 
 def known_codes(tree: LabelTree, row: Example) -> tuple[str, ...]:
     """The codes of a row that the tree knows, coarsest first."""
-    levels = zip(tree.levels, row.truth, strict=True)
+    levels = zip(tree.levels, row.y_true, strict=True)
     return tuple(tree.at(level)[t].code for level, t in levels if t is not None and t >= 0)

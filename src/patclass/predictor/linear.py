@@ -26,7 +26,7 @@ from patclass.cpc.tree import LabelTree
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
 
-# What a text is about is said best by its first characters.
+# The first characters of a long text describe its subject best.
 LINEAR_CHARS = 10_000
 
 _WORD = re.compile(r"\w\w+")

@@ -19,14 +19,14 @@ class LevelAnswers:
     """The rows whose label is known at a level, with what was answered to them.
 
     :param places: where these rows stand among all, shape (rows,).
-    :param truth: positions of the true labels, shape (rows,); negative where the tree lacks it.
+    :param y_true: positions of the true labels, shape (rows,); negative where the tree lacks it.
     :param probabilities: those of the level's labels, shape (rows, labels).
     """
 
     codes: Sequence[str]
     rows: Sequence[Example]
     places: Positions
-    truth: Positions
+    y_true: Positions
     probabilities: FloatArray
 
     @cached_property
@@ -42,21 +42,21 @@ class LevelAnswers:
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Whether they are right, shape (rows,)."""
-        return np.asarray(self.answered == self.truth)
+        return np.asarray(self.answered == self.y_true)
 
 
 def answers_at(
     rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree, level: str
 ) -> LevelAnswers | None:
     """Answers from leaf probabilities of shape (rows, leaves); None if no label is known."""
-    places, truth = known_at(rows, tree.levels.index(level))
+    places, y_true = known_at(rows, tree.levels.index(level))
     if not len(places):
         return None
     return LevelAnswers(
         codes=tree.at(level).codes,
         rows=[rows[place] for place in places.tolist()],
         places=places,
-        truth=truth,
+        y_true=y_true,
         probabilities=tree.sums(probabilities[places], level),
     )
 
@@ -109,7 +109,7 @@ def labelled_answers(scored: Scored, level: str) -> dict[str, tuple[str | None, 
     best = scored.tree.sums(scored.calibrated, level).argmax(axis=1)
     found = {}
     for row, answer in zip(scored.rows, best, strict=True):
-        truth = row.truth[depth]
-        known = None if truth is None or truth < 0 else labels[truth].code
+        y_true = row.y_true[depth]
+        known = None if y_true is None or y_true < 0 else labels[y_true].code
         found[row.id] = (known, labels[int(answer)].code)
     return found

@@ -20,7 +20,7 @@ def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
     assert [label.name for label in labels] == [
         "Electricity",
         "Medical or veterinary science; hygiene",
-        "Human Necessities",
+        "Human necessities",
         "A61Z",
         "pumps",
     ]
@@ -58,7 +58,7 @@ def test_names_of_sections_get_their_letters_in_the_given_order():
     [
         ["World", "Sports", "Business"],
         ["Physics", "Sports"],
-        ["Human Necessities", "Human Resources"],
+        ["Human necessities", "Human Resources"],
     ],
 )
 def test_names_that_are_not_all_different_sections_stay_as_they_are(names: list[str]):

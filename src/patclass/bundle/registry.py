@@ -3,17 +3,16 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle.description import LAYOUT
 from patclass.core.errors import BundleError, cannot_write
-from patclass.core.files import atomic_folder, atomic_write, write_json
+from patclass.core.files import atomic_folder, atomic_write, file_lock, write_json
 
 POINTER = "champion.json"
 LOCK = ".champion.lock"
@@ -151,25 +150,9 @@ class Registry:
                 )
             self._point(Pointer(champion=name, before=self.pointer().before[:-1]))
 
-    @contextmanager
-    def lock(self, name: str, blocking: bool = True) -> Iterator[None]:
-        """Hold a lock file in the folder; the operating system releases it if the process dies.
-
-        :param blocking: wait for another holder of the lock.
-        :raises filelock.Timeout: if another process holds it and ``blocking`` is False.
-        :raises OutputError: if the lock file cannot be written.
-        """
-        lock = FileLock(self.folder / name)
-        try:
-            lock.acquire(blocking=blocking)
-        except Timeout:
-            raise
-        except OSError as problem:
-            raise cannot_write(self.folder, problem) from problem
-        try:
-            yield
-        finally:
-            lock.release()
+    def lock(self, name: str, blocking: bool = True) -> AbstractContextManager[None]:
+        """Hold a lock file in the folder, see ``core.files.file_lock``."""
+        return file_lock(self.folder / name, blocking)
 
     def _point(self, pointer: Pointer) -> None:
         with atomic_write(self.folder / POINTER) as partial:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from patclass.core.errors import OutputError, PatclassError, cannot_write
 
 
@@ -51,6 +53,29 @@ def check_writable(target: Path) -> None:
             pass
     except OSError as problem:
         raise cannot_write(target, problem) from problem
+
+
+@contextmanager
+def file_lock(path: Path, blocking: bool = True) -> Iterator[None]:
+    """Hold a lock file; the operating system releases it if the process dies.
+
+    It excludes other threads as well, and is never deleted: two could be locked then.
+
+    :param blocking: wait for another holder of the lock.
+    :raises filelock.Timeout: if it is held elsewhere and ``blocking`` is False.
+    :raises OutputError: if the lock file cannot be written.
+    """
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(blocking=blocking)
+    except Timeout:
+        raise
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

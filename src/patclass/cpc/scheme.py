@@ -4,7 +4,7 @@ from functools import cache
 from importlib import resources
 
 from patclass.core.errors import DataError
-from patclass.cpc.symbols import Symbol
+from patclass.cpc.symbols import Symbol, code_path
 
 
 @cache
@@ -20,17 +20,7 @@ def title_of(code: str) -> str:
     return titles().get(code, code)
 
 
-SECTIONS = {
-    "A": "Human Necessities",
-    "B": "Performing Operations; Transporting",
-    "C": "Chemistry; Metallurgy",
-    "D": "Textiles; Paper",
-    "E": "Fixed Constructions",
-    "F": "Mechanical Engineering; Lighting; Heating; Weapons; Blasting",
-    "G": "Physics",
-    "H": "Electricity",
-    "Y": "General Tagging of New Technological Developments",
-}
+SECTIONS = {code: title for code, title in titles().items() if len(code) == 1}
 
 # The first word tells the sections apart in every spelling met so far, "Lightning" for
 # "Lighting" in ccdv/patent-classification included.
@@ -69,7 +59,7 @@ def parse_code(text: str) -> str:
             f"{_quote(text)} is not a CPC symbol; give a section (A to H or Y), class or subclass "
             "such as A, A61 or A61K."
         )
-    path = _path(symbol.text)
+    path = code_path(symbol.text)
     known = [code for code in path if code in titles()]
     if len(known) < len(path):
         raise DataError(_unknown(path, known))
@@ -81,17 +71,13 @@ def path_titles(code: str) -> tuple[tuple[str, str], ...]:
 
     :raises DataError: as for :func:`parse_code`.
     """
-    return tuple((part, titles()[part]) for part in _path(parse_code(code)))
+    return tuple((part, titles()[part]) for part in code_path(parse_code(code)))
 
 
-def _path(code: str) -> list[str]:
-    return [code[:end] for end in (1, 3, 4) if len(code) >= end]
-
-
-def _unknown(path: list[str], known: list[str]) -> str:
+def _unknown(path: tuple[str, ...], known: list[str]) -> str:
     """What is wrong with a path of which only ``known`` exists, at least its section."""
     missing, parent = path[len(known)], known[-1]
-    children = [code for code in titles() if _path(code)[:-1] == known]
+    children = [code for code in titles() if list(code_path(code)[:-1]) == known]
     # Numbers and letters both count up along the scheme, so the nearest are likely meant.
     nearest = sorted(children, key=lambda code: abs(_rank(code) - _rank(missing)))[:OFFERED]
     offered = ", ".join(sorted(nearest)) + (", …" if len(children) > OFFERED else "")

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 LEVELS = ("section", "class", "subclass")
 
+# Characters of a code at each level: A, A61, A61K.
+_LENGTHS = (1, 3, 4)
+
 _SYMBOL = re.compile(r"([A-HY])(?:(\d\d)(?:([A-Z])(?:(\d{1,4})(?:/(\d{2,6}))?)?)?)?")
 # Offices add the scheme's version: A61K 31/00 (2006.01).
 _VERSION = re.compile(r"\s*\(\d{4}\.\d{2}\)\s*$")
@@ -37,8 +40,13 @@ class Symbol:
 
     def cut(self, level: str) -> str | None:
         """The code at ``level`` (section, class or subclass); None if the symbol is coarser."""
-        wanted = LEVELS.index(level) + 1
-        return self.text[: (1, 3, 4)[wanted - 1]] if self.depth >= wanted else None
+        depth = LEVELS.index(level)
+        return self.text[: _LENGTHS[depth]] if self.depth > depth else None
+
+
+def code_path(code: str) -> tuple[str, ...]:
+    """Section, class and subclass of a code, as far as it goes."""
+    return tuple(code[:length] for length in _LENGTHS if len(code) >= length)
 
 
 def split_codes(cell: object) -> list[str]:

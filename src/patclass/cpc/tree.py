@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, Frozen
-from patclass.cpc.scheme import SECTIONS, section_of, title_of
-from patclass.cpc.symbols import LEVELS, Symbol
+from patclass.cpc.scheme import section_of, title_of
+from patclass.cpc.symbols import LEVELS, Symbol, code_path
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LabelSet:
     @classmethod
     def of_codes(cls, codes: Iterable[str]) -> "LabelSet":
         """Labels from codes; those of CPC get their titles, others are called by their code."""
-        return cls(tuple(Label(code, SECTIONS.get(code) or title_of(code)) for code in codes))
+        return cls(tuple(Label(code, title_of(code)) for code in codes))
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> "LabelSet":
@@ -116,7 +116,7 @@ class LabelTree:
 
         :param min_rows: a code with fewer training rows is folded into its parent's "other".
         """
-        cut = [_path(code) for code in codes]
+        cut = [code_path(code) for code in codes]
         counts = Counter(path[:depth] for path in cut for depth in range(1, len(path) + 1))
         kept = {path for path, rows in counts.items() if rows >= min_rows or len(path) == 1}
         fine = {path for path in kept if len(path) == len(LEVELS)}
@@ -273,11 +273,7 @@ class _StoredTree(Frozen):
 
 def cpc_path(symbol: Symbol) -> Path:
     """Section, class and subclass of a symbol, as far as it goes."""
-    return _path(symbol.text)
-
-
-def _path(code: str) -> Path:
-    return tuple(code[:end] for end in (1, 3, 4) if len(code) >= end)
+    return code_path(symbol.text)
 
 
 def common_path(paths: Iterable[Path]) -> Path:

@@ -106,7 +106,6 @@ class Metrics(Frozen):
 
     rows: int
     accuracy: float
-    micro_f1: float
     macro_f1: float
     loss: float
     per_class: tuple[ClassMetrics, ...]
@@ -138,7 +137,6 @@ def evaluate(
     return Metrics(
         rows=len(true),
         accuracy=accuracy,
-        micro_f1=accuracy,  # with exactly one label a row, the two are the same figure
         macro_f1=float(np.mean([c.f1 for c in classes if c.support])) if len(known) else 0.0,
         loss=float(-np.log(likelihood).mean()) if len(known) else 0.0,
         per_class=classes,

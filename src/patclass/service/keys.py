@@ -4,7 +4,6 @@ A key is shown once, when it is created: ``pk_<id>_<secret>``. The file has its 
 of creation and the SHA-256 of the secret, so it does not suffice to call the service.
 """
 
-import fcntl
 import hashlib
 import hmac
 import os
@@ -19,8 +18,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from patclass.core.errors import ConfigError, cannot_write
-from patclass.core.files import atomic_write, check_writable, write_json
+from patclass.core.errors import ConfigError
+from patclass.core.files import atomic_write, check_writable, file_lock, write_json
 
 VARIABLE = "PATCLASS_KEYS"
 DEFAULT_FILE = "patclass-keys.json"
@@ -191,18 +190,9 @@ class KeyFile:
         """Exclusive access for read and write, so that no concurrent change is lost."""
         target = self._target()
         check_writable(target)
-        # A file of its own, as that of the keys is replaced; never deleted, or two could be locked.
-        lock = target.with_name(f".{target.name}.lock")
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise cannot_write(lock, error) from error
-        try:
-            # flock belongs to the descriptor and so also excludes other threads; lockf would not.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # A file of its own, as that of the keys is replaced.
+        with file_lock(target.with_name(f".{target.name}.lock")):
             yield
-        finally:
-            os.close(descriptor)
 
     def _target(self) -> Path:
         """The resolved file: replacing a link to it would leave revoked keys valid elsewhere."""

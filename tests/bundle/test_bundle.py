@@ -357,7 +357,7 @@ def test_the_card_carries_the_figures_of_the_run(original: Path):
     assert f"{figures['metrics']['accuracy']:.1%}" in card
     assert f"{figures['baselines']['tfidf']['accuracy']:.1%}" in card
     assert description.data.fingerprint in card
-    assert "- `A` Human Necessities" in card
+    assert "- `A` Human necessities" in card
 
 
 def test_the_bundle_holds_none_of_the_texts_it_learnt_from(original: Path):

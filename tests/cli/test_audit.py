@@ -57,7 +57,7 @@ def test_the_wrong_labels_are_listed_first_in_every_format(
     assert {row["id"] for row in found[:3]} == set(WRONG)
     by_id = {row["id"]: row for row in found}
     assert (by_id["P1-3"]["label"], by_id["P1-3"]["suggested"]) == ("H", "A")
-    assert by_id["P1-3"]["suggested_name"] == "Human Necessities"
+    assert by_id["P1-3"]["suggested_name"] == "Human necessities"
     assert float(by_id["P1-3"]["suggested_probability"]) > 0.5
     assert by_id["P1-3"]["text"].startswith(by_id["P1-3"]["title"])
     assert not by_id["P1-3"]["decision"]

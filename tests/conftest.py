@@ -27,6 +27,7 @@ from patclass.cli.main import run
 from patclass.data.corpus import load_corpus
 from patclass.export.run import export
 from patclass.inference import Classifier, load
+from patclass.store.database import Database, locate_store
 from postgres import Postgres, postgres
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -235,6 +236,14 @@ def patents(tmp_path: Path) -> Path:
     folder.mkdir()
     write_splits(folder)
     return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty store in a file."""
+    found = locate_store(tmp_path / "store.db", {})
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

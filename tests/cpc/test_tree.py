@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, softmax
 from patclass.cpc.scheme import SECTIONS
-from patclass.cpc.symbols import LEVELS, Symbol
-from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path, cpc_path
+from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 
 def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
@@ -95,7 +95,7 @@ def tree() -> LabelTree:
 def path_of(code: str) -> Path:
     symbol = Symbol.parse(code)
     assert symbol is not None
-    return cpc_path(symbol)
+    return code_path(symbol.text)
 
 
 # Building

@@ -167,11 +167,11 @@ def test_one_logit_that_is_no_number_is_enough():
 @pytest.mark.parametrize(
     ("at", "kept", "broken", "said"),
     [
-        ("agreement", 0.96, 0.958, "all levels together: 97.9% alike (wanted 98%)"),
+        ("agreement", 0.96, 0.958, "all levels together: 97.9% agree (required: 98%)"),
         (
             "sure_agreement",
             *(0.99, 0.989),
-            "class: 98.9% of the sure ones alike (wanted 99%)",
+            "class: 98.9% of the sure predictions agree (required: 99%)",
         ),
         ("f1_loss", 0.005, 0.0061, "class: macro F1 falls by 0.61 points"),
         ("ece_rise", 0.01, 0.0123, "class: calibration error rises by 1.23 points"),
@@ -190,7 +190,7 @@ def test_what_is_at_the_limit_passes_and_what_is_beyond_is_named(
 
 def test_tags_that_are_given_otherwise_are_named():
     other = parity(section=ALIKE).model_copy(update={"tag_agreement": 0.97})
-    assert objections(other, QUANTISED) == ["tags: 97.0% alike (wanted 98%)"]
+    assert objections(other, QUANTISED) == ["tags: 97.0% agree (required: 98%)"]
 
 
 def test_float_may_differ_by_next_to_nothing():
@@ -218,7 +218,7 @@ def test_every_objection_is_named():
 def test_the_coarsest_level_must_hold_by_itself():
     low = ALIKE.model_copy(update={"agreement": 0.979})
     found = objections(parity(section=low, **{"class": ALIKE}), QUANTISED)
-    assert found == ["section: 97.9% alike (wanted 98%)"]
+    assert found == ["section: 97.9% agree (required: 98%)"]
 
 
 def test_the_limits_are_those_that_the_command_promises():
@@ -231,7 +231,7 @@ def test_the_table_has_a_line_for_each_level_and_no_figure_that_is_not_known():
     worse = ALIKE.model_copy(update={"agreement": 0.984, "f1_loss": 0.004, "ece_rise": 0.0061})
     head, names, *lines = text_of(parity(section=worse, **{"class": unknown})).splitlines()
     assert head == "50 texts of rows; largest difference of a logit 0.01"
-    assert names.split() == ["level", "alike", "above", "0.6", "macro", "F1", "ECE"]
+    assert names.split() == ["level", "agree", "above", "0.6", "macro", "F1", "ECE"]
     assert [line.split() for line in lines] == [
         ["section", "98.4%", "100.0%", "-0.40", "+0.61"],
         ["class", "100.0%", "100.0%"],

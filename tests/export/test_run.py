@@ -396,7 +396,9 @@ def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == safer.name
     (reason,) = found.info.refused
-    assert re.match(r"int8: section: [\d.]+% alike \(wanted 95%\); .* sure .* F1 falls by", reason)
+    assert re.match(
+        r"int8: section: [\d.]+% agree \(required: 95%\); .* sure .* F1 falls by", reason
+    )
     table, refusal, next_table = found.said
     assert table.startswith("int8: 42 texts")
     assert refusal == f"refused, {reason}"
@@ -442,7 +444,7 @@ def test_if_nothing_is_near_enough_nothing_is_written(
     monkeypatch.setattr(run_module, "QUANTISED", NOTHING_PASSES)
     monkeypatch.setattr(run_module, "EXACT", NOTHING_PASSES)
     monkeypatch.setattr(run_module, "INT8", INT8[2:])
-    with pytest.raises(BundleError, match=r"was not exported: .*float32: .*section: 100\.0% alike"):
+    with pytest.raises(BundleError, match=r"was not exported: .*float32: .*section: 100\.0% agree"):
         tiny_export(bundle, form, tmp_path / "out")
     assert beside(tmp_path / "out") == []
 

@@ -1,9 +1,7 @@
 """Which answers wait for people, and in which order."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from patclass.learning.review_queue import (
 )
 from patclass.service.reviews import ReviewsResponse
 from patclass.store.consensus import Feedback
-from patclass.store.database import Database, locate_store
+from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
 from patclass.store.reviews import LEASE, ReviewStore
@@ -43,13 +41,6 @@ def in_sample(number: int) -> bool:
 
 SAMPLE = [number for number in range(2000) if in_sample(number)]
 OTHERS = [number for number in range(2000) if not in_sample(number)]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = locate_store(tmp_path / "store.db", {})
-    yield found
-    found.close()
 
 
 @pytest.fixture

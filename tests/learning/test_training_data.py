@@ -1,10 +1,7 @@
 """Feedback split into examples for training and for the gate."""
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +17,7 @@ from patclass.learning.training_data import (
     split_feedback,
 )
 from patclass.store.consensus import Feedback
-from patclass.store.database import Database, locate_store
+from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.reviews import ReviewStore
 from store_rows import ID
@@ -58,13 +55,6 @@ def test_a_sentence_in_common_is_not_enough():
 @given(st.text(max_size=200), st.lists(st.text(max_size=200), max_size=5))
 def test_every_text_is_near_to_itself(text: str, others: list[str]):
     assert NearDuplicateIndex([*others, text]).contains(text)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = locate_store(tmp_path / "store.db", {})
-    yield found
-    found.close()
 
 
 def text_of(number: int) -> str:

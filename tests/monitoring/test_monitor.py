@@ -1,8 +1,7 @@
 """Windows out of a real store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from monitoring_data import MIX, Stream, shifted
 from patclass.monitoring.monitor import Monitor, MonitoredModel
 from patclass.store.consensus import Feedback
-from patclass.store.database import Database, locate_store
+from patclass.store.database import Database
 from patclass.store.feedback import FeedbackStore
 from patclass.store.history import ALERT, EventStore
 from patclass.store.predictions import PredictionRow, PredictionStore
@@ -18,13 +17,6 @@ from patclass.store.purge import purge_before
 from store_rows import ID, prediction
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = locate_store(tmp_path / "store.db", {})
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """A server that answers with a small exported bundle."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from patclass.service.logs import LOGGER
 from service_process import Server, serving
 
 
@@ -21,3 +23,14 @@ def http(server: Server) -> Iterator[httpx.Client]:
     """A client of the server."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture
+def logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """What the service logs in this process."""
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    monkeypatch.setattr(logging.getLogger(LOGGER), "disabled", False)
+    caplog.set_level(logging.INFO, LOGGER)
+    return caplog

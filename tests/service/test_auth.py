@@ -1,6 +1,5 @@
 """Who may call what: every page of the application, with every kind of key and without."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -14,7 +13,6 @@ from starlette.testclient import TestClient
 from patclass.service.app import Service, create_app
 from patclass.service.auth import RateLimiter
 from patclass.service.keys import KeyFile, Role
-from patclass.service.logs import LOGGER
 from patclass.service.models import Models
 from patclass.service.settings import ServiceSettings
 from service_process import TEXT
@@ -131,16 +129,6 @@ def guarded(models: Models, store: KeyFile) -> Iterator[TestClient]:
     service = Service(ServiceSettings(keys=store.path, store=kept), models)
     yield TestClient(create_app(service))  # the models are loaded; its lifespan would do it anew
     service.close()
-
-
-@pytest.fixture
-def logged(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> pytest.LogCaptureFixture:
-    """What the service logs in this process."""
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
-    caplog.set_level(logging.INFO, LOGGER)
-    return caplog
 
 
 def headers_of(key: str | None, form: str = "Bearer") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The thread that looks at new windows, with models of which only the reference is there."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from patclass.monitoring.monitor import Monitor
 from patclass.service import background
 from patclass.service import background as periodic_module
 from patclass.service.background import DriftWatcher, ModelReloader, Periodic, Shadow
-from patclass.service.logs import LOGGER
 from patclass.service.metrics import Metrics
 from patclass.store.database import Database, locate_store
 from patclass.store.history import ALERT, EventStore
@@ -214,23 +212,6 @@ def model(name: str = "default", version: str = "v1", watched: bool = True) -> A
     reference = Stream().draw(2000, np.random.default_rng(0)).reference() if watched else None
     bundle = SimpleNamespace(reference=reference)
     return SimpleNamespace(name=name, version=version, classifier=SimpleNamespace(bundle=bundle))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = locate_store(tmp_path / "store.db", {})
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def logged(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
-    monkeypatch.setattr(logging.getLogger(LOGGER), "disabled", False)
-    caplog.set_level(logging.INFO, LOGGER)
-    return caplog
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Work with the store beside the event loop."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI, Request
@@ -14,7 +13,7 @@ from patclass.service import storage
 from patclass.service.errors import install
 from patclass.service.metrics import Metrics
 from patclass.service.storage import Recorder, in_store, store_threads
-from patclass.store.database import Database, RowError, locate_store
+from patclass.store.database import Database, RowError
 from patclass.store.predictions import PredictionRow, PredictionStore
 from store_rows import ID, prediction
 
@@ -49,13 +48,6 @@ def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
     app.state.store_threads.shutdown()
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "not_kept"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = locate_store(tmp_path / "store.db", {})
-    yield found
-    found.close()
 
 
 class Fragile(PredictionStore):

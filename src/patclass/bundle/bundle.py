@@ -10,9 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
 from patclass.bundle.golden import check_golden
-from patclass.bundle.manifest import check_listed, check_manifest
+from patclass.bundle.manifest import (
+    check_listed,
+    check_manifest,
+    fingerprint_of,
+    manifest_sha256,
+)
 from patclass.core.errors import BundleError, DataError, ModelError
-from patclass.core.files import file_sha256
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine
 from patclass.model.tokenizer import TextTokenizer
@@ -38,13 +42,13 @@ class Bundle:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Its version: the first twelve digits of ``sha256``."""
-        return self.sha256[:12]
+        """Its version."""
+        return fingerprint_of(self.sha256)
 
     @cached_property
     def sha256(self) -> str:
         """The hash over the hashes of all its files."""
-        return file_sha256(self.folder / LAYOUT.manifest, BundleError)
+        return manifest_sha256(self.folder)
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.

@@ -44,7 +44,7 @@ class LevelParity(Frozen):
 class Parity(Frozen):
     """What was compared on how many texts, and what came out, by level.
 
-    ``tag_agreement`` is the share of tags that are given or not given alike; 1 without any.
+    ``tag_agreement`` is the share of tags that are equally given or not given; 1 without any.
     """
 
     texts: int
@@ -73,7 +73,7 @@ def text_of(parity: Parity) -> str:
     lines = [
         f"{parity.texts:,} texts of {parity.source}; largest difference of a logit "
         f"{parity.largest_logit_difference:.2g}",
-        f"{'level':10} {'alike':>7} {f'above {SURE:g}':>10} {'macro F1':>9} {'ECE':>7}",
+        f"{'level':10} {'agree':>7} {f'above {SURE:g}':>10} {'macro F1':>9} {'ECE':>7}",
     ]
     for level, at in parity.levels.items():
         f1 = "" if at.f1_loss is None else f"{-at.f1_loss * 100:+z.2f}"

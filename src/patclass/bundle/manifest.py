@@ -19,6 +19,16 @@ def write_manifest(folder: Path) -> None:
     write_json(folder / LAYOUT.manifest, manifest.model_dump())
 
 
+def manifest_sha256(folder: Path) -> str:
+    """The hash over the hashes of all files of a bundle."""
+    return file_sha256(folder / LAYOUT.manifest, BundleError)
+
+
+def fingerprint_of(sha256: str) -> str:
+    """The version of a bundle: the first twelve digits of its manifest's hash."""
+    return sha256[:12]
+
+
 def check_manifest(folder: Path) -> Manifest:
     """Compare every listed file with its hash.
 

@@ -198,6 +198,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     from patclass.core.files import check_writable
     from patclass.core.progress import progress
     from patclass.data.corpus import load_corpus
+    from patclass.data.examples import known_at
     from patclass.data.rows import file_format
     from patclass.evaluation.audit import disputed, label_noise, out_of_fold, write_disputes
     from patclass.inference.prediction import check_level
@@ -209,14 +210,14 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     check_level(corpus.tree, level)
     labels = corpus.tree.at(level)
     depth = corpus.tree.levels.index(level)
-    labelled = [(row, row.y_true[depth]) for row in corpus["train"]]
-    pairs = [(row, label) for row, label in labelled if label is not None and label >= 0]
-    texts, observed = [row.text for row, _ in pairs], [label for _, label in pairs]
-    with progress("auditing", len(pairs)) as bar:
+    known, y_true = known_at(corpus["train"], depth)
+    rows = [corpus["train"][place] for place in known[y_true >= 0]]
+    texts, observed = [row.text for row in rows], y_true[y_true >= 0].tolist()
+    with progress("auditing", len(rows)) as bar:
         probabilities = out_of_fold(texts, observed, len(labels), folds, advance=bar.update)
     found = disputed(observed, probabilities)
-    write_disputes(found, [row for row, _ in pairs], labels, output)
-    click.echo(f"{output}: {len(found):,} of {len(pairs):,} labels are disputed ({level})")
+    write_disputes(found, rows, labels, output)
+    click.echo(f"{output}: {len(found):,} of {len(rows):,} labels are disputed ({level})")
     shares = sorted(label_noise(observed, probabilities).items(), key=lambda item: -item[1])[:5]
     worst = ", ".join(f"{labels[label].code} {share:.1%}" for label, share in shares)
     click.echo(f"estimated share of wrong labels, the highest: {worst}")

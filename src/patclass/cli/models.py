@@ -171,6 +171,14 @@ _weight_option = click.option(
     help="Weight of a text with feedback in training; that of a row of the data is 1.",
 )
 
+_window_option = click.option(
+    "--window",
+    type=click.IntRange(50),
+    default=WINDOW,
+    show_default=True,
+    help="Number of predictions in a window, as set for the service.",
+)
+
 
 @click.command()
 @registry_option
@@ -221,13 +229,7 @@ def retrain(
     show_default=True,
     help="Least new feedback for which a candidate is trained.",
 )
-@click.option(
-    "--window",
-    type=click.IntRange(50),
-    default=WINDOW,
-    show_default=True,
-    help="Predictions in a window, as for the service.",
-)
+@_window_option
 def loop(
     registry: Path,
     store: Path | None,
@@ -282,13 +284,7 @@ def monitor() -> None:
 @monitor.command()
 @bundle_argument
 @store_option
-@click.option(
-    "--window",
-    type=click.IntRange(50),
-    default=WINDOW,
-    show_default=True,
-    help="Predictions in the window.",
-)
+@_window_option
 def report(bundle: str | None, store: Path | None, window: int) -> int:
     """Print input drift and accuracy of the last window of BUNDLE (a folder, or 'shipped').
 

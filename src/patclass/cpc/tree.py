@@ -20,7 +20,7 @@ import numpy.typing as npt
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.scheme import section_of, title_of
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS, code_path
 
 
 @dataclass(frozen=True)
@@ -269,11 +269,6 @@ class _StoredTree(Frozen):
     paths: tuple[Path, ...]
     names: dict[str, str]
     tags: tuple[str, ...]
-
-
-def cpc_path(symbol: Symbol) -> Path:
-    """Section, class and subclass of a symbol, as far as it goes."""
-    return code_path(symbol.text)
 
 
 def common_path(paths: Iterable[Path]) -> Path:

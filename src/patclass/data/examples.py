@@ -45,7 +45,7 @@ class Facts:
 class Example:
     """One usable patent: its text, and its label as positions in the label tree.
 
-    :param y_true: for each level the position of the label, ``UNSEEN`` if the tree lacks it,
+    :param y_true: for each level the position of the label, ``UNKNOWN_LABEL`` if the tree lacks it,
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
     :param tags: for each tag whether the patent carries it; None if that is not known.

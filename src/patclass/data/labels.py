@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import parse_code
-from patclass.cpc.symbols import LEVELS, Symbol, split_codes
-from patclass.cpc.tree import TAG_SECTION, LabelSet, LabelTree, Path, common_path, cpc_path
+from patclass.cpc.symbols import LEVELS, Symbol, code_path, split_codes
+from patclass.cpc.tree import TAG_SECTION, LabelSet, LabelTree, Path, common_path
 
 Fields = Mapping[str, Any]
 
@@ -248,7 +248,7 @@ class CpcLabels:
         symbol = _symbol(code)
         if not _paths([symbol]):
             raise UnusableRowError(f"only in section {TAG_SECTION}, a tag")
-        return RowLabel(cpc_path(symbol), (cpc_path(symbol),), (None,))
+        return RowLabel(code_path(symbol.text), (code_path(symbol.text),), (None,))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         codes = (label.code for label in training if label.path)
@@ -256,7 +256,7 @@ class CpcLabels:
 
 
 def _paths(symbols: Iterable[Symbol]) -> list[Path]:
-    return [cpc_path(symbol) for symbol in symbols if not symbol.text.startswith(TAG_SECTION)]
+    return [code_path(symbol.text) for symbol in symbols if not symbol.text.startswith(TAG_SECTION)]
 
 
 def _longest(paths: list[Path]) -> list[Path]:

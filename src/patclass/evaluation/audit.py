@@ -69,12 +69,12 @@ def out_of_fold(
     seed: int = 0,
     advance: Callable[[int], object] = lambda rows: None,
 ) -> FloatArray:
-    """Probabilities of shape (rows, kinds), each row's by a model fitted without its fold.
+    """Probabilities of shape (rows, n_classes), each row's by a model fitted without its fold.
 
     The model is a logistic regression on TF-IDF of words. Texts that are equal but for case
     share a fold, so that duplicates do not vouch for each other.
 
-    :param labels: positions of the rows' labels, below ``kinds``.
+    :param labels: positions of the rows' labels, below ``n_classes``.
     :param advance: called with the number of rows after each fold, for progress bars.
     :raises ValueError: if there are no rows, texts and labels differ in number, a label is
         out of range, or there are fewer than two folds.
@@ -216,7 +216,7 @@ def _features(texts: Sequence[str]) -> npt.NDArray[np.float32]:
 def _opinion(
     features: npt.NDArray[np.float32], given: _Ints, rest: _Ints, held: _Ints, n_classes: int
 ) -> FloatArray:
-    """Probabilities of the rows ``held`` by a model of the rows ``rest``, shape (held, kinds)."""
+    """Probabilities of shape (held, n_classes): of the rows ``held``, by a model of ``rest``."""
     found = np.zeros((len(held), n_classes), dtype=np.float32)
     classes = np.unique(given[rest])
     if not len(classes):  # one text is all there is

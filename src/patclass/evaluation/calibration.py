@@ -40,7 +40,7 @@ def reliability(
     (arXiv:1706.04599): each is open below and closed above.
 
     :param confidences: probability of each answer, shape (rows,).
-    :param hits: whether it is right, shape (rows,).
+    :param correct: whether it is correct, shape (rows,).
     """
     sure = np.clip(confidences.astype(np.float64), 0, 1)
     bin_of = np.clip(np.ceil(sure * bins).astype(np.intp) - 1, 0, bins - 1)
@@ -108,7 +108,7 @@ def risk_coverage(confidences: Floats, correct: BoolArray, most: int = MAX_POINT
     """The curve from the surest answer to all of them, in at most ``most`` points.
 
     :param confidences: probability of each answer, shape (rows,).
-    :param hits: whether it is right, shape (rows,).
+    :param correct: whether it is correct, shape (rows,).
     :raises ValueError: if there are no rows.
     """
     if not len(confidences):

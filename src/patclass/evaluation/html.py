@@ -1,4 +1,4 @@
-"""Reliability diagrams and risk–coverage curves as SVG. Knows numbers only, nothing of a row.
+"""The evaluation report as one HTML page with its figures as SVG. Knows the report, no row.
 
 Each picture is a data URI, for an ``<img>`` element: nothing in it can run or clash with the
 page. The same figures make the same bytes. Colours are those of Okabe and Ito (2008), which

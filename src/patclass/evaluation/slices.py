@@ -33,7 +33,7 @@ class Slice(Frozen):
 def slices(rows: Sequence[Example], correct: BoolArray) -> tuple[Slice, ...]:
     """Slices of each kind that the data says something of, each kind in its natural order.
 
-    :param hits: whether the answer to each row is right, shape (rows,).
+    :param correct: whether the prediction of each row is correct, shape (rows,).
     """
     kinds = {
         "text length": _lengths([len(row.text) for row in rows]),

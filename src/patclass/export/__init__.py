@@ -1,1 +1,1 @@
-"""Export: a bundle made ready to answer fast, and only if it still answers alike."""
+"""Export: a bundle made ready to answer fast, and only if its predictions still agree."""

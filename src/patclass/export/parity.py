@@ -1,4 +1,4 @@
-"""Whether an exported model still answers alike. Knows answers and limits, no engine."""
+"""Whether the predictions of an exported model agree with the original's. Knows no engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,11 +53,11 @@ def compare(
         levels={
             level: _at(tree, level, rows, original.leaves, exported.leaves) for level in tree.levels
         },
-        tag_agreement=_tags_alike(original.tags, exported.tags),
+        tag_agreement=_tag_agreement(original.tags, exported.tags),
     )
 
 
-def _tags_alike(before: FloatArray, after: FloatArray) -> float:
+def _tag_agreement(before: FloatArray, after: FloatArray) -> float:
     if not before.size:
         return 1.0
     return float(((before >= TAGGED) == (after >= TAGGED)).mean())
@@ -101,19 +101,19 @@ def objections(parity: Parity, limits: Limits) -> list[str]:
     if not difference <= limits.logit_difference:  # a NaN must not pass
         found.append(f"a logit differs by {difference:.2g} (allowed {limits.logit_difference:g})")
     if parity.tag_agreement < limits.agreement:
-        found.append(f"tags: {parity.tag_agreement:.1%} alike (wanted {limits.agreement:.0%})")
+        found.append(f"tags: {parity.tag_agreement:.1%} agree (required: {limits.agreement:.0%})")
     shares = {level: at.agreement for level, at in parity.levels.items()}
     coarsest = next(iter(shares))
-    wanted = {coarsest: shares[coarsest]}
+    required = {coarsest: shares[coarsest]}
     if len(shares) > 1:
-        wanted["all levels together"] = fmean(shares.values())
-    for what, alike in wanted.items():
-        if alike < limits.agreement:
-            found.append(f"{what}: {alike:.1%} alike (wanted {limits.agreement:.0%})")
+        required["all levels together"] = fmean(shares.values())
+    for what, share in required.items():
+        if share < limits.agreement:
+            found.append(f"{what}: {share:.1%} agree (required: {limits.agreement:.0%})")
     for level, at in parity.levels.items():
         if at.sure_agreement < limits.sure_agreement:
-            share = f"{at.sure_agreement:.1%} of the sure ones alike"
-            found.append(f"{level}: {share} (wanted {limits.sure_agreement:.0%})")
+            sure = f"{at.sure_agreement:.1%} of the sure predictions agree"
+            found.append(f"{level}: {sure} (required: {limits.sure_agreement:.0%})")
         if at.f1_loss is not None and not at.f1_loss <= limits.f1_loss:
             found.append(f"{level}: macro F1 falls by {at.f1_loss * 100:.2f} points")
         if at.ece_rise is not None and not at.ece_rise <= limits.ece_rise:

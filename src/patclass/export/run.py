@@ -1,4 +1,4 @@
-"""The tuned model as one plain transformers model, its adapter merged in. Knows folders."""
+"""Export of a bundle: the network in another form, compared with the original. Knows folders."""
 
 import shutil
 import sys
@@ -166,7 +166,7 @@ def export(
 
     :param corpus: patents to tune on (its train rows) and to compare on (the others).
     :param texts: on how many texts to compare.
-    :raises BundleError: if it was exported before, or no form answers alike.
+    :raises BundleError: if it was exported before, or the predictions of no form agree.
     :raises DataError: if the corpus is too small.
     """
     if bundle.description.engine is not None:

@@ -9,7 +9,7 @@ from patclass.bundle import Bundle
 from patclass.core.errors import BundleError
 from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
-from patclass.data.examples import Corpus
+from patclass.data.examples import Corpus, known_at
 from patclass.learning.gate import Decision, LevelPredictions, PairedPredictions, decide
 from patclass.learning.training_data import GATE, CorpusTexts, FeedbackParts, split_feedback
 from patclass.monitoring.accuracy import code_at
@@ -106,13 +106,10 @@ def _test_rows(
 ) -> PairedPredictions:
     """The test rows whose label at a level is known."""
     depth, labels = corpus.tree.levels.index(level), corpus.tree.at(level)
-    positions, y_true = [], []
-    for position, row in enumerate(corpus["test"]):
-        label = row.y_true[depth]
-        if label is not None and label >= 0:
-            positions.append(position)
-            y_true.append(labels[label].code)
-    return PairedPredictions(y_true, champion.take(positions), candidate.take(positions))
+    known, y_true = known_at(corpus["test"], depth)
+    positions = known[y_true >= 0].tolist()  # the others' labels are not in the tree
+    codes = [labels[label].code for label in y_true[y_true >= 0]]
+    return PairedPredictions(codes, champion.take(positions), candidate.take(positions))
 
 
 def _feedback_rows(

@@ -10,7 +10,7 @@ with enough predictions any difference from it is significant.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -329,15 +329,6 @@ def _label_shares(
 def _present(values: Sequence[float | None]) -> FloatArray:
     # In the precision of the reference: values that are equal there must be equal here.
     return np.array([value for value in values if value is not None], dtype=np.float32)
-
-
-def assessment_record(assessment: Assessment) -> dict[str, Any]:
-    """An assessment as a JSON object, with the fields of a window of the API and ``alerts``."""
-    return asdict(assessment) | {
-        "begin": assessment.begin.isoformat(),
-        "end": assessment.end.isoformat(),
-        "alerts": list(assessment.alerts),
-    }
 
 
 def assessment_text(assessment: Assessment) -> str:

@@ -1,4 +1,4 @@
-"""Label sets that hold the truth as often as promised. Knows probabilities and positions.
+"""Label sets that contain the true label with a given probability (conformal prediction).
 
 Split-conformal prediction (Vovk et al. 2005): on rows that neither trained nor calibrated the
 model, the score of a row is one less the probability of its true label. A set at coverage c

@@ -72,7 +72,7 @@ class RequestSpans:
 
     def __init__(self, provider: Any) -> None:
         self.provider = provider
-        self._tracer = provider.get_tracer("patclass.service")
+        self._tracer = provider.get_tracer(LOGGER)
 
     @contextmanager
     def __call__(self, name: str, headers: Mapping[str, str]) -> Iterator[SetAttributes]:

@@ -16,8 +16,9 @@ from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError
 from patclass.inference.classifier import DEFAULTS, Classifier
+from patclass.service.logs import LOGGER
 
-log = logging.getLogger("patclass.service")
+log = logging.getLogger(LOGGER)
 
 DEFAULT = "default"
 

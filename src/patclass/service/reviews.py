@@ -20,7 +20,15 @@ from patclass.service.classification import model_named
 from patclass.service.errors import ApiError, documented
 from patclass.service.feedback import FeedbackService, Key, caller_of, claimed_by_reviewer
 from patclass.service.models import LoadedModel, Models
-from patclass.service.schemas import NO_NUL, FeedbackRequest, FeedbackResponse, Strict
+from patclass.service.schemas import (
+    NO_NUL,
+    PREDICTION_ID,
+    PREDICTION_ID_EXAMPLE,
+    FeedbackRequest,
+    FeedbackResponse,
+    Judgement,
+    Strict,
+)
 from patclass.service.storage import in_store
 from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
@@ -29,11 +37,7 @@ from patclass.store.reviews import LEASE, ReviewStore
 Reason = Literal["disputed", "unsure", "neighbours", "drifted", "sample"]
 PredictionId = Annotated[
     str,
-    Path(
-        pattern="^[0-9a-f]{32}$",
-        description="Of the case.",
-        examples=["7e691700702366cc7e691700702366cc"],
-    ),
+    Path(pattern=PREDICTION_ID, description="Of the case.", examples=[PREDICTION_ID_EXAMPLE]),
 ]
 
 
@@ -43,17 +47,8 @@ class ReviewerRequest(Strict):
     reviewer: str = Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["Ada"])
 
 
-class DecisionRequest(ReviewerRequest):
+class DecisionRequest(ReviewerRequest, Judgement):
     """A reviewer's decision."""
-
-    correct: bool = Field(examples=[False])
-    label: str | None = Field(
-        None,
-        examples=["E21B"],
-        max_length=200,
-        description="The correct label, if the prediction is wrong.",
-    )
-    note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 
 
 class WaitingCase(BaseModel):

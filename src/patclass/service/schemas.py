@@ -206,14 +206,13 @@ class ReportResponse(BaseModel):
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
 
 
-class FeedbackRequest(Strict):
-    """A reviewer's feedback on one prediction."""
+PREDICTION_ID = "^[0-9a-f]{32}$"
+PREDICTION_ID_EXAMPLE = "7e691700702366cc7e691700702366cc"
 
-    prediction_id: str = Field(
-        pattern="^[0-9a-f]{32}$",
-        description="Of the prediction.",
-        examples=["7e691700702366cc7e691700702366cc"],
-    )
+
+class Judgement(Strict):
+    """What feedback and decisions say of a prediction."""
+
     correct: bool = Field(examples=[False])
     label: str | None = Field(
         None,
@@ -222,6 +221,14 @@ class FeedbackRequest(Strict):
         description="The correct label, if the prediction is wrong.",
     )
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
+
+
+class FeedbackRequest(Judgement):
+    """A reviewer's feedback on one prediction."""
+
+    prediction_id: str = Field(
+        pattern=PREDICTION_ID, description="Of the prediction.", examples=[PREDICTION_ID_EXAMPLE]
+    )
     reviewer: str | None = Field(
         None, max_length=100, pattern=NO_NUL, description="Name of the reviewer."
     )

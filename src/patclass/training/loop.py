@@ -84,7 +84,7 @@ class Fit:
         folder: Path,
         autocast: bool = False,
     ) -> None:
-        """:param short_products: multiply in bfloat16 while training."""
+        """:param autocast: multiply in bfloat16 while training."""
         self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
         self.folder, self.autocast = folder, autocast
         device = model.device

@@ -64,11 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long modules first; limits by the clock only in the full lane."""
-    clock = pytest.mark.skip(reason="a limit by the clock: make test-full")
+    """Long modules first; what is marked so, only in the full lane."""
+    skipped = pytest.mark.skip(reason="only in the full lane: make test-full")
     for item in items:
         if item.get_closest_marker("full") and not config.getoption("--full"):
-            item.add_marker(clock)
+            item.add_marker(skipped)
     items.sort(key=lambda item: LONGEST.index(s) if (s := item.path.stem) in LONGEST else 99)
 
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from helpers import full
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -140,9 +143,43 @@ def _package_installed(home: Path) -> None:
     _shell(_pip(serve, "install")[1], app, home / "venv" / "bin")
 
 
+def _linked(home: Path) -> None:
+    """Make an environment of links to what the lock file names, as it is installed here."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
+    (packages,) = (home / "venv" / "lib").glob("python*/site-packages")
+    for line in (ROOT / "requirements-serve.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        name, pinned = line.split("==")
+        found = distribution(name)
+        assert found.version == pinned
+        for file in found.files or ():
+            if ".." not in file.parts:
+                (packages / file).parent.mkdir(parents=True, exist_ok=True)
+                (packages / file).symlink_to(Path(str(found.locate_file(file))))
+    (packages / "patclass.pth").write_text(str(ROOT / "src"), encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
-def serve_python(pytestconfig: pytest.Config) -> Iterator[Path]:
-    """A Python that has what the service image has: ``patclass`` is beside it, torch nowhere.
+def serve_python(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A Python that has what the service image has, and torch nowhere.
+
+    In the fast lane it is made of links to the packages that are installed here. In the full one
+    it is made by the commands of the Dockerfile, and ``patclass`` is beside it.
+    """
+    if full(False, True):
+        yield request.getfixturevalue("image_python")
+        return
+    home = tmp_path_factory.mktemp("serve")
+    _linked(home)
+    yield home / "venv" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def image_python(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """A Python made by the commands of the Dockerfile.
 
     What the lock file names is installed once, and kept for later runs.
     """

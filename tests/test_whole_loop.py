@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import SHARED, patent_rows
-from helpers import wait_until
+from helpers import verified_here, wait_until
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import Registry
+from patclass.cli.main import main
 from patclass.store.database import locate_store
 from patclass.store.history import EventStore, ModelStore
 from service_process import Server, serving
@@ -169,8 +171,12 @@ def home(world: World) -> Path:
     """A folder with the first champion, trained without the new section."""
     folder = world.data.parent
     flags = ("--labels", "section", "--index-rows", 0, "--allow-weak", *world.flags)
-    patclass(folder, "train", "--data", world.data, *flags)
-    patclass(folder, "models", "promote", "final_model")
+    with chdir(folder), verified_here():
+        for command in (
+            ("train", "--data", world.data, *flags),
+            ("models", "promote", "final_model"),
+        ):
+            main(list(map(str, command)), standalone_mode=False)
     return folder
 
 
@@ -304,6 +310,7 @@ def wait_until_kept(client: httpx.Client) -> None:
     wait_until(lambda: "patclass_recording_predictions 0.0" in client.get("/metrics").text)
 
 
+@pytest.mark.full  # cli/test_models has such feedback refused in the fast lane
 def test_where_three_verdicts_in_ten_are_wrong_the_gate_refuses(world: World, home: Path):
     folder = home / "flipped"
     flags = ("--model", "models", "--keep-texts", "--feedback-rate", 10**6)

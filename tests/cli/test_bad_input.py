@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from conftest import Run, write_jsonl
 from helpers import CANNOT_GIVE_UP, Cli, Outcome, run_script
@@ -418,13 +419,11 @@ def test_a_name_too_long_for_the_system_is_refused(
 
 
 def test_a_gated_base_without_token_and_network_says_how_to_get_it(
-    patclass: Run, tmp_path: Path, place: Path
+    train: Cli, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    done = patclass(
-        *("train", "--base", "llama-3.2-1b", "--output", place / "model"),
-        env={"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "HF_TOKEN": ""},
-    )
-    check_refused(Outcome(done.returncode, done.stderr), "Llama-3.2-1B", "HF_TOKEN", "minilm")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_TOKEN", "")
+    check_refused(train("--base", "llama-3.2-1b"), "Llama-3.2-1B", "HF_TOKEN", "minilm")
     assert list(place.iterdir()) == []
 
 

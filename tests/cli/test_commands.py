@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import patclass
 from conftest import ROOT, patent_rows, write_jsonl
-from helpers import Cli, Outcome
+from helpers import Cli, Outcome, verified_here
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
 from patclass.core.settings import TrainSettings
@@ -291,10 +291,11 @@ def test_train_exits_with_1_for_a_weak_model_unless_that_is_allowed(
     cli: Cli, tiny_bert: Path, bundle: Path, tmp_path: Path, flag: str, code: int
 ):
     target = tmp_path / "model"
-    said = cli(
-        *("train", "--base", tiny_bert, "--data", bundle.parent, "--output", target, flag),
-        *("--max-tokens", 64, "--epochs", 1, "--learning-rate", 1e-9, "--train-rows", 12),
-    )
+    with verified_here():
+        said = cli(
+            *("train", "--base", tiny_bert, "--data", bundle.parent, "--output", target, flag),
+            *("--max-tokens", 64, "--epochs", 1, "--learning-rate", 1e-9, "--train-rows", 12),
+        )
     assert said.code == code
     assert "FAILED: the model is not worth using" in said.out
     assert said.out.splitlines()[-1] == f"saved and verified in a fresh process: {target}"

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from conftest import SHARED, Run
+from helpers import full
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import SHIPPED, locate
@@ -17,7 +18,7 @@ from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
 
 LARGEST = 15_000_000
-EVERY = 11  # test rows to ask: some 250, for seconds rather than minutes
+EVERY = full(25, 11)  # test rows to ask: some 110, and 250
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A real server under more load than it can carry: nothing breaks, nothing is lost, it recovers."""
 
 import shutil
+import signal
 import socket
 import statistics
 import time
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -172,20 +174,20 @@ def test_a_deadline_that_cannot_be_kept_is_refused_at_the_door(shipped: Server):
     assert {answer.status_code for answer in answers} <= {429, 504}
 
 
-def test_whatever_was_accepted_before_sigterm_is_answered(tmp_path: Path):
-    with serving(tmp_path, "--model", "shipped") as server:
+def test_whatever_was_accepted_before_sigterm_is_answered(shipped: Server):
+    """The last test of this server."""
 
-        def request(client: httpx.Client, number: int) -> httpx.Response:
-            return ask(client, TEXTS[number % 60], **{"X-Request-ID": f"r{number}"})
+    def request(client: httpx.Client, number: int) -> httpx.Response:
+        return ask(client, TEXTS[number % 60], **{"X-Request-ID": f"sigterm-{number}"})
 
-        with load_of(server, 12, request) as answers:
-            wait_until(lambda: len(answers) > 12)
-            code = server.terminate(60)
-        logged = {
-            line["request_id"]
-            for line in server.lines()
-            if line["event"] == "request" and line["path"] == "/predict"
-        }
+    with load_of(shipped, 12, request) as answers:
+        wait_until(lambda: count(answers, 200) > 12)
+        code = shipped.terminate(60)
+    logged = {
+        line["request_id"]
+        for line in shipped.lines()
+        if line["event"] == "request" and line["request_id"].startswith("sigterm-")
+    }
     assert code == 0
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.headers["X-Request-ID"] for answer in answers} == logged
@@ -203,30 +205,50 @@ def versions(exported: Path, exported_flat: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """A server and the place of its model, which is a link."""
+
+    server: Server
+    place: Path
+
+    def link(self, folder: Path) -> None:
+        """Put another bundle there."""
+        fresh = self.place.with_name("fresh")
+        fresh.symlink_to(folder)
+        fresh.replace(self.place)
+
+
+@pytest.fixture(scope="module")
+def exchanged(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchanged]:
+    """One server for all tests that exchange its model."""
+    home = tmp_path_factory.mktemp("exchanged")
+    (home / "live").symlink_to(exported)
+    with serving(home, "--model", home / "live") as server:
+        yield Exchanged(server, home / "live")
+
+
 def test_exchanges_under_load_lose_nothing_and_mix_nothing(
-    versions: dict[str, dict[str, Any]], tmp_path: Path
+    versions: dict[str, dict[str, Any]], exchanged: Exchanged
 ):
     folders = [version["folder"] for version in versions.values()]
-    live, fresh = tmp_path / "live", tmp_path / "fresh"
-    live.symlink_to(folders[0])
-    with serving(tmp_path, "--model", live) as server:
+    server = exchanged.server
 
-        def all_at_once(client: httpx.Client, number: int) -> httpx.Response:
-            return client.post("/v1/classify", json={"patents": TEXTS[:20]})
+    def all_at_once(client: httpx.Client, number: int) -> httpx.Response:
+        return client.post("/v1/classify", json={"patents": TEXTS[:20]})
 
-        with (
-            server.client() as admin,
-            load_of(server, 2, all_at_once) as batches,
-            load_of(server, 2, predict),
-        ):
-            for turn in range(1, EXCHANGES + 1):
-                fresh.symlink_to(folders[turn % 2])
-                fresh.replace(live)
-                answer = admin.post("/v1/models/reload")
-                assert answer.status_code == 200, answer.text
-                assert answer.json()["models"][0]["version"] == list(versions)[turn % 2]
-                before = len(batches)
-                wait_until(lambda before=before: len(batches) > before + 1)
+    with (
+        server.client() as admin,
+        load_of(server, 2, all_at_once) as batches,
+        load_of(server, 2, predict),
+    ):
+        for turn in range(1, EXCHANGES + 1):
+            exchanged.link(folders[turn % 2])
+            answer = admin.post("/v1/models/reload")
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["models"][0]["version"] == list(versions)[turn % 2]
+            before = len(batches)
+            wait_until(lambda before=before: len(batches) > before + 1)
     assert {answer.status_code for answer in batches} == {200}
     seen = Counter(answer.json()["model_version"] for answer in batches)
     assert set(seen) == set(versions)
@@ -236,25 +258,23 @@ def test_exchanges_under_load_lose_nothing_and_mix_nothing(
         assert labels == versions[found["model_version"]]["answers"][:20]
 
 
-def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], tmp_path: Path):
-    import signal
-
-    first, second = (version["folder"] for version in versions.values())
-    live = tmp_path / "live"
-    live.symlink_to(first)
-    with serving(tmp_path, "--model", live) as server, server.client() as client:
-        (tmp_path / "fresh").symlink_to(second)
-        (tmp_path / "fresh").replace(live)
-        server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: ask(client, TEXTS[0]).json()["model_version"] == list(versions)[1])
+def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], exchanged: Exchanged):
+    with exchanged.server.client() as client:
+        before = ask(client, TEXTS[0]).json()["model_version"]
+        (other,) = (version for version in versions if version != before)
+        exchanged.link(versions[other]["folder"])
+        exchanged.server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: ask(client, TEXTS[0]).json()["model_version"] == other)
 
 
 def test_a_bundle_with_a_flipped_byte_is_refused_by_name_and_the_old_one_answers(
-    exported: Path, tmp_path: Path
+    exported: Path, exchanged: Exchanged, tmp_path: Path
 ):
     own = tmp_path / "model"
     shutil.copytree(exported, own)
-    with serving(tmp_path, "--model", own) as server, server.client() as client:
+    exchanged.link(own)
+    with exchanged.server.client() as client:
+        assert client.post("/v1/models/reload").status_code == 200
         before = ask(client, TEXTS[0]).json()
         weights = own / LAYOUT.engine / "model.bin"
         data = bytearray(weights.read_bytes())

@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from safetensors.torch import load_file
@@ -61,14 +64,52 @@ def weights(bundle: Path) -> dict[str, bytes]:
     }
 
 
-def test_kill_9_and_resume_ends_with_the_same_weights(
-    tiny_base: Path, patents: Path, tmp_path: Path
-):
-    tiny_run(tiny_base, patents, tmp_path / "whole", **FLAGS)
-    process = start(tiny_base, patents, tmp_path / "killed")
-    stop_after(process, tmp_path / "killed", 10, signal.SIGKILL)
+class Crash(BaseException):
+    """Stands in for the end of the process: nothing catches it."""
+
+
+def crash_after(steps: int, base: Path, data: Path, output: Path) -> None:
+    """A run that ends in the midst of a step."""
+    honest, done = Fit._step, count()
+
+    def step(self: Fit, batch: list[int], bar: object) -> None:
+        if next(done) == steps:
+            raise Crash
+        honest(self, batch, bar)
+
+    with patch.object(Fit, "_step", step), pytest.raises(Crash):
+        tiny_run(base, data, output, **FLAGS)
+
+
+def kill_9(base: Path, data: Path, output: Path) -> None:
+    process = start(base, data, output)
+    stop_after(process, output, 10, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+
+
+def crash(base: Path, data: Path, output: Path) -> None:
+    crash_after(10, base, data, output)
+
+
+@pytest.mark.parametrize(
+    ("base", "stop"),
+    [
+        ("tiny_bert", kill_9),
+        ("tiny_llama", crash),
+        pytest.param("tiny_llama", kill_9, marks=pytest.mark.full),
+    ],
+)
+def test_a_stopped_run_resumes_and_ends_with_the_same_weights(
+    base: str,
+    stop: Callable[[Path, Path, Path], None],
+    patents: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+):
+    tiny_base = request.getfixturevalue(base)
+    tiny_run(tiny_base, patents, tmp_path / "whole", **FLAGS)
+    stop(tiny_base, patents, tmp_path / "killed")
     assert not (tmp_path / "killed").exists()
     settings = tiny_settings(tiny_base, patents, tmp_path / "killed", **FLAGS)
     result = tiny_train(settings, resume=True)
@@ -88,9 +129,7 @@ def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     output = tmp_path / "model"
-    process = start(tiny_bert, patents, output)
-    stop_after(process, output, 4, signal.SIGKILL)
-    process.communicate()
+    crash_after(4, tiny_bert, patents, output)
     with pytest.raises(TrainingError, match=r"--resume.*--restart"):
         tiny_run(tiny_bert, patents, output, **FLAGS)
     other = tiny_settings(tiny_bert, patents, output, r=4, **FLAGS)
@@ -100,7 +139,9 @@ def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(
     assert tiny_train(same, restart=True).bundle == output
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
+)
 def test_ctrl_c_leaves_the_best_epoch_as_a_valid_bundle(
     how: int, tiny_bert: Path, patents: Path, tmp_path: Path
 ):

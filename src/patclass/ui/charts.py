@@ -6,13 +6,12 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from patclass.evaluation.charts import BLUE, DASHED, GREY, ORANGE, PERCENT
 from patclass.ui.formatting import percent
 
 Chart = alt.LayerChart | alt.FacetChart
 Window = Mapping[str, Any]
 
-# Blue and orange of the Okabe-Ito palette, which is safe for colour-blind readers.
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#808080"
 MAX_BARS = 10
 # Name of the selection that a click on a bar makes.
 SELECTED_CODE = "selected_code"
@@ -20,12 +19,9 @@ SELECTED_CODE = "selected_code"
 STABLE, SHIFTED = 0.1, 0.25
 
 _MAX_COUNTED = 20
-_MAX_MATRIX = 20  # rows and columns of a legible matrix
 _MAX_LABEL = 34  # characters
 _MAX_SHARE = 1.18  # leaves space for the figure to the right of a full bar
-_DASHED = [5, 4]
 
-_PERCENT = "round(100 * datum.value) + ' %'"
 _CODE_AXIS = alt.Axis(
     title=None, labelLimit=190, labelFontSize=13, labelOverlap=False, ticks=False, domain=False
 )
@@ -59,7 +55,7 @@ def alternatives(labels: Sequence[Mapping[str, Any]], predicted: str) -> Chart:
             "kind": ["predicted" if e["label"] == predicted else "other" for e in labels],
         }
     )
-    axis = alt.Axis(labelExpr=_PERCENT, title="Confidence", values=[0, 0.25, 0.5, 0.75, 1])
+    axis = alt.Axis(labelExpr=PERCENT, title="Confidence", values=[0, 0.25, 0.5, 0.75, 1])
     base = alt.Chart(table).encode(
         y=alt.Y("label:N", sort=None, axis=_CODE_AXIS),
         x=alt.X("confidence:Q", scale=alt.Scale(domain=[0, _MAX_SHARE]), axis=axis),
@@ -104,82 +100,6 @@ def code_counts(codes: Sequence[str], titles: Mapping[str, str]) -> Chart:
     return alt.layer(bars, figures, height=alt.Step(28))
 
 
-def calibration_curve(bins: Sequence[Mapping[str, float]]) -> Chart:
-    """Accuracy against confidence; the dashed diagonal is perfect calibration.
-
-    :param bins: with ``confidence``, ``accuracy`` and ``rows``.
-    """
-    table = pd.DataFrame(bins)
-    for column in ("confidence", "accuracy"):
-        table[f"{column}_percent"] = table[column].map(percent)
-    scale = alt.Scale(domain=[0, 1])
-    x = alt.X(
-        "confidence:Q",
-        scale=scale,
-        axis=alt.Axis(labelExpr=_PERCENT, title="Confidence", tickCount=5),
-    )
-    y = alt.Y(
-        "accuracy:Q", scale=scale, axis=alt.Axis(labelExpr=_PERCENT, title="Accuracy", tickCount=5)
-    )
-    diagonal = pd.DataFrame({"confidence": [0.0, 1.0], "accuracy": [0.0, 1.0]})
-    line = alt.Chart(diagonal).mark_line(strokeDash=_DASHED, color=GREY).encode(x=x, y=y)
-    points = (
-        alt.Chart(table)
-        .mark_circle(color=BLUE, opacity=0.85)
-        .encode(
-            x=x,
-            y=y,
-            size=alt.Size("rows:Q", title="Patents", scale=alt.Scale(range=[30, 400])),
-            tooltip=[
-                alt.Tooltip("confidence_percent:N", title="Confidence"),
-                alt.Tooltip("accuracy_percent:N", title="Accuracy"),
-                alt.Tooltip("rows:Q", title="Patents"),
-            ],
-        )
-    )
-    return alt.layer(line, points, height=320)
-
-
-def confusion_matrix(cells: Sequence[tuple[str, str, int]]) -> Chart:
-    """True against predicted codes, coloured by the share of the true code (row).
-
-    :param cells: true code, predicted code, number of patents; the most frequent codes are shown.
-    """
-    table = pd.DataFrame(cells, columns=["true", "predicted", "patents"])
-    support = table.groupby("true")["patents"].sum()
-    table["share"] = table["patents"] / table["true"].map(support)
-    table["percent"] = table["share"].map(percent)
-    shown = sorted(support.nlargest(_MAX_MATRIX).index)
-    table = table[table["true"].isin(shown) & table["predicted"].isin(shown)]
-    base = alt.Chart(table).encode(
-        x=alt.X(
-            "predicted:N",
-            sort=shown,
-            scale=alt.Scale(domain=shown),
-            axis=alt.Axis(title="Predicted code", labelAngle=0, labelOverlap=False),
-        ),
-        y=alt.Y(
-            "true:N",
-            sort=shown,
-            scale=alt.Scale(domain=shown),
-            axis=alt.Axis(title="True code", labelOverlap=False),
-        ),
-        tooltip=[
-            alt.Tooltip("true", title="True code"),
-            alt.Tooltip("predicted", title="Predicted code"),
-            alt.Tooltip("patents", title="Patents"),
-            alt.Tooltip("percent", title="Share of the true code"),
-        ],
-    )
-    scale = alt.Scale(domain=[0, 1], scheme="blues")
-    squares = base.mark_rect().encode(color=alt.Color("share:Q", scale=scale, legend=None))
-    contrast = (
-        alt.when("datum.share > 0.5").then(alt.value("white")).otherwise(alt.value("#202020"))
-    )
-    figures = base.mark_text(fontSize=10).encode(text="patents", color=contrast)
-    return alt.layer(squares, figures, height=alt.Step(24))
-
-
 def accuracy(windows: Sequence[Window], level: str, reference: float | None) -> Chart:
     """Accuracy of a level over time: estimated as a line, measured as squares.
 
@@ -193,7 +113,7 @@ def accuracy(windows: Sequence[Window], level: str, reference: float | None) -> 
     table = _time_series(rows)
     table["percent"] = table["estimated"].map(percent)
     scale = alt.Scale(domain=[0, 1])
-    axis = alt.Axis(labelExpr=_PERCENT, title="Accuracy", tickCount=5)
+    axis = alt.Axis(labelExpr=PERCENT, title="Accuracy", tickCount=5)
     base = alt.Chart(table).encode(x=_TIME)
     band = base.mark_area(color=BLUE, opacity=0.15).encode(
         y=alt.Y("estimated_low:Q", scale=scale, axis=axis), y2="estimated_high:Q"
@@ -271,7 +191,7 @@ def label_shares(windows: Sequence[Window], labels: Sequence[str]) -> Chart:
         if share["label"] in labels
     ]
     table = _time_series(rows)
-    axis = alt.Axis(labelExpr=_PERCENT, title="Predictions", tickCount=5)
+    axis = alt.Axis(labelExpr=PERCENT, title="Predictions", tickCount=5)
     base = alt.Chart(table).encode(
         x=_TIME,
         color=alt.Color("label:N", scale=alt.Scale(scheme="tableau10"), legend=None),
@@ -284,7 +204,7 @@ def label_shares(windows: Sequence[Window], labels: Sequence[str]) -> Chart:
             alt.Tooltip("percent:N", title="Share"),
         ],
     )
-    reference = base.mark_line(strokeDash=_DASHED, strokeWidth=1).encode(
+    reference = base.mark_line(strokeDash=DASHED, strokeWidth=1).encode(
         y=alt.Y("reference:Q", axis=axis)
     )
     latest = alt.Chart(table[table["end"] == table["end"].max()])
@@ -298,7 +218,7 @@ def _rules(heights: Sequence[float | None], axis: alt.Axis) -> list[alt.Chart]:
     table = pd.DataFrame({"height": [height for height in heights if height is not None]})
     if table.empty:
         return []
-    rule = alt.Chart(table).mark_rule(color=GREY, strokeDash=_DASHED)
+    rule = alt.Chart(table).mark_rule(color=GREY, strokeDash=DASHED)
     return [rule.encode(y=alt.Y("height:Q", axis=axis))]
 
 

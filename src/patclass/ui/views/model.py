@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.charts import calibration_curve, confusion_matrix
+from patclass.evaluation.charts import calibration_curve, confusion_cells, confusion_matrix
 from patclass.ui.formatting import percent
 from patclass.ui.session import api, errors_shown, models, select_model
 
@@ -67,7 +67,7 @@ def _charts(report: Mapping[str, Any]) -> None:
     st.subheader("Confusion matrix", anchor=False)
     st.caption("Number of patents by true and predicted code, for the most frequent codes.")
     per_class = entry["metrics"]["per_class"]
-    cells = _cells([row["code"] for row in per_class], entry["metrics"]["confusion"])
+    cells = confusion_cells([row["code"] for row in per_class], entry["metrics"]["confusion"])
     st.altair_chart(
         confusion_matrix(cells), alt="Confusion matrix; metrics per code are in the table below."
     )
@@ -84,23 +84,6 @@ def _per_code(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "Recall": [percent(row["recall"]) for row in rows],
         }
     )
-
-
-def _cells(
-    codes: Sequence[str], confusion: Mapping[str, Any] | Sequence[Sequence[int]]
-) -> list[tuple[str, str, int]]:
-    """Non-zero cells of a confusion matrix: true code, predicted code, count.
-
-    :param confusion: dense, of shape (codes, codes), or sparse with ``cells``.
-    """
-    if isinstance(confusion, Mapping):
-        return [(codes[row], codes[column], count) for row, column, count in confusion["cells"]]
-    return [
-        (codes[row], codes[column], count)
-        for row, counts in enumerate(confusion)
-        for column, count in enumerate(counts)
-        if count
-    ]
 
 
 def _interval(interval: Mapping[str, float]) -> str:

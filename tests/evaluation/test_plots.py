@@ -47,7 +47,7 @@ def test_the_picture_shows_the_matrix(tmp_path: Path):
     assert ((right[..., 2] > right[..., 0] + 60) & (right[..., 0] < 60)).mean() > 0.005
 
 
-def test_labels_that_occur_nowhere_leave_an_empty_row(tmp_path: Path):
+def test_labels_without_rows_leave_an_empty_row(tmp_path: Path):
     rare = evaluate([0], np.array([[1, 0]], dtype=np.float32), ["A", "B"])
     confusion_picture(rare, "one row", tmp_path / "rare.png")
     with Image.open(tmp_path / "rare.png") as image:
@@ -60,7 +60,7 @@ def test_the_same_figures_make_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_label_with_dollar_signs_is_no_formula(tmp_path: Path):
+def test_a_label_with_dollar_signs_is_not_rendered_as_a_formula(tmp_path: Path):
     odd = evaluate([0], np.array([[1, 0]], dtype=np.float32), ["$\\bad{$", "B"])
     confusion_picture(odd, "$\\worse{$", tmp_path / "odd.png")
     assert (tmp_path / "odd.png").stat().st_size > 1000

@@ -27,7 +27,7 @@ def marks_of(chart: Any) -> list[str]:
     return [layer["mark"]["type"] for layer in chart.to_dict()["layer"]]
 
 
-def test_alternatives_have_their_figures_written_and_can_be_clicked():
+def test_alternatives_show_their_values_and_can_be_clicked():
     chart = alternatives([scored("E21B", 0.93), scored("B23B", 0.004)], "E21B")
     rows = rows_of(chart)
     assert [(row["code"], row["percent"], row["kind"]) for row in rows] == [
@@ -38,7 +38,7 @@ def test_alternatives_have_their_figures_written_and_can_be_clicked():
     assert SELECTED_CODE in [parameter["name"] for parameter in chart.to_dict()["params"]]
 
 
-def test_a_long_title_is_cut_in_the_label_only():
+def test_a_long_title_is_truncated_in_the_label_only():
     long = {"label": "E21", "name": "Earth or rock drilling; mining; and more", "confidence": 0.5}
     (row,) = rows_of(alternatives([long], ""))
     assert len(row["label"]) <= 34
@@ -68,7 +68,7 @@ def test_confusion_shows_counts_and_shares_of_the_true_code():
 
 
 @pytest.mark.parametrize("codes", [5, 60])
-def test_a_matrix_of_many_codes_shows_those_most_seen(codes: int):
+def test_a_large_matrix_shows_the_most_frequent_codes(codes: int):
     cells = [(f"A{n:02}", f"A{n:02}", n + 1) for n in range(codes)]
     rows = rows_of(confusion_matrix(cells))
     assert len(rows) == min(codes, 20)

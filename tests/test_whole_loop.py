@@ -275,7 +275,7 @@ def served(world: World, home: Path) -> Iterator[tuple[Server, httpx.Client]]:
         yield server, client
 
 
-def test_the_loop_learns_what_the_model_has_never_seen(
+def test_the_loop_learns_a_section_that_the_model_has_never_seen(
     world: World, home: Path, served: tuple[Server, httpx.Client]
 ):
     server, client = served
@@ -311,7 +311,9 @@ def wait_until_kept(client: httpx.Client) -> None:
 
 
 @pytest.mark.full  # cli/test_models has such feedback refused in the fast lane
-def test_where_three_verdicts_in_ten_are_wrong_the_gate_refuses(world: World, home: Path):
+def test_the_gate_refuses_a_candidate_when_thirty_percent_of_feedback_is_wrong(
+    world: World, home: Path
+):
     folder = home / "flipped"
     flags = ("--model", "models", "--keep-texts", "--feedback-rate", 10**6)
     with serving(folder, *flags) as server, server.client() as client:

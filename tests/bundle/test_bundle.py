@@ -76,7 +76,7 @@ def test_an_altered_file_is_named(bundle: Path, file: str):
         read_bundle(bundle)
 
 
-def test_a_folder_without_manifest_is_no_bundle(bundle: Path):
+def test_a_folder_without_manifest_is_not_a_bundle(bundle: Path):
     (bundle / LAYOUT.manifest).unlink()
     with pytest.raises(BundleError, match=r"is not a bundle: it has no manifest\.json"):
         read_bundle(bundle)
@@ -89,7 +89,7 @@ def test_a_damaged_manifest_is_refused(bundle: Path, content: str):
         read_bundle(bundle)
 
 
-def test_a_newer_format_asks_for_a_newer_release(bundle: Path):
+def test_a_newer_format_requires_a_newer_release(bundle: Path):
     spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=VERSION + 1))
     with pytest.raises(BundleError, match=rf"format {VERSION + 1}.*install a newer patclass"):
         read_bundle(bundle)
@@ -103,7 +103,7 @@ def test_a_manifest_may_not_point_outside(bundle: Path):
 
 
 @pytest.mark.parametrize("file", REQUIRED)
-def test_a_manifest_that_leaves_a_needed_file_out_is_refused(bundle: Path, file: str):
+def test_a_manifest_without_a_required_file_is_refused(bundle: Path, file: str):
     (bundle / file).unlink()
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=f"the manifest lists no {file}"):
@@ -126,14 +126,14 @@ def test_a_head_of_the_wrong_shape_is_refused(bundle: Path):
         read_bundle(bundle).verify("cpu")
 
 
-def test_a_head_that_is_no_tensor_file_is_refused(bundle: Path):
+def test_a_head_that_is_not_a_safetensors_file_is_refused(bundle: Path):
     (bundle / LAYOUT.head).write_bytes(b"\x80\x04pickle")
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"cannot read the head .*head\.safetensors"):
         read_bundle(bundle).verify("cpu")
 
 
-def test_another_head_of_the_right_shape_is_unmasked_by_the_golden_logits(bundle: Path):
+def test_another_head_of_the_right_shape_is_detected_by_the_golden_logits(bundle: Path):
     head = load_file(bundle / LAYOUT.head)
     save_file({name: tensor.flip(0) for name, tensor in head.items()}, bundle / LAYOUT.head)
     rewrite_manifest(bundle)
@@ -141,7 +141,7 @@ def test_another_head_of_the_right_shape_is_unmasked_by_the_golden_logits(bundle
         read_bundle(bundle).verify("cpu")
 
 
-def test_a_zeroed_adapter_is_unmasked_by_the_golden_logits(bundle: Path):
+def test_a_zeroed_adapter_is_detected_by_the_golden_logits(bundle: Path):
     """What serving a fresh adapter instead of the trained one amounts to."""
     path = bundle / LAYOUT.adapter / "adapter_model.safetensors"
     save_file({name: torch.zeros_like(t) for name, t in load_file(path).items()}, path)
@@ -157,7 +157,7 @@ def test_another_base_is_refused(bundle: Path):
         read_bundle(bundle).verify("cpu")
 
 
-def test_a_base_that_is_gone_is_named_with_the_way_out(bundle: Path):
+def test_a_missing_base_is_reported_with_a_remedy(bundle: Path):
     spoil_json(bundle / LAYOUT.description, lambda d: d["base"].update(name="/gone/tiny"))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"needs base '/gone/tiny'.*PATCLASS_BASE_PATH"):
@@ -174,7 +174,7 @@ def test_a_base_that_is_gone_is_named_with_the_way_out(bundle: Path):
         pytest.param(lambda labels: labels["tags"].append("B"), id="a tag"),
     ],
 )
-def test_labels_that_disagree_are_refused(bundle: Path, change):
+def test_inconsistent_labels_are_refused(bundle: Path, change):
     spoil_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(B="Operations"))
     spoil_json(bundle / LAYOUT.labels, change)
     rewrite_manifest(bundle)
@@ -260,14 +260,14 @@ def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
         {"linear_weight": 0.0},
     ],
 )
-def test_another_calibration_is_unmasked_by_the_golden_probabilities(bundle: Path, change):
+def test_another_calibration_is_detected_by_the_golden_probabilities(bundle: Path, change):
     spoil_json(bundle / Calibration.FILE, lambda calibration: calibration.update(change))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):
         read_bundle(bundle).verify("cpu")
 
 
-def test_a_linear_model_that_is_gone_is_unmasked_by_the_golden_probabilities(bundle: Path):
+def test_a_missing_linear_model_is_detected_by_the_golden_probabilities(bundle: Path):
     assert read_bundle(bundle).calibration.linear_weight > 0.1
     (bundle / LinearModel.FILE).unlink()
     rewrite_manifest(bundle)
@@ -287,14 +287,14 @@ def test_a_linear_model_of_other_labels_is_refused(bundle: Path):
 
 
 @pytest.mark.parametrize("file", [LinearModel.FILE, NeighbourIndex.FILE, ConformalSets.FILE])
-def test_arrays_that_are_no_tensor_file_are_refused(bundle: Path, file: str):
+def test_arrays_that_are_not_a_safetensors_file_are_refused(bundle: Path, file: str):
     (bundle / file).write_bytes(b"\x80\x04pickle")
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=file.replace(".", r"\.")):
         Classifier(read_bundle(bundle), "cpu").classify(["soil"], Options(coverage=0.5))
 
 
-def test_a_bundle_without_linear_model_and_neighbours_answers_all_the_same(
+def test_a_bundle_without_linear_model_and_neighbours_still_predicts(
     tiny_bert: Path, original: Path, tmp_path: Path
 ):
     more = {"epochs": 1, "linear": False, "index_rows": 0}
@@ -309,9 +309,7 @@ def test_a_bundle_without_linear_model_and_neighbours_answers_all_the_same(
         classifier.classify(["soil and seed"], Options(neighbours=1))
 
 
-def test_titles_stay_out_of_the_neighbours_if_asked_for(
-    tiny_bert: Path, original: Path, tmp_path: Path
-):
+def test_titles_of_neighbours_can_be_left_out(tiny_bert: Path, original: Path, tmp_path: Path):
     more = {"epochs": 1, "linear": False, "index_titles": False}
     tiny_run(tiny_bert, original.parent / "rows.jsonl", tmp_path / "model", **more)
     index = read_bundle(tmp_path / "model").neighbours
@@ -319,7 +317,7 @@ def test_titles_stay_out_of_the_neighbours_if_asked_for(
     assert all(record.id.startswith("P0-") for record in index.records)
 
 
-def test_the_neighbours_hold_no_more_than_ids_titles_and_codes(original: Path):
+def test_the_neighbours_contain_only_ids_titles_and_codes(original: Path):
     rows = {row["id"]: row for row in patent_rows(60)}
     records = read_bundle(original).neighbours.records
     assert len(records) == read_bundle(original).description.data.rows["train"]
@@ -328,14 +326,14 @@ def test_the_neighbours_hold_no_more_than_ids_titles_and_codes(original: Path):
         assert (record.title, record.codes) == (row["title"], (row["main_code"][0],))
 
 
-def test_a_description_with_an_unknown_key_is_refused_by_its_name(bundle: Path):
+def test_a_description_with_an_unknown_key_is_refused_with_its_name(bundle: Path):
     spoil_json(bundle / LAYOUT.description, lambda d: d["text"].update(max_token=3))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"bundle\.json is damaged at 'text\.max_token'"):
         read_bundle(bundle)
 
 
-def test_the_manifest_lists_every_file_and_nothing_in_the_bundle_is_a_pickle(original: Path):
+def test_the_manifest_lists_every_file_and_the_bundle_contains_no_pickle(original: Path):
     manifest = check_manifest(original)
     files = {p.relative_to(original).as_posix() for p in original.rglob("*") if p.is_file()}
     assert set(manifest.files) == files - {LAYOUT.manifest}
@@ -349,7 +347,7 @@ def test_the_manifest_lists_every_file_and_nothing_in_the_bundle_is_a_pickle(ori
     }
 
 
-def test_the_card_carries_the_figures_of_the_run(original: Path):
+def test_the_model_card_has_the_figures_of_the_run(original: Path):
     card = (original / LAYOUT.card).read_text()
     report = json.loads((original / LAYOUT.report).read_text())
     description = read_bundle(original).description
@@ -360,7 +358,7 @@ def test_the_card_carries_the_figures_of_the_run(original: Path):
     assert "- `A` Human necessities" in card
 
 
-def test_the_bundle_holds_none_of_the_texts_it_learnt_from(original: Path):
+def test_the_bundle_contains_no_training_text(original: Path):
     everything = b"".join(p.read_bytes() for p in original.rglob("*") if p.is_file())
     assert not [row for row in patent_rows(60) if row["abstract"].encode() in everything]
 
@@ -399,9 +397,7 @@ def fixed() -> Fixed:
         *(("probabilities", value) for value in (0.6, float("nan"))),
     ],
 )
-def test_golden_figures_that_differ_are_refused_even_if_not_a_number(
-    fixed: Fixed, what: str, value: float
-):
+def test_differing_golden_values_are_refused_even_if_nan(fixed: Fixed, what: str, value: float):
     golden = make_golden(fixed, "float32")
     assert golden.codes == ("A", "B")
     near = Fixed(fixed.logits + np.float32(1e-5), fixed.leaves)

@@ -51,15 +51,15 @@ def bundle(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "model"))
 
 
-def test_it_answers_where_the_base_is_gone(original: Path):
+def test_it_predicts_without_the_original_base(original: Path):
     assert load(original, "cpu").predict(PATENTS) == ["A", "C", "H"] * 4
 
 
-def test_it_verifies_where_the_base_is_gone(bundle: Path):
+def test_it_verifies_without_the_original_base(bundle: Path):
     assert read_bundle(bundle).verify("cpu") < 1e-4
 
 
-def test_it_says_that_it_carries_its_base(original: Path):
+def test_it_reports_its_embedded_base(original: Path):
     base = read_bundle(original).description.base
     assert base.embedded
     assert base.sha256 == file_sha256(original / LAYOUT.base / PACKED)
@@ -70,7 +70,7 @@ def test_it_says_that_it_carries_its_base(original: Path):
     ]
 
 
-def test_it_is_kept_small_and_answers_as_it_was_measured(original: Path):
+def test_it_is_small_and_reproduces_its_evaluation(original: Path):
     adapter = load_file(original / LAYOUT.adapter / WEIGHTS)
     assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
     assert not {LAYOUT.report_page, LAYOUT.curve} & {path.name for path in original.iterdir()}
@@ -108,7 +108,7 @@ def test_a_missing_part_of_the_base_is_refused(bundle: Path, file: str):
         load(bundle, "cpu")
 
 
-def test_another_configuration_of_the_base_does_not_answer(bundle: Path):
+def test_another_configuration_of_the_base_is_refused(bundle: Path):
     path = bundle / LAYOUT.base / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"hidden_act": "relu"}))
@@ -117,7 +117,7 @@ def test_another_configuration_of_the_base_does_not_answer(bundle: Path):
         read_bundle(bundle).verify("cpu")
 
 
-def test_packing_loses_little(tiny_bert: Path, original: Path):
+def test_packing_changes_little(tiny_bert: Path, original: Path):
     before = load_file(tiny_bert / PACKED)
     after = unpack(original / LAYOUT.base / PACKED)
     assert all(name in before for name in after)

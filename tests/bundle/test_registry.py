@@ -28,21 +28,21 @@ def fake(folder: Path) -> None:
     (folder / "manifest.json").write_text("{}")
 
 
-def test_versions_are_numbered_and_copied_whole(registry: Registry, bundle: Path):
+def test_versions_are_numbered_and_copied_completely(registry: Registry, bundle: Path):
     assert registry.folders() == []
     assert [registry.add(bundle).name for _ in range(2)] == ["0001", "0002"]
     assert sorted(path.name for path in registry.folder.iterdir()) == ["0001", "0002"]
     assert read_bundle(registry.folders()[0]).fingerprint == read_bundle(bundle).fingerprint
 
 
-def test_a_number_is_not_used_twice(registry: Registry):
+def test_version_numbers_are_not_reused(registry: Registry):
     fake(registry.folder / "0007")
     (registry.folder / "0009.run").mkdir()
     assert [registry.next_folder().name for _ in range(2)] == ["0010", "0011"]  # made for each
     assert [path.name for path in registry.folders()] == ["0007"]
 
 
-def test_the_pointer_leads_to_the_champion(registry: Registry):
+def test_the_pointer_names_the_champion(registry: Registry):
     for name in ("0001", "0002"):
         fake(registry.folder / name)
         registry.promote(name)
@@ -52,7 +52,7 @@ def test_the_pointer_leads_to_the_champion(registry: Registry):
     assert champion_in(registry.folder) == locate(registry.folder) == registry.champion()
 
 
-def test_what_was_compared_with_another_champion_is_not_promoted(registry: Registry):
+def test_a_version_compared_with_another_champion_is_not_promoted(registry: Registry):
     for name in ("0001", "0002", "0003"):
         fake(registry.folder / name)
     registry.promote("0001")
@@ -62,11 +62,11 @@ def test_what_was_compared_with_another_champion_is_not_promoted(registry: Regis
     assert registry.champion().name == "0002"
 
 
-def test_another_folder_leads_to_itself(bundle: Path):
+def test_a_plain_bundle_folder_resolves_to_itself(bundle: Path):
     assert champion_in(bundle) == locate(bundle) == bundle
 
 
-def test_rolling_back_goes_back_champion_by_champion(registry: Registry):
+def test_rollback_restores_champions_one_by_one(registry: Registry):
     for name in ("0001", "0002", "0003"):
         fake(registry.folder / name)
         registry.promote(name)
@@ -77,7 +77,7 @@ def test_rolling_back_goes_back_champion_by_champion(registry: Registry):
         registry.roll_back("0001")
 
 
-def test_only_the_champion_before_this_one_comes_back(registry: Registry):
+def test_rollback_to_any_other_version_is_refused(registry: Registry):
     for name in ("0001", "0002", "0003"):
         fake(registry.folder / name)
         registry.promote(name)
@@ -86,7 +86,7 @@ def test_only_the_champion_before_this_one_comes_back(registry: Registry):
     assert registry.champion().name == "0003"
 
 
-def test_a_champion_that_is_gone_does_not_come_back(registry: Registry):
+def test_rollback_to_a_deleted_champion_is_refused(registry: Registry):
     fake(registry.folder / "0002")
     registry.promote("0001")
     registry.promote("0002")
@@ -95,7 +95,7 @@ def test_a_champion_that_is_gone_does_not_come_back(registry: Registry):
     assert registry.champion().name == "0002"
 
 
-def test_without_a_champion_the_way_to_one_is_told(registry: Registry):
+def test_without_a_champion_the_error_says_how_to_promote_one(registry: Registry):
     assert not registry.exists
     with pytest.raises(BundleError, match="patclass models promote FOLDER"):
         registry.champion()
@@ -111,7 +111,7 @@ def test_a_damaged_pointer_is_refused(registry: Registry, content: str):
         champion_in(registry.folder)
 
 
-def test_who_reads_while_it_is_switched_sees_one_or_the_other(registry: Registry):
+def test_a_reader_during_a_switch_sees_one_version_or_the_other(registry: Registry):
     for name in ("0001", "0002"):
         fake(registry.folder / name)
     registry.promote("0001")
@@ -163,18 +163,18 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def test_the_one_that_is_named_comes_first(here: Path, shipped: Path):
+def test_an_explicit_name_takes_precedence(here: Path, shipped: Path):
     make(here / "final_model")
     assert registry_module.locate("mine", NAMED) == Path("mine")
     assert registry_module.locate(Path("mine"), NAMED) == Path("mine")
 
 
-def test_then_that_of_the_environment(here: Path, shipped: Path):
+def test_the_environment_comes_second(here: Path, shipped: Path):
     make(here / "final_model")
     assert registry_module.locate(None, NAMED) == Path("named_model")
 
 
-def test_then_the_shipped_one(here: Path, shipped: Path):
+def test_the_shipped_model_is_the_fallback(here: Path, shipped: Path):
     assert registry_module.locate(None, NOTHING) == shipped
     make(here / "final_model")  # a model trained in this folder does not replace it
     assert registry_module.locate(None, NOTHING) == shipped
@@ -186,7 +186,7 @@ def test_a_bundle_is_shown_as_shipped_or_by_its_folder(here: Path, shipped: Path
     assert registry_module.display_name(Path("mine/model")) == "mine/model"
 
 
-def test_the_shipped_one_can_be_named(here: Path, shipped: Path):
+def test_the_shipped_model_can_be_named(here: Path, shipped: Path):
     make(here / "final_model")
     assert registry_module.locate(SHIPPED, NAMED) == shipped
     assert registry_module.locate(None, {VARIABLE: SHIPPED}) == shipped
@@ -199,19 +199,19 @@ def test_the_environment_of_the_process_is_the_default(here: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("_nothing_shipped")
 @pytest.mark.parametrize("model", [None, SHIPPED])
-def test_an_installation_without_a_shipped_model_says_what_to_do(model: str | None):
+def test_an_installation_without_a_shipped_model_suggests_a_remedy(model: str | None):
     with pytest.raises(BundleError, match=rf"no shipped model: train one .*{VARIABLE}"):
         registry_module.locate(model, NOTHING)
 
 
 @pytest.mark.usefixtures("_nothing_shipped")
-def test_a_name_is_not_looked_at_before_it_is_read(here: Path):
+def test_a_name_is_checked_only_when_the_bundle_is_opened(here: Path):
     assert registry_module.locate("gone", NOTHING) == Path("gone")
     with pytest.raises(BundleError, match="gone is not a bundle"):
         load("gone")
 
 
-def test_loading_without_a_name_loads_that_of_the_environment(
+def test_loading_without_a_name_uses_the_environment(
     here: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(VARIABLE, str(bundle))
@@ -229,7 +229,7 @@ with Registry(Path(sys.argv[1])).lock("test.lock"):
 """
 
 
-def test_a_lock_excludes_other_processes_until_they_end(tmp_path: Path):
+def test_a_lock_excludes_other_processes_until_its_holder_ends(tmp_path: Path):
     registry = Registry(tmp_path)
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -29,7 +29,7 @@ def answer_of(said: Outcome) -> dict:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_level_that_is_asked_for_is_answered_with_those_above(predict: Cli, level: str):
+def test_the_requested_level_is_predicted_with_those_above(predict: Cli, level: str):
     said = predict("--level", level)
     assert said.code == 0
     first, *steps = said.out.split("\n\n")[0].splitlines()
@@ -43,7 +43,7 @@ def test_the_level_that_is_asked_for_is_answered_with_those_above(predict: Cli, 
     assert f"\nbest at level {level}\n" in said.out
 
 
-def test_auto_stops_where_the_answer_is_no_longer_sure(predict: Cli):
+def test_auto_stops_where_the_prediction_is_no_longer_sure(predict: Cli):
     """Which class a patent is of cannot be known from its words here."""
     assert predict().out == predict("--level", "auto").out
     assert predict().out.startswith("H (section)\n")
@@ -55,14 +55,14 @@ def test_auto_stops_where_the_answer_is_no_longer_sure(predict: Cli):
     )
 
 
-def test_an_unknown_level_is_refused_with_those_that_are_known(predict: Cli):
+def test_an_unknown_level_is_refused_with_the_known_ones(predict: Cli):
     said = predict("--level", "group")
     assert said.code == 2
     assert "level group: this model has section, class, subclass" in said.err
     assert said.err.count("\n") == 1
 
 
-def test_a_set_is_listed_with_its_size(predict: Cli):
+def test_a_label_set_is_listed_with_its_size(predict: Cli):
     said = predict("--level", "class", "--coverage", 0.8)
     listed = said.out.split("\nlabel set (")[1].splitlines()
     size = int(listed[0].split()[0])
@@ -81,7 +81,7 @@ def test_neighbours_are_listed_with_id_code_and_title(predict: Cli):
     assert all(re.fullmatch(r" *[01]\.\d\d  P1-\d+  H0[12]B  The \w+ and \w+", n) for n in listed)
 
 
-def test_passages_are_listed_with_what_they_contribute(predict: Cli):
+def test_passages_are_listed_with_their_contributions(predict: Cli):
     said = predict("--explain")
     listed = said.out.split("\npassages, by their contribution to the answer\n")[1].splitlines()
     assert len(listed) == 2
@@ -89,7 +89,7 @@ def test_passages_are_listed_with_what_they_contribute(predict: Cli):
     assert listed[0].endswith(PATENT["title"] + ".")
 
 
-def test_all_of_it_stands_in_one_json_object(predict: Cli):
+def test_everything_is_in_one_json_object(predict: Cli):
     answer = answer_of(
         predict("--format", "json", "--coverage", 0.8, "--neighbours", 3, "--explain", "-k", 2)
     )
@@ -113,7 +113,7 @@ def test_all_of_it_stands_in_one_json_object(predict: Cli):
         pytest.param(f"{TEXT} " * 40, "of the text was read", id="long text"),
     ],
 )
-def test_doubts_are_warned_of_and_stand_in_the_json_object(predict: Cli, text: str, warning: str):
+def test_warnings_are_printed_and_are_in_the_json_object(predict: Cli, text: str, warning: str):
     said = predict(text=text)
     assert said.code == 0
     assert sum(warning in line for line in said.err.splitlines()) == 1
@@ -122,7 +122,7 @@ def test_doubts_are_warned_of_and_stand_in_the_json_object(predict: Cli, text: s
     assert [f"warning: {reason['message']}" for reason in found] == said.err.splitlines()
 
 
-def test_classify_answers_every_row_at_the_level(cli: Cli, tree_bundle: Path, tmp_path: Path):
+def test_classify_predicts_every_row_at_the_level(cli: Cli, tree_bundle: Path, tmp_path: Path):
     source = write_jsonl(tmp_path / "in.jsonl", patent_rows(9, seed=8))
     flags = ("--level", "class", "--coverage", 0.8, "--neighbours", 2, "--explain", "-k", 4)
     said = cli("classify", source, "-o", tmp_path / "out.csv", "--model", tree_bundle, *flags)
@@ -139,7 +139,7 @@ def test_classify_answers_every_row_at_the_level(cli: Cli, tree_bundle: Path, tm
         assert row["label"] in [entry["label"] for entry in json.loads(row["label_set"])]
 
 
-def test_the_model_is_named_by_flag_environment_or_place(
+def test_the_model_is_named_by_flag_environment_or_argument(
     cli: Cli,
     bundle: Path,
     tree_bundle: Path,

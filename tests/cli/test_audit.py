@@ -66,7 +66,7 @@ def test_the_wrong_labels_are_listed_first_in_every_format(
     assert re.search(r"^estimated share of wrong labels, the highest: [ACH] \d", said.out, re.M)
 
 
-def test_the_level_is_that_which_is_asked_for(cli: Cli, tmp_path: Path):
+def test_the_requested_level_is_audited(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 90, 1), ("validation", 12, 2), ("test", 12, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", tree_rows(count, seed))
     more = ("--data", tmp_path, "--labels", "cpc", "--level", "class", "--folds", 3)
@@ -89,7 +89,9 @@ def test_a_format_that_cannot_be_written_is_refused(
 
 
 @pytest.mark.parametrize("level", ["class", "auto", "nonsense"])
-def test_a_level_that_the_labels_lack_is_refused(cli: Cli, data: Path, tmp_path: Path, level: str):
+def test_a_level_missing_from_the_labels_is_refused(
+    cli: Cli, data: Path, tmp_path: Path, level: str
+):
     said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", data, "--level", level)
     assert said.code == 2
     assert f"level {level}" in said.err
@@ -97,7 +99,7 @@ def test_a_level_that_the_labels_lack_is_refused(cli: Cli, data: Path, tmp_path:
     assert not (tmp_path / "disputed.csv").exists()
 
 
-def test_fewer_rows_than_folds_are_audited_or_refused_in_words(cli: Cli, tmp_path: Path):
+def test_fewer_rows_than_folds_are_audited_or_refused_with_a_message(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 6, 1), ("validation", 3, 2), ("test", 3, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(count, seed))
     said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", tmp_path, "--folds", 20)

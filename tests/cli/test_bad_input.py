@@ -157,12 +157,14 @@ def test_training_refuses_unusable_data(
     assert list(place.iterdir()) == []
 
 
-def test_training_names_the_data_that_lacks_a_column(train: Cli, tmp_path: Path):
+def test_training_names_the_file_with_a_missing_column(train: Cli, tmp_path: Path):
     (tmp_path / "blank.jsonl").write_text("\n\n", encoding="utf-8")
     check_refused(train("--data", tmp_path / "blank.jsonl"), "blank.jsonl")
 
 
-def test_training_refuses_one_class_left_by_a_cut(train: Cli, tmp_path: Path, place: Path):
+def test_training_refuses_a_row_limit_that_leaves_one_class(
+    train: Cli, tmp_path: Path, place: Path
+):
     rows = [{"text": f"words {n}", "label": "rare" if n < 2 else "usual"} for n in range(40)]
     data = write_jsonl(tmp_path / "uneven.jsonl", rows)
     check_refused(train("--data", data, "--train-rows", 3), "one label", "--train-rows")
@@ -180,7 +182,7 @@ def test_training_refuses_one_class_left_by_a_cut(train: Cli, tmp_path: Path, pl
         ("[fit]\nwarmup = 'little'\n", "warmup 'little'"),
     ],
 )
-def test_training_refuses_a_wrong_settings_file(
+def test_training_refuses_an_invalid_settings_file(
     train: Cli, tmp_path: Path, place: Path, content: str, named: str
 ):
     (tmp_path / "run.toml").write_text(content, encoding="utf-8")
@@ -188,7 +190,7 @@ def test_training_refuses_a_wrong_settings_file(
     assert list(place.iterdir()) == []
 
 
-def test_a_misspelt_key_is_answered_with_the_right_one(train: Cli, tmp_path: Path):
+def test_a_misspelt_key_is_reported_with_a_suggestion(train: Cli, tmp_path: Path):
     (tmp_path / "run.toml").write_text("[fit]\nepohcs = 3\n", encoding="utf-8")
     assert "did you mean 'epochs'?" in train("--config", tmp_path / "run.toml").err
 
@@ -204,7 +206,7 @@ def test_training_does_not_replace_a_foreign_folder(train: Cli, patents: Path):
     assert sorted(path.name for path in patents.iterdir()) == before
 
 
-def test_the_empty_current_folder_as_output_is_no_crash(
+def test_the_empty_current_folder_as_output_does_not_crash(
     train: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(place)
@@ -212,7 +214,7 @@ def test_the_empty_current_folder_as_output_is_no_crash(
 
 
 @pytest.mark.parametrize("flags", [("--epohcs", "3"), ("--max-tokns=9",), ("-x",)])
-def test_a_misspelt_flag_is_shown_with_the_use_of_the_command(patclass: Run, flags):
+def test_a_misspelt_flag_is_reported_with_the_usage(patclass: Run, flags):
     done = patclass("train", *flags)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -222,7 +224,7 @@ def test_a_misspelt_flag_is_shown_with_the_use_of_the_command(patclass: Run, fla
 
 
 @pytest.mark.parametrize("k", ["0", "101", "many"])
-def test_a_wrong_number_of_labels_is_refused(cli: Cli, k: str):
+def test_an_invalid_number_of_labels_is_refused(cli: Cli, k: str):
     outcome = cli("predict", "words", "-k", k)
     assert outcome.code == 2
     assert outcome.err.startswith("Usage: ")
@@ -240,7 +242,7 @@ def test_a_wrong_number_of_labels_is_refused(cli: Cli, k: str):
     ],
     ids=lambda command: command[0],
 )
-def test_a_folder_that_is_no_bundle_is_refused(
+def test_a_folder_that_is_not_a_bundle_is_refused(
     cli: Cli, bundle: Path, patents: Path, place: Path, command: tuple[str, ...]
 ):
     files = {"IN": patents / "test.jsonl", "OUT": place / "out.csv", "BUNDLE": bundle}
@@ -262,7 +264,7 @@ def test_a_folder_that_is_no_bundle_is_refused(
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
 @pytest.mark.parametrize("command", ["predict", "classify"])
-def test_an_answer_that_cannot_be_given_is_refused(
+def test_invalid_prediction_options_are_refused(
     cli: Cli,
     bundle: Path,
     patents: Path,
@@ -298,7 +300,7 @@ def test_a_number_out_of_range_is_refused(cli: Cli, flags: tuple[str, str]):
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
-def test_evaluate_refuses_what_it_cannot_measure(
+def test_evaluate_refuses_invalid_options(
     cli: Cli,
     bundle: Path,
     place: Path,
@@ -316,7 +318,7 @@ def test_evaluate_refuses_what_it_cannot_measure(
     [("predict", "words", "--model"), ("verify",), ("evaluate",), ("compare", "shipped")],
     ids=lambda command: command[0],
 )
-def test_an_installation_without_a_shipped_model_says_so(
+def test_a_missing_shipped_model_is_reported(
     cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
     monkeypatch.setattr(registry.resources, "files", lambda name: place)
@@ -376,7 +378,7 @@ def test_ten_megabytes_on_standard_input_are_refused(patclass: Run, bundle: Path
     check_refused(Outcome(done.returncode, done.stderr), "1,000,000")
 
 
-def test_the_size_of_standard_input_is_not_misstated(cli: Cli, bundle: Path):
+def test_the_size_of_standard_input_is_reported_correctly(cli: Cli, bundle: Path):
     outcome = cli("predict", "--model", bundle, stdin=b"x" * TEN_MEGABYTES)
     check_refused(outcome, "1,000,000")
     assert "4,000,004" not in outcome.err
@@ -390,7 +392,7 @@ def test_unusable_standard_input_is_refused(cli: Cli, bundle: Path, stdin: bytes
     check_refused(cli("predict", "--model", bundle, stdin=stdin), named)
 
 
-def test_an_argument_that_is_not_utf8_is_answered_or_refused(cli: Cli, bundle: Path):
+def test_an_argument_that_is_not_utf8_is_classified_or_refused(cli: Cli, bundle: Path):
     outcome = cli("predict", "circuit \udcff", "--model", bundle)
     assert outcome.code in (0, 2)
 
@@ -418,7 +420,7 @@ def test_a_name_too_long_for_the_system_is_refused(
     assert [path.name for path in place.iterdir()] == ["in.csv"]
 
 
-def test_a_gated_base_without_token_and_network_says_how_to_get_it(
+def test_a_gated_base_without_token_and_network_is_explained(
     train: Cli, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

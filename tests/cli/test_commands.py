@@ -63,7 +63,7 @@ def test_help_mentions_every_flag(name: str):
         ("doctor", []),
     ],
 )
-def test_commands_have_the_flags_they_are_known_for(name: str, flags: list[str]):
+def test_commands_have_the_documented_flags(name: str, flags: list[str]):
     assert set(flags) <= set(flags_of(main.commands[name]))
 
 
@@ -75,19 +75,19 @@ def test_every_setting_of_training_is_a_flag_with_its_default():
             assert f"{info.description}[default:{info.default}]".replace(" ", "") in said
 
 
-def test_help_of_the_whole_names_every_command_and_the_exit_codes(cli: Cli):
+def test_top_level_help_lists_every_command_and_the_exit_codes(cli: Cli):
     said = cli("--help")
     assert said.code == 0
     assert all(f"\n  {name} " in said.out for name in main.commands)
     assert "Exit codes: 0 success; 1 " in said.out
 
 
-def test_version(cli: Cli):
+def test_version_is_printed(cli: Cli):
     said = cli("--version")
     assert (said.code, said.out) == (0, f"patclass, version {patclass.__version__}\n")
 
 
-def test_the_first_run_shows_its_own_defaults(tmp_path: Path):
+def test_first_run_help_shows_its_own_defaults(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, ROOT / "src" / "train.py", "--help"],
         cwd=tmp_path,
@@ -112,7 +112,7 @@ def doctor() -> list[str]:
     return done.output.splitlines()
 
 
-def test_doctor_says_which_device_and_precision_and_why(doctor: list[str]):
+def test_doctor_reports_device_and_precision_with_the_reason(doctor: list[str]):
     chosen = [line for line in doctor if " for a " in line]
     assert len(chosen) == 2
     pattern = r"for a (float32|bfloat16) base: (cpu|cuda|mps), (float32|bfloat16): \S.{10,}"
@@ -122,17 +122,17 @@ def test_doctor_says_which_device_and_precision_and_why(doctor: list[str]):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_doctor_says_whether_each_base_is_ready(doctor: list[str], preset: str):
+def test_doctor_reports_whether_each_base_is_ready(doctor: list[str], preset: str):
     (line,) = (line for line in doctor if line.startswith(f"base        {preset} "))
     assert re.search(r"\): (verified|not available: \S+)", line)
 
 
-def test_doctor_has_verified_the_embedded_base(doctor: list[str]):
+def test_doctor_verifies_the_embedded_base(doctor: list[str]):
     assert any(line.startswith("base        minilm") for line in doctor)
     assert any(line.endswith(": verified") for line in doctor if "minilm (" in line)
 
 
-def test_doctor_says_versions_token_and_disk(doctor: list[str]):
+def test_doctor_reports_versions_token_and_disk(doctor: list[str]):
     said = "\n".join(doctor)
     assert f"torch {torch.__version__.split('+')[0]}" in said
     assert re.search(r"^hub token +(set|not set)", said, re.MULTILINE)
@@ -148,7 +148,7 @@ def best_of(said: str) -> list[tuple[str, str, float]]:
 
 
 @pytest.mark.parametrize(("k", "lines"), [(1, 1), (2, 2), (3, 3), (100, 3)])
-def test_predict_prints_a_line_for_each_of_the_best(cli: Cli, bundle: Path, k: int, lines: int):
+def test_predict_prints_one_line_per_alternative(cli: Cli, bundle: Path, k: int, lines: int):
     said = cli("predict", TEXT, "-k", k, "--model", bundle)
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith("H (section)\n  ")
@@ -160,7 +160,7 @@ def test_predict_prints_a_line_for_each_of_the_best(cli: Cli, bundle: Path, k: i
     assert shares == sorted(shares, reverse=True)
 
 
-def test_predict_prints_three_lines_unless_told_otherwise(cli: Cli, bundle: Path):
+def test_predict_prints_three_lines_by_default(cli: Cli, bundle: Path):
     assert len(best_of(cli("predict", TEXT, "--model", bundle).out)) == 3
 
 
@@ -203,7 +203,7 @@ def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path)
     assert json.loads(said.out)["label"] in ("A", "C", "H")
 
 
-def test_classify_writes_the_file_and_says_how_many_rows(cli: Cli, bundle: Path, tmp_path: Path):
+def test_classify_writes_the_file_and_reports_the_row_count(cli: Cli, bundle: Path, tmp_path: Path):
     rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
     source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
     said = cli("classify", source, "-o", target, "-k", 1, "--model", bundle)
@@ -224,7 +224,7 @@ def test_verify_prints_the_difference(cli: Cli, bundle: Path):
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.json"])
-def test_evaluate_writes_the_report_as_a_page_and_as_data(
+def test_evaluate_writes_the_report_as_html_and_json(
     cli: Cli, bundle: Path, tmp_path: Path, name: str
 ):
     said = cli("evaluate", bundle, "-o", tmp_path / "out" / name)
@@ -242,9 +242,7 @@ def test_evaluate_writes_the_report_as_a_page_and_as_data(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_evaluate_fits_baselines_at_the_levels_that_are_named(
-    cli: Cli, tree_bundle: Path, tmp_path: Path
-):
+def test_evaluate_fits_baselines_at_the_named_levels(cli: Cli, tree_bundle: Path, tmp_path: Path):
     target = tmp_path / "report.json"
     said = cli("evaluate", tree_bundle, "--baselines", "section, class", "-o", target)
     report = Report.model_validate_json(target.read_text())
@@ -256,13 +254,13 @@ def test_evaluate_fits_baselines_at_the_levels_that_are_named(
 
 
 @pytest.mark.parametrize("truncation", ["head", "head+tail", "windows"])
-def test_evaluate_reads_by_another_truncation(cli: Cli, bundle: Path, truncation: str):
+def test_evaluate_accepts_another_truncation(cli: Cli, bundle: Path, truncation: str):
     said = cli("evaluate", bundle, "--truncation", truncation)
     assert said.code in (0, 1)
     assert "test, 24 rows" in said.out
 
 
-def test_evaluate_measures_other_data_and_another_split(cli: Cli, bundle: Path, tmp_path: Path):
+def test_evaluate_accepts_other_data_and_another_split(cli: Cli, bundle: Path, tmp_path: Path):
     for split, seed in (("train", 4), ("validation", 5), ("test", 6)):
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(12, seed))
     said = cli("evaluate", bundle, "--data", tmp_path, "--split", "validation")
@@ -287,7 +285,7 @@ def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("flag", "code"), [("--no-allow-weak", 1), ("--allow-weak", 0)])
-def test_train_exits_with_1_for_a_weak_model_unless_that_is_allowed(
+def test_train_exits_with_1_for_a_weak_model_unless_allowed(
     cli: Cli, tiny_bert: Path, bundle: Path, tmp_path: Path, flag: str, code: int
 ):
     target = tmp_path / "model"
@@ -303,7 +301,7 @@ def test_train_exits_with_1_for_a_weak_model_unless_that_is_allowed(
     assert read_bundle(target).description.data.rows["train"] == 12
 
 
-def test_evaluate_measures_other_rows_with_the_labels_of_the_bundle(
+def test_evaluate_uses_the_labels_of_the_bundle_for_other_rows(
     cli: Cli, bundle: Path, tmp_path: Path
 ):
     """The new rows lack one of the labels; the limits of the training run are not theirs."""
@@ -316,7 +314,7 @@ def test_evaluate_measures_other_rows_with_the_labels_of_the_bundle(
     assert "has changed" not in said.err
 
 
-def test_evaluate_says_when_the_data_of_training_has_changed(cli: Cli, bundle: Path):
+def test_evaluate_reports_changed_training_data(cli: Cli, bundle: Path):
     assert "has changed" not in cli("evaluate", bundle).err
     test = bundle.parent / "test.jsonl"
     before = test.read_text(encoding="utf-8")
@@ -327,7 +325,7 @@ def test_evaluate_says_when_the_data_of_training_has_changed(cli: Cli, bundle: P
         test.write_text(before, encoding="utf-8")
 
 
-def test_classify_exits_with_1_if_no_row_could_be_answered(cli: Cli, bundle: Path, tmp_path: Path):
+def test_classify_exits_with_1_if_every_row_fails(cli: Cli, bundle: Path, tmp_path: Path):
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": ""}, {"text": None}])
     assert cli("classify", source, "-o", tmp_path / "out.csv", "--model", bundle).code == 1
     assert (tmp_path / "out.csv").is_file()

@@ -56,14 +56,14 @@ def test_a_good_model_is_better_than_a_bad_one_on_either_side(
     assert found.names[found.better] == str(bundle)
 
 
-def test_the_rows_of_another_split_are_taken(cli: Cli, bundle: Path, data: Path, tmp_path: Path):
+def test_another_split_can_be_compared(cli: Cli, bundle: Path, data: Path, tmp_path: Path):
     more = ("--data", data, "--split", "validation")
     assert compared(cli, tmp_path / "out.json", bundle, bundle, *more).rows == 30
     more = ("--data", data, "--test-rows", 12)
     assert compared(cli, tmp_path / "out.json", bundle, bundle, *more).rows == 12
 
 
-def test_models_of_other_trees_are_compared_at_a_level_that_both_know(
+def test_models_of_different_trees_are_compared_at_a_common_level(
     cli: Cli, bundle: Path, tree_bundle: Path, data: Path, tmp_path: Path
 ):
     found = compared(cli, tmp_path / "out.json", bundle, tree_bundle, "--data", data)
@@ -84,7 +84,7 @@ def test_a_finer_level_is_compared_on_the_rows_whose_code_is_known(
 @pytest.mark.parametrize(
     ("level", "named"), [("class", "has section"), ("auto", "section"), ("group", "section")]
 )
-def test_a_level_that_one_does_not_know_is_refused(
+def test_a_level_unknown_to_one_model_is_refused(
     cli: Cli, bundle: Path, tree_bundle: Path, tmp_path: Path, level: str, named: str
 ):
     target = tmp_path / "out.json"

@@ -49,7 +49,7 @@ def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_bundle_is_exported_in_eight_bits_and_answers(
+def test_a_bundle_is_exported_in_eight_bits_and_predicts(
     cli: Cli, bundle: Path, patents: Path, tmp_path: Path
 ):
     """As a person does it, with nothing replaced: a thousand texts, verified in a new process."""
@@ -75,7 +75,9 @@ def test_a_bundle_is_exported_in_eight_bits_and_answers(
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(("form", "kind"), [("openvino-f32", "openvino"), ("merged", "merged")])
-def test_the_form_can_be_chosen(cli: Cli, bundle: Path, tmp_path: Path, form: str, kind: str):
+def test_the_export_format_can_be_chosen(
+    cli: Cli, bundle: Path, tmp_path: Path, form: str, kind: str
+):
     said = cli("export", bundle, "--output", tmp_path / "out", "--to", form)
     assert said.code == 0, said.err
     assert said.err == ""  # its own data is there, so there is nothing to note
@@ -85,9 +87,7 @@ def test_the_form_can_be_chosen(cli: Cli, bundle: Path, tmp_path: Path, form: st
 
 
 @pytest.mark.usefixtures("few")
-def test_where_its_own_data_is_gone_the_sample_is_taken_and_said_so(
-    cli: Cli, bare: Path, tmp_path: Path
-):
+def test_without_its_own_data_the_sample_is_used_and_reported(cli: Cli, bare: Path, tmp_path: Path):
     said = cli("export", bare, "-o", tmp_path / "out", "--to", "openvino-f32")
     assert said.code == 0, said.err
     assert said.err == "note: /gone/patents does not exist; comparing on the sample\n"
@@ -95,13 +95,13 @@ def test_where_its_own_data_is_gone_the_sample_is_taken_and_said_so(
 
 
 @pytest.mark.usefixtures("few")
-def test_other_data_is_taken_without_a_note(cli: Cli, bare: Path, patents: Path, tmp_path: Path):
+def test_other_data_are_used_without_a_note(cli: Cli, bare: Path, patents: Path, tmp_path: Path):
     said = cli("export", bare, "-o", tmp_path / "out", "--to", "merged", "--data", patents)
     assert (said.code, said.err) == (0, "")
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("patents: ")
 
 
-def test_too_little_data_is_refused_with_the_way_out(cli: Cli, bundle: Path, tmp_path: Path):
+def test_too_little_data_is_refused_with_a_remedy(cli: Cli, bundle: Path, tmp_path: Path):
     said = cli("export", bundle, "-o", tmp_path / "out")
     assert said.code == 2
     assert re.fullmatch(
@@ -122,7 +122,7 @@ def test_an_exported_bundle_is_refused(cli: Cli, bundle: Path, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("few")
-def test_another_place_than_a_bundles_is_left_alone(cli: Cli, bundle: Path, tmp_path: Path):
+def test_a_target_that_is_not_a_bundle_is_not_replaced(cli: Cli, bundle: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
     said = cli("export", bundle, "-o", tmp_path / "notes.txt", "--to", "merged")
     assert said.code == 2
@@ -131,7 +131,7 @@ def test_another_place_than_a_bundles_is_left_alone(cli: Cli, bundle: Path, tmp_
 
 
 @pytest.mark.usefixtures("few")
-def test_what_is_no_longer_alike_is_told_and_not_written(
+def test_a_failed_parity_check_is_reported_and_nothing_is_written(
     cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(run_module, "objections", lambda parity, limits: ["section: unlike"])
@@ -151,13 +151,13 @@ def test_what_is_no_longer_alike_is_told_and_not_written(
         (["-o", "out", "--data", "/gone/patents.csv"], "no such data"),
     ],
 )
-def test_bad_options_are_named(cli: Cli, bundle: Path, arguments: list[str], named: str):
+def test_invalid_options_are_named(cli: Cli, bundle: Path, arguments: list[str], named: str):
     said = cli("export", bundle, *arguments)
     assert said.code == 2
     assert named in said.err
 
 
-def test_help_says_what_is_made_and_what_is_refused(cli: Cli):
+def test_help_describes_the_outputs_and_the_refusals(cli: Cli):
     said = cli("export", "--help")
     assert said.code == 0
     words = " ".join(said.out.split())

@@ -77,7 +77,7 @@ def without(tmp_path: Path) -> Without:
         ("pyarrow", ["classify", "patents.csv", "-o", "answers.csv"], "train"),
     ],
 )
-def test_a_missing_extra_is_said_in_one_line(
+def test_a_missing_extra_is_reported_in_one_line(
     module: str, arguments: list[str], extra: str, without: Without
 ):
     done = without([module], *arguments)
@@ -86,14 +86,14 @@ def test_a_missing_extra_is_said_in_one_line(
     assert done.stderr == what
 
 
-def test_the_first_of_several_missing_modules_is_enough(without: Without):
+def test_one_missing_module_of_several_is_reported(without: Without):
     done = without(EXTRAS["train"], "train", "--data", "sample")
     assert done.returncode == 2
     assert re.fullmatch(r"error: .*pip install 'patclass\[train\]'\n", done.stderr)
 
 
 @pytest.mark.parametrize("module", ["secrets", "patclass.service.keys"])
-def test_any_other_missing_module_is_a_mistake_that_is_not_hidden(module: str, without: Without):
+def test_any_other_missing_module_raises(module: str, without: Without):
     done = without([module], "keys", "list")
     assert done.returncode == 1
     assert f"ModuleNotFoundError: No module named '{module}'" in done.stderr
@@ -107,7 +107,7 @@ def test_help_needs_no_extra(without: Without):
         assert f"Usage: patclass {command} " in done.stdout
 
 
-def test_the_modules_of_the_extras_are_those_of_the_project():
+def test_the_modules_of_the_extras_match_the_project_metadata():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     assert set(extras) == {*EXTRAS, "all"}

@@ -37,7 +37,7 @@ def rows(file: Path) -> list[FeedbackRow]:
     return found
 
 
-def test_verdicts_go_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
+def test_feedback_is_copied_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
     target, other = tmp_path / "verdicts.jsonl", tmp_path / "other.db"
     assert cli("feedback", "export", "-o", target, "--store", file).code == 0
     done = cli("feedback", "import", target, "--store", other)
@@ -46,7 +46,7 @@ def test_verdicts_go_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
     assert cli("feedback", "import", target, "--store", other).out == "0 added, 2 known\n"
 
 
-def test_verdicts_go_through_standard_streams(cli: Cli, file: Path, tmp_path: Path):
+def test_feedback_is_copied_through_standard_streams(cli: Cli, file: Path, tmp_path: Path):
     done = cli("feedback", "export", "-o", "-", "--store", file)
     assert [json.loads(line)["key"] for line in done.out.splitlines()] == ["with-text", "without"]
     raw = b"\xef\xbb\xbf" + done.out.encode()
@@ -55,7 +55,9 @@ def test_verdicts_go_through_standard_streams(cli: Cli, file: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["label-studio", "argilla"])
-def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: str):
+def test_only_feedback_with_a_text_is_exported_to_annotation_tools(
+    cli: Cli, file: Path, tmp_path: Path, name: str
+):
     target = tmp_path / "tasks.json"
     done = cli("feedback", "export", "-o", target, "--format", name, "--store", file)
     assert (done.code, done.out) == (0, f"{target}: written\n")
@@ -66,14 +68,14 @@ def test_tools_get_what_has_a_text(cli: Cli, file: Path, tmp_path: Path, name: s
     assert back.out.startswith("0 added")
 
 
-def test_what_cannot_be_taken_in_is_an_error_of_one_line(cli: Cli, file: Path):
+def test_an_invalid_import_is_a_one_line_error(cli: Cli, file: Path):
     done = cli("feedback", "import", "-", "--store", file, stdin=b"{}\n")
     assert done.code == 2
     assert done.err == "error: nothing was imported: line 1: key: field required.\n"
     assert len(rows(file)) == 2
 
 
-def test_a_file_that_is_not_there_is_named(cli: Cli, file: Path, tmp_path: Path):
+def test_a_missing_file_is_named(cli: Cli, file: Path, tmp_path: Path):
     done = cli("feedback", "import", tmp_path / "nosuch.jsonl", "--store", file)
     assert done.code == 2
     assert "cannot read" in done.err

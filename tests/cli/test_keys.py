@@ -35,7 +35,7 @@ def done(*arguments: str) -> Result:
     return result
 
 
-def test_create_prints_the_key_alone_and_the_note_elsewhere():
+def test_create_prints_only_the_key_on_standard_output():
     result = done("create", "search team")
     assert re.fullmatch(r"pk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\n", result.stdout)
     assert "cannot be shown again" in result.stderr
@@ -46,14 +46,14 @@ def test_create_prints_the_key_alone_and_the_note_elsewhere():
 
 
 @pytest.mark.parametrize("role", Role)
-def test_create_gives_the_role_that_is_asked_for(role: Role):
+def test_create_assigns_the_requested_role(role: Role):
     key = done("create", "x", "--role", role.value).stdout.strip()
     found = KeyFile(Path(DEFAULT_FILE)).check(key)
     assert found is not None
     assert found.role == role
 
 
-def test_the_roles_offered_are_those_that_there_are():
+def test_the_role_choices_match_the_roles():
     (role,) = (option for option in keys.commands["create"].params if option.name == "role")
     assert isinstance(role.type, click.Choice)
     assert list(role.type.choices) == list(Role)
@@ -62,7 +62,7 @@ def test_the_roles_offered_are_those_that_there_are():
     assert "'user', 'admin'" in result.stderr
 
 
-def test_list_is_a_table_of_what_there_is_without_secrets():
+def test_list_prints_a_table_without_secrets():
     made = [done("create", "search team"), done("create", "operations", "--role", "admin")]
     said = done("list").stdout
     head, first, second = said.splitlines()
@@ -77,14 +77,14 @@ def test_list_is_a_table_of_what_there_is_without_secrets():
         assert secret not in said
 
 
-def test_list_of_nothing_says_how_to_make_a_key():
+def test_list_without_keys_says_how_to_create_one():
     result = done("list")
     assert result.stdout == ""
     assert f"no keys in {DEFAULT_FILE}" in result.stderr
     assert "patclass keys create" in result.stderr
 
 
-def test_revoke_takes_the_key_away():
+def test_revoke_removes_the_key():
     key = done("create", "search team").stdout.strip()
     id = key.split("_")[1]
     assert f"{id} is revoked" in done("revoke", id).stdout
@@ -92,7 +92,7 @@ def test_revoke_takes_the_key_away():
     assert "no keys" in done("list").stderr
 
 
-def test_revoke_of_an_unknown_id_is_an_error_that_names_those_that_there_are():
+def test_revoke_of_an_unknown_id_is_an_error_that_lists_the_known_ones():
     id = done("create", "search team").stdout.split("_")[1]
     result = call("revoke", "nosuch")
     assert isinstance(result.exception, ConfigError)
@@ -100,14 +100,14 @@ def test_revoke_of_an_unknown_id_is_an_error_that_names_those_that_there_are():
     assert id in str(result.exception)
 
 
-def test_a_name_that_does_not_fit_is_an_error_and_makes_no_file(tmp_path: Path):
+def test_an_invalid_name_is_an_error_and_creates_no_file(tmp_path: Path):
     result = call("create", "")
     assert isinstance(result.exception, ConfigError)
     assert result.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_is_that_of_the_flag_then_of_the_environment(
+def test_the_flag_takes_precedence_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATCLASS_KEYS", str(tmp_path / "named" / "keys.json"))
@@ -123,7 +123,7 @@ def test_the_file_is_that_of_the_flag_then_of_the_environment(
     assert not (tmp_path / DEFAULT_FILE).exists()
 
 
-def test_help_names_the_commands_and_shows_them_in_use():
+def test_help_lists_the_commands_with_examples():
     said = done("--help").stdout
     for name in ("create", "list", "revoke"):
         assert re.search(rf"^  {name} ", said, re.MULTILINE)

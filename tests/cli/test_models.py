@@ -152,7 +152,9 @@ def states(database: Database) -> list[str]:
     return [row.state for row in ModelStore(database).all()]
 
 
-def test_the_first_champion_needs_no_rival(registry: Registry, cli: Cli, database: Database):
+def test_the_first_champion_is_promoted_without_a_comparison(
+    registry: Registry, cli: Cli, database: Database
+):
     assert registry.champion() == Path("models/0001")
     assert states(database) == ["champion"]
     done = cli("models", "list")
@@ -160,7 +162,7 @@ def test_the_first_champion_needs_no_rival(registry: Registry, cli: Cli, databas
     assert cli("predict", "soil and seed", "--model", "models").code == 0
 
 
-def test_there_is_nothing_to_learn_from_nobody(registry: Registry, cli: Cli):
+def test_retraining_without_feedback_is_refused(registry: Registry, cli: Cli):
     done = cli("retrain")
     assert done.code == 2
     assert "there is no feedback to train on" in done.err
@@ -199,7 +201,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert states(database) == ["champion", "retired"]
 
 
-def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, database: Database):
+def test_wrong_feedback_is_refused_with_a_reason(registry: Registry, cli: Cli, database: Database):
     judge(database, registry, flip=True)
     done = cli("loop", "--once")
     assert done.code == 1
@@ -214,7 +216,7 @@ def test_wrong_verdicts_are_refused_in_words(registry: Registry, cli: Cli, datab
     assert EventStore(database).latest("promoted")[0].details == {"why": "we know better"}
 
 
-def test_an_unfinished_candidate_is_gone_on_with(
+def test_an_interrupted_candidate_is_resumed(
     home: Path, stopped: Path, cli: Cli, database: Database
 ):
     registry = gone_on_from(stopped, home)
@@ -230,7 +232,7 @@ def test_an_unfinished_candidate_is_gone_on_with(
     assert not (registry.folder / "retrain.json").exists()
 
 
-def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
+def test_a_candidate_is_not_resumed_when_a_training_text_was_deleted(
     home: Path, stopped: Path, cli: Cli, database: Database
 ):
     gone_on_from(stopped, home)
@@ -244,7 +246,7 @@ def test_a_text_that_was_forgotten_meanwhile_is_not_gone_on_with(
     assert "was trained on other rows; starting again" in done.out
 
 
-def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
+def test_an_unevaluated_candidate_is_evaluated_by_the_next_pass(
     home: Path, retrained: Path, cli: Cli
 ):
     gone_on_from(retrained, home)
@@ -254,7 +256,7 @@ def test_a_candidate_that_was_not_judged_is_judged_by_the_next_pass(
     assert "promoted: models/0002" in done.out
 
 
-def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
+def test_a_candidate_missing_from_the_store_is_recorded_by_the_next_pass(
     home: Path, orphaned: Path, cli: Cli, database: Database
 ):
     registry = gone_on_from(orphaned, home)
@@ -267,7 +269,7 @@ def test_a_candidate_whose_maker_died_before_the_store_knew_it_is_taken_on(
     assert not (registry.folder / "retrain.json").exists()
 
 
-def test_a_candidate_whose_maker_died_keeps_its_lineage_when_promoted_by_hand(
+def test_a_candidate_missing_from_the_store_keeps_its_lineage_when_promoted_manually(
     home: Path, orphaned: Path, cli: Cli, database: Database
 ):
     gone_on_from(orphaned, home)
@@ -292,7 +294,9 @@ def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
     assert [path.name for path in registry.folders()] == ["0001"]
 
 
-def test_where_the_store_is_away_nothing_changes(registry: Registry, cli: Cli, champion: Path):
+def test_without_the_store_the_champion_does_not_change(
+    registry: Registry, cli: Cli, champion: Path
+):
     copy = registry.add(champion)
     assert cli("models", "promote", copy.name, "--force", "another copy").code == 0
     for command in (["rollback"], ["promote", "0001", "--force", "as it was"]):
@@ -301,7 +305,7 @@ def test_where_the_store_is_away_nothing_changes(registry: Registry, cli: Cli, c
         assert registry.champion().name == copy.name
 
 
-def test_a_promotion_that_was_not_recorded_is_recorded_later(
+def test_an_unrecorded_promotion_is_recorded_later(
     home: Path, retrained: Path, cli: Cli, database: Database
 ):
     registry = gone_on_from(retrained, home)
@@ -316,14 +320,14 @@ def test_a_promotion_that_was_not_recorded_is_recorded_later(
     )
 
 
-def test_a_version_is_taken_in_once(registry: Registry, cli: Cli, champion: Path):
+def test_a_version_is_added_once(registry: Registry, cli: Cli, champion: Path):
     for name in ("models/0001", "0001", champion):
         done = cli("models", "promote", name)
         assert done.out == "models/0001 is the champion already\n"
     assert [path.name for path in registry.folders()] == ["0001"]
 
 
-def test_a_damaged_version_hides_no_other(registry: Registry, cli: Cli):
+def test_a_damaged_version_does_not_hide_others(registry: Registry, cli: Cli):
     copy = registry.add(registry.champion())
     (copy / "manifest.json").write_text("{}")
     done = cli("models", "list")
@@ -344,18 +348,18 @@ def test_only_one_pass_runs_at_a_time(registry: Registry, cli: Cli):
 @pytest.mark.parametrize(
     "flags", [[], ["--once", "--every", "1d"], ["--every", "daily"], ["--every", "0h"]]
 )
-def test_a_loop_says_how_often(registry: Registry, cli: Cli, flags: list[str]):
+def test_invalid_loop_intervals_are_refused(registry: Registry, cli: Cli, flags: list[str]):
     assert cli("loop", *flags).code == 2
 
 
 @pytest.mark.parametrize("version", ["0009", "zzz"])
-def test_a_version_that_is_not_there_is_named(registry: Registry, cli: Cli, version: str):
+def test_an_unknown_version_is_named(registry: Registry, cli: Cli, version: str):
     done = cli("models", "promote", version)
     assert done.code == 2
     assert f"'{version}' is no version in models; there are 0001" in done.err
 
 
-def test_without_a_registry_the_way_to_one_is_told(home: Path, cli: Cli):
+def test_without_a_registry_the_error_says_how_to_create_one(home: Path, cli: Cli):
     for command in (["models", "list"], ["retrain"], ["models", "rollback"]):
         done = cli(*command)
         assert done.code == 2
@@ -406,7 +410,7 @@ def without_reference(folder: Path) -> Path:
     return folder
 
 
-def test_usual_predictions_end_with_0(cli: Cli, bundle: Path, store: Path):
+def test_a_report_without_drift_exits_with_0(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
     keep(store, [usual(opened, number) for number in range(WINDOW)])
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
@@ -415,7 +419,7 @@ def test_usual_predictions_end_with_0(cli: Cli, bundle: Path, store: Path):
     assert not any(line.endswith("  yes") for line in done.out.splitlines())
 
 
-def test_a_shift_is_named_and_ends_with_1(cli: Cli, bundle: Path, store: Path):
+def test_a_report_with_drift_names_it_and_exits_with_1(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
     usual_rows = [usual(opened, number) for number in range(WINDOW)]
     odd = [
@@ -437,7 +441,7 @@ def test_too_few_predictions_are_an_error(cli: Cli, bundle: Path, store: Path):
 
 
 @pytest.mark.parametrize("flags", [["--window", "10"], ["--nosuch"]])
-def test_what_cannot_be_meant_ends_with_2(cli: Cli, bundle: Path, flags: list[str]):
+def test_invalid_flags_exit_with_2(cli: Cli, bundle: Path, flags: list[str]):
     assert cli("monitor", "report", bundle, *flags).code == 2
 
 

@@ -54,7 +54,7 @@ def test_the_help_lists_each_flag(help_text: str, flag: str):
         *("[default: 9000]", "[default: 100000]", "[default: 4000000]", "[default: 127.0.0.1]"),
     ],
 )
-def test_the_help_says_how_to_begin(help_text: str, part: str):
+def test_the_help_says_how_to_start(help_text: str, part: str):
     assert part in " ".join(help_text.split())
 
 
@@ -84,12 +84,12 @@ def refused(cli: Cli, *flags: object) -> str:
         *(("--deadline", "0"), ("--deadline", "601"), ("--deadline", "nan"), ("--deadline", "1s")),
     ],
 )
-def test_a_wrong_value_is_named(cli: Cli, flag: str, value: str):
+def test_an_invalid_value_is_named(cli: Cli, flag: str, value: str):
     assert f"{flag} {value!r}: expected " in refused(cli, flag, value)
 
 
 @pytest.mark.parametrize("flags", [("--device", "abacus"), ("--max-itmes", "3"), ("extra",)])
-def test_what_is_no_flag_is_shown_with_the_use_of_the_command(cli: Cli, flags: tuple[str, ...]):
+def test_an_unknown_flag_is_reported_with_the_usage(cli: Cli, flags: tuple[str, ...]):
     outcome = cli("serve", *flags)
     assert outcome.code == 2
     assert outcome.err.startswith("Usage: ")
@@ -100,7 +100,7 @@ def test_what_is_no_flag_is_shown_with_the_use_of_the_command(cli: Cli, flags: t
     ("models", "name"),
     [(("a", "b"), "default"), (("x=a", "x=b"), "x"), (("default=a", "b"), "default")],
 )
-def test_two_models_of_a_name_are_refused(cli: Cli, models: tuple[str, ...], name: str):
+def test_two_models_of_the_same_name_are_refused(cli: Cli, models: tuple[str, ...], name: str):
     flags = [part for model in models for part in ("--model", model)]
     assert f"two models '{name}'" in refused(cli, *flags)
 
@@ -118,14 +118,14 @@ def ended(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", ""])
-def test_other_machines_are_not_let_in_without_keys(patclass: Run, host: str):
+def test_a_public_address_without_keys_is_refused(patclass: Run, host: str):
     line = ended(patclass("serve", "--host", host))
     for way in (f"--host {host}", "patclass keys create", "--keys", "--insecure"):
         assert way.strip() in line
 
 
 @pytest.mark.parametrize("damage", ["nosuch", "empty", "flipped", "garbage"])
-def test_a_broken_bundle_ends_the_process_with_one_line(
+def test_a_broken_bundle_stops_the_process_with_a_one_line_error(
     patclass: Run, tree_bundle: Path, tmp_path: Path, damage: str
 ):
     folder = tmp_path / "model"
@@ -146,14 +146,14 @@ def test_a_broken_bundle_ends_the_process_with_one_line(
     assert named in line
 
 
-def test_one_broken_bundle_of_two_ends_the_process(
+def test_one_broken_bundle_of_two_stops_the_process(
     patclass: Run, tree_bundle: Path, tmp_path: Path
 ):
     models = ("--model", f"bad={tmp_path / 'nosuch'}", "--model", f"good={tree_bundle}")
     assert "nosuch is not a bundle" in ended(patclass("serve", "--port", 0, *models))
 
 
-def test_a_port_in_use_ends_the_process(patclass: Run, tree_bundle: Path):
+def test_a_port_in_use_stops_the_process(patclass: Run, tree_bundle: Path):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
@@ -180,7 +180,7 @@ def test_the_script_of_the_original_description_has_the_same_flags(help_text: st
     assert len(done.stdout.splitlines()) >= len(help_text.splitlines()) - 10
 
 
-def test_keys_are_found_where_the_environment_says(
+def test_the_key_file_can_be_set_by_the_environment(
     cli: Cli, seen: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     store = KeyFile(tmp_path / "mine.json")
@@ -191,7 +191,7 @@ def test_keys_are_found_where_the_environment_says(
     assert [settings.keys for settings in seen] == [store.path, Path("other.json"), None]
 
 
-def test_an_empty_name_in_the_environment_names_no_keys(
+def test_an_empty_environment_variable_sets_no_key_file(
     cli: Cli, seen: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATCLASS_KEYS", "")

@@ -38,7 +38,7 @@ def test_the_tables_are_counted(cli: Cli, file: Path):
     assert "predictions             2" in done.out
 
 
-def test_what_is_old_is_forgotten(cli: Cli, file: Path):
+def test_old_rows_are_deleted(cli: Cli, file: Path):
     done = cli("store", "purge", "--store", file, "--older-than", "90d")
     assert (done.code, done.out) == (0, "1 predictions, 0 reviews, 0 feedback, 0 events deleted\n")
     assert count(file) == 1
@@ -46,19 +46,19 @@ def test_what_is_old_is_forgotten(cli: Cli, file: Path):
     assert count(file) == 1
 
 
-def test_a_text_is_forgotten(cli: Cli, file: Path):
+def test_a_text_is_deleted(cli: Cli, file: Path):
     assert cli("store", "purge", "--store", file, "--text-hash", f"{1:064x}").code == 0
     assert count(file) == 1
 
 
-def test_the_text_of_a_prediction_is_forgotten(cli: Cli, file: Path):
+def test_the_text_of_a_prediction_is_deleted(cli: Cli, file: Path):
     assert cli("store", "purge", "--store", file, "--prediction", ID(1)).code == 0
     assert count(file) == 1
     done = cli("store", "purge", "--store", file, "--prediction", ID(1))
     assert (done.code, done.err) == (1, f"there are no rows of {ID(1)}\n")
 
 
-def test_what_somebody_reads_is_wiped_by_the_second_run(cli: Cli, file: Path):
+def test_pages_held_by_a_reader_are_wiped_by_the_second_run(cli: Cli, file: Path):
     purge = ("store", "purge", "--store", file, "--text-hash", f"{7:064x}")
     database = locate_store(file, {})
     PredictionStore(database).add([prediction(7, text="A SECRET LOOM")])
@@ -85,18 +85,18 @@ def test_what_somebody_reads_is_wiped_by_the_second_run(cli: Cli, file: Path):
         ["--text-hash", "xyz"],
     ],
 )
-def test_what_cannot_be_meant_forgets_nothing(cli: Cli, file: Path, flags: list[str]):
+def test_invalid_arguments_delete_nothing(cli: Cli, file: Path, flags: list[str]):
     done = cli("store", "purge", "--store", file, *flags)
     assert done.code == 2
     assert count(file) == 2
 
 
-def test_a_hash_can_be_asked_for(cli: Cli):
+def test_the_hash_of_a_text_can_be_printed(cli: Cli):
     done = cli("store", "hash", "A  Loom.")
     assert done.out == f"{text_sha256('a loom.')}\n"
 
 
-def test_a_store_that_cannot_be_used_is_an_error_of_one_line(cli: Cli, tmp_path: Path):
+def test_an_unusable_store_is_a_one_line_error(cli: Cli, tmp_path: Path):
     done = cli("store", "status", "--store", tmp_path / "nosuch" / "store.db")
     assert done.code == 2
     assert done.err.startswith("error: cannot use the store in ")

@@ -30,7 +30,7 @@ def settings_of(arguments: list[str]) -> dict[str, str]:
     return dict(argument.removeprefix("--").split("=", 1) for argument in arguments[2:])
 
 
-def test_it_runs_the_page_on_loopback_and_tells_nobody(cli: Cli, started: list[list[str]]):
+def test_it_runs_the_page_on_loopback_without_telemetry(cli: Cli, started: list[list[str]]):
     assert cli("ui").code == 0
     (arguments,) = started
     assert arguments[0] == "run"

@@ -18,11 +18,11 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_defaults_hold_where_nothing_is_given():
+def test_defaults_apply_when_nothing_is_set():
     assert TrainSettings.load({}, environment={}) == TrainSettings()
 
 
-def test_later_wins_from_defaults_over_file_and_environment_to_flags(tmp_path: Path):
+def test_flags_override_the_environment_which_overrides_the_file_and_the_defaults(tmp_path: Path):
     file = write(tmp_path, "[fit]\nepochs = 12\nbatch_tokens = 12\nwarmup = 0.12\n")
     environment = {"PATCLASS_TRAIN_BATCH_TOKENS": "13", "PATCLASS_TRAIN_WARMUP": "0.13"}
     defaults = {"checkpoint_steps": 11, "epochs": 11, "batch_tokens": 11, "warmup": 0.11}
@@ -46,14 +46,14 @@ def test_every_table_of_the_file_fills_its_group(tmp_path: Path):
     assert settings.output.allow_weak is True
 
 
-def test_what_a_bundle_answers_with_by_default():
+def test_the_default_components_of_a_bundle():
     answer = TrainSettings().answer
     assert (answer.truncation, answer.linear, answer.index_rows) == ("head", True, 20_000)
     assert (answer.index_titles, answer.embed_base) == (True, False)
     assert TrainSettings().data.min_leaf_rows == 5
 
 
-def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
+def test_the_components_of_a_bundle_can_be_set_by_file_environment_and_flag(tmp_path: Path):
     file = write(tmp_path, "[answer]\nlinear = false\nindex_titles = false\n")
     environment = {"PATCLASS_TRAIN_TRUNCATION": "head+tail", "PATCLASS_TRAIN_MIN_LEAF_ROWS": "9"}
     settings = TrainSettings.load({"index_rows": 0, "embed_base": True}, file, environment)
@@ -63,16 +63,16 @@ def test_what_a_bundle_answers_with_can_be_set_in_every_way(tmp_path: Path):
     assert settings.data.min_leaf_rows == 9
 
 
-def test_the_ways_of_truncation_are_those_that_a_text_can_be_read_by():
+def test_the_truncation_choices_are_those_of_the_tokenizer():
     assert get_args(AnswerSettings.model_fields["truncation"].annotation) == TRUNCATIONS
 
 
-def test_a_flag_that_is_none_was_not_given(tmp_path: Path):
+def test_a_flag_that_is_none_is_not_set(tmp_path: Path):
     file = write(tmp_path, "[lora]\nr = 4\n")
     assert TrainSettings.load({"r": None}, file, environment={}).lora.r == 4
 
 
-def test_a_flag_that_is_false_or_zero_was_given(tmp_path: Path):
+def test_a_flag_that_is_false_or_zero_is_set(tmp_path: Path):
     file = write(tmp_path, "[data]\nseed = 5\n[output]\nallow_weak = true\n")
     settings = TrainSettings.load({"seed": 0, "allow_weak": False}, file, environment={})
     assert (settings.data.seed, settings.output.allow_weak) == (0, False)
@@ -111,7 +111,7 @@ def test_a_misplaced_or_misspelt_name_in_the_file_is_named(
         TrainSettings.load({}, write(tmp_path, text), environment={})
 
 
-def test_a_value_in_the_place_of_a_table_is_not_called_an_unknown_table(tmp_path: Path):
+def test_a_value_in_place_of_a_table_is_not_reported_as_an_unknown_table(tmp_path: Path):
     with pytest.raises(ConfigError, match="data") as caught:
         TrainSettings.load({}, write(tmp_path, 'data = "a.csv"\n'), environment={})
     assert "did you mean 'data'" not in str(caught.value)
@@ -168,7 +168,7 @@ def test_an_unknown_default_is_named():
         ("min_leaf_rows", 1.5),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_with_its_flag(name: str, value: object):
+def test_an_invalid_value_is_reported_with_its_flag(name: str, value: object):
     with pytest.raises(ConfigError) as caught:
         TrainSettings.load({name: value}, environment={})
     assert str(caught.value).startswith(f"{name} {value!r}: expected ")
@@ -177,7 +177,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_flag(name: str, value: obje
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
-def test_infinity_is_no_rate(name: str):
+def test_infinity_is_not_a_valid_rate(name: str):
     with pytest.raises(ConfigError, match=f"{name} inf: expected a number"):
         TrainSettings.load({name: float("inf")}, environment={})
 
@@ -196,18 +196,20 @@ def test_infinity_is_no_rate(name: str):
         ("output", 3, "a path"),
     ],
 )
-def test_what_was_expected_is_said_in_plain_english(name: str, value: object, expected: str):
+def test_error_messages_describe_the_expected_value_in_plain_english(
+    name: str, value: object, expected: str
+):
     with pytest.raises(ConfigError) as caught:
         TrainSettings.load({name: value}, environment={})
     assert str(caught.value) == f"{name} {value!r}: expected {expected}."
 
 
-def test_a_rule_of_its_own_is_given_in_its_words():
+def test_a_custom_validator_is_reported_with_its_own_message():
     with pytest.raises(ConfigError, match=r"^output '\.': name a folder that is to be made"):
         TrainSettings.load({"output": "."}, environment={})
 
 
-def test_a_value_of_the_file_and_of_the_environment_is_checked_too(tmp_path: Path):
+def test_values_of_the_file_and_the_environment_are_validated_too(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"epochs 0 \(\[fit\] of .*run\.toml\): expected"):
         TrainSettings.load({}, write(tmp_path, "[fit]\nepochs = 0\n"), environment={})
     with pytest.raises(ConfigError, match=r"'x' \(environment variable PATCLASS_TRAIN_EPOCHS\): "):
@@ -247,7 +249,7 @@ def test_settings_of_the_service_are_merged_in_the_same_way(tmp_path: Path):
         ("[serve]\ndeadline = 0\n", "deadline 0 .*: expected a number above 0 and of at most 600"),
     ],
 )
-def test_a_wrong_file_of_the_service_is_refused(tmp_path: Path, text: str, expected: str):
+def test_an_invalid_service_file_is_refused(tmp_path: Path, text: str, expected: str):
     with pytest.raises(ConfigError, match=expected):
         ServiceSettings.load({}, write(tmp_path, text), environment={})
 
@@ -257,7 +259,7 @@ def test_an_unknown_variable_of_the_service_is_named():
         ServiceSettings.load({}, environment={"PATCLASS_SERVE_PROT": "3"})
 
 
-def test_a_wrong_value_that_is_overridden_does_no_harm(tmp_path: Path):
+def test_an_invalid_value_that_is_overridden_is_ignored(tmp_path: Path):
     file = write(tmp_path, "[fit]\nepochs = 0\n")
     assert TrainSettings.load({"epochs": 2}, file, environment={}).fit.epochs == 2
 
@@ -282,7 +284,7 @@ def test_every_setting_is_described(settings: type[Settings]):
         assert info.description.endswith("."), name
 
 
-def test_the_names_of_settings_are_unique_over_the_groups():
+def test_setting_names_are_unique_across_groups():
     groups = {name: info.annotation for name, info in TrainSettings.model_fields.items()}
     names = [name for group in groups.values() for name in group.model_fields]
     assert len(names) == len(set(names)) == len(TrainSettings.fields())

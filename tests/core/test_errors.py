@@ -78,12 +78,12 @@ def test_an_interruption_is_exit_code_130(problem: BaseException, capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_a_wrong_use_is_exit_code_2(capsys):
+def test_a_usage_error_is_exit_code_2(capsys):
     assert exit_code(failing(click.UsageError("no TEXT"))) == 2
     assert "Error: no TEXT" in capsys.readouterr().err
 
 
-def test_a_stop_by_the_system_is_treated_like_an_interruption(capsys):
+def test_sigterm_is_treated_like_an_interruption(capsys):
     def stopped() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)  # the signal may take a moment
@@ -92,12 +92,12 @@ def test_a_stop_by_the_system_is_treated_like_an_interruption(capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_an_error_of_the_program_itself_is_not_hidden():
+def test_a_programming_error_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         run_command(click.command()(failing(ZeroDivisionError())))
 
 
-def test_a_reader_that_goes_away_is_not_taken_for_a_weak_model():
+def test_a_broken_pipe_is_not_reported_as_a_weak_model():
     with subprocess.Popen(
         [sys.executable, "-m", "patclass", "--help"],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -131,14 +131,14 @@ def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_2():
     assert done.stderr.count("\n") == 1
 
 
-def test_a_failed_write_names_target_reason_and_way_out():
+def test_a_failed_write_reports_target_reason_and_remedy():
     problem = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     said = str(cannot_write(Path("final_model"), problem))
     assert said.startswith("cannot write final_model: No space left on device.")
     assert "another path" in said
 
 
-def test_a_failed_write_without_a_system_reason_keeps_its_own():
+def test_a_failed_write_without_a_system_error_keeps_its_own_reason():
     assert "cannot write x: odd" in str(cannot_write("x", OSError("odd")))
 
 
@@ -154,7 +154,7 @@ def test_the_first_mention_of_a_setting_is_spelt_as_its_flag():
     )
 
 
-def test_a_setting_that_is_not_mentioned_stands_in_front():
+def test_a_setting_that_is_not_mentioned_is_put_first():
     problem = ConfigError("expected a number of max_tokens_each.", setting="max_tokens")
     assert problem.message() == "max_tokens: expected a number of max_tokens_each."
     assert problem.message(flag_of) == "--max-tokens: expected a number of max_tokens_each."

@@ -161,7 +161,7 @@ def test_a_failed_folder_leaves_the_existing_one(
     assert names(tmp_path) == ["model"]
 
 
-def test_the_folder_before_is_kept_and_only_that_one(tmp_path: Path):
+def test_only_the_previous_folder_is_backed_up(tmp_path: Path):
     target = tmp_path / "model"
     for content in ("first", "second", "third"):
         make_folder(target, content)
@@ -171,7 +171,7 @@ def test_the_folder_before_is_kept_and_only_that_one(tmp_path: Path):
     assert (previous / "marker").read_text(encoding="utf-8") == "second"
 
 
-def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path):
+def test_a_foreign_folder_is_refused_and_left_unchanged(tmp_path: Path):
     target = tmp_path / "thesis"
     target.mkdir()
     (target / "chapter.txt").write_text("years of work", encoding="utf-8")
@@ -181,7 +181,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path):
     assert names(tmp_path) == ["thesis"]
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path):
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path):
     (tmp_path / "model").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="model exists"):
         make_folder(tmp_path / "model", "new")
@@ -227,7 +227,7 @@ def test_json_is_readable_and_ends_with_a_newline(tmp_path: Path):
     assert text.endswith("}\n")
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path: Path):
+def test_leftovers_of_a_killed_process_with_the_same_pid_are_ignored(tmp_path: Path):
     left = tmp_path / f".model.partial-{os.getpid()}"
     left.mkdir()
     (left / "half").write_text("torn")
@@ -237,6 +237,8 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path:
 
 
 @pytest.mark.parametrize("error", [BundleError, ModelError])
-def test_the_caller_says_what_an_unreadable_file_means(tmp_path: Path, error: type[Exception]):
+def test_the_caller_chooses_the_error_for_an_unreadable_file(
+    tmp_path: Path, error: type[Exception]
+):
     with pytest.raises(error, match=r"cannot read .*gone: No such file"):
         file_sha256(tmp_path / "gone", error)

@@ -34,7 +34,7 @@ def test_a_line_has_count_share_time_left_and_figures(clock: Clock):
     assert lines.line() == expected
 
 
-def test_the_time_left_counts_only_what_this_run_has_done(clock: Clock):
+def test_the_time_left_is_estimated_from_this_run_only(clock: Clock):
     lines = ProgressLines("training", 10_000, "step", initial=9_000, clock=clock)
     clock.now += 3_700
     assert lines.line() == "training: 9,000 of 10,000 steps (90%), 1:01:40 elapsed"
@@ -42,7 +42,7 @@ def test_the_time_left_counts_only_what_this_run_has_done(clock: Clock):
     assert lines.line() == "training: 9,500 of 10,000 steps (95%), 1:01:40 left"
 
 
-def test_without_a_total_the_time_that_has_passed_is_shown(clock: Clock):
+def test_without_a_total_the_elapsed_time_is_shown(clock: Clock):
     lines = ProgressLines("reading train", None, "row", clock=clock)
     lines.update(1_500)
     clock.now += 61
@@ -84,13 +84,13 @@ def test_lines_appear_while_a_single_step_takes_long(
     assert capsys.readouterr().err.startswith("x\n")
 
 
-def test_messages_of_the_work_go_to_standard_output(capsys: pytest.CaptureFixture[str]):
+def test_messages_go_to_standard_output(capsys: pytest.CaptureFixture[str]):
     with progress("training", 3, "step") as shown:
         shown.write("epoch 1/3")
     assert capsys.readouterr() == ("epoch 1/3\n", "")
 
 
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
+def test_a_terminal_shows_a_progress_bar(monkeypatch: pytest.MonkeyPatch):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True

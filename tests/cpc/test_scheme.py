@@ -26,13 +26,13 @@ def test_every_line_has_a_code_and_a_title(lines: list[str]):
         assert title == " ".join(title.split()), line
 
 
-def test_codes_are_sorted_and_none_stands_twice(lines: list[str]):
+def test_codes_are_sorted_and_unique(lines: list[str]):
     codes = [line.split("\t")[0] for line in lines[1:]]
     assert codes == sorted(set(codes))
     assert list(titles()) == codes
 
 
-def test_the_sections_are_nine():
+def test_there_are_nine_sections():
     assert [code for code in titles() if len(code) == 1] == list(SECTIONS)
     assert len(SECTIONS) == 9
 
@@ -98,12 +98,12 @@ def test_there_are_nine_sections_in_the_order_of_their_letters():
 
 @pytest.mark.parametrize("names", [CCDV, SECTIONS])
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, lambda name: f"  {name}\n"])
-def test_every_spelling_of_a_name_finds_its_letter(names: dict[str, str], spell: type[str]):
+def test_every_spelling_of_a_section_name_is_recognised(names: dict[str, str], spell: type[str]):
     assert [section_of(spell(name)) for name in names.values()] == list("ABCDEFGHY")
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, lambda letter: f" {letter} "])
-def test_a_letter_stands_for_itself(spell: type[str]):
+def test_a_section_letter_is_its_own_code(spell: type[str]):
     assert [section_of(spell(letter)) for letter in "ABCDEFGHY"] == list("ABCDEFGHY")
 
 
@@ -111,7 +111,7 @@ def test_a_letter_stands_for_itself(spell: type[str]):
     "name",
     ["", "  ", "I", "Z", "A61", "AB", "human", "fixed", "Physician", "Sports news", "0", ";"],
 )
-def test_other_names_are_no_section(name: str):
+def test_other_names_are_not_sections(name: str):
     assert section_of(name) is None
 
 
@@ -132,18 +132,18 @@ quick = settings(deadline=None, max_examples=200)
         ("h", "H"),
     ],
 )
-def test_a_code_is_read_however_it_is_typed(text: str, code: str):
+def test_a_code_is_parsed_in_any_spelling(text: str, code: str):
     assert parse_code(text) == code
 
 
 @pytest.mark.parametrize("text", ["", " ", "A6", "foo", "Z01", "A61-K", "A61K;G06F", "Å61", "A٦١"])
-def test_what_is_no_symbol_is_named(text: str):
+def test_an_invalid_symbol_is_reported(text: str):
     with pytest.raises(DataError, match="not a CPC symbol; give a section") as caught:
         parse_code(text)
     assert repr(text) in str(caught.value)
 
 
-def test_a_whole_document_is_not_repeated():
+def test_a_long_input_is_shortened_in_the_error():
     with pytest.raises(DataError) as caught:
         parse_code("A method of " + "milking cows " * 1000)
     assert len(str(caught.value)) < 200
@@ -159,7 +159,7 @@ def test_a_whole_document_is_not_repeated():
         ("Y11", "Y11 does not exist in CPC; Y has Y02, Y04, Y10."),
     ],
 )
-def test_what_does_not_exist_is_named_with_what_does(text: str, message: str):
+def test_an_unknown_code_is_reported_with_its_known_parent(text: str, message: str):
     with pytest.raises(DataError) as caught:
         parse_code(text)
     assert str(caught.value) == message
@@ -176,12 +176,12 @@ def test_the_path_runs_from_the_section_down():
     )
 
 
-def test_the_path_of_what_does_not_exist_is_refused_as_well():
+def test_the_path_of_an_unknown_code_is_refused_too():
     with pytest.raises(DataError, match="A61Z does not exist"):
         path_titles("A61Z")
 
 
-def test_every_code_of_the_table_is_read_as_itself():
+def test_every_code_of_the_table_parses_to_itself():
     for code, title in titles().items():
         assert parse_code(code) == code
         assert path_titles(code)[-1] == (code, title)
@@ -195,7 +195,7 @@ def test_every_code_of_the_table_is_read_as_itself():
     st.text()
     | st.from_regex(r"[A-HYa-hy]([0-9]{2}([A-Z]( ?[0-9]{1,4}(/[0-9]{2,6})?)?)?)?", fullmatch=True)
 )
-def test_anything_typed_is_a_known_code_or_an_error_that_says_so(text: str):
+def test_any_input_is_a_known_code_or_a_clear_error(text: str):
     try:
         code = parse_code(text)
     except DataError:

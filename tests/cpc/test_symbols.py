@@ -27,7 +27,7 @@ def symbols(draw: st.DrawFn) -> tuple[str, int]:
 
 @quick
 @given(symbols())
-def test_a_symbol_is_read_as_it_is_written(symbol: tuple[str, int]):
+def test_a_symbol_is_parsed_as_written(symbol: tuple[str, int]):
     text, depth = symbol
     assert Symbol.parse(text) == Symbol(text, depth)
 
@@ -51,7 +51,7 @@ def test_spacing_and_case_do_not_matter(symbol: tuple[str, int], data: st.DataOb
 @example("a61ı")
 @example("A61ſ")
 @given(st.text() | st.text(alphabet="ACHIYZacy0159/ -"))
-def test_text_is_a_symbol_if_and_only_if_it_has_the_form_of_one(text: str):
+def test_text_is_a_symbol_if_and_only_if_it_matches_the_syntax(text: str):
     compact = re.sub(r"\s", "", text)
     well_formed = compact.isascii() and GRAMMAR.fullmatch(compact.upper()) is not None
     symbol = Symbol.parse(text)
@@ -63,7 +63,7 @@ def test_text_is_a_symbol_if_and_only_if_it_has_the_form_of_one(text: str):
     "garbage",
     ["", " ", "I", "Z01", "A6", "A61-K", "61A", "A61KK", "A61K/00", "A61K31/", "A61K31/0", "AA"],
 )
-def test_garbage_is_no_symbol(garbage: str):
+def test_garbage_is_not_a_symbol(garbage: str):
     assert Symbol.parse(garbage) is None
 
 
@@ -100,7 +100,7 @@ def test_a_cell_holds_any_number_of_codes(cell: str | list[object] | None, codes
     assert split_codes(cell) == codes
 
 
-def test_the_version_of_the_scheme_behind_a_symbol_is_passed_over():
+def test_a_scheme_version_after_a_symbol_is_ignored():
     symbol = Symbol.parse("A61K 31/00 (2006.01)")
     assert symbol is not None
     assert symbol.text == "A61K31/00"

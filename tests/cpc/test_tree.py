@@ -14,7 +14,7 @@ from patclass.cpc.symbols import LEVELS, Symbol, code_path
 from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 
-def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
+def test_codes_keep_their_order_and_cpc_codes_get_titles():
     labels = LabelSet.of_codes(["H", "A61", "A", "A61Z", "pumps"])
     assert labels.codes == ["H", "A61", "A", "A61Z", "pumps"]
     assert [label.name for label in labels] == [
@@ -26,7 +26,7 @@ def test_codes_keep_their_order_and_those_of_cpc_get_their_titles():
     ]
 
 
-def test_a_code_leads_to_its_position_and_back():
+def test_codes_and_positions_map_to_each_other():
     labels = LabelSet.of_codes(["H", "A61", "A"])
     assert len(labels) == 3
     assert [labels.index(labels[position].code) for position in range(3)] == [0, 1, 2]
@@ -41,12 +41,12 @@ def test_only_codes_of_the_set_are_in_it():
         labels.index("A")
 
 
-def test_a_code_that_occurs_twice_is_refused_with_all_codes():
+def test_duplicate_codes_are_refused():
     with pytest.raises(DataError, match=r"a label occurs twice among \['A', 'B', 'A'\]"):
         LabelSet.of_codes(["A", "B", "A"])
 
 
-def test_names_of_sections_get_their_letters_in_the_given_order():
+def test_section_names_become_letters_in_the_given_order():
     names = ["Physics", "General tagging of new technology", "Textiles; paper", "human necessities"]
     labels = LabelSet.of_names(names)
     assert labels.codes == ["G", "Y", "D", "A"]
@@ -61,12 +61,12 @@ def test_names_of_sections_get_their_letters_in_the_given_order():
         ["Human necessities", "Human Resources"],
     ],
 )
-def test_names_that_are_not_all_different_sections_stay_as_they_are(names: list[str]):
+def test_names_that_are_not_distinct_sections_are_unchanged(names: list[str]):
     labels = LabelSet.of_names(names)
     assert [(label.code, label.name) for label in labels] == [(name, name) for name in names]
 
 
-def test_two_sets_of_the_same_labels_are_equal_and_the_order_counts():
+def test_label_sets_are_equal_only_in_the_same_order():
     assert LabelSet.of_codes(["A", "B"]) == LabelSet.of_codes(["A", "B"])
     assert LabelSet.of_codes(["A", "B"]) != LabelSet.of_codes(["B", "A"])
 
@@ -123,7 +123,7 @@ def test_labels_have_the_titles_of_the_scheme(tree: LabelTree):
     assert [tag.name for tag in tree.tags] != ["Y"]
 
 
-def test_where_nothing_is_rare_there_is_no_other():
+def test_without_rare_codes_there_is_no_other_leaf():
     paths = LabelTree.of_cpc(CODES, 1).paths
     assert paths == (
         ("A", "A01", "A01B"),
@@ -134,11 +134,11 @@ def test_where_nothing_is_rare_there_is_no_other():
     )
 
 
-def test_a_section_stays_however_rare_it_is():
+def test_a_section_is_never_folded_however_rare():
     assert LabelTree.of_cpc(CODES, 100).paths == (("A",), ("G",), ("H",))
 
 
-def test_a_class_of_which_nothing_finer_is_known_is_a_leaf():
+def test_a_class_without_known_subclasses_is_a_leaf():
     assert LabelTree.of_cpc(["A61", "A61", "H04L", "H04L"], 2).paths == (
         ("A", "A61"),
         ("H", "H04", "H04L"),
@@ -149,12 +149,12 @@ def test_the_order_of_the_rows_does_not_matter(tree: LabelTree):
     assert LabelTree.of_cpc(CODES[::-1], 2) == tree
 
 
-def test_groups_cut_and_lower_case_symbols_are_the_same_code():
+def test_groups_and_lower_case_symbols_map_to_the_same_code():
     codes = [path_of(text)[-1] for text in ("A61K 31/00", "a61k", "A61K8/00", "H04L 9/32")]
     assert LabelTree.of_cpc(codes, 1).at("subclass").codes == ["A61K", "H04L"]
 
 
-def test_a_level_that_the_tree_lacks_is_a_key_error(tree: LabelTree):
+def test_an_unknown_level_is_a_key_error(tree: LabelTree):
     with pytest.raises(KeyError, match="group"):
         tree.at("group")
 
@@ -224,7 +224,7 @@ def leaf_probabilities(tree: LabelTree, seed: int) -> FloatArray:
 @quick
 @example(CODES, 2, 0)
 @given(some_codes, st.integers(1, 5), st.integers(0, 1000))
-def test_levels_never_contradict_each_other(codes: list[str], least: int, seed: int):
+def test_probabilities_of_levels_are_consistent(codes: list[str], least: int, seed: int):
     """The labels below a label and its own "other" add up to it, at every level."""
     tree = LabelTree.of_cpc(codes, least)
     leaves = leaf_probabilities(tree, seed)
@@ -246,7 +246,7 @@ def test_levels_never_contradict_each_other(codes: list[str], least: int, seed: 
 
 @quick
 @given(some_codes, st.integers(1, 5))
-def test_a_code_is_a_label_if_it_has_rows_enough(codes: list[str], least: int):
+def test_a_code_with_enough_rows_is_a_label(codes: list[str], least: int):
     tree = LabelTree.of_cpc(codes, least)
     for depth, level in enumerate(LEVELS):
         rows = [path_of(code)[depth] for code in codes if len(path_of(code)) > depth]
@@ -257,9 +257,7 @@ def test_a_code_is_a_label_if_it_has_rows_enough(codes: list[str], least: int):
 
 @quick
 @given(some_codes, st.integers(1, 5))
-def test_every_row_has_leaves_and_they_agree_with_its_code_as_far_as_the_tree_goes(
-    codes: list[str], least: int
-):
+def test_every_row_has_leaves_that_agree_with_its_code(codes: list[str], least: int):
     tree = LabelTree.of_cpc(codes, least)
     used: set[int] = set()
     for code in codes:
@@ -288,9 +286,7 @@ def test_every_row_has_leaves_and_they_agree_with_its_code_as_far_as_the_tree_go
         (("H", "H04"), (4,)),
     ],
 )
-def test_a_known_path_leads_to_all_leaves_below_it(
-    tree: LabelTree, path: Path, leaves: tuple[int, ...]
-):
+def test_a_known_path_has_all_leaves_below_it(tree: LabelTree, path: Path, leaves: tuple[int, ...]):
     assert tree.leaves_below(path) == leaves
 
 
@@ -303,7 +299,7 @@ def test_a_known_path_leads_to_all_leaves_below_it(
         (("G", "G99", "G99Z"), (3,)),
     ],
 )
-def test_a_folded_path_leads_to_the_other_of_its_parent(
+def test_a_folded_path_has_the_other_leaf_of_its_parent(
     tree: LabelTree, path: Path, leaves: tuple[int, ...]
 ):
     assert tree.leaves_below(path) == leaves
@@ -317,14 +313,14 @@ def test_a_folded_path_leads_to_the_other_of_its_parent(
         (("H", "H04", "H04W"), (4,)),
     ],
 )
-def test_an_unseen_path_without_an_other_leads_to_all_leaves_of_its_known_part(
+def test_an_unseen_path_without_an_other_leaf_has_all_leaves_of_its_known_prefix(
     tree: LabelTree, path: Path, leaves: tuple[int, ...]
 ):
     assert tree.leaves_below(path) == leaves
 
 
 @pytest.mark.parametrize("path", [("B", "B01", "B01D"), ("B",), ()])
-def test_a_path_of_which_nothing_is_known_has_no_leaves(tree: LabelTree, path: Path):
+def test_an_unknown_path_has_no_leaves(tree: LabelTree, path: Path):
     assert tree.leaves_below(path) == ()
 
 
@@ -340,7 +336,7 @@ def test_a_path_of_which_nothing_is_known_has_no_leaves(tree: LabelTree, path: P
         ("G", ("G",)),
     ],
 )
-def test_a_symbol_has_a_path_as_far_as_it_goes(text: str, path: Path):
+def test_the_path_of_a_symbol_ends_at_its_own_level(text: str, path: Path):
     assert path_of(text) == path
 
 
@@ -355,5 +351,5 @@ def test_a_symbol_has_a_path_as_far_as_it_goes(text: str, path: Path):
         ([], ()),
     ],
 )
-def test_what_paths_share_from_the_start(paths: list[Path], shared: Path):
+def test_the_common_prefix_of_paths(paths: list[Path], shared: Path):
     assert common_path(paths) == shared

@@ -50,7 +50,7 @@ def test_scoring_batches_hold_every_row_once_within_the_budget(lengths: list[int
 
 @quick
 @given(lengths_of_rows, budgets, st.randoms())
-def test_filling_keeps_the_order_and_leaves_no_room_for_the_next_row(
+def test_batches_keep_the_order_and_are_filled_greedily(
     lengths: list[int], budget: int, random: object
 ):
     order = list(range(len(lengths)))
@@ -72,7 +72,7 @@ def test_the_batches_of_an_epoch_depend_on_the_seed_alone(
     assert first == second
 
 
-def test_the_next_epoch_mixes_other_rows_into_other_batches():
+def test_the_next_epoch_has_different_batches():
     lengths, rng = abstracts(1_000), np.random.default_rng(0)
     first, second = (
         {frozenset(batch) for batch in training_batches(lengths, 2_048, rng)} for _ in range(2)
@@ -82,14 +82,14 @@ def test_the_next_epoch_mixes_other_rows_into_other_batches():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("budget", [512, 2_048, 4_096])
-def test_little_of_a_training_batch_of_abstracts_is_padding(budget: int, seed: int):
+def test_a_training_batch_of_abstracts_has_little_padding(budget: int, seed: int):
     lengths = abstracts(2_000)
     batches = training_batches(lengths, budget, np.random.default_rng(seed))
     assert padding_share(lengths, batches) < 0.08
 
 
 @pytest.mark.parametrize("budget", [512, 2_048, 4_096])
-def test_even_less_of_a_scoring_batch_is_padding(budget: int):
+def test_a_scoring_batch_has_even_less_padding(budget: int):
     lengths = abstracts(2_000)
     assert padding_share(lengths, scoring_batches(lengths, budget)) < 0.03
 

@@ -61,7 +61,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 # Text and labels
 
 
-def test_rows_become_examples_in_their_order(tmp_path: Path):
+def test_rows_become_examples_in_order(tmp_path: Path):
     corpus = load(three(tmp_path / "mine"))
     assert corpus.source == "mine"
     assert corpus["train"][:2] == [
@@ -90,7 +90,7 @@ def test_the_text_view_chooses_and_joins_columns(tmp_path: Path, view: str, expe
     assert str(corpus.view) == view.replace("auto", "title+abstract")
 
 
-def test_the_position_is_the_name_of_a_row_without_an_id(tmp_path: Path):
+def test_a_row_without_an_id_is_identified_by_its_position(tmp_path: Path):
     rows = [{key: row[key] for key in ("text", "label")} for row in labelled(6)]
     rows[1]["publication_number"] = "US1"
     corpus = load(three(tmp_path / "mine", train=rows))
@@ -167,7 +167,7 @@ def messy(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_cannot_be_used_is_counted_by_reason(tmp_path: Path):
+def test_unusable_rows_are_counted_by_reason(tmp_path: Path):
     corpus = load(messy(tmp_path))
     assert corpus.reject_counts == {
         "train: no label": 1,
@@ -179,7 +179,7 @@ def test_what_cannot_be_used_is_counted_by_reason(tmp_path: Path):
     assert len(corpus["train"]) + len(corpus.rejects) == 14
 
 
-def test_rejects_are_written_with_their_place_and_without_their_text(tmp_path: Path):
+def test_rejects_are_written_with_their_position_and_without_their_text(tmp_path: Path):
     corpus = load(messy(tmp_path))
     write_rejects(corpus.rejects, tmp_path / "rejects.jsonl")
     lines = (tmp_path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
@@ -194,7 +194,7 @@ def test_rejects_keep_any_characters_of_an_id(tmp_path: Path):
     assert Reject(**json.loads((tmp_path / "rejects.jsonl").read_bytes())) == reject
 
 
-def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path: Path):
+def test_a_lone_surrogate_does_not_stop_the_run(tmp_path: Path):
     rows = labelled(12)
     rows[3] |= {"id": "\ud800", "text": ""}
     rows[4]["text"] = "a \udfff b"
@@ -203,7 +203,7 @@ def test_half_a_surrogate_pair_does_not_end_the_run(tmp_path: Path):
     assert [text.encode() for text in texts(corpus)]
 
 
-def test_a_label_that_train_lacks_is_a_reject_of_the_other_splits(tmp_path: Path):
+def test_a_label_missing_from_train_is_a_reject_in_the_other_splits(tmp_path: Path):
     folder = three(
         tmp_path / "mine", validation=labelled(4, "BA"), test=labelled(9, "ABC", start=600)
     )
@@ -237,7 +237,7 @@ def test_a_missing_code_column_is_named(patents: Path):
         load(patents, code_column="symbols")
 
 
-def test_one_class_only_is_refused_with_the_class(tmp_path: Path):
+def test_data_with_a_single_class_are_refused(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", labelled(8, "A"))
     with pytest.raises(DataError, match=r"a\.jsonl has one class only: 'A' in all 8 usable"):
         load(path)
@@ -275,12 +275,12 @@ def test_a_file_with_a_header_alone_has_no_usable_row(tmp_path: Path):
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_too_few_rows_to_set_aside_are_refused(tmp_path: Path, count: int):
+def test_too_few_rows_to_hold_out_are_refused(tmp_path: Path, count: int):
     with pytest.raises(DataError):
         load(write_jsonl(tmp_path / "a.jsonl", labelled(count)))
 
 
-def test_a_cut_that_leaves_one_label_is_refused(tmp_path: Path):
+def test_a_row_limit_that_leaves_one_label_is_refused(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", labelled(100, "AAAAAAAAAB"))
     with pytest.raises(DataError):
         load(path, train_rows=2)
@@ -289,7 +289,7 @@ def test_a_cut_that_leaves_one_label_is_refused(tmp_path: Path):
 # Splits
 
 
-def test_missing_splits_are_set_aside_from_train_by_share_of_label(tmp_path: Path):
+def test_missing_splits_are_held_out_from_train_by_stratified_sampling(tmp_path: Path):
     corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(400, "AAAB")))
     assert {split: Counter(codes(corpus, split)) for split in SPLITS} == {
         "train": {"A": 243, "B": 81},
@@ -304,7 +304,7 @@ def test_missing_splits_are_set_aside_from_train_by_share_of_label(tmp_path: Pat
     )
 
 
-def test_only_the_split_that_is_missing_is_set_aside(tmp_path: Path):
+def test_only_the_missing_split_is_held_out(tmp_path: Path):
     folder = three(tmp_path / "mine", train=labelled(50))
     (folder / "validation.jsonl").unlink()
     corpus = load(folder)
@@ -313,13 +313,13 @@ def test_only_the_split_that_is_missing_is_set_aside(tmp_path: Path):
     assert corpus.notes == ("no validation split: 5 rows of train set aside for it",)
 
 
-def test_what_is_set_aside_depends_on_the_seed_alone(tmp_path: Path):
+def test_the_held_out_rows_depend_on_the_seed_alone(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", labelled(200))
     assert load(path, seed=1).splits == load(path, seed=1).splits
     assert set(texts(load(path, seed=1), "test")) != set(texts(load(path, seed=2), "test"))
 
 
-def test_files_of_a_folder_that_are_no_split_are_noted(tmp_path: Path):
+def test_files_that_are_not_a_split_are_reported(tmp_path: Path):
     folder = three(tmp_path / "mine")
     write_jsonl(folder / "extra.jsonl", labelled(3))
     assert load(folder).notes == ("ignored: extra.jsonl",)
@@ -342,7 +342,7 @@ def test_subsets_depend_on_the_seed_alone(tmp_path: Path):
     assert set(texts(first)) != set(texts(load(folder, train_rows=40, seed=4)))
 
 
-def test_a_cut_of_train_leaves_the_other_splits_alone(tmp_path: Path):
+def test_a_row_limit_of_train_does_not_change_the_other_splits(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", labelled(200))
     whole, cut = load(path), load(path, train_rows=20)
     assert (whole["test"], whole["validation"]) == (cut["test"], cut["validation"])
@@ -357,7 +357,7 @@ def test_a_subset_larger_than_the_split_is_the_split(tmp_path: Path):
 # Fingerprint and leaks
 
 
-def test_equal_data_have_equal_fingerprints_wherever_they_lie(tmp_path: Path):
+def test_equal_data_have_equal_fingerprints_in_any_location(tmp_path: Path):
     first, second = load(three(tmp_path / "one")), load(three(tmp_path / "two"))
     assert first.fingerprint() == second.fingerprint()
     assert len(first.fingerprint()) == 64
@@ -374,7 +374,7 @@ def test_any_change_of_a_row_changes_the_fingerprint(
     assert load(three(tmp_path / "one")).fingerprint() != changed.fingerprint()
 
 
-def test_the_order_of_rows_and_their_split_count_for_the_fingerprint(tmp_path: Path):
+def test_the_fingerprint_depends_on_row_order_and_split(tmp_path: Path):
     corpus = load(three(tmp_path / "mine"))
     train, validation, test = (corpus[split] for split in SPLITS)
     variants = [
@@ -388,7 +388,7 @@ def test_the_order_of_rows_and_their_split_count_for_the_fingerprint(tmp_path: P
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
 
 
-def test_test_texts_that_stand_in_train_are_counted_whatever_their_case(tmp_path: Path):
+def test_test_texts_that_occur_in_train_are_counted_ignoring_case(tmp_path: Path):
     test = labelled(6, start=200)
     test[0]["text"] = "text 3"
     test[1]["text"] = " TEXT  4 "
@@ -424,7 +424,7 @@ def forest(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
     return load(three(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
 
 
-def test_rows_of_the_tree_know_their_codes_as_far_as_they_are_certain(tmp_path: Path):
+def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):
     corpus = forest(tmp_path / "mine")
     assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
     found = [(row.y_true, row.leaves, row.tags) for row in corpus["train"]]
@@ -441,7 +441,7 @@ def test_rows_of_the_tree_know_their_codes_as_far_as_they_are_certain(tmp_path: 
     assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
 
 
-def test_rows_in_several_sections_are_learnt_from_but_not_measured(tmp_path: Path):
+def test_rows_in_several_sections_are_trained_on_but_not_evaluated(tmp_path: Path):
     held_out = coded(["A61K"], SEVERAL, ["H04L"], start=100)
     corpus = forest(tmp_path / "mine", validation=held_out, test=held_out)
     assert len(corpus["train"]) == len(TRAIN)
@@ -451,7 +451,7 @@ def test_rows_in_several_sections_are_learnt_from_but_not_measured(tmp_path: Pat
     }
 
 
-def test_codes_that_the_tree_lacks_are_unseen_in_the_other_splits(tmp_path: Path):
+def test_codes_missing_from_the_tree_are_unseen_in_the_other_splits(tmp_path: Path):
     test = coded(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
     corpus = forest(tmp_path / "mine", test=test)
     assert [(row.y_true, row.leaves) for row in corpus["test"]] == [
@@ -463,7 +463,7 @@ def test_codes_that_the_tree_lacks_are_unseen_in_the_other_splits(tmp_path: Path
     assert corpus.reject_counts == {"test: label 'B' not known": 1}
 
 
-def test_rows_in_the_tags_alone_are_rejects(tmp_path: Path):
+def test_rows_with_tags_only_are_rejects(tmp_path: Path):
     corpus = forest(tmp_path / "mine", train=coded(*TRAIN, ["Y02E"], []))
     assert corpus.reject_counts == {
         "train: no label": 1,
@@ -471,7 +471,7 @@ def test_rows_in_the_tags_alone_are_rejects(tmp_path: Path):
     }
 
 
-def test_min_leaf_rows_says_what_is_rare(tmp_path: Path):
+def test_min_leaf_rows_defines_rare_codes(tmp_path: Path):
     folder = three(
         tmp_path / "mine",
         train=coded(*TRAIN),
@@ -483,7 +483,7 @@ def test_min_leaf_rows_says_what_is_rare(tmp_path: Path):
     assert none_kept.paths == (("A",), ("H",))
 
 
-def test_a_known_tree_is_kept_whatever_the_rows(tmp_path: Path):
+def test_a_given_tree_is_used_whatever_the_rows(tmp_path: Path):
     tree = forest(tmp_path / "mine").tree
     rows = coded(["A61P"], ["A61P"], ["H04L"], ["B01D"])
     folder = three(tmp_path / "other", train=rows, validation=rows[1:], test=rows[1:])
@@ -496,13 +496,13 @@ def test_a_known_tree_is_kept_whatever_the_rows(tmp_path: Path):
 
 
 @pytest.mark.parametrize("first", [["A61K"], SEVERAL])
-def test_one_section_only_is_refused_whatever_the_first_row(first: list[str], tmp_path: Path):
+def test_data_with_a_single_section_are_refused(first: list[str], tmp_path: Path):
     cells = [first, *([["A61K"]] * 9)]
     with pytest.raises(DataError, match=r"has one class only: 'A' in all \d+ usable"):
         forest(tmp_path / "mine", train=coded(*cells))
 
 
-def test_a_cut_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_path: Path):
+def test_a_row_limit_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_path: Path):
     cells = [*([["A61K"]] * 30), *([SEVERAL] * 30), ["H04L"]]
     with pytest.raises(DataError, match="of one label or none are left"):
         load(
@@ -518,7 +518,7 @@ def test_a_cut_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_path: P
 
 
 @pytest.mark.parametrize("change", [["A61P"], ["A61K", "A61P"], ["A61K", "Y02E"], SEVERAL])
-def test_a_change_of_what_is_known_changes_the_fingerprint(tmp_path: Path, change: list[str]):
+def test_a_change_of_the_labels_changes_the_fingerprint(tmp_path: Path, change: list[str]):
     train = coded(*TRAIN)
     before = forest(tmp_path / "one", train=train).fingerprint()
     train[1] |= {"codes": change}
@@ -541,11 +541,11 @@ def test_a_change_of_what_is_known_changes_the_fingerprint(tmp_path: Path, chang
         ({"year": 0, "date": "04.05.2021"}, Facts()),
     ],
 )
-def test_facts_are_what_the_columns_say(fields: dict[str, object], facts: Facts):
+def test_metadata_is_read_from_the_columns(fields: dict[str, object], facts: Facts):
     assert Facts.of(fields) == facts
 
 
-def test_examples_carry_the_facts_of_their_rows(tmp_path: Path):
+def test_examples_carry_the_metadata_of_their_rows(tmp_path: Path):
     rows = labelled(8)
     rows[0] |= {"title": "The plough", "year": 2019}
     corpus = load(three(tmp_path / "mine", train=rows))
@@ -578,7 +578,7 @@ def usable(corpus: Corpus, folder: Path) -> list[int]:
     return [count - rejected[split] for count, split in zip(rows, SPLITS, strict=True)]
 
 
-def test_the_shared_patents_have_a_section_each_as_their_readme_counts_them(shared: Path):
+def test_the_shared_patents_have_the_section_counts_of_their_readme(shared: Path):
     corpus = load(shared, labels="section", train_rows=200)
     assert known(corpus) == list("ABCDEFGH")
     assert usable(corpus, shared) == [19_071, 2_765, 2_782]
@@ -594,13 +594,13 @@ def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared:
     assert usable(corpus, shared) == [9_404, 1_395, 1_405]
 
 
-def test_a_column_of_texts_is_no_column_of_labels(tmp_path: Path):
+def test_a_column_of_texts_is_refused_as_label_column(tmp_path: Path):
     rows = [{"text": f"text {n}", "title": f"title {n}"} for n in range(60)]
     with pytest.raises(DataError, match="60 labels for 60 training rows"):
         load_corpus(DataSettings(data=str(write_jsonl(tmp_path / "a.jsonl", rows)), labels="title"))
 
 
-def test_a_label_of_the_list_without_rows_is_noted(tmp_path: Path):
+def test_a_listed_label_without_rows_is_reported(tmp_path: Path):
     rows = [{"text": f"text {n}", "main_code": ("A61K", "G06F")[n % 2]} for n in range(60)]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G16"))

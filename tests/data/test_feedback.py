@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> DataSettings:
     return DataSettings(data=str(tmp_path))
 
 
-def test_they_come_on_top_and_bring_their_labels(settings: DataSettings):
+def test_feedback_rows_are_appended_with_their_labels(settings: DataSettings):
     plain = load_corpus(settings)
     corpus = load_corpus(settings, feedback={"train": [LOOM], "validation": [LOOM]})
     assert plain.tree.at("section").codes == ["A", "C", "H"]
@@ -44,7 +44,7 @@ def test_they_come_on_top_and_bring_their_labels(settings: DataSettings):
     assert corpus.fingerprint() != plain.fingerprint()
 
 
-def test_in_train_they_replace_the_same_text(settings: DataSettings):
+def test_feedback_replaces_the_same_text_in_train(settings: DataSettings):
     row = patent_rows(90, seed=1)[0]
     text = f"{row['title']}. {row['abstract']}".upper()
     plain = load_corpus(settings)
@@ -55,7 +55,7 @@ def test_in_train_they_replace_the_same_text(settings: DataSettings):
     assert [e.id for e in corpus["train"] if e.text.lower() == text.lower()] == ["feedback-1"]
 
 
-def test_what_cannot_be_a_label_is_rejected_with_its_reason(settings: DataSettings):
+def test_an_invalid_label_is_rejected_with_its_reason(settings: DataSettings):
     corpus = load_corpus(
         settings, feedback={"train": [FeedbackExample("feedback-1", "A loom.", "no code")]}
     )
@@ -104,7 +104,7 @@ def test_a_code_becomes_a_label_of_the_scheme(
         (CpcLabels((), (), ()), "Y02E"),
     ],
 )
-def test_a_code_that_decides_nothing_is_unusable(scheme: LabelScheme, code: str):
+def test_a_code_without_a_label_is_unusable(scheme: LabelScheme, code: str):
     with pytest.raises(UnusableRowError):
         scheme.label_of_code(code)
 

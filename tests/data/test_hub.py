@@ -79,7 +79,7 @@ def hub(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_a_config_gives_its_own_texts_in_all_splits(hub: Path, config: str):
+def test_a_config_provides_its_own_texts_in_all_splits(hub: Path, config: str):
     source = open_source(f"{hub}:{config}")
     assert source.name == f"{hub}:{config}"
     assert source.columns == ("text", "label")
@@ -125,24 +125,24 @@ def test_plain_integers_of_the_known_data_set_are_the_sections(
     assert [example.y_true for example in corpus["validation"]] == [(n,) for n in range(9)]
 
 
-def test_plain_integers_of_any_other_data_set_stay_integers(tmp_path: Path):
+def test_plain_integers_of_other_data_sets_stay_integers(tmp_path: Path):
     folder = repository(tmp_path / "other", names=None)
     corpus = load_corpus(DataSettings(data=f"{folder}:abstract"))
     assert labels_of(corpus).codes == [str(number) for number in range(9)]
 
 
-def test_names_that_are_no_sections_stay_as_they_are(tmp_path: Path):
+def test_names_that_are_not_sections_are_unchanged(tmp_path: Path):
     names = tuple(f"topic {letter}" for letter in "rstuvwxyz")
     corpus = load_corpus(DataSettings(data=f"{repository(tmp_path / 'other', names)}:abstract"))
     assert labels_of(corpus).codes == list(names)
 
 
-def test_an_unknown_config_is_named_with_those_there_are(hub: Path):
+def test_an_unknown_config_is_reported_with_the_available_ones(hub: Path):
     with pytest.raises(DataError, match=r"with config 'claims'.*'abstract', 'patent'"):
         open_source(f"{hub}:claims")
 
 
-def test_a_missing_config_is_asked_for_with_those_there_are(hub: Path):
+def test_a_missing_config_is_requested_with_the_available_ones(hub: Path):
     with pytest.raises(DataError, match=r"(?s)cannot open '.*patents'.*'abstract', 'patent'"):
         open_source(str(hub))
 
@@ -175,6 +175,6 @@ def test_a_data_set_without_any_known_split_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     "spec", ["nobody/nothing", "nobody/nothing:abstract", "nobody/nothing:abstract@v1.0"]
 )
-def test_a_hub_name_out_of_reach_is_named_with_the_way_out(spec: str):
+def test_an_unreachable_hub_name_is_reported_with_a_remedy(spec: str):
     with pytest.raises(DataError, match=r"cannot load 'nobody/nothing'.*give a local file"):
         open_source(spec)

@@ -23,7 +23,7 @@ def code(wanted: str, fields: dict[str, object], **more: object) -> str:
     return label_scheme(wanted, list(fields), {}, **more).code_of(fields)
 
 
-def test_auto_takes_the_column_label_else_the_section():
+def test_auto_uses_the_label_column_or_else_the_section():
     assert label_scheme("auto", ["text", "label", "main_code"], {}) == ColumnLabels("label")
     scheme = label_scheme("auto", COLUMNS, {})
     assert isinstance(scheme, LevelLabels)
@@ -33,25 +33,25 @@ def test_auto_takes_the_column_label_else_the_section():
 @pytest.mark.parametrize(
     ("level", "expected"), [("section", "A"), ("class", "A61"), ("subclass", "A61K")]
 )
-def test_the_main_code_is_cut_to_the_level(level: str, expected: str):
+def test_the_main_code_is_truncated_to_the_level(level: str, expected: str):
     assert code(level, {"main_code": "A61K 31/00", "codes": ["H04L", "G06F"]}) == expected
 
 
-def test_the_main_code_goes_before_the_column_of_the_level():
+def test_the_main_code_takes_precedence_over_the_level_column():
     assert code("section", {"main_code": "A61K 31/00", "section": "H"}) == "A"
 
 
-def test_the_column_of_the_level_goes_before_the_list_of_codes():
+def test_the_level_column_takes_precedence_over_the_list_of_codes():
     fields = {"main_code": None, "section": "H", "codes": ["A61K", "G06F"]}
     assert code("section", fields) == "H"
 
 
-def test_a_main_code_coarser_than_the_level_leaves_it_to_the_codes():
+def test_a_main_code_coarser_than_the_level_falls_back_to_the_codes():
     assert code("class", {"main_code": "A", "codes": ["H04L 9/00"]}) == "H04"
 
 
 @pytest.mark.parametrize("codes", [["A61K", "A61P 3/00"], "A61K; A61P 3/00", "['A61K', 'A61P']"])
-def test_unanimous_codes_decide(codes: object):
+def test_unanimous_codes_give_the_label(codes: object):
     assert code("class", {"codes": codes}) == "A61"
 
 
@@ -65,7 +65,7 @@ def test_codes_that_disagree_are_ambiguous():
 
 
 @pytest.mark.parametrize("cell", [None, "", "nonsense", [], "A"])
-def test_no_code_of_the_level_is_no_label(cell: object):
+def test_without_a_code_of_the_level_there_is_no_label(cell: object):
     with pytest.raises(UnusableRowError, match=r"^no label$"):
         code("class", {"main_code": cell, "codes": cell})
 
@@ -77,7 +77,7 @@ def test_a_cell_of_an_unexpected_type_is_no_label(cell: object, wanted: str):
         code(wanted, {"main_code": cell})
 
 
-def test_a_code_column_of_any_name_replaces_the_usual_ones():
+def test_a_named_code_column_replaces_the_default_ones():
     fields = {"symbol": "H04L 9/00", "main_code": "A61K 31/00"}
     assert code("section", fields, code_column="symbol") == "H"
 
@@ -144,12 +144,12 @@ def test_a_list_of_one_code_is_refused(wanted: str):
         label_scheme(wanted, COLUMNS, {})
 
 
-def test_a_wrong_code_in_a_list_is_named():
+def test_an_invalid_code_in_a_list_is_named():
     with pytest.raises(DataError, match="not a CPC symbol in --labels: A6l, Z01"):
         label_scheme("A61,A6l,Z01", COLUMNS, {})
 
 
-def test_an_unknown_level_or_column_is_named_with_what_there_is():
+def test_an_unknown_level_or_column_is_reported_with_the_known_ones():
     with pytest.raises(DataError, match=r"unknown label level or column 'klass'.*codes, main_code"):
         label_scheme("klass", COLUMNS, {})
 
@@ -238,7 +238,7 @@ def cpc(**fields: object) -> RowLabel:
     return label_scheme("cpc", list(fields), {}).label_of(fields)
 
 
-def test_cpc_asks_for_the_whole_tree():
+def test_cpc_selects_the_whole_tree():
     columns = ["text", "codes", "section", "class", "main_code"]
     expected = CpcLabels(("main_code",), ("section", "class"), ("codes",))
     assert label_scheme("cpc", columns, {}) == expected
@@ -246,28 +246,28 @@ def test_cpc_asks_for_the_whole_tree():
         label_scheme("cpc", ["text"], {})
 
 
-def test_the_main_code_wins_over_all_else():
+def test_the_main_code_takes_precedence_over_everything():
     label = cpc(main_code="A61K 31/00", section="H", codes=["H04L", "A61P"])
     assert (label.path, label.candidates) == (K, (K,))
     assert label.code == "A61K"
 
 
 @pytest.mark.parametrize(("main", "path"), [("A", ("A",)), ("A61", ("A", "A61")), ("a61k 8/02", K)])
-def test_a_main_code_says_what_it_says_and_no_more(main: str, path: tuple[str, ...]):
+def test_a_main_code_is_certain_to_its_own_level_only(main: str, path: tuple[str, ...]):
     label = cpc(main_code=main)
     assert (label.path, label.candidates, label.code) == (path, (path,), path[-1])
 
 
-def test_main_codes_that_differ_are_certain_as_far_as_they_agree():
+def test_differing_main_codes_are_certain_to_their_common_level():
     assert cpc(main_cpc="A61K", main_ipc="A61P").path == ("A", "A61")
 
 
-def test_main_codes_of_different_sections_are_not_certain_and_no_row_without_a_label():
+def test_main_codes_of_different_sections_are_uncertain_but_labelled():
     label = cpc(main_cpc="A61K", main_ipc="H04L")
     assert (label.path, label.candidates) == ((), (K, L))
 
 
-def test_a_main_code_in_the_tags_leaves_it_to_the_others():
+def test_a_main_code_among_the_tags_falls_back_to_the_others():
     label = cpc(main_code="Y02E 10/50", codes=["Y02E 10/50", "H04L 9/00"])
     assert (label.path, label.tags) == (L, (True,))
 
@@ -278,19 +278,19 @@ def test_listed_codes_under_the_section_are_candidates():
     assert label.candidates == (B, K, P)
 
 
-def test_the_codes_deepen_the_path_as_far_as_they_are_unanimous():
+def test_unanimous_codes_deepen_the_path():
     assert cpc(section="A", codes=["A61K 8/02", "A61K 31/00", "H04L"]).path == K
     assert cpc(section="A", codes=["A61K", "A61P", "H04L"]).path == ("A", "A61")
     assert cpc(codes="A61K; A61P").path == ("A", "A61")
     assert cpc(codes=["A61K"]).path == K
 
 
-def test_a_coarse_code_beside_a_fine_one_leaves_it_open():
+def test_a_coarse_code_beside_a_fine_one_leaves_the_path_uncertain():
     label = cpc(section="A", codes=["A61", "A61K"])
     assert (label.path, label.candidates) == (("A", "A61"), (("A", "A61"), K))
 
 
-def test_codes_outside_the_section_do_not_count():
+def test_codes_outside_the_section_are_ignored():
     label = cpc(section="B", codes=["A61K", "H04L"])
     assert (label.path, label.candidates) == (("B",), (("B",),))
 
@@ -302,7 +302,7 @@ def test_rows_in_several_sections_have_an_empty_path():
 
 
 @pytest.mark.parametrize("fields", [{}, {"codes": ["H04L"]}, {"codes": []}])
-def test_columns_of_levels_decide_as_far_as_they_go(fields: dict[str, object]):
+def test_level_columns_give_the_path_as_deep_as_they_go(fields: dict[str, object]):
     assert cpc(section="A", **{"class": "A61"}, subclass="A61K", **fields).path == K
     assert cpc(section="A", **{"class": "A61"}, subclass=None, **fields).path == ("A", "A61")
     assert cpc(section="A", **{"class": ""}, subclass="?", **fields).path == ("A",)
@@ -317,7 +317,7 @@ def test_columns_of_levels_decide_as_far_as_they_go(fields: dict[str, object]):
         {"section": "Y"},
     ],
 )
-def test_a_row_in_the_tags_alone_is_unusable(fields: dict[str, object]):
+def test_a_row_with_tags_only_is_unusable(fields: dict[str, object]):
     with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
         cpc(**fields)
 
@@ -341,7 +341,7 @@ def test_a_row_without_a_symbol_has_no_label(cell: object):
         ({"section": "A"}, None),
     ],
 )
-def test_the_tag_is_there_or_not_or_not_known(fields: dict[str, object], tag: bool | None):
+def test_the_tag_is_present_absent_or_unknown(fields: dict[str, object], tag: bool | None):
     assert cpc(**fields).tags == (tag,)
 
 
@@ -353,11 +353,11 @@ def test_the_tag_is_there_or_not_or_not_known(fields: dict[str, object], tag: bo
         {"main_code": "A61K 31/00", "section": "A"},
     ],
 )
-def test_one_symbol_in_several_columns_says_nothing_about_the_tag(fields: dict[str, object]):
+def test_one_symbol_in_several_columns_leaves_the_tag_unknown(fields: dict[str, object]):
     assert cpc(**fields).tags == (None,)
 
 
-def test_the_tree_is_made_of_what_is_certain_of_the_training_rows():
+def test_the_tree_is_built_from_the_certain_codes_of_the_training_rows():
     scheme = label_scheme("cpc", ["section", "codes"], {})
     rows = [["A61K"], ["A61K"], ["A61P"], ["H04L"], ["H04L"], ["A61K", "H04L"]]
     tree = scheme.tree([scheme.label_of({"codes": codes}) for codes in rows], 2)
@@ -374,7 +374,7 @@ def test_the_tree_is_made_of_what_is_certain_of_the_training_rows():
     st.sampled_from([None, "A", "H", "Y"]),
     st.sampled_from([None, "A61K", "H04", "Y10T", ""]),
 )
-def test_the_certain_path_stands_above_every_candidate(
+def test_the_certain_path_is_a_prefix_of_every_candidate(
     codes: list[str], section: str | None, main: str | None
 ):
     try:

@@ -89,7 +89,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path, name:
     assert rows == [Row(1, {"text": "a valve"})]
 
 
-def test_a_csv_row_that_is_not_utf8_is_an_error_in_its_place(tmp_path: Path):
+def test_a_csv_row_that_is_not_utf8_is_an_error_in_place(tmp_path: Path):
     content = b"id,text\n1,good\n2,caf\xe9\n3,caf\xc3\xa9\n"
     rows = rows_of(tmp_path / "a.csv", content)
     assert [row.number for row in rows] == [1, 2, 3]
@@ -141,7 +141,7 @@ def test_any_unicode_values_survive_a_jsonl_file(
     [b"\xef\xbb\xbf", b"\x00", b"\r", b"{}\r", b"nan", b'{"a":1}{', b"[" * 90_000, b"9" * 5_000]
 )
 @given(st.lists(st.binary(max_size=30) | st.sampled_from([b'{"a": 1}', b"[]", b'{"a": "\xff"}'])))
-def test_no_line_of_a_jsonl_file_vanishes_or_raises(folder: Path, lines: list[bytes]):
+def test_no_line_of_a_jsonl_file_is_lost_or_raises(folder: Path, lines: list[bytes]):
     content = b"\n".join(lines)
     expected = sum(bool(line.strip()) for line in content.split(b"\n"))
     try:
@@ -152,7 +152,7 @@ def test_no_line_of_a_jsonl_file_vanishes_or_raises(folder: Path, lines: list[by
     assert all(row.error is None or not row.fields for row in rows)
 
 
-def test_bad_lines_are_errors_in_their_place_with_the_reason(tmp_path: Path):
+def test_malformed_lines_are_errors_in_place_with_a_reason(tmp_path: Path):
     content = b'{"id": 1}\n{"id": \n[1, 2]\n{"id": "\xff"}\n\n{"id": 5}\n'
     rows = rows_of(tmp_path / "a.jsonl", content)
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]
@@ -164,12 +164,12 @@ def test_bad_lines_are_errors_in_their_place_with_the_reason(tmp_path: Path):
     assert rows[4].fields == {"id": 5}
 
 
-def test_a_byte_order_mark_does_not_spoil_the_first_line(tmp_path: Path):
+def test_a_byte_order_mark_is_not_part_of_the_first_line(tmp_path: Path):
     assert rows_of(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"id": 1}') == [Row(1, {"id": 1})]
 
 
 @pytest.mark.parametrize("line", [b'{"text": "a \\ud800 b"}', b'{"text": ["\\udc00"]}'])
-def test_half_a_surrogate_pair_is_an_error(tmp_path: Path, line: bytes):
+def test_a_lone_surrogate_is_an_error(tmp_path: Path, line: bytes):
     (row,) = rows_of(tmp_path / "a.jsonl", line)
     assert row.error is not None
     assert row.error.startswith("undecodable")
@@ -185,7 +185,7 @@ def test_the_columns_of_a_jsonl_file_are_the_keys_of_its_first_hundred_rows(tmp_
 # Parquet
 
 
-def test_parquet_rows_come_out_in_order_with_their_types(tmp_path: Path):
+def test_parquet_rows_keep_order_and_types(tmp_path: Path):
     path = parquet(tmp_path / "a.parquet")
     rows = list(read_rows(path))
     assert [row.number for row in rows] == list(range(1, 601))
@@ -201,14 +201,14 @@ def test_parquet_rows_come_out_in_order_with_their_types(tmp_path: Path):
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:-40], lambda content: b"garbage" * 40])
 @pytest.mark.parametrize("use", [columns_of, count_rows, lambda path: list(read_rows(path))])
-def test_a_truncated_or_wrong_parquet_file_is_named(tmp_path: Path, spoil: object, use: object):
+def test_a_truncated_or_invalid_parquet_file_is_named(tmp_path: Path, spoil: object, use: object):
     path = parquet(tmp_path / "a.parquet")
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(DataError, match=r"a\.parquet is not a readable Parquet file"):
         use(path)
 
 
-def test_damage_inside_a_parquet_file_is_found_after_the_rows_before_it(tmp_path: Path):
+def test_corruption_inside_a_parquet_file_is_reported_after_the_preceding_rows(tmp_path: Path):
     path = parquet(tmp_path / "a.parquet", row_group_size=300)
     start = pq.read_metadata(path).row_group(1).column(0).dictionary_page_offset
     content = bytearray(path.read_bytes())
@@ -221,7 +221,7 @@ def test_damage_inside_a_parquet_file_is_found_after_the_rows_before_it(tmp_path
     assert read[:256] == list(range(1, 257))
 
 
-def test_a_parquet_string_that_is_not_utf8_costs_no_more_than_a_data_error(tmp_path: Path):
+def test_a_parquet_string_that_is_not_utf8_is_a_data_error(tmp_path: Path):
     path = tmp_path / "a.parquet"
     strings = pa.array([b"good", b"caf\xe9", b"good"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": strings}), path)
@@ -253,7 +253,7 @@ def test_a_missing_file_is_named(tmp_path: Path, suffix: str, use: object):
         use(tmp_path / f"a.{suffix}")
 
 
-def test_a_folder_is_no_file(tmp_path: Path):
+def test_a_folder_is_not_a_file(tmp_path: Path):
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(DataError, match=r"cannot read .*a\.csv: Is a directory"):
         read_rows(tmp_path / "a.csv")

@@ -57,7 +57,7 @@ def test_a_split_can_be_read_more_than_once(tmp_path: Path):
         ("train1.csv", "valid-00000-of-00001.csv", "my.test.csv"),
     ],
 )
-def test_words_in_the_names_of_files_tell_the_splits(tmp_path: Path, names: tuple[str, str, str]):
+def test_splits_are_recognised_by_words_in_file_names(tmp_path: Path, names: tuple[str, str, str]):
     source = open_source(str(fill(tmp_path / "patents", *names)))
     assert source.name == "patents"
     assert texts(source) == {split: [name] for split, name in zip(SPLITS, names, strict=True)}
@@ -69,7 +69,7 @@ def test_a_word_that_only_contains_the_name_of_a_split_is_not_that_split(tmp_pat
     assert source.ignored == ("constraint.csv", "latest.csv")
 
 
-def test_files_of_other_formats_are_passed_over(tmp_path: Path):
+def test_files_of_other_formats_are_skipped(tmp_path: Path):
     fill(tmp_path, "train.csv")
     (tmp_path / "train.txt").write_text("notes")
     (tmp_path / "README.md").write_text("# Patents\n\nconfigs: none\n")
@@ -78,7 +78,7 @@ def test_files_of_other_formats_are_passed_over(tmp_path: Path):
     assert source.ignored == ()
 
 
-def test_the_columns_of_a_folder_are_those_of_all_its_files(tmp_path: Path):
+def test_the_columns_of_a_folder_are_the_union_over_its_files(tmp_path: Path):
     fill(tmp_path, "train.csv")
     write_jsonl(tmp_path / "test.jsonl", [{"text": "a", "codes": ["H04L"]}])
     assert open_source(str(tmp_path)).columns == ("id", "text", "label", "codes")
@@ -106,7 +106,7 @@ def test_an_empty_file_in_a_folder_is_named(tmp_path: Path):
 @pytest.mark.parametrize(
     "spec", ["missing.csv", "data/missing.parquet", "no/such/folder", "a b/c", "nothing", "?"]
 )
-def test_what_does_not_exist_and_is_no_hub_name_is_refused(
+def test_a_source_that_does_not_exist_and_is_not_a_hub_name_is_refused(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -130,7 +130,7 @@ def test_a_config_of_a_source_without_configs_is_refused(tmp_path: Path, name: s
         open_source(f"{tmp_path / name}:abstract")
 
 
-def test_a_colon_may_be_part_of_the_name_of_a_file(tmp_path: Path):
+def test_a_file_name_may_contain_a_colon(tmp_path: Path):
     path = tmp_path / "patents 12:30.csv"
     path.write_text(CSV)
     assert texts(open_source(str(path))) == {"train": ["a valve"]}

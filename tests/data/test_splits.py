@@ -13,7 +13,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @quick
 @given(label_lists, st.integers(1, 150), seeds)
-def test_the_size_is_exact_and_no_row_is_taken_twice(labels: list[int], size: int, seed: int):
+def test_the_size_is_exact_and_no_row_is_repeated(labels: list[int], size: int, seed: int):
     chosen = stratified(labels, size, seed)
     assert len(chosen) == min(size, len(labels))
     assert len(set(chosen)) == len(chosen)
@@ -54,7 +54,7 @@ def test_exact_shares_are_exact():
 
 @quick
 @given(label_lists, st.floats(0.01, 0.9), seeds)
-def test_what_is_split_off_and_the_rest_are_all_rows(labels: list[int], share: float, seed: int):
+def test_the_split_and_the_rest_partition_all_rows(labels: list[int], share: float, seed: int):
     rest, partial = split_off(labels, [str(n) for n in range(len(labels))], share, seed)
     assert sorted(rest + partial) == list(range(len(labels)))
     assert rest == sorted(rest)
@@ -62,13 +62,13 @@ def test_what_is_split_off_and_the_rest_are_all_rows(labels: list[int], share: f
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_split_off_is_stratified(seed: int):
+def test_the_split_is_stratified(seed: int):
     labels = [0] * 80 + [1] * 20
     _, partial = split_off(labels, [str(n) for n in range(len(labels))], 0.1, seed)
     assert Counter(labels[position] for position in partial) == {0: 8, 1: 2}
 
 
-def test_a_data_set_that_has_grown_keeps_its_rows_aside():
+def test_held_out_rows_stay_held_out_when_the_data_set_grows():
     labels, keys = [0, 1] * 200, [f"patent {number}" for number in range(400)]
     before = {keys[p] for p in split_off(labels, keys, 0.1, 0)[1]}
     labels, keys = [1, *labels, 0], ["new", *keys, "newer"]
@@ -76,7 +76,7 @@ def test_a_data_set_that_has_grown_keeps_its_rows_aside():
     assert len(before & after) >= 38
 
 
-def test_equal_keys_stay_on_one_side():
+def test_equal_keys_stay_in_the_same_split():
     labels, keys = [0] * 100, [f"patent {number // 2}" for number in range(100)]
     rest, partial = split_off(labels, keys, 0.2, 0)
     assert not {keys[p] for p in rest} & {keys[p] for p in partial}

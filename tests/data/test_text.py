@@ -19,7 +19,7 @@ ALL = ("id", "title", "abstract", "claims", "description")
         (("description",), ("description",)),
     ],
 )
-def test_auto_takes_the_text_else_title_and_abstract_else_the_full_text(
+def test_auto_uses_text_or_else_title_and_abstract_or_else_the_full_text(
     columns: tuple[str, ...], chosen: tuple[str, ...]
 ):
     assert TextView.parse("auto", columns).columns == chosen
@@ -32,17 +32,17 @@ def test_columns_are_joined_in_the_order_in_which_they_are_named(spec: str):
     assert str(view) == spec
 
 
-def test_a_missing_column_is_named_with_those_there_are():
+def test_a_missing_column_is_reported_with_the_available_ones():
     with pytest.raises(DataError, match=r"no column 'body' .*--text title\+body.*abstract, claims"):
         TextView.parse("title+body", ALL)
 
 
-def test_auto_without_any_known_column_says_what_there_is():
+def test_auto_without_a_known_column_lists_the_available_ones():
     with pytest.raises(DataError, match=r"no column 'text' .*there are body, id\."):
         TextView.parse("auto", ["id", "body"])
 
 
-def test_no_column_at_all_is_said_so():
+def test_data_without_columns_are_reported():
     with pytest.raises(DataError, match=r"there are none\."):
         TextView.parse("auto", [])
 
@@ -71,7 +71,7 @@ def test_a_text_is_clean_whichever_parts_are_missing(parts: list[str | None]):
     assert all(clean(part) in text for part in parts)
 
 
-def test_white_space_of_any_kind_becomes_a_single_blank():
+def test_white_space_of_any_kind_becomes_a_single_space():
     assert clean("  A\tvalve\r\n with\u00a0a \u2003seat ") == "A valve with a seat"
     assert clean("a\0valve\0") == "a valve"  # no database keeps a NUL
 
@@ -97,5 +97,5 @@ def test_overlong_text_stays_overlong():
         ({"other": "O"}, ""),
     ],
 )
-def test_a_patent_gives_its_text_whatever_its_fields_are(fields: dict[str, str], text: str):
+def test_a_patent_has_a_text_whatever_its_fields(fields: dict[str, str], text: str):
     assert TextView(("summary",)).text_of_patent(fields) == text

@@ -106,12 +106,12 @@ def same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
 
 
 @pytest.mark.parametrize("length", MANY_LENGTHS)
-def test_a_row_alone_is_answered_as_torch_does(both: Twins, length: int):
+def test_a_single_row_is_scored_like_torch(both: Twins, length: int):
     same(both.engine.run([both.rows[length - 1]]), both.expected, [length - 1])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_rows_of_all_lengths_together_are_answered_as_torch_does(both: Twins, threads: int):
+def test_rows_of_all_lengths_are_scored_like_torch(both: Twins, threads: int):
     picks = np.random.default_rng(1).permutation(LIMIT)
     found = both.compiled(threads).run([both.rows[pick] for pick in picks])
     same(found, both.expected, picks)
@@ -119,7 +119,7 @@ def test_rows_of_all_lengths_together_are_answered_as_torch_does(both: Twins, th
     assert found.embeddings.shape == (LIMIT, 32)
 
 
-def test_the_rows_differ_enough_to_notice_another_order(both: Twins):
+def test_the_test_rows_differ_enough_to_detect_reordering(both: Twins):
     logits = both.expected.logits
     apart = np.abs(logits[:, None] - logits[None]).max(axis=2) + np.eye(LIMIT)
     assert np.median(apart.min(axis=1)) > 1e-3
@@ -127,18 +127,18 @@ def test_the_rows_differ_enough_to_notice_another_order(both: Twins):
 
 @thorough
 @given(picks=st.lists(st.integers(0, LIMIT - 1), min_size=1, max_size=40))
-def test_any_rows_together_are_answered_in_their_order(bert: Twins, picks: list[int]):
+def test_any_batch_of_rows_is_scored_in_order(bert: Twins, picks: list[int]):
     same(bert.engine.run([bert.rows[pick] for pick in picks]), bert.expected, picks)
 
 
-def test_the_graph_answers_from_disk_as_well(both: Twins, tmp_path: Path):
+def test_the_graph_can_be_loaded_from_disk(both: Twins, tmp_path: Path):
     ov.save_model(both.graph, tmp_path / GRAPH, compress_to_fp16=False)
     engine = OpenVinoEngine.load(tmp_path, both.tokenizer, exact=True, threads=1)
     picks = [7, 99, 0]
     same(engine.run([both.rows[pick] for pick in picks]), both.expected, picks)
 
 
-def test_what_is_no_longer_exact_is_still_near(bert: Twins):
+def test_reduced_precision_is_close_to_the_original(bert: Twins):
     engine = OpenVinoEngine(bert.graph, bert.tokenizer, exact=False, threads=1)
     found = engine.run(bert.rows)
     np.testing.assert_allclose(found.logits, bert.expected.logits, rtol=0, atol=0.2)
@@ -158,7 +158,7 @@ np.save(folder / "logits.npy", engine.run(np.load(folder / "rows.npy").tolist())
 
 
 @pytest.mark.parametrize("gate", ["silu", "gelu"])
-def test_a_gated_block_in_bfloat16_does_not_end_the_process(
+def test_a_gated_block_in_bfloat16_does_not_crash(
     llama: Twins, tiny_llama: Path, tmp_path: Path, gate: str
 ):
     """On processors with AMX it did, so another process answers: this one is to tell of it."""
@@ -182,14 +182,14 @@ def test_a_gated_block_in_bfloat16_does_not_end_the_process(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_weights_of_eight_bits_are_unpacked_rightly_by_every_stream(both: Twins, threads: int):
+def test_eight_bit_weights_are_unpacked_correctly_by_every_stream(both: Twins, threads: int):
     """In bfloat16 two streams did not, on processors that have it."""
     graph = nncf.compress_weights(both.graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
     found = OpenVinoEngine(graph, both.tokenizer, exact=False, threads=threads).run(both.rows)
     np.testing.assert_allclose(found.logits, both.expected.logits, rtol=0, atol=0.3)
 
 
-def test_blocks_are_kept_apart_in_a_copy(llama: Twins):
+def test_blocks_are_separated_in_a_copy(llama: Twins):
     """What was given may be compiled or stored again."""
 
     def kinds() -> list[str]:
@@ -203,13 +203,13 @@ def test_blocks_are_kept_apart_in_a_copy(llama: Twins):
     assert set(before) == {"numpy"}
 
 
-def test_no_rows_give_no_answers(both: Twins):
+def test_no_rows_give_no_scores(both: Twins):
     found = both.engine.run([])
     assert found.logits.shape == (0, 3)
     assert found.embeddings.shape == (0, 32)
 
 
-def test_an_empty_row_does_no_harm_to_the_others(bert: Twins):
+def test_an_empty_row_does_not_change_the_others(bert: Twins):
     found = bert.engine.run([bert.rows[4], [], bert.rows[2]])
     same(Outputs(found.embeddings[::2], found.logits[::2]), bert.expected, [4, 2])
 
@@ -226,7 +226,7 @@ def test_every_row_is_in_one_batch(lengths: list[int]):
 
 @quick
 @given(some_lengths)
-def test_a_batch_is_a_power_of_two_of_rows_of_one_width_within_the_budget(lengths: list[int]):
+def test_a_batch_has_a_power_of_two_rows_of_one_width_within_the_budget(lengths: list[int]):
     widths = []
     for batch in cut_batches(lengths):
         assert len(batch).bit_count() == 1
@@ -238,7 +238,7 @@ def test_a_batch_is_a_power_of_two_of_rows_of_one_width_within_the_budget(length
 
 @quick
 @given(st.integers(1, 3 * BATCH_TOKENS), st.integers(1, 200))
-def test_rows_alike_are_cut_into_few_batches(length: int, count: int):
+def test_rows_of_similar_length_make_few_batches(length: int, count: int):
     """Full ones first, then the binary digits of what is left."""
     full = 1 << (max(1, BATCH_TOKENS // rounded(length)).bit_length() - 1)
     assert len(list(cut_batches([length] * count))) == count // full + (count % full).bit_count()
@@ -251,11 +251,11 @@ def test_a_length_is_rounded_up_to_the_next_step(length: int):
     assert length <= rounded(length) < length + STEP
 
 
-def test_nothing_is_padded_to_a_step():
+def test_an_empty_row_is_padded_to_one_step():
     assert rounded(0) == STEP
 
 
-def test_padding_never_goes_beyond_what_the_model_has_positions_for(
+def test_padding_never_exceeds_the_positions_of_the_model(
     bert: Twins, shapes: list[tuple[int, int]]
 ):
     for row in bert.rows:
@@ -264,7 +264,7 @@ def test_padding_never_goes_beyond_what_the_model_has_positions_for(
     assert {width for _, width in shapes} == {32, 64, 96, LIMIT}
 
 
-def test_memory_stays_flat_because_there_are_few_shapes(bert: Twins, shapes: list[tuple[int, int]]):
+def test_the_number_of_shapes_is_small(bert: Twins, shapes: list[tuple[int, int]]):
     """OpenVINO keeps memory for each shape; hundreds of different requests make a dozen."""
     generator = np.random.default_rng(2)
     sizes = generator.integers(1, 70, size=60).tolist()
@@ -285,7 +285,7 @@ def test_memory_stays_flat_because_there_are_few_shapes(bert: Twins, shapes: lis
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_that_ask_at_once_get_their_own_answers(bert: Twins, threads: int):
+def test_concurrent_threads_get_their_own_scores(bert: Twins, threads: int):
     engine, generator = bert.compiled(threads), np.random.default_rng(3)
     questions = [generator.integers(LIMIT, size=size).tolist() for size in (1, 9, 2, 30) * 6]
     together = threading.Barrier(8)
@@ -309,15 +309,13 @@ def test_progress_adds_up(bert: Twins, threads: int, count: int):
     assert all(seen)
 
 
-def test_there_is_a_stream_for_each_core_that_is_free_to_us(
-    bert: Twins, monkeypatch: pytest.MonkeyPatch
-):
+def test_there_is_one_stream_per_available_core(bert: Twins, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.engines.openvino.cores", lambda: 3)
     assert bert.compiled(0).streams == 3
     assert bert.compiled(1).streams == 1
 
 
-def test_a_caller_that_gives_up_leaves_the_engine_as_it_was(bert: Twins):
+def test_a_cancelled_call_leaves_the_engine_usable(bert: Twins):
     def give_up(rows: int) -> None:
         raise InterruptedError
 
@@ -327,9 +325,7 @@ def test_a_caller_that_gives_up_leaves_the_engine_as_it_was(bert: Twins):
     same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
 
 
-def test_one_thread_uses_every_request_before_others_may(
-    bert: Twins, monkeypatch: pytest.MonkeyPatch
-):
+def test_one_thread_can_use_every_infer_request(bert: Twins, monkeypatch: pytest.MonkeyPatch):
     """Two threads that are the first to use the library wait for each other for ever."""
     users, real = [], ov.InferRequest.infer
 
@@ -343,9 +339,7 @@ def test_one_thread_uses_every_request_before_others_may(
     assert {thread for _, thread in users} == {threading.current_thread()}
 
 
-def test_a_batch_that_fails_leaves_the_engine_as_it_was(
-    bert: Twins, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_batch_leaves_the_engine_usable(bert: Twins, monkeypatch: pytest.MonkeyPatch):
     def fail(request: ov.InferRequest, inputs: object) -> object:
         raise RuntimeError("out of memory")
 
@@ -384,7 +378,7 @@ def cut(path: Path) -> None:
         pytest.param(shutil.rmtree, id="no folder"),
     ],
 )
-def test_a_damaged_graph_is_refused_by_its_name(
+def test_a_damaged_graph_is_refused_with_its_name(
     bert: Twins, stored: Path, spoil: Callable[[Path], object]
 ):
     spoil(stored)
@@ -393,7 +387,7 @@ def test_a_damaged_graph_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize("name", [EMBEDDINGS, LOGITS, "input_ids", "attention_mask"])
-def test_a_graph_of_something_else_is_refused_by_its_name(bert: Twins, tmp_path: Path, name: str):
+def test_an_unrelated_graph_is_refused_with_its_name(bert: Twins, tmp_path: Path, name: str):
     graph = bert.graph.clone()
     port = next(p for p in (*graph.inputs, *graph.outputs) if name in p.names)
     port.get_tensor().set_names({"other"})

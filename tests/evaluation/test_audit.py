@@ -43,7 +43,7 @@ def test_the_top_disputes_are_the_flipped_rows(planted):
     assert sum(dispute.position in flipped for dispute in top) >= 0.9 * len(top)
 
 
-def test_disputes_have_few_false_alarms_and_find_most(planted):
+def test_disputes_have_high_precision_and_recall(planted):
     labels, probabilities, flipped = planted
     found = {dispute.position for dispute in disputed(labels, probabilities)}
     assert len(found & flipped) / len(found) >= 0.9
@@ -57,7 +57,7 @@ def test_disputes_suggest_the_true_label(planted):
     assert sum(d.suggested == d.position % KINDS for d in top) >= 0.9 * len(top)
 
 
-def test_noise_is_near_what_was_planted(planted):
+def test_the_estimated_noise_is_close_to_the_injected_noise(planted):
     labels, probabilities, flipped = planted
     estimated = label_noise(labels, probabilities)
     assert list(estimated) == list(range(KINDS))
@@ -73,7 +73,7 @@ def test_clean_labels_are_hardly_disputed():
     assert max(label_noise(labels, probabilities).values()) <= 0.04
 
 
-def test_probabilities_are_whole_and_the_same_each_time(planted):
+def test_out_of_fold_probabilities_are_complete_and_reproducible(planted):
     labels, probabilities, _ = planted
     assert probabilities.shape == (ROWS, KINDS)
     assert probabilities.dtype == np.float32
@@ -83,7 +83,7 @@ def test_probabilities_are_whole_and_the_same_each_time(planted):
     assert not np.array_equal(out_of_fold(texts, labels, KINDS, seed=1), probabilities)
 
 
-def test_duplicates_do_not_vouch_for_each_other():
+def test_duplicates_are_in_the_same_fold():
     labels = [row % 2 for row in range(40)] + [2] * 6
     copies = ["Nowhere else", "nowhere else", "NOWHERE ELSE"] * 2
     probabilities = out_of_fold(texts_of(labels[:40]) + copies, labels, 3)
@@ -124,7 +124,7 @@ def test_labels_rarer_than_folds_and_labels_without_rows_work():
         (["first text", "second text"], [0, 1]),
     ],
 )
-def test_next_to_nothing_is_still_an_answer(texts: list[str], labels: list[int]):
+def test_very_few_rows_can_be_audited(texts: list[str], labels: list[int]):
     probabilities = out_of_fold(texts, labels, 3)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
     assert set(label_noise(labels, probabilities)) == set(labels)
@@ -162,7 +162,7 @@ def test_joint_and_noise_by_hand():
     assert label_noise(LABELS, SHARES) == {0: 0.5, 1: 0.5}
 
 
-def test_rows_without_a_confident_label_are_made_up_for():
+def test_rows_without_a_confident_label_are_compensated_for():
     # Thresholds are 0.458 and 0.75: the third row reaches neither.
     shares = np.array([[0.75, 0.25], [0.25, 0.75], [0.375, 0.625], [0.25, 0.75]], dtype=np.float32)
     labels = [0, 0, 0, 1]
@@ -177,7 +177,7 @@ def test_a_label_without_rows_is_never_suggested():
     assert label_noise([0, 1], shares) == {0: 0.0, 1: 0.0}
 
 
-def test_a_tie_goes_to_the_label_of_the_row():
+def test_a_tie_is_resolved_in_favour_of_the_label_of_the_row():
     shares = np.full((6, 2), 0.5, dtype=np.float32)
     assert disputed([0, 1, 0, 1, 1, 1], shares) == []
 
@@ -198,7 +198,7 @@ def test_rounding_leaves_no_label_without_a_confident_row():
 
 @quick
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 5), st.booleans())
-def test_whatever_the_probabilities_the_answers_hold_together(
+def test_results_are_consistent_for_any_probabilities(
     seed: int, rows: int, n_classes: int, coarse: bool
 ):
     rng = np.random.default_rng(seed)
@@ -228,7 +228,7 @@ def test_whatever_the_probabilities_the_answers_hold_together(
         (["a", "b"], [0, 1], 1, "at least 2, not 1"),
     ],
 )
-def test_what_cannot_be_audited_is_refused(
+def test_data_that_cannot_be_audited_are_refused(
     texts: list[str], labels: list[int], folds: int, message: str
 ):
     with pytest.raises(ValueError, match=message):
@@ -245,7 +245,7 @@ def test_what_cannot_be_audited_is_refused(
         ([0], np.array([[-0.5, 1.5]]), "negative"),
     ],
 )
-def test_probabilities_that_do_not_fit_are_refused(
+def test_probabilities_of_the_wrong_shape_are_refused(
     labels: list[int], shares: np.ndarray, message: str
 ):
     for function in (disputed, label_noise, confident_joint):

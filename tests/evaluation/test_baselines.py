@@ -16,39 +16,39 @@ def rows(*labels: int, start: int = 0) -> LabelledTexts:
     return LabelledTexts(texts, labels)
 
 
-def test_majority_answers_with_the_most_frequent_label_of_train():
+def test_majority_predicts_the_most_frequent_label_of_train():
     metrics = majority(rows(1, 1, 1, 0, 2), rows(0, 1, 1, 2), CODES)
     assert metrics.accuracy == pytest.approx(2 / 4)
     assert [sum(column) for column in zip(*metrics.confusion, strict=True)] == [0, 4, 0]
 
 
-def test_majority_answers_with_the_shares_of_train():
+def test_majority_predicts_the_label_shares_of_train():
     metrics = majority(rows(0, 0, 0, 1), rows(0, 1), ["A", "B"])
     assert metrics.loss == pytest.approx(-(np.log(3 / 4) + np.log(1 / 4)) / 2, abs=1e-6)
 
 
-def test_regression_separates_texts_that_can_be_separated():
+def test_regression_separates_separable_texts():
     train, seen, unseen = rows(*[0, 1, 2] * 8), rows(0, 1, 2, start=50), rows(2, 1, 0, start=60)
     metrics = tfidf_regression(train, seen, unseen, CODES)
     assert metrics.accuracy == 1
     assert metrics.loss < np.log(3)
 
 
-def test_regression_learns_nothing_from_texts_that_say_nothing():
+def test_regression_learns_nothing_from_uninformative_texts():
     train = LabelledTexts(["the same words everywhere"] * 20, [0, 1] * 10)
     metrics = tfidf_regression(train, train, train, ["A", "B"])
     assert metrics.accuracy == pytest.approx(0.5)
     assert metrics.loss == pytest.approx(np.log(2), abs=1e-3)
 
 
-def test_regression_counts_pairs_of_words():
+def test_regression_uses_word_pairs():
     # Each word occurs under both labels; only its neighbour tells them apart.
     pairs = ["valve closed. pump open", "valve open. pump closed"]
     train = LabelledTexts(pairs * 10, [0, 1] * 10)
     assert tfidf_regression(train, train, train, ["A", "B"]).accuracy == 1
 
 
-def test_a_label_absent_from_train_is_counted_and_never_answered():
+def test_a_label_absent_from_train_is_counted_and_never_predicted():
     train, test = rows(*[0, 1] * 6), rows(0, 1, 2, start=90)
     for metrics in (
         majority(train, test, CODES),
@@ -60,35 +60,35 @@ def test_a_label_absent_from_train_is_counted_and_never_answered():
         assert np.isfinite(metrics.loss)
 
 
-def test_a_long_text_is_counted_by_its_head_only():
+def test_only_the_head_of_a_long_text_is_used():
     tail = " plough" * 3000
     train = rows(*[0, 1] * 6)
     test = LabelledTexts(["welding torch nozzle " + "the " * 3000 + tail], [1])
     assert tfidf_regression(train, train, test, CODES).accuracy == 1
 
 
-def test_texts_without_words_do_not_stop_a_report():
+def test_texts_without_words_do_not_fail_a_report():
     train = LabelledTexts(["x = 1", "y > 2"], [0, 1])
     assert np.isfinite(tfidf_regression(train, train, train, ["A", "B"]).loss)
 
 
-def test_a_label_that_nobody_knows_is_wrong_whatever_the_answer():
+def test_an_unknown_label_is_wrong_whatever_the_prediction():
     test = LabelledTexts(["plough soil", "anything"], [0, -1])
     assert majority(rows(0, 0, 1), test, CODES).accuracy == 0.5
     assert tfidf_regression(rows(*[0, 1] * 6), rows(0, 1), test, CODES).accuracy == 0.5
 
 
-def test_one_label_in_train_leaves_the_majority():
+def test_with_one_label_in_train_only_the_majority_baseline_is_fitted():
     metrics = tfidf_regression(rows(1, 1, 1), rows(0, 1), rows(0, 1), CODES)
     assert metrics == majority(rows(1, 1, 1), rows(0, 1), CODES)
 
 
-def test_without_validation_there_still_is_a_rival():
+def test_without_validation_rows_the_baselines_are_fitted_too():
     train = rows(*[0, 1, 2] * 8)
     assert tfidf_regression(train, LabelledTexts([], []), rows(2, 1), CODES).accuracy == 1
 
 
-def test_many_labels_are_fitted_with_less(monkeypatch: pytest.MonkeyPatch):
+def test_many_labels_are_fitted_with_fewer_features(monkeypatch: pytest.MonkeyPatch):
     fitted = []
     real = baselines._fit
 

@@ -9,13 +9,13 @@ from hypothesis.extra.numpy import arrays
 from patclass.evaluation.calibration import expected_calibration_error, reliability
 
 
-def test_scores_that_are_right_as_often_as_they_say_have_a_small_error():
+def test_calibrated_scores_have_a_small_error():
     generator = np.random.default_rng(0)
     sure = generator.random(20_000)
     assert expected_calibration_error(sure, generator.random(20_000) < sure) < 0.02
 
 
-def test_scores_that_are_too_sure_have_the_error_that_was_put_in():
+def test_overconfident_scores_have_the_injected_error():
     generator = np.random.default_rng(0)
     true = generator.uniform(0.3, 0.7, 20_000)
     error = expected_calibration_error(true + 0.2, generator.random(20_000) < true)
@@ -37,13 +37,15 @@ def test_bins_are_open_below_and_closed_above():
     assert bins[0].accuracy == 0.5
 
 
-def test_rounding_above_one_stays_in_the_last_bin():
+def test_a_confidence_rounded_above_one_is_in_the_last_bin():
     bins = reliability(np.array([1.0000001], dtype=np.float32), np.array([True]))
     assert [(b.high, b.confidence) for b in bins] == [(1, 1)]
 
 
 @given(arrays(np.float32, 30, elements=st.floats(0, 1, width=32)), arrays(np.bool_, 30))
-def test_every_answer_is_in_a_bin_and_the_error_is_a_share(sure: np.ndarray, correct: np.ndarray):
+def test_every_prediction_is_in_a_bin_and_the_error_is_between_0_and_1(
+    sure: np.ndarray, correct: np.ndarray
+):
     bins = reliability(sure, correct)
     assert sum(b.rows for b in bins) == 30
     assert sum(b.rows * b.accuracy for b in bins) == pytest.approx(correct.sum())

@@ -31,7 +31,7 @@ def slow_macro_f1(y_true: list[int], given: list[int]) -> float:
     return sum(figures) / len(figures) if figures else 0.0
 
 
-def test_rows_are_counted_by_who_gets_them_right():
+def test_rows_are_counted_by_which_model_is_correct():
     found = compare(TRUTH, A, B, level="class", resamples=10)
     assert (found.rows, found.both, found.only_a, found.only_b, found.neither) == (8, 3, 1, 3, 1)
     assert found.accuracy.a == pytest.approx(4 / 8)
@@ -63,7 +63,7 @@ def test_mcnemar_by_hand(only_a: int, only_b: int, p: float):
     assert mcnemar(only_a, only_b) == pytest.approx(p)
 
 
-def test_mcnemar_of_many_rows_stays_a_number():
+def test_mcnemar_of_many_rows_is_finite():
     assert 0 <= mcnemar(40_000, 60_000) < 1e-12
 
 
@@ -83,13 +83,13 @@ def test_the_intervals_are_those_of_a_slow_bootstrap():
         assert [gap.low, gap.high] == pytest.approx(list(np.quantile(slow, [0.025, 0.975])))
 
 
-def test_a_bound_on_memory_does_not_change_the_figures(monkeypatch: pytest.MonkeyPatch):
+def test_chunking_does_not_change_the_figures(monkeypatch: pytest.MonkeyPatch):
     whole = compare(TRUTH, A, B, level="class", resamples=101)
     monkeypatch.setattr(module, "CELLS", 20)
     assert compare(TRUTH, A, B, level="class", resamples=101) == whole
 
 
-def test_the_same_seed_gives_the_same_figures_and_another_one_others():
+def test_figures_depend_on_the_seed_alone():
     rng = np.random.default_rng(1)
     rows = [rng.integers(0, 9, 200) for _ in range(3)]
     first = compare(*rows, level="section", resamples=300)
@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_one_others():
     assert compare(*rows, level="section", resamples=300, seed=1) != first
 
 
-def test_identical_answers_cannot_be_told_apart():
+def test_identical_predictions_are_not_distinguishable():
     found = compare(TRUTH, A, A, level="class", resamples=100)
     assert found.p == 1
     assert (found.accuracy.points, found.accuracy.low, found.accuracy.high) == (0, 0, 0)
@@ -108,7 +108,7 @@ def test_identical_answers_cannot_be_told_apart():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_clear_winner_is_named_with_its_figures(reverse: bool):
+def test_a_clearly_better_model_is_named_with_its_figures(reverse: bool):
     weak, strong = ("small", answers(120, 80)), ("large", answers(160, 40))
     first, second = (strong, weak) if reverse else (weak, strong)
     found = compare(
@@ -120,7 +120,7 @@ def test_a_clear_winner_is_named_with_its_figures(reverse: bool):
     assert "McNemar p < 0.0001" in found.verdict
 
 
-def test_five_rows_to_none_are_not_enough():
+def test_five_rows_to_none_are_not_significant():
     # Whatever is drawn, B is ahead; but five tosses of a coin agree once in sixteen times.
     found = compare([0] * 20, answers(10, 10), answers(15, 5), level="class", resamples=2000)
     assert found.accuracy.low > 0
@@ -137,14 +137,14 @@ def test_both_conditions_are_needed():
     assert sure.better == 1
 
 
-def test_answers_to_unknown_labels_are_never_right():
+def test_rows_with_unknown_labels_are_never_correct():
     found = compare([-1, -1], [-1, 0], [0, -1], level="class", resamples=20)
     assert (found.accuracy.a, found.accuracy.b, found.neither) == (0, 0, 2)
     assert (found.macro_f1.a, found.macro_f1.b) == (0, 0)
     assert found.verdict.startswith("cannot tell")
 
 
-def test_the_table_shows_both_models_and_the_verdict():
+def test_the_table_shows_both_models_and_the_conclusion():
     found = compare(TRUTH, A, B, level="class", names=("minilm", "llama"), resamples=50)
     lines = found.text().splitlines()
     assert lines[0].split()[:3] == ["class", "minilm", "llama"]
@@ -154,7 +154,7 @@ def test_the_table_shows_both_models_and_the_verdict():
     assert lines[-1] == found.verdict
 
 
-def test_a_comparison_survives_json_and_admits_nothing_else():
+def test_a_comparison_round_trips_through_json_and_rejects_unknown_fields():
     found = compare(TRUTH, A, B, level="class", resamples=10)
     assert Comparison.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(ValidationError, match="extra"):
@@ -172,7 +172,9 @@ def test_a_comparison_survives_json_and_admits_nothing_else():
         (([[0]], [[0]], [[0]]), 10, "whole numbers"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(rows: tuple[list], resamples: int, message: str):
+def test_inputs_that_cannot_be_compared_are_refused(
+    rows: tuple[list], resamples: int, message: str
+):
     with pytest.raises(ValueError, match=message):
         compare(*rows, level="class", resamples=resamples)
 
@@ -201,7 +203,7 @@ def test_many_rows_and_labels_take_seconds():
         max_size=40,
     )
 )
-def test_swapping_the_models_mirrors_the_result(rows: list[tuple[int, int, int]]):
+def test_swapping_the_models_negates_the_result(rows: list[tuple[int, int, int]]):
     y_true, a, b = (list(column) for column in zip(*rows, strict=True))
     one = compare(y_true, a, b, level="class", resamples=40)
     other = compare(y_true, b, a, level="class", resamples=40)

@@ -16,7 +16,7 @@ def metrics(labels: int) -> Metrics:
 
 
 @pytest.mark.parametrize("labels", [3, MAX_DENSE, MAX_DENSE + 1, 300])
-def test_a_matrix_survives_json(labels: int):
+def test_a_matrix_round_trips_through_json(labels: int):
     assert Metrics.model_validate_json(metrics(labels).model_dump_json()) == metrics(labels)
 
 
@@ -43,7 +43,7 @@ def test_a_damaged_matrix_is_refused(stored: dict[str, object]):
         Metrics.model_validate(metrics(3).model_dump() | {"confusion": stored})
 
 
-def test_pairs_come_by_frequency_without_the_right_answers():
+def test_confused_pairs_are_sorted_by_frequency():
     pairs = confused_pairs([[9, 1, 0], [4, 2, 0], [0, 1, 3]], ["A", "B", "C"])
     assert [(p.true, p.answered, p.rows) for p in pairs] == [
         ("B", "A", 4),

@@ -71,7 +71,7 @@ def test_the_page_is_well_formed_and_ids_are_unique(page: Page):
     assert {(link or "").removeprefix("#") for link in links} <= set(ids)
 
 
-def test_nothing_refers_to_another_place(report: Report, page: Page):
+def test_the_page_has_no_external_references(report: Report, page: Page):
     assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object", "base"}
     for _, attributes in page.elements:
         for name in ("src", "href", "srcset", "action"):
@@ -103,18 +103,18 @@ def test_all_sections_are_there(page: Page):
     assert "base model tiny" in page.text
 
 
-def test_the_verdict_stands_first(report: Report, page: Page):
+def test_the_conclusion_comes_first(report: Report, page: Page):
     head, _, rest = report.verdict.partition(": ")
     assert f"A title {head} · {rest}" in page.text
 
 
-def test_pictures_say_what_they_show(page: Page):
+def test_pictures_have_text_alternatives(page: Page):
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
     assert len(pictures) == 2 * 2
     assert all(len(attributes["alt"] or "") > 40 for attributes in pictures)
 
 
-def test_codes_of_cpc_stand_with_their_titles(page: Page):
+def test_cpc_codes_are_shown_with_their_titles(page: Page):
     labels, rest = page.text.partition("Labels one by one")[2].split("Confusion matrix", 1)
     assert "A Human necessities" in labels
     assert "title of the true label" in rest
@@ -122,7 +122,7 @@ def test_codes_of_cpc_stand_with_their_titles(page: Page):
     assert "A61 Medical or veterinary science; hygiene" in mistakes
 
 
-def test_only_codes_of_cpc_have_titles():
+def test_only_cpc_codes_have_titles():
     assert official_titles("label", ["A", "D"]) == {
         "A": "Human necessities",
         "D": "Textiles; paper",
@@ -131,14 +131,14 @@ def test_only_codes_of_cpc_have_titles():
     assert official_titles("label", ["A", "A+"]) == {}
 
 
-def test_a_long_title_is_cut_and_can_be_read_whole(page: Page):
+def test_a_long_title_is_truncated_with_its_full_text_available(page: Page):
     whole = official_titles("tag", ["Y"])["Y"]
     assert whole in {attributes.get("title") for _, attributes in page.elements}
     assert f"Y {whole[:60]}" in page.text
     assert whole not in page.text
 
 
-def test_hostile_text_stays_text():
+def test_html_in_labels_is_escaped():
     hostile = level(3, name=HOSTILE + "{}", title=HOSTILE)
     report = Report(split="test", train_rows=1, leaked_rows=0, level=HOSTILE,
                     levels={HOSTILE: hostile})  # fmt: skip
@@ -166,7 +166,7 @@ def test_the_same_figures_make_the_same_bytes(report: Report):
     assert html_report(report, "A title", {}) == html_report(report, "A title", {})
 
 
-def test_the_page_adapts_to_paper_darkness_and_small_screens(report: Report):
+def test_the_page_supports_print_dark_mode_and_small_screens(report: Report):
     source = html_report(report, "A title", {})
     assert "@media print" in source
     assert "prefers-color-scheme: dark" in source
@@ -182,12 +182,12 @@ def classes(count: int, support: int = 20) -> list[ClassMetrics]:
     ]
 
 
-def test_few_labels_keep_their_order_and_lose_those_without_rows():
+def test_few_labels_keep_their_order_without_those_that_have_no_rows():
     shown = class_groups([*classes(3), *classes(2, support=0)])
     assert [c.code for c in shown[""]] == ["0", "1", "2"]
 
 
-def test_of_many_labels_those_with_few_rows_are_not_ranked():
+def test_labels_with_few_rows_are_not_ranked_among_many():
     weakest, best = class_groups([*classes(10, support=9), *classes(70)]).values()
     assert [c.code for c in weakest] == [str(n) for n in range(20)]
     assert [c.code for c in best] == [str(n) for n in range(69, 49, -1)]

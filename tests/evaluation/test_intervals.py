@@ -25,19 +25,19 @@ def test_wilson_agrees_with_published_intervals(correct: int, rows: int, low: fl
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_holds_the_share_and_stays_between_0_and_1(case: tuple[int, int]):
+def test_wilson_contains_the_share_and_stays_between_0_and_1(case: tuple[int, int]):
     correct, rows = case
     found = wilson(correct, rows)
     assert 0 <= found.low <= correct / rows <= found.high <= 1
 
 
 @pytest.mark.parametrize(("correct", "rows"), [(0, 0), (3, 2), (-1, 2)])
-def test_what_is_no_share_is_an_error(correct: int, rows: int):
+def test_an_invalid_share_is_an_error(correct: int, rows: int):
     with pytest.raises(ValueError, match="no share"):
         wilson(correct, rows)
 
 
-def test_wilson_holds_the_truth_about_as_often_as_promised():
+def test_wilson_has_about_the_nominal_coverage():
     drawn = np.random.default_rng(0).binomial(60, 0.9, size=2000)
     held = [
         wilson(correct, 60).low <= 0.9 <= wilson(correct, 60).high for correct in drawn.tolist()
@@ -53,7 +53,7 @@ def test_bootstrap_of_accuracy_agrees_with_the_normal_approximation():
     assert found.high - found.low == pytest.approx(2 * 1.96 * (0.16 / 1000) ** 0.5, rel=0.08)
 
 
-def test_bootstrap_counts_the_figures_of_resamples_as_metrics_do():
+def test_bootstrap_computes_the_same_figures_as_metrics():
     # With one resample, both ends are the figure of that resample.
     generator = np.random.default_rng(5)
     y_true, answered = generator.integers(-1, 4, 50), generator.integers(0, 4, 50)
@@ -64,7 +64,7 @@ def test_bootstrap_counts_the_figures_of_resamples_as_metrics_do():
     assert found.accuracy.low == pytest.approx(expected.accuracy)
 
 
-def test_bootstrap_holds_macro_f1_about_as_often_as_promised():
+def test_bootstrap_of_macro_f1_has_about_the_nominal_coverage():
     # Each label is found in 7 of 10 cases and the rest is spread evenly: macro F1 is 0.7.
     generator = np.random.default_rng(1)
     held = []
@@ -82,7 +82,7 @@ def test_bootstrap_holds_macro_f1_about_as_often_as_promised():
     st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 4)), min_size=1, max_size=40),
     st.integers(0, 9),
 )
-def test_bootstrap_is_ordered_bounded_and_repeatable(rows: list[tuple[int, int]], seed: int):
+def test_bootstrap_is_ordered_bounded_and_reproducible(rows: list[tuple[int, int]], seed: int):
     y_true, answered = np.array(rows, dtype=np.intp).T
     found = bootstrap(y_true, answered, 5, resamples=50, seed=seed)
     assert found == bootstrap(y_true, answered, 5, resamples=50, seed=seed)
@@ -90,7 +90,7 @@ def test_bootstrap_is_ordered_bounded_and_repeatable(rows: list[tuple[int, int]]
         assert 0 <= interval.low <= interval.high <= 1
 
 
-def test_perfect_answers_have_no_spread():
+def test_perfect_predictions_have_no_spread():
     y_true = np.arange(30) % 3
     found = bootstrap(y_true, y_true, 3, resamples=20)
     assert (found.accuracy.low, found.macro_f1.high) == (1, 1)

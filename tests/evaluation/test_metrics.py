@@ -27,12 +27,12 @@ def metrics() -> Metrics:
     return evaluate(TRUTH, PROBABILITIES, CODES)
 
 
-def test_accuracy_is_the_share_of_right_answers(metrics: Metrics):
+def test_accuracy_is_the_share_of_correct_predictions(metrics: Metrics):
     assert metrics.rows == 5
     assert metrics.accuracy == pytest.approx(3 / 5)
 
 
-def test_confusion_counts_true_labels_in_rows_and_answers_in_columns(metrics: Metrics):
+def test_confusion_counts_true_labels_in_rows_and_predictions_in_columns(metrics: Metrics):
     assert metrics.confusion == ((1, 1, 0, 0), (0, 2, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0))
 
 
@@ -55,17 +55,17 @@ def test_loss_is_the_mean_negative_logarithm_of_the_true_label(metrics: Metrics)
     assert metrics.loss == pytest.approx(-sum(map(math.log, true)) / 5, abs=1e-6)
 
 
-def test_a_uniform_answer_has_the_loss_of_guessing():
+def test_a_uniform_prediction_has_the_loss_of_guessing():
     metrics = evaluate([0, 3], np.full((2, 4), 0.25, dtype=np.float32), CODES)
     assert metrics.loss == pytest.approx(math.log(4))
 
 
-def test_a_certain_and_wrong_answer_has_a_finite_loss():
+def test_a_certain_and_wrong_prediction_has_a_finite_loss():
     metrics = evaluate([0], np.array([[0, 1]], dtype=np.float32), ["A", "B"])
     assert 20 < metrics.loss < 40
 
 
-def test_perfect_answers_reach_every_maximum():
+def test_perfect_predictions_reach_every_maximum():
     metrics = evaluate([0, 1, 2, 3], np.eye(4, dtype=np.float32), CODES)
     assert (metrics.accuracy, metrics.macro_f1) == (1, 1)
     assert metrics.loss == pytest.approx(0, abs=1e-6)
@@ -76,7 +76,7 @@ def test_no_rows_is_an_error():
         evaluate([], np.zeros((0, 4), dtype=np.float32), CODES)
 
 
-def test_a_label_that_the_model_does_not_know_is_wrong_and_in_no_cell():
+def test_an_unknown_label_is_wrong_and_in_no_cell():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
     metrics = evaluate([-1, 1], probabilities, ["A", "B"])
     assert (metrics.rows, metrics.accuracy) == (2, 0.5)

@@ -77,7 +77,7 @@ def test_a_model_that_beats_the_baseline_passes_with_its_gain():
 
 
 @pytest.mark.parametrize("accuracy", [0.5, 0.6])
-def test_a_model_that_does_not_beat_tfidf_fails_even_when_it_equals_it(accuracy: float):
+def test_a_model_that_only_equals_tfidf_fails(accuracy: float):
     weak = report(accuracy)
     assert not weak.passed
     assert weak.verdict.startswith("FAILED: the model is not worth using")
@@ -87,7 +87,7 @@ def test_a_model_that_does_not_beat_tfidf_fails_even_when_it_equals_it(accuracy:
 
 
 @pytest.mark.parametrize("loss", [math.log(3), 2.0])
-def test_a_model_no_surer_than_guessing_fails(loss: float):
+def test_a_model_with_the_loss_of_guessing_fails(loss: float):
     weak = report(0.9, loss)
     assert not weak.passed
     assert f"its loss of {loss:.3f} is not better than guessing (1.099)" in weak.verdict
@@ -100,18 +100,18 @@ def test_both_reasons_are_named():
     assert "guessing" in report(0.1, 2.0).verdict
 
 
-def test_a_model_without_a_rival_has_not_passed():
+def test_a_model_without_a_baseline_has_not_passed():
     alone = report(baselines={})
     assert not alone.passed
     assert alone.failures == []
     assert alone.verdict.startswith("not compared: 80.0% accuracy, but no baseline")
 
 
-def test_a_model_without_a_rival_can_fail_all_the_same():
+def test_a_model_without_a_baseline_can_still_fail():
     assert report(loss=2.0, baselines={}).verdict.startswith("FAILED")
 
 
-def test_the_text_sets_the_model_beside_both_baselines():
+def test_the_text_compares_the_model_with_both_baselines():
     lines = report().text().splitlines()
     assert lines[0].startswith("section, 12 rows")
     shown = {line[:24].strip(): line[24:].split() for line in lines[:4]}
@@ -134,7 +134,7 @@ def test_the_text_has_a_line_for_each_label():
     assert sum(line.split() == ["L01", "0.250", "0.500", "0.333", "4"] for line in lines) == 1
 
 
-def test_the_text_ends_with_split_rows_and_verdict():
+def test_the_text_ends_with_split_rows_and_conclusion():
     last = report().text().splitlines()[-1]
     assert last == f"test, 12 rows: {report().verdict}"
 
@@ -156,17 +156,17 @@ def test_more_labels_than_fit_a_terminal_are_left_out():
     assert "precision" not in report(labels=31).text()
 
 
-def test_the_level_of_the_verdict_must_be_there():
+def test_the_level_of_the_conclusion_must_exist():
     with pytest.raises(ValidationError, match="no figures of level 'group'"):
         Report.model_validate(report().model_dump() | {"level": "group"})
 
 
-def test_leaked_rows_are_said_and_only_then():
+def test_leaked_rows_are_reported_only_when_there_are_some():
     assert "warning: 7 test texts also stand in train" in report(leaked_rows=7).text()
     assert "warning" not in report().text()
 
 
-def test_a_report_survives_json_and_refuses_what_it_does_not_know():
+def test_a_report_round_trips_through_json_and_rejects_unknown_fields():
     stored = report().model_dump(mode="json")
     assert Report.model_validate(stored) == report()
     with pytest.raises(ValidationError):
@@ -185,7 +185,7 @@ def test_figures_lie_within_their_intervals(report: Report):
         assert level.macro_f1_interval.low < level.metrics.macro_f1 < level.macro_f1_interval.high
 
 
-def test_figures_are_those_of_the_answers(report: Report, scored: Scored):
+def test_figures_match_the_predictions(report: Report, scored: Scored):
     sums = scored.tree.sums(scored.calibrated, "class")
     y_true = np.array([row.y_true[1] for row in scored.rows])
     assert report.levels["class"].metrics.accuracy == (sums.argmax(axis=1) == y_true).mean()
@@ -194,13 +194,13 @@ def test_figures_are_those_of_the_answers(report: Report, scored: Scored):
     assert sum(c.support for c in report.levels["class"].metrics.per_class) == 60
 
 
-def test_calibration_is_told_before_and_after(report: Report):
+def test_calibration_is_reported_before_and_after(report: Report):
     section = report.levels["section"]
     assert section.ece_raw != section.ece
     assert section.reliability_raw != section.reliability
 
 
-def test_baselines_are_fitted_where_they_are_asked_for(report: Report):
+def test_baselines_are_fitted_at_the_requested_levels(report: Report):
     assert set(report.levels["section"].baselines) == {"majority", "tfidf"}
     assert report.levels["section"].baselines["tfidf"].rows == 80
     assert report.levels["section"].baselines["majority"].accuracy == 0.75
@@ -225,7 +225,7 @@ def test_baselines_learn_labels_of_the_tree_only(
     assert min(test.labels) == UNKNOWN_LABEL
 
 
-def test_sets_are_reported_where_there_are_some(report: Report):
+def test_label_sets_are_reported_when_available(report: Report):
     assert report.levels["class"].sets is None
     sets = report.levels["section"].sets
     assert sets is not None
@@ -243,7 +243,7 @@ def test_sets_of_rows_without_a_known_label_do_not_count(scored: Scored, corpus:
     assert (level.sets.coverage, level.sets.single) == (1, 1)
 
 
-def test_slices_mistakes_and_tags_are_there(report: Report):
+def test_slices_mistakes_and_tags_are_reported(report: Report):
     section = report.levels["section"]
     assert {part.kind for part in section.slices} == {"text length", "year"}
     wrong = round(section.metrics.rows * (1 - section.metrics.accuracy))
@@ -251,19 +251,19 @@ def test_slices_mistakes_and_tags_are_there(report: Report):
     assert report.tags["Y"].rows == 80
 
 
-def test_a_level_of_which_nothing_is_known_is_left_out(scored: Scored, corpus: Corpus):
+def test_a_level_without_known_labels_is_left_out(scored: Scored, corpus: Corpus):
     rows = [replace(row, y_true=(None, row.y_true[1])) for row in scored.rows]
     report = measure(replace(scored, rows=rows), corpus, "test", ["section"])
     assert list(report.levels) == ["class"]
     assert report.level == "class"
 
 
-def test_nothing_known_is_an_error(scored: Scored, corpus: Corpus):
+def test_data_without_known_labels_are_an_error(scored: Scored, corpus: Corpus):
     rows = [replace(row, y_true=(None, None)) for row in scored.rows]
     with pytest.raises(ValueError, match="no row of test"):
         measure(replace(scored, rows=rows), corpus, "test", [])
 
 
-def test_the_same_answers_make_the_same_report(report: Report, scored: Scored, corpus: Corpus):
+def test_the_same_predictions_make_the_same_report(report: Report, scored: Scored, corpus: Corpus):
     sets = {"section": np.ones((80, 2), dtype=bool)}
     assert measure(scored, corpus, "test", ["section"], sets) == report

@@ -12,7 +12,7 @@ SURE = np.array([0.6, 0.9, 0.8, 0.7], dtype=np.float32)
 HITS = np.array([False, True, True, False])
 
 
-def test_risk_rises_as_less_sure_answers_are_given():
+def test_risk_rises_with_coverage():
     curve = risk_coverage(SURE, HITS)
     assert [(p.coverage, p.risk) for p in curve.points] == [
         (0.25, 0),
@@ -23,14 +23,14 @@ def test_risk_rises_as_less_sure_answers_are_given():
     assert curve.aurc == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
 
 
-def test_equal_confidences_share_their_hits_whatever_their_order():
+def test_equal_confidences_share_their_correct_predictions_in_any_order():
     sure = np.array([0.5, 0.5], dtype=np.float32)
     curves = [risk_coverage(sure, np.array(correct)) for correct in ([True, False], [False, True])]
     assert curves[0] == curves[1]
     assert [p.risk for p in curves[0].points] == [0.5, 0.5]
 
 
-def test_a_long_curve_is_thinned_and_keeps_both_ends():
+def test_a_long_curve_is_downsampled_and_keeps_both_ends():
     generator = np.random.default_rng(0)
     curve = risk_coverage(generator.random(5000), generator.random(5000) < 0.8)
     assert len(curve.points) == 101
@@ -44,14 +44,14 @@ def test_a_fixed_threshold_counts_what_reaches_it():
     assert point.precision == pytest.approx(2 / 3)
 
 
-def test_a_threshold_that_nothing_reaches_has_no_precision():
+def test_a_threshold_above_every_confidence_has_no_precision():
     point = operating_points(SURE, HITS)[5]
     assert (point.threshold, point.rows, point.coverage) == (0.95, 0, 0)
     assert point.precision is None
     assert point.interval is None
 
 
-def test_the_threshold_of_a_precision_answers_as_much_as_it_can():
+def test_the_threshold_of_a_precision_has_the_largest_coverage():
     point = operating_points(SURE, HITS)[-1]
     assert point.target == 0.95
     assert point.threshold == pytest.approx(0.8)
@@ -60,18 +60,18 @@ def test_the_threshold_of_a_precision_answers_as_much_as_it_can():
     assert point.interval.low == pytest.approx(0.3424, abs=1e-3)
 
 
-def test_a_precision_out_of_reach_has_no_threshold():
+def test_an_unreachable_precision_has_no_threshold():
     point = operating_points(SURE, np.zeros(4, dtype=bool))[-1]
     assert (point.threshold, point.rows, point.precision) == (None, 0, None)
 
 
-def test_a_threshold_never_parts_equal_confidences():
+def test_a_threshold_never_separates_equal_confidences():
     sure = np.array([0.9, 0.9, 0.5], dtype=np.float32)
     assert lowest_threshold(sure, np.array([True, False, True]), 0.9) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=30))
-def test_the_lowest_threshold_is_the_lowest_one(rows: list[tuple[int, bool]]):
+def test_the_lowest_sufficient_threshold_is_chosen(rows: list[tuple[int, bool]]):
     sure = np.array([score / 8 for score, _ in rows], dtype=np.float32)
     correct = np.array([hit for _, hit in rows])
     reached = [t for t in set(sure.tolist()) if correct[sure >= t].mean() >= 0.9]

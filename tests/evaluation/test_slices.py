@@ -17,7 +17,7 @@ def row(length: int = 5, **facts: object) -> Example:
     return Example("1", "x" * length, (0,), (0,), (), Facts(**facts))
 
 
-def test_texts_are_parted_at_the_quartiles():
+def test_texts_are_divided_at_the_quartiles():
     rows = [row(length) for length in range(1, 101)]
     parts = found(rows, "text length", [n < 25 for n in range(100)])
     assert [part.rows for part in parts] == [25, 25, 25, 25]
@@ -26,11 +26,11 @@ def test_texts_are_parted_at_the_quartiles():
     assert [part.accuracy for part in parts] == [1, 0, 0, 0]
 
 
-def test_texts_of_one_length_are_one_part():
+def test_texts_of_equal_length_are_one_slice():
     assert [(p.name, p.rows) for p in found([row(7)] * 9, "text length")] == [("7 characters", 9)]
 
 
-def test_few_years_stand_by_themselves():
+def test_few_years_are_slices_of_their_own():
     rows = [row(year=2001), row(year=2003), row(year=2001), row()]
     parts = found(rows, "year", [True, False, False, True])
     assert [(p.name, p.rows, p.accuracy) for p in parts] == [
@@ -51,7 +51,7 @@ def test_many_years_become_at_most_five_spans_of_about_equal_size():
     ]
 
 
-def test_sources_come_by_frequency_and_the_rest_together():
+def test_sources_are_sorted_by_frequency_and_the_rest_grouped():
     rows = [row(source=f"S{n}") for n in range(12) for _ in range(12 - n)]
     parts = found(rows, "source")
     assert [p.name for p in parts] == [*(f"S{n}" for n in range(10)), "other sources"]
@@ -63,11 +63,11 @@ def test_a_source_may_have_the_name_of_a_group():
     assert [(p.name, p.rows) for p in parts] == [("not known", 1), ("not known", 1)]
 
 
-def test_a_kind_of_which_nothing_is_known_is_left_out():
+def test_an_attribute_without_values_is_left_out():
     assert {part.kind for part in slices([row()] * 3, np.ones(3, dtype=bool))} == {"text length"}
 
 
-def test_a_part_of_few_rows_has_a_wide_interval():
+def test_a_slice_of_few_rows_has_a_wide_interval():
     (part,) = found([row()] * 2, "text length", [True, True])
     assert part.interval.high == 1
     assert part.interval.low == pytest.approx(0.342, abs=1e-3)
@@ -83,7 +83,7 @@ def answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers
     return LevelAnswers(codes, rows, np.arange(len(rows)), np.array(y_true), table)
 
 
-def test_mistakes_come_by_confidence_and_right_answers_not_at_all():
+def test_only_mistakes_are_listed_by_confidence():
     found = mistakes(answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
     assert [(m.id, m.true, m.answered, m.second) for m in found] == [
         ("P2", None, "C", "B"),
@@ -93,9 +93,9 @@ def test_mistakes_come_by_confidence_and_right_answers_not_at_all():
     assert "secret" not in "".join(m.model_dump_json() for m in found)
 
 
-def test_only_so_many_are_kept():
+def test_the_number_of_mistakes_is_limited():
     assert len(mistakes(answers([1] * 40, [[0.9, 0.1]] * 40))) == 25
 
 
-def test_a_single_label_has_no_second():
+def test_a_single_label_has_no_second_prediction():
     assert mistakes(answers([-1], [[0.9]]))[0].second is None

@@ -15,7 +15,7 @@ def column(*probabilities: float) -> np.ndarray:
     return np.array(probabilities, dtype=np.float32)[:, np.newaxis]
 
 
-def test_a_tag_is_measured_where_it_is_known():
+def test_a_tag_is_evaluated_on_rows_where_it_is_known():
     found = tag_reports(rows(True, False, None, True), column(0.9, 0.6, 0.9, 0.3), ["Y"])["Y"]
     assert (found.rows, found.carried) == (3, 2)
     assert (found.precision, found.recall) == (0.5, 0.5)
@@ -29,6 +29,6 @@ def test_a_tag_that_no_row_carries_has_no_recall():
     assert found.average_precision is None
 
 
-def test_a_tag_of_which_nothing_is_known_is_left_out():
+def test_a_tag_without_known_values_is_left_out():
     untold = [Example("1", "x", (0,), (0,))]
     assert tag_reports([*rows(None), *untold], column(0.1, 0.2), ["Y"]) == {}

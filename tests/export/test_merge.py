@@ -38,7 +38,7 @@ def test_it_is_one_file_of_weights_with_its_configuration(saved: Path):
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
-def test_it_is_read_back_and_answers_to_the_bit(tuned_base: Any, saved: Path):
+def test_it_is_read_back_with_bit_identical_logits(tuned_base: Any, saved: Path):
     found = TorchEngine(load_merged(saved, 3), tuned_base.tokenizer).run(tuned_base.rows)
     np.testing.assert_array_equal(found.logits, tuned_base.logits())
 
@@ -55,7 +55,7 @@ def test_a_head_for_other_labels_is_refused(saved: Path):
 
 
 @pytest.mark.parametrize("kind", ["bundle", "tree_bundle"])
-def test_transformers_alone_makes_the_same_logits_of_an_exported_bundle(
+def test_transformers_alone_reproduces_the_logits_of_an_exported_bundle(
     exports: Callable[..., Any], kind: str
 ):
     """The promise of the form: no patclass and no peft are needed to use it."""
@@ -73,7 +73,7 @@ def test_transformers_alone_makes_the_same_logits_of_an_exported_bundle(
     np.testing.assert_allclose(logits.numpy(), expected, rtol=0, atol=1e-4)
 
 
-def test_its_adapter_is_inside(exports: Callable[..., Any], tiny_bert: Path):
+def test_its_adapter_is_merged(exports: Callable[..., Any], tiny_bert: Path):
     """A forgotten adapter would leave the base as it was."""
     merged, base = (
         load_file(folder / PACKED)
@@ -85,7 +85,7 @@ def test_its_adapter_is_inside(exports: Callable[..., Any], tiny_bert: Path):
     torch.testing.assert_close(merged[same], base[same], rtol=0, atol=0)
 
 
-def test_the_original_base_is_needed_no_more(
+def test_the_original_base_is_no_longer_needed(
     exports: Callable[..., Any], bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def gone(*arguments: object) -> object:

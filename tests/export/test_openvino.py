@@ -28,7 +28,7 @@ def ports(graph: ov.Model) -> list[tuple[set[str], str, int]]:
     ]
 
 
-def test_its_ports_have_names_and_take_any_number_of_rows_of_any_length(graph: ov.Model):
+def test_its_ports_are_named_and_have_dynamic_shapes(graph: ov.Model):
     names = [{name} for name in (*INPUTS, EMBEDDINGS, LOGITS)]
     assert ports(graph) == [
         *((name, "i64", 2) for name in names[:2]),
@@ -42,7 +42,7 @@ def test_its_ports_have_names_and_take_any_number_of_rows_of_any_length(graph: o
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 26])
-def test_it_answers_as_the_model_does(tuned_base: Any, graph: ov.Model, count: int):
+def test_it_reproduces_the_logits_of_the_model(tuned_base: Any, graph: ov.Model, count: int):
     rows = tuned_base.rows[-count:]
     expected = TorchEngine(tuned_base.model, tuned_base.tokenizer).run(rows)
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -53,7 +53,7 @@ def test_it_answers_as_the_model_does(tuned_base: Any, graph: ov.Model, count: i
     np.testing.assert_allclose(found[EMBEDDINGS], expected.embeddings, rtol=0, atol=1e-4)
 
 
-def test_the_mask_is_not_taken_for_a_constant(tuned_base: Any, graph: ov.Model):
+def test_the_mask_is_not_traced_as_a_constant(tuned_base: Any, graph: ov.Model):
     """What stands at masked places changes nothing; unmasked, it does."""
     compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ids = np.array([tuned_base.rows[0][:20]], dtype=np.int64)
@@ -68,7 +68,7 @@ def test_the_mask_is_not_taken_for_a_constant(tuned_base: Any, graph: ov.Model):
     assert np.abs(unmasked - short).max() > 1e-2
 
 
-def test_the_model_is_as_it_was_afterwards(tuned_base: Any):
+def test_conversion_does_not_change_the_model(tuned_base: Any):
     before = {name: tensor.clone() for name, tensor in tuned_base.model.state_dict().items()}
     logits = tuned_base.logits()
     to_graph(tuned_base.model)
@@ -78,14 +78,14 @@ def test_the_model_is_as_it_was_afterwards(tuned_base: Any):
     np.testing.assert_array_equal(tuned_base.logits(), logits)
 
 
-def test_a_base_of_very_few_tokens_is_converted(tuned_bert: Any):
+def test_a_base_with_very_few_positions_is_converted(tuned_bert: Any):
     """The example that is traced may only hold ids that the base knows."""
     model: PatentClassifier = copy.deepcopy(tuned_bert.model)
     model.backbone.resize_token_embeddings(7, mean_resizing=False)
     assert to_graph(model).outputs
 
 
-def test_a_base_that_cannot_be_converted_is_an_error_in_words(
+def test_a_base_that_cannot_be_converted_is_a_clear_error(
     tuned_bert: Any, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(batch: object) -> torch.Tensor:
@@ -155,14 +155,14 @@ def rounded_inputs(graph: ov.Model, kind: str) -> list[bool]:
     ]
 
 
-def test_schemes_go_from_the_fastest_to_the_safest_under_names_of_their_own():
+def test_schemes_are_ordered_from_fastest_to_safest_with_unique_names():
     assert [scheme.name for scheme in (*INT8, FLOAT)] == [
         *("int8", "int8, feed-forward outputs in float", "int8 weights", "bfloat16", "float32")
     ]
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_float_is_the_graph_itself(request: pytest.FixtureRequest, made: Made, base: str):
+def test_float32_leaves_the_graph_unchanged(request: pytest.FixtureRequest, made: Made, base: str):
     tuned = request.getfixturevalue(base)
     found = logits_of(made(base, FLOAT), tuned, exact=True)
     np.testing.assert_allclose(found, tuned.logits(), rtol=0, atol=1e-4)
@@ -170,7 +170,9 @@ def test_float_is_the_graph_itself(request: pytest.FixtureRequest, made: Made, b
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_bfloat16_only_computes_otherwise(request: pytest.FixtureRequest, made: Made, base: str):
+def test_bfloat16_changes_only_the_compute_precision(
+    request: pytest.FixtureRequest, made: Made, base: str
+):
     """Where the processor has no bfloat16, it is float32 all the same."""
     tuned = request.getfixturevalue(base)
     graph = made(base, HALF)
@@ -181,7 +183,7 @@ def test_bfloat16_only_computes_otherwise(request: pytest.FixtureRequest, made: 
 
 @pytest.mark.parametrize("scheme", EIGHT_BITS, ids=lambda scheme: scheme.name)
 @pytest.mark.parametrize("base", BASES)
-def test_eight_bits_answer_near_the_original(
+def test_eight_bits_are_close_to_the_original(
     request: pytest.FixtureRequest,
     made: Made,
     base: str,
@@ -205,7 +207,7 @@ def test_eight_bits_answer_near_the_original(
 
 @pytest.mark.parametrize("scheme", EIGHT_BITS, ids=lambda scheme: scheme.name)
 @pytest.mark.parametrize("base", BASES)
-def test_all_products_are_in_eight_bits_but_those_that_are_named(
+def test_all_matrix_products_are_in_eight_bits_except_the_named_ones(
     made: Made, base: str, scheme: Scheme
 ):
     plain = [name for name, small in products(made(base, scheme)).items() if not small]
@@ -215,7 +217,7 @@ def test_all_products_are_in_eight_bits_but_those_that_are_named(
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_activations_are_rounded_but_never_those_of_attention(made: Made, base: str):
+def test_activations_are_quantised_except_those_of_attention(made: Made, base: str):
     whole, spared, weights = (made(base, scheme) for scheme in EIGHT_BITS)
     assert all(rounded_inputs(whole, "MatMul"))
     assert rounded_inputs(spared, "MatMul").count(False) == 2
@@ -224,7 +226,7 @@ def test_activations_are_rounded_but_never_those_of_attention(made: Made, base: 
         assert rounded_inputs(graph, "ScaledDotProductAttention") == [False, False]
 
 
-def test_the_original_graph_is_left_alone(request: pytest.FixtureRequest, made: Made):
+def test_the_original_graph_is_not_modified(request: pytest.FixtureRequest, made: Made):
     """A scheme that is refused must not spoil the next one's start."""
     tuned = request.getfixturevalue("tuned_bert")
     for scheme in EIGHT_BITS:
@@ -233,7 +235,7 @@ def test_the_original_graph_is_left_alone(request: pytest.FixtureRequest, made: 
     np.testing.assert_allclose(found, tuned.logits(), rtol=0, atol=1e-4)
 
 
-def test_texts_are_shown_one_at_a_time_without_padding(tuned_bert: Any):
+def test_calibration_texts_are_fed_one_at_a_time_without_padding(tuned_bert: Any):
     shown = list(calibration_set(tuned_bert.rows, tuned_bert.tokenizer).get_inference_data())
     assert [each["input_ids"].tolist() for each in shown] == [[row] for row in tuned_bert.rows]
     assert all(each["attention_mask"].all() for each in shown)

@@ -58,7 +58,7 @@ BEFORE = flat(0.9, 0.9, 0.9, 0.9, 0.55, 0.1, 0.1, 0.1, 0.1, 0.45)
 AFTER = flat(0.1, 0.9, 0.9, 0.9, 0.45, 0.1, 0.1, 0.1, 0.1, 0.45)
 
 
-def test_the_same_answers_are_alike_in_everything():
+def test_identical_predictions_have_full_parity():
     found = compare(AB, HALF_A, "ten rows", BEFORE, BEFORE)
     assert (found.texts, found.source, found.largest_logit_difference) == (10, "ten rows", 0)
     assert found.levels == {
@@ -71,7 +71,7 @@ def test_the_same_answers_are_alike_in_everything():
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(*[st.floats(0.01, 1)] * 3), min_size=1, max_size=20), st.data())
-def test_whatever_the_answers_a_model_is_like_itself(weights: list[tuple[float, ...]], data):
+def test_any_model_has_full_parity_with_itself(weights: list[tuple[float, ...]], data):
     shares = np.array(weights)
     same = answers(shares / shares.sum(axis=1, keepdims=True), shares)
     y_true = st.tuples(
@@ -88,17 +88,17 @@ def test_agreement_is_the_share_of_texts_with_the_same_label():
 
 
 @pytest.mark.parametrize(("share", "sure"), [(SURE + 0.01, 1), (SURE - 0.01, 0), (0.3, 1)])
-def test_an_answer_is_sure_above_a_confidence_of_the_original(share: float, sure: int):
+def test_a_prediction_is_sure_above_a_confidence_of_the_original(share: float, sure: int):
     found = compare(AB, examples(0), "rows", flat(share), flat(0.999))
     assert found.levels["label"].sure == sure
 
 
-def test_where_nothing_is_sure_nothing_sure_is_lost():
+def test_without_sure_predictions_none_is_lost():
     level = compare(AB, examples(0, 0), "rows", flat(0.55, 0.52), flat(0.45, 0.48)).levels["label"]
     assert (level.agreement, level.sure_agreement, level.sure) == (0, 1, 0)
 
 
-def test_the_loss_of_f1_and_the_rise_of_the_calibration_error_are_those_of_the_labelled_rows():
+def test_changes_of_f1_and_ece_are_computed_on_labelled_rows():
     level = compare(AB, HALF_A, "rows", BEFORE, AFTER).levels["label"]
     # A: all that were answered are right, three of five were found. B: five of seven, and all.
     macro_f1 = (2 * 1 * 0.6 / 1.6 + 2 * (5 / 7) / (5 / 7 + 1)) / 2
@@ -108,7 +108,7 @@ def test_the_loss_of_f1_and_the_rise_of_the_calibration_error_are_those_of_the_l
     assert level.ece_rise == pytest.approx(after - before, abs=1e-6)
 
 
-def test_a_better_model_loses_less_than_nothing():
+def test_a_better_export_has_a_negative_loss():
     level = compare(AB, HALF_A, "rows", AFTER, BEFORE).levels["label"]
     assert level.f1_loss < 0 < level.ece_rise
 
@@ -120,14 +120,14 @@ def test_rows_without_a_known_label_count_for_agreement_only():
     assert level.f1_loss == pytest.approx(1 - 2 * 0.6 / 1.6)
 
 
-def test_where_no_label_is_known_there_are_no_figures_and_no_objections_to_them():
+def test_without_known_labels_there_are_no_quality_figures_and_no_failures():
     found = compare(AB, examples(*[None] * 10), "rows", BEFORE, AFTER)
     level = found.levels["label"]
     assert (level.labelled, level.f1_loss, level.ece_rise) == (0, None, None)
     assert objections(found, replace(OPEN, f1_loss=-1, ece_rise=-1)) == []
 
 
-def test_every_level_is_compared_by_itself():
+def test_every_level_is_compared_separately():
     """Another class of the same section is another answer at one level only."""
     before = answers([(0.8, 0.1, 0.1), (0.1, 0.1, 0.8)])
     after = answers([(0.1, 0.8, 0.1), (0.1, 0.1, 0.8)])
@@ -149,7 +149,7 @@ def test_the_largest_difference_of_any_logit_counts():
     assert found.largest_logit_difference == 0.5
 
 
-def test_an_export_that_answers_no_numbers_does_not_pass():
+def test_an_export_that_returns_nan_does_not_pass():
     broken = answers(np.full((10, 2), NAN), np.full((10, 2), NAN))
     with np.errstate(invalid="ignore"):
         found = compare(AB, HALF_A, "rows", BEFORE, broken)
@@ -157,7 +157,7 @@ def test_an_export_that_answers_no_numbers_does_not_pass():
         assert any("a logit differs by nan" in said for said in objections(found, limits))
 
 
-def test_one_logit_that_is_no_number_is_enough():
+def test_a_single_nan_logit_is_enough_to_fail():
     logits = np.zeros((10, 2))
     logits[3, 1] = NAN
     found = compare(AB, HALF_A, "rows", BEFORE, answers(BEFORE.leaves, logits))
@@ -179,7 +179,7 @@ def test_one_logit_that_is_no_number_is_enough():
         ("ece_rise", -1.0, NAN, "class: calibration error rises by nan points"),
     ],
 )
-def test_what_is_at_the_limit_passes_and_what_is_beyond_is_named(
+def test_values_at_the_limit_pass_and_values_beyond_it_are_named(
     at: str, kept: float, broken: float, said: str
 ):
     inside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: kept})})
@@ -188,12 +188,12 @@ def test_what_is_at_the_limit_passes_and_what_is_beyond_is_named(
     assert objections(outside, QUANTISED) == [said]
 
 
-def test_tags_that_are_given_otherwise_are_named():
+def test_differing_tags_are_named():
     other = parity(section=ALIKE).model_copy(update={"tag_agreement": 0.97})
     assert objections(other, QUANTISED) == ["tags: 97.0% agree (required: 98%)"]
 
 
-def test_float_may_differ_by_next_to_nothing():
+def test_float32_must_agree_almost_exactly():
     near = parity(section=ALIKE).model_copy(update={"largest_logit_difference": 1e-4})
     far = near.model_copy(update={"largest_logit_difference": 2e-4})
     assert objections(near, EXACT) == []
@@ -203,7 +203,7 @@ def test_float_may_differ_by_next_to_nothing():
     assert len(objections(one_of_a_thousand, EXACT)) == 2
 
 
-def test_every_objection_is_named():
+def test_every_failure_is_named():
     bad = ALIKE.model_copy(
         update={"agreement": 0.5, "sure_agreement": 0.5, "f1_loss": 0.5, "ece_rise": 0.5}
     )
@@ -215,18 +215,18 @@ def test_every_objection_is_named():
     ]
 
 
-def test_the_coarsest_level_must_hold_by_itself():
+def test_the_coarsest_level_has_its_own_limit():
     low = ALIKE.model_copy(update={"agreement": 0.979})
     found = objections(parity(section=low, **{"class": ALIKE}), QUANTISED)
     assert found == ["section: 97.9% agree (required: 98%)"]
 
 
-def test_the_limits_are_those_that_the_command_promises():
+def test_the_limits_match_the_documentation_of_the_command():
     assert Limits(0.98, 0.99, 0.005, 0.01, math.inf) == QUANTISED
     assert EXACT.agreement == EXACT.sure_agreement == 1
 
 
-def test_the_table_has_a_line_for_each_level_and_no_figure_that_is_not_known():
+def test_the_table_has_a_line_per_level_without_unknown_figures():
     unknown = ALIKE.model_copy(update={"labelled": 0, "f1_loss": None, "ece_rise": None})
     worse = ALIKE.model_copy(update={"agreement": 0.984, "f1_loss": 0.004, "ece_rise": 0.0061})
     head, names, *lines = text_of(parity(section=worse, **{"class": unknown})).splitlines()
@@ -238,5 +238,5 @@ def test_the_table_has_a_line_for_each_level_and_no_figure_that_is_not_known():
     ]
 
 
-def test_no_change_is_not_called_a_loss():
+def test_no_change_is_not_shown_as_a_loss():
     assert text_of(parity(section=ALIKE)).splitlines()[-1].split()[-2:] == ["+0.00", "+0.00"]

@@ -82,7 +82,7 @@ def test_its_manifest_lists_the_engine_and_every_other_file(each_export: Any):
     assert found == {*KEPT, *WRITTEN, *ENGINE_FILES[each_export.form]}
 
 
-def test_it_says_how_it_is_computed_and_what_it_was_made_from(each_export: Any):
+def test_it_records_its_precision_and_its_original(each_export: Any):
     engine = read_bundle(each_export.folder).description.engine
     assert engine == each_export.info
     weights = "int8" if each_export.form == "openvino-int8" else "float32"
@@ -111,14 +111,14 @@ def test_parity_is_recorded_level_by_level(each_export: Any, adds_eight_bits_up:
         assert 1e-4 < difference < (1 if adds_eight_bits_up else 2)
 
 
-def test_it_is_told_as_a_table(each_export: Any):
+def test_it_is_reported_as_a_table(each_export: Any):
     (said,) = each_export.said
     assert said.startswith(f"{each_export.info.weights}: 42 texts of ")
     levels = [line.split()[0] for line in said.splitlines()[2:]]
     assert levels == list(each_export.info.parity.levels)
 
 
-def test_all_else_is_that_of_the_original(each_export: Any):
+def test_everything_else_is_copied_from_the_original(each_export: Any):
     for name in KEPT:
         assert (each_export.folder / name).read_bytes() == (each_export.source / name).read_bytes()
     was, now = (
@@ -129,7 +129,7 @@ def test_all_else_is_that_of_the_original(each_export: Any):
     assert now == was | {"engine": now["engine"]}
 
 
-def test_it_holds_none_of_the_texts_it_was_tuned_and_judged_on(each_export: Any):
+def test_it_contains_no_calibration_or_parity_text(each_export: Any):
     everything = b"".join(path.read_bytes() for path in each_export.folder.rglob("*.*"))
     texts = [
         row["abstract"].encode() for split in ((90, 1), (18, 2)) for row in patent_rows(*split)
@@ -156,7 +156,7 @@ def near(each_export: Any, adds_eight_bits_up: bool) -> float:
     return NEAR if adds_eight_bits_up else NEAR_ENOUGH
 
 
-def test_it_answers_like_the_original(each_export: Any, near: float):
+def test_it_predicts_like_the_original(each_export: Any, near: float):
     before, after = each_export.original, each_export.classifier
     for level in before.tree.levels:
         one, other = (each.predict_proba(PATENTS, level) for each in (before, after))
@@ -167,7 +167,7 @@ def test_it_answers_like_the_original(each_export: Any, near: float):
     assert after.classes_ == before.classes_
 
 
-def test_it_answers_with_all_that_speaks_for_it(each_export: Any, near: float):
+def test_it_predicts_with_all_evidence(each_export: Any, near: float):
     before, after = (
         classifier.classify(PATENTS, EVERYTHING)
         for classifier in (each_export.original, each_export.classifier)
@@ -190,7 +190,7 @@ def test_it_answers_with_all_that_speaks_for_it(each_export: Any, near: float):
             ]
 
 
-def test_an_answer_does_not_depend_on_its_neighbours(each_export: Any):
+def test_a_prediction_does_not_depend_on_the_rest_of_the_batch(each_export: Any):
     classifier = each_export.classifier
     texts = ["Soil.", *[row["abstract"] for row in PATENTS], "A circuit " * 40]
     together = classifier.predict_proba(texts)
@@ -199,7 +199,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(each_export: Any):
 
 
 @pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
-def test_another_device_is_refused_in_words(exports: Exports, form: str):
+def test_another_device_is_refused_with_a_message(exports: Exports, form: str):
     with pytest.raises(BundleError, match="device cuda: the bundle was exported for the CPU"):
         load(exports("bundle", form).folder, "cuda")
 
@@ -220,7 +220,7 @@ print(json.dumps([[each.label for each in found], there, reports]))
 
 
 @pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
-def test_it_answers_without_torch_and_reports_to_nobody(exports: Exports, form: str):
+def test_it_predicts_without_torch_and_without_telemetry(exports: Exports, form: str):
     assert json.loads(run_script(ANSWER, exports("bundle", form).folder)) == [
         *(["A", "H"], [], False)
     ]
@@ -247,7 +247,7 @@ def test_too_little_data_is_refused_before_anything_is_written(
     assert beside(tmp_path / "out") == []
 
 
-def test_a_place_that_holds_something_else_is_refused_and_left_alone(
+def test_a_foreign_target_folder_is_refused_and_left_unchanged(
     tiny_export: TinyExport, bundle: Path, tmp_path: Path
 ):
     (tmp_path / "out").mkdir()
@@ -257,9 +257,7 @@ def test_a_place_that_holds_something_else_is_refused_and_left_alone(
     assert files(tmp_path) == {"out/thesis.txt"}
 
 
-def test_an_earlier_export_is_kept_beside_the_new_one(
-    tiny_export: TinyExport, bundle: Path, tmp_path: Path
-):
+def test_an_earlier_export_is_backed_up(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
     for form in ("merged", "openvino-f32"):
         tiny_export(bundle, form, tmp_path / "out")
     assert beside(tmp_path / "out") == ["out", "out.previous"]
@@ -267,7 +265,7 @@ def test_an_earlier_export_is_kept_beside_the_new_one(
     assert read_bundle(tmp_path / "out.previous").description.engine.kind == "merged"
 
 
-def test_a_bundle_that_a_fresh_process_cannot_read_does_not_appear(
+def test_a_bundle_that_fails_verification_in_a_fresh_process_is_not_written(
     opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(folder: Path, device: str) -> None:
@@ -281,7 +279,7 @@ def test_a_bundle_that_a_fresh_process_cannot_read_does_not_appear(
     assert beside(tmp_path / "out") == []
 
 
-def test_a_base_that_is_gone_is_named(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
+def test_a_missing_base_is_named(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
     folder = Path(shutil.copytree(bundle, tmp_path / "model"))
     description = read(folder / LAYOUT.description)
     description["base"]["name"] = "/gone/tiny"
@@ -302,7 +300,7 @@ def copy(request: pytest.FixtureRequest, exports: Exports, tmp_path: Path) -> tu
     return request.param, Path(shutil.copytree(folder, tmp_path / "model"))
 
 
-def test_flipped_bits_of_the_engine_are_named(copy: tuple[str, Path]):
+def test_a_corrupt_engine_file_is_named(copy: tuple[str, Path]):
     form, folder = copy
     for name in ENGINE_FILES[form]:
         data = (folder / name).read_bytes()
@@ -330,7 +328,7 @@ def test_a_missing_part_of_the_engine_is_named(copy: tuple[str, Path]):
 
 
 @pytest.mark.parametrize("form", ["openvino-f32", "openvino-int8"])
-def test_a_damaged_graph_with_the_right_hash_is_refused_by_its_name(
+def test_a_damaged_graph_with_a_matching_hash_is_refused_with_its_name(
     exports: Exports, tmp_path: Path, form: str
 ):
     folder = Path(shutil.copytree(exports("bundle", form).folder, tmp_path / "model"))
@@ -340,7 +338,7 @@ def test_a_damaged_graph_with_the_right_hash_is_refused_by_its_name(
         load(folder, "cpu")
 
 
-def test_another_graph_is_unmasked_by_the_golden_logits(
+def test_another_graph_is_detected_by_the_golden_logits(
     exports: Exports, spoiled: ov.Model, tmp_path: Path
 ):
     folder = Path(shutil.copytree(exports("bundle", "openvino-int8").folder, tmp_path / "model"))
@@ -350,7 +348,7 @@ def test_another_graph_is_unmasked_by_the_golden_logits(
         read_bundle(folder).verify("cpu")
 
 
-def test_another_merged_base_is_unmasked_by_its_hash(
+def test_another_merged_base_is_detected_by_its_hash(
     exports: Exports, tiny_bert: Path, tmp_path: Path
 ):
     folder = Path(shutil.copytree(exports("bundle", "merged").folder, tmp_path / "model"))
@@ -381,7 +379,7 @@ def bad(spoiled: ov.Model) -> Scheme:
 @pytest.mark.parametrize(
     ("safer", "arithmetic"), [(INT8[2], "int8"), (INT8[3], "bfloat16")], ids=["weights", "bfloat16"]
 )
-def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
+def test_eight_bits_without_parity_fall_back_to_the_next_safer_scheme(
     tiny_export: TinyExport,
     bundle: Path,
     tmp_path: Path,
@@ -410,7 +408,7 @@ def test_eight_bits_that_answer_differently_give_way_to_the_next_safer(
     assert load(tmp_path / "out", "cpu").predict(PATENTS) == ["A", "C", "H"] * 4
 
 
-def test_ways_are_tried_from_the_fastest_to_the_safest(
+def test_schemes_are_tried_from_fastest_to_safest(
     tiny_export: TinyExport,
     bundle: Path,
     tmp_path: Path,
@@ -434,7 +432,7 @@ NOTHING_PASSES = Limits(1.1, 0, 1, 1, 1e6)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_if_nothing_is_near_enough_nothing_is_written(
+def test_without_parity_nothing_is_written(
     tiny_export: TinyExport,
     bundle: Path,
     tmp_path: Path,
@@ -495,7 +493,7 @@ def probabilities(*folders: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("form", FORMS_IN_FLOAT)
-def test_a_bundle_that_carries_its_packed_base_is_exported(
+def test_a_bundle_with_an_embedded_base_is_exported(
     tiny_export: TinyExport, packed: Path, tmp_path: Path, form: str
 ):
     tiny_export(packed, form, tmp_path / "out")

@@ -38,7 +38,9 @@ def ids(examples: list[Example]) -> list[str]:
 
 @settings(deadline=None, max_examples=60)
 @given(*[st.integers(1, 400)] * 3, st.integers(1, 700))
-def test_no_row_that_tunes_is_judged_by(train: int, validation: int, test: int, wanted: int):
+def test_calibration_and_parity_rows_are_disjoint(
+    train: int, validation: int, test: int, wanted: int
+):
     data = corpus(train, validation, test)
     tuned = min(CALIBRATION_TEXTS, max(1, train // 2))
     whole = validation + test + train - tuned
@@ -58,14 +60,14 @@ def test_no_row_that_tunes_is_judged_by(train: int, validation: int, test: int, 
         assert row.y_true == known[row.id].y_true
 
 
-def test_where_validation_and_test_are_enough_train_only_tunes():
+def test_with_enough_validation_and_test_rows_train_is_used_for_calibration_only():
     found = choose_texts(corpus(800, 30, 70), 100)
     assert len(found.calibration) == CALIBRATION_TEXTS
     assert [row.id[:4] for row in found.rows] == ["vali"] * 30 + ["test"] * 70
     assert found.source == "made up: its validation and test rows"
 
 
-def test_rows_are_taken_from_everywhere_because_files_are_often_sorted():
+def test_rows_are_sampled_across_the_whole_file():
     found = choose_texts(corpus(1200, 300, 700), 100)
     assert len(found.rows) == 200
     places = [int(row.id.removeprefix("test")) for row in found.rows[60:]]
@@ -74,7 +76,7 @@ def test_rows_are_taken_from_everywhere_because_files_are_often_sorted():
     assert tuned == list(range(0, 1200, 4))
 
 
-def test_where_they_are_too_few_the_rest_of_train_judges_too():
+def test_with_too_few_rows_the_rest_of_train_is_used_for_parity_too():
     data = corpus(320, 30, 69)
     found = choose_texts(data, 200)
     tuned = set(found.calibration)
@@ -84,26 +86,26 @@ def test_where_they_are_too_few_the_rest_of_train_judges_too():
     assert found.source == "made up: all rows that did not tune it"
 
 
-def test_half_of_a_small_train_split_is_kept_to_judge_by():
+def test_half_of_a_small_train_split_is_reserved_for_parity():
     found = choose_texts(corpus(20, 5, 5), 20)
     assert len(found.calibration) == 10
     assert len(found.rows) == 20
 
 
-def test_a_single_row_of_train_tunes():
+def test_a_single_training_row_is_used_for_calibration():
     found = choose_texts(corpus(1, 5, 5), 10)
     assert found.calibration == [rows("train", 1)[0].text]
     assert len(found.rows) == 10
 
 
-def test_parts_of_texts_judge_only_where_there_are_too_few():
+def test_parts_of_texts_are_used_only_when_there_are_too_few_rows():
     found = choose_texts(corpus(20, 5, 5), 21)
     assert len(found.rows) == 21
     assert [len(row.text.split()) for row in found.rows] == [7] * 20 + [3]
     assert found.source == "made up: 20 rows and parts of them"
 
 
-def test_parts_are_halves_and_thirds_of_a_text_with_its_label():
+def test_parts_are_halves_and_thirds_of_a_text_with_the_same_label():
     found = choose_texts(corpus(2, 1, 1), 18)
     texts = [row.text for row in found.rows if row.id == "test0"]
     words = rows("test", 1)[0].text.split()
@@ -117,12 +119,12 @@ def test_a_text_of_one_word_gives_no_empty_part():
     assert all(row.text for row in found.rows)
 
 
-def test_too_little_data_is_refused_with_the_way_out():
+def test_too_little_data_is_refused_with_a_remedy():
     said = r"made up gives 18 texts to compare on; 1,000 are needed\. Name more .*--data"
     with pytest.raises(DataError, match=said):
         choose_texts(corpus(2, 1, 1))
 
 
-def test_a_thousand_texts_are_wanted():
+def test_a_thousand_texts_are_used_by_default():
     assert PARITY_TEXTS == 1000
     assert len(choose_texts(corpus(2, 1, 166)).rows) == 1000

@@ -35,12 +35,12 @@ ORDINARY = (
         pytest.param("one two three four five six seven eight", id="just enough words"),
     ],
 )
-def test_ordinary_text_has_no_warnings(text: str):
+def test_an_ordinary_text_has_no_warnings(text: str):
     assert text_warnings(text) == []
 
 
 @pytest.mark.parametrize("text", ["Bearing.", "  soil", "x"])
-def test_one_word_is_too_few(text: str):
+def test_a_single_word_is_warned_about(text: str):
     assert text_warnings(text) == [
         AnswerWarning(
             "few_words", "the text has only one word; an abstract gives a more reliable prediction"
@@ -49,14 +49,14 @@ def test_one_word_is_too_few(text: str):
 
 
 @pytest.mark.parametrize("count", [2, MIN_WORDS - 1])
-def test_a_few_words_are_counted(count: int):
+def test_the_number_of_words_of_a_short_text_is_reported(count: int):
     (warning,) = text_warnings("word " * count)
     assert warning.code == "few_words"
     assert f"only {count} words" in warning.message
 
 
 @pytest.mark.parametrize("text", ["", "0123456789", "3.14 * 10^-9", "§§ +-*/ 🧪🧪"])
-def test_without_letters_the_answer_is_a_guess(text: str):
+def test_a_text_without_letters_is_warned_about(text: str):
     assert text_warnings(text) == [
         AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")
     ]
@@ -72,14 +72,14 @@ def test_without_letters_the_answer_is_a_guess(text: str):
         pytest.param("半導体装置 LED とその製造方法", id="Japanese with an English word"),
     ],
 )
-def test_another_script_is_said_once(text: str):
+def test_another_script_is_reported_once(text: str):
     """Words cannot be counted where they are not set apart, so nothing is said of their number."""
     assert text_warnings(text) == [
         AnswerWarning("other_script", "the text is mostly in another script than the training data")
     ]
 
 
-def test_a_huge_text_is_judged_by_its_head():
+def test_a_huge_text_is_checked_by_its_head():
     assert text_warnings(ORDINARY * 10_000) == []
     assert len(text_warnings("半" * 900_000)) == 1
 
@@ -89,12 +89,12 @@ SOIL = "A device with plough seed harvest crop soil tillage cow milking garment 
 ACID = "A device with polymer catalyst alkyl acid reaction compound enzyme alloy solvent."
 
 
-def test_the_package_offers_what_is_needed_to_answer(bundle: Path):
+def test_the_package_exports_the_inference_api(bundle: Path):
     answers = patclass.load(str(bundle), device="cpu").classify([CIRCUIT], Options(k=1))
     assert isinstance(answers[0], patclass.Prediction)
 
 
-def test_it_has_learnt_its_labels(classifier: Classifier):
+def test_it_learns_its_labels(classifier: Classifier):
     assert classifier.classes_ == ["A", "C", "H"]
     assert classifier.predict(patent_rows(9, seed=8)) == ["A", "C", "H"] * 3
 
@@ -107,20 +107,20 @@ def test_probabilities_are_rows_that_sum_to_one(classifier: Classifier):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
-def test_an_answer_does_not_depend_on_its_neighbours(classifier: Classifier):
+def test_a_prediction_does_not_depend_on_the_rest_of_the_batch(classifier: Classifier):
     alone = np.concatenate([classifier.predict_proba([text]) for text in (SOIL, "x", CIRCUIT)])
     together = classifier.predict_proba([SOIL, "x", CIRCUIT])
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_no_patents_give_no_answers(classifier: Classifier):
+def test_no_patents_give_no_predictions(classifier: Classifier):
     assert classifier.predict_proba([]).shape == (0, 3)
     assert classifier.predict([]) == []
     assert classifier.classify([]) == []
     assert classifier.classify([], Options(coverage=0.8, neighbours=3, explain=True)) == []
 
 
-def test_an_answer_names_the_best_first(classifier: Classifier):
+def test_labels_are_sorted_by_probability(classifier: Classifier):
     patent = patent_rows(3, seed=8)[2]
     probabilities = classifier.predict_proba([patent])[0]
     answer = classifier.classify([patent], Options(k=2))[0]
@@ -150,13 +150,11 @@ def test_an_answer_names_the_best_first(classifier: Classifier):
 
 
 @pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])
-def test_an_answer_has_at_most_as_many_labels_as_there_are(
-    classifier: Classifier, k: int, labels: int
-):
+def test_k_may_exceed_the_number_of_labels(classifier: Classifier, k: int, labels: int):
     assert len(classifier.classify([CIRCUIT], Options(k=k))[0].top) == labels
 
 
-def test_alternatives_are_named_by_level_the_likeliest_first(classifier: Classifier):
+def test_alternatives_are_listed_by_level_and_probability(classifier: Classifier):
     answer = classifier.classify([CIRCUIT], Options(k=1, alternatives=True))[0]
     probabilities = classifier.predict_proba([CIRCUIT])[0]
     assert answer.alternatives is not None
@@ -185,7 +183,7 @@ def test_the_text_of_a_patent_is_found_in_its_fields(classifier: Classifier, pat
     assert classifier.text_of(patent) == text
 
 
-def test_fields_answer_like_the_text_they_make(classifier: Classifier):
+def test_fields_predict_like_the_text_built_from_them(classifier: Classifier):
     fields = {"title": "The antenna and gate", "abstract": CIRCUIT}
     text = f"The antenna and gate. {CIRCUIT}"
     np.testing.assert_array_equal(
@@ -194,32 +192,32 @@ def test_fields_answer_like_the_text_they_make(classifier: Classifier):
 
 
 @pytest.mark.parametrize("patent", ["", " \n\t", {}, {"text": None}, {"summary": "words"}])
-def test_no_text_is_an_error_that_names_the_fields(classifier: Classifier, patent):
+def test_a_missing_text_is_an_error_that_names_the_fields(classifier: Classifier, patent):
     with pytest.raises(DataError, match=r"no text.*abstract"):
         classifier.predict([CIRCUIT, patent])
 
 
-def test_far_too_much_text_is_an_error_that_names_the_limit(classifier: Classifier):
+def test_a_text_over_the_limit_is_an_error_that_names_the_limit(classifier: Classifier):
     with pytest.raises(DataError, match=r"1,000,001 characters; at most 1,000,000"):
         classifier.predict(["x" * (MAX_CHARS + 1)])
 
 
-def test_text_at_the_limit_is_answered(classifier: Classifier):
+def test_a_text_at_the_limit_is_classified(classifier: Classifier):
     assert len(classifier.predict(["circuit " * (MAX_CHARS // 8)])) == 1
 
 
 @pytest.mark.parametrize("text", ["a\0b", "半導体装置", "\u202e x \u200b", "\x1b[31m", "🧪" * 50])
-def test_odd_characters_are_answered(classifier: Classifier, text: str):
+def test_unusual_characters_are_classified(classifier: Classifier, text: str):
     assert len(classifier.predict([text])) == 1
 
 
 @pytest.mark.parametrize("patent", ["\ud800 circuit", {"abstract": "circuit \udcff"}])
-def test_half_a_character_is_answered_or_refused_in_words(classifier: Classifier, patent):
+def test_a_lone_surrogate_is_classified_or_refused_with_a_message(classifier: Classifier, patent):
     with suppress(DataError):
         assert len(classifier.predict([patent])) == 1
 
 
-def test_progress_counts_every_row(classifier: Classifier):
+def test_progress_advances_by_every_row(classifier: Classifier):
     counted: list[int] = []
     classifier.predict_proba([SOIL] * 7, on_progress=counted.append)
     assert sum(counted) == 7
@@ -227,12 +225,12 @@ def test_progress_counts_every_row(classifier: Classifier):
     assert sum(counted) == 12
 
 
-def test_a_folder_that_is_no_bundle_is_an_error_that_names_it(tmp_path: Path):
+def test_a_folder_that_is_not_a_bundle_is_an_error_that_names_it(tmp_path: Path):
     with pytest.raises(BundleError, match="is not a bundle"):
         load(tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
-def test_a_device_that_is_not_there_is_an_error(bundle: Path):
+def test_an_unavailable_device_is_an_error(bundle: Path):
     with pytest.raises(ConfigError, match="cuda"):
         load(bundle, "cuda")

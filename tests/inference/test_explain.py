@@ -30,7 +30,7 @@ def parts_of(pipeline: Pipeline, text: str, label: str):
     return contributions(pipeline, text, answers.encodings[0], answers.passages[0], level, label)
 
 
-def test_sentences_cover_what_was_read_without_gaps(classifier: Classifier):
+def test_sentences_cover_the_encoded_text_without_gaps(classifier: Classifier):
     text = f"{CIRCUIT} {PLAIN} {SOIL}"
     parts = explained(classifier, text).passages
     assert [text[part.start : part.end].strip() for part in parts] == [CIRCUIT, PLAIN, SOIL]
@@ -41,7 +41,7 @@ def test_sentences_cover_what_was_read_without_gaps(classifier: Classifier):
 
 @pytest.mark.parametrize("order", [(CIRCUIT, SOIL), (SOIL, CIRCUIT)])
 @pytest.mark.parametrize(("label", "own"), [("H", CIRCUIT), ("A", SOIL)])
-def test_the_sentence_that_speaks_for_an_answer_contributes_and_the_other_takes_away(
+def test_a_supporting_sentence_contributes_positively_and_a_contrary_one_negatively(
     classifier: Classifier, order: tuple[str, str], label: str, own: str
 ):
     parts = parts_of(pipeline_of(classifier, "head"), " ".join(order), label)
@@ -50,7 +50,7 @@ def test_the_sentence_that_speaks_for_an_answer_contributes_and_the_other_takes_
     assert shares[own] > 0 > shares[other]
 
 
-def test_a_contribution_is_what_the_answer_loses_without_the_sentence(classifier: Classifier):
+def test_a_contribution_is_the_probability_lost_without_the_sentence(classifier: Classifier):
     text = f"{CIRCUIT} {SOIL}"
     pipeline = pipeline_of(classifier, "head")
     mine, other = parts_of(pipeline, text, "C")
@@ -62,26 +62,26 @@ def test_a_contribution_is_what_the_answer_loses_without_the_sentence(classifier
 
 
 @pytest.mark.parametrize("text", ["Soil", "soil and seed.", "...", "?", "0123", "半導体装置。"])
-def test_one_sentence_is_all_there_is(classifier: Classifier, text: str):
+def test_a_single_sentence_is_the_only_passage(classifier: Classifier, text: str):
     (part,) = explained(classifier, text).passages
     assert (part.start, part.end, part.contribution) == (0, len(text), 0.0)
 
 
-def test_too_many_sentences_are_taken_together_at_the_end(classifier: Classifier):
+def test_excess_sentences_are_merged_at_the_end(classifier: Classifier):
     text = " ".join(f"soil {n};" for n in range(3 * MAX_SENTENCES))
     parts = explained(classifier, text).passages
     assert 1 < len(parts) <= MAX_SENTENCES
     assert parts[-1].end <= len(text)
 
 
-def test_what_was_not_read_is_not_explained(classifier: Classifier):
+def test_text_beyond_the_encoding_is_not_explained(classifier: Classifier):
     text = f"{CIRCUIT} " * 50
     answer = explained(classifier, text)
     assert answer.read_share < 0.5
     assert answer.passages[-1].end / len(text.strip()) == pytest.approx(answer.read_share, abs=0.02)
 
 
-def test_without_explaining_the_places_are_named_all_the_same(classifier: Classifier):
+def test_offsets_are_reported_without_contributions_too(classifier: Classifier):
     text = f"{CIRCUIT} {SOIL}"
     assert [
         (part.start, part.end, part.contribution)
@@ -89,7 +89,7 @@ def test_without_explaining_the_places_are_named_all_the_same(classifier: Classi
     ] == [(0, len(text), 0.0)]
 
 
-def test_windows_are_explained_by_themselves(classifier: Classifier):
+def test_windows_are_explained_separately(classifier: Classifier):
     pipeline = pipeline_of(classifier, "windows")
     text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
     parts = parts_of(pipeline, text.strip(), "H")
@@ -100,7 +100,7 @@ def test_windows_are_explained_by_themselves(classifier: Classifier):
     assert parts[0].contribution < 0 < parts[-1].contribution
 
 
-def test_windows_are_compared_with_all_of_them_together(classifier: Classifier):
+def test_windows_are_compared_with_the_mean_of_all(classifier: Classifier):
     pipeline = pipeline_of(classifier, "windows")
     text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
     passages = pipeline.run([text]).passages[0]
@@ -111,7 +111,7 @@ def test_windows_are_compared_with_all_of_them_together(classifier: Classifier):
     assert found == pytest.approx((own - together).tolist(), abs=1e-3)
 
 
-def test_head_and_tail_are_one_passage_over_the_whole_text(classifier: Classifier):
+def test_head_and_tail_are_one_passage_across_the_whole_text(classifier: Classifier):
     pipeline = pipeline_of(classifier, "head+tail")
     text = f"{SOIL} " * 10 + CIRCUIT
     (passage,) = pipeline.run([text]).encodings[0].passages

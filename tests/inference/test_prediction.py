@@ -51,7 +51,7 @@ def at(section: float, class_: float, subclass: float) -> dict[str, float]:
         pytest.param(at(0, 0, 0), ("subclass", True), id="anything is enough"),
     ],
 )
-def test_auto_answers_at_the_deepest_level_that_is_sure(
+def test_auto_predicts_at_the_deepest_sure_level(
     thresholds: dict[str, float], expected: tuple[str, bool]
 ):
     assert choose_level(BEST, "auto", thresholds) == expected
@@ -59,14 +59,14 @@ def test_auto_answers_at_the_deepest_level_that_is_sure(
 
 @pytest.mark.parametrize("level", ["section", "class", "subclass"])
 @pytest.mark.parametrize(("threshold", "sure"), [(0.5, True), (0.99, False)])
-def test_a_level_that_is_asked_for_is_answered_whether_it_is_sure_or_not(
+def test_a_requested_level_is_predicted_whether_sure_or_not(
     level: str, threshold: float, sure: bool
 ):
     thresholds = dict.fromkeys(BEST, threshold)
     assert choose_level(BEST, level, thresholds) == (level, sure)
 
 
-def test_the_thresholds_of_the_bundle_count_unless_one_is_asked_for():
+def test_the_thresholds_of_the_bundle_apply_unless_one_is_given():
     known = {"section": 0.7, "class": 1.01}
     assert thresholds_of(TREE, known, None) == at(0.7, 1.01, DEFAULT_THRESHOLD)
     assert thresholds_of(TREE, known, 0.5) == at(0.5, 0.5, 0.5)
@@ -75,7 +75,7 @@ def test_the_thresholds_of_the_bundle_count_unless_one_is_asked_for():
 
 
 @pytest.mark.parametrize("asked", [-0.1, 1.1, 90, float("nan")])
-def test_a_threshold_that_is_no_probability_is_refused(asked: float):
+def test_a_threshold_that_is_not_a_probability_is_refused(asked: float):
     with pytest.raises(ConfigError, match=rf"^threshold {asked:g}: expected a probability"):
         thresholds_of(TREE, {}, asked)
 
@@ -86,7 +86,7 @@ def test_known_levels_are_accepted(level: str):
 
 
 @pytest.mark.parametrize("level", ["group", "Section", "", "label", "auto"])
-def test_an_unknown_level_is_refused_with_those_that_are_known(level: str):
+def test_an_unknown_level_is_refused_with_the_known_ones(level: str):
     with pytest.raises(ConfigError, match=rf"^level {level}: .* section, class, subclass"):
         check_level(TREE, level)
 
@@ -114,7 +114,7 @@ def sums_of(*leaves: float) -> dict[str, np.ndarray]:
         pytest.param((0, 0, 0, 0, 1), ("A", "A01", "A01C"), ("A", "A01", "A01C"), id="the end"),
     ],
 )
-def test_the_best_of_each_level_is_looked_for_below_that_of_the_level_above(
+def test_the_best_label_of_a_level_is_chosen_below_that_of_the_level_above(
     leaves: tuple[float, ...], start: tuple[str, ...], expected: tuple[str, ...]
 ):
     assert FOLDED.descend(sums_of(*leaves), start) == expected
@@ -129,7 +129,7 @@ def test_the_best_of_each_level_is_looked_for_below_that_of_the_level_above(
         ("subclass", "A01C", ("A", "A01", "A01C")),
     ],
 )
-def test_a_label_has_those_above_it(level: str, code: str, path: tuple[str, ...]):
+def test_a_label_has_its_ancestors(level: str, code: str, path: tuple[str, ...]):
     assert path_to(FOLDED, level, code) == path
 
 
@@ -160,7 +160,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def test_every_field_of_a_prediction_for_a_table_is_in_its_record(
+def test_the_record_of_a_prediction_has_every_table_field(
     prediction: Prediction, row: dict[str, Any]
 ):
     assert tuple(row) == COLUMNS
@@ -181,7 +181,7 @@ def test_every_level_has_its_label_and_confidence(prediction: Prediction, row: d
     assert (row["section"], len(row["class"]), len(row["subclass"])) == ("H", 3, 4)
 
 
-def test_levels_that_a_model_does_not_know_are_none(classifier: Classifier):
+def test_unknown_levels_are_none(classifier: Classifier):
     record = record_of(classifier.classify(["soil and seed"])[0])
     assert record["section"] == record["label"]
     assert record["section_confidence"] == record["confidence"]
@@ -198,7 +198,7 @@ def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
-def test_separated_values_have_the_same_fields(
+def test_csv_and_tsv_have_the_same_fields(
     row: dict[str, Any], tmp_path: Path, suffix: str, delimiter: str
 ):
     with open_sink(tmp_path / f"out{suffix}") as sink:

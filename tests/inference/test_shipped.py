@@ -34,18 +34,18 @@ def test_it_fits_into_the_package_and_is_documented():
     assert "not to decide alone" in card
 
 
-def test_it_holds_no_text_of_the_patents_it_has_learnt_from():
+def test_it_contains_no_training_text():
     index = read_bundle(locate(SHIPPED)).neighbours
     assert index is not None
     assert len(index.records) > 19_000
     assert all(record.title is None for record in index.records)
 
 
-def test_it_answers_as_it_did_when_it_was_saved(shipped: Classifier):
+def test_it_reproduces_its_golden_logits(shipped: Classifier):
     assert shipped.bundle.verify("cpu") <= shipped.bundle.golden.tolerance
 
 
-def test_predict_works_right_after_the_installation(patclass: Run):
+def test_predict_works_with_a_fresh_installation(patclass: Run):
     done = patclass(
         "predict",
         "A drill bit with cutters of diamond and nozzles for drilling mud "
@@ -56,9 +56,7 @@ def test_predict_works_right_after_the_installation(patclass: Run):
     assert done.stdout.startswith("E")
 
 
-def test_on_patents_it_has_not_seen_it_is_right_as_often_as_it_says(
-    shipped: Classifier, tmp_path: Path
-):
+def test_it_is_calibrated_on_unseen_patents(shipped: Classifier, tmp_path: Path):
     if not SHARED.is_dir():
         pytest.skip("the shared patents are not on this machine")
     for split in SPLITS:  # other files lie beside them

@@ -45,9 +45,7 @@ def read_csv(path: Path, delimiter: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
-def test_separated_values_have_all_columns_and_json_in_top(
-    tmp_path: Path, suffix: str, delimiter: str
-):
+def test_csv_has_all_columns_and_json_in_top(tmp_path: Path, suffix: str, delimiter: str):
     good, bad = read_csv(write(tmp_path / f"out{suffix}", [GOOD], [BAD]), delimiter)
     assert tuple(good) == COLUMNS
     assert (good["id"], good["label"], float(good["confidence"])) == ("EP1", "H", 0.75)
@@ -59,7 +57,7 @@ def test_separated_values_have_all_columns_and_json_in_top(
     assert (bad["label"], bad["top"], bad["error"]) == ("", "", "no text")
 
 
-def test_json_lines_leave_empty_cells_out(tmp_path: Path):
+def test_json_lines_omit_empty_cells(tmp_path: Path):
     good = GOOD | {"neighbours": ()}
     lines = write(tmp_path / "out.jsonl", [good], [BAD]).read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0]) == {key: value for key, value in GOOD.items() if value is not None}
@@ -75,14 +73,14 @@ def test_parquet_keeps_types_and_nulls(tmp_path: Path):
     assert table.to_pylist() == [GOOD, BAD]
 
 
-def test_parquet_has_the_same_columns_when_all_rows_are_bad(tmp_path: Path):
+def test_parquet_has_the_same_columns_when_all_rows_fail(tmp_path: Path):
     good = pq.read_schema(write(tmp_path / "good.parquet", [GOOD]))
     bad = pq.read_schema(write(tmp_path / "bad.parquet", [BAD]))
     assert good.equals(bad)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_no_rows_still_make_a_readable_file(tmp_path: Path, suffix: str):
+def test_a_file_without_rows_is_readable(tmp_path: Path, suffix: str):
     path = write(tmp_path / f"out{suffix}")
     if suffix == ".parquet":
         assert pq.read_table(path).num_rows == 0

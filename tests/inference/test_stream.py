@@ -75,7 +75,7 @@ def answers(classifier: Classifier, rows: list[dict[str, Any]], folder: Path) ->
 
 @pytest.mark.parametrize("target", SUFFIXES)
 @pytest.mark.parametrize("source", SUFFIXES)
-def test_every_format_goes_to_every_format(
+def test_every_format_converts_to_every_format(
     classifier: Classifier, tmp_path: Path, source: str, target: str
 ):
     rows = patents(13)
@@ -96,7 +96,7 @@ def test_every_format_goes_to_every_format(
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 21])
-def test_as_many_rows_come_out_as_went_in_and_in_their_order(
+def test_output_has_the_same_rows_in_the_same_order(
     classifier: Classifier, tmp_path: Path, count: int
 ):
     rows = patent_rows(count, seed=8)
@@ -108,28 +108,28 @@ def test_as_many_rows_come_out_as_went_in_and_in_their_order(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_rows_without_an_id_get_their_number(classifier: Classifier, tmp_path: Path, suffix: str):
+def test_rows_without_an_id_get_their_row_number(
+    classifier: Classifier, tmp_path: Path, suffix: str
+):
     rows = [{"text": row["text"]} for row in patents(6)]
     classify_file(classifier, write(tmp_path / f"in{suffix}", rows), tmp_path / "out.csv")
     assert [row["id"] for row in read(tmp_path / "out.csv")] == list("123456")
 
 
-def test_ids_that_are_numbers_or_empty_or_repeated_are_kept_apart(
-    classifier: Classifier, tmp_path: Path
-):
+def test_numeric_empty_and_repeated_ids_are_distinguished(classifier: Classifier, tmp_path: Path):
     rows = [{"id": i, "text": "gate"} for i in (7, 0, None, "", "7")]
     found = answers(classifier, rows, tmp_path)
     assert [row["id"] for row in found] == ["7", "0", "3", "4", "7"]
 
 
 @pytest.mark.parametrize("field", ["text", "title", "abstract", "claims", "description"])
-def test_any_field_of_a_patent_is_enough(classifier: Classifier, tmp_path: Path, field: str):
+def test_any_text_field_of_a_patent_is_enough(classifier: Classifier, tmp_path: Path, field: str):
     text = patent_rows(1, seed=8)[0]["abstract"]
     found = answers(classifier, [{field: text}], tmp_path)
     assert (found[0]["label"], found[0]["error"]) == (classifier.predict([text])[0], None)
 
 
-def test_fields_are_read_as_training_read_them(classifier: Classifier, tmp_path: Path):
+def test_fields_are_read_as_in_training(classifier: Classifier, tmp_path: Path):
     rows = patent_rows(9, seed=5)
     found = answers(classifier, rows, tmp_path)
     expected = classifier.classify([f"{row['title']}. {row['abstract']}" for row in rows])
@@ -138,7 +138,7 @@ def test_fields_are_read_as_training_read_them(classifier: Classifier, tmp_path:
     )
 
 
-def test_bad_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
+def test_malformed_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
     lines = [
         b'{"id": "good", "text": "antenna circuit"}',
         b'{"id": "cut off", "text": "ante',
@@ -163,7 +163,7 @@ def test_bad_json_lines_become_rows_with_an_error(classifier: Classifier, tmp_pa
         assert reason in row["error"]
 
 
-def test_bad_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
+def test_malformed_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
     source = tmp_path / "in.csv"
     source.write_bytes(b"id,text\na,antenna\nb,one,two\nc,gr\xf6\xdfe\nd\ne,circuit\n")
     assert classify_file(classifier, source, tmp_path / "out.csv") == FileResult(5, 3)
@@ -177,7 +177,7 @@ def test_bad_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path
 # Neither a tokenizer nor a UTF-8 file takes half a surrogate pair, and JSON can spell one.
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 @pytest.mark.parametrize("field", ["text", "id"])
-def test_half_a_character_in_one_row_does_not_stop_the_others(
+def test_a_lone_surrogate_in_one_row_does_not_affect_the_others(
     classifier: Classifier, tmp_path: Path, field: str, suffix: str
 ):
     rows = [{"id": row["id"], "text": row["abstract"]} for row in patent_rows(6, seed=8)]
@@ -189,7 +189,7 @@ def test_half_a_character_in_one_row_does_not_stop_the_others(
 
 
 # The strings of a Parquet file need not be UTF-8.
-def test_a_parquet_text_that_is_not_utf8_is_no_crash(classifier: Classifier, tmp_path: Path):
+def test_a_parquet_text_that_is_not_utf8_does_not_crash(classifier: Classifier, tmp_path: Path):
     offsets, data = b"\0\0\0\0\2\0\0\0\7\0\0\0", b"\xff\xfewords"
     texts = pa.StringArray.from_buffers(2, pa.py_buffer(offsets), pa.py_buffer(data))
     pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
@@ -198,9 +198,7 @@ def test_a_parquet_text_that_is_not_utf8_is_no_crash(classifier: Classifier, tmp
         assert result == FileResult(2, 1)
 
 
-def test_a_parquet_column_that_is_not_needed_does_not_stop_the_job(
-    classifier: Classifier, tmp_path: Path
-):
+def test_an_unreadable_unused_parquet_column_is_ignored(classifier: Classifier, tmp_path: Path):
     filed = pa.array([2**62], pa.timestamp("us"))
     pq.write_table(pa.table({"text": ["antenna"], "filed": filed}), tmp_path / "in.parquet")
     result = classify_file(classifier, tmp_path / "in.parquet", tmp_path / "out.csv")
@@ -239,7 +237,7 @@ def interrupt(rows: int) -> None:
 
 @pytest.mark.parametrize("existing", [None, "answers of yesterday"])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_failure_in_the_middle_leaves_out_as_it_was(
+def test_a_failure_midway_leaves_the_output_file_unchanged(
     classifier: Classifier,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -263,7 +261,7 @@ def test_a_failure_in_the_middle_leaves_out_as_it_was(
     [Options(level="class"), Options(threshold=2), Options(coverage=0.999), Options(coverage=1)],
     ids=str,
 )
-def test_options_that_cannot_be_met_are_refused_before_a_row_is_read(
+def test_unsupported_options_are_refused_before_a_row_is_read(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ):
     source = write(tmp_path / "in.csv", patents(3))
@@ -273,7 +271,7 @@ def test_options_that_cannot_be_met_are_refused_before_a_row_is_read(
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
-def test_sets_neighbours_and_passages_stand_beside_the_answers(
+def test_sets_neighbours_and_passages_are_written_with_the_predictions(
     tree_classifier: Classifier, tmp_path: Path
 ):
     rows = patent_rows(9, seed=8)
@@ -294,7 +292,7 @@ def test_sets_neighbours_and_passages_stand_beside_the_answers(
     }
 
 
-def test_an_interruption_leaves_no_out(classifier: Classifier, tmp_path: Path):
+def test_an_interruption_leaves_no_output_file(classifier: Classifier, tmp_path: Path):
     source = write(tmp_path / "in.csv", patents(9))
     with pytest.raises(KeyboardInterrupt):
         classify_file(classifier, source, tmp_path / "out.csv", on_progress=interrupt)
@@ -302,7 +300,7 @@ def test_an_interruption_leaves_no_out(classifier: Classifier, tmp_path: Path):
 
 
 @pytest.mark.parametrize("link", [None, os.symlink, os.link])
-def test_the_input_is_never_the_output(
+def test_the_input_is_refused_as_output(
     classifier: Classifier, tmp_path: Path, link: Callable[[Path, Path], None] | None
 ):
     source = target = write(tmp_path / "in.csv", patents(3))
@@ -315,7 +313,7 @@ def test_the_input_is_never_the_output(
     assert source.read_bytes() == before
 
 
-def test_rows_are_taken_a_chunk_at_a_time(
+def test_rows_are_read_in_chunks(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     taken: list[int] = []
@@ -340,7 +338,7 @@ def test_rows_are_taken_a_chunk_at_a_time(
     assert max(ahead) == 0
 
 
-def test_answers_are_written_as_they_come(classifier: Classifier, tmp_path: Path):
+def test_predictions_are_written_as_they_arrive(classifier: Classifier, tmp_path: Path):
     sizes: list[int] = []
 
     def advance(rows: int) -> None:

@@ -22,7 +22,7 @@ def one(classifier: Classifier, text: object, **asked: object) -> Prediction:
     return classifier.classify([text], Options(**asked))[0]
 
 
-def test_the_tree_is_that_of_the_training_rows(tree_classifier: Classifier):
+def test_the_tree_matches_the_training_rows(tree_classifier: Classifier):
     tree = tree_classifier.tree
     assert tree.levels == LEVELS
     assert tree.at("section").codes == ["A", "C", "H"]
@@ -32,7 +32,7 @@ def test_the_tree_is_that_of_the_training_rows(tree_classifier: Classifier):
     assert tree_classifier.classes_ == ["A01B", "A02B", "C01B", "C02B", "H01B", "H02B"]
 
 
-def test_it_has_learnt_its_sections(tree_classifier: Classifier):
+def test_it_learns_its_sections(tree_classifier: Classifier):
     assert tree_classifier.predict(PATENTS, "section") == ["A", "C", "H"] * 4
 
 
@@ -49,7 +49,7 @@ def test_probabilities_of_a_level_are_sums_of_the_level_below(tree_classifier: C
 
 
 @pytest.mark.parametrize("level", ["auto", *LEVELS])
-def test_the_path_leads_down_to_the_answer(tree_classifier: Classifier, level: str):
+def test_the_path_ends_at_the_predicted_label(tree_classifier: Classifier, level: str):
     for answer in tree_classifier.classify(PATENTS, Options(level=level)):
         codes = [step.label for step in answer.path]
         assert codes[-1] == answer.label
@@ -61,7 +61,7 @@ def test_the_path_leads_down_to_the_answer(tree_classifier: Classifier, level: s
 
 
 @pytest.mark.parametrize("level", ["auto", *LEVELS])
-def test_the_best_of_each_level_never_contradicts_the_level_above(
+def test_the_best_label_of_each_level_is_below_that_of_the_level_above(
     tree_classifier: Classifier, level: str
 ):
     for answer in tree_classifier.classify(PATENTS, Options(level=level)):
@@ -70,7 +70,7 @@ def test_the_best_of_each_level_never_contradicts_the_level_above(
         assert codes[1].startswith(codes[0])
 
 
-def test_levels_do_not_contradict_each_other_where_the_best_class_is_elsewhere(
+def test_levels_are_consistent_when_the_best_class_is_in_another_section(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
     """Section A adds up to more than H, though no class of it is as likely as H01."""
@@ -94,7 +94,7 @@ def test_levels_do_not_contradict_each_other_where_the_best_class_is_elsewhere(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_level_that_is_asked_for_is_answered(tree_classifier: Classifier, level: str):
+def test_a_requested_level_is_predicted(tree_classifier: Classifier, level: str):
     for answer in tree_classifier.classify(PATENTS, Options(level=level, k=100)):
         assert answer.level == level
         assert [entry.label for entry in answer.top] == sorted(
@@ -107,7 +107,7 @@ def test_a_level_that_is_asked_for_is_answered(tree_classifier: Classifier, leve
     ("threshold", "level", "sure"),
     [(0, "subclass", True), (0.9, "section", True), (1, "section", False)],
 )
-def test_a_threshold_decides_how_deep_auto_goes(
+def test_a_threshold_determines_the_depth_of_auto(
     tree_classifier: Classifier, threshold: float, level: str, sure: bool
 ):
     answer = one(tree_classifier, "Soil and catalyst.", threshold=0)
@@ -116,7 +116,7 @@ def test_a_threshold_decides_how_deep_auto_goes(
     assert (answer.level, answer.sure) == (level, sure)
 
 
-def test_an_unsure_answer_says_so(tree_classifier: Classifier):
+def test_an_unsure_prediction_says_so(tree_classifier: Classifier):
     answer = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
     assert not answer.sure
     assert ("low_confidence", "not even the section is sure: have it reviewed") in [
@@ -141,7 +141,7 @@ def test_there_are_no_probabilities_of_an_undecided_level(tree_classifier: Class
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_set_holds_the_answer_and_is_in_order(tree_classifier: Classifier, level: str):
+def test_a_label_set_contains_the_prediction_and_is_sorted(tree_classifier: Classifier, level: str):
     for answer in tree_classifier.classify(PATENTS, Options(level=level, coverage=0.8)):
         assert answer.label_set
         assert answer.label_set[0].label == answer.label
@@ -149,7 +149,7 @@ def test_a_set_holds_the_answer_and_is_in_order(tree_classifier: Classifier, lev
         assert confidences == sorted(confidences, reverse=True)
 
 
-def test_sets_hold_the_true_class_about_as_often_as_asked_for(tree_classifier: Classifier):
+def test_label_sets_have_about_the_requested_coverage(tree_classifier: Classifier):
     rows = [row for row in tree_rows(300, seed=21) if row["main_code"][:3] != "C07"]
     answers = tree_classifier.classify(
         [{"title": row["title"], "abstract": row["abstract"]} for row in rows],
@@ -165,14 +165,14 @@ def test_sets_hold_the_true_class_about_as_often_as_asked_for(tree_classifier: C
 
 
 @pytest.mark.parametrize(("coverage", "named"), [(0.99, "at most 0.947"), (1.5, "between 0 and 1")])
-def test_a_coverage_that_cannot_be_had_is_refused(
+def test_an_unattainable_coverage_is_refused(
     tree_classifier: Classifier, coverage: float, named: str
 ):
     with pytest.raises(ConfigError, match=named):
         one(tree_classifier, CIRCUIT, coverage=coverage)
 
 
-def test_neighbours_are_training_patents_of_the_same_kind(tree_classifier: Classifier):
+def test_neighbours_are_training_patents_of_the_same_section(tree_classifier: Classifier):
     known = {row["id"]: row for row in tree_rows(90, seed=1)}
     answer = one(tree_classifier, PATENTS[2], neighbours=3)
     assert len(answer.neighbours) == 3
@@ -183,7 +183,7 @@ def test_neighbours_are_training_patents_of_the_same_kind(tree_classifier: Class
     assert similarities == sorted(similarities, reverse=True)
 
 
-def test_more_neighbours_than_there_are_patents_are_all_of_them(tree_classifier: Classifier):
+def test_more_neighbours_than_patents_returns_all_patents(tree_classifier: Classifier):
     assert len(one(tree_classifier, CIRCUIT, neighbours=100).neighbours) == 90
 
 
@@ -213,7 +213,7 @@ def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
         ),
     ],
 )
-def test_reasons_to_doubt_an_answer_are_given(
+def test_warnings_explain_why_a_prediction_is_uncertain(
     tree_classifier: Classifier, text: str, code: str, message: str
 ):
     answer = one(tree_classifier, text)
@@ -221,12 +221,12 @@ def test_reasons_to_doubt_an_answer_are_given(
     assert re.search(message, warning.message)
 
 
-def test_ordinary_patents_are_rarely_warned_of(tree_classifier: Classifier):
+def test_ordinary_patents_rarely_have_warnings(tree_classifier: Classifier):
     warned = [bool(answer.warnings) for answer in tree_classifier.classify(patent_rows(60, 9))]
     assert sum(warned) <= 12
 
 
-def test_few_neighbours_that_agree_are_a_reason_to_doubt(
+def test_few_agreeing_neighbours_are_a_warning(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
     """The nearest patents are all of A, whatever the model says."""
@@ -260,7 +260,7 @@ def test_symbols_without_subclasses_make_a_tree_without_that_level(tiny_bert: Pa
     assert shallow.predict_proba([CIRCUIT]).shape == (1, 6)
 
 
-def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
+def test_a_level_without_validation_labels_is_predicted_without_a_set(
     tiny_bert: Path, tmp_path: Path
 ):
     cut_splits(tmp_path, train=4, validation=1, test=4)
@@ -282,6 +282,6 @@ def test_a_level_that_validation_knows_nothing_of_is_answered_without_a_set(
     assert any(warning.code == "no_label_set" for warning in deep.warnings)
 
 
-def test_a_bad_patent_among_good_ones_is_refused_by_name(tree_classifier: Classifier):
+def test_an_invalid_patent_in_a_batch_is_refused(tree_classifier: Classifier):
     with pytest.raises(DataError, match="no text"):
         tree_classifier.classify([CIRCUIT, {"title": ""}])

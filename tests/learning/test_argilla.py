@@ -71,7 +71,7 @@ def test_a_text_becomes_a_record(database: Database):
     assert left_out == {}
 
 
-def test_what_cannot_be_said_there_is_counted(database: Database):
+def test_feedback_that_argilla_cannot_represent_is_counted(database: Database):
     say(database, "one", reviewer="Ada")
     say(database, "two", correct=False, reviewer=ADA)
     say(database, "no-text", text=None, text_sha256=f"{9:064x}")
@@ -95,14 +95,14 @@ def test_responses_become_feedback(database: Database):
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 
 
-def test_what_is_imported_twice_counts_once(database: Database):
+def test_a_repeated_import_counts_once(database: Database):
     imported(database, record(("A61", ADA)))
     assert imported(database, record(("A61", ADA), ("G06", BOB))) == ImportResult(1, 1)
     raw = "".join(write(database, Counter())).encode()
     assert read(database, raw, Counter()) == ImportResult(0, 2)
 
 
-def test_feedback_from_elsewhere_is_recognised_when_it_comes_back(database: Database):
+def test_feedback_from_another_source_is_recognised_on_import(database: Database):
     """Argilla keeps neither keys nor times, so feedback is recognised by reviewer and label."""
     say(database, "over-http", reviewer=ADA, caller="web")
     say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
@@ -112,7 +112,7 @@ def test_feedback_from_elsewhere_is_recognised_when_it_comes_back(database: Data
     assert imported(database, record(("H04", ADA))) == ImportResult(1, 0)
 
 
-def test_the_last_word_is_that_which_was_given_last(database: Database):
+def test_the_latest_feedback_of_a_reviewer_is_exported(database: Database):
     """And not that which was imported last."""
     say(database, "today", correct=False, label="G06", reviewer=ADA)
     (today,) = FeedbackStore(database).all()
@@ -123,7 +123,7 @@ def test_the_last_word_is_that_which_was_given_last(database: Database):
     assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]
 
 
-def test_a_record_without_responses_says_nothing(database: Database):
+def test_a_record_without_responses_adds_no_feedback(database: Database):
     left_out: Counter[str] = Counter()
     raw = json.dumps([record(responses={}), record((None, ADA))]).encode()
     assert read(database, raw, left_out) == ImportResult(0, 0)
@@ -140,7 +140,7 @@ def test_a_record_without_responses_says_nothing(database: Database):
         (record(responses={"label": [{"value": ["A61"]}]}), "valid string"),
     ],
 )
-def test_what_cannot_hold_is_named_and_nothing_kept(
+def test_an_invalid_record_is_named_and_nothing_is_stored(
     database: Database, wrong: dict[str, Any], message: str
 ):
     with pytest.raises(DataError, match=message):
@@ -148,6 +148,6 @@ def test_what_cannot_hold_is_named_and_nothing_kept(
     assert FeedbackStore(database).all() == []
 
 
-def test_what_is_no_file_of_records_is_refused(database: Database):
+def test_a_file_that_is_not_a_list_of_records_is_refused(database: Database):
     with pytest.raises(DataError, match=r"expected what Argilla's records\.to_json writes"):
         read(database, b'{"id": 1}', Counter())

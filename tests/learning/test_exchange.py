@@ -82,27 +82,27 @@ def test_an_empty_store_gets_the_same_rows(filled: Database, database: Database)
     assert exported(database) == exported(filled)
 
 
-def test_what_is_imported_twice_counts_once(filled: Database, database: Database):
+def test_a_repeated_import_counts_once(filled: Database, database: Database):
     imported(database, exported(filled))
     assert imported(database, exported(filled)) == ImportResult(0, 4)
     assert imported(database, raw_of(line(), line())) == ImportResult(1, 1)
     assert len(FeedbackStore(database).all()) == 5
 
 
-def test_who_disagrees_makes_a_case(filled: Database, database: Database):
+def test_imported_disagreement_opens_a_review_case(filled: Database, database: Database):
     PredictionStore(database).add([prediction(1, label="A61", text_sha256=text_sha256(TEXT))])
     imported(database, exported(filled))
     (case,) = ReviewStore(database).all()
     assert (case.prediction_id, case.reason, case.state) == (ID(1), "disputed", "open")
 
 
-def test_a_dispute_that_was_decided_is_none(database: Database):
+def test_a_decided_dispute_opens_no_case(database: Database):
     wrong = line(key="two", correct=False, label="G06")
     imported(database, raw_of(line(), wrong, line(key="three", is_final=True)))
     assert ReviewStore(database).all() == []
 
 
-def test_many_keys_are_known(database: Database):
+def test_many_keys_are_recognised(database: Database):
     rows = [line(key=f"key-{n}") for n in range(1201)]
     assert imported(database, raw_of(*rows)) == ImportResult(1201, 0)
     assert imported(database, raw_of(*rows)) == ImportResult(0, 1201)
@@ -131,7 +131,7 @@ def test_a_key_is_used_for_one_feedback(database: Database):
         ({"predicted_label": None}, f"prediction_id '{ID(1)}' is not stored here"),
     ],
 )
-def test_a_line_that_cannot_hold_is_named_and_nothing_kept(
+def test_an_invalid_line_is_named_and_nothing_is_stored(
     database: Database, fields: dict[str, Any], message: str
 ):
     raw = b"\n" + raw_of(line(key="good")) + b"\n" + raw_of(line(**fields))
@@ -141,7 +141,7 @@ def test_a_line_that_cannot_hold_is_named_and_nothing_kept(
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b'{"key": "\\ud800"}', b"[" * 100_000])
-def test_what_is_no_line_is_named(filled: Database, raw: bytes):
+def test_a_malformed_line_is_named(filled: Database, raw: bytes):
     with pytest.raises(DataError, match="line 1: "):
         imported(filled, raw)
 
@@ -153,19 +153,19 @@ def test_a_missing_field_is_named(filled: Database):
         imported(filled, raw_of(fields))
 
 
-def test_much_that_is_wrong_is_counted(filled: Database):
+def test_many_errors_are_counted(filled: Database):
     with pytest.raises(DataError, match=r"line 5: .*; and 3 more\.$"):
         imported(filled, b"{\n" * 8)
 
 
-def test_labels_that_were_answers_are_known(filled: Database):
+def test_labels_that_were_predicted_are_accepted(filled: Database):
     PredictionStore(filled).add([prediction(7, label="chem")])
     imported(filled, raw_of(line(key="one", predicted_label="bio")))
     wrong = [line(key=f"is-{label}", correct=False, label=label) for label in ("bio", "chem")]
     assert imported(filled, raw_of(*wrong)) == ImportResult(2, 0)
 
 
-def test_a_known_prediction_need_not_be_described(filled: Database):
+def test_fields_of_a_stored_prediction_may_be_omitted(filled: Database):
     PredictionStore(filled).add([prediction(1)])
     plain = raw_of(line(predicted_label=None, version=None, text_sha256=None))
     assert imported(filled, plain) == ImportResult(1, 0)
@@ -177,7 +177,9 @@ def test_a_known_prediction_need_not_be_described(filled: Database):
 @pytest.mark.parametrize(
     ("name", "value"), [("predicted_label", "B"), ("version", "v2"), ("text_sha256", "0" * 64)]
 )
-def test_what_is_not_as_it_was_predicted_is_refused(filled: Database, name: str, value: str):
+def test_fields_that_contradict_the_stored_prediction_are_refused(
+    filled: Database, name: str, value: str
+):
     PredictionStore(filled).add([prediction(1, label="A61")])
     with pytest.raises(DataError, match=f"{name} '{value}' is not that of prediction '{ID(1)}'"):
         imported(filled, raw_of(line(**{name: value})))
@@ -190,7 +192,7 @@ def test_feedback_whose_prediction_is_not_stored_is_left_out(filled: Database):
     assert left_out == {"rows of feedback whose prediction is not stored": 1}
 
 
-def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, database: Database):
+def test_missing_fields_are_filled_in_from_the_store(filled: Database, database: Database):
     PredictionStore(filled).add([prediction(9)])
     FeedbackStore(filled).add("old", Feedback(ID(9), True))
     raw = exported(filled)
@@ -199,7 +201,9 @@ def test_what_is_left_out_is_filled_in_where_it_is_known(filled: Database, datab
     assert FeedbackStore(database).all()[-1].feedback.predicted_label == "A"
 
 
-def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, database: Database):
+def test_a_nul_character_stored_by_sqlite_does_not_make_other_feedback(
+    filled: Database, database: Database
+):
     text = "A loom\0with healds."
     with_nul = Feedback(
         *(ID(1), True),
@@ -214,7 +218,7 @@ def test_a_nul_that_sqlite_has_kept_is_no_other_feedback(filled: Database, datab
     assert imported(database, raw) == ImportResult(5, 0)
 
 
-def test_a_nul_is_taken_out(database: Database):
+def test_nul_characters_are_removed(database: Database):
     text = "A loom\0with healds."
     imported(database, raw_of(line(text=text, text_sha256=text_sha256(text), note="\0")))
     said = FeedbackStore(database).all()[0].feedback
@@ -267,7 +271,7 @@ def unnumbered(database: Database) -> list[FeedbackRow]:
 
 @settings(max_examples=50, deadline=None)
 @given(said=st.lists(st.tuples(moments(), feedback_rows()), max_size=6))
-def test_any_feedback_comes_through(
+def test_any_feedback_round_trips(
     stores: tuple[Database, Database], said: list[tuple[datetime, Feedback]]
 ):
     here, there = stores

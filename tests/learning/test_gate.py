@@ -62,7 +62,7 @@ def failed(decision: Decision) -> list[str]:
     return [check.name for check in decision.checks if not check.passed]
 
 
-def test_a_candidate_that_is_better_on_feedback_and_as_good_elsewhere_passes():
+def test_a_candidate_better_on_feedback_and_equal_elsewhere_passes():
     decision = judged()
     assert decision.passed, decision.text()
     assert decision.text().startswith("new may replace old\n  passed  not worse on ")
@@ -75,7 +75,7 @@ def test_a_candidate_that_is_worse_overall_is_refused():
     assert check(decision, "overall").message.startswith("worse on held-out rows: section -")
 
 
-def test_a_label_that_loses_is_named():
+def test_a_label_with_a_significant_loss_is_named():
     held_out = same(2000, 0.8)
     codes = list(held_out.candidate.labels)
     places = [i for i, code in enumerate(held_out.y_true) if code == codes[i] == "B"][:30]
@@ -89,7 +89,7 @@ def test_a_label_that_loses_is_named():
     assert "a label loses more than 3 points: B -" in check(decision, "labels").message
 
 
-def test_a_rare_label_is_shown_and_not_judged():
+def test_a_rare_label_is_shown_but_not_gated():
     held_out = same(2000, 0.8)
     codes, y_true = list(held_out.candidate.labels), list(held_out.y_true)
     before = list(codes)
@@ -129,7 +129,7 @@ def test_below_the_coarsest_level_a_loss_must_be_significant(lost: int, passes: 
     assert shown == ["A", "B", "C", "D"]
 
 
-def test_a_calibration_that_is_lost_at_a_finer_level_is_noticed():
+def test_a_calibration_loss_at_a_finer_level_is_detected():
     fine = same(2000, 0.8)
     boastful = LevelPredictions(fine.candidate.labels, np.full(2000, 0.95, dtype=np.float32))
     held_out = {
@@ -147,7 +147,7 @@ def test_a_candidate_may_be_better_at_the_finest_level_only():
     assert decision.passed, decision.text()
 
 
-def test_confidences_that_no_longer_hold_are_refused():
+def test_a_miscalibrated_candidate_is_refused():
     held_out = same(2000, 0.8)
     boastful = LevelPredictions(held_out.candidate.labels, np.full(2000, 0.95, dtype=np.float32))
     decision = judged(PairedPredictions(held_out.y_true, held_out.champion, boastful))
@@ -178,7 +178,7 @@ def flipped(feedback: PairedPredictions, share: float) -> PairedPredictions:
     return PairedPredictions(y_true, feedback.champion, feedback.candidate, feedback.sampled)
 
 
-def test_feedback_of_which_much_is_wrong_are_refused_in_words():
+def test_unreliable_feedback_is_refused_with_a_reason():
     feedback = flipped(rows(200, 0.3, 0.8), 0.3)
     decision = judged(feedback=feedback)
     assert "feedback_quality" in failed(decision)
@@ -211,13 +211,13 @@ def test_the_quality_of_feedback_is_checked_on_the_random_sample():
 
 
 @pytest.mark.parametrize("make", [judged, lambda: judged(feedback=rows(0, 0.5, 0.5))])
-def test_a_decision_is_kept_as_json(make: Callable[[], Decision]):
+def test_a_decision_round_trips_through_json(make: Callable[[], Decision]):
     decision = make()
     assert Decision.model_validate_json(decision.model_dump_json()) == decision
 
 
 @given(st.lists(st.sampled_from("AB"), min_size=1, max_size=40), st.data())
-def test_a_candidate_never_loses_against_itself(y_true: list[str], data: st.DataObject):
+def test_an_identical_candidate_never_loses(y_true: list[str], data: st.DataObject):
     codes = data.draw(st.lists(st.sampled_from("ABZ"), min_size=len(y_true), max_size=len(y_true)))
     both = LevelPredictions(codes, np.full(len(y_true), 0.5, dtype=np.float32))
     decision = decide(

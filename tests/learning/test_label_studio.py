@@ -114,7 +114,7 @@ def test_only_valid_feedback_is_exported(database: Database):
     assert bob["ground_truth"]
 
 
-def test_what_cannot_be_said_there_is_counted(database: Database):
+def test_feedback_that_label_studio_cannot_represent_is_counted(database: Database):
     say(database, "unknown", correct=False)
     say(database, "no-text", text=None, text_sha256=f"{9:064x}")
     say(database, "old", text=None, text_sha256=None, predicted_label=None)
@@ -126,7 +126,7 @@ def test_what_cannot_be_said_there_is_counted(database: Database):
     }
 
 
-def test_a_text_that_the_prediction_kept_will_do(database: Database):
+def test_the_text_stored_with_the_prediction_is_used(database: Database):
     PredictionStore(database).add([prediction(3, text=TEXT, text_sha256=HASH)])
     feedback = Feedback(ID(3), True, predicted_label="A", version="v1", text_sha256=HASH)
     FeedbackStore(database).add("key", feedback)
@@ -134,7 +134,7 @@ def test_a_text_that_the_prediction_kept_will_do(database: Database):
     assert found["data"]["text"] == TEXT
 
 
-def test_an_empty_store_makes_an_empty_array(database: Database):
+def test_an_empty_store_exports_an_empty_array(database: Database):
     assert exported(database) == ([], {})
 
 
@@ -150,7 +150,7 @@ def test_annotations_become_feedback(database: Database):
     assert [case.reason for case in ReviewStore(database).all()] == ["disputed"]
 
 
-def test_what_is_imported_twice_counts_once(database: Database):
+def test_a_repeated_import_counts_once(database: Database):
     both = task(annotation(1, "A61"), annotation(2, "G06", completed_by=11))
     imported(database, both)
     assert imported(database, both) == ImportResult(0, 2)
@@ -158,7 +158,7 @@ def test_what_is_imported_twice_counts_once(database: Database):
     assert imported(database, both, another) == ImportResult(1, 2)
 
 
-def test_who_changes_their_mind_there_does_so_here(database: Database):
+def test_a_changed_annotation_supersedes_the_earlier_feedback(database: Database):
     imported(database, task(annotation(1, "A61")))
     for hour, label in ((12, "G06"), (13, "A61")):
         again = annotation(1, label, updated_at=f"2026-11-01T{hour}:00:00Z")
@@ -167,12 +167,12 @@ def test_who_changes_their_mind_there_does_so_here(database: Database):
     assert (consensus.label, consensus.disputed) == ("A61", False)
 
 
-def test_the_last_word_may_stand_first(database: Database):
+def test_the_latest_annotation_counts_in_any_order(database: Database):
     imported(database, task(annotation(3, "G06"), annotation(1, "A61")))
     assert [label for _, label, _ in all_feedback(database)] == [None, "G06"]
 
 
-def test_feedback_of_the_store_come_back_as_they_were(database: Database):
+def test_exported_feedback_is_recognised_on_import(database: Database):
     say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), _) = exported(database)
     (copy,) = found["annotations"]
@@ -183,7 +183,7 @@ def test_feedback_of_the_store_come_back_as_they_were(database: Database):
     assert all_feedback(database) == [(False, "G06", "Bob"), (False, "H01", "1")]
 
 
-def test_an_export_may_be_imported_as_it_is(database: Database):
+def test_an_export_can_be_imported_unchanged(database: Database):
     say(database, "key-of-ada", reviewer="ada@example.com")
     say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     raw = "".join(write(database, Counter())).encode()
@@ -193,7 +193,7 @@ def test_an_export_may_be_imported_as_it_is(database: Database):
     assert read(database, raw, Counter()) == ImportResult(0, 2)  # what is known needs no prediction
 
 
-def test_what_says_nothing_is_counted(database: Database):
+def test_annotations_without_a_label_are_counted(database: Database):
     left_out: Counter[str] = Counter()
     other = {"from_name": "comment", "type": "textarea", "value": {"text": ["hm"]}}
     file = [
@@ -222,7 +222,7 @@ def test_what_says_nothing_is_counted(database: Database):
         (task({"id": 1}), r"1\.annotations\.0\.result: field required"),
     ],
 )
-def test_what_cannot_hold_is_named_and_nothing_kept(
+def test_an_invalid_task_is_named_and_nothing_is_stored(
     database: Database, wrong: dict[str, Any], message: str
 ):
     with pytest.raises(DataError, match=message):
@@ -231,6 +231,6 @@ def test_what_cannot_hold_is_named_and_nothing_kept(
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\xff", b'[{"data": 1}]'])
-def test_what_is_no_export_is_refused(database: Database, raw: bytes):
+def test_a_file_that_is_not_an_export_is_refused(database: Database, raw: bytes):
     with pytest.raises(DataError, match="expected what Label Studio exports as JSON"):
         read(database, raw, Counter())

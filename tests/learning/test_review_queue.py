@@ -114,17 +114,17 @@ def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claim
         ({"sure": False, "agreement": 0.0, "novelty": 9.0}, "unsure"),
     ],
 )
-def test_a_row_says_why_it_is_worth_a_look(fields: dict[str, Any], reason: str | None):
+def test_a_review_item_has_a_reason(fields: dict[str, Any], reason: str | None):
     found = review_item_of(answer(OTHERS[0], **fields), disputed=False)
     assert (None if found is None else found.reason) == reason
 
 
-def test_all_reasons_have_words_and_are_known_to_the_api():
+def test_all_reasons_have_descriptions_and_are_in_the_api():
     waiting = ReviewsResponse.model_json_schema()["properties"]["waiting"]
     assert set(waiting["propertyNames"]["enum"]) == set(REASONS)
 
 
-def test_what_speaks_against_an_answer_raises_its_priority():
+def test_signs_of_uncertainty_raise_the_priority():
     fine = {"confidence": 0.9}
     rows = [
         answer(OTHERS[0], **fine, novelty=2.0),
@@ -136,7 +136,7 @@ def test_what_speaks_against_an_answer_raises_its_priority():
 
 
 @given(number=st.integers(0, 2**128 - 1), confidence=st.floats(0, 1), sure=st.booleans())
-def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: bool):
+def test_the_sample_depends_on_the_id_alone(number: int, confidence: float, sure: bool):
     fields = {"confidence": confidence, "sure": sure, "agreement": confidence, "novelty": 9.0}
     found = review_item_of(answer(number, **fields), disputed=False)
     assert (found is not None and found.reason == "sample") == in_sample(number)
@@ -145,21 +145,23 @@ def test_the_sample_hangs_on_the_id_alone(number: int, confidence: float, sure: 
     assert disputed.reason == "disputed"
 
 
-def test_the_sample_is_a_tenth():
+def test_the_sample_has_the_configured_share():
     assert (
         abs(len(SAMPLE) / 2000 - SAMPLE_SHARE)
         < 3 * (SAMPLE_SHARE * (1 - SAMPLE_SHARE) / 2000) ** 0.5
     )
 
 
-def test_sure_answers_and_those_of_other_models_need_nobody(queue: ReviewQueue, database: Database):
+def test_sure_predictions_and_those_of_other_models_are_not_queued(
+    queue: ReviewQueue, database: Database
+):
     add(database, answer(OTHERS[0]), unsure(OTHERS[1], version="v0"))
     add(database, unsure(OTHERS[2], shadow_of=ID(OTHERS[0])))
     assert ids(queue) == []
     assert queue.claim("Ada", ["v1"]) is None
 
 
-def test_disputes_come_first_then_the_most_doubtful(queue: ReviewQueue, database: Database):
+def test_disputes_come_first_then_the_least_confident(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], "A", 0.4), unsure(OTHERS[1], "B", 0.2), answer(OTHERS[2]))
     dispute(database, OTHERS[2])
     assert ids(queue) == [ID(OTHERS[number]) for number in (2, 1, 0)]
@@ -177,14 +179,14 @@ def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database
     assert claim(queue).prediction.text == "given"
 
 
-def test_a_dispute_that_has_settled_itself_needs_nobody(queue: ReviewQueue, database: Database):
+def test_a_resolved_dispute_is_not_queued(queue: ReviewQueue, database: Database):
     add(database, answer(OTHERS[0]))
     dispute(database, OTHERS[0])
     FeedbackStore(database).add("agreed", feedback_on(OTHERS[0], "B", reviewer="Cleo"))
     assert ids(queue) == []
 
 
-def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Database):
+def test_reviewed_predictions_are_not_queued(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
     FeedbackStore(database).add("judged", feedback_on(OTHERS[0]))
     assert ids(queue) == [ID(OTHERS[1])]
@@ -193,7 +195,7 @@ def test_what_people_have_judged_needs_nobody(queue: ReviewQueue, database: Data
     assert len(ids(queue)) == 2
 
 
-def test_the_sample_is_reviewed_though_somebody_has_judged_it(
+def test_sampled_predictions_are_queued_even_if_already_reviewed(
     queue: ReviewQueue, database: Database
 ):
     """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
@@ -204,7 +206,7 @@ def test_the_sample_is_reviewed_though_somebody_has_judged_it(
     assert ids(queue) == []
 
 
-def test_what_somebody_has_is_nobody_elses(queue: ReviewQueue, database: Database):
+def test_a_claimed_case_is_not_assigned_to_another_reviewer(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
     first = claim(queue)
     assert claim(queue, "Ada").prediction == first.prediction
@@ -214,7 +216,7 @@ def test_what_somebody_has_is_nobody_elses(queue: ReviewQueue, database: Databas
     assert queue.claim("Cleo", ["v1"]) is None
 
 
-def test_what_lies_too_long_is_handed_out_again(queue: ReviewQueue, database: Database):
+def test_an_expired_claim_is_assigned_again(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]))
     claim(queue, "Bob")
     with database.write() as connection:
@@ -231,19 +233,19 @@ def test_one_text_is_one_case(queue: ReviewQueue, database: Database):
     assert queue.claim("Bob", ["v1"]) is None
 
 
-def test_without_its_text_an_answer_is_only_counted(queue: ReviewQueue, database: Database):
+def test_predictions_without_a_text_are_only_counted(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text=None), unsure(OTHERS[1], text=None), answer(OTHERS[2]))
     waiting = queue.pending(["v1"])
     assert (waiting.items, waiting.without_text) == ((), 2)
 
 
-def test_a_text_kept_once_is_enough(queue: ReviewQueue, database: Database):
+def test_a_text_stored_once_is_enough(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text_sha256="t", text=None))
     add(database, answer(OTHERS[1], text_sha256="t", text="kept"))
     assert claim(queue).prediction.text == "kept"
 
 
-def test_what_was_given_back_comes_last_for_a_while(queue: ReviewQueue, database: Database):
+def test_a_released_case_comes_last_for_a_while(queue: ReviewQueue, database: Database):
     add(database, *(unsure(OTHERS[n], confidence=0.1 * n) for n in range(1, 4)))
     first = claim(queue)
     ReviewStore(database).release(first.prediction.id, "Ada")
@@ -252,7 +254,7 @@ def test_what_was_given_back_comes_last_for_a_while(queue: ReviewQueue, database
     ]
 
 
-def test_what_was_given_back_has_its_place_again_later(queue: ReviewQueue, database: Database):
+def test_a_released_case_regains_its_place_later(queue: ReviewQueue, database: Database):
     add(database, *(unsure(OTHERS[n], confidence=0.1 * n) for n in range(1, 4)))
     first = claim(queue)
     ReviewStore(database).release(first.prediction.id, "Ada")
@@ -263,7 +265,7 @@ def test_what_was_given_back_has_its_place_again_later(queue: ReviewQueue, datab
 
 
 @pytest.mark.parametrize("labels", ["AB", "ABCD", LABELS])
-def test_the_labels_take_turns(queue: ReviewQueue, database: Database, labels: str):
+def test_labels_alternate(queue: ReviewQueue, database: Database, labels: str):
     """Even where all answers of one label are more doubtful than those of the others."""
     rows = [
         unsure(OTHERS[number], label, 0.01 * place + 0.0001 * number)
@@ -278,7 +280,7 @@ def test_the_labels_take_turns(queue: ReviewQueue, database: Database, labels: s
             assert len(set(found[start : start + 10])) == len(labels)
 
 
-def test_a_new_label_has_its_turn_and_no_more(queue: ReviewQueue, database: Database):
+def test_a_new_label_alternates_with_the_others(queue: ReviewQueue, database: Database):
     add(database, *(unsure(number, "A", 0.1) for number in OTHERS[:30]))
     decide_all(queue, database, 12)
     add(database, *(unsure(number, "B", 0.4) for number in OTHERS[30:60]))
@@ -286,14 +288,18 @@ def test_a_new_label_has_its_turn_and_no_more(queue: ReviewQueue, database: Data
     assert "".join(found) == "BABABA"
 
 
-def test_every_fifth_is_of_the_sample_while_there_are_any(queue: ReviewQueue, database: Database):
+def test_every_fifth_case_is_from_the_sample_while_available(
+    queue: ReviewQueue, database: Database
+):
     add(database, *(unsure(number) for number in OTHERS[:30]))
     add(database, *(answer(number) for number in SAMPLE[:3]))
     found = [case.reason for case in decide_all(queue, database, 20)]
     assert [place for place, reason in enumerate(found) if reason == "sample"] == [4, 9, 14]
 
 
-def test_the_order_of_the_sample_tells_nothing(queue: ReviewQueue, database: Database):
+def test_the_order_of_the_sample_does_not_depend_on_confidence(
+    queue: ReviewQueue, database: Database
+):
     add(database, *(unsure(n, LABELS[n % 8], 0.01 * (n % 40)) for n in SAMPLE[:50]))
     before = ids(queue)
     with database.write() as connection:
@@ -301,7 +307,7 @@ def test_the_order_of_the_sample_tells_nothing(queue: ReviewQueue, database: Dat
     assert ids(queue) == before
 
 
-def test_of_many_who_ask_at_once_no_two_have_the_same(queue: ReviewQueue, database: Database):
+def test_concurrent_reviewers_never_get_the_same_case(queue: ReviewQueue, database: Database):
     add(database, *(unsure(n, LABELS[n % 8], text_sha256=f"{n // 2:064x}") for n in range(60)))
     found: list[str] = []
 

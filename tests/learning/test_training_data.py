@@ -28,32 +28,32 @@ ABSTRACT = (
 )
 
 
-def test_the_same_text_is_near():
+def test_the_same_text_is_a_near_duplicate():
     assert NearDuplicateIndex(["A loom.", ABSTRACT]).contains(ABSTRACT.upper())
 
 
-def test_a_text_with_a_word_changed_is_near():
+def test_a_text_with_one_changed_word_is_a_near_duplicate():
     assert NearDuplicateIndex([ABSTRACT]).contains(ABSTRACT.replace("diamond", "carbide"))
 
 
-def test_a_text_that_goes_on_a_little_is_near():
+def test_a_slightly_longer_text_is_a_near_duplicate():
     assert NearDuplicateIndex([ABSTRACT]).contains(ABSTRACT + " The nozzles can be exchanged.")
 
 
-def test_other_words_are_not_near():
+def test_a_different_text_is_not_a_near_duplicate():
     other = "A loom has a heald that lifts warp threads, and a reed that beats up the weft."
     assert not NearDuplicateIndex([other, "A loom."]).contains(ABSTRACT)
     assert not NearDuplicateIndex([]).contains(ABSTRACT)
 
 
-def test_a_sentence_in_common_is_not_enough():
+def test_a_shared_sentence_does_not_make_a_near_duplicate():
     shared = "In one embodiment the device is arranged on a support."
     others = NearDuplicateIndex([f"{shared} {ABSTRACT}"])
     assert not others.contains(f"{shared} A loom has a heald that lifts warp threads and a reed.")
 
 
 @given(st.text(max_size=200), st.lists(st.text(max_size=200), max_size=5))
-def test_every_text_is_near_to_itself(text: str, others: list[str]):
+def test_every_text_is_a_near_duplicate_of_itself(text: str, others: list[str]):
     assert NearDuplicateIndex([*others, text]).contains(text)
 
 
@@ -80,7 +80,7 @@ def texts(parts: FeedbackParts) -> dict[str, str]:
     return {row.text: part for part, rows in parts.examples.items() for row in rows}
 
 
-def test_texts_go_where_their_hash_says_now_and_later(database: Database):
+def test_texts_are_assigned_to_parts_by_hash_permanently(database: Database):
     for number in range(200):
         say(database, number)
     parts = split_feedback(database, CorpusTexts(), 2.0)
@@ -105,7 +105,7 @@ def test_the_label_is_the_consensus_of_the_reviewers(database: Database):
     assert (parts.first, parts.last) == (1, 2)
 
 
-def test_what_cannot_be_used_is_counted(database: Database):
+def test_unusable_feedback_is_counted(database: Database):
     say(database, 1, text=None)
     say(database, 2, correct=False)
     say(database, 3)
@@ -130,7 +130,7 @@ def test_held_out_rows_are_never_used_nor_are_near_duplicates(database: Database
     assert parts.left_out == {"in the test or validation data": 2}
 
 
-def test_the_gate_does_not_use_what_was_trained_on(database: Database):
+def test_the_gate_does_not_use_training_texts(database: Database):
     for number in range(40):
         say(database, number)
     parts = split_feedback(
@@ -141,7 +141,7 @@ def test_the_gate_does_not_use_what_was_trained_on(database: Database):
     assert list(parts.left_out) == ["in the training data"]
 
 
-def test_the_gate_does_not_use_a_near_duplicate_of_what_is_trained_on(database: Database):
+def test_the_gate_does_not_use_a_near_duplicate_of_training_feedback(database: Database):
     """A patent that is sent again with a word changed has another hash, and another part."""
     parts = {part_of(text_sha256(text_of(n))): n for n in range(60)}
     learnt = f"{text_of(parts[TRAIN])} It has a lid, a hinge and a spring."
@@ -167,13 +167,13 @@ def test_the_gate_does_not_use_a_near_duplicate_of_a_training_row(database: Data
     assert list(parts.left_out) == ["near-duplicate of a training text"]
 
 
-def test_what_came_later_can_be_left_for_later(database: Database):
+def test_later_feedback_can_be_excluded(database: Database):
     for number in range(5):
         say(database, number)
     assert sum(split_feedback(database, CorpusTexts(), 1.0, until=3).counts.values()) == 3
 
 
-def test_what_chance_chose_is_known(database: Database):
+def test_randomly_sampled_feedback_is_marked(database: Database):
     for number in range(60):
         say(database, number)
         if number % 2:

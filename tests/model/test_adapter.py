@@ -44,7 +44,7 @@ def test_the_folder_holds_no_pickle_and_no_local_path(saved: Path, tiny_bert: Pa
     assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (8, 16, 0.1)
 
 
-def test_the_named_base_stands_in_the_config(tmp_path: Path):
+def test_the_config_names_the_base(tmp_path: Path):
     from patclass.core.settings import LoraSettings
     from patclass.model.base import resolve_base
     from patclass.model.device import Compute
@@ -72,7 +72,7 @@ def test_a_tensor_of_another_shape_is_refused(saved: Path, tiny_bert: Path):
 
 
 @torch.inference_mode()
-def test_merging_in_float_keeps_the_answer(saved: Path, tiny_bert: Path):
+def test_merging_in_float32_preserves_the_logits(saved: Path, tiny_bert: Path):
     batch = tiny_batch(tiny_bert)
     model = load_adapter(load_backbone(tiny_parts(tiny_bert)), saved).eval()
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
@@ -91,7 +91,7 @@ def test_merging_into_quantised_weights_is_refused(saved: Path, tiny_bert: Path)
         merge_adapter(model)
 
 
-def test_unknown_targets_are_answered_with_the_linear_layers_there_are(tiny_bert: Path):
+def test_unknown_targets_are_reported_with_the_available_linear_layers(tiny_bert: Path):
     with pytest.raises(ModelError, match=r"nosuch.*query.*--targets"):
         tiny_classifier(tiny_bert, targets="nosuch")
 
@@ -99,14 +99,14 @@ def test_unknown_targets_are_answered_with_the_linear_layers_there_are(tiny_bert
 @pytest.mark.parametrize(
     "change", [{"peft_type": "IA3"}, {"r": None}, {"r": 3}], ids=["kind", "no rank", "rank"]
 )
-def test_a_config_that_does_not_fit_is_refused(saved: Path, tiny_bert: Path, change):
+def test_an_inconsistent_config_is_refused(saved: Path, tiny_bert: Path, change):
     config = json.loads((saved / CONFIG).read_text())
     (saved / CONFIG).write_text(json.dumps(config | change))
     with pytest.raises(ModelError, match="adapter"):
         load_adapter(load_backbone(tiny_parts(tiny_bert)), saved)
 
 
-def test_settings_that_could_rewrite_the_base_are_not_taken_over(saved: Path, tiny_bert: Path):
+def test_settings_that_could_change_the_base_are_ignored(saved: Path, tiny_bert: Path):
     config = json.loads((saved / CONFIG).read_text())
     (saved / CONFIG).write_text(json.dumps(config | {"init_lora_weights": "pissa"}))
     untouched = load_backbone(tiny_parts(tiny_bert)).state_dict()

@@ -64,7 +64,7 @@ def test_encoders_that_could_also_be_causal_are_encoders(model_type: str):
 
 
 @pytest.mark.parametrize("model_type", ["llama", "qwen3", "gemma2", "mistral"])
-def test_decoders(model_type: str):
+def test_causal_models_are_decoders(model_type: str):
     config = {"model_type": model_type, "hidden_size": 8, "torch_dtype": "bfloat16"}
     traits = architecture_of(config, "x")
     assert (traits.pooling, traits.stored) == (Pooling.LAST, torch.bfloat16)
@@ -78,7 +78,7 @@ def test_decoders(model_type: str):
         {},
     ],
 )
-def test_other_kinds_are_refused_by_name(config: dict[str, object]):
+def test_other_architectures_are_refused_with_their_name(config: dict[str, object]):
     with pytest.raises(ModelError, match="base 'x' is of the kind"):
         architecture_of(config, "x")
 
@@ -96,16 +96,16 @@ def test_a_quantised_base_is_refused():
         ({"model_type": "gpt2", "n_embd": 640}, 640),
     ],
 )
-def test_the_width_is_found_under_its_other_names(config: dict[str, object], hidden: int):
+def test_the_hidden_size_is_found_under_alternative_names(config: dict[str, object], hidden: int):
     assert architecture_of(config, "x").hidden_size == hidden
 
 
-def test_a_config_without_a_width_is_refused():
+def test_a_config_without_a_hidden_size_is_refused():
     with pytest.raises(ModelError, match="names no hidden size"):
         architecture_of({"model_type": "bert"}, "x")
 
 
-def test_roberta_reads_two_positions_fewer_than_it_has():
+def test_roberta_has_two_usable_positions_fewer_than_configured():
     config = {"hidden_size": 8, "max_position_embeddings": 514}
     assert architecture_of(config | {"model_type": "xlm-roberta"}, "x").max_positions == 512
     assert architecture_of(config | {"model_type": "bert"}, "x").max_positions == 514

@@ -31,7 +31,7 @@ def test_an_altered_embedded_base_is_refused(
         resolve_base("minilm")
 
 
-def test_without_the_wheel_the_pinned_revision_is_asked_of_the_hub(
+def test_without_the_wheel_the_pinned_revision_is_downloaded_from_the_hub(
     monkeypatch: pytest.MonkeyPatch,
 ):
     asked = []
@@ -46,18 +46,18 @@ def test_without_the_wheel_the_pinned_revision_is_asked_of_the_hub(
     assert asked == [("sentence-transformers/all-MiniLM-L6-v2", PRESETS["minilm"].revision)]
 
 
-def test_an_unknown_name_is_answered_with_the_presets():
+def test_an_unknown_name_is_reported_with_the_presets():
     with pytest.raises(ModelError, match=r"unknown base 'nosuch'.*minilm, llama-3\.2-1b"):
         resolve_base("nosuch")
 
 
 @pytest.mark.parametrize("name", ["llama-3.2-1b", "nobody/nothing"])
-def test_a_base_that_cannot_be_reached_says_what_to_do(name: str):
+def test_an_unreachable_base_is_reported_with_a_remedy(name: str):
     with pytest.raises(ModelError, match=r"HF_TOKEN.*--base minilm"):
         resolve_base(name)
 
 
-def test_a_gated_base_asks_for_its_licence_and_a_token(monkeypatch: pytest.MonkeyPatch):
+def test_a_gated_base_requires_its_licence_and_a_token(monkeypatch: pytest.MonkeyPatch):
     import httpx2
     from huggingface_hub.errors import GatedRepoError
 
@@ -71,7 +71,7 @@ def test_a_gated_base_asks_for_its_licence_and_a_token(monkeypatch: pytest.Monke
         resolve_base("llama-3.2-1b")
 
 
-def test_a_local_folder_is_named_by_its_place(tiny_bert: Path):
+def test_a_local_folder_is_named_by_its_path(tiny_bert: Path):
     found = resolve_base(str(tiny_bert))
     assert found.folder == tiny_bert.resolve()
     assert found.sha256 == file_sha256(tiny_bert / "model.safetensors")
@@ -85,7 +85,7 @@ def test_a_moved_folder_is_found_on_the_search_path(
     assert resolve_base("/gone/tiny-bert").folder == tmp_path / "tiny-bert"
 
 
-def test_pickled_weights_are_never_taken(tiny_bert: Path, tmp_path: Path):
+def test_pickled_weights_are_refused(tiny_bert: Path, tmp_path: Path):
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(tiny_bert / name, tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
@@ -102,7 +102,7 @@ def test_an_incomplete_folder_is_refused(missing: str, tiny_bert: Path, tmp_path
         resolve_base(str(folder))
 
 
-def test_sharded_weights_have_a_joint_hash(tiny_bert: Path, tmp_path: Path):
+def test_sharded_weights_have_a_combined_hash(tiny_bert: Path, tmp_path: Path):
     folder = tmp_path / "copy"
     shutil.copytree(tiny_bert, folder)
     shutil.copy(folder / "model.safetensors", folder / "second.safetensors")
@@ -118,7 +118,7 @@ def test_a_hub_base_is_recorded_by_its_commit_not_by_its_branch(
     assert resolve_base("someone/something").revision == commit
 
 
-def test_a_commit_that_is_here_needs_no_question_to_the_hub(
+def test_a_cached_commit_needs_no_request_to_the_hub(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     commit = "cd" * 20

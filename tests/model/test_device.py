@@ -21,7 +21,7 @@ def probe(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cp
     return request.param
 
 
-def test_the_probe_measures_and_leaves_the_setting_alone():
+def test_the_probe_measures_without_changing_the_setting():
     torch.set_float32_matmul_precision("high")
     probe_cpu.cache_clear()
     measured = probe_cpu()
@@ -32,7 +32,7 @@ def test_the_probe_measures_and_leaves_the_setting_alone():
 
 
 @pytest.mark.parametrize("probe", [EXACT_AND_FAST], indirect=True)
-def test_bfloat16_is_chosen_where_it_is_real_and_the_base_is_stored_so(probe: CpuProbe):
+def test_bfloat16_is_chosen_with_hardware_support_and_a_bfloat16_base(probe: CpuProbe):
     chosen = choose_compute("cpu", stored=torch.bfloat16)
     assert chosen.precision == "bfloat16"
     assert "2×" in chosen.reason
@@ -57,7 +57,7 @@ def test_exact_fast_products_are_used(probe: CpuProbe):
 
 
 @pytest.mark.parametrize("probe", [EMULATED], indirect=True)
-def test_what_is_asked_for_is_done_and_its_price_told(probe: CpuProbe):
+def test_a_requested_precision_is_used_and_its_cost_reported(probe: CpuProbe):
     chosen = choose_compute("cpu", "bfloat16")
     assert chosen.precision == "bfloat16"
     assert "0.02×" in chosen.reason
@@ -77,6 +77,6 @@ def test_cuda_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_a_device_that_is_not_there_is_refused():
+def test_an_unavailable_device_is_refused():
     with pytest.raises(ConfigError, match="--device cuda: there is none here; use cpu or auto"):
         choose_compute("cuda")

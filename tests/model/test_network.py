@@ -13,7 +13,7 @@ from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
 
 
 @torch.inference_mode()
-def test_a_text_answers_alike_alone_and_in_a_padded_batch(tiny_base: Path):
+def test_a_text_has_the_same_logits_alone_and_in_a_padded_batch(tiny_base: Path):
     model = tiny_classifier(tiny_base).eval()
     tokenizer = TextTokenizer.load(tiny_base, 64)
     together = model(tiny_batch(tiny_base))
@@ -34,7 +34,7 @@ def to_the_left(batch: Batch) -> Batch:
 
 
 @torch.inference_mode()
-def test_a_decoder_answers_alike_whichever_side_is_padded(tiny_llama: Path):
+def test_a_decoder_has_the_same_logits_whichever_side_is_padded(tiny_llama: Path):
     model = tiny_classifier(tiny_llama).eval()
     right = tiny_batch(tiny_llama)
     left = to_the_left(right)
@@ -72,7 +72,7 @@ def test_head_and_adapter_stay_float32_on_a_bfloat16_base(tiny_base: Path):
     assert model(tiny_batch(tiny_base)).dtype == torch.float32
 
 
-def test_a_step_of_2e_5_changes_the_whole_head(tiny_base: Path):
+def test_a_small_step_changes_the_whole_head(tiny_base: Path):
     """In bfloat16 most weights would round back to where they were."""
     model = tiny_classifier(tiny_base, precision="bfloat16")
     before = model.head.weight.detach().clone()
@@ -96,7 +96,7 @@ def test_a_head_among_the_targets_is_refused(tiny_base: Path):
 
 @pytest.mark.parametrize("targets", ["auto", "all-linear"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_every_adapter_weight_learns(tiny_base: Path, targets: str, checkpointing: bool):
+def test_every_adapter_weight_is_trained(tiny_base: Path, targets: str, checkpointing: bool):
     """Gradient checkpointing of the re-entrant kind would leave every lora_B at zero."""
     model = tiny_classifier(tiny_base, targets=targets, checkpointing=checkpointing).train()
     assert not has_moved(model.backbone)
@@ -106,7 +106,7 @@ def test_every_adapter_weight_learns(tiny_base: Path, targets: str, checkpointin
     assert has_moved(model.backbone)
 
 
-def test_only_adapter_and_head_learn(tiny_base: Path):
+def test_only_adapter_and_head_are_trained(tiny_base: Path):
     trainable = tiny_classifier(tiny_base).trainable()
     assert trainable
     assert all("lora_" in name or name.startswith("head.") for name in trainable)
@@ -123,7 +123,7 @@ def test_the_base_has_no_unused_pooler_and_no_dropout_of_its_own(tiny_bert: Path
     assert rates == {0.0: False, 0.1: True}
 
 
-def test_saved_weights_answer_as_the_trained_model(tiny_base: Path, tmp_path: Path):
+def test_saved_weights_reproduce_the_trained_model(tiny_base: Path, tmp_path: Path):
     model = tiny_classifier(tiny_base)
     one_step(model, tiny_batch(tiny_base))
     save_adapter(model.backbone, tmp_path / "adapter")
@@ -155,7 +155,7 @@ def test_a_head_without_bias_is_refused(tiny_bert: Path, tmp_path: Path):
         load_classifier(tiny_parts(tiny_bert), tmp_path / "adapter", tmp_path, 3)
 
 
-def test_broken_weights_of_a_base_are_refused(tiny_bert: Path, tmp_path: Path):
+def test_corrupt_weights_of_a_base_are_refused(tiny_bert: Path, tmp_path: Path):
     for file in ("config.json", "tokenizer.json"):
         (tmp_path / file).write_bytes((tiny_bert / file).read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not a tensor file")
@@ -164,7 +164,7 @@ def test_broken_weights_of_a_base_are_refused(tiny_bert: Path, tmp_path: Path):
 
 
 @torch.inference_mode()
-def test_an_adapter_is_not_rounded_away_on_a_bfloat16_base(tiny_base: Path, tmp_path: Path):
+def test_an_adapter_is_not_lost_to_rounding_on_a_bfloat16_base(tiny_base: Path, tmp_path: Path):
     model = tiny_classifier(tiny_base, precision="bfloat16")
     with torch.no_grad():
         for name, parameter in model.trainable().items():
@@ -179,9 +179,7 @@ def test_an_adapter_is_not_rounded_away_on_a_bfloat16_base(tiny_base: Path, tmp_
     assert torch.equal(loaded(batch), model.eval()(batch))
 
 
-def test_a_base_that_lacks_weights_is_refused_instead_of_answering_at_random(
-    tiny_bert: Path, tmp_path: Path
-):
+def test_a_base_with_missing_weights_is_refused(tiny_bert: Path, tmp_path: Path):
     for file in ("config.json", "tokenizer.json"):
         (tmp_path / file).write_bytes((tiny_bert / file).read_bytes())
     weights = load_file(tiny_bert / "model.safetensors")

@@ -58,7 +58,7 @@ def rewrite(path: Path, change: dict[str, object], drop: str = "") -> None:
 
 
 @every_width
-def test_a_weight_on_the_grid_comes_back_within_half_a_step(bits: int, tmp_path: Path):
+def test_a_weight_is_restored_within_half_a_step(bits: int, tmp_path: Path):
     weight = matrix()
     path = packed(tmp_path, {"w": weight}, bits)
     found = unpack(path)["w"]
@@ -83,7 +83,7 @@ def test_clipping_never_loses_more_than_rounding_alone(bits: int, tmp_path: Path
     assert (error.square().sum(1) <= plain.square().sum(1) * 1.0001).all()
 
 
-def test_more_bits_are_closer(tmp_path: Path):
+def test_more_bits_are_more_precise(tmp_path: Path):
     weight = matrix()
     errors = [
         (unpack(packed(tmp_path, {"w": weight}, bits))["w"] - weight).norm().item()
@@ -95,7 +95,7 @@ def test_more_bits_are_closer(tmp_path: Path):
 
 @every_width
 @pytest.mark.parametrize("seed", range(3))
-def test_what_lies_on_the_grid_comes_back_exactly(bits: int, seed: int, tmp_path: Path):
+def test_weights_on_the_grid_are_restored_exactly(bits: int, seed: int, tmp_path: Path):
     top = 2 ** (bits - 1) - 1
     generator = torch.Generator().manual_seed(seed)
     values = torch.randint(-top, top + 1, (6, 2, GROUP), generator=generator).float()
@@ -121,7 +121,7 @@ def test_zeros_stay_zeros(tmp_path: Path):
     assert found[2:].any()
 
 
-def test_what_is_not_named_stays_as_it_is_and_in_float32(tmp_path: Path):
+def test_tensors_that_are_not_named_are_stored_in_float32(tmp_path: Path):
     weights = {
         "bias": torch.linspace(-1, 1, 7),
         "norm": torch.ones(5, dtype=torch.bfloat16),
@@ -152,7 +152,7 @@ def test_a_file_is_as_small_as_its_bits_and_scales(bits: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("shape", [(4, GROUP + 1), (4, GROUP - 1), (GROUP,), (2, 2, GROUP)])
-def test_what_has_no_groups_is_refused_by_name(shape: tuple[int, ...], tmp_path: Path):
+def test_a_tensor_without_groups_is_refused_with_its_name(shape: tuple[int, ...], tmp_path: Path):
     with pytest.raises(ValueError, match=r"'?w'? of shape .* has no groups of 32"):
         pack({"w": torch.zeros(shape)}, {"w": 4}, tmp_path / PACKED)
     assert not (tmp_path / PACKED).exists()
@@ -163,7 +163,7 @@ def test_what_has_no_groups_is_refused_by_name(shape: tuple[int, ...], tmp_path:
 
 @quick
 @given(st.integers(2, 8), st.data())
-def test_values_come_back_from_their_string_of_bits(bits: int, data: st.DataObject):
+def test_values_round_trip_through_the_bit_string(bits: int, data: st.DataObject):
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     numbers = data.draw(st.lists(st.integers(low, high), max_size=70))
     values = np.array(numbers, dtype=np.int8)
@@ -175,7 +175,7 @@ def test_values_come_back_from_their_string_of_bits(bits: int, data: st.DataObje
     np.testing.assert_array_equal(spread, values)
 
 
-def test_the_string_of_bits_by_hand():
+def test_the_bit_string_by_hand():
     # -2 → 00, -1 → 01, 0 → 10, 1 → 11: the most significant bit comes first.
     assert _squeeze(np.array([-2, -1, 0, 1], dtype=np.int8), 2).tolist() == [0b00011011]
     assert _spread(np.array([0b00011011], dtype=np.uint8), 2, 4).tolist() == [-2, -1, 0, 1]
@@ -184,7 +184,7 @@ def test_the_string_of_bits_by_hand():
 # Files
 
 
-def test_a_packed_file_says_so_and_others_do_not(tmp_path: Path):
+def test_a_packed_file_is_recognised(tmp_path: Path):
     assert is_packed(packed(tmp_path, {"w": matrix()}))
     assert header(tmp_path / PACKED) == {
         "format": FORMAT,
@@ -200,7 +200,7 @@ def test_a_packed_file_says_so_and_others_do_not(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100])
-def test_a_file_that_is_no_safetensors_is_refused(content: bytes, tmp_path: Path):
+def test_a_file_that_is_not_safetensors_is_refused(content: bytes, tmp_path: Path):
     (tmp_path / PACKED).write_bytes(content)
     for read in (is_packed, unpack):
         with pytest.raises(ModelError, match=r"model\.safetensors"):
@@ -208,7 +208,7 @@ def test_a_file_that_is_no_safetensors_is_refused(content: bytes, tmp_path: Path
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
-def test_a_file_that_was_cut_off_is_refused(keep: float, tmp_path: Path):
+def test_a_truncated_file_is_refused(keep: float, tmp_path: Path):
     path = packed(tmp_path, {"w": matrix()})
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
@@ -217,7 +217,7 @@ def test_a_file_that_was_cut_off_is_refused(keep: float, tmp_path: Path):
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"format": "other"}])
-def test_a_foreign_version_is_refused(change: dict[str, object], tmp_path: Path):
+def test_an_unknown_version_is_refused(change: dict[str, object], tmp_path: Path):
     path = packed(tmp_path, {"w": matrix()})
     rewrite(path, change)
     with pytest.raises(ModelError, match="in a way that this release does not know"):
@@ -247,7 +247,9 @@ def test_a_missing_part_is_refused(drop: str, tmp_path: Path):
     ],
     ids=str,
 )
-def test_a_form_that_does_not_fit_its_values_is_refused(form: list[object], tmp_path: Path):
+def test_packing_metadata_that_does_not_match_the_values_is_refused(
+    form: list[object], tmp_path: Path
+):
     """A string of bits that is too short must not be filled up with zeros."""
     path = packed(tmp_path, {"w": matrix()})
     rewrite(path, {"forms": {"w": form}})
@@ -278,7 +280,7 @@ def packed_base(base: Path, folder: Path, without: str = "") -> Path:
     return folder
 
 
-def test_a_packed_base_is_loaded_with_exactly_what_is_unpacked(tiny_base: Path, tmp_path: Path):
+def test_a_packed_base_is_loaded_with_exactly_the_unpacked_weights(tiny_base: Path, tmp_path: Path):
     folder = packed_base(tiny_base, tmp_path)
     weights = unpack(folder / PACKED)
     plain = load_backbone(tiny_parts(tiny_base)).state_dict()
@@ -290,7 +292,7 @@ def test_a_packed_base_is_loaded_with_exactly_what_is_unpacked(tiny_base: Path, 
     assert any(not tensor.equal(plain[name]) for name, tensor in loaded.items())
 
 
-def test_a_packed_base_that_lacks_a_weight_is_refused(tiny_bert: Path, tmp_path: Path):
+def test_a_packed_base_with_a_missing_weight_is_refused(tiny_bert: Path, tmp_path: Path):
     name = "encoder.layer.0.attention.self.query.weight"
     folder = packed_base(tiny_bert, tmp_path, without=name)
     with pytest.raises(ModelError, match=rf"lacks 1 weights of its architecture, e\.g\. {name}"):

@@ -41,7 +41,7 @@ TEXTS = ["", " ", "Soil.", SHORT, LONG, "x" * 3000, "Größe 特許 \U0001f404 "
 @example(5_000, 254)
 @example(255, 254)
 @given(counts, rooms)
-def test_windows_overlap_and_leave_nothing_out(tokens: int, budget: int):
+def test_windows_overlap_and_cover_every_token(tokens: int, budget: int):
     windows = window_spans(tokens, budget)
     assert windows[0][0] == 0
     assert len(windows) <= MAX_WINDOWS
@@ -60,7 +60,9 @@ def test_windows_overlap_and_leave_nothing_out(tokens: int, budget: int):
 
 @quick
 @given(rooms, st.data())
-def test_neighbours_share_about_a_quarter_but_for_the_last(budget: int, data: st.DataObject):
+def test_consecutive_windows_share_about_a_quarter_except_the_last(
+    budget: int, data: st.DataObject
+):
     windows = window_spans(data.draw(st.integers(budget + 1, 20_000)), budget)
     shared = [end - following for (_, end), (following, _) in pairwise(windows)]
     assert all(count == budget - round(budget * (1 - OVERLAP)) for count in shared[:-1])
@@ -83,7 +85,7 @@ def test_windows_by_hand(tokens: int, budget: int, windows: list[tuple[int, int]
 
 @quick
 @given(counts, rooms, st.sampled_from(TRUNCATIONS))
-def test_no_passage_is_longer_than_its_room(tokens: int, budget: int, truncation: Truncation):
+def test_no_passage_exceeds_the_token_budget(tokens: int, budget: int, truncation: Truncation):
     passages = passage_spans(tokens, budget, truncation)
     assert 1 <= len(passages) <= (MAX_WINDOWS if truncation == "windows" else 1)
     for spans in passages:
@@ -95,11 +97,11 @@ def test_no_passage_is_longer_than_its_room(tokens: int, budget: int, truncation
 
 @every_policy
 @pytest.mark.parametrize("tokens", [0, 1, 8])
-def test_a_short_text_is_one_whole_passage_whatever_the_policy(truncation: Truncation, tokens: int):
+def test_a_short_text_is_one_passage_under_every_policy(truncation: Truncation, tokens: int):
     assert passage_spans(tokens, 8, truncation) == [[(0, tokens)]]
 
 
-def test_head_and_tail_are_three_quarters_and_the_rest():
+def test_head_and_tail_have_three_quarters_and_the_rest():
     assert passage_spans(100, 8, "head+tail") == [[(0, 6), (98, 100)]]
     assert passage_spans(100, 8, "head") == [[(0, 8)]]
     assert round(254 * HEAD_SHARE) == 190
@@ -125,7 +127,7 @@ def read(text: str, truncation: Truncation, max_tokens: int = 4) -> EncodedText:
     return words(max_tokens).encode([text], truncation)[0]
 
 
-def test_the_head_of_a_text():
+def test_the_head_of_a_text_is_encoded():
     reading = read(numbers(10), "head")
     (passage,) = reading.passages
     assert passage.ids == (1, 2, 3, 4)
@@ -133,7 +135,7 @@ def test_the_head_of_a_text():
     assert reading.share == pytest.approx(12 / 29)  # four words, each with its blank
 
 
-def test_the_head_and_tail_of_a_text():
+def test_the_head_and_tail_of_a_text_are_encoded():
     reading = read(numbers(10), "head+tail")
     (passage,) = reading.passages
     assert passage.ids == (1, 2, 3, 10)
@@ -141,7 +143,7 @@ def test_the_head_and_tail_of_a_text():
     assert reading.share == pytest.approx(11 / 29)  # three words with their blanks, one without
 
 
-def test_the_windows_of_a_text():
+def test_the_windows_of_a_text_are_encoded():
     reading = read(numbers(10), "windows")
     assert [passage.ids for passage in reading.passages] == [
         (1, 2, 3, 4),
@@ -153,7 +155,7 @@ def test_the_windows_of_a_text():
     assert reading.share == 1
 
 
-def test_windows_end_somewhere():
+def test_the_number_of_windows_is_limited():
     reading = read(numbers(99), "windows")
     assert len(reading.passages) == MAX_WINDOWS
     assert reading.passages[-1].ids == (46, 47, 48, 49)
@@ -162,7 +164,7 @@ def test_windows_end_somewhere():
 
 @every_policy
 @pytest.mark.parametrize("text", ["", "01", "01 02 03 04", "  01 02  ", "01 02\n"])
-def test_a_short_text_is_read_whole(truncation: Truncation, text: str):
+def test_a_short_text_is_encoded_completely(truncation: Truncation, text: str):
     reading = read(text, truncation)
     (passage,) = reading.passages
     assert reading.share == 1
@@ -185,7 +187,7 @@ def test_characters_are_capped_before_the_head_is_cut():
 
 
 @pytest.mark.parametrize("max_tokens", [8, 16, 64])
-def test_the_head_is_what_encode_gives(tiny_base: Path, max_tokens: int):
+def test_the_head_policy_equals_encode(tiny_base: Path, max_tokens: int):
     tokenizer = TextTokenizer.load(tiny_base, max_tokens)
     encodings = tokenizer.encode(TEXTS, "head")
     found = [[list(p.ids) for p in reading.passages] for reading in encodings]
@@ -208,7 +210,7 @@ def test_special_tokens_frame_every_passage(tiny_base: Path, truncation: Truncat
 
 
 @every_policy
-def test_places_point_into_the_text(tiny_base: Path, truncation: Truncation):
+def test_offsets_refer_to_the_text(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
     text = " ".join([SHORT] * 40)  # words that both tokenizers know
@@ -235,7 +237,7 @@ def test_windows_cover_a_long_text_from_end_to_end(tiny_base: Path):
         assert passage.start < following.start < passage.end
 
 
-def test_the_share_grows_with_what_is_read(tiny_base: Path):
+def test_the_read_share_grows_with_the_token_budget(tiny_base: Path):
     shares = [
         TextTokenizer.load(tiny_base, size).encode([LONG], "head")[0].share for size in (8, 32, 128)
     ]
@@ -244,7 +246,7 @@ def test_the_share_grows_with_what_is_read(tiny_base: Path):
     assert both == pytest.approx(shares[1], rel=0.25)
 
 
-def test_reading_leaves_the_limit_of_encode_alone(tiny_base: Path):
+def test_encoding_passages_does_not_change_the_limit_of_encode(tiny_base: Path):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     before = tokenizer.token_ids([LONG])
     tokenizer.encode([LONG], "windows")
@@ -252,14 +254,14 @@ def test_reading_leaves_the_limit_of_encode_alone(tiny_base: Path):
     assert len(before[0]) == 16
 
 
-def test_no_texts_give_no_readings(tiny_bert: Path):
+def test_no_texts_give_no_encodings(tiny_bert: Path):
     assert TextTokenizer.load(tiny_bert, 16).encode([], "windows") == []
 
 
 @settings(deadline=None, max_examples=80)
 @example("a\u0301" * 40, 8, "windows")
 @given(st.text(max_size=200), st.sampled_from([8, 12, 300]), st.sampled_from(TRUNCATIONS))
-def test_any_text_is_read(
+def test_any_text_is_encoded(
     tiny_bert: Path, tiny_llama: Path, text: str, max_tokens: int, truncation: Truncation
 ):
     for base in (tiny_bert, tiny_llama):
@@ -277,14 +279,14 @@ def test_any_text_is_read(
 
 
 @pytest.mark.parametrize("text", ["soil\u200b\u200b", "\u200bsoil", "\x00soil seed\x00"])
-def test_characters_that_the_tokenizer_drops_do_not_count_as_unread(tiny_bert: Path, text: str):
+def test_dropped_characters_do_not_count_as_unread(tiny_bert: Path, text: str):
     assert TextTokenizer.load(tiny_bert, 16).encode([text], "head")[0].share == 1
 
 
 TEXT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 
 
-def test_truncation_and_padding_in_the_file_are_not_trusted(tiny_bert: Path):
+def test_truncation_and_padding_of_the_file_are_ignored(tiny_bert: Path):
     rows = TextTokenizer.load(tiny_bert, 64).token_ids([TEXT, "soil"])
     assert len(rows[0]) > 8
     assert len(rows[1]) < 8

@@ -41,13 +41,13 @@ def said(
         ("class", "E21", "no code", False),
     ],
 )
-def test_an_answer_is_right_if_the_truth_lies_in_it(
+def test_a_prediction_is_correct_if_it_contains_the_true_code(
     level: str, answer: str, y_true: str, right: bool | None
 ):
     assert is_correct(level, answer, y_true) is right
 
 
-def test_what_is_right_is_known_by_the_text():
+def test_reviewed_labels_are_looked_up_by_text():
     given = [
         said(1, correct=True),
         said(2, text="u", correct=False, label="B23B"),
@@ -56,21 +56,21 @@ def test_what_is_right_is_known_by_the_text():
     assert reviewed_texts(given) == {"t": ReviewedText("E21B"), "u": ReviewedText("B23B")}
 
 
-def test_a_dispute_and_a_verdict_that_was_withdrawn_say_nothing():
+def test_disputed_and_withdrawn_feedback_is_ignored():
     disputed = [said(1, correct=True, reviewer="Ada"), said(2, correct=False, label="B23B")]
     assert reviewed_texts(disputed) == {}
     taken_back = [said(1, correct=True), said(2, correct=False, withdraws="key-1")]
     assert reviewed_texts(taken_back) == {}
 
 
-def test_what_is_only_known_to_be_wrong_counts_as_wrong():
+def test_a_rejected_prediction_without_a_label_counts_as_wrong():
     known = reviewed_texts([said(1, answer="E21", correct=False)])
     assert known == {"t": ReviewedText(None, frozenset({"E21"}))}
     judged = {code: known["t"].confirms("class", code) for code in ("E21", "E21B", "E", "E02")}
     assert judged == {"E21": False, "E21B": False, "E": None, "E02": None}
 
 
-def test_a_flat_label_that_is_wrong_is_that_alone():
+def test_a_rejected_flat_label_says_nothing_about_others():
     known = ReviewedText(None, frozenset({"chemistry"}))
     assert known.confirms("topic", "chemistry") is False
     assert known.confirms("topic", "chemistry of food") is None
@@ -80,7 +80,9 @@ def test_a_flat_label_that_is_wrong_is_that_alone():
     ("code", "label"),
     [("E21B 10/00", "E21B"), ("E21D", "E21"), ("E", None), ("A61K", "A61K"), ("soap", "soap")],
 )
-def test_of_a_list_of_codes_the_finest_that_holds_a_code_is_its_label(code: str, label: str | None):
+def test_the_label_of_a_code_is_its_most_specific_ancestor_in_the_list(
+    code: str, label: str | None
+):
     assert code_at("label", code, ["E21", "E21B", "H04"]) == label
 
 
@@ -94,7 +96,7 @@ def rows_of(confidences: list[float]) -> list[PredictionRow]:
     ]
 
 
-def test_the_interval_holds_the_share_of_right_answers_in_95_windows_of_100():
+def test_the_interval_contains_the_accuracy_in_95_windows_of_100():
     random = np.random.default_rng(0)
     held = []
     for _ in range(400):
@@ -105,7 +107,7 @@ def test_the_interval_holds_the_share_of_right_answers_in_95_windows_of_100():
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
-def test_verdicts_are_counted_at_every_level_that_they_speak_of():
+def test_feedback_is_counted_at_every_level_that_it_reaches():
     rows = rows_of([0.9] * 5)
     truths = ["E21B", "E", "B23B", "E02D"]
     known = {
@@ -118,13 +120,13 @@ def test_verdicts_are_counted_at_every_level_that_they_speak_of():
     assert found["section"].low < 0.75 < found["section"].high
 
 
-def test_without_verdicts_nothing_is_measured():
+def test_without_feedback_no_accuracy_is_measured():
     found = estimate(LEVELS, rows_of([0.5, 0.9]), {"other": ReviewedText("E")})["section"]
     assert (found.measured, found.low, found.high, found.judged) == (None, None, None, 0)
     assert found.estimated == pytest.approx(0.7)
 
 
-def test_a_level_that_was_not_answered_is_left_out():
+def test_a_level_without_predictions_is_left_out():
     rows = [prediction(1, levels={"section": ("E", 0.8)}), *rows_of([0.6])]
     found = estimate((*LEVELS, "subclass"), rows, {})
     assert {level: each.rows for level, each in found.items()} == {"section": 2, "class": 1}

@@ -27,16 +27,16 @@ from patclass.monitoring.drift import (
 counts = st.lists(st.integers(0, 500), min_size=3, max_size=8).filter(sum)
 
 
-def test_the_stability_index_is_that_of_the_textbook():
+def test_psi_matches_a_textbook_example():
     found = population_stability(np.array([60, 30, 10]), np.array([50, 30, 20]))
     assert found == pytest.approx(-0.1 * np.log(5 / 6) + 0.1 * np.log(2))
 
 
-def test_a_label_that_vanishes_makes_a_large_index_not_an_infinite_one():
+def test_a_vanished_label_gives_a_large_but_finite_psi():
     assert 0.25 < population_stability(np.array([50, 50]), np.array([100, 0])) < 10
 
 
-def test_the_distance_lies_between_none_and_one():
+def test_the_jensen_shannon_distance_is_between_0_and_1():
     assert jensen_shannon(np.array([1, 2, 3]), np.array([10, 20, 30])) == pytest.approx(0)
     assert jensen_shannon(np.array([1, 0]), np.array([0, 1])) == pytest.approx(1)
 
@@ -51,19 +51,19 @@ def test_both_distances_are_symmetric_and_not_negative(a: list[int], b: list[int
             assert distance(first, second) == pytest.approx(distance(second, first))
 
 
-def test_tenths_hold_a_tenth_of_the_reference_each():
+def test_each_decile_contains_a_tenth_of_the_reference():
     random = np.random.default_rng(0)
     values = random.normal(size=1000)
     assert binned(values, values).tolist() == [100.0] * 10
     assert binned(values, values + 10).tolist() == [0.0] * 9 + [1000.0]
 
 
-def test_of_many_equal_values_there_is_one_bin():
+def test_many_equal_values_share_one_bin():
     values = np.array([0.0] * 95 + [0.5] * 5)
     assert binned(values, values).tolist() == [95.0, 5.0]
 
 
-def test_samples_are_told_apart():
+def test_ks_distinguishes_samples():
     random = np.random.default_rng(0)
     usual = random.normal(size=2000)
     assert kolmogorov_smirnov(usual, random.normal(size=1000))[1] > 0.01
@@ -72,22 +72,22 @@ def test_samples_are_told_apart():
     assert p < 1e-6
 
 
-def test_a_label_that_moves_alone_is_noticed():
+def test_a_shift_of_a_single_label_is_detected():
     assert label_shift([100] * 10, [100] * 10) == 1.0
     assert label_shift([1000] * 40 + [5], [1000] * 40 + [40]) < 1e-3
 
 
-def test_many_labels_that_move_a_little_are_noticed():
+def test_small_shifts_of_many_labels_are_detected():
     before, after = [500] * 20, [500 + (70 if n % 2 else -70) for n in range(20)]
     assert label_shift(before, after) < 1e-6
 
 
 @pytest.mark.parametrize("window", [[0, 0], [10, 0], [0, 10]])
-def test_what_has_one_label_or_none_is_no_shift(window: list[int]):
+def test_a_window_of_at_most_one_label_is_no_shift(window: list[int]):
     assert label_shift([10, 0], window) == 1.0 or window == [0, 10]
 
 
-def test_chance_alone_hardly_ever_counts_as_a_shift():
+def test_chance_is_rarely_detected_as_a_shift():
     random = np.random.default_rng(0)
     mix = np.array([0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.01, 0.01])
     ps = [
@@ -114,19 +114,19 @@ def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
     return found
 
 
-def test_of_many_windows_without_drift_one_in_a_hundred_rings_at_most():
+def test_at_most_one_window_in_a_hundred_raises_a_false_alert():
     rung = [found for found in alerts(Stream(), WINDOWS) if found]
     assert len(rung) <= WINDOWS / 100, rung
 
 
 @pytest.mark.parametrize("label", ["A", "D", "H"])
-def test_ten_points_more_of_a_label_ring_within_a_window(label: str):
+def test_ten_points_more_of_a_label_raise_an_alert_within_a_window(label: str):
     live = Stream(mix=shifted(MIX, CODES.index(label), 10))
     rung = ["labels" in found for found in alerts(live, 200)]
     assert np.mean(rung) >= 0.95
 
 
-def test_what_is_left_of_ten_points_where_answers_are_wrong_rings_too():
+def test_ten_points_diluted_by_wrong_predictions_raise_an_alert_too():
     """Of ten points more patents of G a model that is right four times in five shows 7.5."""
     live = Stream(mix=shifted(MIX, CODES.index("G"), 7.5))
     assert np.mean(["labels" in found for found in alerts(live, 200)]) >= 0.95
@@ -136,12 +136,12 @@ def test_what_is_left_of_ten_points_where_answers_are_wrong_rings_too():
     ("live", "signal"),
     [(Stream(sureness=4.0), "confidence"), (Stream(length=1000.0), "length")],
 )
-def test_what_shifts_is_named(live: Stream, signal: str):
+def test_only_the_shifted_signal_raises_an_alert(live: Stream, signal: str):
     found = alerts(live, 40)
     assert np.mean([each == (signal,) for each in found]) > 0.9
 
 
-def test_a_difference_that_does_not_matter_is_silent_however_many_answers_show_it():
+def test_a_negligible_difference_raises_no_alert_however_large_the_window():
     random = np.random.default_rng(0)
     reference = Stream().draw(100_000, random).reference()
     window = Stream(length=850.0).draw(100_000, random).columns()
@@ -151,7 +151,7 @@ def test_a_difference_that_does_not_matter_is_silent_however_many_answers_show_i
     assert not length.alert
 
 
-def test_a_window_says_all_that_there_is_to_say():
+def test_an_assessment_of_a_window_is_complete():
     random = np.random.default_rng(0)
     reference = Stream().draw(REFERENCE_ROWS, random).reference()
     rows = Stream(mix=shifted(MIX, 3, 10)).draw(WINDOW, random).rows()
@@ -187,7 +187,7 @@ def test_an_assessment_as_text_and_as_json():
     assert assessment.alerts == ("labels",)
 
 
-def test_rows_make_the_same_columns_as_what_they_were_made_of():
+def test_signal_values_round_trip_through_rows():
     random = np.random.default_rng(0)
     drawn = Stream().draw(200, random)
     found, expected = SignalValues.of(drawn.reference(), drawn.rows()), drawn.columns()

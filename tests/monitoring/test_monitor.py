@@ -45,7 +45,7 @@ def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow
 
 
 @pytest.mark.parametrize("window", [50, 100])
-def test_windows_begin_a_quarter_of_a_window_apart(
+def test_windows_start_a_quarter_of_a_window_apart(
     database: Database, watched: MonitoredModel, window: int
 ):
     """Also where a quarter is no whole number: the first ends with the first whole window."""
@@ -62,7 +62,7 @@ def test_windows_begin_a_quarter_of_a_window_apart(
     assert monitor.last(watched) == found[-1] == monitor.series(watched, 2)[-1]
 
 
-def test_answers_of_others_and_in_the_shadow_are_left_out(
+def test_predictions_of_other_versions_and_shadows_are_left_out(
     database: Database, watched: MonitoredModel
 ):
     monitor = Monitor(database, 50)
@@ -73,7 +73,7 @@ def test_answers_of_others_and_in_the_shadow_are_left_out(
     assert monitor.last(watched) is None
 
 
-def test_a_shift_rings_once_for_each_window(database: Database, watched: MonitoredModel):
+def test_a_shift_raises_one_alert_per_window(database: Database, watched: MonitoredModel):
     monitor = Monitor(database, 400)
     keep(database, Stream(), 400)
     usual = monitor.last(watched)
@@ -91,7 +91,7 @@ def test_a_shift_rings_once_for_each_window(database: Database, watched: Monitor
     assert datetime.fromisoformat(event.details["end"]) == last.end
 
 
-def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
+def test_feedback_is_counted_in_the_windows_that_contain_its_texts(
     database: Database, watched: MonitoredModel
 ):
     rows = keep(database, Stream(), 100)
@@ -110,7 +110,9 @@ def test_verdicts_are_counted_in_the_windows_that_hold_their_texts(
     assert [(a.judged, a.right) for a in judged] == [(2, 1), (0, 0), (0, 0)]
 
 
-def test_windows_go_on_when_old_answers_are_forgotten(database: Database, watched: MonitoredModel):
+def test_windows_continue_after_old_predictions_are_deleted(
+    database: Database, watched: MonitoredModel
+):
     keep(database, Stream(), 100)
     monitor = Monitor(database, 60)
     before = monitor.last(watched)
@@ -125,7 +127,5 @@ def test_windows_go_on_when_old_answers_are_forgotten(database: Database, watche
 @pytest.mark.parametrize(
     ("before", "end", "steps"), [(0, 1000, 1), (100, 115, 1), (100, 160, 4), (200, 100, 1)]
 )
-def test_what_was_not_looked_at_is_made_up_for(
-    database: Database, before: int, end: int, steps: int
-):
+def test_missed_windows_are_checked_later(database: Database, before: int, end: int, steps: int):
     assert Monitor(database, 60).steps(before, end) == steps

@@ -28,7 +28,7 @@ def calibrated(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return confidences, rng.random(count) < confidences
 
 
-def test_answers_above_the_threshold_are_precise_and_it_is_the_lowest():
+def test_the_threshold_is_the_lowest_with_the_required_precision():
     confidences, right = calibrated(5000, seed=1)
     threshold = threshold_for(confidences, right)
     assert right[confidences >= threshold].mean() >= PRECISION
@@ -38,42 +38,42 @@ def test_answers_above_the_threshold_are_precise_and_it_is_the_lowest():
     assert threshold == pytest.approx(0.8, abs=0.05)
 
 
-def test_fresh_answers_keep_the_promise():
+def test_new_predictions_reach_the_required_precision():
     threshold = threshold_for(*calibrated(5000, seed=2))
     confidences, correct = calibrated(5000, seed=3)
     assert correct[confidences >= threshold].mean() > PRECISION - 0.03
 
 
-def test_if_every_answer_is_right_the_least_confident_one_is_the_threshold():
+def test_if_every_prediction_is_correct_the_lowest_confidence_is_the_threshold():
     confidences = np.linspace(0.3, 0.9, 50).astype(np.float32)
     assert threshold_for(confidences, np.full(50, True)) == pytest.approx(0.3)
 
 
-def test_if_no_answer_is_right_none_is_ever_given():
+def test_if_no_prediction_is_correct_none_reaches_the_threshold():
     assert (
         threshold_for(np.linspace(0.3, 1, 50).astype(np.float32), np.full(50, False)) == NEVER > 1
     )
 
 
-def test_a_few_lucky_answers_set_no_threshold():
+def test_a_few_correct_predictions_do_not_set_a_threshold():
     confidences = np.linspace(1, 0.1, 200).astype(np.float32)
     lucky = MIN_ANSWERS - 10
     assert threshold_for(confidences, np.arange(200) < lucky) == NEVER
 
 
-def test_a_stricter_precision_asks_for_more_confidence():
+def test_a_higher_precision_requires_more_confidence():
     answers = calibrated(5000, seed=4)
     found = [lowest_threshold(*answers, precision) for precision in (0.7, 0.9, 0.95)]
     assert found == sorted(found)
     assert found[0] < found[1] < found[2]
 
 
-def test_without_answers_there_is_no_threshold():
+def test_without_predictions_there_is_no_threshold():
     assert threshold_for(np.empty(0, np.float32), np.empty(0, bool)) == NEVER
     assert lowest_threshold(np.empty(0, np.float32), np.empty(0, bool), 0.9) is None
 
 
-def test_equally_confident_answers_are_all_given_or_none_is():
+def test_equally_confident_predictions_are_accepted_or_rejected_together():
     confidences = np.full(40, 0.6, dtype=np.float32)
     assert threshold_for(confidences, np.arange(40) < 20) == NEVER
     assert threshold_for(confidences, np.arange(40) < 38) == pytest.approx(0.6)
@@ -85,7 +85,7 @@ def test_equally_confident_answers_are_all_given_or_none_is():
         st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=80
     )
 )
-def test_the_promise_holds_where_many_answers_are_equally_confident(
+def test_the_required_precision_holds_with_many_equal_confidences(
     answers: list[tuple[float, bool]],
 ):
     confidences = np.array([confidence for confidence, _ in answers], dtype=np.float32)
@@ -143,7 +143,7 @@ def test_each_level_gets_the_temperature_it_needs():
     np.testing.assert_allclose(found.apply(DEEP, given), softmax(honest), atol=0.05)
 
 
-def test_calibration_changes_no_answer_of_a_flat_model():
+def test_calibration_changes_no_prediction_of_a_flat_model():
     logits = normal(500, 4, np.random.default_rng(3))
     flatter = Calibration((0.2,)).apply(FLAT, logits)
     np.testing.assert_array_equal(flatter.argmax(axis=1), logits.argmax(axis=1))
@@ -163,7 +163,7 @@ def test_sharpness_one_changes_nothing(tree: LabelTree):
     inverse_temperatures=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
     weight=st.floats(0, 10),
 )
-def test_whatever_the_temperatures_levels_are_sums_of_one_another(
+def test_coarse_probabilities_are_sums_at_any_temperature(
     logits: FloatArray, inverse_temperatures: tuple[float, float], weight: float
 ):
     linear_log_probs = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
@@ -181,7 +181,7 @@ def test_whatever_the_temperatures_levels_are_sums_of_one_another(
     logits=arrays(np.float32, (2, 5), elements=st.floats(-10, 10, width=32)),
     inverse_temperatures=st.floats(0.1, 5),
 )
-def test_the_temperature_of_classes_leaves_sections_alone(
+def test_the_temperature_of_classes_does_not_change_sections(
     logits: FloatArray, inverse_temperatures: float
 ):
     found = Calibration((1.0, inverse_temperatures)).apply(DEEP, logits)
@@ -189,7 +189,7 @@ def test_the_temperature_of_classes_leaves_sections_alone(
     np.testing.assert_allclose(DEEP.sums(found, "section"), expected, atol=1e-5)
 
 
-def test_an_opinion_that_knows_more_counts():
+def test_an_informative_linear_model_gets_weight():
     rng = np.random.default_rng(5)
     honest, seen = normal(3000, 5, rng), normal(3000, 5, rng)
     y_true = draw(softmax(honest + seen), rng)
@@ -206,7 +206,7 @@ def test_an_opinion_that_knows_more_counts():
     assert loss_with < loss_without - 0.02
 
 
-def test_an_opinion_that_is_noise_does_not_count():
+def test_an_uninformative_linear_model_gets_no_weight():
     rng = np.random.default_rng(6)
     honest = normal(6000, 5, rng)
     y_true = draw(softmax(honest), rng)
@@ -214,7 +214,7 @@ def test_an_opinion_that_is_noise_does_not_count():
     assert fit_calibration(DEEP, honest, y_true, smoothing).linear_weight < 0.08
 
 
-def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
+def test_the_linear_model_changes_sections_and_not_the_classes_within_them():
     logits = normal(20, 5, np.random.default_rng(7))
     linear_log_probs = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
     plain = Calibration((1.0, 1.0)).apply(DEEP, logits, linear_log_probs)
@@ -225,7 +225,7 @@ def test_an_opinion_moves_the_sections_and_not_the_classes_within_them():
     np.testing.assert_allclose(within[0], within[1], rtol=1e-4)
 
 
-def test_a_level_of_which_nothing_is_known_keeps_its_temperature():
+def test_a_level_without_known_labels_keeps_its_temperature():
     """Rows that know their section only: any leaf of it may be the true one."""
     rng = np.random.default_rng(8)
     honest = normal(2000, 5, rng)
@@ -241,7 +241,7 @@ def test_without_any_known_label_nothing_is_calibrated():
     assert found == Calibration.none(DEEP)
 
 
-def test_a_model_that_is_always_right_is_sharpened_within_bounds():
+def test_a_perfect_model_is_sharpened_within_bounds():
     logits = np.eye(4, dtype=np.float32).repeat(10, axis=0)
     found = fit_calibration(FLAT, logits, [(row // 10,) for row in range(40)])
     assert 1 < found.inverse_temperatures[0] <= 10
@@ -251,7 +251,7 @@ def test_no_rows_have_no_probabilities():
     assert Calibration.none(DEEP).apply(DEEP, np.empty((0, 5), np.float32)).shape == (0, 5)
 
 
-def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
+def test_noisy_labels_limit_the_confidence():
     """One label in ten is drawn at random, so the surest answers are wrong 3 times in 40."""
     rng = np.random.default_rng(21)
     clear = 4 * normal(8000, 4, rng)
@@ -265,7 +265,7 @@ def test_labels_that_are_sometimes_wrong_are_not_promised_with_certainty():
     assert ece(found.apply(FLAT, clear[4000:]), known[4000:]) < 0.03
 
 
-def test_noise_is_not_learnt_from_a_few_answers():
+def test_label_noise_is_not_estimated_from_a_few_predictions():
     rng = np.random.default_rng(22)
     logits = normal(ROWS_FOR_SMOOTHING - 1, 4, rng)
     known = [(int(label),) for label in rng.integers(4, size=len(logits))]
@@ -277,7 +277,7 @@ def test_noise_is_not_learnt_from_a_few_answers():
     logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
     smoothing=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
 )
-def test_noise_leaves_levels_sums_and_flat_answers_as_they_are(
+def test_smoothing_preserves_sums_and_flat_predictions(
     logits: FloatArray, smoothing: tuple[float, float]
 ):
     found = Calibration((1.0, 1.0), 0.0, smoothing).apply(DEEP, logits)

@@ -34,7 +34,7 @@ def check_binomial(correct: np.ndarray, coverage: float, held_out: int) -> None:
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
-def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
+def test_new_rows_have_the_nominal_coverage(coverage: float):
     conformal = fit_conformal(*rows(50_000, seed=1))
     probabilities, y_true = rows(3000, seed=2)
     correct = covered(conformal.sets(probabilities, coverage), y_true)
@@ -43,7 +43,7 @@ def test_fresh_rows_are_covered_as_often_as_promised(coverage: float):
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
-def test_every_label_with_enough_rows_is_covered_as_often_as_promised(coverage: float):
+def test_every_label_with_enough_rows_has_the_nominal_coverage(coverage: float):
     given, known = rows(3000, seed=3)
     conformal = fit_conformal(given, known)
     probabilities, y_true = rows(3000, seed=4)
@@ -67,7 +67,7 @@ def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
     assert few[:3] == pytest.approx(enough[:3])
 
 
-def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
+def test_rare_labels_have_the_nominal_coverage():
     """Frequent labels that are answered better must not decide how wide sets are for the rest."""
     calibration, fresh = rows(6000, seed=21), rows(20_000, seed=22)
 
@@ -86,7 +86,7 @@ def test_sets_hold_the_truth_of_rare_labels_as_often_as_promised():
 
 
 @pytest.mark.parametrize(("held_out", "enough"), [(8, False), (9, True), (200, True)])
-def test_too_few_rows_for_a_coverage_are_an_error_that_names_what_can_be_had(
+def test_too_few_rows_for_a_coverage_are_an_error_that_names_the_attainable_one(
     held_out: int, enough: bool
 ):
     conformal = fit_conformal(*rows(held_out, seed=6))
@@ -100,7 +100,7 @@ def test_too_few_rows_for_a_coverage_are_an_error_that_names_what_can_be_had(
     assert conformal.sets(fresh, 0.888).any(axis=1).all()
 
 
-def test_no_rows_at_all_allow_nothing():
+def test_without_rows_no_coverage_is_attainable():
     conformal = fit_conformal(np.empty((0, LABELS), np.float32), [])
     assert not conformal.allows(0.5)
     with pytest.raises(ConfigError, match="more held-out rows than the 0"):
@@ -108,12 +108,12 @@ def test_no_rows_at_all_allow_nothing():
 
 
 @pytest.mark.parametrize("coverage", [0, 1, -0.1, 1.5, float("nan"), 90])
-def test_a_coverage_that_is_no_share_is_refused(coverage: float):
+def test_an_invalid_coverage_is_refused(coverage: float):
     with pytest.raises(ConfigError, match="between 0 and 1"):
         fit_conformal(*rows(100, seed=9)).sets(rows(2, seed=10)[0], coverage)
 
 
-def test_a_set_is_never_empty_and_holds_the_best_label():
+def test_a_set_is_never_empty_and_contains_the_best_label():
     sure = ConformalScores(np.full(100, 0.01, np.float32), np.zeros(100, np.intp))
     probabilities = rows(500, seed=11)[0]
     sets = sure.sets(probabilities, 0.9)
@@ -129,7 +129,7 @@ def test_more_coverage_never_makes_a_set_smaller():
         assert (small <= large).all()
 
 
-def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
+def test_an_unknown_true_label_counts_as_missed():
     probabilities, y_true = rows(100, seed=14)
     y_true[:20] = -1
     conformal = fit_conformal(probabilities, y_true)
@@ -139,7 +139,7 @@ def test_a_true_label_that_the_model_does_not_know_counts_as_missed():
     assert not conformal.sets(probabilities, 0.5).all()
 
 
-def test_rows_of_unknown_labels_count_with_the_labels_that_have_few():
+def test_rows_of_unknown_labels_are_pooled_with_rare_labels():
     probabilities, y_true = rows(1000, seed=15)
     y_true[y_true == LABELS - 1] = 0
     unknown = np.concatenate([np.full(MIN_ROWS, -1), y_true])

@@ -39,13 +39,13 @@ def embeddings(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
     return (random.normal(size=(rows, HIDDEN)) * spread + 3 + away).astype(np.float32)
 
 
-def test_a_usual_state_is_about_one_away():
+def test_a_typical_embedding_has_a_novelty_of_about_one():
     space = fit_embedding_space(embeddings(2000))
     assert space.directions.shape == (HIDDEN, DIRECTIONS)
     assert space.novelty(embeddings(500, seed=1)).mean() == pytest.approx(1, abs=0.03)
 
 
-def test_what_is_unlike_is_farther():
+def test_a_dissimilar_embedding_has_a_higher_novelty():
     space = fit_embedding_space(embeddings(2000))
     usual, odd = (
         space.novelty(embeddings(200, seed=1)),
@@ -54,7 +54,7 @@ def test_what_is_unlike_is_farther():
     assert odd.min() > usual.max()
 
 
-def test_usual_states_vary_by_one_along_each_direction():
+def test_typical_embeddings_have_unit_variance_in_each_direction():
     known = embeddings(3000)
     space = fit_embedding_space(known)
     along = (known - space.mean) @ space.directions
@@ -62,7 +62,7 @@ def test_usual_states_vary_by_one_along_each_direction():
 
 
 @pytest.mark.parametrize("rows", [40, 140, 1500])
-def test_held_out_distances_are_those_of_new_states(rows: int):
+def test_held_out_novelty_matches_that_of_new_embeddings(rows: int):
     """Also where there are few rows: those folds have as many directions as the whole."""
     held_out = np.concatenate([held_out_novelty(embeddings(rows, seed)) for seed in range(20)])
     new = [
@@ -72,7 +72,7 @@ def test_held_out_distances_are_those_of_new_states(rows: int):
     assert np.median(held_out) == pytest.approx(np.median(new), rel=0.06)
 
 
-def test_states_that_do_not_differ_are_all_usual():
+def test_identical_embeddings_have_no_novelty():
     same = np.full((10, HIDDEN), 3.0, dtype=np.float32)
     assert fit_embedding_space(same).novelty(same + 1).tolist() == [1.0] * 10
     assert held_out_novelty(same[:1]).tolist() == [1.0]
@@ -86,7 +86,7 @@ def drawn(rows: int = 50) -> DriftReference:
     return replace(reference, vocabulary=vocabulary_of([[1, 5, 9]]))
 
 
-def test_a_reference_comes_back_as_it_was(tmp_path: Path):
+def test_a_reference_round_trips_through_its_files(tmp_path: Path):
     reference = drawn()
     reference.save(tmp_path)
     found = DriftReference.load(tmp_path, TREE)
@@ -101,7 +101,7 @@ def test_a_reference_comes_back_as_it_was(tmp_path: Path):
     assert found.space.directions.shape == reference.space.directions.shape
 
 
-def test_an_answer_that_ends_above_a_level_counts_for_no_label():
+def test_a_prediction_above_a_level_counts_for_no_label():
     answers = np.array([0, 2, -1, 2], dtype=np.int32)
     reference = replace(drawn(4), answers={"section": answers})
     assert reference.counts("section").tolist() == [1, 0, 2, 0, 0, 0, 0, 0]
@@ -128,7 +128,7 @@ def change(folder: Path, of: Callable[[dict[str, Any]], object], about: object =
         ("seen", np.zeros(5, np.float32)),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, name: str, array: np.ndarray):
+def test_arrays_of_the_wrong_shape_are_refused(tmp_path: Path, name: str, array: np.ndarray):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: arrays.update({name: array}))
     with pytest.raises(ModelError, match=FILE):
@@ -136,7 +136,7 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, name: str, array: np
 
 
 @pytest.mark.parametrize("name", ["chars", "seen", "directions", "answers/section"])
-def test_an_array_that_is_missing_is_named(tmp_path: Path, name: str):
+def test_a_missing_array_is_named(tmp_path: Path, name: str):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: arrays.pop(name))
     with pytest.raises(ModelError, match=name):
@@ -144,7 +144,7 @@ def test_an_array_that_is_missing_is_named(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("about", [[], {}, {"codes": {}, "accuracy": {}}, {"codes": ["section"]}])
-def test_a_description_that_is_none_is_refused(tmp_path: Path, about: object):
+def test_an_invalid_description_is_refused(tmp_path: Path, about: object):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: None, about)
     with pytest.raises(ModelError, match=FILE):
@@ -152,7 +152,7 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path, about: object):
 
 
 @given(st.integers(0, 4000))
-def test_a_file_that_ends_early_is_refused(end: int):
+def test_a_truncated_file_is_refused(end: int):
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +164,7 @@ def test_a_file_that_ends_early_is_refused(end: int):
             DriftReference.load(Path(folder), TREE)
 
 
-def test_a_reference_of_nothing_is_refused(tmp_path: Path):
+def test_a_reference_without_rows_is_refused(tmp_path: Path):
     drawn().save(tmp_path)
     names = ("chars", "oov_rate", "novelty", "answers/section", "confidences/section")
     change(tmp_path, lambda arrays: arrays.update({name: arrays[name][:0] for name in names}))
@@ -173,13 +173,15 @@ def test_a_reference_of_nothing_is_refused(tmp_path: Path):
 
 
 @given(st.lists(tokens, max_size=5), tokens)
-def test_unseen_is_the_share_that_was_never_read(read: list[list[int]], ids: list[int]):
+def test_the_out_of_vocabulary_rate_is_the_share_of_unseen_tokens(
+    read: list[list[int]], ids: list[int]
+):
     known = {token for row in read for token in row}
     expected = sum(token not in known for token in ids) / max(1, len(ids))
     assert vocabulary_of(read).oov_rate(ids) == pytest.approx(expected)
 
 
-def test_tokens_beyond_all_that_were_read_are_unseen():
+def test_token_ids_beyond_the_vocabulary_are_unseen():
     assert vocabulary_of([[3]]).oov_rate([3, 4, 7, 8, 50_000]) == 0.8
     assert Vocabulary(np.zeros(0, np.uint8)).oov_rate([0]) == 1.0
 
@@ -214,7 +216,7 @@ LEAVES = [
 ]
 
 
-def test_answers_are_those_that_would_be_given():
+def test_reference_labels_are_those_that_would_be_predicted():
     found = collected(ROWS, LEAVES)
     assert found.codes == {"section": ("A", "H"), "class": ("A01", "A61", "H01")}
     assert found.answers["section"].tolist() == [0, 1, 1, 0]
@@ -223,13 +225,13 @@ def test_answers_are_those_that_would_be_given():
     assert found.confidences["class"] == pytest.approx([0.3, 0.6, 0.3, 0.5])
 
 
-def test_accuracy_is_that_of_the_answers_where_the_truth_is_known():
+def test_accuracy_is_computed_where_the_true_label_is_known():
     found = collected(ROWS, LEAVES)
     assert found.accuracy == {"section": 0.5, "class": pytest.approx(1 / 3)}
     assert collected([example(0, None, None)], LEAVES[:1]).accuracy == {}
 
 
-def test_lengths_and_new_tokens_of_all_passages_are_kept():
+def test_lengths_and_unseen_tokens_of_all_passages_are_stored():
     found = collected(ROWS, LEAVES)
     assert found.chars.tolist() == [10, 11, 12, 13]
     assert found.oov_rate.tolist() == [0.25] * 4
@@ -237,7 +239,7 @@ def test_lengths_and_new_tokens_of_all_passages_are_kept():
     found.check()
 
 
-def test_of_very_many_rows_some_from_all_over_are_kept(monkeypatch: pytest.MonkeyPatch):
+def test_very_many_rows_are_subsampled_evenly(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reference, "MOST_ROWS", 3)
     assert collected([example(n, 0, 0) for n in range(9)], [LEAVES[0]] * 9).chars.tolist() == [
         *(10, 14, 18)

@@ -50,16 +50,14 @@ def test_separable_texts_are_learnt(model: LinearModel):
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=80) | st.sampled_from(texts(9, 4)[0]), min_size=1, max_size=4))
-def test_the_opinion_on_any_text_adds_up_to_one(model: LinearModel, unseen: list[str]):
+def test_probabilities_of_any_text_sum_to_one(model: LinearModel, unseen: list[str]):
     found = model.log_probabilities(unseen)
     assert (found <= 0).all()
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", " ", "x y z", "§ 1", "entirely foreign words"])
-def test_a_text_without_a_known_word_has_the_opinion_of_the_intercepts(
-    model: LinearModel, text: str
-):
+def test_a_text_without_known_words_is_scored_by_the_intercepts(model: LinearModel, text: str):
     found = model.log_probabilities([text])
     expected = np.exp(model.intercept) / np.exp(model.intercept).sum()
     np.testing.assert_allclose(np.exp(found[0]), expected, atol=1e-5)
@@ -67,7 +65,7 @@ def test_a_text_without_a_known_word_has_the_opinion_of_the_intercepts(
     np.testing.assert_allclose(found, np.log(1 / 3), atol=0.2)
 
 
-def test_texts_are_answered_one_by_one_as_together(model: LinearModel):
+def test_texts_are_scored_alike_alone_and_in_a_batch(model: LinearModel):
     unseen = [*texts(6, 5)[0], "", "polymer"]
     together = model.log_probabilities(unseen)
     for row, text in enumerate(unseen):
@@ -79,7 +77,7 @@ def test_case_and_punctuation_do_not_matter(model: LinearModel):
     np.testing.assert_array_equal(plain, loud)
 
 
-def test_pairs_of_words_count(model: LinearModel):
+def test_word_pairs_are_features(model: LinearModel):
     there, back = model.log_probabilities(["device with polymer", "polymer with device"])
     assert not np.array_equal(there, back)
 
@@ -90,7 +88,7 @@ def test_only_the_head_of_a_long_text_is_read(model: LinearModel):
     np.testing.assert_array_equal(short, long)
 
 
-def test_two_labels_are_weighed_against_each_other():
+def test_a_binary_model_has_two_probabilities():
     train, labels = zip(*[(t, y) for t, y in zip(*texts(90, 1), strict=True) if y < 2], strict=True)
     model = fit_linear(train, labels, 2, train[:10], labels[:10])
     assert model is not None
@@ -102,7 +100,7 @@ def test_two_labels_are_weighed_against_each_other():
 
 
 @pytest.mark.parametrize(("n_classes", "shift"), [(5, 0), (4, 1)])
-def test_a_label_without_rows_is_never_the_opinion(n_classes: int, shift: int):
+def test_a_label_without_rows_is_never_predicted(n_classes: int, shift: int):
     train, labels = texts(90, 1)
     validation, y_true = texts(18, 2)
     model = fit_linear(
@@ -119,7 +117,7 @@ def test_a_label_without_rows_is_never_the_opinion(n_classes: int, shift: int):
 
 
 @pytest.mark.parametrize("text", ["", "§ 1", "a b c"])
-def test_without_a_word_there_is_no_model(text: str):
+def test_without_words_there_is_no_model(text: str):
     assert fit_linear([text] * 6, [0, 1] * 3, 2, ["soil"], [0]) is None
 
 
@@ -127,7 +125,7 @@ def test_with_one_label_there_is_no_model():
     assert fit_linear(["soil seed", "seed harvest"], [1, 1], 3, ["soil"], [1]) is None
 
 
-def test_the_best_strength_on_validation_is_taken(monkeypatch: pytest.MonkeyPatch):
+def test_the_regularisation_is_chosen_on_validation(monkeypatch: pytest.MonkeyPatch):
     tried: list[float] = []
     honest = linear_module._fit
 
@@ -140,7 +138,7 @@ def test_the_best_strength_on_validation_is_taken(monkeypatch: pytest.MonkeyPatc
     assert tried == list(linear_module.STRENGTHS)
 
 
-def test_only_the_weightiest_features_are_kept(monkeypatch: pytest.MonkeyPatch):
+def test_only_the_largest_weights_are_stored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(linear_module, "MAX_FEATURES", 40)
     model = fit()
     assert model.hashes.shape == model.idf.shape == (40,)
@@ -159,7 +157,7 @@ def test_the_same_texts_give_the_same_model(model: LinearModel):
 # On disk
 
 
-def test_a_loaded_model_answers_as_the_saved_one(model: LinearModel, tmp_path: Path):
+def test_a_loaded_model_predicts_like_the_saved_one(model: LinearModel, tmp_path: Path):
     model.save(tmp_path)
     loaded = LinearModel.load(tmp_path, tree_of(3))
     for name in ("hashes", "idf", "weights", "scales", "intercept"):
@@ -170,7 +168,7 @@ def test_a_loaded_model_answers_as_the_saved_one(model: LinearModel, tmp_path: P
     np.testing.assert_array_equal(loaded.log_probabilities(unseen), model.log_probabilities(unseen))
 
 
-def test_the_file_holds_no_word_of_the_texts(model: LinearModel, tmp_path: Path):
+def test_the_file_contains_no_word_of_the_texts(model: LinearModel, tmp_path: Path):
     model.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     content = (tmp_path / FILE).read_bytes()
@@ -193,7 +191,7 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
         LinearModel.load(tmp_path, tree_of(3))
 
 
-def test_a_file_that_was_cut_off_is_refused(model: LinearModel, tmp_path: Path):
+def test_a_truncated_file_is_refused(model: LinearModel, tmp_path: Path):
     model.save(tmp_path)
     data = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(data[:-10])
@@ -203,7 +201,7 @@ def test_a_file_that_was_cut_off_is_refused(model: LinearModel, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["hashes", "idf", "weights", "scales", "intercept"])
 @pytest.mark.parametrize("how", ["missing", "renamed", "flat", "single", "short"])
-def test_an_array_that_does_not_fit_is_refused(
+def test_an_array_of_the_wrong_shape_is_refused(
     model: LinearModel, name: str, how: str, tmp_path: Path
 ):
     model.save(tmp_path)

@@ -44,13 +44,13 @@ def index() -> NeighbourIndex:
     return build_index(embeddings(240, 1), records(240), embeddings(120, 2))
 
 
-def test_every_patent_is_its_own_nearest(index: NeighbourIndex):
+def test_every_patent_is_its_own_nearest_neighbour(index: NeighbourIndex):
     found = index.nearest(embeddings(240, 1), 1)
     assert [near[0].id for near in found] == [f"EP{n}" for n in range(240)]
     assert all(0.98 < near[0].similarity <= 1.01 for near in found)
 
 
-def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: NeighbourIndex):
+def test_the_neighbours_of_a_new_text_share_its_topic_and_are_sorted(index: NeighbourIndex):
     for number, near in enumerate(index.nearest(embeddings(24, 3), 5)):
         assert len(near) == 5
         assert {neighbour.codes for neighbour in near} == {("A", f"A{number % TOPICS:02}")}
@@ -58,12 +58,12 @@ def test_the_nearest_of_a_new_text_are_of_its_topic_and_in_order(index: Neighbou
         assert similarities == sorted(similarities, reverse=True)
 
 
-def test_a_neighbour_says_which_patent_it_is(index: NeighbourIndex):
+def test_a_neighbour_identifies_its_patent(index: NeighbourIndex):
     near = index.nearest(embeddings(240, 1)[7:8], 1)[0][0]
     assert near == Neighbour("EP7", "Größe 7", ("A", "A07"), near.similarity)
 
 
-def test_no_more_are_named_than_there_are(index: NeighbourIndex):
+def test_no_more_neighbours_than_patents_are_returned(index: NeighbourIndex):
     assert len(index.nearest(embeddings(1, 3), 1000)[0]) == 240
     assert index.nearest(np.empty((0, HIDDEN), np.float32), 3) == []
 
@@ -74,7 +74,7 @@ def test_similarity_is_at_most_one(index: NeighbourIndex):
         assert all(-1.01 <= neighbour.similarity <= 1.01 for neighbour in near)
 
 
-def test_texts_far_from_everything_fall_below_the_threshold_and_ordinary_ones_do_not(
+def test_dissimilar_texts_fall_below_the_threshold_and_ordinary_ones_do_not(
     index: NeighbourIndex,
 ):
     far = np.random.default_rng(6).normal(5, 10, (200, HIDDEN)).astype(np.float32)
@@ -84,13 +84,13 @@ def test_texts_far_from_everything_fall_below_the_threshold_and_ordinary_ones_do
     assert np.mean(usual) < 5 * UNLIKE_SHARE
 
 
-def test_without_held_out_texts_nothing_is_called_unlike():
+def test_without_held_out_texts_nothing_is_below_the_threshold():
     index = build_index(embeddings(24, 1), records(24), np.empty((0, HIDDEN), np.float32))
     far = np.random.default_rng(6).normal(5, 10, (20, HIDDEN)).astype(np.float32)
     assert all(near[0].similarity >= index.unlike for near in index.nearest(far, 1))
 
 
-def test_it_is_read_back_as_it_was_written(index: NeighbourIndex, tmp_path: Path):
+def test_it_round_trips_through_its_files(index: NeighbourIndex, tmp_path: Path):
     index.save(tmp_path)
     again = NeighbourIndex.load(tmp_path, TREE)
     assert (again.records, again.unlike) == (index.records, index.unlike)
@@ -114,14 +114,14 @@ def test_it_takes_about_a_byte_for_each_of_sixty_four_values(tmp_path: Path):
     assert 64 < (sizes[1] - sizes[0]) / 1000 < 64 + 16
 
 
-def test_titles_need_not_be_kept(tmp_path: Path):
+def test_titles_are_optional(tmp_path: Path):
     index = build_index(embeddings(24, 1), records(24, titles=False), embeddings(9, 2))
     index.save(tmp_path)
     near = NeighbourIndex.load(tmp_path, TREE).nearest(embeddings(24, 1)[:1], 1)[0][0]
     assert (near.id, near.title) == ("EP0", None)
 
 
-def test_fewer_patents_than_directions_are_enough(tmp_path: Path):
+def test_fewer_patents_than_dimensions_are_enough(tmp_path: Path):
     index = build_index(embeddings(3, 1), records(3), embeddings(3, 2))
     index.save(tmp_path)
     again = NeighbourIndex.load(tmp_path, TREE)
@@ -132,7 +132,7 @@ def test_fewer_patents_than_directions_are_enough(tmp_path: Path):
     ]
 
 
-def test_one_patent_alone_is_no_crash():
+def test_a_single_patent_does_not_crash():
     index = build_index(embeddings(1, 1), records(1), embeddings(2, 2))
     assert index.nearest(embeddings(1, 3), 2)[0][0].id == "EP0"
 
@@ -143,7 +143,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04pickle", b"\xff" * 100])
-def test_a_file_that_is_no_index_is_named(tmp_path: Path, data: bytes):
+def test_a_file_that_is_not_an_index_is_named(tmp_path: Path, data: bytes):
     (tmp_path / FILE).write_bytes(data)
     with pytest.raises(ModelError, match=r"cannot read .*neighbours\.safetensors"):
         NeighbourIndex.load(tmp_path, TREE)
@@ -170,7 +170,7 @@ def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
         *("records that are no records", "records cut short"),
     ],
 )
-def test_damage_to_the_arrays_is_found_on_reading(index: NeighbourIndex, tmp_path: Path, how: str):
+def test_damaged_arrays_are_detected_on_reading(index: NeighbourIndex, tmp_path: Path, how: str):
     index.save(tmp_path)
     arrays = spoil(load_file(tmp_path / FILE), how)
     save_file(

@@ -57,20 +57,20 @@ def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
     }
 
 
-def test_leaves_share_a_softmax_and_tags_stand_alone(pipeline: Pipeline):
+def test_leaves_share_a_softmax_and_tags_are_independent(pipeline: Pipeline):
     found = pipeline.run(TEXTS)
     np.testing.assert_allclose(found.raw, softmax(found.logits[:, :2]), atol=1e-6)
     np.testing.assert_allclose(found.leaves, found.raw, atol=1e-6)
     np.testing.assert_allclose(found.tags, 1 / (1 + np.exp(-found.logits[:, 2:])), atol=1e-6)
 
 
-def test_reading_the_head_is_what_the_encoder_makes_of_the_first_tokens(pipeline: Pipeline):
+def test_the_head_policy_encodes_the_first_tokens(pipeline: Pipeline):
     texts = [*TEXTS, LONG, ""]
     expected = pipeline.engine.run(pipeline.tokenizer.token_ids(texts)).logits
     np.testing.assert_allclose(pipeline.run(texts).logits, expected, atol=1e-5)
 
 
-def test_windows_answer_with_the_mean_of_their_logits_and_states(pipeline: Pipeline):
+def test_windows_average_their_logits_and_embeddings(pipeline: Pipeline):
     by_windows = read_by(pipeline, "windows")
     found = by_windows.run([TEXTS[1], LONG, TEXTS[0]])
     passages = [len(part) for part in found.passages]
@@ -85,7 +85,9 @@ def test_windows_answer_with_the_mean_of_their_logits_and_states(pipeline: Pipel
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
-def test_an_answer_does_not_depend_on_the_other_texts(pipeline: Pipeline, truncation: Truncation):
+def test_a_prediction_does_not_depend_on_the_other_texts(
+    pipeline: Pipeline, truncation: Truncation
+):
     chosen = read_by(pipeline, truncation)
     texts = [*TEXTS, LONG, "0123", "半導体装置"]
     together = chosen.run(texts)
@@ -96,7 +98,7 @@ def test_an_answer_does_not_depend_on_the_other_texts(pipeline: Pipeline, trunca
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
-def test_short_texts_are_read_alike_by_every_policy(pipeline: Pipeline, truncation: Truncation):
+def test_short_texts_are_encoded_alike_by_every_policy(pipeline: Pipeline, truncation: Truncation):
     found = read_by(pipeline, truncation).run(TEXTS[1:2])
     np.testing.assert_allclose(found.logits, pipeline.run(TEXTS[1:2]).logits, atol=1e-6)
     assert found.encodings[0].share == 1
@@ -114,20 +116,20 @@ def test_progress_adds_up_to_the_number_of_texts(
     assert min(told) >= 0
 
 
-def test_progress_comes_in_steps_where_there_are_many_texts(pipeline: Pipeline):
+def test_progress_advances_in_steps_for_many_texts(pipeline: Pipeline):
     told: list[int] = []
     read_by(pipeline, "windows").run([LONG] * 60, told.append)
     assert len(told) > 3
     assert all(part < 60 for part in told)
 
 
-def test_a_bar_changes_no_answer(pipeline: Pipeline):
+def test_a_progress_bar_changes_no_prediction(pipeline: Pipeline):
     found = with_bar(pipeline, TEXTS, "scoring")
     np.testing.assert_array_equal(found.logits, pipeline.run(TEXTS).logits)
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
-def test_no_texts_give_no_answers(pipeline: Pipeline, truncation: Truncation):
+def test_no_texts_give_no_predictions(pipeline: Pipeline, truncation: Truncation):
     told: list[int] = []
     found = read_by(pipeline, truncation).run([], told.append)
     assert found.logits.shape == (0, 3)
@@ -135,7 +137,7 @@ def test_no_texts_give_no_answers(pipeline: Pipeline, truncation: Truncation):
     assert sum(told) == 0
 
 
-def test_a_classifier_answers_an_empty_list_with_one(
+def test_a_classifier_returns_an_empty_list_for_an_empty_list(
     classifier: Classifier, tree_classifier: Classifier
 ):
     for any_of in (classifier, tree_classifier):
@@ -147,7 +149,7 @@ def test_a_classifier_answers_an_empty_list_with_one(
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 @pytest.mark.parametrize("text", ["", "...", "🧪", "\x01", "半", "0"])
-def test_a_text_without_words_is_answered(pipeline: Pipeline, truncation: Truncation, text: str):
+def test_a_text_without_words_is_classified(pipeline: Pipeline, truncation: Truncation, text: str):
     found = read_by(pipeline, truncation).run([text, TEXTS[0]])
     assert np.isfinite(found.logits).all()
     assert found.leaves[0].sum() == pytest.approx(1, abs=1e-5)
@@ -156,7 +158,7 @@ def test_a_text_without_words_is_answered(pipeline: Pipeline, truncation: Trunca
 
 
 @pytest.mark.parametrize("text", ["...", "🧪", "半導体", "0123"])
-def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pipeline, text: str):
+def test_the_linear_model_accepts_a_text_without_known_words(pipeline: Pipeline, text: str):
     linear = fit_linear(["soil seed", "gate voltage"] * 4, [0, 1] * 4, 2, ["soil", "gate"], [0, 1])
     assert linear is not None
     both = replace(pipeline, components=Components([linear, Calibration((1.0,), 1.0)]))
@@ -169,7 +171,7 @@ def test_a_second_opinion_on_a_text_without_known_words_is_no_crash(pipeline: Pi
     assert found.leaves[2, 1] > found.raw[2, 1]
 
 
-def test_calibration_moves_probabilities_and_nothing_else(pipeline: Pipeline):
+def test_calibration_changes_probabilities_and_nothing_else(pipeline: Pipeline):
     flat = replace(pipeline, components=Components([Calibration((0.1,))]))
     before, after = pipeline.run(TEXTS), flat.run(TEXTS)
     np.testing.assert_array_equal(before.logits, after.logits)

@@ -21,13 +21,13 @@ ROWS = [
 LEAVES = np.array([[0.3, 0.3, 0.4], [0.1, 0.1, 0.8], [0.1, 0.7, 0.2]], dtype=np.float32)
 
 
-def test_a_row_without_a_known_label_does_not_count():
+def test_a_row_without_a_known_label_is_ignored():
     places, y_true = known_at(ROWS, 1)
     assert places.tolist() == [0, 2]
     assert y_true.tolist() == [0, UNKNOWN_LABEL]
 
 
-def test_leaves_are_summed_before_the_answer_is_chosen():
+def test_leaves_are_summed_before_the_label_is_chosen():
     found = answers_at(ROWS, LEAVES, TREE, "section")
     assert found is not None
     assert found.answered.tolist() == [0, 1, 0]
@@ -35,7 +35,7 @@ def test_leaves_are_summed_before_the_answer_is_chosen():
     assert found.correct.all()
 
 
-def test_other_is_never_an_answer_and_an_unseen_label_never_right():
+def test_other_is_never_predicted_and_an_unseen_label_never_correct():
     found = answers_at(ROWS, LEAVES, TREE, "class")
     assert found is not None
     assert found.codes == ["A01", "B60"]

@@ -61,7 +61,7 @@ def overload(server: Server) -> list[int]:
     return statuses
 
 
-def test_counters_equal_rows_after_overload(exported: Path, tmp_path: Path, url: str):
+def test_counters_match_stored_rows_after_overload(exported: Path, tmp_path: Path, url: str):
     flags = ("--model", exported, "--queue-tokens", QUEUE)
     environment = {VARIABLE: url}
     with serving(tmp_path, *flags, environment=environment) as server, server.client() as client:

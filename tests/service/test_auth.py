@@ -18,7 +18,7 @@ from patclass.service.settings import ServiceSettings
 from service_process import TEXT
 
 
-def test_a_caller_has_so_many_a_minute():
+def test_a_caller_has_a_rate_limit_per_minute():
     now = [0.0]
     limiter = RateLimiter(2, lambda: now[0])
     assert [limiter.acquire("ada") for _ in range(3)] == [0.0, 0.0, 30.0]
@@ -29,14 +29,14 @@ def test_a_caller_has_so_many_a_minute():
     assert limiter.acquire("ada") == 30.0
 
 
-def test_callers_do_not_wait_for_each_other():
+def test_rate_limits_of_callers_are_independent():
     limiter = RateLimiter(1, lambda: 0.0)
     assert limiter.acquire("ada") == 0.0
     assert limiter.acquire("bob") == 0.0
     assert limiter.acquire("ada") == 60.0
 
 
-def test_a_bucket_holds_one_minute_and_no_more():
+def test_a_bucket_refills_to_at_most_one_minute():
     now = [0.0]
     limiter = RateLimiter(3, lambda: now[0])
     limiter.acquire("ada")
@@ -44,7 +44,7 @@ def test_a_bucket_holds_one_minute_and_no_more():
     assert [limiter.acquire("ada") for _ in range(4)] == [0.0, 0.0, 0.0, 20.0]
 
 
-def test_who_is_quiet_is_forgotten():
+def test_idle_callers_are_evicted():
     now = [0.0]
     limiter = RateLimiter(5, lambda: now[0])
     for caller in range(10_000):
@@ -155,7 +155,7 @@ def pages_of(client: TestClient) -> set[tuple[str, str]]:
     return {(method, route.path) for route in found for method in route.methods or ("ANY",)}
 
 
-def test_every_page_is_listed_here(guarded: TestClient):
+def test_every_route_is_listed_here(guarded: TestClient):
     assert pages_of(guarded) == PAGES.keys()
 
 
@@ -167,7 +167,7 @@ def let_in(answer: Any) -> bool:
 
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)
-def test_a_page_answers_whom_it_is_for(
+def test_a_route_accepts_the_roles_it_is_for(
     guarded: TestClient, keys: dict[str, str | None], page: tuple[str, str], who: str
 ):
     answer = call(guarded, page, headers_of(keys[who]))
@@ -189,7 +189,7 @@ def test_a_page_answers_whom_it_is_for(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("who", WHO[1:])
-def test_a_key_counts_the_same_in_each_header(
+def test_a_key_is_accepted_in_either_header(
     guarded: TestClient, keys: dict[str, str | None], who: str, form: str
 ):
     answer = call(guarded, ("GET", "/v1/models"), headers_of(keys[who], form))
@@ -199,25 +199,29 @@ def test_a_key_counts_the_same_in_each_header(
 @pytest.mark.parametrize(
     "form", ["Basic {}", "Token {}", "{}", "Bearer", "Bearer{}", "Bearer {} {}", "Bearer x {}"]
 )
-def test_a_key_in_another_form_is_none(guarded: TestClient, keys: dict[str, str | None], form: str):
+def test_a_malformed_key_is_refused(guarded: TestClient, keys: dict[str, str | None], form: str):
     headers = {"Authorization": form.replace("{}", str(keys["user"]))}
     assert call(guarded, ("GET", "/v1/models"), headers).status_code == 401
 
 
-def test_another_scheme_leaves_the_other_header_to_count(
+def test_another_authorization_scheme_falls_back_to_the_other_header(
     guarded: TestClient, keys: dict[str, str | None]
 ):
     headers = {"Authorization": "Basic eDp5", "X-API-Key": str(keys["user"])}
     assert call(guarded, ("GET", "/v1/models"), headers).status_code == 200
 
 
-def test_a_wrong_key_is_not_helped_by_a_right_one(guarded: TestClient, keys: dict[str, str | None]):
+def test_a_wrong_key_is_refused_even_beside_a_valid_one(
+    guarded: TestClient, keys: dict[str, str | None]
+):
     headers = {"Authorization": f"Bearer {keys['unknown']}", "X-API-Key": str(keys["user"])}
     assert call(guarded, ("GET", "/v1/models"), headers).status_code == 401
 
 
 @pytest.mark.parametrize("where", ["params", "cookies"])
-def test_a_key_elsewhere_is_none(guarded: TestClient, keys: dict[str, str | None], where: str):
+def test_a_key_outside_the_headers_is_ignored(
+    guarded: TestClient, keys: dict[str, str | None], where: str
+):
     if where == "params":
         url = f"/v1/models?api_key={keys['user']}&key={keys['user']}"
         assert guarded.get(url).status_code == 401
@@ -232,26 +236,26 @@ def test_a_refusal_repeats_no_key(guarded: TestClient, keys: dict[str, str | Non
         assert str(keys[who])[12:] not in answer.text + str(answer.headers)
 
 
-def test_an_odd_key_is_refused_like_any_other(guarded: TestClient):
+def test_an_unusual_key_is_refused_like_any_other(guarded: TestClient):
     for odd in ("pk_" * 9_000, "ä".encode(), b"pk_\xff\xfe", "pk_0123abcd_" + "x" * 43):
         value = odd if isinstance(odd, bytes) else odd.encode()
         answer = guarded.get("/v1/models", headers={b"X-API-Key": value})
         assert answer.status_code == 401
 
 
-def test_without_a_key_nobody_learns_what_is_wrong_with_a_request(guarded: TestClient):
+def test_without_a_key_requests_are_not_validated(guarded: TestClient):
     for path in BODIES:
         for body in ({}, {"nosuch": 1}, [], "text"):
             answer = guarded.post(path, json=body, headers={"X-Deadline-Ms": "soon"})
             assert answer.status_code == 401, answer.text
 
 
-def test_a_page_that_is_none_tells_nothing_of_keys(guarded: TestClient):
+def test_an_unknown_route_reveals_nothing_about_keys(guarded: TestClient):
     assert guarded.get("/nosuch").status_code == 404
     assert guarded.get("/predict").status_code == 405
 
 
-def test_a_key_that_is_revoked_is_refused_at_once(
+def test_a_revoked_key_is_refused_immediately(
     guarded: TestClient, store: KeyFile, keys: dict[str, str | None]
 ):
     page, headers = ("POST", "/predict"), headers_of(keys["user"])
@@ -263,7 +267,7 @@ def test_a_key_that_is_revoked_is_refused_at_once(
     assert call(guarded, page, headers_of(keys["admin"])).status_code == 200
 
 
-def test_a_key_that_is_made_counts_at_once(guarded: TestClient, store: KeyFile):
+def test_a_new_key_is_accepted_immediately(guarded: TestClient, store: KeyFile):
     page = ("GET", "/v1/models")
     key = store.create("first", Role.USER)
     assert call(guarded, page, headers_of(key)).status_code == 200
@@ -271,7 +275,7 @@ def test_a_key_that_is_made_counts_at_once(guarded: TestClient, store: KeyFile):
     assert call(guarded, page, headers_of(other)).status_code == 200
 
 
-def test_where_no_key_is_made_yet_nobody_calls(guarded: TestClient, store: KeyFile):
+def test_without_any_created_key_every_call_is_refused(guarded: TestClient, store: KeyFile):
     assert not store.path.exists()
     key = f"pk_0123abcd_{'x' * 43}"
     for page, whom in PAGES.items():
@@ -281,7 +285,7 @@ def test_where_no_key_is_made_yet_nobody_calls(guarded: TestClient, store: KeyFi
 
 
 @pytest.mark.parametrize("damage", ["torn", "garbage", "folder"])
-def test_a_damaged_file_lets_nobody_in_and_tells_nothing_but_the_log(
+def test_a_damaged_key_file_refuses_every_call_and_is_only_logged(
     guarded: TestClient,
     store: KeyFile,
     keys: dict[str, str | None],
@@ -316,7 +320,7 @@ def test_a_damaged_file_lets_nobody_in_and_tells_nothing_but_the_log(
     assert call(guarded, page, headers_of(keys["user"])).status_code == 200
 
 
-def test_the_log_names_who_called(
+def test_the_log_names_the_caller(
     guarded: TestClient, keys: dict[str, str | None], logged: pytest.LogCaptureFixture
 ):
     call(guarded, ("POST", "/predict"), headers_of(keys["user"]))
@@ -327,7 +331,7 @@ def test_the_log_names_who_called(
 
 @pytest.mark.parametrize("key", [None, f"pk_0123abcd_{'x' * 43}", "anything"])
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)
-def test_where_there_are_no_keys_everybody_calls(
+def test_without_a_key_file_every_call_is_accepted(
     http: httpx.Client, page: tuple[str, str], key: str | None
 ):
     assert let_in(call(http, page, headers_of(key)))

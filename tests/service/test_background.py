@@ -28,7 +28,7 @@ from service_process import TEXT, serving
 from store_rows import ID, prediction
 
 
-def test_work_is_done_until_it_is_ended():
+def test_periodic_work_runs_until_closed():
     done, calls = threading.Event(), []
 
     def work() -> None:
@@ -45,7 +45,7 @@ def test_work_is_done_until_it_is_ended():
     assert len(calls) == count
 
 
-def test_the_end_does_not_wait_for_long_work(monkeypatch: pytest.MonkeyPatch):
+def test_closing_does_not_wait_for_long_work(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(periodic_module, "END_SECONDS", 0.05)
     began, go_on = threading.Event(), threading.Event()
 
@@ -64,7 +64,7 @@ def version(client: httpx.Client) -> str:
     return str(client.get("/v1/models").json()["models"][0]["version"])
 
 
-def test_champions_are_followed_but_for_what_does_not_verify_and_no_request_fails(
+def test_verified_champions_are_reloaded_and_no_request_fails(
     exported: Path, exported_flat: Path, tmp_path: Path
 ):
     registry = Registry(tmp_path / "models")
@@ -118,7 +118,7 @@ class Elsewhere:
 
 
 @pytest.mark.parametrize("problem", [BundleError("altered"), MemoryError()])
-def test_what_cannot_be_loaded_is_tried_once_and_the_follower_goes_on(problem: Exception):
+def test_a_model_that_cannot_be_loaded_is_tried_once_and_the_reloader_continues(problem: Exception):
     tried: list[int] = []
 
     def load() -> None:
@@ -147,7 +147,7 @@ class Broken:
         raise RuntimeError("no memory on the device")
 
 
-def test_a_shadow_that_fails_goes_on_and_is_not_asked_about_its_own_answers():
+def test_a_failing_shadow_continues_and_skips_its_own_predictions():
     metrics = Metrics()
     shadow = Shadow(None, metrics)  # type: ignore[arg-type]
     shadow.model = SimpleNamespace(version="v2", classifier=Broken())  # type: ignore[assignment]
@@ -157,7 +157,7 @@ def test_a_shadow_that_fails_goes_on_and_is_not_asked_about_its_own_answers():
     assert metrics.shadow.labels("left_out")._value.get() == 0
 
 
-def test_a_candidate_in_the_shadow_is_compared_with_what_was_answered(
+def test_a_shadow_candidate_is_compared_with_the_served_predictions(
     exported: Path, exported_flat: Path, tmp_path: Path
 ):
     flags = ("--model", exported, "--shadow", exported_flat, "--store", "store.db")
@@ -234,7 +234,7 @@ def shown(metrics: Metrics) -> str:
 ODD = Stream(sureness=1.0)
 
 
-def test_usual_answers_are_shown_and_do_not_ring(
+def test_usual_predictions_update_metrics_and_raise_no_alert(
     watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
     keep(database, Stream(), WINDOW)
@@ -246,7 +246,7 @@ def test_usual_answers_are_shown_and_do_not_ring(
     assert EventStore(database).latest(ALERT) == []
 
 
-def test_every_window_since_the_last_look_rings(
+def test_every_window_since_the_last_check_raises_an_alert(
     watcher: DriftWatcher, database: Database, metrics: Metrics, logged: pytest.LogCaptureFixture
 ):
     keep(database, Stream(), WINDOW)
@@ -264,7 +264,7 @@ def test_every_window_since_the_last_look_rings(
     assert len(EventStore(database).latest(ALERT)) == len(rung)
 
 
-def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
+def test_predictions_that_arrive_during_a_check_are_covered_by_the_next(
     watcher: DriftWatcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[int] = []
@@ -288,7 +288,7 @@ def test_answers_that_come_during_a_look_are_looked_at_in_the_next(
     assert seen == [100, 125, 150, 175]
 
 
-def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
+def test_an_alert_that_could_not_be_stored_is_stored_at_the_next_check(
     watcher: DriftWatcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     def away(*given: object) -> bool:
@@ -303,7 +303,7 @@ def test_an_alarm_that_could_not_be_kept_is_kept_at_the_next_look(
     assert len(EventStore(database).latest(ALERT)) == 1
 
 
-def test_two_names_of_one_model_are_both_shown(
+def test_two_names_of_one_model_both_have_metrics(
     watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
     keep(database, Stream(), WINDOW)
@@ -314,7 +314,7 @@ def test_two_names_of_one_model_are_both_shown(
 
 
 @pytest.mark.parametrize("watched", [True, False])
-def test_what_was_said_of_an_old_model_is_not_said_of_the_new_one(
+def test_metrics_of_an_old_version_are_cleared(
     watcher: DriftWatcher, database: Database, metrics: Metrics, watched: bool
 ):
     keep(database, ODD, WINDOW)
@@ -324,7 +324,7 @@ def test_what_was_said_of_an_old_model_is_not_said_of_the_new_one(
     assert shown(metrics) == ""
 
 
-def test_whatever_goes_wrong_is_said_once_and_the_thread_goes_on(
+def test_an_unexpected_error_is_logged_once_and_the_thread_continues(
     database: Database,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,

@@ -35,22 +35,22 @@ def test_a_well_formed_id_is_kept(given_id: str):
 
 
 @pytest.mark.parametrize("given_id", [None, *UNFIT])
-def test_any_other_id_is_replaced(given_id: str | None):
+def test_any_malformed_id_is_replaced(given_id: str | None):
     scope: dict[str, object] = {}
     assert OURS.fullmatch(begin(scope, given_id))
     assert OURS.fullmatch(request_id_of(scope))
 
 
 @given(st.text(st.characters()))
-def test_no_id_moves_a_line_or_a_quote(given_id: str):
+def test_no_id_contains_line_breaks_or_quotes(given_id: str):
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", begin({}, given_id))
 
 
-def test_ids_of_ours_differ():
+def test_generated_ids_are_unique():
     assert len({begin({}, None) for _ in range(1000)}) == 1000
 
 
-def test_what_is_noted_belongs_to_one_request():
+def test_facts_belong_to_one_request():
     first, second = {}, {}
     begin(first, "first")
     begin(second, "second")
@@ -60,27 +60,27 @@ def test_what_is_noted_belongs_to_one_request():
     assert facts_of(second) == {}
 
 
-def test_a_request_that_begins_anew_has_nothing_noted():
+def test_a_new_request_has_no_facts():
     scope: dict[str, object] = {}
     note(scope, items=1)
     begin(scope, "next")
     assert facts_of(scope) == {}
 
 
-def test_what_is_read_back_is_a_copy():
+def test_facts_are_returned_as_a_copy():
     scope: dict[str, object] = {}
     note(scope, items=1)
     facts_of(scope)["items"] = 2
     assert facts_of(scope) == {"items": 1}
 
 
-def test_where_nothing_began_there_is_no_id():
+def test_without_a_request_there_is_no_id():
     assert request_id_of({}) == ""
     assert facts_of({}) == {}
 
 
 @pytest.mark.parametrize("given_id", FIT)
-def test_a_fit_id_is_in_the_header_the_body_and_the_log(
+def test_a_well_formed_id_is_in_the_header_the_body_and_the_log(
     http: httpx.Client, server: Server, given_id: str
 ):
     answer = http.get("/nosuch", headers={"X-Request-ID": given_id})
@@ -90,7 +90,7 @@ def test_a_fit_id_is_in_the_header_the_body_and_the_log(
 
 
 @pytest.mark.parametrize("given_id", SENDABLE)
-def test_an_unfit_id_is_replaced_in_the_header_the_body_and_the_log(
+def test_a_malformed_id_is_replaced_in_the_header_the_body_and_the_log(
     http: httpx.Client, server: Server, given_id: str
 ):
     answer = http.get("/nosuch", headers={"X-Request-ID": given_id.encode()})
@@ -101,7 +101,7 @@ def test_an_unfit_id_is_replaced_in_the_header_the_body_and_the_log(
     assert (line["event"], line["path"], line["status"]) == ("request", "/nosuch", 404)
 
 
-def test_results_carry_the_id_in_the_header(http: httpx.Client):
+def test_successful_responses_carry_the_id_in_the_header(http: httpx.Client):
     answer = http.get("/livez", headers={"X-Request-ID": "mine"})
     assert answer.status_code == 200
     assert answer.headers["X-Request-ID"] == "mine"

@@ -94,7 +94,7 @@ def start(bundle: Path, folder: Path, port: int) -> Server:
     return Server(process, port, log)
 
 
-def test_a_service_that_is_killed_loses_and_doubles_nothing(exported: Path, tmp_path: Path):
+def test_a_killed_service_loses_and_duplicates_nothing(exported: Path, tmp_path: Path):
     database = locate_store(tmp_path / "store.db", {})
     fill(database)
     port, chance = free_port(), random.Random(0)
@@ -120,7 +120,7 @@ def test_a_service_that_is_killed_loses_and_doubles_nothing(exported: Path, tmp_
     database.close()
 
 
-def test_a_postgresql_that_is_killed_loses_and_doubles_nothing(exported: Path, tmp_path: Path):
+def test_a_killed_postgresql_loses_and_duplicates_nothing(exported: Path, tmp_path: Path):
     with postgres() as server:
         url = server.new_database()
         database = locate_store(None, {VARIABLE: url})

@@ -44,7 +44,7 @@ def predict(http: httpx.Client, content: str | bytes) -> httpx.Response:
         *(("POST", "/"), ("POST", "/v1"), ("POST", "/v2/classify"), ("DELETE", "/nosuch")),
     ],
 )
-def test_there_is_no_such_page(http: httpx.Client, method: str, path: str):
+def test_an_unknown_route_is_not_found(http: httpx.Client, method: str, path: str):
     code, message = problem_of(http.request(method, path), 404)
     assert code == "not_found"
     assert unquote(path)[1:] in message
@@ -62,9 +62,7 @@ def test_there_is_no_such_page(http: httpx.Client, method: str, path: str):
         ("POST", "/docs", "GET"),
     ],
 )
-def test_a_method_that_a_page_does_not_know(
-    http: httpx.Client, method: str, path: str, allowed: str
-):
+def test_an_unsupported_method_is_refused(http: httpx.Client, method: str, path: str, allowed: str):
     answer = http.request(method, path)
     code, message = problem_of(answer, 405)
     assert code == "method_not_allowed"
@@ -80,7 +78,7 @@ def test_a_method_that_a_page_does_not_know(
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_a_body_that_is_no_json(http: httpx.Client, content: str | bytes):
+def test_a_body_that_is_not_json_is_refused(http: httpx.Client, content: str | bytes):
     assert problem_of(predict(http, content), 400)[0] == "bad_request"
 
 
@@ -142,9 +140,7 @@ def test_a_body_that_is_no_json(http: httpx.Client, content: str | bytes):
     ],
     ids=str,
 )
-def test_a_field_that_is_missing_misspelt_or_out_of_range_is_named(
-    http: httpx.Client, path: str, body: object, named: str
-):
+def test_an_invalid_field_is_named(http: httpx.Client, path: str, body: object, named: str):
     code, message = problem_of(http.post(path, json=body), 422)
     assert code == "invalid"
     assert named in message
@@ -152,7 +148,7 @@ def test_a_field_that_is_missing_misspelt_or_out_of_range_is_named(
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_numbers_that_json_does_not_have_are_refused(http: httpx.Client, number: str):
+def test_nan_and_infinity_are_refused(http: httpx.Client, number: str):
     body = f'{{"patents": "{TEXT}", "threshold": {number}}}'
     answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     code, message = problem_of(answer, 422)
@@ -161,7 +157,7 @@ def test_numbers_that_json_does_not_have_are_refused(http: httpx.Client, number:
 
 
 @pytest.mark.parametrize("value", ["0", "600001", "-1", "soon", "1.5", "null", "1_0", "", "9" * 99])
-def test_a_deadline_that_is_none_is_named(http: httpx.Client, value: str):
+def test_an_invalid_deadline_is_named(http: httpx.Client, value: str):
     answer = http.post("/predict", json={"text": TEXT}, headers={"X-Deadline-Ms": value})
     code, message = problem_of(answer, 422)
     assert code == "invalid"
@@ -169,19 +165,19 @@ def test_a_deadline_that_is_none_is_named(http: httpx.Client, value: str):
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t\u2003"])
-def test_a_text_without_words(http: httpx.Client, text: str):
+def test_a_text_without_words_is_refused(http: httpx.Client, text: str):
     code, message = problem_of(http.post("/predict", json={"text": text}), 422)
     assert code == "text_invalid"
     assert "no text" in message
 
 
-def test_a_text_with_half_a_character(http: httpx.Client):
+def test_a_text_with_a_lone_surrogate_is_refused(http: httpx.Client):
     code, message = problem_of(predict(http, '{"text": "a loom \\ud800"}'), 422)
     assert code == "text_invalid"
     assert "Unicode" in message
 
 
-def test_a_text_that_is_too_long(http: httpx.Client):
+def test_a_text_that_is_too_long_is_refused(http: httpx.Client):
     most = ServiceSettings().max_chars
     code, message = problem_of(http.post("/predict", json={"text": "x" * (most + 1)}), 422)
     assert code == "text_invalid"
@@ -189,7 +185,7 @@ def test_a_text_that_is_too_long(http: httpx.Client):
     assert f"{most:,}" in message
 
 
-def test_a_model_that_there_is_none_of(http: httpx.Client):
+def test_an_unknown_model_is_refused(http: httpx.Client):
     answer = http.post("/v1/classify", json={"patents": TEXT, "model": "nosuch"})
     code, message = problem_of(answer, 404)
     assert code == "unknown_model"
@@ -198,7 +194,7 @@ def test_a_model_that_there_is_none_of(http: httpx.Client):
 
 
 @pytest.mark.parametrize("field", ["model", "level", "\\ud800"])
-def test_half_a_character_where_a_message_would_quote_it(http: httpx.Client, field: str):
+def test_a_lone_surrogate_in_a_quoted_value_is_reported(http: httpx.Client, field: str):
     body = f'{{"patents": "{TEXT}", "{field}": "\\ud800"}}'
     answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
     problem_of(answer, 404 if field == "model" else 422)
@@ -209,7 +205,9 @@ def too_large() -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/classify"])
-def test_a_body_that_is_too_large_by_its_own_word(http: httpx.Client, server: Server, path: str):
+def test_a_body_whose_declared_length_is_too_large_is_refused(
+    http: httpx.Client, server: Server, path: str
+):
     before = len(server.lines())
     answer = http.post(path, content=too_large(), headers={"Content-Type": "application/json"})
     assert problem_of(answer, 413)[0] == "body_too_large"
@@ -217,7 +215,7 @@ def test_a_body_that_is_too_large_by_its_own_word(http: httpx.Client, server: Se
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/classify"])
-def test_a_body_that_turns_out_too_large(http: httpx.Client, path: str):
+def test_a_streamed_body_that_grows_too_large_is_refused(http: httpx.Client, path: str):
     def parts() -> Iterator[bytes]:
         content = too_large()
         for start in range(0, len(content), 500_000):
@@ -230,7 +228,7 @@ def test_a_body_that_turns_out_too_large(http: httpx.Client, path: str):
     assert path in message
 
 
-def test_a_body_of_just_the_size_is_read(http: httpx.Client):
+def test_a_body_of_exactly_the_limit_is_read(http: httpx.Client):
     frame = len(json.dumps({"text": ""}))
     content = json.dumps({"text": " " * (LIMIT - frame)})
     assert len(content) == LIMIT
@@ -238,7 +236,7 @@ def test_a_body_of_just_the_size_is_read(http: httpx.Client):
     assert problem_of(predict(http, content), 422)[0] == "text_invalid"
 
 
-def test_the_server_answers_on_after_all_that(http: httpx.Client):
+def test_the_server_still_responds_after_all_errors(http: httpx.Client):
     assert http.post("/predict", json={"text": TEXT}).status_code == 200
 
 
@@ -257,7 +255,7 @@ def starting() -> Iterator[TestClient]:
         *(("GET", "/v1/models/default/labels"), ("GET", "/v1/models/default/report")),
     ],
 )
-def test_a_service_that_is_not_ready(starting: TestClient, method: str, path: str):
+def test_a_service_that_is_not_ready_says_so(starting: TestClient, method: str, path: str):
     body = {"json": {"text": TEXT}} if method == "POST" else {}
     answer = starting.request(method, path, **body)
     assert problem_of(answer, 503)[0] == "not_ready"
@@ -265,13 +263,13 @@ def test_a_service_that_is_not_ready(starting: TestClient, method: str, path: st
     assert starting.get("/livez").status_code == 200
 
 
-def test_models_that_cannot_be_loaded_anew(starting: TestClient):
+def test_models_that_cannot_be_reloaded_are_reported(starting: TestClient):
     code, message = problem_of(starting.post("/v1/models/reload"), 409)
     assert code == "reload_failed"
     assert "nosuch is not a bundle" in message
 
 
-def test_an_error_that_nobody_foresaw_tells_nothing_of_itself(
+def test_an_unexpected_error_reveals_no_details(
     starting: TestClient, monkeypatch: pytest.MonkeyPatch
 ):
     def broken(models: Models) -> None:
@@ -322,7 +320,7 @@ def test_a_status_without_a_code_of_its_own_has_one_of_the_codes(failing: TestCl
     }
 
 
-def test_a_part_of_the_path_that_does_not_fit_is_named(failing: TestClient):
+def test_an_invalid_path_parameter_is_named(failing: TestClient):
     answer = failing.get("/number/many")
     assert answer.status_code == 422
     assert answer.json()["error"]["message"].startswith("path.number: input should be")
@@ -335,7 +333,7 @@ def test_only_429_documents_when_to_try_again():
     assert "headers" not in found[401]
 
 
-def test_the_schema_documents_the_one_shape_for_every_refusal(starting: TestClient):
+def test_the_schema_documents_one_error_format_for_every_refusal(starting: TestClient):
     schema = starting.get("/openapi.json").json()
     shape = {"$ref": "#/components/schemas/ErrorResponse"}
     for operations in schema["paths"].values():

@@ -52,7 +52,7 @@ def said(database: Database, prediction: dict[str, Any]) -> list[Feedback]:
     return [each for each in all_said if each.prediction_id == prediction["prediction_id"]]
 
 
-def test_a_verdict_on_an_answer_is_kept(
+def test_feedback_on_a_prediction_is_stored(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
     body = {"correct": False, "label": "G06F", "note": "software", "reviewer": "Ada"}
@@ -69,7 +69,7 @@ def test_a_verdict_on_an_answer_is_kept(
     ]
 
 
-def test_what_is_sent_twice_counts_once(
+def test_repeated_feedback_counts_once(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
     answers = [give(client, predicted).json()["repeated"] for _ in range(3)]
@@ -84,37 +84,33 @@ def test_a_key_is_not_used_for_other_feedback(client: httpx.Client, predicted: d
     assert answer.json()["error"]["code"] == "key_reused"
 
 
-def test_a_prediction_that_was_never_made_is_refused(client: httpx.Client):
+def test_feedback_on_an_unknown_prediction_is_refused(client: httpx.Client):
     answer = give(client, {"prediction_id": "0" * 32})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_prediction"
 
 
-def test_a_text_is_kept_where_it_is_given(
+def test_a_text_in_the_request_is_stored(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
     assert give(client, predicted, text=TEXT.upper()).status_code == 201
     assert said(database, predicted)[0].text == TEXT.upper()
 
 
-def test_a_nul_that_was_sent_with_the_text_is_not_kept(
+def test_nul_characters_in_a_text_are_not_stored(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
     assert give(client, predicted, text=TEXT.replace(" ", "\0", 1)).status_code == 201
     assert said(database, predicted)[0].text == TEXT
 
 
-def test_that_an_answer_is_wrong_and_right_cannot_be_meant(
-    client: httpx.Client, predicted: dict[str, Any]
-):
+def test_contradictory_feedback_is_refused(client: httpx.Client, predicted: dict[str, Any]):
     answer = give(client, predicted, correct=False, label=predicted["prediction"])
     assert answer.status_code == 422
     assert "is the predicted label; set correct to true" in answer.json()["error"]["message"]
 
 
-def test_a_text_that_is_kept_anyway_goes_with_a_verdict_only_if_the_person_lets_it(
-    exported: Path, tmp_path: Path
-):
+def test_a_stored_text_is_added_to_feedback_only_with_consent(exported: Path, tmp_path: Path):
     with answering(exported, store=tmp_path / "store.db", keep_texts=True) as client:
         for keep in (True, False):
             answer = client.post("/predict", json={"text": TEXT}).json()
@@ -147,7 +143,7 @@ def test_another_text_is_refused(
         ({"nosuch": 1}, "invalid"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_feedback_is_refused(
     client: httpx.Client, predicted: dict[str, Any], database: Database, body: Any, code: str
 ):
     answer = give(client, predicted, **body)
@@ -157,7 +153,7 @@ def test_what_cannot_be_meant_is_refused(
 
 
 @pytest.mark.parametrize("key", [None, "short", "with spaces in it", "k" * 101])
-def test_a_key_must_be_fit(client: httpx.Client, key: str | None):
+def test_a_malformed_idempotency_key_is_refused(client: httpx.Client, key: str | None):
     headers = {} if key is None else {"Idempotency-Key": key}
     body = {"prediction_id": "0" * 32, "correct": True}
     answer = client.post("/v1/feedback", json=body, headers=headers)
@@ -165,13 +161,13 @@ def test_a_key_must_be_fit(client: httpx.Client, key: str | None):
     assert "Idempotency-Key" in answer.json()["error"]["message"]
 
 
-def test_a_code_that_no_model_knows_is_taken_if_the_cpc_has_it(
+def test_a_cpc_code_unknown_to_the_model_is_accepted(
     client: httpx.Client, predicted: dict[str, Any]
 ):
     assert give(client, predicted, correct=False, label="B42F").status_code == 201
 
 
-def test_two_who_disagree_make_a_case(client: httpx.Client, database: Database):
+def test_disagreeing_reviewers_open_a_case(client: httpx.Client, database: Database):
     text = "A loom with a heald and a reed, whose warp is a current of electrons."
     predicted = client.post("/predict", json={"text": text}).json()
     give(client, predicted, key="verdict-of-ada", reviewer="Ada")
@@ -181,7 +177,7 @@ def test_two_who_disagree_make_a_case(client: httpx.Client, database: Database):
     assert cases[predicted["prediction_id"]] == "disputed"
 
 
-def test_who_gives_too_many_verdicts_has_to_wait(exported: Path, tmp_path: Path):
+def test_too_much_feedback_is_rate_limited(exported: Path, tmp_path: Path):
     with answering(exported, store=tmp_path / "store.db", feedback_rate=2) as client:
         predicted = client.post("/predict", json={"text": TEXT}).json()
         answers = [give(client, predicted) for _ in range(3)]
@@ -190,7 +186,7 @@ def test_who_gives_too_many_verdicts_has_to_wait(exported: Path, tmp_path: Path)
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 30
 
 
-def test_without_a_store_answers_go_on_and_feedback_is_not_acknowledged(
+def test_without_a_store_predictions_continue_and_feedback_is_not_acknowledged(
     exported: Path, tmp_path: Path
 ):
     (tmp_path / "store.db").write_text("no database " * 100)

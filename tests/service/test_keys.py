@@ -64,13 +64,13 @@ def file_of(*keys: object, **more: object) -> str:
     return json.dumps({"version": 1, "keys": keys} | more)
 
 
-def test_a_key_has_a_known_form(store: KeyFile):
+def test_a_key_has_the_documented_format(store: KeyFile):
     key = store.create("demo", Role.USER)
     assert re.fullmatch(r"pk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", key)
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_created_key_is_known_with_its_name_and_role(store: KeyFile, role: Role):
+def test_a_created_key_is_recognised_with_its_name_and_role(store: KeyFile, role: Role):
     key = store.create("search team", role)
     found = store.check(key)
     assert found is not None
@@ -78,7 +78,7 @@ def test_a_created_key_is_known_with_its_name_and_role(store: KeyFile, role: Rol
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.created)
 
 
-def test_keys_are_listed_in_the_order_in_which_they_were_made(store: KeyFile):
+def test_keys_are_listed_in_order_of_creation(store: KeyFile):
     made = [store.create(name, Role.USER) for name in ("b", "a", "c", "a")]
     assert [key.name for key in store.list()] == ["b", "a", "c", "a"]
     assert [key.id for key in store.list()] == [id_of(key) for key in made]
@@ -92,20 +92,20 @@ def test_a_revoked_key_is_refused_and_the_others_are_not(store: KeyFile):
     assert [key.name for key in store.list()] == ["second"]
 
 
-def test_an_unknown_id_is_named_with_those_that_there_are(store: KeyFile):
+def test_an_unknown_id_is_reported_with_the_known_ones(store: KeyFile):
     ids = [id_of(store.create(name, Role.USER)) for name in ("first", "second")]
     with pytest.raises(ConfigError, match=f"'nosuch'.*{ids[0]}, {ids[1]}"):
         store.revoke("nosuch")
     assert len(store.list()) == 2
 
 
-def test_revoking_where_there_are_no_keys_says_so_and_leaves_nothing(tmp_path: Path):
+def test_revoking_without_keys_is_an_error_and_creates_no_file(tmp_path: Path):
     with pytest.raises(ConfigError, match="there are none"):
         KeyFile(tmp_path / "new" / "keys.json").revoke("0123abcd")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_id_in_use_is_not_given_again(store: KeyFile):
+def test_an_id_in_use_is_not_assigned_again(store: KeyFile):
     first = store.create("first", Role.USER)
     with patch.object(keys_module.secrets, "token_hex", side_effect=[id_of(first), "89abcdef"]):
         second = store.create("second", Role.USER)
@@ -124,7 +124,7 @@ def test_a_wrong_id_is_refused(store: KeyFile):
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_an_unknown_id_costs_the_same_comparison(store: KeyFile, is_known: bool):
+def test_an_unknown_id_takes_the_same_comparison(store: KeyFile, is_known: bool):
     key = store.create("demo", Role.USER)
     id = id_of(key) if is_known else "00000000"
     with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
@@ -133,7 +133,7 @@ def test_an_unknown_id_costs_the_same_comparison(store: KeyFile, is_known: bool)
     assert [len(digest) for digest in call.args] == [64, 64]
 
 
-def test_a_digest_that_stands_for_no_key_lets_nobody_in(store: KeyFile):
+def test_an_invalid_digest_matches_no_key(store: KeyFile):
     with patch.object(keys_module, "_digest", return_value="0" * 64):
         assert store.check(f"pk_00000000_{'x' * 43}") is None
 
@@ -155,7 +155,7 @@ def test_a_digest_that_stands_for_no_key_lets_nobody_in(store: KeyFile):
         lambda key: key * 10_000,
     ],
 )
-def test_what_is_not_quite_the_key_is_refused(known: tuple[KeyFile, str], change):
+def test_an_altered_key_is_refused(known: tuple[KeyFile, str], change):
     store, key = known
     assert store.check(change(key)) is None
 
@@ -166,13 +166,13 @@ def test_what_is_not_quite_the_key_is_refused(known: tuple[KeyFile, str], change
     | st.from_regex(keys_module._PRESENTED, fullmatch=True)
     | st.builds("pk_{}_{}".format, st.text(max_size=9), st.text(max_size=44))
 )
-def test_no_text_passes_or_raises(known: tuple[KeyFile, str], text: str):
+def test_arbitrary_text_is_never_accepted_and_never_raises(known: tuple[KeyFile, str], text: str):
     assert known[0].check(text) is None
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.integers(0, 54), st.characters())
-def test_a_key_with_another_letter_never_passes(
+def test_a_key_with_one_changed_character_is_refused(
     known: tuple[KeyFile, str], place: int, letter: str
 ):
     store, key = known
@@ -180,7 +180,7 @@ def test_a_key_with_another_letter_never_passes(
     assert (store.check(changed) is not None) == (changed == key)
 
 
-def test_the_file_is_for_its_owner_alone_and_has_no_secret(store: KeyFile):
+def test_the_file_is_private_and_contains_no_secret(store: KeyFile):
     before = os.umask(0)
     try:
         key = store.create("demo", Role.USER)
@@ -195,7 +195,7 @@ def test_the_file_is_for_its_owner_alone_and_has_no_secret(store: KeyFile):
         assert path.stat().st_mode & 0o777 == 0o600, path
 
 
-def test_a_file_that_was_open_to_others_is_closed_when_it_is_written(store: KeyFile):
+def test_the_permissions_of_the_file_are_tightened_on_write(store: KeyFile):
     store.create("first", Role.USER)
     store.path.chmod(0o644)
     store.create("second", Role.USER)
@@ -211,24 +211,24 @@ def test_the_file_is_json_of_version_1_with_known_fields_only(store: KeyFile):
     assert (stored["name"], stored["role"]) == ("größe", "admin")
 
 
-def test_a_key_that_is_printed_does_not_show_its_digest():
+def test_the_repr_of_a_key_does_not_show_its_digest():
     key = Key.model_validate(GOOD)
     assert "demo" in repr(key)
     assert GOOD["sha256"] not in f"{key!r} {key}"
 
 
-def test_a_missing_file_is_no_keys_and_is_not_made_by_reading(store: KeyFile):
+def test_a_missing_file_has_no_keys_and_is_not_created_by_reading(store: KeyFile):
     assert store.list() == ()
     assert store.check(f"pk_00000000_{'x' * 43}") is None
     assert list(store.path.parent.iterdir()) == []
 
 
-def test_the_folder_of_the_file_is_made(tmp_path: Path):
+def test_the_folder_of_the_file_is_created(tmp_path: Path):
     store = KeyFile(tmp_path / "new" / "keys.json")
     assert store.check(store.create("demo", Role.USER)) is not None
 
 
-def test_what_another_changes_counts_at_once(store: KeyFile):
+def test_changes_by_another_process_apply_immediately(store: KeyFile):
     other = KeyFile(store.path)
     assert store.list() == ()
     key = other.create("demo", Role.USER)
@@ -241,7 +241,7 @@ def test_what_another_changes_counts_at_once(store: KeyFile):
     assert store.check(key) is None
 
 
-def test_an_edit_in_place_counts_too(store: KeyFile):
+def test_an_edit_in_place_applies_too(store: KeyFile):
     key = store.create("demo", Role.USER)
     assert store.check(key).role == Role.USER
     text = store.path.read_text(encoding="utf-8")
@@ -277,7 +277,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_an_error_that_says_what_to_do(store: KeyFile, content: str | bytes):
+def test_a_damaged_file_is_an_error_with_a_remedy(store: KeyFile, content: str | bytes):
     raw = content if isinstance(content, bytes) else content.encode()
     store.path.write_bytes(raw)
     for action in (
@@ -292,7 +292,7 @@ def test_a_damaged_file_is_an_error_that_says_what_to_do(store: KeyFile, content
     assert store.path.read_bytes() == raw
 
 
-def test_a_file_damaged_while_in_use_is_noticed_and_its_repair_too(store: KeyFile):
+def test_damage_and_repair_of_a_file_in_use_are_detected(store: KeyFile):
     key = store.create("demo", Role.USER)
     assert store.check(key) is not None
     good = store.path.read_bytes()
@@ -304,18 +304,18 @@ def test_a_file_damaged_while_in_use_is_noticed_and_its_repair_too(store: KeyFil
     assert store.check(key) is not None
 
 
-def test_a_good_file_by_hand_is_read(store: KeyFile):
+def test_a_valid_handwritten_file_is_read(store: KeyFile):
     store.path.write_text(file_of(GOOD), encoding="utf-8")
     assert store.list() == (Key.model_validate(GOOD),)
 
 
-def test_a_folder_in_the_place_of_the_file_is_an_error_that_says_what_to_do(store: KeyFile):
+def test_a_folder_in_place_of_the_file_is_an_error_with_a_remedy(store: KeyFile):
     store.path.mkdir()
     with pytest.raises(ConfigError, match=r"cannot read the keys in .*keys\.json.*PATCLASS_KEYS"):
         store.list()
 
 
-def test_a_file_in_the_place_of_the_folder_is_an_error_that_names_it(tmp_path: Path):
+def test_a_file_in_place_of_the_folder_is_an_error_that_names_it(tmp_path: Path):
     (tmp_path / "notes").write_text("mine", encoding="utf-8")
     store = KeyFile(tmp_path / "notes" / "keys.json")
     with pytest.raises(OutputError, match=r"notes/keys\.json"):
@@ -330,7 +330,7 @@ def test_a_lock_that_cannot_be_opened_is_an_error_that_names_it(store: KeyFile):
         store.create("demo", Role.USER)
 
 
-def test_a_link_stays_a_link_and_its_file_is_changed(tmp_path: Path):
+def test_a_symlink_is_kept_and_its_target_is_changed(tmp_path: Path):
     real, link = KeyFile(tmp_path / "real.json"), KeyFile(tmp_path / "link.json")
     link.path.symlink_to(real.path)
     key = link.create("demo", Role.USER)
@@ -340,7 +340,7 @@ def test_a_link_stays_a_link_and_its_file_is_changed(tmp_path: Path):
     assert link.path.is_symlink()
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(store: KeyFile):
+def test_leftovers_of_a_killed_process_with_the_same_pid_are_ignored(store: KeyFile):
     left = store.path.with_name(f".keys.partial-{os.getpid()}.json")
     left.write_text("torn", encoding="utf-8")
     left.chmod(0o644)
@@ -349,14 +349,14 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(store: Ke
 
 
 @pytest.mark.parametrize("name", ["x", "n" * MAX_NAME, "search team", "größe", "検索"])
-def test_names_that_can_be_shown_are_taken(store: KeyFile, name: str):
+def test_printable_names_are_accepted(store: KeyFile, name: str):
     found = store.check(store.create(name, Role.USER))
     assert found is not None
     assert found.name == name
 
 
 @pytest.mark.parametrize("name", ["", "  ", "n" * (MAX_NAME + 1), "a\nb", "\x1b[2J", "a\u202eb"])
-def test_other_names_are_refused_by_name(store: KeyFile, name: str):
+def test_other_names_are_refused(store: KeyFile, name: str):
     with pytest.raises(ConfigError, match="1 to 100 printable characters") as problem:
         store.create(name, Role.USER)
     assert repr(name) in str(problem.value)
@@ -365,7 +365,7 @@ def test_other_names_are_refused_by_name(store: KeyFile, name: str):
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=MAX_NAME + 5))
-def test_a_name_that_is_taken_can_be_read_again(name: str):
+def test_an_accepted_name_can_be_read_back(name: str):
     taken = keys_module._is_valid_name(name)
     raw = json.dumps({"version": 1, "keys": [GOOD | {"name": name}]}).encode()
     try:
@@ -377,7 +377,7 @@ def test_a_name_that_is_taken_can_be_read_again(name: str):
         assert found.name == name
 
 
-def test_processes_that_create_at_once_lose_no_key(store: KeyFile):
+def test_concurrent_processes_lose_no_key(store: KeyFile):
     started = [
         subprocess.Popen(
             [sys.executable, "-c", CREATE, str(store.path), f"process{number}", "10"],
@@ -395,7 +395,7 @@ def test_processes_that_create_at_once_lose_no_key(store: KeyFile):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_threads_that_create_and_revoke_at_once_lose_no_key(store: KeyFile, shared: bool):
+def test_concurrent_threads_lose_no_key(store: KeyFile, shared: bool):
     kept: list[str] = []
 
     def work() -> None:
@@ -414,7 +414,7 @@ def test_threads_that_create_and_revoke_at_once_lose_no_key(store: KeyFile, shar
     assert {key.id for key in store.list()} == {id_of(key) for key in kept}
 
 
-def test_the_file_is_where_the_environment_says():
+def test_the_environment_sets_the_path_of_the_file():
     assert default_path({"PATCLASS_KEYS": "/etc/patclass/keys.json"}) == Path(
         "/etc/patclass/keys.json"
     )

@@ -86,7 +86,7 @@ def test_no_key_is_logged(logging_server: tuple[Server, bool], key: str):
     assert secret[:-1] not in server.log.read_text()
 
 
-def test_texts_are_logged_only_if_that_is_asked_for(logging_server: tuple[Server, bool]):
+def test_texts_are_logged_only_if_enabled(logging_server: tuple[Server, bool]):
     server, with_texts = logging_server
     texts = [line["texts"] for line in lines(server) if "texts" in line]
     if with_texts:
@@ -102,7 +102,7 @@ def test_texts_are_logged_only_if_that_is_asked_for(logging_server: tuple[Server
             assert word not in log
 
 
-def test_texts_of_those_without_a_key_are_never_logged(logging_server: tuple[Server, bool]):
+def test_texts_of_unauthenticated_requests_are_never_logged(logging_server: tuple[Server, bool]):
     server, _ = logging_server
     refused = [line for line in lines(server) if line.get("status") == 401]
     assert len(refused) == 6
@@ -120,7 +120,7 @@ def test_every_line_is_one_object_with_a_time_a_level_and_an_event(
         assert entry["time"].endswith("+00:00")
 
 
-def test_a_request_is_one_line_that_says_who_asked_for_what(logging_server: tuple[Server, bool]):
+def test_a_request_is_one_line_with_caller_and_request(logging_server: tuple[Server, bool]):
     server, _ = logging_server
     asked = [line for line in lines(server) if line["event"] == "request"]
     assert len({line["request_id"] for line in asked}) == len(asked)
@@ -134,7 +134,7 @@ def test_a_request_is_one_line_that_says_who_asked_for_what(logging_server: tupl
     assert len(first["version"]) == 12
 
 
-def test_a_path_is_logged_without_what_follows_the_question_mark(
+def test_a_path_is_logged_without_its_query_string(
     logging_server: tuple[Server, bool],
 ):
     server, _ = logging_server
@@ -157,7 +157,7 @@ def formatted(message: str, **more: Any) -> str:
     return _JsonLines().format(record)
 
 
-def test_a_line_break_in_a_fact_breaks_no_line():
+def test_a_line_break_in_a_fact_is_escaped():
     line = formatted("failed\nbadly", facts={"reason": 'a\nb "quoted"\x1b[2J'})
     assert len(line.splitlines()) == 1
     assert json.loads(line)["event"] == "failed\nbadly"
@@ -165,7 +165,7 @@ def test_a_line_break_in_a_fact_breaks_no_line():
     assert "\x1b" not in line
 
 
-def test_what_json_does_not_know_is_written_as_words():
+def test_values_unknown_to_json_are_written_as_strings():
     assert json.loads(formatted("x", facts={"folder": Path("/model")}))["folder"] == "/model"
 
 
@@ -190,7 +190,7 @@ def _loggers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_loggers")
-def test_the_service_logs_all_and_the_server_below_it_only_warnings(
+def test_the_service_logs_everything_and_uvicorn_only_warnings(
     capsys: pytest.CaptureFixture[str],
 ):
     for _ in range(2):
@@ -247,11 +247,11 @@ def test_a_request_is_a_span_of_the_callers_trace():
     assert span.attributes["patclass.request_id"] == "r1"
 
 
-def test_without_traces_all_else_is_the_same():
+def test_requests_work_without_tracing():
     assert ask(RequestMiddleware(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_tracing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)

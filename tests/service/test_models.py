@@ -65,12 +65,12 @@ def test_a_model_is_named_or_called_default(given: tuple[str, ...], places: dict
     ("given", "name"),
     [(("a", "b"), DEFAULT), (("x=a", "x=b"), "x"), (("a", "default=b"), DEFAULT)],
 )
-def test_two_models_of_a_name_are_refused(given: tuple[str, ...], name: str):
+def test_two_models_of_the_same_name_are_refused(given: tuple[str, ...], name: str):
     with pytest.raises(ConfigError, match=f"^model {given[1]}: there are two models '{name}'"):
         parse_places(given)
 
 
-def test_a_model_is_loaded_with_what_the_api_says_of_it(exported: Path):
+def test_a_loaded_model_has_its_api_description(exported: Path):
     model = load_model("mine", exported)
     assert (model.name, model.folder) == ("mine", exported)
     assert model.version == file_sha256(exported / LAYOUT.manifest)[:12]
@@ -79,14 +79,14 @@ def test_a_model_is_loaded_with_what_the_api_says_of_it(exported: Path):
     assert model.classifier.classify([TEXT])[0].level in model.classifier.tree.levels
 
 
-def test_a_bundle_that_was_not_exported_is_loaded_too(tree_bundle: Path):
+def test_a_torch_bundle_is_loaded_too(tree_bundle: Path):
     assert load_model("plain", tree_bundle, "cpu").engine == "torch"
 
 
 @pytest.mark.parametrize(
     "name", ["engine/model.bin", "engine/model.xml", "tokenizer.json", "neighbours.safetensors"]
 )
-def test_a_flipped_bit_is_noticed_and_its_file_named(copy: Callable[[str], Path], name: str):
+def test_a_flipped_bit_is_detected_and_its_file_named(copy: Callable[[str], Path], name: str):
     folder = copy("model")
     flip(folder / name)
     with pytest.raises(BundleError, match=f"{name} was altered"):
@@ -102,7 +102,7 @@ def test_a_missing_file_is_named(copy: Callable[[str], Path], name: str):
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "engine/model.xml", LAYOUT.golden])
-def test_a_file_that_is_garbage_but_vouched_for_is_noticed(copy: Callable[[str], Path], name: str):
+def test_a_garbage_file_with_a_matching_hash_is_detected(copy: Callable[[str], Path], name: str):
     folder = copy("model")
     (folder / name).write_text("garbage", encoding="utf-8")
     (folder / LAYOUT.manifest).unlink()
@@ -111,7 +111,7 @@ def test_a_file_that_is_garbage_but_vouched_for_is_noticed(copy: Callable[[str],
         load_model("mine", folder)
 
 
-def test_a_bundle_that_answers_differently_from_when_it_was_saved_is_refused(
+def test_a_bundle_that_does_not_reproduce_its_golden_logits_is_refused(
     copy: Callable[[str], Path],
 ):
     folder = copy("model")
@@ -124,7 +124,7 @@ def test_a_bundle_that_answers_differently_from_when_it_was_saved_is_refused(
         load_model("mine", folder)
 
 
-def test_the_version_tells_contents_apart_and_not_names(
+def test_the_version_depends_on_the_contents_and_not_the_name(
     exported: Path, copy: Callable[[str], Path]
 ):
     folder = copy("model")
@@ -145,7 +145,7 @@ def test_nothing_is_ready_before_it_is_loaded(exported: Path):
         models.get(None)
 
 
-def test_the_first_model_answers_where_none_is_named(exported: Path):
+def test_the_first_model_is_the_default(exported: Path):
     models = Models({"mine": str(exported), "other": str(exported)})
     loaded = models.load()
     assert models.ready
@@ -157,15 +157,13 @@ def test_the_first_model_answers_where_none_is_named(exported: Path):
         models.get("third")
 
 
-def test_the_usual_place_is_where_the_environment_says(
-    exported: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_environment_sets_the_default_model(exported: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATCLASS_MODEL", str(exported))
     (model,) = Models({DEFAULT: None}).load()
     assert model.folder == exported
 
 
-def test_new_bundles_take_over_and_old_answers_go_on(copy: Callable[[str], Path]):
+def test_new_bundles_replace_old_ones_and_running_requests_continue(copy: Callable[[str], Path]):
     folder = copy("model")
     models = Models({DEFAULT: str(folder)})
     (old,) = models.load()
@@ -178,7 +176,9 @@ def test_new_bundles_take_over_and_old_answers_go_on(copy: Callable[[str], Path]
 
 
 @pytest.mark.parametrize("broken", [0, 1])
-def test_if_one_of_two_fails_both_stay(copy: Callable[[str], Path], broken: int):
+def test_if_one_of_two_reloads_fails_neither_model_changes(
+    copy: Callable[[str], Path], broken: int
+):
     folders = [copy("first"), copy("second")]
     models = Models({"a": str(folders[0]), "b": str(folders[1])})
     before = models.load()
@@ -197,9 +197,7 @@ def test_if_one_of_two_fails_both_stay(copy: Callable[[str], Path], broken: int)
     ]
 
 
-def test_those_that_fail_at_first_leave_nothing_half_loaded(
-    exported: Path, copy: Callable[[str], Path]
-):
+def test_a_failed_first_load_leaves_nothing_loaded(exported: Path, copy: Callable[[str], Path]):
     models = Models({"a": str(exported), "b": str(copy("gone") / "nosuch")})
     with pytest.raises(BundleError, match="is not a bundle"):
         models.load()
@@ -207,7 +205,7 @@ def test_those_that_fail_at_first_leave_nothing_half_loaded(
     assert models.loaded() == ()
 
 
-def test_models_are_loaded_by_one_at_a_time(exported: Path, monkeypatch: pytest.MonkeyPatch):
+def test_only_one_thread_loads_models_at_a_time(exported: Path, monkeypatch: pytest.MonkeyPatch):
     inside, most, plain = 0, 0, module.load_model
 
     def counted(*arguments: object) -> object:

@@ -46,7 +46,7 @@ def send(client: httpx.Client, patents: list[str]) -> list[dict[str, Any]]:
     return results
 
 
-def test_windows_metrics_and_alarms_come_with_the_answers(
+def test_windows_metrics_and_alerts_follow_the_predictions(
     client: httpx.Client, running: Server, database: Database
 ):
     empty = client.get(ROUTE).json()
@@ -91,17 +91,19 @@ def test_windows_metrics_and_alarms_come_with_the_answers(
 
 
 @pytest.mark.parametrize("windows", ["0", "201", "x"])
-def test_windows_that_cannot_be_shown_are_refused(http: httpx.Client, windows: str):
+def test_an_invalid_number_of_windows_is_refused(http: httpx.Client, windows: str):
     assert http.get(ROUTE, params={"windows": windows}).status_code == 422
 
 
-def test_a_model_that_is_none_is_named(http: httpx.Client):
+def test_an_unknown_model_is_named(http: httpx.Client):
     answer = http.get("/v1/models/nosuch/monitor")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_model"
 
 
-def test_without_a_store_the_route_says_so_and_answers_go_on(exported: Path, tmp_path: Path):
+def test_without_a_store_the_route_reports_it_and_predictions_continue(
+    exported: Path, tmp_path: Path
+):
     (tmp_path / "store.db").write_text("no database " * 100)
     flags = ("--model", exported, "--store", "store.db")
     with serving(tmp_path, *flags) as server, server.client() as client:

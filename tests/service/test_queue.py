@@ -142,7 +142,7 @@ def waiting(metrics: Metrics) -> tuple[float, float]:
     return value(metrics, "patclass_queue_items"), value(metrics, "patclass_queue_tokens")
 
 
-def test_exactly_the_limit_may_wait_and_not_one_token_more(
+def test_the_queue_accepts_exactly_its_capacity(
     door: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
     door.add([job_of(model, tokens=60)])
@@ -153,13 +153,13 @@ def test_exactly_the_limit_may_wait_and_not_one_token_more(
     assert waiting(metrics) == (2, 100)
 
 
-def test_the_weight_counts_rather_than_the_length(door: InferenceQueue, model: FakeModel):
+def test_capacity_is_counted_by_weight_rather_than_length(door: InferenceQueue, model: FakeModel):
     with pytest.raises(QueueFullError):
         door.add([job_of(model, tokens=1, weight=101)])
     door.add([job_of(model, tokens=1_000, weight=100)])
 
 
-def test_a_request_is_let_in_whole_or_not_at_all(
+def test_a_request_is_accepted_completely_or_not_at_all(
     door: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
     door.add([job_of(model, tokens=50)])
@@ -170,7 +170,7 @@ def test_a_request_is_let_in_whole_or_not_at_all(
     assert waiting(metrics) == (3, 100)
 
 
-def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: FakeModel):
+def test_a_full_queue_reports_when_to_retry(metrics: Metrics, model: FakeModel):
     queue = InferenceQueue(metrics, 100, 10.0, threads=0)
     queue.add([job_of(model, tokens=100)])
     with pytest.raises(QueueFullError) as full:
@@ -180,7 +180,7 @@ def test_a_full_queue_says_when_there_should_be_room(metrics: Metrics, model: Fa
 
 
 @pytest.mark.usefixtures("_frozen")
-def test_what_could_not_be_answered_in_time_is_refused_at_the_door(
+def test_a_job_that_would_miss_its_deadline_is_refused_immediately(
     metrics: Metrics, model: FakeModel
 ):
     queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
@@ -201,7 +201,7 @@ def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: Fake
 
 
 @pytest.mark.usefixtures("_frozen")
-def test_what_is_being_answered_counts_in_full(metrics: Metrics, model: FakeModel):
+def test_jobs_in_progress_count_in_full(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.speed = 125.0  # 500 tokens are being answered: another 5 seconds, surely
         with pytest.raises(QueueFullError):
@@ -219,9 +219,7 @@ def test_one_patent_is_computed_on_one_core(metrics: Metrics, model: FakeModel):
     queue.close()
 
 
-def test_what_comes_too_late_all_the_same_is_told_so_and_not_answered(
-    metrics: Metrics, model: FakeModel
-):
+def test_a_job_past_its_deadline_fails_and_is_not_processed(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         late, punctual = job_of(model, "late"), job_of(model, "punctual")
         queue.add([late])
@@ -235,7 +233,7 @@ def test_what_comes_too_late_all_the_same_is_told_so_and_not_answered(
     assert value(metrics, "patclass_refused_items_total", reason="deadline") == 1
 
 
-def test_jobs_are_answered_in_the_order_of_their_arrival(metrics: Metrics, model: FakeModel):
+def test_jobs_are_processed_in_order_of_arrival(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         lengths = [STEP * (1 + number % 3) for number in range(9)]
         jobs = [
@@ -268,7 +266,7 @@ def test_a_batch_shares_a_model_and_a_padded_length(metrics: Metrics, model: Fak
 
 
 @pytest.mark.parametrize("tokens", [1, STEP, STEP + 1, 200, BATCH_TOKENS, 3 * BATCH_TOKENS])
-def test_a_batch_has_no_more_padded_tokens_than_it_may(
+def test_a_batch_respects_the_limit_of_padded_tokens(
     metrics: Metrics, model: FakeModel, tokens: int
 ):
     most = max(1, BATCH_TOKENS // rounded(tokens))
@@ -279,7 +277,7 @@ def test_a_batch_has_no_more_padded_tokens_than_it_may(
     assert model.classifier.answered[1:] == [str(number) for number in range(2 * most + 1)]
 
 
-def test_who_is_in_a_hurry_is_answered_by_half_a_batch(metrics: Metrics, model: FakeModel):
+def test_tight_deadlines_are_processed_in_smaller_batches(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.speed = 1e6
         queue.add([job_of(model, f"{number}", 32, seconds=0.9) for number in range(16)])
@@ -287,7 +285,7 @@ def test_who_is_in_a_hurry_is_answered_by_half_a_batch(metrics: Metrics, model: 
     assert [len(batch) for batch in model.classifier.batches[1:]] == [8, 8]
 
 
-def test_explanations_and_windows_are_answered_apart(metrics: Metrics, model: FakeModel):
+def test_explanations_and_windows_are_processed_separately(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.add(
             [
@@ -304,7 +302,7 @@ def test_explanations_and_windows_are_answered_apart(metrics: Metrics, model: Fa
     ]
 
 
-def test_requests_that_wait_share_a_batch(metrics: Metrics, model: FakeModel):
+def test_waiting_requests_share_a_batch(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         for number in range(3):
             queue.add([job_of(model, f"{number}")])
@@ -312,7 +310,7 @@ def test_requests_that_wait_share_a_batch(metrics: Metrics, model: FakeModel):
     assert model.classifier.batches[1:] == [["0", "1", "2"]]
 
 
-def test_what_is_dropped_makes_room_and_is_not_answered(metrics: Metrics, model: FakeModel):
+def test_dropped_jobs_free_capacity_and_are_not_processed(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.capacity = 100
         gone, kept = (
@@ -329,7 +327,7 @@ def test_what_is_dropped_makes_room_and_is_not_answered(metrics: Metrics, model:
     assert value(metrics, "patclass_refused_items_total", reason="gone") == 2
 
 
-def test_dropping_what_does_not_wait_changes_nothing(metrics: Metrics, model: FakeModel):
+def test_dropping_jobs_that_are_not_waiting_changes_nothing(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         done = job_of(model, "done")
         queue.add([done])
@@ -341,7 +339,7 @@ def test_dropping_what_does_not_wait_changes_nothing(metrics: Metrics, model: Fa
     assert value(metrics, "patclass_refused_items_total", reason="gone") == 0
 
 
-def test_a_job_that_was_cancelled_is_not_answered(metrics: Metrics, model: FakeModel):
+def test_a_cancelled_job_is_not_processed(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, f"{number}") for number in range(3)]
         queue.add(jobs)
@@ -352,7 +350,7 @@ def test_a_job_that_was_cancelled_is_not_answered(metrics: Metrics, model: FakeM
     assert model.classifier.batches[1:] == [["0", "2"]]
 
 
-def test_an_error_reaches_all_who_wait_for_it_and_the_thread_lives_on(
+def test_an_error_reaches_every_job_of_the_batch_and_the_thread_continues(
     metrics: Metrics, model: FakeModel
 ):
     with one_thread(metrics, model) as queue:
@@ -372,7 +370,7 @@ def test_an_error_reaches_all_who_wait_for_it_and_the_thread_lives_on(
     assert value(metrics, "patclass_tokens_total", model="default") == 500 + 100 + 10
 
 
-def test_closing_answers_what_waits_and_ends_the_threads(metrics: Metrics, model: FakeModel):
+def test_closing_processes_waiting_jobs_and_stops_the_threads(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, f"{number}", 100) for number in range(9)]
         queue.add(jobs)
@@ -387,11 +385,11 @@ def test_closing_answers_what_waits_and_ends_the_threads(metrics: Metrics, model
         queue.close()  # twice is no harm
 
 
-def test_an_empty_queue_closes_at_once(metrics: Metrics):
+def test_an_empty_queue_closes_immediately(metrics: Metrics):
     InferenceQueue(metrics, 100, FAST, threads=3).close()
 
 
-def test_several_threads_answer_at_once(metrics: Metrics, model: FakeModel):
+def test_several_threads_work_concurrently(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model, threads=3) as queue:
         for number in range(3):
             queue.add([job_of(model, f"{number}")])
@@ -400,7 +398,7 @@ def test_several_threads_answer_at_once(metrics: Metrics, model: FakeModel):
     assert len(model.classifier.threads) == 3
 
 
-def test_answers_are_counted(metrics: Metrics, model: FakeModel):
+def test_predictions_are_counted(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.add([job_of(model, "a", 7, weight=70), job_of(model, "b", 8)])
         model.classifier.gate.set()
@@ -409,7 +407,7 @@ def test_answers_are_counted(metrics: Metrics, model: FakeModel):
         assert value(metrics, "patclass_stage_seconds_count", stage=stage) == 3
 
 
-def test_the_speed_follows_that_of_full_batches(metrics: Metrics, model: FakeModel):
+def test_the_speed_estimate_follows_full_batches(metrics: Metrics, model: FakeModel):
     model.classifier.seconds = 0.02
     with one_thread(metrics, model, speed=1e6) as queue:
         jobs = [job_of(model, f"{number}", BATCH_TOKENS) for number in range(12)]
@@ -420,14 +418,14 @@ def test_the_speed_follows_that_of_full_batches(metrics: Metrics, model: FakeMod
         assert 25_000 < queue.speed < 0.5e6
 
 
-def test_the_speed_rises_as_well(metrics: Metrics, model: FakeModel):
+def test_the_speed_estimate_can_rise(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model, speed=100.0) as queue:
         queue.add([job_of(model, f"{number}", BATCH_TOKENS, 600) for number in range(9)])
         model.classifier.gate.set()
         wait_until(lambda: queue.speed > 1_000)
 
 
-def test_a_queue_that_is_mostly_empty_says_nothing_of_the_speed(metrics: Metrics, model: FakeModel):
+def test_small_batches_do_not_change_the_speed_estimate(metrics: Metrics, model: FakeModel):
     model.classifier.gate.set()
     model.classifier.seconds = 0.005
     with one_thread(metrics, model, speed=1e6) as queue:
@@ -438,7 +436,7 @@ def test_a_queue_that_is_mostly_empty_says_nothing_of_the_speed(metrics: Metrics
 
 
 @pytest.mark.parametrize("kind", ["late", "cancelled"])
-def test_what_was_not_answered_says_nothing_of_the_speed(
+def test_failed_jobs_do_not_change_the_speed_estimate(
     metrics: Metrics, model: FakeModel, kind: str
 ):
     with one_thread(metrics, model) as queue:
@@ -457,7 +455,7 @@ def test_what_was_not_answered_says_nothing_of_the_speed(
         assert queue.speed < 20_000
 
 
-def test_answers_come_in_the_order_of_their_jobs(metrics: Metrics, model: FakeModel):
+def test_predictions_are_returned_in_the_order_of_their_jobs(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, f"{number}", 100 - 30 * number) for number in range(3)]
         queue.add(jobs)
@@ -466,7 +464,7 @@ def test_answers_come_in_the_order_of_their_jobs(metrics: Metrics, model: FakeMo
     assert [prediction.label for prediction in found] == ["0", "1", "2"]
 
 
-def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: FakeModel):
+def test_one_late_job_fails_the_whole_request(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         jobs = [job_of(model, "punctual"), job_of(model, "late")]
         queue.add(jobs)
@@ -476,7 +474,7 @@ def test_one_that_is_late_is_all_that_a_request_hears(metrics: Metrics, model: F
             asyncio.run(predictions_of(jobs))
 
 
-def test_an_asker_that_goes_away_cancels_what_waits(metrics: Metrics, model: FakeModel):
+def test_a_disconnected_client_cancels_its_waiting_jobs(metrics: Metrics, model: FakeModel):
     async def ask(jobs: Sequence[QueuedPatent]) -> None:
         async with asyncio.timeout(0.02):
             await predictions_of(jobs)
@@ -509,7 +507,7 @@ REQUESTS = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(REQUESTS, st.integers(1, 3), st.integers(1, 800))
-def test_when_all_is_done_no_token_waits_or_runs(
+def test_counters_return_to_zero_when_all_jobs_are_done(
     requests: list[tuple[list[tuple[str, int, int, int, bool]], str]], threads: int, most: int
 ):
     metrics, classifier = Metrics(), FakeClassifier()

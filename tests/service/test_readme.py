@@ -20,7 +20,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("curl ")])
-def test_a_request_of_the_readme_is_answered(http: httpx.Client, line: str):
+def test_requests_of_the_readme_succeed(http: httpx.Client, line: str):
     words = shlex.split(line)
     values = {
         flag: [words[at + 1] for at, word in enumerate(words) if word == flag]

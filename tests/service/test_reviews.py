@@ -75,7 +75,7 @@ def settle(client: httpx.Client, prediction_id: str, way: str, **body: Any) -> h
     return client.post(f"/v1/reviews/{prediction_id}/{way}", json=body, headers=headers)
 
 
-def test_a_case_says_all_that_a_person_needs(client: httpx.Client, database: Database):
+def test_a_case_has_everything_a_reviewer_needs(client: httpx.Client, database: Database):
     (predicted,) = predict(client, database, "A device with an antenna.")
     found = claim(client).json()
     assert found["prediction_id"] == predicted["prediction_id"]
@@ -89,7 +89,9 @@ def test_a_case_says_all_that_a_person_needs(client: httpx.Client, database: Dat
     assert timedelta(minutes=29) < lease <= LEASE
 
 
-def test_what_waits_is_counted_and_shown_without_texts(client: httpx.Client, database: Database):
+def test_waiting_cases_are_counted_and_listed_without_texts(
+    client: httpx.Client, database: Database
+):
     predict(client, database, *texts(30))
     found = client.get("/v1/reviews", params={"limit": 5}).json()
     assert found["waiting"].keys() == REASONS.keys()
@@ -103,7 +105,7 @@ def test_what_waits_is_counted_and_shown_without_texts(client: httpx.Client, dat
         assert client.get("/v1/reviews", params={"limit": limit}).status_code == 422
 
 
-def test_two_who_review_at_once_never_have_the_same(client: httpx.Client, database: Database):
+def test_two_reviewers_never_have_the_same_case(client: httpx.Client, database: Database):
     predict(client, database, *texts(40))
     given: dict[str, list[str]] = {"Ada": [], "Bob": []}
 
@@ -130,14 +132,14 @@ def test_two_who_review_at_once_never_have_the_same(client: httpx.Client, databa
     }
 
 
-def test_who_has_a_case_gets_it_again(client: httpx.Client, database: Database):
+def test_a_reviewer_gets_their_claimed_case_again(client: httpx.Client, database: Database):
     predict(client, database, *texts(3))
     first = claim(client).json()
     assert claim(client).json()["prediction_id"] == first["prediction_id"]
     assert claim(client, "Bob").json()["prediction_id"] != first["prediction_id"]
 
 
-def test_a_decision_is_kept_as_feedback_that_decides(client: httpx.Client, database: Database):
+def test_a_decision_is_stored_as_final_feedback(client: httpx.Client, database: Database):
     (predicted,) = predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
     body = {"correct": False, "label": "G06F", "note": "software"}
@@ -161,7 +163,9 @@ def test_a_decision_is_kept_as_feedback_that_decides(client: httpx.Client, datab
     assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
 
 
-def test_what_is_not_in_ones_hands_is_refused(client: httpx.Client, database: Database):
+def test_a_case_claimed_by_another_reviewer_cannot_be_changed(
+    client: httpx.Client, database: Database
+):
     predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
     for way in ("decision", "undo", "release"):
@@ -171,7 +175,7 @@ def test_what_is_not_in_ones_hands_is_refused(client: httpx.Client, database: Da
     assert FeedbackStore(database).all() == []
 
 
-def test_a_decision_is_taken_back_and_made_anew(client: httpx.Client, database: Database):
+def test_a_decision_can_be_undone_and_repeated(client: httpx.Client, database: Database):
     predict(client, database, *texts(2))
     id = claim(client).json()["prediction_id"]
     settle(client, id, "decision")
@@ -183,7 +187,7 @@ def test_a_decision_is_taken_back_and_made_anew(client: httpx.Client, database: 
     assert (consensus.label, consensus.disputed) == (None, False)
 
 
-def test_what_is_given_back_is_free_for_others(client: httpx.Client, database: Database):
+def test_a_released_case_is_available_to_others(client: httpx.Client, database: Database):
     predict(client, database, *texts(2))
     id = claim(client).json()["prediction_id"]
     assert settle(client, id, "release").json() == {"prediction_id": id, "state": "open"}
@@ -192,7 +196,7 @@ def test_what_is_given_back_is_free_for_others(client: httpx.Client, database: D
     assert claim(client, "Bob").json()["prediction_id"] == id
 
 
-def test_a_dispute_comes_first_with_what_was_said(client: httpx.Client, database: Database):
+def test_a_dispute_comes_first_with_its_feedback(client: httpx.Client, database: Database):
     predict(client, database, *texts(5))
     (disputed,) = predict(client, database, "A loom whose warp is a current of electrons.")
     for reviewer, body in (
@@ -211,7 +215,7 @@ def test_a_dispute_comes_first_with_what_was_said(client: httpx.Client, database
     assert client.get("/v1/reviews").json()["waiting"]["disputed"] == 0
 
 
-def test_what_lies_too_long_is_handed_to_somebody_else(client: httpx.Client, database: Database):
+def test_an_expired_claim_is_assigned_to_another_reviewer(client: httpx.Client, database: Database):
     predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
     assert claim(client, "Bob").status_code == 404
@@ -236,7 +240,7 @@ def test_what_lies_too_long_is_handed_to_somebody_else(client: httpx.Client, dat
         ("release", {"reviewer": None}),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_requests_are_refused(
     client: httpx.Client, database: Database, way: str, body: dict[str, Any]
 ):
     predict(client, database, "A device with an antenna.")
@@ -245,7 +249,7 @@ def test_what_cannot_be_meant_is_refused(
     assert FeedbackStore(database).all() == []
 
 
-def test_without_texts_there_is_nothing_to_show(exported: Path, tmp_path: Path):
+def test_without_stored_texts_there_is_nothing_to_review(exported: Path, tmp_path: Path):
     with answering(exported, store=tmp_path / "store.db") as client:
         database = locate_store(tmp_path / "store.db", {})
         predict(client, database, *texts(3))
@@ -255,7 +259,7 @@ def test_without_texts_there_is_nothing_to_show(exported: Path, tmp_path: Path):
         database.close()
 
 
-def test_without_a_store_nothing_is_handed_out(exported: Path, tmp_path: Path):
+def test_without_a_store_no_case_is_assigned(exported: Path, tmp_path: Path):
     (tmp_path / "store.db").write_text("no database " * 100)
     with answering(exported, store=tmp_path / "store.db") as client:
         for answer in (client.get("/v1/reviews"), claim(client), settle(client, "0" * 32, "undo")):

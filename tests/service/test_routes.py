@@ -70,7 +70,7 @@ def classify(http: httpx.Client, patents: object, **options: object) -> dict[str
 
 
 @pytest.mark.parametrize("text", [*TEXTS[:3], LONG, "Bearing.", "半導体装置", "a\n b\0c \u2028 d"])
-def test_predict_answers_as_the_library_does(
+def test_predict_matches_the_library(
     http: httpx.Client, reference: Classifier, exported: Path, text: str
 ):
     body = predict(http, text)
@@ -85,7 +85,7 @@ def test_predict_answers_as_the_library_does(
     assert same(body, expected), body
 
 
-def test_predictions_have_ids_of_their_own(http: httpx.Client):
+def test_predictions_have_unique_ids(http: httpx.Client):
     ids = [predict(http, TEXT)["prediction_id"] for _ in range(3)]
     ids += [result["prediction_id"] for result in classify(http, [TEXT] * 3)["results"]]
     assert len(set(ids)) == 6
@@ -100,7 +100,7 @@ def test_predictions_have_ids_of_their_own(http: httpx.Client):
     ],
     ids=["text", "patent", "texts", "patents", "mixed", "none", "one text", "title", "description"],
 )
-def test_classify_answers_as_the_library_does(
+def test_classify_matches_the_library(
     http: httpx.Client, reference: Classifier, exported: Path, patents: Any
 ):
     body = classify(http, patents)
@@ -117,16 +117,14 @@ def test_classify_answers_as_the_library_does(
         assert same(result, record | {"id": number, "prediction_id": result["prediction_id"]})
 
 
-def test_many_patents_are_answered_in_their_order(http: httpx.Client, reference: Classifier):
+def test_many_patents_are_classified_in_order(http: httpx.Client, reference: Classifier):
     texts = [text for number, text in enumerate(TEXTS * 7) if number < 60]
     labels = [result["label"] for result in classify(http, texts)["results"]]
     assert labels == [prediction.label for prediction in reference.classify(texts)]
     assert len(set(labels)) > 1
 
 
-def test_a_patent_that_fails_fails_alone_and_in_its_place(
-    http: httpx.Client, reference: Classifier
-):
+def test_a_failing_patent_fails_alone_and_in_place(http: httpx.Client, reference: Classifier):
     most = ServiceSettings().max_chars
     patents = [
         *(
@@ -164,7 +162,7 @@ def test_a_patent_that_fails_fails_alone_and_in_its_place(
         assert part in message
 
 
-def test_a_patent_that_is_nothing_is_no_failure_of_the_request(http: httpx.Client):
+def test_an_empty_patent_does_not_fail_the_request(http: httpx.Client):
     (result,) = classify(http, "")["results"]
     assert result == {
         "id": None,
@@ -177,9 +175,7 @@ def test_a_patent_that_is_nothing_is_no_failure_of_the_request(http: httpx.Clien
 
 @pytest.mark.parametrize("level", ["section", "class", "subclass", "auto"])
 @pytest.mark.parametrize("k", [1, 2, 100])
-def test_level_and_k_are_what_is_asked_for(
-    http: httpx.Client, reference: Classifier, level: str, k: int
-):
+def test_level_and_k_are_respected(http: httpx.Client, reference: Classifier, level: str, k: int):
     results = classify(http, TEXTS[:3], level=level, k=k)["results"]
     expected = reference.classify(TEXTS[:3], Options(level=level, k=k))
     for result, prediction in zip(results, expected, strict=True):
@@ -191,7 +187,7 @@ def test_level_and_k_are_what_is_asked_for(
 
 
 @pytest.mark.parametrize(("threshold", "level"), [(0, "subclass"), (1, "section")])
-def test_the_threshold_decides_how_deep_an_answer_is(
+def test_the_threshold_determines_the_depth_of_a_prediction(
     http: httpx.Client, threshold: float, level: str
 ):
     for result in classify(http, TEXTS[:3], threshold=threshold)["results"]:
@@ -200,7 +196,7 @@ def test_the_threshold_decides_how_deep_an_answer_is(
 
 
 @pytest.mark.parametrize("level", ["section", "subclass"])
-def test_a_set_holds_the_truth_as_often_as_asked_for(
+def test_label_sets_use_the_requested_coverage(
     http: httpx.Client, reference: Classifier, level: str
 ):
     few, many = (
@@ -215,7 +211,7 @@ def test_a_set_holds_the_truth_as_often_as_asked_for(
     assert classify(http, TEXT, level=level)["results"][0]["label_set"] is None
 
 
-def test_evidence_is_near_patents_and_what_each_passage_contributes(
+def test_evidence_has_similar_patents_and_passage_contributions(
     http: httpx.Client, reference: Classifier
 ):
     text = f"{TEXTS[0]} {TEXTS[1]}"
@@ -232,11 +228,11 @@ def test_evidence_is_near_patents_and_what_each_passage_contributes(
     assert any(passage["contribution"] for passage in result["passages"])
 
 
-def test_a_request_may_wait_as_long_as_it_says(http: httpx.Client):
+def test_a_request_may_wait_until_its_deadline(http: httpx.Client):
     assert predict(http, TEXT, **{"X-Deadline-Ms": "10000"})["prediction"]
 
 
-def test_a_deadline_that_could_not_be_kept_is_refused_at_once(http: httpx.Client):
+def test_a_deadline_that_cannot_be_met_is_refused_immediately(http: httpx.Client):
     answer = http.post(
         "/v1/classify", json={"patents": [LONG] * 64}, headers={"X-Deadline-Ms": "1"}
     )
@@ -245,7 +241,7 @@ def test_a_deadline_that_could_not_be_kept_is_refused_at_once(http: httpx.Client
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_more_patents_than_are_accepted_are_refused_as_a_whole(strict: httpx.Client):
+def test_too_many_patents_are_refused_together(strict: httpx.Client):
     answer = strict.post("/v1/classify", json={"patents": ["Loom"] * 4})
     assert answer.status_code == 413
     assert answer.json()["error"] == {
@@ -260,7 +256,7 @@ def test_64_patents_are_accepted_by_default(http: httpx.Client):
     assert len(classify(http, ["Loom"] * 64)["results"]) == 64
 
 
-def test_a_text_longer_than_is_accepted_fails_alone(strict: httpx.Client):
+def test_a_text_over_the_limit_fails_alone(strict: httpx.Client):
     good, bad = classify(strict, [{"title": "Loom"}, {"title": "x", "abstract": "y" * 200}])[
         "results"
     ]
@@ -270,7 +266,7 @@ def test_a_text_longer_than_is_accepted_fails_alone(strict: httpx.Client):
     assert strict.post("/predict", json={"text": "y" * 201}).status_code == 422
 
 
-def test_more_tokens_than_the_queue_holds_can_never_be_answered(strict: httpx.Client):
+def test_more_tokens_than_the_queue_capacity_are_refused(strict: httpx.Client):
     before = metrics_of(strict)
     answer = strict.post("/v1/classify", json={"patents": [LONG[:190]] * 3})
     assert answer.status_code == 413
@@ -281,7 +277,7 @@ def test_more_tokens_than_the_queue_holds_can_never_be_answered(strict: httpx.Cl
     assert after[key] - before.get(key, 0) == 3
 
 
-def test_models_say_what_they_are(http: httpx.Client, reference: Classifier, exported: Path):
+def test_models_describe_themselves(http: httpx.Client, reference: Classifier, exported: Path):
     (model,) = http.get("/v1/models").json()["models"]
     tree = reference.tree
     assert model == {
@@ -299,7 +295,7 @@ def test_models_say_what_they_are(http: httpx.Client, reference: Classifier, exp
     }
 
 
-def test_of_several_models_the_first_answers_where_none_is_named(strict: httpx.Client):
+def test_the_first_of_several_models_is_the_default(strict: httpx.Client):
     models = strict.get("/v1/models").json()["models"]
     assert [(model["name"], model["default"]) for model in models] == [
         ("first", True),
@@ -312,7 +308,7 @@ def test_of_several_models_the_first_answers_where_none_is_named(strict: httpx.C
     assert classify(strict, [], model="second")["results"] == []
 
 
-def test_a_reload_without_news_changes_nothing(strict: httpx.Client):
+def test_a_reload_without_changes_does_nothing(strict: httpx.Client):
     before = strict.get("/v1/models").json()
     answer = strict.post("/v1/models/reload")
     assert answer.status_code == 200
@@ -320,7 +316,7 @@ def test_a_reload_without_news_changes_nothing(strict: httpx.Client):
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_a_server_that_answers_lives_and_is_ready(http: httpx.Client, path: str):
+def test_a_running_server_is_live_and_ready(http: httpx.Client, path: str):
     answer = http.get(path)
     assert answer.status_code == 200
     assert answer.json() == {"status": "ok"}
@@ -338,7 +334,7 @@ class Links(HTMLParser):
         self.found += [str(value) for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_documentation_is_all_from_here(http: httpx.Client):
+def test_the_documentation_loads_nothing_from_other_hosts(http: httpx.Client):
     answer = http.get("/docs")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -357,7 +353,7 @@ def test_the_documentation_is_all_from_here(http: httpx.Client):
     assert http.get(str(answer.url.join(schema))).json()["openapi"].startswith("3.")
 
 
-def test_the_documentation_lets_a_browser_run_only_what_is_from_here(http: httpx.Client):
+def test_the_documentation_has_a_strict_content_security_policy(http: httpx.Client):
     policy = http.get("/docs").headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
@@ -367,7 +363,7 @@ def test_the_documentation_lets_a_browser_run_only_what_is_from_here(http: httpx
 
 
 @pytest.mark.parametrize("name", ["nosuch.js", "__init__.py", "..%2F__init__.py", "%2e%2e"])
-def test_no_other_file_is_handed_out(http: httpx.Client, name: str):
+def test_no_other_file_is_served(http: httpx.Client, name: str):
     assert http.get(f"/docs/{name}").status_code == 404
 
 
@@ -395,7 +391,7 @@ def headers_of(operation: dict[str, Any]) -> dict[str, str]:
     return {given["name"]: given["schema"]["examples"][0] for given in needed}
 
 
-def test_what_is_asked_for_besides_comes_with_the_answer(http: httpx.Client, reference: Classifier):
+def test_requested_extras_are_in_the_response(http: httpx.Client, reference: Classifier):
     options = {"evidence": True, "alternatives": True}
     result = classify(http, PATENT, **options)["results"][0]
     assert result["text"] == reference.text_of(PATENT)
@@ -417,20 +413,20 @@ def test_the_labels_of_a_model_are_listed(http: httpx.Client, reference: Classif
     ]
 
 
-def test_a_report_is_as_it_was_stored(http: httpx.Client, exported: Path):
+def test_a_report_is_returned_as_stored(http: httpx.Client, exported: Path):
     found = http.get("/v1/models/default/report").json()
     assert found["card"] == (exported / LAYOUT.card).read_text()
     assert found["report"] == json.loads((exported / LAYOUT.report).read_text())
 
 
 @pytest.mark.parametrize("what", ["labels", "report"])
-def test_of_a_model_that_is_none_nothing_is_known(http: httpx.Client, what: str):
+def test_routes_of_an_unknown_model_are_not_found(http: httpx.Client, what: str):
     answer = http.get(f"/v1/models/nosuch/{what}")
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "unknown_model"
 
 
-def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client):
+def test_the_examples_of_the_schema_work(http: httpx.Client):
     schema = http.get("/openapi.json").json()
     made = http.post("/predict", json={"text": TEXT}).json()["prediction_id"]
     tried = set()
@@ -452,7 +448,7 @@ def test_the_examples_of_the_schema_work_when_they_are_tried(http: httpx.Client)
     assert tried == {path for path, operations in schema["paths"].items() if "post" in operations}
 
 
-def test_the_schema_says_that_nothing_else_is_accepted(http: httpx.Client):
+def test_the_schema_forbids_additional_properties(http: httpx.Client):
     schemas = http.get("/openapi.json").json()["components"]["schemas"]
     for name in ("PredictRequest", "ClassifyRequest", "PatentFields"):
         assert schemas[name]["additionalProperties"] is False
@@ -470,7 +466,7 @@ def test_the_schema_says_that_nothing_else_is_accepted(http: httpx.Client):
         *(("POST", "/predict/", {"text": TEXT}, 404), ("POST", "/v1/models/reload", None, 200)),
     ],
 )
-def test_every_answer_has_the_headers_that_keep_it_safe(
+def test_every_response_has_security_headers(
     http: httpx.Client, method: str, path: str, body: object, status: int
 ):
     answer = http.request(method, path, json=body)
@@ -501,14 +497,14 @@ def may_ask(client: httpx.Client, origin: str, method: str = "POST") -> httpx.Re
     return client.options("/predict", headers=headers)
 
 
-def test_web_pages_elsewhere_may_not_call_by_default(http: httpx.Client):
+def test_cross_origin_requests_are_refused_by_default(http: httpx.Client):
     for answer in (ask_from(http, ORIGIN), may_ask(http, ORIGIN)):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
     assert may_ask(http, ORIGIN).status_code == 405
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
-def test_web_pages_of_an_origin_that_was_named_may_call(strict: httpx.Client, origin: str):
+def test_allowed_origins_may_call(strict: httpx.Client, origin: str):
     answer = ask_from(strict, origin)
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == origin
@@ -523,7 +519,7 @@ def test_web_pages_of_an_origin_that_was_named_may_call(strict: httpx.Client, or
     assert before.headers["X-Frame-Options"] == "DENY"
 
 
-def test_a_web_page_may_read_why_it_was_refused(strict: httpx.Client):
+def test_an_allowed_origin_can_read_error_responses(strict: httpx.Client):
     answer = strict.post("/predict", json={"text": ""}, headers={"Origin": ORIGIN})
     assert answer.status_code == 422
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -536,7 +532,7 @@ def test_a_web_page_may_read_why_it_was_refused(strict: httpx.Client):
         *(f"{ORIGIN}:8443", "https://sub.patents.example"),
     ],
 )
-def test_web_pages_of_other_origins_may_not_call(strict: httpx.Client, origin: str):
+def test_other_origins_may_not_call(strict: httpx.Client, origin: str):
     assert "Access-Control-Allow-Origin" not in ask_from(strict, origin).headers
     assert "Access-Control-Allow-Origin" not in may_ask(strict, origin).headers
     assert may_ask(strict, ORIGIN, "DELETE").status_code == 400
@@ -561,7 +557,7 @@ def metrics_of(http: httpx.Client) -> dict[Key, float]:
     return found
 
 
-def test_metrics_count_what_was_asked_and_answered(http: httpx.Client, reference: Classifier):
+def test_metrics_count_requests_and_predictions(http: httpx.Client, reference: Classifier):
     texts = [TEXTS[0], TEXTS[1], TEXTS[2], LONG]
     tokens = [len(reading.passages[0].ids) for reading in reference.encode(texts)]
     before = metrics_of(http)
@@ -611,7 +607,7 @@ def test_metrics_count_what_was_asked_and_answered(http: httpx.Client, reference
         assert after[(name,)] == 0
 
 
-def test_metrics_say_which_model_answers(http: httpx.Client, exported: Path):
+def test_metrics_name_the_loaded_model(http: httpx.Client, exported: Path):
     found = metrics_of(http)
     version = file_sha256(exported / LAYOUT.manifest)[:12]
     labels = (("engine", "openvino, float32"), ("model", "default"), ("version", version))
@@ -629,7 +625,7 @@ def test_metrics_count_reloads(strict: httpx.Client):
     assert metrics_of(strict)[key] == before + 1
 
 
-def test_paths_that_callers_invent_make_no_new_metrics(http: httpx.Client):
+def test_unknown_paths_create_no_new_metrics(http: httpx.Client):
     for number in range(5):
         http.get(f"/nosuch/{number}")
         http.get(f"/docs/{number}")

@@ -19,7 +19,7 @@ expected-statuses = ["2xx", "404", "409", "422", "429", "504"]
 EXAMPLES = full(20, 60)
 
 
-def test_every_answer_is_as_documented(server: Server, tmp_path: Path):
+def test_every_response_matches_the_schema(server: Server, tmp_path: Path):
     (tmp_path / "schemathesis.toml").write_text(CONFIG, encoding="utf-8")
     options = [
         *("--checks", "all", "--continue-on-failure"),

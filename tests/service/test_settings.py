@@ -18,7 +18,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("host", HERE)
-def test_only_this_machine_calls_on_loopback(host: str):
+def test_loopback_addresses_need_no_keys(host: str):
     settings = ServiceSettings(host=host)
     assert settings.on_loopback
     assert settings.open
@@ -37,7 +37,7 @@ def test_other_addresses_are_refused_without_keys(host: str):
 
 @pytest.mark.parametrize("host", ELSEWHERE)
 @pytest.mark.parametrize("how", [{"keys": Path("keys.json")}, {"insecure": True}])
-def test_other_addresses_are_accepted_with_keys_or_if_that_is_asked_for(
+def test_other_addresses_are_accepted_with_keys_or_if_allowed_explicitly(
     host: str, how: dict[str, object]
 ):
     settings = ServiceSettings.model_validate({"host": host} | how)
@@ -45,7 +45,7 @@ def test_other_addresses_are_accepted_with_keys_or_if_that_is_asked_for(
     assert settings.open == ("insecure" in how)
 
 
-def test_by_default_only_this_machine_calls_and_no_text_is_logged():
+def test_by_default_the_service_is_local_and_logs_no_text():
     settings = ServiceSettings()
     assert (settings.host, settings.port) == ("127.0.0.1", PORT)
     assert (settings.keys, settings.cors) == (None, ())
@@ -64,7 +64,7 @@ def test_by_default_only_this_machine_calls_and_no_text_is_logged():
         *(("deadline", 0), ("deadline", 600.1), ("deadline", "nan"), ("deadline", "inf")),
     ],
 )
-def test_a_limit_out_of_range_is_refused_by_its_name(field: str, value: object):
+def test_a_limit_out_of_range_is_refused_with_its_name(field: str, value: object):
     with pytest.raises(ValidationError) as problem:
         ServiceSettings.model_validate({field: value})
     (error,) = problem.value.errors()
@@ -79,7 +79,7 @@ def test_a_limit_out_of_range_is_refused_by_its_name(field: str, value: object):
         *(("queue_tokens", None), ("deadline", 0.001), ("deadline", 600)),
     ],
 )
-def test_the_ends_of_a_range_belong_to_it(field: str, value: object):
+def test_range_limits_are_inclusive(field: str, value: object):
     assert getattr(ServiceSettings.model_validate({field: value}), field) == value
 
 
@@ -88,12 +88,12 @@ def test_an_unknown_setting_is_refused():
         ServiceSettings.model_validate({"prot": 9000})
 
 
-def test_settings_do_not_change_once_they_are_checked():
+def test_settings_are_immutable():
     settings = ServiceSettings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.host = "0.0.0.0"
 
 
 @pytest.mark.parametrize("name", ServiceSettings.model_fields)
-def test_every_setting_says_what_it_is(name: str):
+def test_every_setting_has_a_description(name: str):
     assert ServiceSettings.model_fields[name].description

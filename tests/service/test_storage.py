@@ -33,7 +33,7 @@ def test_the_store_has_threads_of_its_own():
     assert answer[1].startswith("store")
 
 
-def test_who_asks_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch):
+def test_a_request_to_a_hanging_store_times_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 0.1)
     app, go_on = FastAPI(), threading.Event()
     app.state.store_threads = store_threads()
@@ -69,7 +69,7 @@ def outcome(metrics: Metrics, name: str) -> float:
     return metrics.recorded.labels(name)._value.get()
 
 
-def test_rows_are_written_soon_and_at_the_end(database: Database):
+def test_rows_are_written_promptly_and_on_close(database: Database):
     store, metrics = PredictionStore(database), Metrics()
     recorder = Recorder(store, metrics)
     recorder.add([prediction(1), prediction(2)])
@@ -80,7 +80,7 @@ def test_rows_are_written_soon_and_at_the_end(database: Database):
     assert outcome(metrics, "dropped") == 0
 
 
-def test_a_prediction_is_known_before_it_is_written(database: Database):
+def test_a_prediction_can_be_found_before_it_is_written(database: Database):
     store = Fragile(database)
     store.held = True
     recorder = Recorder(store, Metrics())
@@ -92,7 +92,7 @@ def test_a_prediction_is_known_before_it_is_written(database: Database):
     assert recorder.find(ID(1)) == prediction(1)
 
 
-def test_rows_wait_while_the_store_is_away(database: Database):
+def test_rows_wait_while_the_store_is_unavailable(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.away = True
     recorder = Recorder(store, metrics)
@@ -114,7 +114,7 @@ class Choosy(PredictionStore):
         super().add(rows)
 
 
-def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
+def test_a_row_that_cannot_be_stored_does_not_block_others(database: Database):
     store, metrics = Choosy(database), Metrics()
     recorder = Recorder(store, metrics)
     recorder.add([prediction(1), prediction(2, text="poison"), prediction(3)])
@@ -124,7 +124,7 @@ def test_a_row_that_is_never_taken_holds_up_no_other(database: Database):
     assert outcome(metrics, "kept") == 2
 
 
-def test_what_does_not_fit_is_dropped_and_counted(database: Database):
+def test_rows_over_the_limit_are_dropped_and_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.held = True
     recorder = Recorder(store, metrics, max_waiting=5)
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_dropped_and_counted(database: Database):
     assert store.count() == outcome(metrics, "kept") == 5
 
 
-def test_texts_that_do_not_fit_are_dropped_and_counted(database: Database):
+def test_texts_over_the_limit_are_dropped_and_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.held = True
     recorder = Recorder(store, metrics, max_chars=10)
@@ -160,7 +160,7 @@ class Strange(Fragile):
         super().add(rows)
 
 
-def test_whatever_goes_wrong_rows_wait(database: Database):
+def test_rows_wait_after_any_error(database: Database):
     store = Strange(database)
     store.away = True
     recorder = Recorder(store, Metrics())
@@ -171,7 +171,7 @@ def test_whatever_goes_wrong_rows_wait(database: Database):
     recorder.close()
 
 
-def test_what_cannot_be_written_at_the_end_is_counted(database: Database):
+def test_rows_that_cannot_be_written_on_close_are_counted(database: Database):
     store, metrics = Fragile(database), Metrics()
     store.away = True
     recorder = Recorder(store, metrics)

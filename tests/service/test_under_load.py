@@ -96,7 +96,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def test_ten_times_what_it_can_do_is_answered_or_refused_and_then_it_is_as_before(shipped: Server):
+def test_a_tenfold_overload_is_answered_or_refused_and_the_service_recovers(shipped: Server):
     patents = [text * 6 for text in TEXTS[:16]]
 
     def batch(client: httpx.Client, number: int) -> httpx.Response:
@@ -137,7 +137,7 @@ def test_a_megabyte_of_dots_is_refused_before_it_is_read(shipped: Server):
 
 
 @pytest.mark.full
-def test_a_megabyte_of_dots_is_refused_at_once_and_slows_nobody(shipped: Server):
+def test_a_megabyte_of_dots_is_refused_immediately_without_delaying_others(shipped: Server):
     dots = "." * 1_000_000
     with shipped.client() as client:
 
@@ -156,7 +156,7 @@ def test_a_megabyte_of_dots_is_refused_at_once_and_slows_nobody(shipped: Server)
     assert beside < 2 * alone + 0.02
 
 
-def test_a_client_that_goes_away_frees_its_place(shipped: Server):
+def test_a_disconnected_client_frees_its_capacity(shipped: Server):
     texts = ", ".join(f'"{text * 6}"' for text in TEXTS[:32])
     body = f'{{"patents": [{texts}]}}'.encode()
     head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -168,13 +168,13 @@ def test_a_client_that_goes_away_frees_its_place(shipped: Server):
     wait_until(lambda: any(line.get("status") == 499 for line in shipped.lines()))
 
 
-def test_a_deadline_that_cannot_be_kept_is_refused_at_the_door(shipped: Server):
+def test_a_deadline_that_cannot_be_met_is_refused_immediately(shipped: Server):
     with shipped.client() as client:
         answers = [ask(client, TEXTS[0] * 6, **{"X-Deadline-Ms": "1"}) for _ in range(5)]
     assert {answer.status_code for answer in answers} <= {429, 504}
 
 
-def test_whatever_was_accepted_before_sigterm_is_answered(shipped: Server):
+def test_every_request_accepted_before_sigterm_is_answered(shipped: Server):
     """The last test of this server."""
 
     def request(client: httpx.Client, number: int) -> httpx.Response:
@@ -228,7 +228,7 @@ def exchanged(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Exchanged(server, home / "live")
 
 
-def test_exchanges_under_load_lose_nothing_and_mix_nothing(
+def test_model_reloads_under_load_lose_and_mix_nothing(
     versions: dict[str, dict[str, Any]], exchanged: Exchanged
 ):
     folders = [version["folder"] for version in versions.values()]
@@ -258,7 +258,7 @@ def test_exchanges_under_load_lose_nothing_and_mix_nothing(
         assert labels == versions[found["model_version"]]["answers"][:20]
 
 
-def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], exchanged: Exchanged):
+def test_sighup_reloads_models_too(versions: dict[str, dict[str, Any]], exchanged: Exchanged):
     with exchanged.server.client() as client:
         before = ask(client, TEXTS[0]).json()["model_version"]
         (other,) = (version for version in versions if version != before)
@@ -267,7 +267,7 @@ def test_sighup_exchanges_models_too(versions: dict[str, dict[str, Any]], exchan
         wait_until(lambda: ask(client, TEXTS[0]).json()["model_version"] == other)
 
 
-def test_a_bundle_with_a_flipped_byte_is_refused_by_name_and_the_old_one_answers(
+def test_a_bundle_with_a_flipped_byte_is_refused_and_the_old_one_stays_in_use(
     exported: Path, exchanged: Exchanged, tmp_path: Path
 ):
     own = tmp_path / "model"
@@ -288,7 +288,7 @@ def test_a_bundle_with_a_flipped_byte_is_refused_by_name_and_the_old_one_answers
     assert after | {"prediction_id": ""} == before | {"prediction_id": ""}
 
 
-def test_a_text_gets_the_same_answer_alone_and_in_a_mixed_batch(http: httpx.Client):
+def test_a_text_gets_the_same_prediction_alone_and_in_a_mixed_batch(http: httpx.Client):
     texts = [text * (1 + number % 5) for number, text in enumerate(TEXTS)]
     together = http.post("/v1/classify", json={"patents": texts}).json()["results"]
     for text, mixed in zip(texts, together, strict=True):
@@ -297,7 +297,7 @@ def test_a_text_gets_the_same_answer_alone_and_in_a_mixed_batch(http: httpx.Clie
         assert abs(alone["confidence"] - mixed["confidence"]) < 1e-3
 
 
-def test_memory_stays_flat_over_thousands_of_requests_of_two_hundred_lengths(
+def test_memory_does_not_grow_over_thousands_of_requests_of_many_lengths(
     exported: Path, tmp_path: Path
 ):
     words = " ".join(TEXTS).split()

@@ -40,7 +40,7 @@ IS_A61K = {"correct": False, "label": "A61K"}
         ([IS_A61K, IS_G06], None, True),
     ],
 )
-def test_feedback_of_different_reviewers(
+def test_consensus_of_different_reviewers(
     rows: list[dict[str, object]], label: str | None, disputed: bool
 ):
     for order in permutations(rows):
@@ -48,12 +48,12 @@ def test_feedback_of_different_reviewers(
         assert (found.label, found.disputed) == (label, disputed)
 
 
-def test_the_last_word_of_a_person_counts():
+def test_the_latest_feedback_of_a_reviewer_counts():
     found = consensus_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
-def test_what_is_imported_later_may_be_older():
+def test_the_latest_feedback_is_determined_by_time_and_not_by_import_order():
     now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
     before = replace(before, created=NOW - timedelta(days=3))
     assert consensus_of([now, before]).label == "G06"
@@ -61,18 +61,18 @@ def test_what_is_imported_later_may_be_older():
     assert consensus_of(decided).label == "G06"
 
 
-def test_those_without_a_name_are_different_people_though_they_call_by_one_key():
+def test_unnamed_reviewers_are_distinct_even_with_the_same_key():
     found = consensus_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
     assert found.disputed
 
 
-def test_a_decision_stands_above_all():
+def test_a_final_decision_overrides_other_feedback():
     decided = IS_G06 | {"is_final": True, "reviewer": "Cleo"}
     found = consensus_of(said(RIGHT, decided, IS_A61K))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
-def test_what_was_withdrawn_counts_no_more():
+def test_withdrawn_feedback_is_ignored():
     decided = IS_G06 | {"is_final": True}
     found = consensus_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
     assert (found.label, found.numbers) == ("A61", (0,))
@@ -89,11 +89,11 @@ def test_what_was_withdrawn_counts_no_more():
         ("bio", "bio", True),
     ],
 )
-def test_a_code_agrees_with_those_above_and_below_it(a: str, b: str, expected: bool):
+def test_a_code_agrees_with_its_ancestors_and_descendants(a: str, b: str, expected: bool):
     assert related(a, b) == related(b, a) == expected
 
 
-def test_only_wrong_agrees_with_what_else_it_could_be():
+def test_a_rejection_without_a_label_agrees_with_any_other_label():
     only_wrong = Feedback("0" * 32, False, predicted_label="A61")
     assert not disagree(only_wrong, Feedback("0" * 32, False, "G06", predicted_label="A61"))
     assert not disagree(only_wrong, only_wrong)

@@ -29,7 +29,7 @@ from patclass.store.tables import events, metadata
 from store_rows import ID, prediction
 
 
-def test_migrations_end_at_the_tables_as_they_are_described(database: Database):
+def test_migrations_produce_the_declared_tables(database: Database):
     with database.write() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     assert differences == []
@@ -46,7 +46,7 @@ def _migrations() -> str:
     return str(Path(migrations.__file__).parent)
 
 
-def test_several_may_make_the_tables_at_once(url: str):
+def test_tables_can_be_created_concurrently(url: str):
     failures: list[Exception] = []
 
     def use() -> None:
@@ -65,7 +65,7 @@ def test_several_may_make_the_tables_at_once(url: str):
     assert failures == []
 
 
-def test_a_transaction_holds_as_a_whole_or_not_at_all(database: Database):
+def test_a_transaction_is_atomic(database: Database):
     store = EventStore(database)
     row = {"created": _now(), "kind": "k", "key": "half", "details": {}}
 
@@ -83,7 +83,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def test_a_newer_store_is_left_alone(database: Database, url: str):
+def test_a_newer_store_is_refused(database: Database, url: str):
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     again = locate_store(None, {VARIABLE: url})
@@ -92,7 +92,7 @@ def test_a_newer_store_is_left_alone(database: Database, url: str):
     again.close()
 
 
-def test_a_database_of_another_application_is_left_alone(database: Database, url: str):
+def test_a_database_of_another_application_is_refused(database: Database, url: str):
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '01ab34cd56ef'"))
     again = locate_store(None, {VARIABLE: url})
@@ -101,7 +101,7 @@ def test_a_database_of_another_application_is_left_alone(database: Database, url
     again.close()
 
 
-def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
+def test_concurrent_callers_share_a_failed_connection_attempt(tmp_path: Path):
     """Or of many who call a server that is silent each would wait for those before."""
     database, attempts, said = locate_store(tmp_path / "store.db", {}), [], []
 
@@ -135,14 +135,14 @@ def test_who_waits_while_another_fails_fails_with_them(tmp_path: Path):
     database.close()
 
 
-def test_moments_come_back_in_utc(database: Database):
+def test_timestamps_are_read_in_utc(database: Database):
     EventStore(database).add("k", "one", None, {})
     with database.read() as connection:
         created = connection.execute(select(events.c.created)).scalar_one()
     assert abs((_now() - created).total_seconds()) < 60
 
 
-def test_commits_reach_the_disk(tmp_path: Path):
+def test_commits_are_durable(tmp_path: Path):
     database = locate_store(tmp_path / "store.db", {})
     with database.write() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
@@ -150,7 +150,7 @@ def test_commits_reach_the_disk(tmp_path: Path):
     database.close()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+def test_an_unwritable_location_is_named(tmp_path: Path):
     store = FeedbackStore(locate_store(tmp_path / "nosuch" / "store.db", {}))
     with pytest.raises(StoreError, match=r"nosuch/store\.db.*name another database file"):
         store.all()
@@ -170,7 +170,7 @@ class Stubborn:
             raise problem
 
 
-def test_the_log_is_switched_on_again_and_again_only_while_somebody_else_does_so():
+def test_enabling_wal_is_retried_only_while_the_database_is_busy():
     busy = Stubborn(sqlite3.SQLITE_BUSY, 3)
     database_module._enable_wal(busy)
     assert busy.calls == 4
@@ -180,7 +180,7 @@ def test_the_log_is_switched_on_again_and_again_only_while_somebody_else_does_so
     assert for_good.calls == 1
 
 
-def test_another_file_is_not_taken_for_a_store(tmp_path: Path):
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path):
     path = tmp_path / "store.db"
     path.write_text("no database " * 100)
     database = locate_store(path, {})
@@ -189,7 +189,7 @@ def test_another_file_is_not_taken_for_a_store(tmp_path: Path):
     database.close()
 
 
-def test_a_server_that_is_away_is_named_without_its_password():
+def test_an_unavailable_server_is_named_without_its_password():
     url = "postgresql://ada:secret@127.0.0.1:1/patents"
     database = locate_store(None, {VARIABLE: url})
     with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/patents") as found:
@@ -204,18 +204,18 @@ def test_other_databases_are_refused_without_the_password(url: str):
     assert "secret" not in str(found.value)
 
 
-def test_a_file_counts_more_than_the_environment(tmp_path: Path):
+def test_a_file_takes_precedence_over_the_environment(tmp_path: Path):
     location = locate_store(tmp_path / "s.db", {VARIABLE: "postgresql://host/db"}).location
     assert location == str(tmp_path / "s.db")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_postgresql_is_reached_by_one_driver(kind: str):
+def test_every_postgresql_url_uses_the_same_driver(kind: str):
     url = locate_store(None, {VARIABLE: f"{kind}://ada@host/db"}).url
     assert url.drivername == "postgresql+psycopg"
 
 
-def test_numbers_are_not_given_twice(database: Database):
+def test_row_numbers_are_not_reused(database: Database):
     store = FeedbackStore(database)
     for number in (1, 2, 3):
         store.add(f"key-{number}", Feedback(ID(number), True, text_sha256="t"))
@@ -224,7 +224,7 @@ def test_numbers_are_not_given_twice(database: Database):
     assert [given.number for given in store.all()] == [4]
 
 
-def test_what_is_forgotten_is_in_no_file(tmp_path: Path):
+def test_deleted_texts_are_wiped_from_the_files(tmp_path: Path):
     path, secret = tmp_path / "store.db", "a most secret patent"
     database = locate_store(path, {})
     PredictionStore(database).add([prediction(1, text=secret), prediction(2)])
@@ -236,7 +236,7 @@ def test_what_is_forgotten_is_in_no_file(tmp_path: Path):
     database.close()
 
 
-def test_a_value_that_is_never_taken_is_told_apart(database: Database):
+def test_a_value_that_cannot_be_stored_is_a_row_error(database: Database):
     store = PredictionStore(database)
     if database.url.drivername == "sqlite":
         store.add([prediction(1, text="NUL \0")])  # SQLite takes it

@@ -26,7 +26,7 @@ def all_feedback(store: FeedbackStore) -> list[Feedback]:
     return [given.feedback for given in store.all()]
 
 
-def test_feedback_is_kept_in_order(store: FeedbackStore, url: str):
+def test_feedback_is_stored_in_order(store: FeedbackStore, url: str):
     assert store.all() == []
     assert store.add("key-of-wrong", WRONG)
     assert store.add("key-of-right", RIGHT)
@@ -35,7 +35,7 @@ def test_feedback_is_kept_in_order(store: FeedbackStore, url: str):
     again.close()
 
 
-def test_what_came_later_is_found_by_its_number(store: FeedbackStore):
+def test_later_feedback_is_found_by_number(store: FeedbackStore):
     store.add("key-of-wrong", WRONG)
     store.add("key-of-right", RIGHT)
     first, second = store.all()
@@ -54,13 +54,13 @@ def test_a_key_is_used_for_one_feedback(store: FeedbackStore):
     assert all_feedback(store) == [WRONG]
 
 
-def test_two_people_may_judge_the_same_prediction(store: FeedbackStore):
+def test_two_reviewers_may_review_the_same_prediction(store: FeedbackStore):
     assert store.add("first", WRONG)
     assert store.add("second", WRONG)
     assert len(store.all()) == 2
 
 
-def test_many_writers_lose_nothing(store: FeedbackStore):
+def test_concurrent_writers_lose_nothing(store: FeedbackStore):
     def write(number: int) -> None:
         for each in range(25):
             store.add(f"{number}-{each % 20}", RIGHT)
@@ -77,7 +77,7 @@ def about(text: str, **fields: object) -> Feedback:
     return Feedback("0" * 32, text_sha256=text, predicted_label="A61", **fields)  # type: ignore[arg-type]
 
 
-def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):
+def test_disagreeing_reviewers_open_a_case(store: FeedbackStore, database: Database):
     cases = ReviewStore(database)
     store.add("ada", about("t", correct=True, reviewer="Ada"))
     assert cases.all() == []
@@ -86,14 +86,14 @@ def test_two_who_disagree_make_a_case(store: FeedbackStore, database: Database):
     assert (case.prediction_id, case.reason, case.state) == ("0" * 32, "disputed", "open")
 
 
-def test_a_dispute_is_about_an_answer_that_is_remembered(store: FeedbackStore, database: Database):
+def test_a_case_is_opened_for_a_stored_prediction(store: FeedbackStore, database: Database):
     PredictionStore(database).add([prediction(7, text_sha256="t"), prediction(8, text_sha256="t")])
     store.add("ada", about("t", correct=True, reviewer="Ada"))  # an answer that was purged
     store.add("bob", about("t", correct=False, label="G06", reviewer="Bob"))
     assert [case.prediction_id for case in ReviewStore(database).all()] == [ID(7)]
 
 
-def test_what_is_imported_without_its_answers_opens_no_case(
+def test_feedback_imported_without_predictions_opens_no_case(
     store: FeedbackStore, database: Database
 ):
     said = [about("t", correct=True, reviewer="Ada"), about("t", correct=False, reviewer="Bob")]
@@ -102,7 +102,7 @@ def test_what_is_imported_without_its_answers_opens_no_case(
     assert ReviewStore(database).all() == []
 
 
-def test_two_who_disagree_at_once_see_each_other(store: FeedbackStore, database: Database):
+def test_concurrent_disagreement_opens_a_case(store: FeedbackStore, database: Database):
     for number in range(20):
         text, start = f"text-{number}", threading.Barrier(2)
 
@@ -121,13 +121,13 @@ def test_two_who_disagree_at_once_see_each_other(store: FeedbackStore, database:
     assert len(ReviewStore(database).all()) == 20
 
 
-def test_who_changes_their_mind_disagrees_with_nobody(store: FeedbackStore, database: Database):
+def test_a_reviewer_who_changes_their_mind_opens_no_case(store: FeedbackStore, database: Database):
     store.add("one", about("t", correct=True, reviewer="Ada"))
     store.add("two", about("t", correct=False, label="G06", reviewer="Ada"))
     assert ReviewStore(database).all() == []
 
 
-def test_what_is_said_of_other_texts_is_no_dispute(store: FeedbackStore, database: Database):
+def test_feedback_on_different_texts_is_no_dispute(store: FeedbackStore, database: Database):
     store.add("one", about("t", correct=True, reviewer="Ada"))
     store.add("two", about("u", correct=False, label="G06", reviewer="Bob"))
     assert ReviewStore(database).all() == []

@@ -12,7 +12,7 @@ from patclass.store.history import (
 )
 
 
-def test_an_event_is_kept_once(database: Database):
+def test_an_event_is_stored_once(database: Database):
     store = EventStore(database)
     assert store.add("alert", "v1 1000", "v1", {"signal": "labels"})
     assert not store.add("alert", "v1 1000", "v1", {"signal": "labels"})
@@ -22,7 +22,7 @@ def test_an_event_is_kept_once(database: Database):
     assert [event.kind for event in store.latest(count=1)] == ["promotion"]
 
 
-def test_a_version_is_kept_once(database: Database):
+def test_a_version_is_stored_once(database: Database):
     store = ModelStore(database)
     assert store.add(ModelRow("v1", "0001", None, CHAMPION, {"rows": 100}))
     assert not store.add(ModelRow("v1", "0002", None, CHAMPION))
@@ -31,7 +31,7 @@ def test_a_version_is_kept_once(database: Database):
     ]
 
 
-def test_one_is_the_champion(database: Database):
+def test_there_is_one_champion(database: Database):
     store = ModelStore(database)
     for number in (1, 2, 3):
         store.add(ModelRow(f"v{number}", f"{number:04}", None, CANDIDATE))

@@ -15,14 +15,14 @@ def store(database: Database) -> PredictionStore:
     return PredictionStore(database)
 
 
-def test_a_prediction_comes_back_as_it_was(store: PredictionStore):
+def test_a_prediction_round_trips(store: PredictionStore):
     row = prediction(1, oov_rate=0.02, novelty=1.1, agreement=0.7, text="A text with an ö.")
     store.add([row])
     assert store.get(row.id) == row
     assert store.get(ID(2)) is None
 
 
-def test_what_is_there_already_stays(store: PredictionStore):
+def test_existing_rows_are_not_overwritten(store: PredictionStore):
     store.add([prediction(1)])
     store.add([prediction(1, label="B"), prediction(2)])
     assert store.count() == 2
@@ -38,7 +38,7 @@ def test_many_rows_are_added_at_once(store: PredictionStore):
     assert store.count() == 1234
 
 
-def test_the_latest_of_a_version_come_oldest_first(store: PredictionStore):
+def test_the_latest_of_a_version_are_returned_oldest_first(store: PredictionStore):
     store.add([prediction(n, version="v1" if n % 2 else "v2") for n in range(10)])
     store.add([prediction(11, shadow_of=ID(1))])
     assert [row.id for row in store.latest("v1", 3)] == [ID(5), ID(7), ID(9)]
@@ -46,7 +46,7 @@ def test_the_latest_of_a_version_come_oldest_first(store: PredictionStore):
     assert store.latest("v3", 3) == []
 
 
-def test_counts_tell_shadows_apart(store: PredictionStore):
+def test_counts_distinguish_shadows(store: PredictionStore):
     store.add([prediction(1), prediction(2, version="v2", shadow_of=ID(1))])
     assert store.count() == 1
     assert store.count("v2") == 0
@@ -61,7 +61,7 @@ def test_the_text_hashes_of_cases_are_known(store: PredictionStore, database: Da
     assert store.text_hashes_of_cases() == {ID(2): "t"}
 
 
-def test_moments_keep_their_zone(store: PredictionStore):
+def test_timestamps_keep_their_time_zone(store: PredictionStore):
     now = datetime.now(UTC)
     store.add([prediction(1, created=now)])
     found = store.get(ID(1))
@@ -69,7 +69,7 @@ def test_moments_keep_their_zone(store: PredictionStore):
     assert abs(found.created - now) < timedelta(milliseconds=1)
 
 
-def test_several_are_found_at_once(database: Database):
+def test_several_predictions_are_found_at_once(database: Database):
     store = PredictionStore(database)
     store.add([prediction(n) for n in range(700)])
     found = store.get_many([ID(n) for n in range(690, 1400)])
@@ -77,7 +77,7 @@ def test_several_are_found_at_once(database: Database):
     assert store.get_many([]) == {}
 
 
-def test_a_shadow_is_compared_with_what_was_answered(database: Database):
+def test_a_shadow_is_compared_with_the_served_predictions(database: Database):
     live = [prediction(n, label="A" if n < 6 else "B") for n in range(10)]
     shadow = [
         prediction(100 + n, version="v2", shadow_of=ID(n), label="A" if n < 8 else "C")

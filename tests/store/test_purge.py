@@ -42,7 +42,7 @@ def left(database: Database) -> tuple[int, int, int, int]:
     )
 
 
-def test_the_case_of_a_forgotten_text_goes_with_it_though_its_answer_went_before(
+def test_the_case_of_a_deleted_text_is_deleted_even_without_its_prediction(
     filled: Database,
 ):
     with filled.write() as connection:
@@ -50,39 +50,39 @@ def test_the_case_of_a_forgotten_text_goes_with_it_though_its_answer_went_before
     assert purge_text(filled, f"{1:064x}") == Purged(0, 1, 1, 0)
 
 
-def test_what_is_old_is_forgotten_but_for_what_people_said(filled: Database):
+def test_old_rows_are_deleted_except_feedback(filled: Database):
     purged = purge_before(filled, NOW - timedelta(days=90))
     assert purged == Purged(predictions=1, reviews=0, feedback=0, events=0)
     assert left(filled) == (1, 2, 2, 2)
     assert PredictionStore(filled).get(ID(1)) is None
 
 
-def test_a_case_without_feedback_goes_with_its_prediction(database: Database):
+def test_a_case_without_feedback_is_deleted_with_its_prediction(database: Database):
     PredictionStore(database).add([prediction(1)])
     ReviewStore(database).claim(ID(1), "t", "unsure", "Ada")
     assert purge_before(database, NOW).reviews == 1
 
 
-def test_all_may_be_forgotten(filled: Database):
+def test_everything_can_be_deleted(filled: Database):
     purged = purge_before(filled, NOW + timedelta(days=1), with_feedback=True)
     assert purged == Purged(predictions=2, reviews=2, feedback=2, events=1)
     assert left(filled) == (0, 0, 0, 1)
     assert [event.kind for event in EventStore(filled).latest()] == ["promoted"]
 
 
-def test_all_about_one_text_is_forgotten(filled: Database):
+def test_everything_about_a_text_is_deleted(filled: Database):
     assert purge_text(filled, f"{2:064x}") == Purged(1, 1, 1, 0)
     assert left(filled) == (1, 1, 1, 2)
     assert purge_text(filled, "unknown") == Purged(0, 0, 0, 0)
 
 
-def test_feedback_without_a_text_goes_with_the_prediction(database: Database):
+def test_feedback_without_a_text_is_deleted_with_its_prediction(database: Database):
     PredictionStore(database).add([prediction(1)])
     FeedbackStore(database).add("key", Feedback(ID(1), True, note="as in the patent"))
     assert purge_text(database, f"{1:064x}") == Purged(1, 0, 1, 0)
 
 
-def test_all_about_the_text_of_a_prediction_is_forgotten(filled: Database):
+def test_everything_about_the_text_of_a_prediction_is_deleted(filled: Database):
     PredictionStore(filled).add([prediction(3, text_sha256=f"{2:064x}")])
     FeedbackStore(filled).add("old", Feedback(ID(9), True, text="from before"))
     assert purge_prediction(filled, ID(3)) == Purged(2, 1, 1, 0)

@@ -39,14 +39,16 @@ def state(store: ReviewStore) -> tuple[str, str | None]:
     return case.state, case.reviewer
 
 
-def test_a_case_is_had_by_one(store: ReviewStore):
+def test_a_case_is_claimed_by_one_reviewer(store: ReviewStore):
     assert store.claim(ID, "t", "unsure", "Ada")
     assert not store.claim(ID, "t", "unsure", "Bob")
     assert store.claim(ID, "t", "unsure", "Ada")  # a page that is loaded again
     assert state(store) == (CLAIMED, "Ada")
 
 
-def test_another_answer_to_the_same_text_is_the_same_case(store: ReviewStore, database: Database):
+def test_another_prediction_of_the_same_text_is_the_same_case(
+    store: ReviewStore, database: Database
+):
     answers = [prediction(number, text_sha256="t") for number in (1, 2)]
     PredictionStore(database).add(answers)
     assert store.claim(answers[0].id, "t", "unsure", "Ada")
@@ -55,7 +57,7 @@ def test_another_answer_to_the_same_text_is_the_same_case(store: ReviewStore, da
     assert store.claim(answers[1].id, "t", "unsure", "Bob")
 
 
-def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
+def test_concurrent_claims_are_exclusive(store: ReviewStore):
     store.all()  # makes the tables
     got: list[str] = []
 
@@ -72,7 +74,7 @@ def test_of_many_who_claim_at_once_one_gets_it(store: ReviewStore):
     assert sorted(got) == [f"{number:032x}" for number in range(10)]
 
 
-def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database):
+def test_an_expired_claim_is_available_again(store: ReviewStore, database: Database):
     store.claim(ID, "t", "unsure", "Ada")
     with database.write() as connection:
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
@@ -84,7 +86,7 @@ def test_what_lies_too_long_is_free_again(store: ReviewStore, database: Database
     assert FeedbackStore(database).all() == []  # nothing was half done
 
 
-def test_a_decision_is_feedback_that_settles(store: ReviewStore, database: Database):
+def test_a_decision_is_feedback_that_resolves_a_dispute(store: ReviewStore, database: Database):
     feedback = FeedbackStore(database)
     feedback.add("one", Feedback(ID, True, reviewer="Bob", predicted_label="A61", text_sha256="t"))
     feedback.add("two", feedback_by("Cleo", "H04"))
@@ -103,7 +105,7 @@ def test_a_decision_sent_twice_counts_once(store: ReviewStore, database: Databas
     assert len(FeedbackStore(database).all()) == 1
 
 
-def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
+def test_a_decision_can_be_undone(store: ReviewStore, database: Database):
     store.claim(ID, "t", "unsure", "Ada")
     store.decide("key-of-ada", feedback_by())
     with pytest.raises(NotClaimedError):
@@ -115,7 +117,7 @@ def test_a_decision_is_taken_back(store: ReviewStore, database: Database):
     assert consensus_of(FeedbackStore(database).all()).label == "H04"
 
 
-def test_a_case_is_given_back(store: ReviewStore):
+def test_a_case_can_be_released(store: ReviewStore):
     store.claim(ID, "t", "unsure", "Ada")
     with pytest.raises(NotClaimedError):
         store.release(ID, "Bob")
@@ -124,7 +126,7 @@ def test_a_case_is_given_back(store: ReviewStore):
     assert store.claim(ID, "t", "unsure", "Bob")
 
 
-def test_a_case_is_opened_once_and_again_when_it_was_decided(
+def test_a_case_is_opened_once_and_reopened_after_a_decision(
     store: ReviewStore, database: Database
 ):
     with database.write() as connection:

@@ -17,7 +17,7 @@ from patclass.training.checkpoint import (
 from tiny_parts import tiny_batch, tiny_classifier
 
 
-def test_appends_json_lines(tmp_path: Path):
+def test_the_curve_is_appended_as_json_lines(tmp_path: Path):
     curve = Curve(tmp_path / "curve.jsonl")
     curve.add(step=1, loss=2.0)
     curve.add(step=1, epoch=1)
@@ -28,7 +28,7 @@ def test_appends_json_lines(tmp_path: Path):
     ]
 
 
-def test_resuming_forgets_what_came_after_the_checkpoint_and_a_torn_line(tmp_path: Path):
+def test_resuming_discards_lines_after_the_checkpoint_and_a_partial_line(tmp_path: Path):
     path = tmp_path / "curve.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
     Curve(path, resume_at=2).add(step=3, again=True)
@@ -49,7 +49,7 @@ def trained(folder: Path) -> tuple[PatentClassifier, torch.optim.Optimizer]:
     return model, optimizer
 
 
-def test_weights_moments_and_random_state_come_back(tiny_bert: Path, tmp_path: Path):
+def test_weights_optimiser_and_random_state_are_restored(tiny_bert: Path, tmp_path: Path):
     model, optimizer = trained(tiny_bert)
     save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=7, epoch=1))
     expected = torch.rand(3)
@@ -67,7 +67,7 @@ def test_weights_moments_and_random_state_come_back(tiny_bert: Path, tmp_path: P
             assert torch.equal(fresh.state[parameter][key], value)
 
 
-def test_only_the_newest_is_kept_and_torn_ones_do_not_count(tiny_bert: Path, tmp_path: Path):
+def test_only_the_newest_complete_checkpoint_is_used(tiny_bert: Path, tmp_path: Path):
     model, optimizer = trained(tiny_bert)
     for step in (9, 10):
         save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=step))
@@ -76,13 +76,13 @@ def test_only_the_newest_is_kept_and_torn_ones_do_not_count(tiny_bert: Path, tmp
     assert latest_checkpoint(tmp_path) == tmp_path / "checkpoint-00000010"
 
 
-def test_a_damaged_one_says_how_to_start_anew(tmp_path: Path):
+def test_a_damaged_checkpoint_is_an_error_that_says_how_to_restart(tmp_path: Path):
     (tmp_path / "progress.json").write_text('{"run": 1')
     with pytest.raises(TrainingError, match="--restart"):
         read_progress(tmp_path)
 
 
-def test_one_of_another_model_is_refused(tiny_bert: Path, tmp_path: Path):
+def test_a_checkpoint_of_another_model_is_refused(tiny_bert: Path, tmp_path: Path):
     model, optimizer = trained(tiny_bert)
     save_checkpoint(tmp_path, model, optimizer, Progress(run="r", step=1))
     other = tiny_classifier(tiny_bert, targets="all-linear")
@@ -90,7 +90,7 @@ def test_one_of_another_model_is_refused(tiny_bert: Path, tmp_path: Path):
         restore(tmp_path / "checkpoint-00000001", other, torch.optim.AdamW(other.parameters()))
 
 
-def test_better_is_more_accuracy_then_less_loss():
+def test_epochs_are_compared_by_accuracy_then_loss():
     progress = Progress(run="r", best_epoch=1, best_accuracy=0.8, best_loss=0.5)
     assert Progress(run="r").is_beaten_by(0.0, 9.0)
     assert progress.is_beaten_by(0.81, 9.0)

@@ -12,7 +12,7 @@ from patclass.data.examples import Example
 from patclass.training.loss import learning_rate, tree_loss
 
 
-def test_rises_to_the_peak_and_falls_to_nothing():
+def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():
     rates = [learning_rate(step, 100, 1e-3, 0.1) for step in range(100)]
     assert rates[:10] == pytest.approx([1e-4 * n for n in range(1, 11)])
     assert rates[9] == max(rates)
@@ -21,7 +21,9 @@ def test_rises_to_the_peak_and_falls_to_nothing():
 
 
 @given(st.integers(1, 500), st.floats(0, 0.99), st.data())
-def test_stays_between_zero_and_the_peak(steps: int, warmup: float, data: st.DataObject):
+def test_the_learning_rate_stays_between_zero_and_the_peak(
+    steps: int, warmup: float, data: st.DataObject
+):
     step = data.draw(st.integers(0, steps - 1))
     assert 0 <= learning_rate(step, steps, 1.0, warmup) <= 1
 
@@ -42,20 +44,20 @@ def loss_of(logits: list[list[float]], examples: list[Example], leaves: int) -> 
     return tree_loss(torch.tensor(logits), examples, leaves).item()
 
 
-def test_a_row_known_to_its_leaf_costs_the_negative_logarithm_of_its_probability():
+def test_the_loss_of_a_known_leaf_is_its_negative_log_probability():
     assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(3)], 4) == pytest.approx(0.916291, abs=1e-5)
 
 
-def test_a_row_known_to_a_node_costs_that_of_the_summed_probability():
+def test_the_loss_of_a_known_node_is_that_of_its_summed_probability():
     # 0.2 + 0.3 = 0.5 and -ln 0.5 = 0.693147
     assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(1, 2)], 4) == pytest.approx(0.693147, abs=1e-5)
 
 
-def test_a_row_of_which_nothing_is_known_costs_nothing():
+def test_a_row_without_a_label_has_no_loss():
     assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(0, 1, 2, 3)], 4) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_batch_costs_the_mean_of_its_rows():
+def test_the_loss_of_a_batch_is_the_mean_over_its_rows():
     logits = [logs(0.1, 0.2, 0.3, 0.4), logs(0.7, 0.1, 0.1, 0.1), logs(0.25, 0.25, 0.25, 0.25)]
     # (-ln 0.5 - ln 0.7 - ln 0.25) / 3 = (0.693147 + 0.356675 + 1.386294) / 3
     assert loss_of(logits, [row(1, 2), row(0), row(3)], 4) == pytest.approx(0.812039, abs=1e-5)
@@ -74,7 +76,7 @@ def test_tags_add_the_mean_of_their_own_losses():
     assert loss_of(logits, tagged, 2) == pytest.approx(0.693147 + 0.836988, abs=1e-5)
 
 
-def test_tags_that_are_not_known_count_for_nothing():
+def test_unknown_tags_are_ignored():
     logits = [[*logs(0.5, 0.5), math.log(3)], [*logs(0.5, 0.5), 100.0]]
     half = [row(0, tags=(True,)), row(1, tags=(None,))]
     assert loss_of(logits, half, 2) == pytest.approx(0.693147 + 0.287682, abs=1e-5)
@@ -82,7 +84,7 @@ def test_tags_that_are_not_known_count_for_nothing():
     assert loss_of(logits, unknown, 2) == pytest.approx(0.693147, abs=1e-5)
 
 
-def test_two_tags_are_two_columns():
+def test_two_tags_have_two_columns():
     # Tag 0 of row 0 at logit 0: ln 2 = 0.693147. Tag 1 of row 1 at ln 3: 0.287682.
     logits = [[0.0, 0.0, 0.0, 9.0], [0.0, 0.0, 9.0, math.log(3)]]
     examples = [row(0, tags=(False, None)), row(1, tags=(None, True))]
@@ -108,7 +110,7 @@ def random_logits(seed: int, rows: int, columns: int) -> torch.Tensor:
 
 @quick
 @given(seeds, st.lists(st.integers(0, 4), min_size=1, max_size=6))
-def test_with_one_level_it_is_the_cross_entropy(seed: int, y_true: list[int]):
+def test_with_one_level_the_loss_is_cross_entropy(seed: int, y_true: list[int]):
     logits = random_logits(seed, len(y_true), 5).requires_grad_()
     same = logits.detach().clone().requires_grad_()
     found = tree_loss(logits, [row(position) for position in y_true], 5)
@@ -121,7 +123,7 @@ def test_with_one_level_it_is_the_cross_entropy(seed: int, y_true: list[int]):
 
 @quick
 @given(seeds, st.sets(st.integers(0, 5), min_size=1, max_size=6))
-def test_a_known_node_costs_the_log_of_its_summed_probability(seed: int, leaves: set[int]):
+def test_a_known_node_has_the_log_loss_of_its_summed_probability(seed: int, leaves: set[int]):
     logits = random_logits(seed, 1, 6)
     expected = -logits.double().softmax(1)[0, sorted(leaves)].sum().log().item()
     found = tree_loss(logits, [row(*sorted(leaves))], 6).item()
@@ -130,7 +132,7 @@ def test_a_known_node_costs_the_log_of_its_summed_probability(seed: int, leaves:
 
 @quick
 @given(seeds, st.sets(st.integers(0, 5), min_size=1, max_size=5))
-def test_a_step_raises_the_allowed_leaves_alone(seed: int, leaves: set[int]):
+def test_a_step_raises_only_the_allowed_leaves(seed: int, leaves: set[int]):
     logits = random_logits(seed, 1, 6).div(5).requires_grad_()
     tree_loss(logits, [row(*sorted(leaves))], 6).backward()
     assert logits.grad is not None

@@ -100,7 +100,7 @@ def crash(base: Path, data: Path, output: Path) -> None:
         pytest.param("tiny_llama", kill_9, marks=pytest.mark.full),
     ],
 )
-def test_a_stopped_run_resumes_and_ends_with_the_same_weights(
+def test_a_resumed_run_ends_with_the_same_weights(
     base: str,
     stop: Callable[[Path, Path, Path], None],
     patents: Path,
@@ -125,7 +125,7 @@ def test_a_stopped_run_resumes_and_ends_with_the_same_weights(
     assert curves[0] == curves[1]
 
 
-def test_an_unfinished_run_is_neither_lost_nor_mixed_with_another(
+def test_an_unfinished_run_must_be_resumed_or_restarted_explicitly(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     output = tmp_path / "model"
@@ -170,13 +170,13 @@ def test_ctrl_c_in_the_first_epoch_leaves_no_bundle(
     assert not (tmp_path / "model").exists()
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(tiny_bert: Path, patents: Path, tmp_path: Path):
+def test_a_nan_loss_stops_the_run(tiny_bert: Path, patents: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match=r"the loss is nan at step \d+.*--learning-rate"):
         tiny_run(tiny_bert, patents, tmp_path / "model", learning_rate=1e36)
     assert not (tmp_path / "model").exists()
 
 
-def test_an_adapter_that_does_not_move_stops_the_run(
+def test_an_adapter_that_does_not_change_stops_the_run(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """As when checkpointing or a detached input cuts the gradients off."""
@@ -188,7 +188,7 @@ def test_an_adapter_that_does_not_move_stops_the_run(
         tiny_run(tiny_bert, patents, tmp_path / "model")
 
 
-def test_the_best_epoch_is_kept_not_the_last(
+def test_the_best_epoch_is_saved_and_not_the_last(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     honest = Fit._validate
@@ -209,16 +209,14 @@ def test_the_best_epoch_is_kept_not_the_last(
     assert saved.equal(first["head.weight"])
 
 
-def test_runs_with_the_same_seed_are_the_same_and_others_are_not(
-    tiny_bert: Path, patents: Path, tmp_path: Path
-):
+def test_runs_are_reproducible_by_seed(tiny_bert: Path, patents: Path, tmp_path: Path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         tiny_run(tiny_bert, patents, tmp_path / name, epochs=1, seed=seed)
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
 
 
-def test_slow_steps_are_checkpointed_by_the_clock(
+def test_slow_steps_are_checkpointed_by_time(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     saved: list[int] = []

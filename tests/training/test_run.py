@@ -20,7 +20,7 @@ from patclass.training import run as run_module
 from patclass.training.run import train, work_folder
 
 
-def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp_path: Path):
+def test_a_run_produces_a_bundle_that_predicts(tiny_base: Path, patents: Path, tmp_path: Path):
     result = tiny_run(tiny_base, patents, tmp_path / "model", epochs=8)
     assert result.bundle == tmp_path / "model"
     assert result.report is not None
@@ -39,7 +39,9 @@ def test_a_run_ends_in_a_bundle_that_answers(tiny_base: Path, patents: Path, tmp
     assert sum(right) / len(right) == pytest.approx(result.report.model.accuracy)
 
 
-def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path, tmp_path: Path):
+def test_encoder_and_decoder_bases_write_the_same_files(
+    tiny_base: Path, patents: Path, tmp_path: Path
+):
     tiny_run(tiny_base, patents, tmp_path / "model", epochs=1)
     files = {
         p.relative_to(tmp_path / "model").as_posix()
@@ -68,14 +70,16 @@ def test_both_kinds_of_base_write_the_same_files(tiny_base: Path, patents: Path,
     }
 
 
-def test_the_first_line_says_device_and_precision(tiny_bert: Path, patents: Path, tmp_path: Path):
+def test_the_first_line_reports_device_and_precision(
+    tiny_bert: Path, patents: Path, tmp_path: Path
+):
     lines: list[str] = []
     tiny_train(tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1), lines.append)
     assert lines[0].startswith("device: cpu, float32: oneDNN's fast products are")
     assert any("90 train, 18 validation, 24 test" in line for line in lines)
 
 
-def test_five_labels_and_their_names_survive_the_reload(tiny_bert: Path, tmp_path: Path):
+def test_five_labels_and_their_names_are_restored_on_loading(tiny_bert: Path, tmp_path: Path):
     rows = [row | {"label": f"kind {number % 5}"} for number, row in enumerate(patent_rows(60))]
     data = write_jsonl(tmp_path / "rows.jsonl", rows)
     tiny_run(tiny_bert, data, tmp_path / "model", epochs=1)
@@ -96,7 +100,7 @@ def test_head_and_adapter_are_trained_and_saved(tiny_base: Path, patents: Path, 
         assert all(not tensor.equal(after[name]) for name, tensor in before.items())
 
 
-def test_a_tree_is_learnt_and_answers_at_every_level(
+def test_a_tree_is_learnt_and_predicts_at_every_level(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     more = {"labels": "cpc", "min_leaf_rows": 2, "epochs": 8, "learning_rate": 1e-2}
@@ -116,7 +120,7 @@ def test_a_tree_is_learnt_and_answers_at_every_level(
     assert levels == ["section", "class", "subclass"]
 
 
-def test_every_part_of_an_answer_can_be_left_out(tiny_bert: Path, patents: Path, tmp_path: Path):
+def test_every_component_can_be_disabled(tiny_bert: Path, patents: Path, tmp_path: Path):
     more = {"linear": False, "index_rows": 0, "truncation": "windows", "epochs": 1}
     tiny_run(tiny_bert, patents, tmp_path / "model", **more)
     files = {path.name for path in (tmp_path / "model").iterdir()}
@@ -158,7 +162,7 @@ def test_mixed_precision_is_used_only_where_it_is_faster(
     assert read_bundle(tmp_path / "model").description.settings.fit.mixed_precision
 
 
-def test_the_card_calls_the_data_by_the_name_it_was_given(
+def test_the_model_card_uses_the_given_name_of_the_data(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     named = {"data_name": "patents of 2007", "epochs": 1}
@@ -189,7 +193,7 @@ def test_a_finished_run_leaves_no_checkpoint_and_can_be_repeated(
     assert (tmp_path / "model.previous" / "manifest.json").is_file()
 
 
-def test_a_bundle_that_a_fresh_process_cannot_reproduce_is_not_saved(
+def test_a_bundle_that_fails_verification_in_a_fresh_process_is_not_saved(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     honest = run_module.save_trained
@@ -211,20 +215,20 @@ def test_a_bundle_that_a_fresh_process_cannot_reproduce_is_not_saved(
     assert not (tmp_path / "model").exists()
 
 
-def test_a_text_longer_than_the_base_reads_is_refused(
+def test_a_token_limit_over_that_of_the_base_is_refused(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     with pytest.raises(ModelError, match=r"--max-tokens 500.*at most 128"):
         tiny_run(tiny_bert, patents, tmp_path / "model", max_tokens=500)
 
 
-def test_nothing_to_resume_says_so(tiny_bert: Path, patents: Path, tmp_path: Path):
+def test_resuming_without_a_checkpoint_is_an_error(tiny_bert: Path, patents: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match="nothing to resume"):
         train(tiny_settings(tiny_bert, patents, tmp_path / "m"), resume=True, echo=lambda _: None)
 
 
 @pytest.mark.parametrize("place", ["model.run", "model.previous", "model"])
-def test_folders_of_somebody_else_are_not_touched(
+def test_foreign_folders_are_not_modified(
     place: str, tiny_bert: Path, patents: Path, tmp_path: Path
 ):
     if place == "model.previous":

@@ -96,7 +96,7 @@ def test_a_prediction_is_shown_with_all_its_parts(app: AppTest, api: FakeApi):
         ),
     ],
 )
-def test_what_limits_a_prediction_is_shown(
+def test_limitations_of_a_prediction_are_shown(
     app: AppTest, api: FakeApi, changes: dict[str, Any], shown: str
 ):
     api.changes = changes
@@ -111,7 +111,7 @@ def test_a_partly_read_text_is_mentioned_once(app: AppTest, api: FakeApi):
     assert "25 % of the text" in words(app)
 
 
-def test_no_word_is_jargon(app: AppTest, api: FakeApi):
+def test_the_page_contains_no_jargon(app: AppTest, api: FakeApi):
     api.changes = {"confidence": 0.2, "sure": False, "read_share": 0.5}
     shown = words(classify(app)).lower()
     assert [word for word in JARGON if word in shown] == []
@@ -124,7 +124,7 @@ def test_an_empty_text_is_not_sent(app: AppTest, api: FakeApi, text: str):
     assert api.patents == []
 
 
-def test_fields_are_sent_as_fields(app: AppTest, api: FakeApi):
+def test_separate_fields_are_sent_separately(app: AppTest, api: FakeApi):
     app.segmented_control[0].set_value("Fields").run()
     field(app.text_input, "Title").input("Drill bit")
     field(app.text_area, "Claims").input("1. A bit.")
@@ -145,7 +145,7 @@ def test_without_a_file_nothing_is_sent(app: AppTest, api: FakeApi):
     assert "No file was uploaded" in app.error[0].value
 
 
-def test_a_dropped_document_is_read(app: AppTest, api: FakeApi):
+def test_an_uploaded_document_is_read(app: AppTest, api: FakeApi):
     app.segmented_control[0].set_value("PDF or TXT").run()
     app.file_uploader[0].upload("bit.pdf", pdf_of("A drill bit"), "application/pdf")
     button(app, "Classify").click().run()
@@ -232,7 +232,7 @@ def test_the_page_continues_when_the_service_is_available(app: AppTest, api: Fak
     assert api.patents == ["A drill bit."]
 
 
-def test_a_busy_service_is_asked_again_by_a_button(app: AppTest, api: FakeApi):
+def test_a_request_to_a_busy_service_can_be_repeated(app: AppTest, api: FakeApi):
     api.errors = [PageError("busy", "Try again in 3 s.", 3.0)]
     classify(app)
     assert "Try again in 3 s." in app.warning[0].value
@@ -240,7 +240,7 @@ def test_a_busy_service_is_asked_again_by_a_button(app: AppTest, api: FakeApi):
     assert app.header[0].value.startswith("E21B")
 
 
-def test_a_key_is_asked_for_once_and_kept(app: AppTest, api: FakeApi):
+def test_a_key_is_requested_once_and_remembered(app: AppTest, api: FakeApi):
     api.required_key = "pk_mine"
     classify(app)
     assert "requires an access key" in app.error[0].value
@@ -255,7 +255,7 @@ def test_a_key_is_asked_for_once_and_kept(app: AppTest, api: FakeApi):
     assert api.patents[-1] == "Another drill bit."
 
 
-def test_a_text_that_is_refused_says_why_and_is_not_sent_again(app: AppTest, api: FakeApi):
+def test_a_refused_text_is_explained_and_not_sent_again(app: AppTest, api: FakeApi):
     api.errors = [PageError("invalid_input", "The text has 2,001 characters.")]
     classify(app)
     assert "2,001 characters" in app.error[0].value
@@ -309,7 +309,7 @@ def test_a_model_without_figures_says_so(page: Callable[[str], AppTest]):
     assert "no evaluation report" in page("model").info[0].value
 
 
-def test_one_of_several_models_is_chosen(page: Callable[[str], AppTest], api: FakeApi):
+def test_one_of_several_models_can_be_selected(page: Callable[[str], AppTest], api: FakeApi):
     api.names = ("first", "second")
     app = page("model")
     app.selectbox[0].select("second").run()
@@ -324,7 +324,9 @@ def table_of(rows: int) -> bytes:
     return "\n".join(["number,title,abstract", *lines]).encode()
 
 
-def test_a_file_is_recognised_classified_and_offered(page: Callable[[str], AppTest], api: FakeApi):
+def test_a_file_is_recognised_classified_and_offered_for_download(
+    page: Callable[[str], AppTest], api: FakeApi
+):
     app = page("file")
     app.file_uploader[0].upload("patents.csv", table_of(40), "text/csv").run()
     assert not app.exception
@@ -346,14 +348,14 @@ def test_a_file_is_recognised_classified_and_offered(page: Callable[[str], AppTe
     assert app.file_uploader
 
 
-def test_a_wrong_file_is_refused_in_words(page: Callable[[str], AppTest]):
+def test_an_invalid_file_is_refused_with_a_message(page: Callable[[str], AppTest]):
     app = page("file")
     app.file_uploader[0].upload("patents.xlsx", b"no workbook", "application/x").run()
     assert not app.exception
     assert "not a workbook" in app.error[0].value
 
 
-def test_columns_that_are_not_recognised_are_chosen(page: Callable[[str], AppTest], api: FakeApi):
+def test_unrecognised_columns_can_be_selected(page: Callable[[str], AppTest], api: FakeApi):
     app = page("file")
     app.file_uploader[0].upload("a.csv", b"x,y\n1,A loom.\n", "text/csv").run()
     assert "No column was recognised" in words(app)
@@ -374,7 +376,7 @@ def test_the_columns_of_another_file_are_recognised_as_well(page: Callable[[str]
     assert field(app.selectbox, "Title").value == "(none)"
 
 
-def test_a_file_that_cannot_be_started_can_be_once_more(
+def test_a_job_that_could_not_start_can_be_started_again(
     page: Callable[[str], AppTest], api: FakeApi
 ):
     app = page("file")

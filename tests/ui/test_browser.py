@@ -303,7 +303,7 @@ def test_a_file_is_classified_and_downloaded(visit: Open, patents: Path, tmp_pat
         assert (sections[sections.index % 3 == 0] == "E").mean() > 0.9
 
 
-def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents: Path):
+def test_the_page_recovers_when_the_service_restarts(visit: Open, stage: Stage, patents: Path):
     waiting, page = visit("file"), visit()
     waiting.locator("input[type=file]").set_input_files(patents)
     waiting.get_by_role("button", name="Classify 200 patents").click()
@@ -321,7 +321,7 @@ def test_the_service_may_stop_and_start_again(visit: Open, stage: Stage, patents
 
 
 @pytest.mark.parametrize("path", ["", "file", "review", "model", "monitoring"])
-def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
+def test_the_page_fits_a_phone(visit: Open, path: str, tmp_path: Path):
     page = visit(path, PHONE, "dark")
     if path == "":
         classify_example(page)
@@ -332,14 +332,14 @@ def test_nothing_is_cut_off_on_a_phone(visit: Open, path: str, tmp_path: Path):
     assert no_wider_than_its_window(page)
 
 
-def test_the_model_shows_figures_and_pictures(visit: Open, tmp_path: Path):
+def test_the_model_page_shows_figures_and_charts(visit: Open, tmp_path: Path):
     page = visit("model")
     page.get_by_text("Evaluated on 2,782 held-out patents").wait_for()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     picture(page, "model", tmp_path)
 
 
-def test_the_keyboard_is_enough(visit: Open):
+def test_the_page_can_be_used_by_keyboard_alone(visit: Open):
     page = visit()
     page.get_by_label("Text of the patent").focus()
     page.keyboard.type("A drill bit for boreholes has diamond cutters.")
@@ -350,7 +350,7 @@ def test_the_keyboard_is_enough(visit: Open):
     page.get_by_text("Thank you.").wait_for()
 
 
-def test_nothing_is_asked_of_another_host(browser: Browser, stage: Stage):
+def test_no_request_goes_to_another_host(browser: Browser, stage: Stage):
     with browser.new_context() as context:
         page = context.new_page()
         asked: list[str] = []

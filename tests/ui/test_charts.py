@@ -25,7 +25,7 @@ def marks_of(chart: Any) -> list[str]:
     return [layer["mark"]["type"] for layer in chart.to_dict()["layer"]]
 
 
-def test_alternatives_have_their_figures_written_and_can_be_clicked():
+def test_alternatives_show_their_values_and_can_be_clicked():
     chart = alternatives([scored("E21B", 0.93), scored("B23B", 0.004)], "E21B")
     rows = rows_of(chart)
     assert [(row["code"], row["percent"], row["kind"]) for row in rows] == [
@@ -36,7 +36,7 @@ def test_alternatives_have_their_figures_written_and_can_be_clicked():
     assert SELECTED_CODE in [parameter["name"] for parameter in chart.to_dict()["params"]]
 
 
-def test_a_long_title_is_cut_in_the_label_only():
+def test_a_long_title_is_truncated_in_the_label_only():
     long = {"label": "E21", "name": "Earth or rock drilling; mining; and more", "confidence": 0.5}
     (row,) = rows_of(alternatives([long], ""))
     assert len(row["label"]) <= 34

@@ -102,7 +102,7 @@ def test_a_disputed_prediction_is_claimed_decided_and_undone(api: Api):
     assert caught.value.kind == "not_claimed"
 
 
-def test_where_no_case_waits_there_is_none(exported: Path, tmp_path: Path):
+def test_an_empty_queue_returns_no_case(exported: Path, tmp_path: Path):
     with serving(tmp_path, "--model", exported) as server, closing(Api(server.url)) as api:
         assert api.claim("Ada") is None
         assert set(api.review_queue().counts.values()) == {0}
@@ -116,9 +116,7 @@ def test_where_no_case_waits_there_is_none(exported: Path, tmp_path: Path):
         ("Schlüssel €", "ASCII letters and digits"),
     ],
 )
-def test_a_key_that_is_missing_or_wrong_is_asked_for(
-    guarded: tuple[Server, str], key: str, message: str
-):
+def test_a_missing_or_wrong_key_is_requested(guarded: tuple[Server, str], key: str, message: str):
     with pytest.raises(PageError, match=message) as caught:
         ask(guarded[0].url, key)
     assert caught.value.kind == "access_key"
@@ -127,14 +125,14 @@ def test_a_key_that_is_missing_or_wrong_is_asked_for(
 @pytest.mark.parametrize(
     ("text", "message"), [("x" * 2001, "The text has 2,001 characters"), (" ", "No text")]
 )
-def test_a_text_that_cannot_be_read_says_why(api: Api, text: str, message: str):
+def test_an_unusable_text_is_explained(api: Api, text: str, message: str):
     (model,) = api.models()
     with pytest.raises(PageError, match=message) as caught:
         api.explain(text, model)
     assert caught.value.kind == "invalid_input"
 
 
-def test_half_a_surrogate_pair_does_not_break_the_client(api: Api):
+def test_a_lone_surrogate_does_not_break_the_client(api: Api):
     (model,) = api.models()
     assert api.explain(f"{TEXT} \ud800", model)["text"].endswith("?")
 
@@ -156,7 +154,7 @@ class Narrow(Api):
         return super().classify(patents, model, **options)
 
 
-def test_evidence_that_is_too_much_is_left_out(guarded: tuple[Server, str]):
+def test_unsupported_evidence_is_left_out(guarded: tuple[Server, str]):
     with closing(Narrow(guarded[0].url, guarded[1])) as api:
         (model,) = api.models()
         result = api.explain(TEXT, replace(model, evidence=True))
@@ -176,7 +174,7 @@ def test_an_unavailable_service_is_a_transient_error():
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ftp://localhost:9000", "http://[::1"])
-def test_an_address_that_is_none_is_named(address: str):
+def test_an_invalid_address_is_named(address: str):
     with pytest.raises(PageError, match=r"not a valid service address|is not responding"):
         ask(address)
 
@@ -193,7 +191,7 @@ def test_an_address_that_is_none_is_named(address: str):
         (504, b"", "unavailable"),
     ],
 )
-def test_another_server_is_not_taken_for_the_service(status: int, body: bytes, kind: str):
+def test_another_server_is_not_mistaken_for_the_service(status: int, body: bytes, kind: str):
     class OtherServer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
@@ -240,7 +238,7 @@ def test_a_timeout_is_a_transient_error():
         (422, "text_invalid", "invalid_input", None),
     ],
 )
-def test_every_error_response_becomes_a_sentence(
+def test_every_error_response_has_a_readable_message(
     status: int, code: str, kind: str, retry_after: float | None
 ):
     error = response_error(status, code, "the text has no words", "3")

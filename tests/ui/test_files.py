@@ -24,7 +24,7 @@ from patclass.ui.files import (
 )
 
 
-def test_the_text_of_a_pdf():
+def test_the_text_of_a_pdf_is_extracted():
     assert text_of_document("a.PDF", pdf_of("A drill bit")).strip() == "A drill bit"
 
 
@@ -32,12 +32,12 @@ def test_a_pdf_that_only_forbids_printing_is_read():
     assert text_of_document("a.pdf", pdf_of("A drill bit", password="")).strip() == "A drill bit"
 
 
-def test_a_long_document_is_cut_to_what_the_service_takes():
+def test_a_long_document_is_truncated_to_the_limit_of_the_service():
     assert len(text_of_document("a.txt", b"a drill bit " * 20_000)) == 100_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_the_text_of_a_file_in_any_usual_encoding(encoding: str):
+def test_text_files_are_read_in_any_common_encoding(encoding: str):
     assert text_of_document("a.txt", "Bohrmeißel für Löcher".encode(encoding)) == (
         "Bohrmeißel für Löcher"
     )
@@ -60,7 +60,7 @@ def test_a_document_without_text_is_refused(name: str, content: bytes, why: str)
 
 
 @pytest.mark.parametrize("cut", range(0, 660, 60))
-def test_a_torn_pdf_never_breaks_the_page(cut: int):
+def test_a_damaged_pdf_never_breaks_the_page(cut: int):
     whole = pdf_of("A drill bit")
     assert cut < len(whole)
     try:
@@ -89,7 +89,7 @@ def content_of(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
-def test_every_kind_of_table_gives_the_same_patents(kind: str):
+def test_every_table_format_gives_the_same_patents(kind: str):
     table = read_table(f"patents.{kind}", content_of(kind))
     chosen = guess_columns(table.columns)
     assert [patent_of(row, chosen) for row in table.rows] == [
@@ -108,18 +108,18 @@ def test_every_kind_of_table_gives_the_same_patents(kind: str):
         ("a.parquet", b"no parquet", "'a.parquet' is not a readable"),
     ],
 )
-def test_what_is_not_a_table_is_refused(name: str, content: bytes, why: str):
+def test_a_file_that_is_not_a_table_is_refused(name: str, content: bytes, why: str):
     with pytest.raises(PageError, match=why) as caught:
         read_table(name, content)
     assert "/tmp" not in caught.value.message
 
 
-def test_a_row_that_cannot_be_read_keeps_its_place():
+def test_an_unreadable_row_keeps_its_position():
     table = read_table("a.jsonl", b'{"text": "A loom."}\nno json\n{"text": "A pump."}\n')
     assert [row.error is None for row in table.rows] == [True, False, True]
 
 
-def test_columns_are_recognised_by_usual_names():
+def test_columns_are_recognised_by_common_names():
     guessed = guess_columns(["Publication", "TITLE", "Abstract_EN", "claim", "other"])
     assert guessed == {
         "id": "Publication",
@@ -131,7 +131,7 @@ def test_columns_are_recognised_by_usual_names():
     }
 
 
-def test_a_row_without_a_number_has_its_place_as_one():
+def test_a_row_without_a_number_gets_its_position():
     row = Row(7, {"t": "A loom.", "n": float("nan"), "e": None})
     assert patent_of(row, {"id": "n", "text": "t", "title": "e"}) == {"id": "7", "text": "A loom."}
 
@@ -185,13 +185,13 @@ def test_a_csv_of_any_spreadsheet_is_read(encoding: str, separator: str):
     assert patent["abstract"] == 'Löcher, und "Meißel"'
 
 
-def test_what_no_workbook_can_hold_is_left_out():
+def test_characters_that_a_workbook_cannot_store_are_replaced():
     table = results_table([result_of("", id="EP\u000b1")])
     sheet = load_workbook(io.BytesIO(as_xlsx(table))).worksheets[0]
     assert sheet["A2"].value == "EP 1"
 
 
-def test_long_fields_are_cut_to_what_the_service_takes():
+def test_long_fields_are_truncated_to_the_limit_of_the_service():
     row = Row(1, {"c": "c" * 90_000, "d": "d" * 200_000, "t": "T"})
     patent = patent_of(row, {"claims": "c", "description": "d", "title": "t"})
     assert sum(len(value or "") for value in patent.values()) < 100_000

@@ -24,7 +24,7 @@ from patclass.ui.formatting import (
     ("confidence", "sure", "level"),
     [(0.4, True, HIGH), (0.99, False, MEDIUM), (0.5, False, MEDIUM), (0.49, False, LOW)],
 )
-def test_the_threshold_of_the_model_decides_first(confidence: float, sure: bool, level: str):
+def test_the_threshold_of_the_model_takes_precedence(confidence: float, sure: bool, level: str):
     assert confidence_level(confidence, sure) == level
 
 
@@ -36,7 +36,7 @@ def test_a_share_close_to_certainty_is_not_rounded_to_it(share: float, text: str
     assert percent(share) == text
 
 
-def test_how_much_was_read():
+def test_the_share_of_the_text_that_was_read_is_described():
     assert read_share_text(1.0) == "The full text was read."
     assert "25 %" in read_share_text(0.25)
 
@@ -44,11 +44,11 @@ def test_how_much_was_read():
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (90, "2 min"), (5400, "1.5 h")]
 )
-def test_time_has_the_unit_that_suits_it(seconds: float, text: str):
+def test_durations_have_a_suitable_unit(seconds: float, text: str):
     assert duration(seconds) == text
 
 
-def test_a_count_has_its_word():
+def test_a_count_is_formatted_with_its_noun():
     assert [plural(n, "row", "rows") for n in (1, 2000)] == ["1 row", "2,000 rows"]
 
 
@@ -88,7 +88,7 @@ def test_passages_are_marked_by_contribution():
     ]
 
 
-def test_a_text_is_not_taken_for_html():
+def test_a_text_is_escaped_in_html():
     html = highlighted("<script>alert(1)</script> & more", [passage(0, 32, 1.0)])
     assert "<script>" not in html
     assert parsed(html).text == "<script>alert(1)</script> & more"
@@ -103,5 +103,5 @@ def test_a_text_is_not_taken_for_html():
         max_size=6,
     ),
 )
-def test_the_text_is_whole_whatever_is_marked(text: str, passages: list[dict[str, float]]):
+def test_marking_preserves_the_text(text: str, passages: list[dict[str, float]]):
     assert parsed(highlighted(text, passages)).text == text

@@ -18,7 +18,7 @@ def patents(count: int) -> list[dict[str, str | None]]:
     return [{"id": f"EP{number}", "text": "A loom."} for number in range(count)]
 
 
-def test_all_are_classified_in_order():
+def test_all_patents_are_classified_in_order():
     job = BatchJob("a.csv", "default", patents(2 * CHUNK + 3))
     job.run(FakeApi())
     assert [result["id"] for result in job.results] == [f"EP{n}" for n in range(2 * CHUNK + 3)]
@@ -27,7 +27,7 @@ def test_all_are_classified_in_order():
     assert job.stop_reason is None
 
 
-def test_a_row_that_cannot_be_read_fails_in_its_place():
+def test_an_unreadable_row_fails_in_place():
     job = BatchJob("a.csv", "default", [*patents(1), "undecodable: not UTF-8", *patents(1)])
     job.run(FakeApi())
     assert [result["error"] for result in job.results] == [
@@ -38,7 +38,7 @@ def test_a_row_that_cannot_be_read_fails_in_its_place():
     assert job.results[1]["id"] == "2"
 
 
-def test_a_busy_or_absent_service_is_waited_for():
+def test_a_busy_or_unavailable_service_is_retried():
     job = BatchJob("a.csv", "default", patents(3))
     api = FakeApi([BUSY, PageError("unavailable", "The service is not responding.", 0.01), BUSY])
     job.run(api)
@@ -48,14 +48,14 @@ def test_a_busy_or_absent_service_is_waited_for():
     assert job.patents == ()
 
 
-def test_what_waiting_cannot_mend_stops_the_job():
+def test_a_permanent_error_stops_the_job():
     job = BatchJob("a.csv", "default", patents(3))
     job.run(FakeApi([PageError("access_key", "The access key is invalid.")]))
     assert job.stop_reason == "The access key is invalid."
     assert job.done == 0
 
 
-def test_retries_end(monkeypatch: pytest.MonkeyPatch):
+def test_retries_are_limited(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.ui.jobs.MAX_WAIT", 0.0)
     job = BatchJob("a.csv", "default", patents(3))
     job.run(FakeApi([BUSY] * 9))
@@ -71,7 +71,7 @@ class Narrow(FakeApi):
         return super().classify(patents, model, **options)
 
 
-def test_what_is_too_much_at_once_goes_in_parts_or_fails_alone():
+def test_a_batch_that_is_too_large_is_divided_or_fails_alone():
     job = BatchJob("a.csv", "default", patents(7))
     job.run(Narrow())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(7)]
@@ -89,7 +89,7 @@ def test_a_job_can_be_stopped_while_it_waits():
     assert job.stop_reason == "Cancelled."
 
 
-def test_the_time_left_is_known_once_there_is_a_pace():
+def test_the_time_left_is_estimated_once_rows_are_done():
     job = BatchJob("a.csv", "default", patents(4))
     assert job.seconds_left is None
     job.started -= 10
@@ -97,7 +97,7 @@ def test_the_time_left_is_known_once_there_is_a_pace():
     assert job.seconds_left == pytest.approx(10, abs=0.5)
 
 
-def test_a_job_is_found_by_its_id_alone_and_old_ones_give_way():
+def test_jobs_are_found_by_id_and_old_ones_are_evicted():
     jobs = BatchJobs()
     started = []
     for _ in range(MAX_JOBS + 3):
@@ -120,7 +120,7 @@ class Slow(FakeApi):
         return super().classify(patents, model, **options)
 
 
-def test_a_slow_model_is_asked_for_less_at_once():
+def test_a_slow_model_gets_smaller_batches():
     job = BatchJob("a.csv", "default", patents(4))
     job.run(Slow())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(4)]
@@ -132,7 +132,7 @@ class Broken(FakeApi):
         raise RuntimeError("a defect")
 
 
-def test_a_defect_ends_a_job_and_is_in_the_log(caplog: pytest.LogCaptureFixture):
+def test_an_unexpected_error_fails_a_job_and_is_logged(caplog: pytest.LogCaptureFixture):
     job = BatchJob("a.csv", "default", patents(4))
     job.run(Broken())
     assert not job.running

@@ -90,15 +90,15 @@ def test_drift_is_shown_with_its_start(visit: Callable[..., AppTest]):
     ]
 
 
-def test_drift_in_every_window_may_be_older(visit: Callable[..., AppTest]):
+def test_drift_in_every_window_may_have_started_earlier(visit: Callable[..., AppTest]):
     assert "since 2026-11-24 00:59 UTC or earlier" in visit(*[("labels",)] * 3).warning[0].value
 
 
-def test_without_feedback_nothing_is_measured(visit: Callable[..., AppTest]):
+def test_without_feedback_no_accuracy_is_shown(visit: Callable[..., AppTest]):
     assert "no predictions have been reviewed yet" in words(visit(()))
 
 
-def test_another_level_and_other_codes_are_chosen(visit: Callable[..., AppTest]):
+def test_another_level_and_other_codes_can_be_selected(visit: Callable[..., AppTest]):
     app = visit((), ())
     assert app.multiselect[0].value == ["B", "E", "H"]
     app.segmented_control[0].set_value("class").run()
@@ -109,7 +109,7 @@ def test_another_level_and_other_codes_are_chosen(visit: Callable[..., AppTest])
     assert charts(app) == 6
 
 
-def test_no_word_is_jargon(visit: Callable[..., AppTest]):
+def test_the_page_contains_no_jargon(visit: Callable[..., AppTest]):
     shown = words(visit((), ("labels", "oov_rate"))).lower()
     assert [word for word in JARGON if word in shown] == []
 

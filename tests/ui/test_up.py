@@ -21,7 +21,9 @@ def answers(address: str) -> bool:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_both_start_and_both_end(exported: Path, tmp_path: Path, ending: signal.Signals):
+def test_service_and_page_start_and_stop_together(
+    exported: Path, tmp_path: Path, ending: signal.Signals
+):
     port, page_port = free_port(), free_port()
     command = [sys.executable, str(ROOT / "scripts" / "up.py"), "--model", str(exported)]
     command += ["--port", str(port), "--page-port", str(page_port)]
@@ -42,7 +44,7 @@ def test_both_start_and_both_end(exported: Path, tmp_path: Path, ending: signal.
     assert not answers(f"http://127.0.0.1:{page_port}")
 
 
-def test_if_one_cannot_start_it_says_why_and_ends_the_other(tmp_path: Path):
+def test_if_one_cannot_start_the_reason_is_reported_and_the_other_stops(tmp_path: Path):
     page_port = free_port()
     command = [sys.executable, str(ROOT / "scripts" / "up.py"), "--model", "nosuch"]
     command += ["--port", str(free_port()), "--page-port", str(page_port)]

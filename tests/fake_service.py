@@ -124,8 +124,8 @@ def monitor_of(*alerting: tuple[str, ...]) -> dict[str, Any]:
                     "estimated": 0.8,
                     "estimated_low": 0.7,
                     "estimated_high": 0.9,
-                    "judged": 4 * hour,
-                    "right": 3 * hour,
+                    "reviewed": 4 * hour,
+                    "correct": 3 * hour,
                     "low": 0.5 if hour else None,
                     "high": 0.9 if hour else None,
                 }
@@ -140,7 +140,7 @@ def monitor_of(*alerting: tuple[str, ...]) -> dict[str, Any]:
         if alerts
     ]
     return {
-        "watched": True,
+        "monitored": True,
         "window": 50,
         "answers": 50 + 12 * len(windows),
         "accuracy": {"section": 0.79},
@@ -157,9 +157,9 @@ def case_of(number: int, **changes: Any) -> ReviewCase:
         "model": "default",
         "model_version": "v1",
         "reason": "unsure",
-        "why": "The confidence is low.",
+        "reason_text": "The confidence is low.",
         "text": f"A drill bit <b>number</b> {number}.",
-        "until": "2126-11-24T10:00:00Z",
+        "claimed_until": "2126-11-24T10:00:00Z",
         "level": "subclass",
         "label": "E21B",
         "name": TITLES["E21B"],
@@ -203,7 +203,7 @@ class FakeApi:
     def models(self) -> list[Model]:
         self._raise()
         return [
-            Model(name, "v1", LEVELS, name == self.names[0], evidence=True, label_sets=True)
+            Model(name, "v1", LEVELS, name == self.names[0], explains=True, label_sets=True)
             for name in self.names
         ]
 

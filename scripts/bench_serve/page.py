@@ -70,7 +70,7 @@ NAMES = {
     "float32 by trial, no padding, one at a time with all cores",
     "pipelines": "the same made better still: as many at a time as a trial finds fastest",
     "patclass": "patclass serve",
-    "classifier": "no server: the classifier, tokens made beforehand (opinion, calibration)",
+    "classifier": "no server: the classifier, tokens made beforehand (linear model, calibration)",
     "engine": "no server: the bare engine, tokens made beforehand",
 }
 
@@ -121,7 +121,7 @@ which {figures.tokens} are read; {figures.clients} clients, each asking again wh
         )
     }\
 {_line("seconds from a cold start to the first answer", figures.cold_start, START, "at most")}
-Second opinion, calibration and evidence add {
+Linear model, calibration and explanations add {
         figures.added("classifier", "engine"):.2f} times the time of
 the bare engine. p99 alone is {figures.calm_p99 * 1000:.0f} ms. Under load, arrivals are
 random at 1.5 times the capacity and clients send `X-Deadline-Ms` with 1.5 times that;

@@ -165,7 +165,7 @@ def check_all_answered(found: Load) -> None:
 def bare_loops(exported: Path, texts: Sequence[str]) -> dict[str, Callable[[], object]]:
     """What is left of a server without HTTP, queue and tokenising: texts read beforehand.
 
-    ``engine`` runs the graph and no more; ``classifier`` answers: opinion, calibration, evidence.
+    ``engine`` runs the graph only; ``classifier`` adds linear model, calibration and explanations.
     """
     classifier = load_bundle(exported)
     texts = texts[:LOOP]

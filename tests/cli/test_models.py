@@ -213,7 +213,7 @@ def test_wrong_feedback_is_refused_with_a_reason(registry: Registry, cli: Cli, d
     assert cli("models", "promote", "0002").code == 1
     assert cli("models", "promote", "0002", "--force", "we know better").code == 0
     assert registry.champion().name == "0002"
-    assert EventStore(database).latest("promoted")[0].details == {"why": "we know better"}
+    assert EventStore(database).latest("promoted")[0].details == {"reason": "we know better"}
 
 
 def test_an_interrupted_candidate_is_resumed(
@@ -316,7 +316,8 @@ def test_an_unrecorded_promotion_is_recorded_later(
     assert "is the champion already" in cli("models", "promote", "0002").out
     assert states(database) == ["retired", "champion"]
     assert (
-        "the reason was not recorded" in EventStore(database).latest("promoted")[0].details["why"]
+        "the reason was not recorded"
+        in EventStore(database).latest("promoted")[0].details["reason"]
     )
 
 

@@ -114,7 +114,7 @@ def test_feedback_is_counted_at_every_level_that_it_reaches():
         row.text_sha256: ReviewedText(y_true) for row, y_true in zip(rows, truths, strict=False)
     }
     found = estimate(LEVELS, rows, known)
-    counted = {level: (each.judged, each.right) for level, each in found.items()}
+    counted = {level: (each.reviewed, each.correct) for level, each in found.items()}
     assert counted == {"section": (4, 3), "class": (3, 1)}
     assert found["section"].measured == 0.75
     assert found["section"].low < 0.75 < found["section"].high
@@ -122,7 +122,7 @@ def test_feedback_is_counted_at_every_level_that_it_reaches():
 
 def test_without_feedback_no_accuracy_is_measured():
     found = estimate(LEVELS, rows_of([0.5, 0.9]), {"other": ReviewedText("E")})["section"]
-    assert (found.measured, found.low, found.high, found.judged) == (None, None, None, 0)
+    assert (found.measured, found.low, found.high, found.reviewed) == (None, None, None, 0)
     assert found.estimated == pytest.approx(0.7)
 
 

@@ -163,7 +163,7 @@ def test_an_assessment_of_a_window_is_complete():
     assert label.window - label.reference == pytest.approx(0.1, abs=0.03)
     accuracy = found.accuracy["section"]
     assert accuracy.estimated == pytest.approx(6 / 7.5, abs=0.02)
-    assert (accuracy.judged, accuracy.right, accuracy.measured) == (1, 1, 1.0)
+    assert (accuracy.reviewed, accuracy.correct, accuracy.measured) == (1, 1, 1.0)
 
 
 def test_an_assessment_as_text_and_as_json():

@@ -107,7 +107,7 @@ def test_feedback_is_counted_in_the_windows_that_contain_its_texts(
         feedback.add(f"verdict-{number}", verdict)
     windows = Monitor(database, 60).series(watched, 10)
     judged = [each.accuracy["section"] for each in windows]
-    assert [(a.judged, a.right) for a in judged] == [(2, 1), (0, 0), (0, 0)]
+    assert [(a.reviewed, a.correct) for a in judged] == [(2, 1), (0, 0), (0, 0)]
 
 
 def test_windows_continue_after_old_predictions_are_deleted(

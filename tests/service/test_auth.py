@@ -161,7 +161,7 @@ def test_every_route_is_listed_here(guarded: TestClient):
 
 def let_in(answer: Any) -> bool:
     """Whether a page has answered, if only that there is no prediction such as 000…"""
-    nothing_there = ("unknown_prediction", "no_case", "not_yours")
+    nothing_there = ("unknown_prediction", "no_case", "not_claimed")
     return answer.is_success or answer.json()["error"]["code"] in nothing_there
 
 

@@ -129,7 +129,7 @@ def test_a_body_that_is_not_json_is_refused(http: httpx.Client, content: str | b
             {"patents": TEXT, "coverage": 0},
             "body.coverage: input should be greater than 0",
         ),
-        ("/v1/classify", {"patents": TEXT, "evidence": "no"}, "body.evidence: input should be a"),
+        ("/v1/classify", {"patents": TEXT, "explain": "no"}, "body.explain: input should be a"),
         (
             "/v1/classify",
             {"patents": TEXT, "level": "group"},

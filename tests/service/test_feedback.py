@@ -182,7 +182,7 @@ def test_too_much_feedback_is_rate_limited(exported: Path, tmp_path: Path):
         predicted = client.post("/predict", json={"text": TEXT}).json()
         answers = [give(client, predicted) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
-    assert answers[-1].json()["error"]["code"] == "too_often"
+    assert answers[-1].json()["error"]["code"] == "rate_limited"
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 30
 
 
@@ -195,9 +195,9 @@ def test_without_a_store_predictions_continue_and_feedback_is_not_acknowledged(
         predicted = client.post("/predict", json={"text": TEXT}).json()
         answer = give(client, predicted)
         assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "not_kept"
+        assert answer.json()["error"]["code"] == "not_stored"
         metrics = client.get("/metrics").text
-        assert 'patclass_feedback_total{outcome="not_kept"} 1.0' in metrics
+        assert 'patclass_feedback_total{outcome="not_stored"} 1.0' in metrics
         assert client.post("/predict", json={"text": TEXT}).status_code == 200
         server.terminate()
     (lost,) = [line for line in server.lines() if line["event"] == "predictions not stored"]

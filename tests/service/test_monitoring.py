@@ -50,7 +50,7 @@ def test_windows_metrics_and_alerts_follow_the_predictions(
     client: httpx.Client, running: Server, database: Database
 ):
     empty = client.get(ROUTE).json()
-    assert (empty["watched"], empty["window"], empty["answers"]) == (True, 50, 0)
+    assert (empty["monitored"], empty["window"], empty["answers"]) == (True, 50, 0)
     assert {each["name"]: each["title"] for each in empty["signals"]} == {
         name: signal.title for name, signal in SIGNALS.items()
     }
@@ -109,6 +109,6 @@ def test_without_a_store_the_route_reports_it_and_predictions_continue(
     with serving(tmp_path, *flags) as server, server.client() as client:
         answer = client.get(ROUTE)
         assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "not_kept"
+        assert answer.json()["error"]["code"] == "not_stored"
         assert send(client, PATENTS[:1])
         wait_until(lambda: any(line["event"] == "drift not checked" for line in server.lines()))

@@ -80,12 +80,12 @@ def test_a_case_has_everything_a_reviewer_needs(client: httpx.Client, database: 
     found = claim(client).json()
     assert found["prediction_id"] == predicted["prediction_id"]
     assert found["text"] == "A device with an antenna."
-    assert found["why"] == REASONS[found["reason"]]
+    assert found["reason_text"] == REASONS[found["reason"]]
     assert (found["label"], found["name"]) == (predicted["prediction"], predicted["name"])
     assert [each["level"] for each in found["levels"]] == ["section", "class", "subclass"]
     assert found["levels"][0]["name"] == predicted["path"][0]["name"]
     assert found["feedback"] == []
-    lease = datetime.fromisoformat(found["until"]) - datetime.now(UTC)
+    lease = datetime.fromisoformat(found["claimed_until"]) - datetime.now(UTC)
     assert timedelta(minutes=29) < lease <= LEASE
 
 
@@ -170,7 +170,7 @@ def test_a_case_claimed_by_another_reviewer_cannot_be_changed(
     id = claim(client).json()["prediction_id"]
     for way in ("decision", "undo", "release"):
         answer = settle(client, id, way, reviewer="Bob")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_yours")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_claimed")
     assert settle(client, id, "undo").status_code == 409  # not decided yet
     assert FeedbackStore(database).all() == []
 
@@ -223,7 +223,7 @@ def test_an_expired_claim_is_assigned_to_another_reviewer(client: httpx.Client, 
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
         connection.execute(update(reviews).values(updated=late))
     assert claim(client, "Bob").json()["prediction_id"] == id
-    assert settle(client, id, "decision").json()["error"]["code"] == "not_yours"
+    assert settle(client, id, "decision").json()["error"]["code"] == "not_claimed"
 
 
 @pytest.mark.parametrize(
@@ -264,4 +264,4 @@ def test_without_a_store_no_case_is_assigned(exported: Path, tmp_path: Path):
     with answering(exported, store=tmp_path / "store.db") as client:
         for answer in (client.get("/v1/reviews"), claim(client), settle(client, "0" * 32, "undo")):
             assert answer.status_code == 503
-            assert answer.json()["error"]["code"] == "not_kept"
+            assert answer.json()["error"]["code"] == "not_stored"

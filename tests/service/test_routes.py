@@ -216,7 +216,7 @@ def test_evidence_has_similar_patents_and_passage_contributions(
 ):
     text = f"{TEXTS[0]} {TEXTS[1]}"
     (plain,) = classify(http, text)["results"]
-    (result,) = classify(http, text, evidence=True)["results"]
+    (result,) = classify(http, text, explain=True)["results"]
     assert plain["neighbours"] == []
     assert [passage["contribution"] for passage in plain["passages"]] == [0.0]
     options = Options(neighbours=NEIGHBOURS, explain=True)
@@ -288,8 +288,8 @@ def test_models_describe_themselves(http: httpx.Client, reference: Classifier, e
         "labels": {level: len(tree.at(level)) for level in tree.levels},
         "max_tokens": 64,
         "default": True,
-        "evidence": reference.bundle.neighbours is not None,
-        "set_levels": [
+        "similar_patents": reference.bundle.neighbours is not None,
+        "coverage_levels": [
             level for level, known in reference.bundle.conformal.levels.items() if known.allows(0.9)
         ],
     }
@@ -392,7 +392,7 @@ def headers_of(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def test_requested_extras_are_in_the_response(http: httpx.Client, reference: Classifier):
-    options = {"evidence": True, "alternatives": True}
+    options = {"explain": True, "alternatives": True}
     result = classify(http, PATENT, **options)["results"][0]
     assert result["text"] == reference.text_of(PATENT)
     assert list(result["alternatives"]) == ["section", "class", "subclass"]
@@ -438,7 +438,7 @@ def test_the_examples_of_the_schema_work(http: httpx.Client):
         answer = http.post(where, headers=headers, **({} if body is None else {"json": body}))
         if path.startswith("/v1/reviews"):  # nothing waits here, so nothing is in anybody's hands
             refused = answer.json()["error"]["code"]
-            assert refused in ("no_case", "not_yours", "key_reused"), answer.text
+            assert refused in ("no_case", "not_claimed", "key_reused"), answer.text
             tried.add(path)
             continue
         assert answer.is_success, (path, body, answer.text)

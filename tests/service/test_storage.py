@@ -47,7 +47,7 @@ def test_a_request_to_a_hanging_store_times_out(monkeypatch: pytest.MonkeyPatch)
     go_on.set()
     app.state.store_threads.shutdown()
     assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "not_kept"
+    assert answer.json()["error"]["code"] == "not_stored"
 
 
 class Fragile(PredictionStore):

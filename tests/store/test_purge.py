@@ -29,7 +29,7 @@ def filled(database: Database) -> Database:
         FeedbackStore(database).add(f"key-{number}", feedback)
         ReviewStore(database).claim(ID(number), "t", "unsure", "Ada")
     EventStore(database).add("alert", "one", "v1", {})
-    EventStore(database).add("promoted", "two", "v1", {"why": "better"})
+    EventStore(database).add("promoted", "two", "v1", {"reason": "better"})
     return database
 
 

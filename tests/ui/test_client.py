@@ -60,7 +60,7 @@ def test_models_labels_and_report_are_read(api: Api):
 
 def test_the_state_of_the_monitor_is_read(api: Api):
     found = api.monitor("default")
-    assert (found["watched"], found["window"], found["windows"]) == (True, WINDOW, [])
+    assert (found["monitored"], found["window"], found["windows"]) == (True, WINDOW, [])
     assert set(found["accuracy"]) == {"section", "class", "subclass"}
 
 
@@ -69,7 +69,7 @@ def test_a_patent_is_explained_in_full(api: Api):
     result = api.explain({"title": "T", "abstract": TEXT, "claims": ""}, model)
     assert result["text"].startswith("T.")
     assert list(result["alternatives"]) == list(model.levels)
-    assert bool(result["neighbours"]) == model.evidence
+    assert bool(result["neighbours"]) == model.explains
     assert (result["label_set"] is not None) == model.label_sets
 
 
@@ -149,7 +149,7 @@ class Narrow(Api):
     """A service for which evidence is too much."""
 
     def classify(self, patents: Any, model: str, **options: Any) -> Any:
-        if options.get("evidence"):
+        if options.get("explain"):
             raise PageError("too_large", "The text exceeds the size limit.")
         return super().classify(patents, model, **options)
 
@@ -157,7 +157,7 @@ class Narrow(Api):
 def test_unsupported_evidence_is_left_out(guarded: tuple[Server, str]):
     with closing(Narrow(guarded[0].url, guarded[1])) as api:
         (model,) = api.models()
-        result = api.explain(TEXT, replace(model, evidence=True))
+        result = api.explain(TEXT, replace(model, explains=True))
     assert result["label"]
     assert result["text"] is None
 
@@ -228,13 +228,13 @@ def test_a_timeout_is_a_transient_error():
         (429, "queue_full", "busy", 3.0),
         (503, "not_ready", "loading", 3.0),
         (504, "deadline_exceeded", "busy", 2.0),
-        (503, "not_kept", "busy", 5.0),
+        (503, "not_stored", "busy", 5.0),
         (401, "no_key", "access_key", None),
         (403, "forbidden", "access_key", None),
         (500, "internal", "internal", None),
         (413, "request_too_large", "too_large", None),
         (404, "no_case", "no_case", None),
-        (409, "not_yours", "not_claimed", None),
+        (409, "not_claimed", "not_claimed", None),
         (422, "text_invalid", "invalid_input", None),
     ],
 )

@@ -45,7 +45,7 @@ def charts(app: AppTest) -> int:
 
 
 def test_without_reference_data_the_page_says_so(visit: Callable[..., AppTest]):
-    app = visit(watched=False)
+    app = visit(monitored=False)
     assert not app.exception
     assert "without reference data" in app.info[0].value
     assert not app.subheader

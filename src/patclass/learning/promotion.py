@@ -1,6 +1,6 @@
 """Promotion of a candidate to champion, and rollback to the previous champion.
 
-The registry's pointer decides which version is the champion; the store records why.
+The registry's pointer decides which version is the champion; the store records the reason.
 """
 
 import secrets
@@ -96,11 +96,11 @@ def record_decision(
 
 
 def promote(
-    registry: Registry, database: Database, bundle: Bundle, why: str, over: Bundle | None = None
+    registry: Registry, database: Database, bundle: Bundle, reason: str, over: Bundle | None = None
 ) -> None:
     """Make a version the champion.
 
-    :param why: the reason, for the record.
+    :param reason: for the record.
     :param over: the champion that it was compared with, if it was.
     :raises PatclassError: if the bundle does not verify, or cannot be written, or another version
         has become the champion meanwhile.
@@ -108,7 +108,7 @@ def promote(
     bundle.verify()
     _record_version(database, bundle)  # fails before anything changes if the store is unavailable
     registry.promote(bundle.folder.name, None if over is None else over.folder.name)
-    _record_promotion(database, bundle, "promoted", why)
+    _record_promotion(database, bundle, "promoted", reason)
 
 
 def sync_champion(registry: Registry, database: Database) -> Bundle:
@@ -122,8 +122,8 @@ def sync_champion(registry: Registry, database: Database) -> Bundle:
     _record_version(database, bundle)
     states = {row.version: row.state for row in ModelStore(database).all()}
     if states[bundle.fingerprint] != CHAMPION:
-        why = "found as the champion of the registry; the reason was not recorded"
-        _record_promotion(database, bundle, "promoted", why)
+        reason = "found as the champion of the registry; the reason was not recorded"
+        _record_promotion(database, bundle, "promoted", reason)
     return bundle
 
 
@@ -140,8 +140,8 @@ def roll_back(registry: Registry, database: Database) -> Bundle:
     return bundle
 
 
-def _record_promotion(database: Database, bundle: Bundle, kind: str, why: str) -> None:
+def _record_promotion(database: Database, bundle: Bundle, kind: str, reason: str) -> None:
     ModelStore(database).promote(bundle.fingerprint)
     # A version may be promoted more than once, and each time is a separate event.
     key = f"{kind} {bundle.fingerprint} {secrets.token_hex(8)}"
-    EventStore(database).add(kind, key, bundle.fingerprint, {"why": why})
+    EventStore(database).add(kind, key, bundle.fingerprint, {"reason": reason})

@@ -92,7 +92,7 @@ class Accuracy:
     :param rows: number of predictions.
     :param estimated: the mean confidence, 0 to 1; ``estimated_low`` and ``estimated_high`` bound
         the accuracy of 95 % of windows if the confidences are calibrated.
-    :param judged: number of predictions with feedback, of which ``right`` were correct.
+    :param reviewed: number of predictions with feedback, of which ``correct`` were correct.
     :param low: of the measured share's 95 % interval (Wilson), as ``high``; None without feedback.
     """
 
@@ -100,15 +100,15 @@ class Accuracy:
     estimated: float
     estimated_low: float
     estimated_high: float
-    judged: int
-    right: int
+    reviewed: int
+    correct: int
     low: float | None = None
     high: float | None = None
 
     @property
     def measured(self) -> float | None:
         """The share of reviewed predictions that were correct; None without feedback."""
-        return self.right / self.judged if self.judged else None
+        return self.correct / self.reviewed if self.reviewed else None
 
 
 def estimate(
@@ -148,8 +148,8 @@ def _accuracy(
         estimated=mean,
         estimated_low=max(0.0, mean - deviation),
         estimated_high=min(1.0, mean + deviation),
-        judged=len(correct),
-        right=sum(correct),
+        reviewed=len(correct),
+        correct=sum(correct),
         low=low,
         high=high,
     )

@@ -348,7 +348,7 @@ def assessment_text(assessment: Assessment) -> str:
     lines += ["", f"{'accuracy':24}{'estimated':>10}{'measured':>10}{'reviewed':>10}"]
     for level, accuracy in assessment.accuracy.items():
         measured = _figure(accuracy.measured, ".1%")
-        lines.append(f"{level:24}{accuracy.estimated:>10.1%}{measured:>10}{accuracy.judged:>10,}")
+        lines.append(f"{level:24}{accuracy.estimated:>10.1%}{measured:>10}{accuracy.reviewed:>10,}")
     lines += ["", f"{assessment.level:24}{'reference':>10}{'window':>10}"]
     for share in sorted(assessment.labels, key=lambda s: -abs(s.window - s.reference))[:_SHOWN]:
         lines.append(f"{share.label:24}{share.reference:>10.1%}{share.window:>10.1%}")

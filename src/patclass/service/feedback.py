@@ -77,7 +77,7 @@ class FeedbackService:
             self._metrics.feedback.labels("refused").inc()
             raise
         except StoreError:
-            self._metrics.feedback.labels("not_kept").inc()
+            self._metrics.feedback.labels("not_stored").inc()
             raise
         self._metrics.feedback.labels("kept" if added else "repeated").inc()
         return added
@@ -135,7 +135,7 @@ def claimed_by_reviewer() -> Iterator[None]:
         yield
     except NotClaimedError as error:
         message = f"prediction_id: the case '{error}' is not claimed by this reviewer"
-        raise ApiError(409, "not_yours", message) from error
+        raise ApiError(409, "not_claimed", message) from error
 
 
 def add_feedback(router: APIRouter, feedback: FeedbackService, per_minute: int) -> APIRouter:
@@ -178,7 +178,7 @@ def check_rate(limiter: RateLimiter, request: Request) -> None:
     if seconds:
         headers = {"Retry-After": str(math.ceil(seconds))}
         message = f"the rate limit is reached; try again in {seconds:.1f} seconds"
-        raise ApiError(429, "too_often", message, headers)
+        raise ApiError(429, "rate_limited", message, headers)
 
 
 def _check_text(text: str | None, prediction: PredictionRow) -> None:

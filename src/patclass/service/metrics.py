@@ -76,7 +76,7 @@ class Metrics:
         self.feedback = self._counter("patclass_feedback", "Feedback by outcome.", "outcome")
         for outcome in ("kept", "dropped"):
             self.recorded.labels(outcome)
-        for outcome in ("kept", "repeated", "refused", "not_kept"):
+        for outcome in ("kept", "repeated", "refused", "not_stored"):
             self.feedback.labels(outcome)
 
     def _add_monitor(self) -> None:

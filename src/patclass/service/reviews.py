@@ -103,7 +103,7 @@ class ReviewCase(BaseModel):
     model: str
     model_version: str
     reason: Reason
-    why: str = Field(description="Description of the reason.")
+    reason_text: str = Field(description="Description of the reason.")
     text: str
     level: str
     label: str
@@ -112,7 +112,7 @@ class ReviewCase(BaseModel):
     sure: bool
     levels: list[LevelAnswer] = Field(description="Coarsest first.")
     feedback: list[EarlierFeedback]
-    until: datetime = Field(description="When the claim expires.")
+    claimed_until: datetime = Field(description="When the claim expires.")
 
 
 class ReviewResponse(BaseModel):
@@ -258,7 +258,7 @@ def _case(claimed: ClaimedReview, model: LoadedModel | None) -> ReviewCase:
             "prediction_id": row.id,
             "model_version": row.version,
             "reason": claimed.reason,
-            "why": REASONS[claimed.reason],
+            "reason_text": REASONS[claimed.reason],
             "name": _name(model, row.level, row.label),
             "levels": [
                 LevelAnswer(
@@ -267,7 +267,7 @@ def _case(claimed: ClaimedReview, model: LoadedModel | None) -> ReviewCase:
                 for level, (label, confidence) in row.levels.items()
             ],
             "feedback": [_earlier_feedback(each) for each in claimed.feedback],
-            "until": datetime.now(UTC) + LEASE,
+            "claimed_until": datetime.now(UTC) + LEASE,
         }
     )
 

@@ -50,13 +50,13 @@ from patclass.store.history import ALERT, Event, EventStore
 DEADLINE = "X-Deadline-Ms"
 MAX_DEADLINE_MS = 600_000
 
-# Similar patents of a result with evidence.
+# Similar patents of a result that is explained.
 NEIGHBOURS = 5
 
 # Windows of a monitor response by default.
 WINDOWS = 30
 
-# The coverage for which ``set_levels`` are listed.
+# The coverage for which ``coverage_levels`` are listed.
 _COVERAGE = 0.9
 
 _ERRORS = (400, 401, 404, 413, 422, 429, 503, 504)
@@ -118,7 +118,7 @@ def add_classification(
                 error = ErrorBody(code="text_invalid", message=str(served))
                 results.append(FailedResult(id=patent_id, error=error))
             else:
-                fields = result_of(served.prediction, served.id, patent_id, body.evidence)
+                fields = result_of(served.prediction, served.id, patent_id, body.explain)
                 results.append(Result.model_validate(fields))
         note(request.scope, failed=sum(isinstance(each, FailedResult) for each in results))
         return ClassifyResponse(**_model_fields(batch.model), results=results)
@@ -202,7 +202,7 @@ def add_monitoring(
         return MonitorResponse(
             model=model.name,
             model_version=model.version,
-            watched=monitored is not None,
+            monitored=monitored is not None,
             window=monitor.window,
             answers=count,
             signals=[
@@ -286,8 +286,8 @@ def _options(body: ClassifyRequest) -> Options:
         k=body.k,
         threshold=body.threshold,
         coverage=body.coverage,
-        neighbours=NEIGHBOURS if body.evidence else 0,
-        explain=body.evidence,
+        neighbours=NEIGHBOURS if body.explain else 0,
+        explain=body.explain,
         alternatives=body.alternatives,
     )
 
@@ -306,8 +306,8 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         labels={level: len(tree.at(level)) for level in tree.levels},
         max_tokens=model.classifier.bundle.description.text.max_tokens,
         default=model.name == default,
-        evidence=model.classifier.bundle.neighbours is not None,
-        set_levels=[
+        similar_patents=model.classifier.bundle.neighbours is not None,
+        coverage_levels=[
             level
             for level in tree.levels
             if level in conformal and conformal[level].allows(_COVERAGE)

@@ -70,7 +70,7 @@ class ClassifyRequest(Strict):
         description="Also return the label set that contains the true label with this probability.",
         examples=[0.9],
     )
-    evidence: bool = Field(
+    explain: bool = Field(
         False,
         description="Also return similar patents, the contribution of each passage, and the text "
         "of which passages are spans (slower).",
@@ -123,7 +123,7 @@ class Result(_Answer):
 
     id: str | None = Field(None, description="The patent's id, as it was sent.")
     prediction_id: str = Field(description="For feedback on this prediction.")
-    text: str | None = Field(None, description="The text that was classified; with evidence.")
+    text: str | None = Field(None, description="The text that was classified; with `explain`.")
     alternatives: dict[str, list[ScoredLabel]] | None = Field(
         None, description="By level, most probable first; if requested."
     )
@@ -147,8 +147,8 @@ class ModelInfo(BaseModel):
     labels: dict[str, int] = Field(description="Number of labels of each level.")
     max_tokens: int
     default: bool
-    evidence: bool = Field(description="Whether it has an index of similar patents.")
-    set_levels: list[str] = Field(
+    similar_patents: bool = Field(description="Whether it has an index of similar patents.")
+    coverage_levels: list[str] = Field(
         description="Levels for which it supports label sets of a coverage of 0.9."
     )
 
@@ -288,8 +288,8 @@ class Accuracy(BaseModel):
     estimated: float
     estimated_low: float
     estimated_high: float
-    judged: int = Field(description="Predictions with feedback.")
-    right: int = Field(description="Those of them that were correct.")
+    reviewed: int = Field(description="Predictions with feedback.")
+    correct: int = Field(description="Those of them that were correct.")
     low: float | None = Field(description="Of the measured accuracy, 95 % interval (Wilson).")
     high: float | None
 
@@ -319,7 +319,7 @@ class MonitorResponse(BaseModel):
 
     model: str
     model_version: str
-    watched: bool = Field(description="Whether its bundle has a reference.")
+    monitored: bool = Field(description="Whether its bundle has a reference.")
     window: int = Field(description="Predictions in a window.")
     answers: int = Field(description="Predictions of this version in the store.")
     signals: list[Signal] = Field(description="All signals, in the order of the shifts.")

@@ -57,11 +57,11 @@ async def in_store(
         return await asyncio.wait_for(future, TIMEOUT_SECONDS)
     except TimeoutError as error:
         note(request.scope, reason=f"the store has not responded for {TIMEOUT_SECONDS:g} seconds")
-        raise ApiError(503, "not_kept", "the store does not respond; try again") from error
+        raise ApiError(503, "not_stored", "the store does not respond; try again") from error
     except StoreError as error:
         note(request.scope, reason=str(error))
         message = "the store is unavailable; see the log"
-        raise ApiError(503, "not_kept", message) from error
+        raise ApiError(503, "not_stored", message) from error
 
 
 def row_of(

@@ -130,12 +130,12 @@ def _measured(
     rows: Sequence[Mapping[str, Any]], scale: alt.Scale, axis: alt.Axis
 ) -> list[alt.Chart]:
     """Accuracy by feedback with its interval; nothing where there is no feedback."""
-    judged = [row for row in rows if row["judged"]]
+    judged = [row for row in rows if row["reviewed"]]
     if not judged:
         return []
     table = _time_series(judged)
-    table["measured"] = table["right"] / table["judged"]
-    table["counts"] = [f"{row['right']:,} of {row['judged']:,}" for row in judged]
+    table["measured"] = table["correct"] / table["reviewed"]
+    table["counts"] = [f"{row['correct']:,} of {row['reviewed']:,}" for row in judged]
     base = alt.Chart(table).encode(x=_TIME)
     intervals = base.mark_rule(color=ORANGE).encode(
         y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"

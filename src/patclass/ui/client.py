@@ -20,7 +20,7 @@ Patent = str | Mapping[str, str | None]
 Result = dict[str, Any]
 ReviewCase = dict[str, Any]
 
-_MONITOR_FIELDS = ("watched", "window", "answers", "accuracy", "windows", "alerts")
+_MONITOR_FIELDS = ("monitored", "window", "answers", "accuracy", "windows", "alerts")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Explaining a long text takes several seconds on a slow machine.
 _TIMEOUT = httpx.Timeout(60.0, connect=3.0)
@@ -106,11 +106,11 @@ def response_error(
         return PageError("loading", "The service is still loading its model.", seconds or 2.0)
     if code == "deadline_exceeded":
         return PageError("busy", "The service took too long. Try again in a moment.", 2.0)
-    if code == "not_kept":
+    if code == "not_stored":
         return PageError("busy", "The database of the service is unavailable.", 5.0)
     if code == "no_case":
         return PageError("no_case", "There is nothing to review at the moment.")
-    if code == "not_yours":
+    if code == "not_claimed":
         return PageError(
             "not_claimed", "This case is no longer assigned to you. Take the next one."
         )
@@ -145,7 +145,7 @@ class Model:
     """A model that the service has loaded.
 
     :param levels: levels of the classification, coarsest first.
-    :param evidence: whether it can explain its predictions.
+    :param explains: whether it can explain its predictions.
     :param label_sets: whether it can give sets of codes with a chosen coverage.
     """
 
@@ -153,7 +153,7 @@ class Model:
     version: str
     levels: tuple[str, ...]
     default: bool
-    evidence: bool
+    explains: bool
     label_sets: bool
 
 
@@ -217,8 +217,8 @@ class Api:
                     version=info["version"],
                     levels=tuple(info["levels"]),
                     default=info["default"],
-                    evidence=info["evidence"],
-                    label_sets=bool(info["set_levels"]),
+                    explains=info["similar_patents"],
+                    label_sets=bool(info["coverage_levels"]),
                 )
                 for info in self._request("GET", "/v1/models")["models"]
             ]
@@ -249,9 +249,9 @@ class Api:
         """
         options = {"alternatives": True, "coverage": COVERAGE if model.label_sets else None}
         try:
-            result = self.classify([patent], model.name, evidence=model.evidence, **options)[0]
+            result = self.classify([patent], model.name, explain=model.explains, **options)[0]
         except PageError as error:
-            if not model.evidence or error.kind not in ("too_large", "busy"):
+            if not model.explains or error.kind not in ("too_large", "busy"):
                 raise
             result = self.classify([patent], model.name, **options)[0]
         if result["error"] is not None:

@@ -21,7 +21,7 @@ def page() -> None:
     st.title("Input drift", anchor=False)
     with errors_shown():
         monitor = api().monitor(select_model(models()).name)
-        if not monitor["watched"]:
+        if not monitor["monitored"]:
             st.info(
                 "Drift cannot be measured: this model was saved without reference data.",
                 icon=":material/info:",
@@ -88,8 +88,8 @@ def _accuracy(windows: Sequence[Window], reference: Mapping[str, float]) -> None
     latest = windows[-1]["accuracy"][level]
     estimated = percent(latest["estimated"])
     measured = (
-        f"{latest['right']:,} of {latest['judged']:,} reviewed predictions are correct"
-        if latest["judged"]
+        f"{latest['correct']:,} of {latest['reviewed']:,} reviewed predictions are correct"
+        if latest["reviewed"]
         else "no predictions have been reviewed yet"
     )
     st.caption(

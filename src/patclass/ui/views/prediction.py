@@ -47,7 +47,7 @@ def draw(result: Result, model: Model) -> None:
     _feedback_form(result, model)
     _alternatives(result, model)
     _shortlist(result)
-    if model.evidence and result["text"] is None:
+    if model.explains and result["text"] is None:
         st.info("The service is too busy at the moment to explain this prediction.")
     _passages(result)
     _similar_patents(result)

@@ -94,7 +94,7 @@ def _claim(reviewer: str) -> None:
 
 
 def _draw(case: ReviewCase, reviewer: str) -> None:
-    st.info(case["why"], icon=":material/info:")
+    st.info(case["reason_text"], icon=":material/info:")
     with st.container(border=True):
         st.html(plain(case["text"]))
     draw_code(case, case["levels"])
@@ -110,7 +110,7 @@ def _draw(case: ReviewCase, reviewer: str) -> None:
             _do(lambda: _skip(case, reviewer))
     if incorrect:
         _correction_form(case, reviewer)
-    left = (datetime.fromisoformat(case["until"]) - datetime.now(UTC)).total_seconds()
+    left = (datetime.fromisoformat(case["claimed_until"]) - datetime.now(UTC)).total_seconds()
     st.caption(f"Assigned to you for another {duration(left)}.")
 
 

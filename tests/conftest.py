@@ -1,8 +1,8 @@
-"""Small real parts: a Llama and a BERT with tokenizers trained on the spot, rows of patents."""
+"""Small real models and data: a Llama and a BERT with their tokenizers, and rows of patents."""
 
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach for a hub
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may access a hub
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
 import io
@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 from helpers import FULL_LANE, Cli, Outcome, tiny_run, verified_here
-from kept import Kept
+from kept import FolderCache
 from patclass.bundle import read_bundle
 from patclass.cli.main import run
 from patclass.data.corpus import load_corpus
@@ -33,14 +33,14 @@ from postgres import Postgres, postgres
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
-# How long an example takes is for no test to say.
+# Examples have no time limit.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-# Tiny models gain nothing from threads, and processes side by side lose by them.
+# Tiny models gain nothing from threads, and parallel processes are slowed down by them.
 torch.set_num_threads(1)
 
-# Modules that take longest, by their first tests: begun early, they hold up nobody at the end.
+# The slowest modules: they start first, so that they do not delay the end of the run.
 LONGEST = (
     *("test_whole_loop", "test_containers", "test_browser", "test_under_load", "test_models"),
     *("test_crash", "test_docs", "test_commands", "test_resume", "test_schemathesis"),
@@ -58,13 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FULL_LANE] = "1"
     else:
         os.environ.pop(FULL_LANE, None)
-    # Where a shell runs the tests in the background, what they start would never hear of Ctrl-C.
+    # When a shell runs the tests in the background, their child processes would ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long modules first; what is marked so, only in the full lane."""
+    """Run long modules first, and tests marked ``full`` only in the full lane."""
     skipped = pytest.mark.skip(reason="only in the full lane: make test-full")
     for item in items:
         if item.get_closest_marker("full") and not config.getoption("--full"):
@@ -80,7 +80,7 @@ WORDS = {
 
 
 def patent_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Rows that a tiny model can learn: each label draws from words of its own."""
+    """Rows that a tiny model can learn: each label has its own vocabulary."""
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for number in range(count):
@@ -110,7 +110,7 @@ def write_splits(folder: Path) -> None:
 
 
 def tree_rows(count: int, seed: int = 0) -> list[dict[str, object]]:
-    """The same rows with all their symbols: some carry the tag, a few a class that is rare."""
+    """The same rows with all their symbols: some have the tag, a few have a rare class."""
     rows: list[dict[str, object]] = []
     for number, row in enumerate(patent_rows(count, seed)):
         main = "C07D 1/00" if number % 30 == 10 else row["main_code"]
@@ -151,7 +151,7 @@ def _bert_tokenizer() -> Tokenizer:
     """WordPiece with truncation and padding switched on in the file, as MiniLM's has it.
 
     The words are listed rather than learnt: the library's trainer breaks ties differently in
-    every process, and no two runs of the tests would have the same model.
+    every process, so the model would differ between runs of the tests.
     """
     words = {word for text in _corpus() for word in re.findall(r"\w+", text.lower())}
     letters = sorted({letter for word in words for letter in word} | set(".,;:"))
@@ -169,15 +169,15 @@ def _bert_tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def kept_folders(pytestconfig: pytest.Config) -> Kept:
-    """Folders that are made once for all processes and runs of the tests."""
-    return Kept(pytestconfig.cache.mkdir("patclass"))
+def folder_cache(pytestconfig: pytest.Config) -> FolderCache:
+    """A cache of folders shared by all processes and runs of the tests."""
+    return FolderCache(pytestconfig.cache.mkdir("patclass"))
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(kept_folders: Kept) -> Path:
+def tiny_llama(folder_cache: FolderCache) -> Path:
     """A real Llama with random weights, stored in float32 with its language-model head."""
-    return kept_folders.folder("tiny-llama", _make_llama)
+    return folder_cache.folder("tiny-llama", _make_llama)
 
 
 def _make_llama(folder: Path) -> None:
@@ -201,9 +201,9 @@ def _make_llama(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(kept_folders: Kept) -> Path:
+def tiny_bert(folder_cache: FolderCache) -> Path:
     """A real BERT encoder with random weights."""
-    return kept_folders.folder("tiny-bert", _make_bert)
+    return folder_cache.folder("tiny-bert", _make_bert)
 
 
 def _make_bert(folder: Path) -> None:
@@ -225,7 +225,7 @@ def _make_bert(folder: Path) -> None:
 
 @pytest.fixture(params=["tiny_bert", "tiny_llama"])
 def tiny_base(request: pytest.FixtureRequest) -> Path:
-    """Both kinds of base, one after the other."""
+    """Both kinds of base: encoder and decoder."""
     return request.getfixturevalue(request.param)
 
 
@@ -247,14 +247,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def bundle(tiny_bert: Path, kept_folders: Kept) -> Path:
+def bundle(tiny_bert: Path, folder_cache: FolderCache) -> Path:
     """A small trained bundle; its folder also holds the data it was trained on."""
 
     def make(home: Path) -> None:
         write_splits(home)
         tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
 
-    return kept_folders.folder("tiny-bundle", make) / "model"
+    return folder_cache.folder("tiny-bundle", make) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -264,7 +264,7 @@ def classifier(bundle: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def tree_bundle(tiny_bert: Path, kept_folders: Kept) -> Path:
+def tree_bundle(tiny_bert: Path, folder_cache: FolderCache) -> Path:
     """A small trained bundle of sections, classes and subclasses, beside its data."""
     more = {"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2}
 
@@ -272,7 +272,7 @@ def tree_bundle(tiny_bert: Path, kept_folders: Kept) -> Path:
         write_tree_splits(home)
         tiny_run(tiny_bert, home, home / "model", **more)
 
-    return kept_folders.folder("tiny-tree", make) / "model"
+    return folder_cache.folder("tiny-tree", make) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -283,7 +283,7 @@ def tree_classifier(tree_bundle: Path) -> Classifier:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    """Run the command line in this process, up to its exit code."""
+    """Run the command line in this process and return its exit code and output."""
     before = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: object, stdin: bytes = b"") -> Outcome:
@@ -321,19 +321,19 @@ def patclass(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def exported(tree_bundle: Path, kept_folders: Kept) -> Path:
+def exported(tree_bundle: Path, folder_cache: FolderCache) -> Path:
     """The tiny bundle of sections, classes and subclasses for OpenVINO, in float32."""
     return (
-        kept_folders.folder("exported", lambda home: export_float(tree_bundle, home / "model"))
+        folder_cache.folder("exported", lambda home: export_float(tree_bundle, home / "model"))
         / "model"
     )
 
 
 @pytest.fixture(scope="session")
-def exported_flat(bundle: Path, kept_folders: Kept) -> Path:
+def exported_flat(bundle: Path, folder_cache: FolderCache) -> Path:
     """The tiny bundle of sections for OpenVINO, in float32."""
     return (
-        kept_folders.folder("exported-flat", lambda home: export_float(bundle, home / "model"))
+        folder_cache.folder("exported-flat", lambda home: export_float(bundle, home / "model"))
         / "model"
     )
 
@@ -348,6 +348,6 @@ def export_float(bundle: Path, target: Path) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    """A PostgreSQL in which every test has databases of its own."""
+    """A PostgreSQL server in which every test has its own databases."""
     with postgres() as running:
         yield running

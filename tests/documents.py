@@ -7,7 +7,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 
 def pdf_of(text: str, password: str | None = None) -> bytes:
-    """A PDF of one page, with its text as a real text layer; encrypted if there is a password."""
+    """A PDF of one page with a text layer; encrypted if a password is given."""
     writer = PdfWriter()
     page = writer.add_blank_page(300, 300)
     font = DictionaryObject(

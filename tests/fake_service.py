@@ -171,7 +171,7 @@ def case_of(number: int, **changes: Any) -> ReviewCase:
 
 
 class WithKey:
-    """The fake service, asked with an access key."""
+    """The fake service, called with an access key."""
 
     def __init__(self, api: "FakeApi", key: str) -> None:
         self._api, self._key = api, key

@@ -1,4 +1,4 @@
-"""Short cuts for tests that wait, train or call the command line."""
+"""Helpers for tests that wait, train or call the command line."""
 
 import os
 import subprocess
@@ -25,25 +25,25 @@ ROOT = Path(__file__).resolve().parents[1]
 # Set by pytest's option --full before any test is read.
 FULL_LANE = "PATCLASS_TEST_FULL"
 
-# What a script exits with when root may not become somebody else.
+# The exit code of a script that cannot drop the privileges of root.
 CANNOT_GIVE_UP = 77
 
 
 def full(fast: int, full: int) -> int:
-    """How often to do something: less in the fast lane, so that nothing goes unproven there."""
+    """A repetition count: smaller in the fast lane, but never zero checks."""
     return full if os.environ.get(FULL_LANE) else fast
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for an event. It comes on every machine; how soon is for no test to say."""
+    """Wait for an event, with a limit that is generous on slow machines."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"it has not come within {seconds:g} seconds"
+        assert time.monotonic() < end, f"the condition was not met within {seconds:g} seconds"
         time.sleep(0.01)
 
 
 def run_script(script: str, *arguments: object) -> str:
-    """What a Python script prints, run in a process of its own."""
+    """Run a Python script in a separate process and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -53,13 +53,13 @@ def run_script(script: str, *arguments: object) -> str:
         check=False,
     )
     if done.returncode == CANNOT_GIVE_UP:
-        pytest.skip("root cannot give up its rights here")
+        pytest.skip("root cannot drop its privileges here")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def loaded_by(*arguments: object) -> set[str]:
-    """The top-level modules that a Python of its own imports."""
+    """The top-level modules that a separate Python process imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
@@ -73,14 +73,14 @@ def loaded_by(*arguments: object) -> set[str]:
 
 
 def rewrite_manifest(bundle: Path) -> None:
-    """Make what was changed in a bundle look as if it was written so."""
+    """Rewrite the manifest, so that changes to a bundle match its hashes."""
     (bundle / LAYOUT.manifest).unlink()
     write_manifest(bundle)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended and what it said."""
+    """The exit code and output of a command."""
 
     code: object
     err: str

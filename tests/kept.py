@@ -1,6 +1,6 @@
-"""Folders that take long to make: made once, for all processes of a run and for later runs.
+"""Folders that are expensive to create: created once for all processes of a run and later runs.
 
-What is kept lies where it was made, as bundles name the places of their base and of their data.
+They stay where they were created, because bundles contain the paths of their base and data.
 """
 
 import hashlib
@@ -18,32 +18,32 @@ LIBRARIES = (
     *("numpy", "openvino", "peft", "safetensors", "scikit-learn", "scipy", "tokenizers"),
     *("torch", "transformers"),
 )
-# No model is made of these.
-APART = ("cli", "service", "ui")
-MADE, GENERATIONS = "made", 4
+# No cached model depends on these.
+EXCLUDED = ("cli", "service", "ui")
+COMPLETE, GENERATIONS = "made", 4
 
 
-class Kept:
-    """A cache of folders; another source, library or processor makes them anew."""
+class FolderCache:
+    """A cache of folders, invalidated by changes of the source, the libraries or the processor."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
 
     def folder(self, name: str, make: FunctionType) -> Path:
-        """The folder of a name, made by ``make`` if it is not there or was not finished."""
+        """The folder of a name, created by ``make`` if it is missing or incomplete."""
         code = Path(make.__code__.co_filename).read_bytes()
         folder = self._generation / f"{name}-{hashlib.sha256(code).hexdigest()[:8]}"
         with FileLock(f"{folder}.lock"):
-            if not (folder / MADE).exists():
+            if not (folder / COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 make(folder)
-                (folder / MADE).touch()
+                (folder / COMPLETE).touch()
         return folder
 
     @cached_property
     def _generation(self) -> Path:
-        """The folder of all that is made by the same code; the oldest generations go."""
+        """The folder for the current fingerprint; the oldest generations are deleted."""
         folder = self._home / _fingerprint()
         with FileLock(self._home / "generations.lock"):
             folder.mkdir(exist_ok=True)
@@ -56,13 +56,13 @@ class Kept:
 
 
 def _fingerprint() -> str:
-    """Of all that decides what is made: code, versions, and what the processor can do."""
+    """A hash of everything that affects the contents: code, versions and processor capabilities."""
     found = hashlib.sha256(torch.backends.cpu.get_cpu_capability().encode())
     for library in LIBRARIES:
         found.update(f"{library} {version(library)}\n".encode())
     package = ROOT / "src" / "patclass"
     sources = [path for path in package.rglob("*") if path.suffix in (".py", ".j2", ".css", ".tsv")]
-    sources = [path for path in sources if path.relative_to(package).parts[0] not in APART]
+    sources = [path for path in sources if path.relative_to(package).parts[0] not in EXCLUDED]
     sources += [ROOT / "tests" / name for name in ("conftest.py", "helpers.py")]
     for path in sorted(sources):
         found.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())

@@ -1,4 +1,4 @@
-"""References and windows for tests, drawn from distributions that are known."""
+"""References and windows for tests, drawn from known distributions."""
 
 from dataclasses import dataclass, field
 
@@ -11,13 +11,13 @@ from patclass.store.predictions import PredictionRow
 from store_rows import prediction
 
 CODES = tuple("ABCDEFGH")
-# About the mix of sections that offices publish.
+# Approximately the mix of sections that offices publish.
 MIX = np.array([0.16, 0.14, 0.10, 0.01, 0.04, 0.09, 0.25, 0.21])
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Live answers with a mix of labels, and how sure they are."""
+    """Live predictions with a mix of labels and a distribution of confidences."""
 
     mix: npt.NDArray[np.float64] = field(default_factory=MIX.copy)
     sureness: float = 6.0
@@ -80,7 +80,7 @@ class Draw:
 
 
 def shifted(mix: npt.NDArray[np.float64], label: int, points: float) -> npt.NDArray[np.float64]:
-    """A mix in which one label has so many points more, at the cost of all others."""
+    """A mix in which one label has the given number of points more, at the cost of all others."""
     rest = np.delete(mix, label)
     others = rest * (1 - mix[label] - points / 100) / rest.sum()
     return np.insert(others, label, mix[label] + points / 100)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: made in a folder of its own, ended with it."""
+"""A real PostgreSQL server for tests, in a temporary folder."""
 
 import os
 import pwd
@@ -30,7 +30,7 @@ def programs() -> Path:
 
 @dataclass
 class Postgres:
-    """A running server; every database in it is one test's own."""
+    """A running server; every test has its own databases."""
 
     folder: Path
     port: int

@@ -1,4 +1,4 @@
-"""The environment of the service image, made by the commands of the Dockerfile itself."""
+"""The environment of the service image, created by the commands of the Dockerfile."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a Dockerfile: its name, its base, and its instructions in their order."""
+    """One stage of a Dockerfile: its name, its base, and its instructions in order."""
 
     name: str
     base: str
@@ -64,25 +64,25 @@ def options(words: list[str]) -> dict[str, str]:
 
 
 def copies(stage: Stage) -> list[tuple[list[str], str]]:
-    """What COPY takes out of the build context, and where it goes."""
+    """The sources and the target of each COPY from the build context."""
     lines = [shlex.split(rest) for rest in stage.all("COPY")]
     return [(words[:-1], words[-1]) for words in lines if not options(words)]
 
 
 def mounts(stage: Stage) -> list[dict[str, str]]:
-    """What is mounted while a RUN of the stage runs."""
+    """The mounts of each RUN of the stage."""
     found = (word for rest in stage.all("RUN") for word in shlex.split(rest))
     values = [word.removeprefix("--mount=") for word in found if word.startswith("--mount=")]
     return [dict(pair.split("=") for pair in value.split(",")) for value in values]
 
 
 def commands(stage: Stage) -> list[str]:
-    """What the shell of each RUN gets."""
+    """The shell command of each RUN."""
     return [re.sub(r"^(--mount=\S+ )*", "", rest) for rest in stage.all("RUN")]
 
 
 def _place(source: str, target: Path) -> None:
-    """Put a file or folder of the repository where COPY or a mount puts it."""
+    """Place a file or folder of the repository where COPY or a mount places it."""
     if (ROOT / source).is_dir():
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / source, target, ignore=ignore)
@@ -91,7 +91,7 @@ def _place(source: str, target: Path) -> None:
 
 
 def _shell(command: str, folder: Path, binaries: Path) -> None:
-    """Run a command of the Dockerfile with these binaries; skip where no index answers."""
+    """Run a command of the Dockerfile with these binaries; skip without a package index."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PIP_RETRIES": "1"}
     done = subprocess.run(
@@ -104,7 +104,7 @@ def _shell(command: str, folder: Path, binaries: Path) -> None:
         check=False,
     )
     if done.returncode and "connection broken by" in done.stdout + done.stderr:
-        pytest.skip("no package index answers here, so the image's packages cannot be installed")
+        pytest.skip("no package index is available, so the image's packages cannot be installed")
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
@@ -113,7 +113,7 @@ def _pip(stage: Stage, what: str) -> list[str]:
 
 
 def _lock_installed(home: Path) -> None:
-    """Make the environment of what the lock file names."""
+    """Create the environment of the packages in the lock file."""
     subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
     for mount in mounts(stages()["serve"]):
         if mount.get("from") != "export":
@@ -122,7 +122,7 @@ def _lock_installed(home: Path) -> None:
 
 
 def _package_installed(home: Path) -> None:
-    """Install the package of this working tree into it, in the place of an earlier one."""
+    """Install the package of this working tree into it, replacing an earlier one."""
     build, app = home / "build", home / "app"
     export, serve = stages()["export"], stages()["serve"]
     for folder in (build, app):
@@ -144,7 +144,7 @@ def _package_installed(home: Path) -> None:
 
 
 def _linked(home: Path) -> None:
-    """Make an environment of links to what the lock file names, as it is installed here."""
+    """Create an environment of links to the installed packages that the lock file names."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
     (packages,) = (home / "venv" / "lib").glob("python*/site-packages")
     for line in (ROOT / "requirements-serve.txt").read_text(encoding="utf-8").splitlines():
@@ -164,10 +164,10 @@ def _linked(home: Path) -> None:
 def serve_python(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """A Python that has what the service image has, and torch nowhere.
+    """A Python with the packages of the service image, and without torch.
 
-    In the fast lane it is made of links to the packages that are installed here. In the full one
-    it is made by the commands of the Dockerfile, and ``patclass`` is beside it.
+    In the fast lane it consists of links to the packages that are installed here. In the full lane
+    it is created by the commands of the Dockerfile, and ``patclass`` is installed beside it.
     """
     if full(False, True):
         yield request.getfixturevalue("image_python")
@@ -179,9 +179,9 @@ def serve_python(
 
 @pytest.fixture(scope="session")
 def image_python(pytestconfig: pytest.Config) -> Iterator[Path]:
-    """A Python made by the commands of the Dockerfile.
+    """A Python environment created by the commands of the Dockerfile.
 
-    What the lock file names is installed once, and kept for later runs.
+    The packages of the lock file are installed once and cached for later runs.
     """
     named = (ROOT / "Dockerfile").read_bytes() + (ROOT / "requirements-serve.txt").read_bytes()
     image = pytestconfig.cache.mkdir("patclass-image")

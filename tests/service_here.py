@@ -1,4 +1,4 @@
-"""The whole service in this process: for tests of what it answers, not of how it runs."""
+"""The whole service in this process: for tests of its responses, not of its processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from patclass.service.settings import ServiceSettings
 
 
 @contextmanager
-def answering(*models: Path | str, **settings: object) -> Iterator[TestClient]:
+def service_client(*models: Path | str, **settings: object) -> Iterator[TestClient]:
     """A client of a service with these models, named as ``--model`` names them."""
     places = parse_places(tuple(map(str, models)))
     service = Service(ServiceSettings.model_validate(settings), Models(places))

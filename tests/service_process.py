@@ -1,4 +1,4 @@
-"""A real server process for tests: started, asked over real sockets, ended by its own number."""
+"""A real server process for tests: started, called over real sockets, and stopped by its pid."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TEXT = "A device with antenna circuit voltage inductor gate amplifier signal ele
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that is free at the moment."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -43,14 +43,14 @@ class Server:
         return httpx.Client(base_url=self.url, timeout=120, trust_env=False, **options)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
+        """The lines of its log."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"]
 
     def megabytes(self) -> float:
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
 
     def terminate(self, seconds: float = 120) -> int:
-        """Ask it to end, as a container would; its exit code."""
+        """Stop it as a container runtime would; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
@@ -81,7 +81,7 @@ def serving(
 def wait_until_ready(server: Server, seconds: float = 300) -> None:
     """Wait for ``/readyz``.
 
-    :raises AssertionError: with the log, if the server ends; or if it never gets ready.
+    :raises AssertionError: with the log, if the server exits or never becomes ready.
     """
     with server.client() as client:
 

@@ -1,4 +1,4 @@
-"""Rows for tests of what is remembered."""
+"""Rows for tests of the store."""
 
 from datetime import UTC, datetime
 from typing import Any

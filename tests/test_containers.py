@@ -1,4 +1,4 @@
-"""The image and how it is run: files that say so, and the environment that they make."""
+"""The container image: its files, and the environment that they create."""
 
 import os
 import re
@@ -34,13 +34,13 @@ __all__ = ["image_python", "serve_python"]  # fixtures
 EXPORT, SERVE = stages()["export"], stages()["serve"]
 HEAVY = {"torch", "transformers", "ray", "pandas", "scipy", "sklearn", "pyarrow"}
 
-# Limits, not aims: what is measured on two cores is about half of each.
+# Limits rather than targets: measured on two cores, each is about half of this.
 MAX_IMPORT_SECONDS = 1.0
 MAX_MEGABYTES = 150
 RUNS = full(1, 3)
 
-# What the service has loaded before any model: seconds, megabytes at the highest, modules. The
-# memory is read where it begins with the program; getrusage goes on from the process before it.
+# The import of the service without models: seconds, peak megabytes, modules. The
+# memory is read where it starts with the program; getrusage includes the parent process.
 IMPORT = """
 import time
 start = time.perf_counter()
@@ -54,16 +54,16 @@ print(*{name.partition(".")[0] for name, module in sys.modules.items() if module
 
 
 def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path out of the build; the last line that fits decides."""
+    """Whether .dockerignore excludes a path from the build; the last matching line decides."""
     parents = [path, *(str(parent) for parent in Path(path).parents)]
-    verdict = False
+    is_ignored = False
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             pattern = re.escape(line.removeprefix("!"))
             pattern = pattern.replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
             if any(re.fullmatch(pattern, parent) for parent in parents):
-                verdict = not line.startswith("!")
-    return verdict
+                is_ignored = not line.startswith("!")
+    return is_ignored
 
 
 def environment(stage: Stage) -> dict[str, str]:
@@ -164,24 +164,24 @@ def test_the_command_of_the_image_is_valid():
 def test_the_health_check_calls_the_service(
     status: int | None, healthy: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    asked = []
+    requested_paths = []
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested_paths.append(self.path)
             self.send_response(status)
             self.end_headers()
 
         def log_message(self, *arguments: object):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Answer)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     port = server.server_port
     if status is None:
         server.server_close()
     else:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    # A proxy that is not there: a check that asks it would always fail.
+    # A proxy that does not exist: a check that used it would always fail.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     _, *arguments = SERVE.exec_form("HEALTHCHECK")
     arguments = [word.replace(f":{PORT}/", f":{port}/") for word in arguments]
@@ -190,7 +190,7 @@ def test_the_health_check_calls_the_service(
         server.shutdown()
         server.server_close()
     assert (done.returncode == 0) is healthy
-    assert asked == ([] if status is None else ["/livez"])
+    assert requested_paths == ([] if status is None else ["/livez"])
 
 
 def composed() -> dict[str, dict[str, object]]:
@@ -216,7 +216,7 @@ def test_the_composed_service_is_built_from_the_last_stage_and_bound_to_loopback
     assert api["mem_limit"]
     assert api["cpuset"]
     assert api["tmpfs"][0].startswith("/tmp:")
-    assert "test" not in api["healthcheck"]  # the image's own
+    assert "test" not in api["healthcheck"]  # that of the image
     assert api["stop_grace_period"] == "15s"
 
 
@@ -228,7 +228,7 @@ def test_keys_are_created_in_one_container_and_read_in_the_other():
     assert keys["image"] == api["image"]
     assert keys["entrypoint"] == ["patclass", "keys"]
     assert keys["command"][0] in main.commands["keys"].commands
-    assert keys["profiles"]  # or 'up' would start it
+    assert keys["profiles"]  # otherwise 'up' would start it
     assert keys["network_mode"] == "none"
 
 
@@ -238,7 +238,7 @@ def test_the_image_has_a_complete_environment_without_torch(serve_python: Path):
     installed = output(*pip, "list", "--format=freeze").splitlines()
     names = {line.split("==")[0].lower() for line in installed}
     assert {"openvino", "fastapi"} <= names
-    # scipy is there for the monitor, and imported only by it.
+    # scipy is installed for the monitor, and imported only by it.
     assert not names & {*HEAVY - {"scipy"}, "scikit-learn", "nncf", "datasets"}
 
 
@@ -252,7 +252,7 @@ def test_importing_the_service_is_fast_and_needs_little_memory(serve_python: Pat
     print(f"imported in {min(seconds):.2f} s, {max(megabytes):.0f} MB")
     assert max(megabytes) < MAX_MEGABYTES
     if full(False, True):
-        assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, something else had the cores
+        assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, the cores may have been busy
 
 
 @pytest.mark.full

@@ -1,4 +1,4 @@
-"""What the documents say is run: commands, links, the settings page."""
+"""The documentation is tested: commands, links, the settings page."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from patclass.core.errors import PatclassError
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
-# Small enough for a test; flags in the documents still win.
+# Small enough for a test; flags in the documents take precedence.
 SMALL = {"TRAIN_ROWS": "24", "VALIDATION_ROWS": "9", "TEST_ROWS": "12", "EPOCHS": "1"}
 
 
@@ -29,7 +29,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the documents speak of."""
+    """A folder with the files that the documents mention."""
     monkeypatch.chdir(tmp_path)
     for name, value in SMALL.items():
         monkeypatch.setenv(f"PATCLASS_TRAIN_{name}", value)
@@ -67,7 +67,7 @@ def test_the_commands_of_the_readme_run_in_order(
     assert len(lines) >= 6
     assert len(every) == len(lines) + 3
     for line in lines:
-        # On so few rows a model need not beat its rival, which 'evaluate' says with a 1.
+        # On so few rows a model need not beat its baseline, and 'evaluate' then exits with 1.
         allowed = (0, 1) if line.startswith("patclass evaluate") else (0,)
         assert run(line, monkeypatch) in allowed, line
     assert (workplace / "answers.parquet").is_file()
@@ -97,14 +97,14 @@ def test_every_command_exists(page: Path):
             services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
             assert words[1] == "compose"
             assert words[2] == "build" or set(words) & set(services)
-        elif words[0] == "curl":  # what an address answers, tests/service says
+        elif words[0] == "curl":  # routes are tested in tests/service
             assert any(word.startswith("http://127.0.0.1:9000/") for word in words)
         else:
             assert words[:2] == ["pip", "install"]
 
 
 def test_every_flag_of_the_original_first_run_is_accepted(monkeypatch: pytest.MonkeyPatch):
-    """With no hub it can only end in the message that says how to get the base."""
+    """Without a hub it can only end with the message about how to get the base."""
     from patclass.cli.train import training_command
 
     scope = runpy.run_path(str(ROOT / "src" / "train.py"))

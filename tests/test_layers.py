@@ -1,4 +1,4 @@
-"""The layers of the packages, and what no module may do, read from the source itself."""
+"""The layers of the packages and forbidden calls, checked in the source."""
 
 import ast
 import os
@@ -30,7 +30,7 @@ MODULES = {module_name(path): path for path in sorted(SOURCE.glob("patclass/**/*
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and full name of all that a module imports, inside functions too."""
+    """Line and full name of every import of a module, including those inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -40,7 +40,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def forbidden(module: str, source: str) -> list[str]:
-    """What ``module`` does that could run code out of a data file."""
+    """The constructs of ``module`` that could execute code from a data file."""
     tree = ast.parse(source)
     wrong = [
         f"{module}:{line} imports {name}"

@@ -1,11 +1,11 @@
-"""The learning loop played whole, with real processes: service, command line, reviewers' calls.
+"""The complete learning loop, with real processes: service, command line, reviewers' requests.
 
-A model has never seen one section. Patents of it appear in the stream; the alarm rings; people
-judge; a candidate is trained, passes the gate and takes over while the service answers. In the
-counter-case three verdicts in ten are wrong, and the gate refuses in words.
+A model has never seen one section. Patents of it appear in the stream; an alert is raised;
+reviewers give feedback; a candidate is trained, passes the gate and is promoted while the service
+is in use. In the counter-case thirty percent of the feedback is wrong, and the gate refuses it.
 
-It is played in two worlds: small, with a tiny model and made-up patents, always; and with the
-embedded base and real patents where PATCLASS_WHOLE_LOOP is set (``make test-loop``), as that takes
+There are two scenarios: a small one, with a tiny model and synthetic patents, always; and one with
+the embedded base and real patents if PATCLASS_WHOLE_LOOP is set (``make test-loop``), which takes
 half an hour on two cores.
 """
 
@@ -36,58 +36,62 @@ from patclass.store.history import EventStore, ModelStore
 from service_process import Server, serving
 
 LOOM = ["loom", "heald", "warp", "weft", "reed", "yarn", "fabric", "shuttle"]
-FLIPPED = 0.3  # of the verdicts, in the counter-case
+FLIPPED = 0.3  # of the feedback, in the counter-case
 
 Patent = dict[str, Any]
-# Patents of known sections, and of the new one.
+# Patents of known sections, and of the new section.
 Patents = tuple[list[Patent], list[Patent]]
 
 
 @dataclass(frozen=True)
-class World:
-    """All patents of the play, and how the first champion is trained.
+class Scenario:
+    """All patents of a scenario, and how the first champion is trained.
 
     :param new: the section that the model has never seen.
-    :param window: answers that are looked at together; of the first with the new section it has
-        four in ten, later one in ten.
-    :param held_out: patents that no model and no reviewer has seen: the test rows by which the
-        gate judges, and others, also of the new section.
+    :param window: the window size; in the first window with the new section its share is four
+        in ten, later one in ten.
+    :param held_out: patents that no model and no reviewer has seen: the test rows that the gate
+        uses, and others, also of the new section.
     """
 
     data: Path
     sections: str
     new: str
     window: int
-    quiet: list[Patent]
+    before_shift: list[Patent]
     stream: list[Patent]
     held_out: list[Patent]
     flags: tuple[object, ...]
 
 
-def make_world(
+def make_scenario(
     data: Path, new: str, sizes: Sequence[int], splits: Sequence[Patents], flags: tuple[object, ...]
-) -> World:
+) -> Scenario:
     """Divide patents.
 
-    :param sizes: training, validation and test rows, a window, and what comes after the first one.
-    :param splits: patents to train on and to be asked about, to validate on, to test on.
+    :param sizes: training, validation and test rows, the window, and the predictions after it.
+    :param splits: patents for training and for the stream, for validation, and for testing.
     """
     train, validation, test, window, later = sizes
-    (known, strange), (validated, _), (tested, oov_rate) = splits
+    (known, new_patents), (validated, _), (tested_known, held_out_new) = splits
     data.mkdir()
-    columns = [known[:train], validated[:validation], tested[:test]]
+    columns = [known[:train], validated[:validation], tested_known[:test]]
     for name, rows in zip(("train", "validation", "test"), columns, strict=True):
         pq.write_table(pa.Table.from_pylist(rows), data / f"{name}.parquet")
-    asked = iter(known[train:])
-    quiet = [next(asked) for _ in range(window)]
+    remaining = iter(known[train:])
+    before_shift = [next(remaining) for _ in range(window)]
     stream: list[Patent] = []
     for number, size, share in ((1, window, 0.4), (2, later, 0.1)):
-        news = round(share * size)
-        part = [strange.pop() for _ in range(news)] + [next(asked) for _ in range(size - news)]
+        new_count = round(share * size)
+        part = [new_patents.pop() for _ in range(new_count)] + [
+            next(remaining) for _ in range(size - new_count)
+        ]
         random.Random(number).shuffle(part)
         stream += part
     sections = "".join(sorted({row["section"] for row in known} | {new}))
-    return World(data, sections, new, window, quiet, stream, [*tested, *oov_rate], flags)
+    return Scenario(
+        data, sections, new, window, before_shift, stream, [*tested_known, *held_out_new], flags
+    )
 
 
 def real_patents(split: str, new: str) -> Patents:
@@ -96,39 +100,39 @@ def real_patents(split: str, new: str) -> Patents:
     rows = pq.read_table(SHARED / "data" / f"patents-{split}.parquet", columns=columns).to_pylist()
     rows = [row for row in rows if row["section"]]
     random.Random(0).shuffle(rows)
-    strange = [row for row in rows if row["section"] == new]
-    return [row for row in rows if row["section"] != new], strange
+    new_patents = [row for row in rows if row["section"] == new]
+    return [row for row in rows if row["section"] != new], new_patents
 
 
-def made_up_patents(known: int, strange: int, seed: int) -> Patents:
-    """Patents in words of their section."""
+def made_up_patents(known: int, new_count: int, seed: int) -> Patents:
+    """Synthetic patents with the vocabulary of their section."""
     rows = [row | {"section": row["main_code"][0]} for row in patent_rows(known, seed)]
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     new = [
         {
             "id": f"new-{seed}-{number}",
-            "title": f"The {chance.choice(LOOM)}",
-            "abstract": f"A machine with {' '.join(chance.choices(LOOM, k=14))}.",
+            "title": f"The {rng.choice(LOOM)}",
+            "abstract": f"A machine with {' '.join(rng.choices(LOOM, k=14))}.",
             "section": "D",
         }
-        for number in range(strange)
+        for number in range(new_count)
     ]
     return rows, new
 
 
-def small_world(data: Path, base: Path) -> World:
+def small_scenario(data: Path, base: Path) -> Scenario:
     splits = [made_up_patents(800, 80, 1), made_up_patents(60, 0, 2), made_up_patents(200, 40, 3)]
     training = ("--epochs", 8, "--learning-rate", 1e-2, "--batch-tokens", 400)
     flags = ("--base", base, "--max-tokens", 64, *training)
-    return make_world(data, "D", (90, 60, 150, 100, 200), splits, flags)
+    return make_scenario(data, "D", (90, 60, 150, 100, 200), splits, flags)
 
 
-def real_world(data: Path) -> World:
+def real_scenario(data: Path) -> Scenario:
     if not (SHARED / "data").is_dir():
         pytest.skip("the shared patents are not on this machine")
     splits = [real_patents(split, "E") for split in ("train", "validation", "test")]
     flags = ("--max-tokens", 96, "--epochs", 2, "--learning-rate", 2e-3, "--batch-tokens", 1024)
-    return make_world(data, "E", (1000, 500, 2700, 250, 1250), splits, flags)
+    return make_scenario(data, "E", (1000, 500, 2700, 250, 1250), splits, flags)
 
 
 @pytest.fixture(
@@ -144,15 +148,15 @@ def real_world(data: Path) -> World:
         ),
     ],
 )
-def world(
+def scenario(
     request: pytest.FixtureRequest, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
-) -> World:
+) -> Scenario:
     data = tmp_path_factory.mktemp("loop") / "data"
-    return small_world(data, tiny_bert) if request.param == "small" else real_world(data)
+    return small_scenario(data, tiny_bert) if request.param == "small" else real_scenario(data)
 
 
 def patclass(folder: Path, *arguments: object, expected: int = 0) -> str:
-    """Run a command in a process of its own; what it says."""
+    """Run a command in a separate process and return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "patclass", *map(str, arguments)],
         cwd=folder,
@@ -167,67 +171,71 @@ def patclass(folder: Path, *arguments: object, expected: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def home(world: World) -> Path:
+def home(scenario: Scenario) -> Path:
     """A folder with the first champion, trained without the new section."""
-    folder = world.data.parent
-    flags = ("--labels", "section", "--index-rows", 0, "--allow-weak", *world.flags)
+    folder = scenario.data.parent
+    flags = ("--labels", "section", "--index-rows", 0, "--allow-weak", *scenario.flags)
     with chdir(folder), verified_here():
         for command in (
-            ("train", "--data", world.data, *flags),
+            ("train", "--data", scenario.data, *flags),
             ("models", "promote", "final_model"),
         ):
             main(list(map(str, command)), standalone_mode=False)
     return folder
 
 
-def ask(client: httpx.Client, rows: Sequence[Patent]) -> list[Any]:
-    """What the service answers, 50 patents at a time."""
-    answers = []
+def classify(client: httpx.Client, rows: Sequence[Patent]) -> list[Any]:
+    """The service's predictions, requested for 50 patents at a time."""
+    predictions = []
     for start in range(0, len(rows), 50):
         sent = [
             {"id": row["id"], "title": row["title"], "abstract": row["abstract"]}
             for row in rows[start : start + 50]
         ]
-        answer = client.post("/v1/classify", json={"patents": sent})
-        assert answer.status_code == 200, answer.text
-        answers += answer.json()["results"]
-    return answers
+        response = client.post("/v1/classify", json={"patents": sent})
+        assert response.status_code == 200, response.text
+        predictions += response.json()["results"]
+    return predictions
 
 
-def judge(client: httpx.Client, rows: Sequence[Patent], answers: Sequence[Any]) -> None:
-    """Have a reviewer say of each answer whether it is right, through the API."""
-    for row, answer in zip(rows, answers, strict=True):
-        right = answer["label"] == row["section"]
-        body = {"prediction_id": answer["prediction_id"], "correct": right, "reviewer": "Ada"}
-        if not right:
+def give_feedback(client: httpx.Client, rows: Sequence[Patent], predictions: Sequence[Any]) -> None:
+    """Send a reviewer's feedback on each prediction through the API."""
+    for row, prediction in zip(rows, predictions, strict=True):
+        is_correct = prediction["label"] == row["section"]
+        body = {
+            "prediction_id": prediction["prediction_id"],
+            "correct": is_correct,
+            "reviewer": "Ada",
+        }
+        if not is_correct:
             body["label"] = row["section"]
-        headers = {"Idempotency-Key": f"review-{answer['prediction_id']}"}
-        given = client.post("/v1/feedback", json=body, headers=headers)
-        assert given.status_code == 201, given.text
+        headers = {"Idempotency-Key": f"review-{prediction['prediction_id']}"}
+        response = client.post("/v1/feedback", json=body, headers=headers)
+        assert response.status_code == 201, response.text
 
 
-def flipped(world: World) -> list[Patent]:
-    """The stream, of which three patents in ten are said to be of another section."""
-    chance = random.Random(2)
+def flipped(scenario: Scenario) -> list[Patent]:
+    """The stream, with a wrong section for three patents in ten."""
+    rng = random.Random(2)
     return [
-        row | {"section": chance.choice([s for s in world.sections if s != row["section"]])}
-        if chance.random() < FLIPPED
+        row | {"section": rng.choice([s for s in scenario.sections if s != row["section"]])}
+        if rng.random() < FLIPPED
         else row
-        for row in world.stream
+        for row in scenario.stream
     ]
 
 
-def accuracies(world: World, answers: Sequence[Any]) -> dict[str, float]:
-    """The share of right answers by section, in points; sections with 30 patents at least."""
-    rows, found = world.held_out, {}
-    for section in world.sections:
-        hits = [
-            answer["label"] == section
-            for row, answer in zip(rows, answers, strict=True)
+def accuracies(scenario: Scenario, predictions: Sequence[Any]) -> dict[str, float]:
+    """The accuracy by section in points, for sections with at least 30 patents."""
+    rows, found = scenario.held_out, {}
+    for section in scenario.sections:
+        correct = [
+            prediction["label"] == section
+            for row, prediction in zip(rows, predictions, strict=True)
             if row["section"] == section
         ]
-        if len(hits) >= 30:
-            found[section] = 100 * sum(hits) / len(hits)
+        if len(correct) >= 30:
+            found[section] = 100 * sum(correct) / len(correct)
     return found
 
 
@@ -243,8 +251,8 @@ def version(client: httpx.Client) -> str:
 
 
 @dataclass
-class Asking:
-    """Somebody who asks all the time, so that a request that fails is noticed."""
+class ContinuousRequests:
+    """A client that sends requests continuously, so that failing requests are detected."""
 
     server: Server
     patent: Patent
@@ -268,60 +276,60 @@ class Asking:
 
 
 @pytest.fixture(scope="module")
-def served(world: World, home: Path) -> Iterator[tuple[Server, httpx.Client]]:
-    window = ("--window", world.window)
+def served(scenario: Scenario, home: Path) -> Iterator[tuple[Server, httpx.Client]]:
+    window = ("--window", scenario.window)
     flags = ("--model", "models", "--keep-texts", *window, "--feedback-rate", 10**6)
     with serving(home, *flags) as server, server.client() as client:
         yield server, client
 
 
 def test_the_loop_learns_a_section_that_the_model_has_never_seen(
-    world: World, home: Path, served: tuple[Server, httpx.Client]
+    scenario: Scenario, home: Path, served: tuple[Server, httpx.Client]
 ):
     server, client = served
     first = version(client)
-    ask(client, world.quiet)
-    wait_until(lambda: "patclass_drift_psi{" in client.get("/metrics").text)  # it was looked at
+    classify(client, scenario.before_shift)
+    wait_until(lambda: "patclass_drift_psi{" in client.get("/metrics").text)  # checked
     assert alerts(home) == 0
-    answers = ask(client, world.stream[: world.window])
+    predictions = classify(client, scenario.stream[: scenario.window])
     wait_until(lambda: alerts(home))
-    answers += ask(client, world.stream[world.window :])
-    before = accuracies(world, ask(client, world.held_out))
-    wait_until_kept(client)
-    shutil.copytree(home / "models", home / "flipped" / "models")  # for the other way to go on
-    judge(client, world.stream, answers)
+    predictions += classify(client, scenario.stream[scenario.window :])
+    before = accuracies(scenario, classify(client, scenario.held_out))
+    wait_until_stored(client)
+    shutil.copytree(home / "models", home / "flipped" / "models")  # for the counter-case
+    give_feedback(client, scenario.stream, predictions)
 
-    with Asking(server, world.quiet[0]) as statuses:
-        told = patclass(home, "loop", "--once", "--window", world.window)
-        print(told)
-        assert "promoted: models/0002" in told
+    with ContinuousRequests(server, scenario.before_shift[0]) as statuses:
+        output = patclass(home, "loop", "--once", "--window", scenario.window)
+        print(output)
+        assert "promoted: models/0002" in output
         wait_until(lambda: version(client) != first, 300)
     assert set(statuses) == {200}
     assert version(client) == read_bundle(Registry(home / "models").champion()).fingerprint != first
 
-    after = accuracies(world, ask(client, world.held_out))
+    after = accuracies(scenario, classify(client, scenario.held_out))
     gains = {section: after[section] - before[section] for section in before}
     print(gains)
-    assert gains[world.new] >= 20, gains
+    assert gains[scenario.new] >= 20, gains
     assert min(gains.values()) >= -3, gains
 
 
-def wait_until_kept(client: httpx.Client) -> None:
+def wait_until_stored(client: httpx.Client) -> None:
     wait_until(lambda: "patclass_recording_predictions 0.0" in client.get("/metrics").text)
 
 
 @pytest.mark.full  # cli/test_models has such feedback refused in the fast lane
 def test_the_gate_refuses_a_candidate_when_thirty_percent_of_feedback_is_wrong(
-    world: World, home: Path
+    scenario: Scenario, home: Path
 ):
     folder = home / "flipped"
     flags = ("--model", "models", "--keep-texts", "--feedback-rate", 10**6)
     with serving(folder, *flags) as server, server.client() as client:
-        judge(client, flipped(world), ask(client, world.stream))
-    told = patclass(folder, "loop", "--once", "--window", world.window, expected=1)
-    print(told)
-    assert "is refused as a replacement of" in told
-    assert "FAILED  feedback is not reliable" in told
+        give_feedback(client, flipped(scenario), classify(client, scenario.stream))
+    output = patclass(folder, "loop", "--once", "--window", scenario.window, expected=1)
+    print(output)
+    assert "is refused as a replacement of" in output
+    assert "FAILED  feedback is not reliable" in output
     assert Registry(folder / "models").champion().name == "0001"
     database = locate_store(folder / "patclass.db", {})
     assert [row.state for row in ModelStore(database).all()] == ["champion", "refused"]

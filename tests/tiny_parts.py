@@ -1,4 +1,4 @@
-"""Building small classifiers for the tests of this folder."""
+"""Small classifiers for tests."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A bundle tells the truth or is refused: every way of spoiling one, with its message."""
+"""A damaged bundle is refused: every kind of damage, with its error message."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from conftest import patent_rows, write_jsonl
 from helpers import rewrite_manifest, tiny_run
-from kept import Kept
+from kept import FolderCache
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT, VERSION
 from patclass.bundle.golden import GOLDEN_TEXTS, check_golden, make_golden
@@ -42,17 +42,17 @@ EVERY_FILE = (
 
 
 @pytest.fixture(scope="module")
-def original(tiny_bert: Path, kept_folders: Kept) -> Path:
+def original(tiny_bert: Path, folder_cache: FolderCache) -> Path:
     def make(folder: Path) -> None:
         data = write_jsonl(folder / "rows.jsonl", patent_rows(60))
         tiny_run(tiny_bert, data, folder / "model", epochs=1)
 
-    return kept_folders.folder("bundle", make) / "model"
+    return folder_cache.folder("bundle", make) / "model"
 
 
 @pytest.fixture
 def bundle(original: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """A copy to damage."""
     return Path(shutil.copytree(original, tmp_path / "model"))
 
 
@@ -110,7 +110,7 @@ def test_a_manifest_without_a_required_file_is_refused(bundle: Path, file: str):
         read_bundle(bundle)
 
 
-# From here on, the manifest is written anew after the damage, so that hashes do not help.
+# From here on, the manifest is rewritten after the damage, so that hashes do not detect it.
 
 
 def spoil_json(path: Path, change) -> None:
@@ -142,7 +142,7 @@ def test_another_head_of_the_right_shape_is_detected_by_the_golden_logits(bundle
 
 
 def test_a_zeroed_adapter_is_detected_by_the_golden_logits(bundle: Path):
-    """What serving a fresh adapter instead of the trained one amounts to."""
+    """Equivalent to serving an untrained adapter instead of the trained one."""
     path = bundle / LAYOUT.adapter / "adapter_model.safetensors"
     save_file({name: torch.zeros_like(t) for name, t in load_file(path).items()}, path)
     rewrite_manifest(bundle)
@@ -374,7 +374,7 @@ AB = LabelTree.flat(LabelSet.of_codes("AB"))
 
 @dataclass
 class Fixed:
-    """Stands for a pipeline that makes the same of any texts."""
+    """Stands in for a pipeline with the same outputs for all texts."""
 
     logits: np.ndarray
     leaves: np.ndarray

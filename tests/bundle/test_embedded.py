@@ -1,4 +1,4 @@
-"""A bundle that carries its packed base needs no other file, and notices another base."""
+"""A bundle with an embedded packed base needs no other file, and detects another base."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ PATENTS = patent_rows(12, seed=8)
 
 
 def packed_copy(base: Path, folder: Path) -> Path:
-    """The base with its matrices in eight bits."""
+    """The base with eight-bit matrices."""
     weights = load_file(base / PACKED)
     weights = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
     bits = {name: 8 for name, t in weights.items() if t.ndim == 2 and t.shape[1] % GROUP == 0}
@@ -35,7 +35,7 @@ def packed_copy(base: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def original(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose base is nowhere else any more."""
+    """A bundle whose base has been deleted everywhere else."""
     home = tmp_path_factory.mktemp("embedded")
     write_splits(home)
     base = packed_copy(tiny_bert, home / "packed")
@@ -47,7 +47,7 @@ def original(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(original: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """A copy to damage."""
     return Path(shutil.copytree(original, tmp_path / "model"))
 
 

@@ -1,4 +1,4 @@
-"""Which bundle answers: the one named, PATCLASS_MODEL's, else the shipped one."""
+"""Which bundle is loaded: the named one, that of PATCLASS_MODEL, or else the shipped one."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def fake(folder: Path) -> None:
-    """What counts as a bundle for a registry, which does not look inside."""
+    """The minimum that a registry accepts as a bundle; it does not read the contents."""
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
 
@@ -38,7 +38,7 @@ def test_versions_are_numbered_and_copied_completely(registry: Registry, bundle:
 def test_version_numbers_are_not_reused(registry: Registry):
     fake(registry.folder / "0007")
     (registry.folder / "0009.run").mkdir()
-    assert [registry.next_folder().name for _ in range(2)] == ["0010", "0011"]  # made for each
+    assert [registry.next_folder().name for _ in range(2)] == ["0010", "0011"]  # each is created
     assert [path.name for path in registry.folders()] == ["0007"]
 
 
@@ -46,7 +46,7 @@ def test_the_pointer_names_the_champion(registry: Registry):
     for name in ("0001", "0002"):
         fake(registry.folder / name)
         registry.promote(name)
-    registry.promote("0002")  # what is champion already stays it
+    registry.promote("0002")  # already the champion
     assert registry.champion() == registry.folder / "0002"
     assert registry.pointer().before == ("0001",)
     assert champion_in(registry.folder) == locate(registry.folder) == registry.champion()
@@ -145,7 +145,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands for the bundle inside the package."""
+    """Stands in for the shipped bundle."""
     package = here / "package"
     make(package / "shipped")
     monkeypatch.setattr(registry_module.resources, "files", lambda name: package)
@@ -246,7 +246,7 @@ def test_a_lock_excludes_other_processes_until_its_holder_ends(tmp_path: Path):
         waiter = threading.Thread(target=wait)
         waiter.start()
         assert not acquired.wait(0.3)
-        holder.kill()  # nothing is cleaned up by the process itself
+        holder.kill()  # the process cannot clean up
         assert acquired.wait(30)
         waiter.join()
     with registry.lock("test.lock", blocking=False):

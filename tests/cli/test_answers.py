@@ -1,4 +1,4 @@
-"""What predict and classify say when a model of the whole tree is asked for more."""
+"""Output of predict and classify for a model of the whole tree, with extra options."""
 
 import csv
 import json
@@ -19,20 +19,20 @@ LEVELS = ("section", "class", "subclass")
 
 @pytest.fixture
 def predict(cli: Cli, tree_bundle: Path) -> Cli:
-    """Ask the bundle of the tree."""
+    """Run predict with the bundle of the tree."""
     return lambda *flags, text=TEXT: cli("predict", text, "--model", tree_bundle, *flags)
 
 
-def answer_of(said: Outcome) -> dict:
-    assert (said.code, said.err) == (0, "")
-    return json.loads(said.out)
+def json_of(outcome: Outcome) -> dict:
+    assert (outcome.code, outcome.err) == (0, "")
+    return json.loads(outcome.out)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_requested_level_is_predicted_with_those_above(predict: Cli, level: str):
-    said = predict("--level", level)
-    assert said.code == 0
-    first, *steps = said.out.split("\n\n")[0].splitlines()
+    outcome = predict("--level", level)
+    assert outcome.code == 0
+    first, *steps = outcome.out.split("\n\n")[0].splitlines()
     depth = LEVELS.index(level) + 1
     assert re.fullmatch(rf"H\d*B? \({level}(, unsure)?\)", first)
     assert len(steps) == depth
@@ -40,11 +40,11 @@ def test_the_requested_level_is_predicted_with_those_above(predict: Cli, level: 
     codes = [step.split("%  ")[1].split()[0] for step in steps]
     assert codes[0] == "H"
     assert all(len(code) == size for code, size in zip(codes, (1, 3, 4), strict=False))
-    assert f"\nbest at level {level}\n" in said.out
+    assert f"\nbest at level {level}\n" in outcome.out
 
 
 def test_auto_stops_where_the_prediction_is_no_longer_sure(predict: Cli):
-    """Which class a patent is of cannot be known from its words here."""
+    """The words of these patents do not determine their class."""
     assert predict().out == predict("--level", "auto").out
     assert predict().out.startswith("H (section)\n")
     assert predict("--threshold", 0).out.startswith("H0")
@@ -56,52 +56,56 @@ def test_auto_stops_where_the_prediction_is_no_longer_sure(predict: Cli):
 
 
 def test_an_unknown_level_is_refused_with_the_known_ones(predict: Cli):
-    said = predict("--level", "group")
-    assert said.code == 2
-    assert "level group: this model has section, class, subclass" in said.err
-    assert said.err.count("\n") == 1
+    outcome = predict("--level", "group")
+    assert outcome.code == 2
+    assert "level group: this model has section, class, subclass" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_a_label_set_is_listed_with_its_size(predict: Cli):
-    said = predict("--level", "class", "--coverage", 0.8)
-    listed = said.out.split("\nlabel set (")[1].splitlines()
+    outcome = predict("--level", "class", "--coverage", 0.8)
+    listed = outcome.out.split("\nlabel set (")[1].splitlines()
     size = int(listed[0].split()[0])
     assert size == len(listed) - 1 >= 1
-    said = predict("--level", "class", "--coverage", 0.8, "--format", "json")
-    entries = json.loads(said.out)["label_set"]
+    outcome = predict("--level", "class", "--coverage", 0.8, "--format", "json")
+    entries = json.loads(outcome.out)["label_set"]
     assert [line.split("%  ")[1].split()[0] for line in listed[1:]] == [
         entry["label"] for entry in entries
     ]
 
 
 def test_neighbours_are_listed_with_id_code_and_title(predict: Cli):
-    said = predict("--neighbours", 3)
-    listed = said.out.split("\nsimilar patents\n")[1].splitlines()
+    outcome = predict("--neighbours", 3)
+    listed = outcome.out.split("\nsimilar patents\n")[1].splitlines()
     assert len(listed) == 3
     assert all(re.fullmatch(r" *[01]\.\d\d  P1-\d+  H0[12]B  The \w+ and \w+", n) for n in listed)
 
 
 def test_passages_are_listed_with_their_contributions(predict: Cli):
-    said = predict("--explain")
-    listed = said.out.split("\npassages, by their contribution to the answer\n")[1].splitlines()
+    outcome = predict("--explain")
+    listed = outcome.out.split("\npassages, by their contribution to the answer\n")[1].splitlines()
     assert len(listed) == 2
     assert all(re.match(r" *[+-]\d+\.\d\d  \w", line) for line in listed)
     assert listed[0].endswith(PATENT["title"] + ".")
 
 
 def test_everything_is_in_one_json_object(predict: Cli):
-    answer = answer_of(
+    prediction = json_of(
         predict("--format", "json", "--coverage", 0.8, "--neighbours", 3, "--explain", "-k", 2)
     )
-    assert (answer["section"], len(answer["class"]), len(answer["subclass"])) == ("H", 3, 4)
-    assert len(answer["top"]) == 2
-    assert answer["label_set"]
-    assert [near["codes"][0] for near in answer["neighbours"]] == ["H"] * 3
-    assert [TEXT[part["start"] : part["end"]] for part in answer["passages"]] == [
+    assert (prediction["section"], len(prediction["class"]), len(prediction["subclass"])) == (
+        "H",
+        3,
+        4,
+    )
+    assert len(prediction["top"]) == 2
+    assert prediction["label_set"]
+    assert [near["codes"][0] for near in prediction["neighbours"]] == ["H"] * 3
+    assert [TEXT[part["start"] : part["end"]] for part in prediction["passages"]] == [
         f"{PATENT['title']}. ",
         PATENT["abstract"],
     ]
-    assert answer["tags"][0]["label"] == "Y"
+    assert prediction["tags"][0]["label"] == "Y"
 
 
 @pytest.mark.parametrize(
@@ -114,19 +118,19 @@ def test_everything_is_in_one_json_object(predict: Cli):
     ],
 )
 def test_warnings_are_printed_and_are_in_the_json_object(predict: Cli, text: str, warning: str):
-    said = predict(text=text)
-    assert said.code == 0
-    assert sum(warning in line for line in said.err.splitlines()) == 1
-    assert all(line.startswith("warning: ") for line in said.err.splitlines())
+    outcome = predict(text=text)
+    assert outcome.code == 0
+    assert sum(warning in line for line in outcome.err.splitlines()) == 1
+    assert all(line.startswith("warning: ") for line in outcome.err.splitlines())
     found = json.loads(predict("--format", "json", text=text).out)["warnings"]
-    assert [f"warning: {reason['message']}" for reason in found] == said.err.splitlines()
+    assert [f"warning: {reason['message']}" for reason in found] == outcome.err.splitlines()
 
 
 def test_classify_predicts_every_row_at_the_level(cli: Cli, tree_bundle: Path, tmp_path: Path):
     source = write_jsonl(tmp_path / "in.jsonl", patent_rows(9, seed=8))
     flags = ("--level", "class", "--coverage", 0.8, "--neighbours", 2, "--explain", "-k", 4)
-    said = cli("classify", source, "-o", tmp_path / "out.csv", "--model", tree_bundle, *flags)
-    assert said == Outcome(0, "", f"{tmp_path / 'out.csv'}: 9 rows\n")
+    outcome = cli("classify", source, "-o", tmp_path / "out.csv", "--model", tree_bundle, *flags)
+    assert outcome == Outcome(0, "", f"{tmp_path / 'out.csv'}: 9 rows\n")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["section"] for row in rows] == ["A", "C", "H"] * 3
@@ -146,18 +150,20 @@ def test_the_model_is_named_by_flag_environment_or_argument(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """The flat bundle knows no class, so that its answer is told from the other's."""
+    """The flat bundle has no class level, which distinguishes its output from the other's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, str(tree_bundle))
     (tmp_path / "final_model").symlink_to(bundle)
-    ask = ("predict", TEXT, "--format", "json")
-    assert "class" in json.loads(cli(*ask).out)
-    assert "class" not in json.loads(cli(*ask, "--model", bundle).out)
+    command = ("predict", TEXT, "--format", "json")
+    assert "class" in json.loads(cli(*command).out)
+    assert "class" not in json.loads(cli(*command, "--model", bundle).out)
     verified = cli("verify")
     assert verified.out.startswith(f"{tree_bundle}: complete")
     version = read_bundle(tree_bundle).fingerprint
     assert verified.err == f"model: {tree_bundle} (version {version})\n"
     monkeypatch.delenv(VARIABLE)
-    said = cli(*ask)  # a model that was trained in this folder does not replace the shipped one
-    assert "class" in json.loads(said.out)
-    assert said.err.splitlines()[0].startswith("model: shipped (version ")
+    outcome = cli(
+        *command
+    )  # a model that was trained in this folder does not replace the shipped one
+    assert "class" in json.loads(outcome.out)
+    assert outcome.err.splitlines()[0].startswith("model: shipped (version ")

@@ -1,4 +1,4 @@
-"""Rows with a wrong label are listed for a person, in any format."""
+"""Rows with a wrong label are listed for review, in any format."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ WRONG = ("P1-3", "P1-31", "P1-62")
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Patents of which three carry another's code."""
+    """Patents, three of which have the code of another one."""
     folder = tmp_path / "patents"
     folder.mkdir()
     rows = [
@@ -50,8 +50,8 @@ def test_the_wrong_labels_are_listed_first_in_every_format(
     cli: Cli, data: Path, tmp_path: Path, suffix: str
 ):
     target = tmp_path / f"disputed{suffix}"
-    said = cli("audit", "-o", target, "--data", data)
-    assert (said.code, said.err) == (0, "")
+    outcome = cli("audit", "-o", target, "--data", data)
+    assert (outcome.code, outcome.err) == (0, "")
     found = read(target)
     assert all(list(row) == COLUMNS for row in found)
     assert {row["id"] for row in found[:3]} == set(WRONG)
@@ -62,18 +62,18 @@ def test_the_wrong_labels_are_listed_first_in_every_format(
     assert by_id["P1-3"]["text"].startswith(by_id["P1-3"]["title"])
     assert not by_id["P1-3"]["decision"]
     first = f"{target}: {len(found)} of 150 labels are disputed (section)"
-    assert said.out.splitlines()[0] == first
-    assert re.search(r"^estimated share of wrong labels, the highest: [ACH] \d", said.out, re.M)
+    assert outcome.out.splitlines()[0] == first
+    assert re.search(r"^estimated share of wrong labels, the highest: [ACH] \d", outcome.out, re.M)
 
 
 def test_the_requested_level_is_audited(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 90, 1), ("validation", 12, 2), ("test", 12, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", tree_rows(count, seed))
     more = ("--data", tmp_path, "--labels", "cpc", "--level", "class", "--folds", 3)
-    said = cli("audit", "-o", tmp_path / "out" / "disputed.jsonl", *more)
-    assert said.code == 0, said.err
+    outcome = cli("audit", "-o", tmp_path / "out" / "disputed.jsonl", *more)
+    assert outcome.code == 0, outcome.err
     # Three rows are of a class that is too rare to be a label.
-    assert re.search(r"of 87 labels are disputed \(class\)", said.out)
+    assert re.search(r"of 87 labels are disputed \(class\)", outcome.out)
     assert all(len(row["label"]) == 3 for row in read(tmp_path / "out" / "disputed.jsonl"))
 
 
@@ -81,10 +81,10 @@ def test_the_requested_level_is_audited(cli: Cli, tmp_path: Path):
 def test_a_format_that_cannot_be_written_is_refused(
     cli: Cli, data: Path, tmp_path: Path, name: str
 ):
-    said = cli("audit", "-o", tmp_path / name, "--data", data)
-    assert said.code == 2
-    assert said.err.startswith("error: ")
-    assert "no known format" in said.err
+    outcome = cli("audit", "-o", tmp_path / name, "--data", data)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert "no known format" in outcome.err
     assert not (tmp_path / name).exists()
 
 
@@ -92,16 +92,16 @@ def test_a_format_that_cannot_be_written_is_refused(
 def test_a_level_missing_from_the_labels_is_refused(
     cli: Cli, data: Path, tmp_path: Path, level: str
 ):
-    said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", data, "--level", level)
-    assert said.code == 2
-    assert f"level {level}" in said.err
-    assert "section" in said.err
+    outcome = cli("audit", "-o", tmp_path / "disputed.csv", "--data", data, "--level", level)
+    assert outcome.code == 2
+    assert f"level {level}" in outcome.err
+    assert "section" in outcome.err
     assert not (tmp_path / "disputed.csv").exists()
 
 
 def test_fewer_rows_than_folds_are_audited_or_refused_with_a_message(cli: Cli, tmp_path: Path):
     for split, count, seed in (("train", 6, 1), ("validation", 3, 2), ("test", 3, 3)):
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(count, seed))
-    said = cli("audit", "-o", tmp_path / "disputed.csv", "--data", tmp_path, "--folds", 20)
-    assert said.code in (0, 2)
-    assert "Traceback" not in said.err
+    outcome = cli("audit", "-o", tmp_path / "disputed.csv", "--data", tmp_path, "--folds", 20)
+    assert outcome.code in (0, 2)
+    assert "Traceback" not in outcome.err

@@ -1,4 +1,4 @@
-"""Whatever is wrong with flags, files, disk or hub: one line that names it, and exit code 2."""
+"""Invalid flags, files, disk or hub: an error of one line that names the cause, and exit code 2."""
 
 import json
 import os
@@ -19,26 +19,26 @@ ABSENT_DEVICE = "mps" if torch.cuda.is_available() else "cuda"
 TEN_MEGABYTES = 10_000_000
 LONG_NAME = "x" * 300
 
-# Runs the command line once and gives its exit code and what it said, a traceback included.
+# Runs the command line once and returns its exit code and error output, tracebacks included.
 CALL = """
 import contextlib, io, json, sys, traceback
 from patclass.cli.main import run
 
 def call(arguments, output):
     sys.argv = ["patclass", *arguments]
-    said, code = io.StringIO(), None
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(said):
+    errors, code = io.StringIO(), None
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             run()
         except SystemExit as stop:
             code = stop.code
         except BaseException:
             traceback.print_exc()
-    return json.dumps([code, said.getvalue()])
+    return json.dumps([code, errors.getvalue()])
 """
 
-# Several tiny runs in one process that has loaded torch once. The limit stands in for the
-# disk; it falls when the run says the word, so that each kind of file is met by it.
+# Several tiny runs in one process that has loaded torch once. The file size limit simulates a
+# full disk; it is lowered on a message of the run, so that each kind of file is affected.
 FULL_DISK = f"""{CALL}
 import resource
 import patclass.training.run
@@ -61,8 +61,8 @@ for word, size, arguments in json.loads(sys.argv[1]):
     print(line)
 """
 
-# Root may read and write anywhere, so the right is given up first; modules are loaded before
-# that, because the interpreter itself may stand where only root can read.
+# Root may read and write anywhere, so the privileges are dropped first; modules are loaded before
+# that, because the interpreter itself may be readable by root only.
 NO_RIGHTS = f"""{CALL}
 import os
 import patclass.inference.files, patclass.training.run
@@ -82,7 +82,7 @@ for arguments in calls:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where results would go."""
+    """An empty folder for results."""
     folder = tmp_path / "place"
     folder.mkdir()
     return folder
@@ -90,13 +90,13 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def train(cli: Cli, tiny_bert: Path, patents: Path, place: Path) -> Cli:
-    """Train a tiny model on good data, but for the flags that are given."""
+    """Train a tiny model on valid data, with the given flags."""
     usual = ("--base", tiny_bert, "--data", patents, "--max-tokens", 64, "--epochs", 1)
     return lambda *flags: cli("train", *usual, "--output", place / "model", *flags)
 
 
 def check_refused(outcome: Outcome, *named: object) -> None:
-    """Exit code 2 and one line that names what is wrong."""
+    """Exit code 2 and an error of one line that names the cause."""
     assert "Traceback" not in outcome.err
     assert outcome.code == 2
     assert outcome.err.startswith("error: ")
@@ -429,7 +429,7 @@ def test_a_gated_base_without_token_and_network_is_explained(
     assert list(place.iterdir()) == []
 
 
-# Which file meets the full disk: when the limit falls, and how many bytes a file may have.
+# The file that fills the disk: the message that lowers the limit, and the limit in bytes.
 FULL = {
     "curve": ("section: ", 2000, ("--batch-tokens", "60")),
     "best epoch": ("section: ", 1500, ()),
@@ -451,7 +451,7 @@ def run_calls(script: str, calls: object) -> list[Outcome]:
 def full_disk(
     tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Outcome, Path]]:
-    """What each run that met a full disk said, and where it wrote."""
+    """The error output of each run on a full disk, and its output folder."""
     places = {case: tmp_path_factory.mktemp("full") for case in FULL}
     usual = f"--base {tiny_bert} --data {bundle.parent} --max-tokens 64 --epochs 1 --r 1".split()
     calls = [
@@ -483,7 +483,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 @pytest.fixture(scope="module")
 def no_rights() -> Iterator[tuple[Path, list[Outcome]]]:
-    """A folder that may not be written, one that may not be read, and what was said of them."""
+    """An unwritable folder, an unreadable one, and the error output for both."""
     if not hasattr(os, "setuid"):
         pytest.skip("this system has no user ids to give up rights with")
     home = Path(tempfile.mkdtemp(prefix="patclass-test-", dir="/tmp"))

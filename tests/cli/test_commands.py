@@ -1,4 +1,4 @@
-"""What each command prints, writes and exits with when nothing is wrong with its input."""
+"""Output, files and exit code of each command for valid input."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
 
 ANSWERS = ["--level", "--threshold", "--coverage", "--neighbours", "--explain"]
 
-# The part of predict's answer that is about one label: its share, its code, its title.
+# A line of predict's output for one label: its probability, code and title.
 LINE = re.compile(r" *(\d+\.\d)%  (\S+) +(\S.*)")
 
 
@@ -44,10 +44,10 @@ def flags_of(command: click.Command) -> list[str]:
 
 @pytest.mark.parametrize("name", main.commands)
 def test_help_mentions_every_flag(name: str):
-    said = help_of(name)
+    outcome = help_of(name)
     flags = flags_of(main.commands[name])
-    assert [flag for flag in flags if not re.search(rf"{flag}\b", said)] == []
-    assert said.startswith(f"Usage: main {name}")
+    assert [flag for flag in flags if not re.search(rf"{flag}\b", outcome)] == []
+    assert outcome.startswith(f"Usage: main {name}")
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,23 @@ def test_commands_have_the_documented_flags(name: str, flags: list[str]):
 
 
 def test_every_setting_of_training_is_a_flag_with_its_default():
-    said = re.sub(r"\s+", "", help_of("train"))
+    help_text = re.sub(r"\s+", "", help_of("train"))
     for name, (_, info) in TrainSettings.fields().items():
-        assert f"--{name.replace('_', '-')}" in said
+        assert f"--{name.replace('_', '-')}" in help_text
         if isinstance(info.default, int) and not isinstance(info.default, bool):
-            assert f"{info.description}[default:{info.default}]".replace(" ", "") in said
+            assert f"{info.description}[default:{info.default}]".replace(" ", "") in help_text
 
 
 def test_top_level_help_lists_every_command_and_the_exit_codes(cli: Cli):
-    said = cli("--help")
-    assert said.code == 0
-    assert all(f"\n  {name} " in said.out for name in main.commands)
-    assert "Exit codes: 0 success; 1 " in said.out
+    outcome = cli("--help")
+    assert outcome.code == 0
+    assert all(f"\n  {name} " in outcome.out for name in main.commands)
+    assert "Exit codes: 0 success; 1 " in outcome.out
 
 
 def test_version_is_printed(cli: Cli):
-    said = cli("--version")
-    assert (said.code, said.out) == (0, f"patclass, version {patclass.__version__}\n")
+    outcome = cli("--version")
+    assert (outcome.code, outcome.out) == (0, f"patclass, version {patclass.__version__}\n")
 
 
 def test_first_run_help_shows_its_own_defaults(tmp_path: Path):
@@ -97,11 +97,11 @@ def test_first_run_help_shows_its_own_defaults(tmp_path: Path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = re.sub(r"\s+", "", done.stdout)
-    assert "[default:llama-3.2-1b]" in said
-    assert "[default:ccdv/patent-classification:abstract]" in said
-    assert said.count("[default:1000]") == 1
-    assert said.count("[default:100]") == 2
+    help_text = re.sub(r"\s+", "", done.stdout)
+    assert "[default:llama-3.2-1b]" in help_text
+    assert "[default:ccdv/patent-classification:abstract]" in help_text
+    assert help_text.count("[default:1000]") == 1
+    assert help_text.count("[default:100]") == 2
 
 
 @pytest.fixture(scope="module")
@@ -133,15 +133,15 @@ def test_doctor_verifies_the_embedded_base(doctor: list[str]):
 
 
 def test_doctor_reports_versions_token_and_disk(doctor: list[str]):
-    said = "\n".join(doctor)
-    assert f"torch {torch.__version__.split('+')[0]}" in said
-    assert re.search(r"^hub token +(set|not set)", said, re.MULTILINE)
-    assert re.search(r"^disk +\d+\.\d GiB free", said, re.MULTILINE)
+    report = "\n".join(doctor)
+    assert f"torch {torch.__version__.split('+')[0]}" in report
+    assert re.search(r"^hub token +(set|not set)", report, re.MULTILINE)
+    assert re.search(r"^disk +\d+\.\d GiB free", report, re.MULTILINE)
 
 
-def best_of(said: str) -> list[tuple[str, str, float]]:
-    """Code, title and share of the labels listed at the answer's level."""
-    listed = said.split("\nbest at level ")[1].split("\n\n")[0].splitlines()[1:]
+def best_of(output: str) -> list[tuple[str, str, float]]:
+    """Code, title and probability of the labels listed at the predicted level."""
+    listed = output.split("\nbest at level ")[1].split("\n\n")[0].splitlines()[1:]
     found = [LINE.fullmatch(line) for line in listed]
     assert None not in found, listed
     return [(line[2], line[3], float(line[1])) for line in found if line]
@@ -149,11 +149,11 @@ def best_of(said: str) -> list[tuple[str, str, float]]:
 
 @pytest.mark.parametrize(("k", "lines"), [(1, 1), (2, 2), (3, 3), (100, 3)])
 def test_predict_prints_one_line_per_alternative(cli: Cli, bundle: Path, k: int, lines: int):
-    said = cli("predict", TEXT, "-k", k, "--model", bundle)
-    assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("H (section)\n  ")
-    assert re.fullmatch(r" +\d+\.\d%  H  Electricity", said.out.splitlines()[1])
-    shown = best_of(said.out)
+    outcome = cli("predict", TEXT, "-k", k, "--model", bundle)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("H (section)\n  ")
+    assert re.fullmatch(r" +\d+\.\d%  H  Electricity", outcome.out.splitlines()[1])
+    shown = best_of(outcome.out)
     assert len(shown) == lines
     assert shown[0][:2] == ("H", "Electricity")
     shares = [share for _, _, share in shown]
@@ -165,30 +165,38 @@ def test_predict_prints_three_lines_by_default(cli: Cli, bundle: Path):
 
 
 def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundle: Path):
-    said = cli("predict", TEXT, "--format", "json", "-k", 2, "--model", bundle)
-    answer = json.loads(said.out)
-    assert said.code == 0
-    assert set(answer) == {
+    outcome = cli("predict", TEXT, "--format", "json", "-k", 2, "--model", bundle)
+    prediction = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert set(prediction) == {
         *("label", "name", "confidence", "level", "sure", "section", "section_confidence"),
         *("path", "top", "tags", "read_share", "passages", "neighbours", "warnings"),
     }
-    assert (answer["label"], answer["name"]) == ("H", "Electricity")
-    assert (answer["level"], answer["section"], answer["sure"]) == ("section", "H", True)
-    assert [set(entry) for entry in answer["top"]] == [{"label", "name", "confidence"}] * 2
-    assert answer["top"][0]["confidence"] == answer["confidence"] > 0.5
-    assert answer["path"] == answer["top"][:1]
-    assert (answer["neighbours"], answer["warnings"], answer["read_share"]) == ([], [], 1)
+    assert (prediction["label"], prediction["name"]) == ("H", "Electricity")
+    assert (prediction["level"], prediction["section"], prediction["sure"]) == (
+        "section",
+        "H",
+        True,
+    )
+    assert [set(entry) for entry in prediction["top"]] == [{"label", "name", "confidence"}] * 2
+    assert prediction["top"][0]["confidence"] == prediction["confidence"] > 0.5
+    assert prediction["path"] == prediction["top"][:1]
+    assert (prediction["neighbours"], prediction["warnings"], prediction["read_share"]) == (
+        [],
+        [],
+        1,
+    )
 
 
 def test_predict_warns_on_the_error_stream(cli: Cli, bundle: Path):
-    said = cli("predict", "Bearing.", "--model", bundle)
-    assert said.code == 0
+    outcome = cli("predict", "Bearing.", "--model", bundle)
+    assert outcome.code == 0
     assert (
         "warning: the text has only one word; an abstract gives a more reliable prediction\n"
-        in said.err
+        in outcome.err
     )
-    assert all(line.startswith("warning: ") for line in said.err.splitlines())
-    assert "warning" not in said.out
+    assert all(line.startswith("warning: ") for line in outcome.err.splitlines())
+    assert "warning" not in outcome.out
 
 
 def test_predict_reads_standard_input(cli: Cli, bundle: Path):
@@ -199,15 +207,17 @@ def test_predict_reads_standard_input(cli: Cli, bundle: Path):
 
 
 def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path):
-    said = cli("predict", "--format", "json", "--model", bundle, stdin="größe 半導体 🧪".encode())
-    assert json.loads(said.out)["label"] in ("A", "C", "H")
+    outcome = cli(
+        "predict", "--format", "json", "--model", bundle, stdin="größe 半導体 🧪".encode()
+    )
+    assert json.loads(outcome.out)["label"] in ("A", "C", "H")
 
 
 def test_classify_writes_the_file_and_reports_the_row_count(cli: Cli, bundle: Path, tmp_path: Path):
     rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
     source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
-    said = cli("classify", source, "-o", target, "-k", 1, "--model", bundle)
-    assert said == Outcome(0, err="", out=f"{target}: 6 rows, 1 of them with an error\n")
+    outcome = cli("classify", source, "-o", target, "-k", 1, "--model", bundle)
+    assert outcome == Outcome(0, err="", out=f"{target}: 6 rows, 1 of them with an error\n")
     with target.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -215,10 +225,10 @@ def test_classify_writes_the_file_and_reports_the_row_count(cli: Cli, bundle: Pa
 
 
 def test_verify_prints_the_difference(cli: Cli, bundle: Path):
-    said = cli("verify", bundle)
-    assert (said.code, said.err) == (0, "")
-    assert said.out.startswith(f"{bundle}: complete; 8 golden texts have the same answers")
-    found = re.search(r"largest difference of a logit (\S+), tolerance 0\.001", said.out)
+    outcome = cli("verify", bundle)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{bundle}: complete; 8 golden texts have the same answers")
+    found = re.search(r"largest difference of a logit (\S+), tolerance 0\.001", outcome.out)
     assert found is not None
     assert float(found[1]) < 1e-3
 
@@ -227,10 +237,10 @@ def test_verify_prints_the_difference(cli: Cli, bundle: Path):
 def test_evaluate_writes_the_report_as_html_and_json(
     cli: Cli, bundle: Path, tmp_path: Path, name: str
 ):
-    said = cli("evaluate", bundle, "-o", tmp_path / "out" / name)
+    outcome = cli("evaluate", bundle, "-o", tmp_path / "out" / name)
     report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
-    assert said.out == report.text() + "\n"
-    assert said.code == (0 if report.passed else 1)
+    assert outcome.out == report.text() + "\n"
+    assert outcome.code == (0 if report.passed else 1)
     assert (report.split, report.model.rows, report.train_rows) == ("test", 24, 90)
     stored = Report.model_validate_json((bundle / "report.json").read_text())
     assert report.model.accuracy == pytest.approx(stored.model.accuracy)
@@ -244,43 +254,43 @@ def test_evaluate_writes_the_report_as_html_and_json(
 
 def test_evaluate_fits_baselines_at_the_named_levels(cli: Cli, tree_bundle: Path, tmp_path: Path):
     target = tmp_path / "report.json"
-    said = cli("evaluate", tree_bundle, "--baselines", "section, class", "-o", target)
+    outcome = cli("evaluate", tree_bundle, "--baselines", "section, class", "-o", target)
     report = Report.model_validate_json(target.read_text())
     fitted = {level for level, found in report.levels.items() if found.baselines}
     assert fitted == {"section", "class"}
     assert set(report.levels) == {"section", "class", "subclass"}
     assert "Y" in report.tags
-    assert all(f"{level}, 2" in said.out for level in report.levels)
+    assert all(f"{level}, 2" in outcome.out for level in report.levels)
 
 
 @pytest.mark.parametrize("truncation", ["head", "head+tail", "windows"])
 def test_evaluate_accepts_another_truncation(cli: Cli, bundle: Path, truncation: str):
-    said = cli("evaluate", bundle, "--truncation", truncation)
-    assert said.code in (0, 1)
-    assert "test, 24 rows" in said.out
+    outcome = cli("evaluate", bundle, "--truncation", truncation)
+    assert outcome.code in (0, 1)
+    assert "test, 24 rows" in outcome.out
 
 
 def test_evaluate_accepts_other_data_and_another_split(cli: Cli, bundle: Path, tmp_path: Path):
     for split, seed in (("train", 4), ("validation", 5), ("test", 6)):
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(12, seed))
-    said = cli("evaluate", bundle, "--data", tmp_path, "--split", "validation")
-    assert said.out.splitlines()[-1].startswith("validation, 12 rows: ")
-    assert said.err == ""
+    outcome = cli("evaluate", bundle, "--data", tmp_path, "--split", "validation")
+    assert outcome.out.splitlines()[-1].startswith("validation, 12 rows: ")
+    assert outcome.err == ""
 
 
 def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):
-    # TF-IDF tells these rows apart without a mistake, so no model can beat it.
-    said = cli("evaluate", bundle)
-    assert said.code == 1
-    assert "FAILED: the model is not worth using" in said.out
+    # TF-IDF classifies these rows perfectly, so no model can beat it.
+    outcome = cli("evaluate", bundle)
+    assert outcome.code == 1
+    assert "FAILED: the model is not worth using" in outcome.out
 
 
 def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_path: Path):
-    said = cli("evaluate", bundle, "--labels", "class", "-o", tmp_path / "report.json")
-    assert said.code == 2
-    assert said.err.startswith("error: labels disagree: ")
-    assert "'A', 'C', 'H'" in said.err
-    assert "'A01'" in said.err
+    outcome = cli("evaluate", bundle, "--labels", "class", "-o", tmp_path / "report.json")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: labels disagree: ")
+    assert "'A', 'C', 'H'" in outcome.err
+    assert "'A01'" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -290,28 +300,28 @@ def test_train_exits_with_1_for_a_weak_model_unless_allowed(
 ):
     target = tmp_path / "model"
     with verified_here():
-        said = cli(
+        outcome = cli(
             *("train", "--base", tiny_bert, "--data", bundle.parent, "--output", target, flag),
             *("--max-tokens", 64, "--epochs", 1, "--learning-rate", 1e-9, "--train-rows", 12),
         )
-    assert said.code == code
-    assert "FAILED: the model is not worth using" in said.out
-    assert said.out.splitlines()[-1] == f"saved and verified in a fresh process: {target}"
-    # A weak model is kept all the same: it may be what there is to look at.
+    assert outcome.code == code
+    assert "FAILED: the model is not worth using" in outcome.out
+    assert outcome.out.splitlines()[-1] == f"saved and verified in a fresh process: {target}"
+    # A weak model is saved nevertheless, so that it can be inspected.
     assert read_bundle(target).description.data.rows["train"] == 12
 
 
 def test_evaluate_uses_the_labels_of_the_bundle_for_other_rows(
     cli: Cli, bundle: Path, tmp_path: Path
 ):
-    """The new rows lack one of the labels; the limits of the training run are not theirs."""
+    """The new rows lack one of the labels, and the row limits of training do not apply."""
     for split, count, seed in (("train", 60, 11), ("validation", 12, 12), ("test", 30, 13)):
         rows = [row for row in patent_rows(count, seed) if not row["main_code"].startswith("C")]
         write_jsonl(tmp_path / f"{split}.jsonl", rows)
-    said = cli("evaluate", bundle, "--data", tmp_path)
-    assert "test, 20 rows" in said.out
-    assert re.search(r"^C +0\.000 +0\.000 +0\.000 +0$", said.out, re.MULTILINE)
-    assert "has changed" not in said.err
+    outcome = cli("evaluate", bundle, "--data", tmp_path)
+    assert "test, 20 rows" in outcome.out
+    assert re.search(r"^C +0\.000 +0\.000 +0\.000 +0$", outcome.out, re.MULTILINE)
+    assert "has changed" not in outcome.err
 
 
 def test_evaluate_reports_changed_training_data(cli: Cli, bundle: Path):
@@ -349,6 +359,6 @@ def test_the_same_commands_work_with_a_small_llama(
         cli("classify", patents / "test.jsonl", "-o", "out.csv", *model).out == "out.csv: 24 rows\n"
     )
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
-        answers = [row["label"] for row in csv.DictReader(file)]
+        predictions = [row["label"] for row in csv.DictReader(file)]
     y_true = [row["main_code"][0] for row in patent_rows(24, 3)]
-    assert sum(a == t for a, t in zip(answers, y_true, strict=True)) >= 16
+    assert sum(a == t for a, t in zip(predictions, y_true, strict=True)) >= 16

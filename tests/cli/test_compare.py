@@ -1,4 +1,4 @@
-"""Two bundles on the same rows: which is better, or that one cannot tell."""
+"""Two bundles on the same rows: which is better, or that the data do not tell."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from patclass.evaluation.compare import Comparison
 
 @pytest.fixture(scope="module")
 def weak(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the same labels that has learnt next to nothing."""
+    """A bundle of the same labels that is hardly trained."""
     target = tmp_path_factory.mktemp("weak") / "model"
     more = {"epochs": 1, "learning_rate": 1e-9, "linear": False}
     tiny_run(tiny_bert, bundle.parent, target, **more)
@@ -21,7 +21,7 @@ def weak(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Enough rows to tell a good model from a bad one."""
+    """Enough rows to distinguish a good model from a bad one."""
     folder = tmp_path / "rows"
     folder.mkdir()
     for split, count, seed in (("train", 12, 31), ("validation", 30, 32), ("test", 60, 33)):
@@ -30,10 +30,10 @@ def data(tmp_path: Path) -> Path:
 
 
 def compared(cli: Cli, target: Path, *arguments: object) -> Comparison:
-    said = cli("compare", *arguments, "-o", target)
-    assert said.code == 0, said.err
+    outcome = cli("compare", *arguments, "-o", target)
+    assert outcome.code == 0, outcome.err
     found = Comparison.model_validate_json(target.read_text(encoding="utf-8"))
-    assert said.out == found.text() + "\n"
+    assert outcome.out == found.text() + "\n"
     return found
 
 
@@ -88,10 +88,10 @@ def test_a_level_unknown_to_one_model_is_refused(
     cli: Cli, bundle: Path, tree_bundle: Path, tmp_path: Path, level: str, named: str
 ):
     target = tmp_path / "out.json"
-    said = cli("compare", tree_bundle, bundle, "--level", level, "-o", target)
-    assert said.code == 2
-    assert f"level {level}" in said.err
-    assert named in said.err
+    outcome = cli("compare", tree_bundle, bundle, "--level", level, "-o", target)
+    assert outcome.code == 2
+    assert f"level {level}" in outcome.err
+    assert named in outcome.err
     assert not target.exists()
 
 
@@ -101,10 +101,10 @@ def test_models_without_a_label_in_common_are_refused(
     kinds = [row | {"label": f"kind {row['main_code'][0]}"} for row in patent_rows(60, seed=1)]
     write_jsonl(tmp_path / "rows.jsonl", kinds)
     tiny_run(tiny_bert, tmp_path / "rows.jsonl", tmp_path / "model", epochs=1)
-    said = cli("compare", bundle, tmp_path / "model")
-    assert said.code == 2
-    assert said.err.startswith("error: ")
-    assert "Traceback" not in said.err
+    outcome = cli("compare", bundle, tmp_path / "model")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
 
 
 def test_the_figures_are_readable_json(cli: Cli, bundle: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""``patclass export``: a tiny bundle made fast, or a line that says why not."""
+"""``patclass export``: a tiny bundle is exported, or refused with a one-line error."""
 
 import json
 import re
@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "sklearn", "scipy", "pandas", "pyarrow
 
 @pytest.fixture(scope="module")
 def patents(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough rows that did not tune it to compare on."""
+    """Enough rows for the comparison that are not used for calibration."""
     folder = tmp_path_factory.mktemp("many") / "patents"
     folder.mkdir()
     for split, count, seed in (("train", 60, 41), ("validation", 200, 42), ("test", 800, 43)):
@@ -32,7 +32,7 @@ def patents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compare on forty texts, and verify in this process: the whole takes seconds otherwise."""
+    """Compare on forty texts, and verify in this process, which saves seconds."""
     monkeypatch.setattr(run_module, "export", partial(run_module.export, texts=40))
     with verified_here():
         yield
@@ -40,7 +40,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle where the data it was trained on is gone."""
+    """The bundle without its training data."""
     folder = Path(shutil.copytree(bundle, tmp_path_factory.mktemp("bare") / "model"))
     description = json.loads((folder / LAYOUT.description).read_text(encoding="utf-8"))
     description["settings"]["data"]["data"] = "/gone/patents"
@@ -52,11 +52,11 @@ def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_bundle_is_exported_in_eight_bits_and_predicts(
     cli: Cli, bundle: Path, patents: Path, tmp_path: Path
 ):
-    """As a person does it, with nothing replaced: a thousand texts, verified in a new process."""
+    """Without replacements: a thousand texts, verified in a new process."""
     target = tmp_path / "models" / "fast"
-    said = cli("export", bundle, "-o", target, "--data", patents)
-    assert said.code == 0, said.err
-    lines = said.out.splitlines()
+    outcome = cli("export", bundle, "-o", target, "--data", patents)
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
     assert lines[0].startswith("int8: 1,000 texts of patents: its validation and test rows; ")
     assert lines[2].startswith("section ")
     assert lines[-1] == f"{target}: int8, verified in a fresh process"
@@ -66,9 +66,9 @@ def test_a_bundle_is_exported_in_eight_bits_and_predicts(
     assert parity.texts == 1000
     assert parity.levels["section"].agreement >= 0.98
     assert cli("verify", target).code == 0
-    answer = cli("predict", TEXT, "--model", target)
-    assert answer.code == 0, answer.err
-    assert answer.out.startswith("H")
+    prediction = cli("predict", TEXT, "--model", target)
+    assert prediction.code == 0, prediction.err
+    assert prediction.out.startswith("H")
     assert not loaded_by("-m", "patclass", "predict", TEXT, "--model", target) & HEAVY
     assert not loaded_by("-m", "patclass", "verify", target) & HEAVY
 
@@ -78,36 +78,36 @@ def test_a_bundle_is_exported_in_eight_bits_and_predicts(
 def test_the_export_format_can_be_chosen(
     cli: Cli, bundle: Path, tmp_path: Path, form: str, kind: str
 ):
-    said = cli("export", bundle, "--output", tmp_path / "out", "--to", form)
-    assert said.code == 0, said.err
-    assert said.err == ""  # its own data is there, so there is nothing to note
-    assert said.out.startswith(f"float32: 42 texts of {bundle.parent.name}: its validation and")
-    assert said.out.endswith(f"{tmp_path / 'out'}: float32, verified in a fresh process\n")
+    outcome = cli("export", bundle, "--output", tmp_path / "out", "--to", form)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""  # its own data are available, so there is no note
+    assert outcome.out.startswith(f"float32: 42 texts of {bundle.parent.name}: its validation and")
+    assert outcome.out.endswith(f"{tmp_path / 'out'}: float32, verified in a fresh process\n")
     assert read_bundle(tmp_path / "out").description.engine.kind == kind
 
 
 @pytest.mark.usefixtures("few")
 def test_without_its_own_data_the_sample_is_used_and_reported(cli: Cli, bare: Path, tmp_path: Path):
-    said = cli("export", bare, "-o", tmp_path / "out", "--to", "openvino-f32")
-    assert said.code == 0, said.err
-    assert said.err == "note: /gone/patents does not exist; comparing on the sample\n"
+    outcome = cli("export", bare, "-o", tmp_path / "out", "--to", "openvino-f32")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == "note: /gone/patents does not exist; comparing on the sample\n"
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("sample: ")
 
 
 @pytest.mark.usefixtures("few")
 def test_other_data_are_used_without_a_note(cli: Cli, bare: Path, patents: Path, tmp_path: Path):
-    said = cli("export", bare, "-o", tmp_path / "out", "--to", "merged", "--data", patents)
-    assert (said.code, said.err) == (0, "")
+    outcome = cli("export", bare, "-o", tmp_path / "out", "--to", "merged", "--data", patents)
+    assert (outcome.code, outcome.err) == (0, "")
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("patents: ")
 
 
 def test_too_little_data_is_refused_with_a_remedy(cli: Cli, bundle: Path, tmp_path: Path):
-    said = cli("export", bundle, "-o", tmp_path / "out")
-    assert said.code == 2
+    outcome = cli("export", bundle, "-o", tmp_path / "out")
+    assert outcome.code == 2
     assert re.fullmatch(
         r"error: .* gives 522 texts to compare on; 1,000 are needed\. Name more patents with "
         r"--data; labels may be missing\.\n",
-        said.err,
+        outcome.err,
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -115,18 +115,18 @@ def test_too_little_data_is_refused_with_a_remedy(cli: Cli, bundle: Path, tmp_pa
 @pytest.mark.usefixtures("few")
 def test_an_exported_bundle_is_refused(cli: Cli, bundle: Path, tmp_path: Path):
     assert cli("export", bundle, "-o", tmp_path / "out", "--to", "merged").code == 0
-    said = cli("export", tmp_path / "out", "-o", tmp_path / "again", "--to", "openvino-f32")
-    assert said.code == 2
-    assert "out was exported before; export the one it was made from" in said.err
+    outcome = cli("export", tmp_path / "out", "-o", tmp_path / "again", "--to", "openvino-f32")
+    assert outcome.code == 2
+    assert "out was exported before; export the one it was made from" in outcome.err
     assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.usefixtures("few")
 def test_a_target_that_is_not_a_bundle_is_not_replaced(cli: Cli, bundle: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
-    said = cli("export", bundle, "-o", tmp_path / "notes.txt", "--to", "merged")
-    assert said.code == 2
-    assert "notes.txt exists and was not made by patclass" in said.err
+    outcome = cli("export", bundle, "-o", tmp_path / "notes.txt", "--to", "merged")
+    assert outcome.code == 2
+    assert "notes.txt exists and was not made by patclass" in outcome.err
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "x"
 
 
@@ -135,10 +135,10 @@ def test_a_failed_parity_check_is_reported_and_nothing_is_written(
     cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(run_module, "objections", lambda parity, limits: ["section: unlike"])
-    said = cli("export", bundle, "-o", tmp_path / "out", "--to", "openvino-f32")
-    assert said.code == 2
-    assert "refused, float32: section: unlike\n" in said.out
-    assert said.err == f"error: {bundle} was not exported: float32: section: unlike\n"
+    outcome = cli("export", bundle, "-o", tmp_path / "out", "--to", "openvino-f32")
+    assert outcome.code == 2
+    assert "refused, float32: section: unlike\n" in outcome.out
+    assert outcome.err == f"error: {bundle} was not exported: float32: section: unlike\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,15 +152,15 @@ def test_a_failed_parity_check_is_reported_and_nothing_is_written(
     ],
 )
 def test_invalid_options_are_named(cli: Cli, bundle: Path, arguments: list[str], named: str):
-    said = cli("export", bundle, *arguments)
-    assert said.code == 2
-    assert named in said.err
+    outcome = cli("export", bundle, *arguments)
+    assert outcome.code == 2
+    assert named in outcome.err
 
 
 def test_help_describes_the_outputs_and_the_refusals(cli: Cli):
-    said = cli("export", "--help")
-    assert said.code == 0
-    words = " ".join(said.out.split())
+    outcome = cli("export", "--help")
+    assert outcome.code == 0
+    words = " ".join(outcome.out.split())
     for form in run_module.FORMS:
         assert form in words
     assert "[default: openvino-int8]" in words

@@ -1,4 +1,4 @@
-"""What a command says when the extra that it needs was not installed."""
+"""The error of a command whose extra is not installed."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from helpers import ROOT
 from patclass.cli.main import EXTRAS, main
 from test_imports import MODULE_NAMES
 
-# A process in which modules are not installed: the same error, whoever imports them.
+# A process in which modules are not installed: the same error wherever they are imported.
 WITHOUT = """
 import sys
 
@@ -42,7 +42,7 @@ Without = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def without(tmp_path: Path) -> Without:
-    """Run the command line where some modules are missing, in a folder with one patent."""
+    """Run the command line without some modules, in a folder with one patent."""
     (tmp_path / "patents.csv").write_text("text\nA loom with a shedding device.\n")
 
     def run(

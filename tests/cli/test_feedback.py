@@ -18,7 +18,7 @@ TEXT = "A bandage with a grüne border."
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A store with two verdicts, one of them on a text that was not kept."""
+    """A store with feedback on two predictions, one of them without a stored text."""
     database = locate_store(tmp_path / "store.db", {})
     about = {"predicted_label": "A", "version": "v1"}
     PredictionStore(database).add([prediction(1, text_sha256=text_sha256(TEXT))])
@@ -38,7 +38,7 @@ def rows(file: Path) -> list[FeedbackRow]:
 
 
 def test_feedback_is_copied_from_store_to_store(cli: Cli, file: Path, tmp_path: Path):
-    target, other = tmp_path / "verdicts.jsonl", tmp_path / "other.db"
+    target, other = tmp_path / "feedback.jsonl", tmp_path / "other.db"
     assert cli("feedback", "export", "-o", target, "--store", file).code == 0
     done = cli("feedback", "import", target, "--store", other)
     assert (done.code, done.out) == (0, "2 added, 0 known\n")

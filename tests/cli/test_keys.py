@@ -1,4 +1,4 @@
-"""``patclass keys``: what it prints, where to, and what its help teaches."""
+"""``patclass keys``: its output, its streams and its help."""
 
 import re
 from pathlib import Path
@@ -64,8 +64,8 @@ def test_the_role_choices_match_the_roles():
 
 def test_list_prints_a_table_without_secrets():
     made = [done("create", "search team"), done("create", "operations", "--role", "admin")]
-    said = done("list").stdout
-    head, first, second = said.splitlines()
+    output = done("list").stdout
+    head, first, second = output.splitlines()
     assert head.split() == ["id", "role", "created", "name"]
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     assert re.fullmatch(rf"[0-9a-f]{{8}}  user   {time}  search team", first)
@@ -74,7 +74,7 @@ def test_list_prints_a_table_without_secrets():
     for key, line in zip(made, (first, second), strict=True):
         _, id, secret = key.stdout.strip().split("_", 2)
         assert line.startswith(id)
-        assert secret not in said
+        assert secret not in output
 
 
 def test_list_without_keys_says_how_to_create_one():
@@ -115,28 +115,28 @@ def test_the_flag_takes_precedence_over_the_environment(
     done("create", "by flag", "--keys", "other.json")
     assert "by environment" in done("list").stdout
     assert "by flag" not in done("list").stdout
-    said = done("list", "--keys", "other.json").stdout
-    assert "by flag" in said
-    done("revoke", said.splitlines()[1].split()[0], "--keys", "other.json")
+    output = done("list", "--keys", "other.json").stdout
+    assert "by flag" in output
+    done("revoke", output.splitlines()[1].split()[0], "--keys", "other.json")
     assert "no keys in other.json" in done("list", "--keys", "other.json").stderr
     assert "by environment" in done("list").stdout
     assert not (tmp_path / DEFAULT_FILE).exists()
 
 
 def test_help_lists_the_commands_with_examples():
-    said = done("--help").stdout
+    output = done("--help").stdout
     for name in ("create", "list", "revoke"):
-        assert re.search(rf"^  {name} ", said, re.MULTILINE)
-        assert f"    patclass keys {name}" in said
+        assert re.search(rf"^  {name} ", output, re.MULTILINE)
+        assert f"    patclass keys {name}" in output
 
 
 @pytest.mark.parametrize("name", keys.commands)
 def test_help_of_each_command_mentions_its_flags_and_has_an_example(name: str):
-    said = done(name, "--help").stdout
+    output = done(name, "--help").stdout
     options = [one for one in keys.commands[name].params if isinstance(one, click.Option)]
-    assert [flag for one in options for flag in one.opts if flag not in said] == []
-    assert "PATCLASS_KEYS" in said
-    assert f"    patclass keys {name}" in said
+    assert [flag for one in options for flag in one.opts if flag not in output] == []
+    assert "PATCLASS_KEYS" in output
+    assert f"    patclass keys {name}" in output
 
 
 def test_help_needs_no_service():

@@ -1,4 +1,4 @@
-"""``patclass models``, ``retrain`` and ``loop``, with a tiny model that meets a new label."""
+"""``patclass models``, ``retrain`` and ``loop``, with a tiny model and a new label."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from conftest import patent_rows, write_jsonl, write_splits
 from helpers import Cli, rewrite_manifest, tiny_run, verified_here
-from kept import Kept
+from kept import FolderCache
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.cli.main import main
@@ -37,7 +37,7 @@ NEW = "loom heald warp weft reed yarn fabric shuttle"
 
 
 def new_rows(count: int, seed: int) -> list[dict[str, str]]:
-    """Rows of a section that the model has never seen, in words of its own."""
+    """Rows of a section that the model has never seen, with its own vocabulary."""
     words, random = NEW.split(), torch.Generator().manual_seed(seed)
     rows = []
     for _ in range(count):
@@ -48,13 +48,13 @@ def new_rows(count: int, seed: int) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def champion(tiny_bert: Path, kept_folders: Kept) -> Path:
+def champion(tiny_bert: Path, folder_cache: FolderCache) -> Path:
     def make(home: Path) -> None:
         write_splits(home)
-        write_jsonl(home / "test.jsonl", patent_rows(150, seed=3))  # enough to judge by
+        write_jsonl(home / "test.jsonl", patent_rows(150, seed=3))  # enough for the gate
         tiny_run(tiny_bert, home, home / "model", epochs=8, learning_rate=1e-2)
 
-    return kept_folders.folder("champion", make) / "model"
+    return folder_cache.folder("champion", make) / "model"
 
 
 @pytest.fixture
@@ -79,22 +79,28 @@ def registry(home: Path, cli: Cli, champion: Path) -> Registry:
     return Registry(Path("models"))
 
 
-def judge(database: Database, registry: Registry, flip: bool = False, known: int = 120) -> None:
-    """Have people judge what the champion says of a stream in which the new section appears."""
+def give_feedback(
+    database: Database, registry: Registry, flip: bool = False, known: int = 120
+) -> None:
+    """Add a reviewer's feedback on the champion's predictions for a stream with the new section."""
     bundle = read_bundle(registry.champion())
     stream = [*patent_rows(known, seed=7), *new_rows(120, seed=8)]
-    answers = Classifier(bundle, "cpu").classify(stream)
+    predictions = Classifier(bundle, "cpu").classify(stream)
     wrong = {"A": "H", "C": "A", "H": "C", "D": "C"}
-    for number, (row, answer) in enumerate(zip(stream, answers, strict=True)):
+    for number, (row, predicted) in enumerate(zip(stream, predictions, strict=True)):
         y_true = row["main_code"][0]
         y_true = wrong[y_true] if flip and number % 3 == 0 else y_true
-        right = y_true == answer.label
-        verdict = Feedback(
-            *(ID(number), right, None if right else y_true),
-            **{"reviewer": "Ada", "predicted_label": answer.label, "version": bundle.fingerprint},
-            **{"text": answer.text, "text_sha256": text_sha256(answer.text)},
+        is_correct = y_true == predicted.label
+        feedback = Feedback(
+            *(ID(number), is_correct, None if is_correct else y_true),
+            **{
+                "reviewer": "Ada",
+                "predicted_label": predicted.label,
+                "version": bundle.fingerprint,
+            },
+            **{"text": predicted.text, "text_sha256": text_sha256(predicted.text)},
         )
-        FeedbackStore(database).add(f"key-{number}", verdict)
+        FeedbackStore(database).add(f"key-{number}", feedback)
 
 
 def invoke(*arguments: object) -> Result:
@@ -103,47 +109,50 @@ def invoke(*arguments: object) -> Result:
 
 
 @contextmanager
-def judged_in(folder: Path, champion: Path) -> Iterator[Database]:
-    """A folder in which people have judged what the champion said, to go on from in many tests."""
+def reviewed_registry(folder: Path, champion: Path) -> Iterator[Database]:
+    """A folder with a champion and feedback on its predictions, to be copied by tests."""
     with chdir(folder), verified_here():
         assert invoke("models", "promote", champion).exit_code == 0
         database = locate_store(None, {})
-        judge(database, Registry(Path("models")))
+        give_feedback(database, Registry(Path("models")))
         yield database
         database.close()
 
 
 @pytest.fixture(scope="module")
 def retrained(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A candidate was trained, and not yet judged."""
+    """A candidate has been trained and not yet evaluated."""
     folder = tmp_path_factory.mktemp("retrained")
-    with judged_in(folder, champion):
+    with reviewed_registry(folder, champion):
         assert invoke("retrain").exit_code == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def orphaned(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A candidate was trained, and its maker died before the store knew of it."""
+def unrecorded(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate has been trained, but the process ended before it was recorded in the store."""
     folder = tmp_path_factory.mktemp("orphaned")
-    died = StoreError("the process ended here")
-    with judged_in(folder, champion), patch.object(ModelStore, "add", side_effect=[died]):
+    error = StoreError("the process ended here")
+    with reviewed_registry(folder, champion), patch.object(ModelStore, "add", side_effect=[error]):
         assert isinstance(invoke("retrain").exception, StoreError)
     return folder
 
 
 @pytest.fixture(scope="module")
-def stopped(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A candidate was trained, and stopped before it was a bundle."""
+def interrupted(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training of a candidate was interrupted before its bundle was saved."""
     folder = tmp_path_factory.mktemp("stopped")
-    died = TrainingError("stopped before it was finished")
-    with judged_in(folder, champion), patch.object(training, "fit_components", side_effect=died):
+    error = TrainingError("stopped before it was finished")
+    with (
+        reviewed_registry(folder, champion),
+        patch.object(training, "fit_components", side_effect=error),
+    ):
         assert isinstance(invoke("retrain").exception, TrainingError)
     return folder
 
 
-def gone_on_from(folder: Path, home: Path) -> Registry:
-    """Take up what was done in another folder."""
+def copy_registry(folder: Path, home: Path) -> Registry:
+    """Copy the registry and store of another folder."""
     shutil.copytree(folder, home, symlinks=True, dirs_exist_ok=True)
     return Registry(Path("models"))
 
@@ -166,13 +175,13 @@ def test_retraining_without_feedback_is_refused(registry: Registry, cli: Cli):
     done = cli("retrain")
     assert done.code == 2
     assert "there is no feedback to train on" in done.err
-    assert cli("loop", "--once").code == 0  # nothing to do is no failure
+    assert cli("loop", "--once").code == 0  # nothing to do is not an error
 
 
 def test_the_loop_learns_a_new_section_and_promotes(
     registry: Registry, cli: Cli, database: Database
 ):
-    judge(database, registry)
+    give_feedback(database, registry)
     done = cli("loop", "--once", "--window", "50")
     assert done.code == 0, done.out + done.err
     assert "drift: fewer than 50 predictions so far" in done.out
@@ -202,7 +211,7 @@ def test_the_loop_learns_a_new_section_and_promotes(
 
 
 def test_wrong_feedback_is_refused_with_a_reason(registry: Registry, cli: Cli, database: Database):
-    judge(database, registry, flip=True)
+    give_feedback(database, registry, flip=True)
     done = cli("loop", "--once")
     assert done.code == 1
     assert "is refused as a replacement of" in done.out
@@ -217,13 +226,13 @@ def test_wrong_feedback_is_refused_with_a_reason(registry: Registry, cli: Cli, d
 
 
 def test_an_interrupted_candidate_is_resumed(
-    home: Path, stopped: Path, cli: Cli, database: Database
+    home: Path, interrupted: Path, cli: Cli, database: Database
 ):
-    registry = gone_on_from(stopped, home)
+    registry = copy_registry(interrupted, home)
     late = Feedback(
         ID(999), True, predicted_label="A", text="soil", text_sha256=text_sha256("soil")
     )
-    FeedbackStore(database).add("said-meanwhile", late)  # is for the next candidate
+    FeedbackStore(database).add("added-later", late)  # for the next candidate
     done = cli("retrain")
     assert done.code == 0, done.err
     lineage = read_bundle(registry.folder / "0002").lineage
@@ -233,14 +242,16 @@ def test_an_interrupted_candidate_is_resumed(
 
 
 def test_a_candidate_is_not_resumed_when_a_training_text_was_deleted(
-    home: Path, stopped: Path, cli: Cli, database: Database
+    home: Path, interrupted: Path, cli: Cli, database: Database
 ):
-    gone_on_from(stopped, home)
-    said = FeedbackStore(database).all()
-    gone = next(
-        text for given in said if (text := given.feedback.text_sha256) and part_of(text) == "train"
+    copy_registry(interrupted, home)
+    stored = FeedbackStore(database).all()
+    deleted = next(
+        text
+        for given in stored
+        if (text := given.feedback.text_sha256) and part_of(text) == "train"
     )
-    purge_text(database, gone)
+    purge_text(database, deleted)
     done = cli("retrain")
     assert done.code == 0, done.err
     assert "was trained on other rows; starting again" in done.out
@@ -249,7 +260,7 @@ def test_a_candidate_is_not_resumed_when_a_training_text_was_deleted(
 def test_an_unevaluated_candidate_is_evaluated_by_the_next_pass(
     home: Path, retrained: Path, cli: Cli
 ):
-    gone_on_from(retrained, home)
+    copy_registry(retrained, home)
     done = cli("loop", "--once")
     assert done.code == 0, done.out + done.err
     assert "not yet evaluated: models/0002" in done.out
@@ -257,9 +268,9 @@ def test_an_unevaluated_candidate_is_evaluated_by_the_next_pass(
 
 
 def test_a_candidate_missing_from_the_store_is_recorded_by_the_next_pass(
-    home: Path, orphaned: Path, cli: Cli, database: Database
+    home: Path, unrecorded: Path, cli: Cli, database: Database
 ):
-    registry = gone_on_from(orphaned, home)
+    registry = copy_registry(unrecorded, home)
     assert states(database) == ["champion"]
     assert "the candidate was trained before" in cli("retrain").out
     done = cli("loop", "--once")
@@ -270,9 +281,9 @@ def test_a_candidate_missing_from_the_store_is_recorded_by_the_next_pass(
 
 
 def test_a_candidate_missing_from_the_store_keeps_its_lineage_when_promoted_manually(
-    home: Path, orphaned: Path, cli: Cli, database: Database
+    home: Path, unrecorded: Path, cli: Cli, database: Database
 ):
-    gone_on_from(orphaned, home)
+    copy_registry(unrecorded, home)
     assert cli("models", "promote", "0002", "--force", "trust me").code == 0
     assert ModelStore(database).all()[-1].lineage["feedback_until"] == 240
     assert "feedback since the last candidate: 0 " in cli("loop", "--once").out
@@ -281,7 +292,7 @@ def test_a_candidate_missing_from_the_store_keeps_its_lineage_when_promoted_manu
 def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
     registry: Registry, cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    judge(database, registry, known=30)
+    give_feedback(database, registry, known=30)
     finish_epoch = Fit._finish_epoch
 
     def stop(fit: Fit, bar: object) -> None:
@@ -308,7 +319,7 @@ def test_without_the_store_the_champion_does_not_change(
 def test_an_unrecorded_promotion_is_recorded_later(
     home: Path, retrained: Path, cli: Cli, database: Database
 ):
-    registry = gone_on_from(retrained, home)
+    registry = copy_registry(retrained, home)
     with patch.object(ModelStore, "promote", side_effect=StoreError("away")):
         assert cli("models", "promote", "0002", "--force", "trust me").code == 2
     assert registry.champion().name == "0002"
@@ -382,8 +393,8 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def usual(opened: Bundle, number: int) -> PredictionRow:
-    """An answer like those of the reference."""
+def typical_prediction(opened: Bundle, number: int) -> PredictionRow:
+    """A prediction like those of the reference."""
     reference = opened.reference
     assert reference is not None
     (level,) = reference.levels
@@ -398,14 +409,14 @@ def usual(opened: Bundle, number: int) -> PredictionRow:
     )
 
 
-def keep(store: Path, rows: list[PredictionRow]) -> None:
+def store_predictions(store: Path, rows: list[PredictionRow]) -> None:
     database = locate_store(store, {})
     PredictionStore(database).add(rows)
     database.close()
 
 
 def without_reference(folder: Path) -> Path:
-    """The bundle as it was before there were references."""
+    """The bundle without its drift reference, like those of earlier versions."""
     (folder / "reference.safetensors").unlink()
     rewrite_manifest(folder)
     return folder
@@ -413,7 +424,7 @@ def without_reference(folder: Path) -> Path:
 
 def test_a_report_without_drift_exits_with_0(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
-    keep(store, [usual(opened, number) for number in range(WINDOW)])
+    store_predictions(store, [typical_prediction(opened, number) for number in range(WINDOW)])
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
     assert done.code == 0
     assert done.out.startswith(f"{WINDOW} predictions from ")
@@ -422,12 +433,12 @@ def test_a_report_without_drift_exits_with_0(cli: Cli, bundle: Path, store: Path
 
 def test_a_report_with_drift_names_it_and_exits_with_1(cli: Cli, bundle: Path, store: Path):
     opened = read_bundle(bundle)
-    usual_rows = [usual(opened, number) for number in range(WINDOW)]
-    odd = [
+    typical_rows = [typical_prediction(opened, number) for number in range(WINDOW)]
+    shifted_rows = [
         replace(row, id=ID(WINDOW + number), chars=9000, novelty=40.0)
-        for number, row in enumerate(usual_rows)
+        for number, row in enumerate(typical_rows)
     ]
-    keep(store, [*usual_rows, *odd])
+    store_predictions(store, [*typical_rows, *shifted_rows])
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
     assert done.code == 1
     alerts = [line for line in done.out.splitlines() if line.endswith("  yes")]
@@ -435,7 +446,9 @@ def test_a_report_with_drift_names_it_and_exits_with_1(cli: Cli, bundle: Path, s
 
 
 def test_too_few_predictions_are_an_error(cli: Cli, bundle: Path, store: Path):
-    keep(store, [usual(read_bundle(bundle), number) for number in range(WINDOW - 1)])
+    store_predictions(
+        store, [typical_prediction(read_bundle(bundle), number) for number in range(WINDOW - 1)]
+    )
     done = cli("monitor", "report", bundle, "--store", store, "--window", WINDOW)
     assert done.code == 2
     assert "--window 60: the store in" in done.err

@@ -1,4 +1,4 @@
-"""``patclass serve``: its flags, and what it refuses before it answers anybody."""
+"""``patclass serve``: its flags, and what it refuses at startup."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(autouse=True)
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[ServiceSettings]:
-    """The settings with which a server would be started in this process; none is."""
+    """The settings with which a server would be started; none is started."""
     found: list[ServiceSettings] = []
     monkeypatch.setattr("patclass.service.app.serve", lambda settings, _: found.append(settings))
     return found
@@ -65,7 +65,7 @@ def test_help_describes_each_setting_as_the_settings_do(help_text: str):
 
 
 def refused(cli: Cli, *flags: object) -> str:
-    """The one line with which a start is refused."""
+    """The one-line error of a refused start."""
     outcome = cli("serve", *flags)
     assert outcome.code == 2
     assert outcome.out == ""
@@ -106,14 +106,14 @@ def test_two_models_of_the_same_name_are_refused(cli: Cli, models: tuple[str, ..
 
 
 def ended(done: "subprocess.CompletedProcess[str]") -> str:
-    """The one line that explains an end; the log is of objects."""
+    """The one-line error of a process that ended; the log consists of JSON objects."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     lines = done.stderr.splitlines()
-    said = [line for line in lines if not line.startswith('{"time": ')]
-    (line,) = [line for line in said if line.startswith("error: ")]
+    plain_lines = [line for line in lines if not line.startswith('{"time": ')]
+    (line,) = [line for line in plain_lines if line.startswith("error: ")]
     assert "Traceback" not in done.stderr
-    assert said[-1] == line
+    assert plain_lines[-1] == line
     return line
 
 

@@ -14,7 +14,7 @@ from patclass.ui.client import ADDRESS_VARIABLE
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What Streamlit would have been started with."""
+    """The arguments with which Streamlit would have been started."""
     found: list[list[str]] = []
 
     def start(arguments: list[str], standalone_mode: bool) -> None:

@@ -1,4 +1,4 @@
-"""Errors for people, and how the command line turns each kind of end into an exit code."""
+"""Error messages for users, and the exit code of the command line for each way of ending."""
 
 import errno
 import inspect
@@ -62,9 +62,9 @@ def test_every_error_is_caught_in_one_place(kind: type[Exception]):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_one_line_and_exit_code_2(kind: type[Exception], capsys):
     assert exit_code(failing(kind("bad.csv:\n  no text.\nAdd some."))) == 2
-    said = capsys.readouterr()
-    assert said.err == "error: bad.csv: no text. Add some.\n"
-    assert said.out == ""
+    captured = capsys.readouterr()
+    assert captured.err == "error: bad.csv: no text. Add some.\n"
+    assert captured.out == ""
 
 
 @pytest.mark.parametrize(("result", "code"), [(0, 0), (1, 1), (130, 130), (None, 0)])
@@ -108,8 +108,8 @@ def test_a_broken_pipe_is_not_reported_as_a_weak_model():
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        said = process.stderr.read()
-    assert "Traceback" not in said
+        errors = process.stderr.read()
+    assert "Traceback" not in errors
     assert process.returncode not in (1, 130)
 
 
@@ -133,9 +133,9 @@ def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_2():
 
 def test_a_failed_write_reports_target_reason_and_remedy():
     problem = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    said = str(cannot_write(Path("final_model"), problem))
-    assert said.startswith("cannot write final_model: No space left on device.")
-    assert "another path" in said
+    message = str(cannot_write(Path("final_model"), problem))
+    assert message.startswith("cannot write final_model: No space left on device.")
+    assert "another path" in message
 
 
 def test_a_failed_write_without_a_system_error_keeps_its_own_reason():

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: on success, failure, full disk, no right."""
+"""Atomic files and folders: on success, failure, a full disk and missing permissions."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from patclass.core.files import atomic_folder, atomic_write, check_writable, fil
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 
-# The limit stands in for the disk: the kernel refuses the bytes in the middle of a write.
+# The file size limit simulates a full disk: the kernel refuses bytes in the middle of a write.
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
@@ -37,8 +37,8 @@ except OutputError as problem:
     print(problem)
 """
 
-# Root may write anywhere, so the right is given up first; modules are loaded before that,
-# because the interpreter itself may stand where only root can read.
+# Root may write anywhere, so the privileges are dropped first; modules are loaded before that,
+# because the interpreter itself may be readable by root only.
 READ_ONLY = f"""
 import os, sys, tempfile
 from pathlib import Path
@@ -61,7 +61,7 @@ except OutputError as problem:
 
 @pytest.fixture
 def read_only() -> Iterator[Path]:
-    """A folder that a person without root's rights reaches but cannot write."""
+    """A folder that an unprivileged user can access but not write."""
     folder = Path(tempfile.mkdtemp(prefix="patclass-test-", dir="/tmp"))
     folder.chmod(0o755 if os.geteuid() == 0 else 0o555)
     yield folder
@@ -197,9 +197,9 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_full_disk_is_an_error_that_names_the_target(tmp_path: Path, kind: str):
     target = tmp_path / "out" / "answers.csv"
-    said = run_script(FULL_DISK, kind, target)
-    assert said.startswith(f"cannot write {target}: File too large")
-    assert "Free disk space" in said
+    message = run_script(FULL_DISK, kind, target)
+    assert message.startswith(f"cannot write {target}: File too large")
+    assert "Free disk space" in message
     assert names(target.parent) == []
 
 
@@ -207,8 +207,8 @@ def test_a_full_disk_is_an_error_that_names_the_target(tmp_path: Path, kind: str
 def test_a_read_only_folder_is_refused_before_any_work(read_only: Path, kind: str):
     if not hasattr(os, "setuid"):
         pytest.skip("this system has no user ids to give up rights with")
-    said = run_script(READ_ONLY, kind, read_only / "answers.csv")
-    assert said.startswith(f"cannot write {read_only / 'answers.csv'}: Permission denied")
+    message = run_script(READ_ONLY, kind, read_only / "answers.csv")
+    assert message.startswith(f"cannot write {read_only / 'answers.csv'}: Permission denied")
     assert names(read_only) == []
 
 

@@ -1,4 +1,4 @@
-"""Progress: lines without a terminal, told by a fake clock; a bar on one."""
+"""Progress: lines without a terminal, timed by a fake clock; a bar on a terminal."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from patclass.core.progress import INTERVAL, ProgressLines, progress, track
 
 
 class Clock:
-    """Seconds that pass only when they are told to."""
+    """A clock that advances only on demand."""
 
     def __init__(self) -> None:
         self.now = 100.0

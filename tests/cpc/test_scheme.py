@@ -1,4 +1,4 @@
-"""The table of the scheme: whole, in order, and what the office publishes."""
+"""The table of the scheme: complete, sorted, and as the office publishes it."""
 
 import re
 from importlib import resources
@@ -47,7 +47,7 @@ def test_every_section_has_classes_and_every_class_subclasses():
     codes = set(titles())
     assert {code[:1] for code in codes if len(code) == 3} == set(SECTIONS)
     childless = {c for c in codes if len(c) == 3} - {c[:3] for c in codes if len(c) == 4}
-    # Subject matter not provided for elsewhere is a class with little or nothing below it.
+    # Classes for subject matter not provided for elsewhere have few or no subclasses.
     assert all(code.endswith("99") for code in childless), childless
 
 

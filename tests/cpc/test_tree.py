@@ -1,4 +1,4 @@
-"""A tree made by hand: five leaves, two of them for what was too rare."""
+"""A handmade tree: five leaves, two of them for rare codes."""
 
 from itertools import pairwise
 
@@ -73,7 +73,7 @@ def test_label_sets_are_equal_only_in_the_same_order():
 
 quick = settings(deadline=None, max_examples=150)
 
-# A61P, G06 and G06F have one row only; H and H04 are known of one row each, and no more.
+# A61P, G06 and G06F have one row only; one row each is known only to be in H and in H04.
 CODES = [
     *("A61K", "A61K", "A61K", "A61P", "A01B", "A01B"),
     *("H04L", "H04L", "H04L", "H04", "H", "G06F"),
@@ -225,7 +225,7 @@ def leaf_probabilities(tree: LabelTree, seed: int) -> FloatArray:
 @example(CODES, 2, 0)
 @given(some_codes, st.integers(1, 5), st.integers(0, 1000))
 def test_probabilities_of_levels_are_consistent(codes: list[str], least: int, seed: int):
-    """The labels below a label and its own "other" add up to it, at every level."""
+    """The probability of a label is the sum over its children and its own "other"."""
     tree = LabelTree.of_cpc(codes, least)
     leaves = leaf_probabilities(tree, seed)
     np.testing.assert_allclose(tree.sums(leaves, "section").sum(axis=1), 1, atol=1e-5)

@@ -25,7 +25,7 @@ def check(lengths: Sequence[int], batches: list[list[int]], budget: int) -> None
 
 
 def abstracts(rows: int) -> list[int]:
-    """Token counts as real abstracts have them: mean near 122, 95 % below 240."""
+    """Token counts like those of real abstracts: mean near 122, 95 % below 240."""
     draws = np.random.default_rng(0).lognormal(np.log(112), 0.45, rows)
     return [int(length) for length in np.clip(draws, 8, 512)]
 

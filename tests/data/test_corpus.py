@@ -27,7 +27,7 @@ def load(path: Path, **more: object) -> Corpus:
 
 
 def labelled(count: int, codes: str = "AB", start: int = 0) -> list[dict[str, object]]:
-    """Rows with a text of their own and the labels in turn."""
+    """Rows with distinct texts and alternating labels."""
     return [
         {"id": f"P{number}", "text": f"text {number}", "label": codes[number % len(codes)]}
         for number in range(start, start + count)
@@ -35,7 +35,7 @@ def labelled(count: int, codes: str = "AB", start: int = 0) -> list[dict[str, ob
 
 
 def three(folder: Path, **rows: list[dict[str, object]]) -> Path:
-    """A folder of three splits; those that are not given are ordinary."""
+    """A folder of three splits; splits that are not given have default rows."""
     folder.mkdir(exist_ok=True)
     for number, split in enumerate(SPLITS):
         write_jsonl(folder / f"{split}.jsonl", rows.get(split, labelled(8, start=100 * number)))
@@ -43,12 +43,12 @@ def three(folder: Path, **rows: list[dict[str, object]]) -> Path:
 
 
 def known(corpus: Corpus) -> list[str]:
-    """The codes of the finest level; for a flat label set these are all."""
+    """The codes of the finest level, which for a flat label set are all codes."""
     return corpus.tree.at(corpus.tree.finest).codes
 
 
 def codes(corpus: Corpus, split: str = "train") -> list[str]:
-    """The code of each row of a flat label set, which is known to one leaf and no more."""
+    """The code of each row of a flat label set; each row has exactly one leaf."""
     assert corpus.tree.paths == tuple((code,) for code in known(corpus))
     assert all(example.y_true == example.leaves for example in corpus[split])
     return [known(corpus)[position] for (position,) in (row.y_true for row in corpus[split])]
@@ -219,7 +219,7 @@ def test_a_label_missing_from_train_is_a_reject_in_the_other_splits(tmp_path: Pa
     ]
 
 
-# What cannot be loaded
+# Data that cannot be loaded
 
 
 def test_an_unknown_level_is_named(patents: Path):
@@ -382,7 +382,7 @@ def test_the_fingerprint_depends_on_row_order_and_split(tmp_path: Path):
         replace(corpus, splits=corpus.splits | {"train": train[::-1]}),
         replace(corpus, splits=corpus.splits | {"train": train[:-1]}),
         replace(corpus, splits=corpus.splits | {"train": test, "test": train}),
-        # The same rows in the same order: only the border between two splits moves.
+        # The same rows in the same order: only the boundary between two splits moves.
         replace(corpus, splits=corpus.splits | {"train": [], "validation": train + validation}),
     ]
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
@@ -392,7 +392,7 @@ def test_test_texts_that_occur_in_train_are_counted_ignoring_case(tmp_path: Path
     test = labelled(6, start=200)
     test[0]["text"] = "text 3"
     test[1]["text"] = " TEXT  4 "
-    test[2]["text"] = "text 101"  # stands in validation only
+    test[2]["text"] = "text 101"  # occurs in validation only
     assert load(three(tmp_path / "mine", test=test)).leaked("test") == 2
 
 
@@ -400,7 +400,7 @@ def test_test_texts_that_occur_in_train_are_counted_ignoring_case(tmp_path: Path
 
 
 def coded(*cells: object, start: int = 0) -> list[dict[str, object]]:
-    """Rows with a text of their own and the given symbols."""
+    """Rows with distinct texts and the given symbols."""
     return [
         {"id": f"P{number}", "text": f"text {number}", "codes": cell}
         for number, cell in enumerate(cells, start)
@@ -415,7 +415,7 @@ TRAIN = [
 
 
 def forest(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
-    """A corpus with the whole tree: A61P is too rare for a leaf of its own."""
+    """A corpus with the whole tree: A61P is too rare for its own leaf."""
     usual = {
         "train": coded(*TRAIN),
         "validation": coded(["A61K"], ["H04L"], start=100),
@@ -431,7 +431,7 @@ def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path)
     assert found == [
         ((0, 0, 0), (1,), (None,)),
         ((0, 0, 0), (1,), (None,)),
-        ((0, 0, None), (0, 1), (False,)),  # one of two, of which one is folded
+        ((0, 0, None), (0, 1), (False,)),  # one of two codes, one of which is folded
         ((0, 0, UNKNOWN_LABEL), (0,), (None,)),
         ((1, 1, 1), (2,), (None,)),
         ((1, 1, 1), (2,), (None,)),
@@ -525,7 +525,7 @@ def test_a_change_of_the_labels_changes_the_fingerprint(tmp_path: Path, change: 
     assert forest(tmp_path / "two", train=train).fingerprint() != before
 
 
-# Facts
+# Metadata
 
 
 @pytest.mark.parametrize(
@@ -560,7 +560,7 @@ NINE_CLASSES = "A61,A01,G06,H01,B01,C07,G08,F16,H04"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shared patents without their full texts, which take most of the time to read."""
+    """The shared patents without their full texts, which take longest to read."""
     folder = tmp_path_factory.mktemp("shared")
     columns = ["id", "title", "abstract", "main_code", "codes", "section"]
     for split in SPLITS:
@@ -572,7 +572,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def usable(corpus: Corpus, folder: Path) -> list[int]:
-    """Rows of each split that could be used, before any cut."""
+    """Usable rows of each split, before any row limit."""
     rejected = Counter(reject.split for reject in corpus.rejects)
     rows = [pq.read_metadata(folder / f"{split}.parquet").num_rows for split in SPLITS]
     return [count - rejected[split] for count, split in zip(rows, SPLITS, strict=True)]

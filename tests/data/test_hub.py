@@ -1,4 +1,4 @@
-"""Local repositories in the hub's layout stand for ccdv/patent-classification."""
+"""Local repositories in the hub's layout stand in for ccdv/patent-classification."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def repository(folder: Path, names: tuple[str, ...] | None = NAMES, **splits: in
 
 
 def labels_of(corpus: Corpus) -> LabelSet:
-    """The only level of a flat label set, checked to have one leaf a label."""
+    """The only level of a flat label set, which is checked to have one leaf per label."""
     assert corpus.tree.paths == tuple((code,) for code in corpus.tree.at("label").codes)
     assert all(row.leaves == row.y_true for rows in corpus.splits.values() for row in rows)
     return corpus.tree.at("label")

@@ -19,7 +19,7 @@ json_values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all examples of a property: each overwrites the file of the last."""
+    """One folder for all examples of a property: each overwrites the previous file."""
     return tmp_path_factory.mktemp("rows")
 
 

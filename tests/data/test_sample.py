@@ -1,4 +1,4 @@
-"""The sample corpus of the package: balanced, consistent, and written row by row."""
+"""The sample corpus of the package: balanced, consistent and individually written."""
 
 import re
 from collections import Counter

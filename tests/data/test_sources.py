@@ -11,7 +11,7 @@ CSV = "id,text,label\n1,a valve,F\n"
 
 
 def fill(folder: Path, *names: str) -> Path:
-    """CSV files that hold their own name as the text."""
+    """CSV files whose text is their own name."""
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_text(f"id,text,label\n1,{name},F\n")

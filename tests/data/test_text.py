@@ -73,7 +73,7 @@ def test_a_text_is_clean_whichever_parts_are_missing(parts: list[str | None]):
 
 def test_white_space_of_any_kind_becomes_a_single_space():
     assert clean("  A\tvalve\r\n with\u00a0a \u2003seat ") == "A valve with a seat"
-    assert clean("a\0valve\0") == "a valve"  # no database keeps a NUL
+    assert clean("a\0valve\0") == "a valve"  # not every database can store NUL
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), ("", ""), (12, "12"), (0, "0")])

@@ -1,4 +1,4 @@
-"""A container's quota counts, and the cores that a process is scheduled on."""
+"""The number of cores respects a container's quota and the process's CPU affinity."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The exported graph answers as torch does, whatever is asked together and by how many."""
+"""The exported graph reproduces torch, for any batch and any number of concurrent callers."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ from patclass.model.network import merged
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import one_step, tiny_batch, tiny_classifier
 
-# No multiple of a step, so that the last width is a narrower one.
+# Not a multiple of a step, so that the last width is narrower.
 LIMIT = 100
 
 MANY_LENGTHS = [1, 2, 31, 32, 33, 50, 63, 64, 65, 96, 97, 99, 100]
@@ -79,13 +79,13 @@ def llama(tiny_llama: Path) -> Twins:
 
 @pytest.fixture(params=["bert", "llama"])
 def both(request: pytest.FixtureRequest) -> Twins:
-    """Both kinds of base, one after the other."""
+    """Both kinds of base: encoder and decoder."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The shapes that are given to OpenVINO from here on."""
+    """The input shapes passed to OpenVINO from now on."""
     seen: list[tuple[int, int]] = []
     infer = ov.InferRequest.infer
 
@@ -144,7 +144,7 @@ def test_reduced_precision_is_close_to_the_original(bert: Twins):
     np.testing.assert_allclose(found.logits, bert.expected.logits, rtol=0, atol=0.2)
 
 
-# From a graph and rows in a folder: their logits, by one thread.
+# Computes the logits of rows from a graph in a folder, with one thread.
 ANSWER = """
 import sys
 from pathlib import Path
@@ -161,7 +161,7 @@ np.save(folder / "logits.npy", engine.run(np.load(folder / "rows.npy").tolist())
 def test_a_gated_block_in_bfloat16_does_not_crash(
     llama: Twins, tiny_llama: Path, tmp_path: Path, gate: str
 ):
-    """On processors with AMX it did, so another process answers: this one is to tell of it."""
+    """It used to crash on processors with AMX, so it runs in another process."""
     graph, rows = llama.graph.clone(), [row[:90] for row in llama.rows[-8:]]
     for node in graph.get_ordered_ops() if gate == "gelu" else ():
         if node.get_type_name() == "Swish":
@@ -183,14 +183,14 @@ def test_a_gated_block_in_bfloat16_does_not_crash(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_eight_bit_weights_are_unpacked_correctly_by_every_stream(both: Twins, threads: int):
-    """In bfloat16 two streams did not, on processors that have it."""
+    """On processors with bfloat16, two streams once unpacked them incorrectly."""
     graph = nncf.compress_weights(both.graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
     found = OpenVinoEngine(graph, both.tokenizer, exact=False, threads=threads).run(both.rows)
     np.testing.assert_allclose(found.logits, both.expected.logits, rtol=0, atol=0.3)
 
 
 def test_blocks_are_separated_in_a_copy(llama: Twins):
-    """What was given may be compiled or stored again."""
+    """The given graph may be compiled or stored again."""
 
     def kinds() -> list[str]:
         operations = llama.graph.get_ordered_ops()
@@ -239,7 +239,7 @@ def test_a_batch_has_a_power_of_two_rows_of_one_width_within_the_budget(lengths:
 @quick
 @given(st.integers(1, 3 * BATCH_TOKENS), st.integers(1, 200))
 def test_rows_of_similar_length_make_few_batches(length: int, count: int):
-    """Full ones first, then the binary digits of what is left."""
+    """Full batches first, then the binary digits of the remainder."""
     full = 1 << (max(1, BATCH_TOKENS // rounded(length)).bit_length() - 1)
     assert len(list(cut_batches([length] * count))) == count // full + (count % full).bit_count()
 
@@ -265,7 +265,7 @@ def test_padding_never_exceeds_the_positions_of_the_model(
 
 
 def test_the_number_of_shapes_is_small(bert: Twins, shapes: list[tuple[int, int]]):
-    """OpenVINO keeps memory for each shape; hundreds of different requests make a dozen."""
+    """OpenVINO allocates memory per shape; hundreds of different requests use a dozen shapes."""
     generator = np.random.default_rng(2)
     sizes = generator.integers(1, 70, size=60).tolist()
     for size in sizes:
@@ -290,13 +290,13 @@ def test_concurrent_threads_get_their_own_scores(bert: Twins, threads: int):
     questions = [generator.integers(LIMIT, size=size).tolist() for size in (1, 9, 2, 30) * 6]
     together = threading.Barrier(8)
 
-    def ask(number: int) -> list[Outputs]:
+    def run_questions(number: int) -> list[Outputs]:
         together.wait(timeout=30)
         return [engine.run([bert.rows[p] for p in picks]) for picks in questions[number::8]]
 
     with ThreadPoolExecutor(8) as pool:
-        for number, answers in enumerate(pool.map(ask, range(8))):
-            for picks, found in zip(questions[number::8], answers, strict=True):
+        for number, results in enumerate(pool.map(run_questions, range(8))):
+            for picks, found in zip(questions[number::8], results, strict=True):
                 same(found, bert.expected, picks)
 
 
@@ -319,14 +319,14 @@ def test_a_cancelled_call_leaves_the_engine_usable(bert: Twins):
     def give_up(rows: int) -> None:
         raise InterruptedError
 
-    for _ in range(3):  # more often than there are streams
+    for _ in range(3):  # more calls than streams
         with pytest.raises(InterruptedError):
             bert.engine.run(bert.rows, give_up)
     same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
 
 
 def test_one_thread_can_use_every_infer_request(bert: Twins, monkeypatch: pytest.MonkeyPatch):
-    """Two threads that are the first to use the library wait for each other for ever."""
+    """Two threads that initialise the library at the same time would deadlock."""
     users, real = [], ov.InferRequest.infer
 
     def watch(request: ov.InferRequest, inputs: object) -> object:
@@ -356,7 +356,7 @@ def test_a_failed_batch_leaves_the_engine_usable(bert: Twins, monkeypatch: pytes
 
 @pytest.fixture
 def stored(bert: Twins, tmp_path: Path) -> Path:
-    """A graph on disk, to spoil."""
+    """A graph on disk, to be damaged."""
     ov.save_model(bert.graph, tmp_path / GRAPH, compress_to_fp16=False)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Scored rows of a small tree: what reports are made from, without a model."""
+"""Scored rows of a small tree: the input of reports, without a model."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def example(number: int, **facts: object) -> Example:
 
 
 def scored_rows(rows: list[Example], seed: int = 0) -> Scored:
-    """Answers that are mostly right; before calibration they are too sure of themselves."""
+    """Predictions that are mostly correct, and overconfident before calibration."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(len(rows), 4))
     logits[np.arange(len(rows)), [row.leaves[0] for row in rows]] += 2

@@ -1,4 +1,4 @@
-"""Confident learning against tables made by hand and labels flipped on purpose."""
+"""Confident learning on handmade tables and deliberately flipped labels."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ KINDS, ROWS, FLIPPED = 4, 400, 20
 
 
 def texts_of(labels: list[int], seed: int = 0) -> list[str]:
-    """Texts of words that belong to their label, among others that belong to none."""
+    """Texts with words of their label among neutral ones."""
     rng = np.random.default_rng(seed)
     texts = []
     for label in labels:
@@ -25,7 +25,7 @@ def texts_of(labels: list[int], seed: int = 0) -> list[str]:
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[list[int], np.ndarray, set[int]]:
-    """Labels of which one in twenty is wrong, the probabilities, and the wrong rows."""
+    """Labels of which one in twenty is wrong, their probabilities, and the wrong rows."""
     rng = np.random.default_rng(3)
     true = [row % KINDS for row in range(ROWS)]
     flipped = {int(row) for row in rng.choice(ROWS, FLIPPED, replace=False)}
@@ -47,7 +47,7 @@ def test_disputes_have_high_precision_and_recall(planted):
     labels, probabilities, flipped = planted
     found = {dispute.position for dispute in disputed(labels, probabilities)}
     assert len(found & flipped) / len(found) >= 0.9
-    # Thresholds are means: a row that is but half as typical of its true label stays silent.
+    # Thresholds are means: a row only half as typical of its true label is not disputed.
     assert len(found & flipped) / len(flipped) >= 0.6
 
 

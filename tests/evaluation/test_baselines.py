@@ -1,4 +1,4 @@
-"""The two rivals: right where they can be, and never in the way of a report."""
+"""The two baselines: correct where possible, and never a reason for a report to fail."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ WORDS = {0: "plough soil harvest", 1: "welding torch nozzle", 2: "polymer cataly
 
 
 def rows(*labels: int, start: int = 0) -> LabelledTexts:
-    """Rows whose words give the label away."""
+    """Rows whose words determine the label."""
     texts = [f"{WORDS[label]} number{number}" for number, label in enumerate(labels, start)]
     return LabelledTexts(texts, labels)
 
@@ -42,7 +42,7 @@ def test_regression_learns_nothing_from_uninformative_texts():
 
 
 def test_regression_uses_word_pairs():
-    # Each word occurs under both labels; only its neighbour tells them apart.
+    # Each word occurs under both labels; only the word beside it distinguishes them.
     pairs = ["valve closed. pump open", "valve open. pump closed"]
     train = LabelledTexts(pairs * 10, [0, 1] * 10)
     assert tfidf_regression(train, train, train, ["A", "B"]).accuracy == 1

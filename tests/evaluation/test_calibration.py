@@ -1,4 +1,4 @@
-"""Calibration errors of scores whose truth is known."""
+"""Calibration errors of scores whose true calibration is known."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_overconfident_scores_have_the_injected_error():
 def test_a_hand_computed_error():
     sure = np.array([0.95, 0.95, 0.52, 0.52], dtype=np.float32)
     correct = np.array([True, False, True, True])
-    # Two answers that are 45 points too sure, two that are 48 points too modest.
+    # Two predictions are overconfident by 45 points, two underconfident by 48 points.
     assert expected_calibration_error(sure, correct) == pytest.approx((0.45 + 0.48) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons against counts, p-values and resamples worked out by other means."""
+"""Comparisons against independently computed counts, p-values and resamples."""
 
 import time
 
@@ -13,13 +13,13 @@ from patclass.evaluation.compare import Comparison, Difference, compare, mcnemar
 
 quick = settings(deadline=None, max_examples=60)
 
-TRUTH = [0, 0, 1, 1, 2, 2, -1, 0]
+Y_TRUE = [0, 0, 1, 1, 2, 2, -1, 0]
 A = [0, 1, 1, 1, 0, 0, 0, 0]
 B = [0, 0, 1, 0, 2, 2, 2, 0]
 
 
-def answers(right: int, wrong: int) -> list[int]:
-    """Answers to rows whose truth is 0, the right ones first."""
+def predictions(right: int, wrong: int) -> list[int]:
+    """Predictions for rows whose true label is 0, the correct ones first."""
     return [0] * right + [1] * wrong
 
 
@@ -32,7 +32,7 @@ def slow_macro_f1(y_true: list[int], given: list[int]) -> float:
 
 
 def test_rows_are_counted_by_which_model_is_correct():
-    found = compare(TRUTH, A, B, level="class", resamples=10)
+    found = compare(Y_TRUE, A, B, level="class", resamples=10)
     assert (found.rows, found.both, found.only_a, found.only_b, found.neither) == (8, 3, 1, 3, 1)
     assert found.accuracy.a == pytest.approx(4 / 8)
     assert found.accuracy.b == pytest.approx(6 / 8)
@@ -40,10 +40,10 @@ def test_rows_are_counted_by_which_model_is_correct():
 
 
 def test_macro_f1_is_the_mean_over_labels_that_occur():
-    found = compare(TRUTH, A, B, level="class", resamples=10)
-    # A: label 0 has 2 hits in 3 rows and 5 answers, label 1 has 2 in 2 and 3, label 2 none.
+    found = compare(Y_TRUE, A, B, level="class", resamples=10)
+    # A: label 0 has 2 correct of 3 rows and 5 predictions, label 1 has 2 of 2 and 3, label 2 none.
     assert found.macro_f1.a == pytest.approx((4 / 8 + 4 / 5 + 0) / 3)
-    # B: label 0 has 3 hits in 3 rows and 4 answers, label 1 has 1 in 2 and 1, label 2 2 in 2 and 3.
+    # B: label 0 has 3 correct of 3 rows and 4 predictions, 1 has 1 of 2 and 1, 2 has 2 of 2 and 3.
     assert found.macro_f1.b == pytest.approx((6 / 7 + 2 / 3 + 4 / 5) / 3)
     assert found.macro_f1.points == pytest.approx(100 * (found.macro_f1.b - found.macro_f1.a))
 
@@ -84,9 +84,9 @@ def test_the_intervals_are_those_of_a_slow_bootstrap():
 
 
 def test_chunking_does_not_change_the_figures(monkeypatch: pytest.MonkeyPatch):
-    whole = compare(TRUTH, A, B, level="class", resamples=101)
+    whole = compare(Y_TRUE, A, B, level="class", resamples=101)
     monkeypatch.setattr(module, "CELLS", 20)
-    assert compare(TRUTH, A, B, level="class", resamples=101) == whole
+    assert compare(Y_TRUE, A, B, level="class", resamples=101) == whole
 
 
 def test_figures_depend_on_the_seed_alone():
@@ -98,7 +98,7 @@ def test_figures_depend_on_the_seed_alone():
 
 
 def test_identical_predictions_are_not_distinguishable():
-    found = compare(TRUTH, A, A, level="class", resamples=100)
+    found = compare(Y_TRUE, A, A, level="class", resamples=100)
     assert found.p == 1
     assert (found.accuracy.points, found.accuracy.low, found.accuracy.high) == (0, 0, 0)
     assert (found.macro_f1.points, found.macro_f1.low, found.macro_f1.high) == (0, 0, 0)
@@ -109,7 +109,7 @@ def test_identical_predictions_are_not_distinguishable():
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_clearly_better_model_is_named_with_its_figures(reverse: bool):
-    weak, strong = ("small", answers(120, 80)), ("large", answers(160, 40))
+    weak, strong = ("small", predictions(120, 80)), ("large", predictions(160, 40))
     first, second = (strong, weak) if reverse else (weak, strong)
     found = compare(
         [0] * 200, first[1], second[1], level="section", names=(first[0], second[0]), resamples=500
@@ -121,8 +121,10 @@ def test_a_clearly_better_model_is_named_with_its_figures(reverse: bool):
 
 
 def test_five_rows_to_none_are_not_significant():
-    # Whatever is drawn, B is ahead; but five tosses of a coin agree once in sixteen times.
-    found = compare([0] * 20, answers(10, 10), answers(15, 5), level="class", resamples=2000)
+    # B is ahead in every resample; but five coin tosses agree once in sixteen times.
+    found = compare(
+        [0] * 20, predictions(10, 10), predictions(15, 5), level="class", resamples=2000
+    )
     assert found.accuracy.low > 0
     assert found.p == pytest.approx(2 / 32)
     assert found.verdict.startswith("cannot tell: ")
@@ -130,7 +132,7 @@ def test_five_rows_to_none_are_not_significant():
 
 def test_both_conditions_are_needed():
     even = Difference(a=0.5, b=0.51, points=1, low=-0.1, high=2)
-    found = compare(TRUTH, A, B, level="class", resamples=10)
+    found = compare(Y_TRUE, A, B, level="class", resamples=10)
     near = found.model_copy(update={"accuracy": even, "p": 0.01})
     assert near.better is None
     sure = near.model_copy(update={"accuracy": even.model_copy(update={"low": 0.1})})
@@ -145,7 +147,7 @@ def test_rows_with_unknown_labels_are_never_correct():
 
 
 def test_the_table_shows_both_models_and_the_conclusion():
-    found = compare(TRUTH, A, B, level="class", names=("minilm", "llama"), resamples=50)
+    found = compare(Y_TRUE, A, B, level="class", names=("minilm", "llama"), resamples=50)
     lines = found.text().splitlines()
     assert lines[0].split()[:3] == ["class", "minilm", "llama"]
     assert lines[1].split()[:4] == ["accuracy", "50.0%", "75.0%", "+25.0"]
@@ -155,7 +157,7 @@ def test_the_table_shows_both_models_and_the_conclusion():
 
 
 def test_a_comparison_round_trips_through_json_and_rejects_unknown_fields():
-    found = compare(TRUTH, A, B, level="class", resamples=10)
+    found = compare(Y_TRUE, A, B, level="class", resamples=10)
     assert Comparison.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(ValidationError, match="extra"):
         Comparison.model_validate(found.model_dump() | {"winner": "B"})

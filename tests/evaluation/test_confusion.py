@@ -1,4 +1,4 @@
-"""Confusion matrices as JSON, and what is mistaken for what."""
+"""Confusion matrices as JSON, and the most confused pairs."""
 
 import json
 
@@ -11,8 +11,8 @@ from patclass.evaluation.metrics import MAX_DENSE, Metrics, confused_pairs, eval
 
 def metrics(labels: int) -> Metrics:
     y_true = [row % labels for row in range(2 * labels)]
-    answers = np.eye(labels, dtype=np.float32)[[(t + t % 2) % labels for t in y_true]]
-    return evaluate(y_true, answers, [f"L{n}" for n in range(labels)])
+    probabilities = np.eye(labels, dtype=np.float32)[[(t + t % 2) % labels for t in y_true]]
+    return evaluate(y_true, probabilities, [f"L{n}" for n in range(labels)])
 
 
 @pytest.mark.parametrize("labels", [3, MAX_DENSE, MAX_DENSE + 1, 300])

@@ -1,4 +1,4 @@
-"""The page of a report: whole by itself, safe, and complete."""
+"""The page of a report: self-contained, safe and complete."""
 
 import re
 from html.parser import HTMLParser
@@ -17,13 +17,13 @@ HOSTILE = "<script>alert(1)</script>\"'>&amp;<img src=http://evil.example/x.png>
 
 
 class Page(HTMLParser):
-    """The elements of a page, its text, and what was not closed."""
+    """The elements of a page, its text, and unclosed elements."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.said: list[str] = []
+        self.text_parts: list[str] = []
         self.feed(page)
         self.close()
 
@@ -36,11 +36,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.said.append(data)
+        self.text_parts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.said).split())
+        return " ".join(" ".join(self.text_parts).split())
 
 
 def level(labels: int, rows: int = 300, name: str = "L{}", title: str | None = None) -> LevelReport:
@@ -53,8 +53,8 @@ def level(labels: int, rows: int = 300, name: str = "L{}", title: str | None = N
         for n, t in enumerate(y_true)
     ]
     codes = [name.format(n) for n in range(labels)]
-    answers = LevelAnswers(codes, examples, np.arange(rows), y_true, table / 1.3)
-    return level_report(answers, answers, {}, table > 0.2)
+    level_answers = LevelAnswers(codes, examples, np.arange(rows), y_true, table / 1.3)
+    return level_report(level_answers, level_answers, {}, table > 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_the_page_supports_print_dark_mode_and_small_screens(report: Report):
     assert "@media print" in source
     assert "prefers-color-scheme: dark" in source
     assert "width=device-width" in source
-    # Each table can be scrolled by itself.
+    # Each table scrolls separately.
     assert len(re.findall(r'<div class="scroll"><table', source)) == source.count("<table")
 
 

@@ -1,4 +1,4 @@
-"""Intervals against published values, and against the truth that they should hold."""
+"""Intervals against published values and their nominal coverage."""
 
 import numpy as np
 import pytest
@@ -47,32 +47,32 @@ def test_wilson_has_about_the_nominal_coverage():
 
 def test_bootstrap_of_accuracy_agrees_with_the_normal_approximation():
     y_true = np.zeros(1000, dtype=np.intp)
-    answered = np.where(np.arange(1000) < 800, 0, 1)
-    found = bootstrap(y_true, answered, 2, resamples=4000).accuracy
+    y_pred = np.where(np.arange(1000) < 800, 0, 1)
+    found = bootstrap(y_true, y_pred, 2, resamples=4000).accuracy
     assert (found.low + found.high) / 2 == pytest.approx(0.8, abs=0.003)
     assert found.high - found.low == pytest.approx(2 * 1.96 * (0.16 / 1000) ** 0.5, rel=0.08)
 
 
 def test_bootstrap_computes_the_same_figures_as_metrics():
-    # With one resample, both ends are the figure of that resample.
+    # With one resample, both bounds are the figure of that resample.
     generator = np.random.default_rng(5)
-    y_true, answered = generator.integers(-1, 4, 50), generator.integers(0, 4, 50)
+    y_true, y_pred = generator.integers(-1, 4, 50), generator.integers(0, 4, 50)
     drawn = np.random.default_rng(7).integers(50, size=(1, 50))[0]
-    found = bootstrap(y_true, answered, 4, resamples=1, seed=7)
-    expected = evaluate(y_true[drawn], np.eye(4, dtype=np.float32)[answered[drawn]], list("ABCD"))
+    found = bootstrap(y_true, y_pred, 4, resamples=1, seed=7)
+    expected = evaluate(y_true[drawn], np.eye(4, dtype=np.float32)[y_pred[drawn]], list("ABCD"))
     assert found.macro_f1.low == found.macro_f1.high == pytest.approx(expected.macro_f1)
     assert found.accuracy.low == pytest.approx(expected.accuracy)
 
 
 def test_bootstrap_of_macro_f1_has_about_the_nominal_coverage():
-    # Each label is found in 7 of 10 cases and the rest is spread evenly: macro F1 is 0.7.
+    # The recall of each label is 0.7 and errors are spread evenly: macro F1 is 0.7.
     generator = np.random.default_rng(1)
     held = []
     for seed in range(200):
         y_true = generator.integers(0, 3, 300)
         wrong = (y_true + generator.integers(1, 3, 300)) % 3
-        answered = np.where(generator.random(300) < 0.7, y_true, wrong)
-        found = bootstrap(y_true, answered, 3, resamples=200, seed=seed).macro_f1
+        y_pred = np.where(generator.random(300) < 0.7, y_true, wrong)
+        found = bootstrap(y_true, y_pred, 3, resamples=200, seed=seed).macro_f1
         held.append(found.low <= 0.7 <= found.high)
     assert np.mean(held) > 0.89
 
@@ -83,9 +83,9 @@ def test_bootstrap_of_macro_f1_has_about_the_nominal_coverage():
     st.integers(0, 9),
 )
 def test_bootstrap_is_ordered_bounded_and_reproducible(rows: list[tuple[int, int]], seed: int):
-    y_true, answered = np.array(rows, dtype=np.intp).T
-    found = bootstrap(y_true, answered, 5, resamples=50, seed=seed)
-    assert found == bootstrap(y_true, answered, 5, resamples=50, seed=seed)
+    y_true, y_pred = np.array(rows, dtype=np.intp).T
+    found = bootstrap(y_true, y_pred, 5, resamples=50, seed=seed)
+    assert found == bootstrap(y_true, y_pred, 5, resamples=50, seed=seed)
     for interval in (found.accuracy, found.macro_f1):
         assert 0 <= interval.low <= interval.high <= 1
 

@@ -1,4 +1,4 @@
-"""Figures against ones computed by hand."""
+"""Metrics against figures computed by hand."""
 
 import math
 
@@ -9,7 +9,7 @@ from patclass.evaluation.metrics import Metrics, evaluate
 
 CODES = ["A", "B", "C", "D"]
 TRUTH = [0, 0, 1, 1, 2]
-# Answered: A, B, B, B, A. Label D is neither true nor answered anywhere.
+# Predicted: A, B, B, B, A. Label D is neither true nor predicted anywhere.
 PROBABILITIES = np.array(
     [
         [0.7, 0.1, 0.1, 0.1],

@@ -1,4 +1,4 @@
-"""What a report says of a model, in words and in figures."""
+"""The text and the figures of a report."""
 
 import math
 from dataclasses import replace
@@ -189,7 +189,7 @@ def test_figures_match_the_predictions(report: Report, scored: Scored):
     sums = scored.tree.sums(scored.calibrated, "class")
     y_true = np.array([row.y_true[1] for row in scored.rows])
     assert report.levels["class"].metrics.accuracy == (sums.argmax(axis=1) == y_true).mean()
-    # A fourth of the rows has a class that the tree lacks: no answer to them is right.
+    # A quarter of the rows has a class that the tree lacks: no prediction for them is correct.
     assert report.levels["class"].metrics.accuracy <= 0.75
     assert sum(c.support for c in report.levels["class"].metrics.per_class) == 60
 

@@ -1,4 +1,4 @@
-"""Answering only when sure, computed by hand."""
+"""Selective prediction, computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Parts of the rows, and how right the model is on each."""
+"""Slices of the rows, and the accuracy of the model on each."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_a_slice_of_few_rows_has_a_wide_interval():
     assert part.interval.low == pytest.approx(0.342, abs=1e-3)
 
 
-def answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers:
+def level_answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers:
     rows = [
         Example(f"P{n}", "secret text", (t,), (0,), (), Facts(title=f"Title {n}"))
         for n, t in enumerate(y_true)
@@ -84,7 +84,7 @@ def answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers
 
 
 def test_only_mistakes_are_listed_by_confidence():
-    found = mistakes(answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
+    found = mistakes(level_answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
     assert [(m.id, m.true, m.answered, m.second) for m in found] == [
         ("P2", None, "C", "B"),
         ("P1", "A", "B", "C"),
@@ -94,8 +94,8 @@ def test_only_mistakes_are_listed_by_confidence():
 
 
 def test_the_number_of_mistakes_is_limited():
-    assert len(mistakes(answers([1] * 40, [[0.9, 0.1]] * 40))) == 25
+    assert len(mistakes(level_answers([1] * 40, [[0.9, 0.1]] * 40))) == 25
 
 
 def test_a_single_label_has_no_second_prediction():
-    assert mistakes(answers([-1], [[0.9]]))[0].second is None
+    assert mistakes(level_answers([-1], [[0.9]]))[0].second is None

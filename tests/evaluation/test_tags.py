@@ -19,7 +19,7 @@ def test_a_tag_is_evaluated_on_rows_where_it_is_known():
     found = tag_reports(rows(True, False, None, True), column(0.9, 0.6, 0.9, 0.3), ["Y"])["Y"]
     assert (found.rows, found.carried) == (3, 2)
     assert (found.precision, found.recall) == (0.5, 0.5)
-    # Ranked: carried, not, carried; the precisions at the carried ones are 1 and 2/3.
+    # Ranked: positive, negative, positive; the precisions at the positives are 1 and 2/3.
     assert found.average_precision == pytest.approx((1 + 2 / 3) / 2)
 
 

@@ -25,10 +25,10 @@ from patclass.model.network import PatentClassifier, merged
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import one_step, tiny_batch, tiny_classifier
 
-# No more than the tiny bundles' own validation and test rows.
+# The number of the tiny bundles' own validation and test rows.
 TEXTS = 40
 
-# One of forty tips over the real limits; another processor rounds another one.
+# One text of forty exceeds the real limits, and which one depends on the processor.
 LENIENT = Limits(0.8, 0.8, 0.2, 0.2, 1e6)
 
 KINDS = ("bundle", "tree_bundle")
@@ -36,13 +36,13 @@ KINDS = ("bundle", "tree_bundle")
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported bundle, the one it was made from, and what was said."""
+    """An exported bundle, its original, and the messages of the export."""
 
     source: Path
     folder: Path
     form: Form
     info: EngineInfo
-    said: tuple[str, ...]
+    messages: tuple[str, ...]
 
     @property
     def exact(self) -> bool:
@@ -65,11 +65,11 @@ def tiny_export() -> TinyExport:
     """Export silently; verify in this process, as a new one takes seconds to start."""
 
     def call(source: Path, form: Form, target: Path, texts: int = TEXTS) -> Exported:
-        opened, said = read_bundle(source), []
+        opened, messages = read_bundle(source), []
         corpus = load_corpus(opened.description.data_settings(), opened.tree)
         with verified_here():
-            info = run_module.export(opened, form, target, corpus, said.append, texts)
-        return Exported(source, target, form, info, tuple(said))
+            info = run_module.export(opened, form, target, corpus, messages.append, texts)
+        return Exported(source, target, form, info, tuple(messages))
 
     return call
 
@@ -80,7 +80,7 @@ def exports(
     tiny_export: TinyExport,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str, Form], Exported]:
-    """A tiny bundle in a form, made when it is first asked for."""
+    """A tiny bundle in an export format, created on first use."""
     made: dict[tuple[str, Form], Exported] = {}
 
     def get(kind: str, form: Form) -> Exported:
@@ -97,7 +97,7 @@ def exports(
     params=[(kind, form) for kind in KINDS for form in run_module.FORMS[:3]], ids="-".join
 )
 def each_export(request: pytest.FixtureRequest, exports: Callable[..., Exported]) -> Exported:
-    """Every kind of bundle in every form, one after the other."""
+    """Every kind of bundle in every export format."""
     return exports(*request.param)
 
 
@@ -109,7 +109,7 @@ def opened(bundle: Path) -> Bundle:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A merged tiny model with rows of ids that are its own."""
+    """A merged tiny model with its own rows of token ids."""
 
     model: PatentClassifier
     tokenizer: TextTokenizer
@@ -117,7 +117,7 @@ class Tuned:
 
     @cached_property
     def graph(self) -> ov.Model:
-        """Not to be changed: clone it."""
+        """Do not change it: clone it."""
         return to_graph(self.model)
 
     def logits(self) -> np.ndarray:
@@ -143,15 +143,15 @@ def tuned_llama(tiny_llama: Path) -> Tuned:
 
 @pytest.fixture(params=["tuned_bert", "tuned_llama"])
 def tuned_base(request: pytest.FixtureRequest) -> Tuned:
-    """Both kinds of base, one after the other."""
+    """Both kinds of base: encoder and decoder."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
 def adds_eight_bits_up() -> bool:
-    """Whether the processor adds products of eight bits without a loss.
+    """Whether the processor accumulates eight-bit products exactly.
 
-    Those without VNNI add two of them in sixteen bits, where large ones do not fit.
+    Without VNNI, pairs of them are added in sixteen bits, where large ones overflow.
     """
     rows, most = 64, np.float32(127)
     given = ov.opset13.parameter([1, rows], np.float32, name="given")

@@ -1,4 +1,4 @@
-"""The merged model: a plain base for transformers, and the same answers as before."""
+"""The merged model: a plain base for transformers, with the same logits as before."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_head_for_other_labels_is_refused(saved: Path):
 def test_transformers_alone_reproduces_the_logits_of_an_exported_bundle(
     exports: Callable[..., Any], kind: str
 ):
-    """The promise of the form: no patclass and no peft are needed to use it."""
+    """The merged format is usable without patclass and without peft."""
     folder = exports(kind, "merged").folder
     bundle = read_bundle(folder)
     model = AutoModel.from_pretrained(folder / LAYOUT.base, local_files_only=True).eval()
@@ -74,7 +74,7 @@ def test_transformers_alone_reproduces_the_logits_of_an_exported_bundle(
 
 
 def test_its_adapter_is_merged(exports: Callable[..., Any], tiny_bert: Path):
-    """A forgotten adapter would leave the base as it was."""
+    """Without merging the adapter, the base would be unchanged."""
     merged, base = (
         load_file(folder / PACKED)
         for folder in (exports("bundle", "merged").folder / LAYOUT.base, tiny_bert)
@@ -88,10 +88,10 @@ def test_its_adapter_is_merged(exports: Callable[..., Any], tiny_bert: Path):
 def test_the_original_base_is_no_longer_needed(
     exports: Callable[..., Any], bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def gone(*arguments: object) -> object:
+    def fail_to_resolve(*arguments: object) -> object:
         raise AssertionError("it looked for the original base")
 
-    monkeypatch.setattr("patclass.bundle.weights.resolve_base", gone)
+    monkeypatch.setattr("patclass.bundle.weights.resolve_base", fail_to_resolve)
     patents = patent_rows(12, seed=8)
     assert load(exports("bundle", "merged").folder, "cpu").predict(patents) == ["A", "C", "H"] * 4
     with pytest.raises(AssertionError, match="looked for"):

@@ -1,4 +1,4 @@
-"""A classifier as a graph: its ports, any number of rows of any length, and its answers."""
+"""A classifier as a graph: its ports, dynamic shapes and logits."""
 
 import copy
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_it_reproduces_the_logits_of_the_model(tuned_base: Any, graph: ov.Model,
 
 
 def test_the_mask_is_not_traced_as_a_constant(tuned_base: Any, graph: ov.Model):
-    """What stands at masked places changes nothing; unmasked, it does."""
+    """Tokens at masked positions do not change the logits; unmasked, they do."""
     compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ids = np.array([tuned_base.rows[0][:20]], dtype=np.int64)
     mask = np.ones_like(ids)
@@ -79,7 +79,7 @@ def test_conversion_does_not_change_the_model(tuned_base: Any):
 
 
 def test_a_base_with_very_few_positions_is_converted(tuned_bert: Any):
-    """The example that is traced may only hold ids that the base knows."""
+    """The traced example may only contain ids that the base knows."""
     model: PatentClassifier = copy.deepcopy(tuned_bert.model)
     model.backbone.resize_token_embeddings(7, mean_resizing=False)
     assert to_graph(model).outputs
@@ -111,7 +111,7 @@ Made = Callable[[str, Scheme], ov.Model]
 
 @pytest.fixture(scope="module")
 def made(request: pytest.FixtureRequest) -> Made:
-    """The graph that a scheme makes of a base; those in eight bits are made once."""
+    """The graph of a base under a scheme; eight-bit graphs are created once."""
     found: dict[tuple[str, str], ov.Model] = {}
 
     def make(base: str, scheme: Scheme) -> ov.Model:
@@ -129,7 +129,7 @@ def logits_of(graph: ov.Model, tuned: Any, exact: bool) -> np.ndarray:
 
 
 def products(graph: ov.Model) -> dict[str, bool]:
-    """Every product with a weight, and whether the weight is stored in eight bits."""
+    """Every matrix product with a weight, and whether the weight is stored in eight bits."""
     found = {}
     for node in graph.get_ordered_ops():
         if node.get_type_name() == "MatMul":
@@ -139,7 +139,7 @@ def products(graph: ov.Model) -> dict[str, bool]:
 
 
 def _is_int8(output: ov.Output) -> bool:
-    """Follow an operand up to the constant that it is made of."""
+    """Follow an operand to its constant."""
     node = output.get_node()
     while node.get_type_name() != "Constant" and node.get_input_size():
         node = node.input_value(0).get_node()
@@ -147,7 +147,7 @@ def _is_int8(output: ov.Output) -> bool:
 
 
 def rounded_inputs(graph: ov.Model, kind: str) -> list[bool]:
-    """For each operation of a kind, whether any operand is rounded right before it."""
+    """For each operation of a type, whether any operand is quantised directly before it."""
     return [
         any(value.get_node().get_type_name() == "FakeQuantize" for value in node.input_values())
         for node in graph.get_ordered_ops()
@@ -173,7 +173,7 @@ def test_float32_leaves_the_graph_unchanged(request: pytest.FixtureRequest, made
 def test_bfloat16_changes_only_the_compute_precision(
     request: pytest.FixtureRequest, made: Made, base: str
 ):
-    """Where the processor has no bfloat16, it is float32 all the same."""
+    """On processors without bfloat16, it computes in float32."""
     tuned = request.getfixturevalue(base)
     graph = made(base, HALF)
     np.testing.assert_allclose(logits_of(graph, tuned, True), tuned.logits(), rtol=0, atol=1e-4)
@@ -196,7 +196,7 @@ def test_eight_bits_are_close_to_the_original(
     difference = np.abs(found - expected).max()
     alike = np.corrcoef(found.ravel(), expected.ravel())[0, 1]
     assert difference > 1e-4
-    # These weights are nearly random; what is left of the differences is far more than noise.
+    # These weights are nearly random; the remaining differences are far larger than noise.
     if scheme.name == "int8 weights" or adds_eight_bits_up:
         assert difference < 0.4
         assert alike > 0.98
@@ -227,7 +227,7 @@ def test_activations_are_quantised_except_those_of_attention(made: Made, base: s
 
 
 def test_the_original_graph_is_not_modified(request: pytest.FixtureRequest, made: Made):
-    """A scheme that is refused must not spoil the next one's start."""
+    """A refused scheme must not change the input of the next one."""
     tuned = request.getfixturevalue("tuned_bert")
     for scheme in EIGHT_BITS:
         made("tuned_bert", scheme)

@@ -1,4 +1,4 @@
-"""What two models' answers have in common, on answers made by hand."""
+"""Parity of two models, on handmade predictions."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ OPEN = Limits(0.0, 0.0, 1.0, 1.0, 1e6)
 
 
 def answers(leaves: object, logits: object = None) -> Answers:
-    """Answers of which only the leaves, and the logits if given, are of interest."""
+    """Predictions with only the leaves, and the logits if given, set to meaningful values."""
     found = np.asarray(leaves, dtype=np.float32)
     logits = np.zeros_like(found) if logits is None else np.asarray(logits, dtype=np.float32)
     return Answers([], logits, None, found, found, np.zeros((len(found), 0)), found, [])
@@ -43,8 +43,8 @@ def flat(*shares: float) -> Answers:
     return answers([(share, 1 - share) for share in shares])
 
 
-def examples(*truths: int | None) -> list[Example]:
-    return [Example(f"P{n}", "text", (y_true,), (0,)) for n, y_true in enumerate(truths)]
+def examples(*labels: int | None) -> list[Example]:
+    return [Example(f"P{n}", "text", (y_true,), (0,)) for n, y_true in enumerate(labels)]
 
 
 def parity(**levels: LevelParity) -> Parity:
@@ -54,7 +54,7 @@ def parity(**levels: LevelParity) -> Parity:
 
 HALF_A = examples(*[0] * 5, *[1] * 5)
 BEFORE = flat(0.9, 0.9, 0.9, 0.9, 0.55, 0.1, 0.1, 0.1, 0.1, 0.45)
-# One sure answer and one unsure answer tip over.
+# One sure and one unsure prediction change.
 AFTER = flat(0.1, 0.9, 0.9, 0.9, 0.45, 0.1, 0.1, 0.1, 0.1, 0.45)
 
 
@@ -100,7 +100,7 @@ def test_without_sure_predictions_none_is_lost():
 
 def test_changes_of_f1_and_ece_are_computed_on_labelled_rows():
     level = compare(AB, HALF_A, "rows", BEFORE, AFTER).levels["label"]
-    # A: all that were answered are right, three of five were found. B: five of seven, and all.
+    # A: precision 1, recall 3 of 5. B: precision 5 of 7, recall 1.
     macro_f1 = (2 * 1 * 0.6 / 1.6 + 2 * (5 / 7) / (5 / 7 + 1)) / 2
     assert level.f1_loss == pytest.approx(1 - macro_f1)
     before = (8 * (1 - 0.9) + 2 * (1 - 0.55)) / 10
@@ -128,7 +128,7 @@ def test_without_known_labels_there_are_no_quality_figures_and_no_failures():
 
 
 def test_every_level_is_compared_separately():
-    """Another class of the same section is another answer at one level only."""
+    """Another class of the same section changes the prediction at one level only."""
     before = answers([(0.8, 0.1, 0.1), (0.1, 0.1, 0.8)])
     after = answers([(0.1, 0.8, 0.1), (0.1, 0.1, 0.8)])
     rows = [Example("P0", "text", (0, 0), (0,)), Example("P1", "text", (1, UNKNOWN_LABEL), (2,))]
@@ -136,7 +136,7 @@ def test_every_level_is_compared_separately():
     assert list(levels) == ["section", "class"]
     assert (levels["section"].agreement, levels["class"].agreement) == (1, 0.5)
     assert (levels["section"].sure, levels["section"].f1_loss) == (2, 0)
-    # The unknown class of the second row is labelled all the same: no answer to it is right.
+    # The unknown class of the second row counts as labelled: no prediction for it is correct.
     assert (levels["class"].labelled, levels["class"].f1_loss) == (2, 1)
 
 
@@ -154,7 +154,7 @@ def test_an_export_that_returns_nan_does_not_pass():
     with np.errstate(invalid="ignore"):
         found = compare(AB, HALF_A, "rows", BEFORE, broken)
     for limits in (EXACT, QUANTISED, OPEN):
-        assert any("a logit differs by nan" in said for said in objections(found, limits))
+        assert any("a logit differs by nan" in objection for objection in objections(found, limits))
 
 
 def test_a_single_nan_logit_is_enough_to_fail():
@@ -165,7 +165,7 @@ def test_a_single_nan_logit_is_enough_to_fail():
 
 
 @pytest.mark.parametrize(
-    ("at", "kept", "broken", "said"),
+    ("at", "allowed", "broken", "objection"),
     [
         ("agreement", 0.96, 0.958, "all levels together: 97.9% agree (required: 98%)"),
         (
@@ -180,12 +180,12 @@ def test_a_single_nan_logit_is_enough_to_fail():
     ],
 )
 def test_values_at_the_limit_pass_and_values_beyond_it_are_named(
-    at: str, kept: float, broken: float, said: str
+    at: str, allowed: float, broken: float, objection: str
 ):
-    inside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: kept})})
+    inside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: allowed})})
     outside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: broken})})
     assert objections(inside, QUANTISED) == []
-    assert objections(outside, QUANTISED) == [said]
+    assert objections(outside, QUANTISED) == [objection]
 
 
 def test_differing_tags_are_named():
@@ -208,7 +208,7 @@ def test_every_failure_is_named():
         update={"agreement": 0.5, "sure_agreement": 0.5, "f1_loss": 0.5, "ece_rise": 0.5}
     )
     found = objections(parity(section=bad, **{"class": bad}), QUANTISED)
-    assert [said.partition(":")[0] for said in found] == [
+    assert [objection.partition(":")[0] for objection in found] == [
         *("section", "all levels together"),
         *["section"] * 3,
         *["class"] * 3,

@@ -1,4 +1,4 @@
-"""A whole export: what it writes, what it keeps, what it refuses, and what it falls back to."""
+"""A complete export: its files, its refusals and its fallbacks."""
 
 import json
 import re
@@ -47,8 +47,8 @@ KEPT = (
     LAYOUT.confusion,
 )
 WRITTEN = {*LAYOUT.required, LAYOUT.card}
-# What the tiny bundles' rounded answers may be off by: far less than what tells labels apart. The
-# second where the processor does not add products of eight bits up.
+# The tolerance of the tiny bundles' quantised logits: far less than the margins between labels. The
+# second applies where the processor does not accumulate eight-bit products exactly.
 NEAR, NEAR_ENOUGH = 0.1, 0.25
 
 Exports = Callable[..., Any]
@@ -64,11 +64,11 @@ def read(path: Path) -> Any:
 
 
 def beside(target: Path) -> list[str]:
-    """All that stands where a bundle was to be written."""
+    """Everything in the target folder of a bundle."""
     return sorted(path.name for path in target.parent.iterdir())
 
 
-# What is written
+# Output
 
 
 def test_it_is_a_bundle_that_verifies(each_export: Any):
@@ -112,9 +112,9 @@ def test_parity_is_recorded_level_by_level(each_export: Any, adds_eight_bits_up:
 
 
 def test_it_is_reported_as_a_table(each_export: Any):
-    (said,) = each_export.said
-    assert said.startswith(f"{each_export.info.weights}: 42 texts of ")
-    levels = [line.split()[0] for line in said.splitlines()[2:]]
+    (message,) = each_export.messages
+    assert message.startswith(f"{each_export.info.weights}: 42 texts of ")
+    levels = [line.split()[0] for line in message.splitlines()[2:]]
     assert levels == list(each_export.info.parity.levels)
 
 
@@ -145,12 +145,12 @@ def test_eight_bits_are_smaller_than_float(exports: Exports):
     assert small < 0.7 * large
 
 
-# How it answers
+# Predictions
 
 
 @pytest.fixture
 def near(each_export: Any, adds_eight_bits_up: bool) -> float:
-    """What answers may be off by."""
+    """The tolerance of the probabilities."""
     if each_export.exact:
         return 1e-4
     return NEAR if adds_eight_bits_up else NEAR_ENOUGH
@@ -226,7 +226,7 @@ def test_it_predicts_without_torch_and_without_telemetry(exports: Exports, form:
     ]
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -295,7 +295,7 @@ def test_a_missing_base_is_named(tiny_export: TinyExport, bundle: Path, tmp_path
 
 @pytest.fixture(params=FORMS)
 def copy(request: pytest.FixtureRequest, exports: Exports, tmp_path: Path) -> tuple[str, Path]:
-    """A form, and a copy of a bundle in it, to spoil."""
+    """An export format, and a copy of a bundle in it, to be damaged."""
     folder = exports("bundle", request.param).folder
     return request.param, Path(shutil.copytree(folder, tmp_path / "model"))
 
@@ -358,12 +358,12 @@ def test_another_merged_base_is_detected_by_its_hash(
         load(folder, "cpu")
 
 
-# Falling back
+# Fallback
 
 
 @pytest.fixture(scope="module")
 def spoiled(bundle: Path) -> ov.Model:
-    """The graph of the flat tiny bundle with its answers upside down."""
+    """The graph of the flat tiny bundle with negated logits."""
     source = read_bundle(bundle)
     model = load_weights(bundle, source.description, source.tree.outputs, "cpu")
     model.head.weight.data.neg_()
@@ -388,7 +388,7 @@ def test_eight_bits_without_parity_fall_back_to_the_next_safer_scheme(
     safer: Scheme,
     arithmetic: str,
 ):
-    # Two of 42 texts may differ: of so few, one is more than the real limits allow.
+    # Two of 42 texts may differ: with so few, one already exceeds the real limits.
     monkeypatch.setattr(run_module, "QUANTISED", Limits(0.95, 0.95, 0.05, 0.2, float("inf")))
     monkeypatch.setattr(run_module, "INT8", (bad, safer))
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
@@ -397,7 +397,7 @@ def test_eight_bits_without_parity_fall_back_to_the_next_safer_scheme(
     assert re.match(
         r"int8: section: [\d.]+% agree \(required: 95%\); .* sure .* F1 falls by", reason
     )
-    table, refusal, next_table = found.said
+    table, refusal, next_table = found.messages
     assert table.startswith("int8: 42 texts")
     assert refusal == f"refused, {reason}"
     assert next_table.startswith(f"{safer.name}: 42 texts")
@@ -415,13 +415,13 @@ def test_schemes_are_tried_from_fastest_to_safest(
     monkeypatch: pytest.MonkeyPatch,
     bad: Scheme,
 ):
-    """Where nothing in eight bits is near enough, it is float32 that is written."""
+    """When no eight-bit scheme has parity, float32 is written."""
     monkeypatch.setattr(run_module, "INT8", [replace(bad, name=way.name) for way in INT8])
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == "float32"
     names = [reason.partition(": ")[0] for reason in found.info.refused]
     assert names == [way.name for way in INT8]
-    assert len(found.said) == 2 * len(INT8) + 1
+    assert len(found.messages) == 2 * len(INT8) + 1
     written = read_bundle(tmp_path / "out")
     assert written.description.arithmetic == "float32"
     assert written.golden.tolerance == TOLERANCES["float32"]
@@ -464,7 +464,7 @@ FORMS_IN_FLOAT = ("openvino-f32", "merged")
 
 @pytest.fixture(scope="module")
 def packed(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that carries its packed base, which is nowhere else any more."""
+    """A bundle with an embedded packed base that has been deleted everywhere else."""
     home = tmp_path_factory.mktemp("packed")
     base = packed_copy(tiny_bert, home / "packed")
     tiny_run(base, bundle.parent, home / "model", epochs=1, embed_base=True)

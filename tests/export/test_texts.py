@@ -1,4 +1,4 @@
-"""Which texts tune an export and which judge it; never the same ones."""
+"""Which texts calibrate an export and which test its parity; they are disjoint."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,12 +12,12 @@ from patclass.export.run import CALIBRATION_TEXTS, PARITY_TEXTS, choose_texts
 
 AB = LabelTree.flat(LabelSet.of_codes("AB"))
 
-# Halves and thirds: with the whole, a row stands for so many texts.
+# The whole text, two halves and three thirds: the number of texts per row.
 PARTS = 6
 
 
 def rows(split: str, count: int, words: int = 7) -> list[Example]:
-    """Rows whose texts and ids are their own; each word tells where it stands."""
+    """Rows with distinct texts and ids; each word contains its position."""
     return [
         Example(
             f"{split}{n}", " ".join(f"{split}{n}word{w}" for w in range(words)), (n % 2,), (n % 2,)
@@ -120,8 +120,8 @@ def test_a_text_of_one_word_gives_no_empty_part():
 
 
 def test_too_little_data_is_refused_with_a_remedy():
-    said = r"made up gives 18 texts to compare on; 1,000 are needed\. Name more .*--data"
-    with pytest.raises(DataError, match=said):
+    message = r"made up gives 18 texts to compare on; 1,000 are needed\. Name more .*--data"
+    with pytest.raises(DataError, match=message):
         choose_texts(corpus(2, 1, 1))
 
 

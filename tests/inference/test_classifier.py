@@ -1,4 +1,4 @@
-"""The object that answers: scikit-learn's verbs on texts and on fields."""
+"""The classifier: scikit-learn's methods on texts and on fields."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_text_without_letters_is_warned_about(text: str):
     ],
 )
 def test_another_script_is_reported_once(text: str):
-    """Words cannot be counted where they are not set apart, so nothing is said of their number."""
+    """Without word separators words cannot be counted, so their number is not reported."""
     assert text_warnings(text) == [
         AnswerWarning("other_script", "the text is mostly in another script than the training data")
     ]
@@ -90,8 +90,8 @@ ACID = "A device with polymer catalyst alkyl acid reaction compound enzyme alloy
 
 
 def test_the_package_exports_the_inference_api(bundle: Path):
-    answers = patclass.load(str(bundle), device="cpu").classify([CIRCUIT], Options(k=1))
-    assert isinstance(answers[0], patclass.Prediction)
+    predictions = patclass.load(str(bundle), device="cpu").classify([CIRCUIT], Options(k=1))
+    assert isinstance(predictions[0], patclass.Prediction)
 
 
 def test_it_learns_its_labels(classifier: Classifier):
@@ -123,11 +123,11 @@ def test_no_patents_give_no_predictions(classifier: Classifier):
 def test_labels_are_sorted_by_probability(classifier: Classifier):
     patent = patent_rows(3, seed=8)[2]
     probabilities = classifier.predict_proba([patent])[0]
-    answer = classifier.classify([patent], Options(k=2))[0]
-    first, second = answer.top
+    prediction = classifier.classify([patent], Options(k=2))[0]
+    first, second = prediction.top
     assert first == ScoredLabel("H", "Electricity", float(probabilities.max()))
     assert first.confidence > second.confidence
-    assert answer == Prediction(
+    assert prediction == Prediction(
         label="H",
         name="Electricity",
         confidence=first.confidence,
@@ -143,10 +143,10 @@ def test_labels_are_sorted_by_probability(classifier: Classifier):
         neighbours=(),
         warnings=(),
         text=classifier.text_of(patent),
-        signals=answer.signals,
+        signals=prediction.signals,
     )
-    assert answer.signals.oov_rate == 0
-    assert answer.signals.novelty == pytest.approx(1, abs=0.9)
+    assert prediction.signals.oov_rate == 0
+    assert prediction.signals.novelty == pytest.approx(1, abs=0.9)
 
 
 @pytest.mark.parametrize(("k", "labels"), [(1, 1), (3, 3), (100, 3)])
@@ -155,12 +155,12 @@ def test_k_may_exceed_the_number_of_labels(classifier: Classifier, k: int, label
 
 
 def test_alternatives_are_listed_by_level_and_probability(classifier: Classifier):
-    answer = classifier.classify([CIRCUIT], Options(k=1, alternatives=True))[0]
+    prediction = classifier.classify([CIRCUIT], Options(k=1, alternatives=True))[0]
     probabilities = classifier.predict_proba([CIRCUIT])[0]
-    assert answer.alternatives is not None
-    assert list(answer.alternatives) == ["section"]
-    named = answer.alternatives["section"]
-    assert named[0] == answer.top[0]
+    assert prediction.alternatives is not None
+    assert list(prediction.alternatives) == ["section"]
+    named = prediction.alternatives["section"]
+    assert named[0] == prediction.top[0]
     confidences = [candidate.confidence for candidate in named]
     assert confidences == sorted(probabilities[probabilities >= MIN_ALTERNATIVE], reverse=True)
 

@@ -1,4 +1,4 @@
-"""Passages: the places that were read, and what each of them does for the answer."""
+"""Passages: their offsets in the text, and their contributions to the prediction."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -25,9 +25,9 @@ def pipeline_of(classifier: Classifier, truncation: Truncation) -> Pipeline:
 
 
 def parts_of(pipeline: Pipeline, text: str, label: str):
-    answers = pipeline.run([text])
+    outputs = pipeline.run([text])
     level = pipeline.tree.levels[0]
-    return contributions(pipeline, text, answers.encodings[0], answers.passages[0], level, label)
+    return contributions(pipeline, text, outputs.encodings[0], outputs.passages[0], level, label)
 
 
 def test_sentences_cover_the_encoded_text_without_gaps(classifier: Classifier):
@@ -76,9 +76,11 @@ def test_excess_sentences_are_merged_at_the_end(classifier: Classifier):
 
 def test_text_beyond_the_encoding_is_not_explained(classifier: Classifier):
     text = f"{CIRCUIT} " * 50
-    answer = explained(classifier, text)
-    assert answer.read_share < 0.5
-    assert answer.passages[-1].end / len(text.strip()) == pytest.approx(answer.read_share, abs=0.02)
+    prediction = explained(classifier, text)
+    assert prediction.read_share < 0.5
+    assert prediction.passages[-1].end / len(text.strip()) == pytest.approx(
+        prediction.read_share, abs=0.02
+    )
 
 
 def test_offsets_are_reported_without_contributions_too(classifier: Classifier):
@@ -121,7 +123,7 @@ def test_head_and_tail_are_one_passage_across_the_whole_text(classifier: Classif
 
 @pytest.mark.parametrize("level", ["section", "class", "subclass"])
 def test_every_level_can_be_explained(tree_classifier: Classifier, level: str):
-    answer = explained(tree_classifier, f"{CIRCUIT} {SOIL}", level)
-    assert answer.level == level
-    assert len(answer.passages) == 2
-    assert all(np.isfinite(part.contribution) for part in answer.passages)
+    prediction = explained(tree_classifier, f"{CIRCUIT} {SOIL}", level)
+    assert prediction.level == level
+    assert len(prediction.passages) == 2
+    assert all(np.isfinite(part.contribution) for part in prediction.passages)

@@ -1,4 +1,4 @@
-"""An answer has the same fields in Python, JSON, CSV and Parquet."""
+"""A prediction has the same fields in Python, JSON, CSV and Parquet."""
 
 import csv
 import json
@@ -74,10 +74,10 @@ def test_the_thresholds_of_the_bundle_apply_unless_one_is_given():
     assert thresholds_of(TREE, {"label": 0.1}, None) == dict.fromkeys(BEST, DEFAULT_THRESHOLD)
 
 
-@pytest.mark.parametrize("asked", [-0.1, 1.1, 90, float("nan")])
-def test_a_threshold_that_is_not_a_probability_is_refused(asked: float):
-    with pytest.raises(ConfigError, match=rf"^threshold {asked:g}: expected a probability"):
-        thresholds_of(TREE, {}, asked)
+@pytest.mark.parametrize("given", [-0.1, 1.1, 90, float("nan")])
+def test_a_threshold_that_is_not_a_probability_is_refused(given: float):
+    with pytest.raises(ConfigError, match=rf"^threshold {given:g}: expected a probability"):
+        thresholds_of(TREE, {}, given)
 
 
 @pytest.mark.parametrize("level", ["section", "class", "subclass"])
@@ -91,7 +91,7 @@ def test_an_unknown_level_is_refused_with_the_known_ones(level: str):
         check_level(TREE, level)
 
 
-# Section A adds up to more than H; its "other" leaf and H01L are each likelier than A01B.
+# Section A sums to more than H; its "other" leaf and H01L are each more probable than A01B.
 FOLDED = LabelTree(
     TREE.levels,
     (("A",), ("A", "A01", "A01B"), ("A", "A01", "A01C"), ("B",), ("H", "H01", "H01L")),
@@ -156,7 +156,7 @@ def row(prediction: Prediction) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """What JSON makes of it."""
+    """The value after a JSON round trip."""
     return json.loads(json.dumps(value))
 
 
@@ -225,7 +225,7 @@ def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_pa
 
 def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Prediction):
     patent = patent_rows(3, seed=8)[2]
-    said = cli(
+    outcome = cli(
         *(
             "predict",
             f"{patent['title']}. {patent['abstract']}",
@@ -237,7 +237,7 @@ def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Pred
         *("--coverage", 0.8, "--neighbours", 2, "--explain", "--device", "cpu"),
     )
     record = {name: value for name, value in record_of(prediction).items() if value is not None}
-    found = json.loads(said.out)
+    found = json.loads(outcome.out)
     assert list(found) == list(record)
     for name in (
         "label",

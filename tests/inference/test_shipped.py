@@ -1,4 +1,4 @@
-"""The model that is part of the package: whole, small, without texts, and as good as it says."""
+"""The shipped model: complete, small, without texts, and as accurate as reported."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
 
 LARGEST = 15_000_000
-EVERY = full(25, 11)  # test rows to ask: some 110, and 250
+EVERY = full(25, 11)  # every n-th test row: about 110, or 250
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_predict_works_with_a_fresh_installation(patclass: Run):
 def test_it_is_calibrated_on_unseen_patents(shipped: Classifier, tmp_path: Path):
     if not SHARED.is_dir():
         pytest.skip("the shared patents are not on this machine")
-    for split in SPLITS:  # other files lie beside them
+    for split in SPLITS:  # the folder has other files too
         name = f"patents-{split}.parquet"
         (tmp_path / name).symlink_to(SHARED / "data" / name)
     data = DataSettings(data=str(tmp_path), labels="cpc", text="title+abstract")
@@ -72,14 +72,14 @@ def test_it_is_calibrated_on_unseen_patents(shipped: Classifier, tmp_path: Path)
         known = [i for i, row in enumerate(rows) if row.y_true[depth] is not None]
         y_true = np.array([rows[i].y_true[depth] for i in known])
         reported = report.levels[level]
-        hits = found[known].argmax(axis=1) == y_true
-        within(hits.sum(), len(known), reported.metrics.accuracy)
+        correct = found[known].argmax(axis=1) == y_true
+        within(correct.sum(), len(known), reported.metrics.accuracy)
         sets = shipped.bundle.conformal.levels[level].sets(found[known], 0.9)
         held = sets[np.arange(len(known)), y_true] & (y_true >= 0)
         within(held.sum(), len(known), 0.9)
 
 
-def within(hits: int, rows: int, share: float) -> None:
-    """Hits lie in the central 99.9 % of what chance gives at that share."""
+def within(correct: int, rows: int, share: float) -> None:
+    """The number correct lies in the central 99.9 % of the binomial distribution."""
     low, high = binom.interval(0.999, rows, share)
-    assert low <= hits <= high, f"{hits} of {rows} rows, expected {share:.1%}"
+    assert low <= correct <= high, f"{correct} of {rows} rows, expected {share:.1%}"

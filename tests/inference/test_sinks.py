@@ -1,4 +1,4 @@
-"""Result rows as files, read back by other readers than patclass."""
+"""Result files, read back with independent readers."""
 
 import csv
 import json

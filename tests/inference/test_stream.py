@@ -1,4 +1,4 @@
-"""Files of patents to files of answers: every format, every row, in order, whole or not."""
+"""Files of patents to files of predictions: every format, every row, in order, valid or not."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ WORDS = ("antenna circuit voltage", "plough seed harvest", "polymer catalyst aci
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dozen rows then are several chunks."""
+    """Reduce the chunk size, so that a dozen rows are several chunks."""
     monkeypatch.setattr(files, "CHUNK_ROWS", 4)
 
 
@@ -68,7 +68,7 @@ def patents(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def answers(classifier: Classifier, rows: list[dict[str, Any]], folder: Path) -> list[dict]:
+def classified_rows(classifier: Classifier, rows: list[dict[str, Any]], folder: Path) -> list[dict]:
     classify_file(classifier, write(folder / "in.jsonl", rows), folder / "out.jsonl")
     return read(folder / "out.jsonl")
 
@@ -86,12 +86,16 @@ def test_every_format_converts_to_every_format(
     assert [row["id"] for row in found] == [f"P{n}" for n in range(13)]
     assert "no text" in found.pop(6)["error"]
     expected = classifier.classify([row["text"] for row in rows if row["text"]], Options(k=2))
-    for row, answer in zip(found, expected, strict=True):
-        assert (row["label"], row["name"], row["error"]) == (answer.label, answer.name, None)
-        assert row["confidence"] == pytest.approx(answer.confidence, abs=1e-5)
-        assert [entry["label"] for entry in row["top"]] == [top.label for top in answer.top]
-        assert (row["level"], row["section"]) == ("section", answer.label)
-        assert str(row["sure"]) == str(answer.sure)
+    for row, prediction in zip(found, expected, strict=True):
+        assert (row["label"], row["name"], row["error"]) == (
+            prediction.label,
+            prediction.name,
+            None,
+        )
+        assert row["confidence"] == pytest.approx(prediction.confidence, abs=1e-5)
+        assert [entry["label"] for entry in row["top"]] == [top.label for top in prediction.top]
+        assert (row["level"], row["section"]) == ("section", prediction.label)
+        assert str(row["sure"]) == str(prediction.sure)
     assert sorted(path.name for path in tmp_path.iterdir()) == [given.name, out.name]
 
 
@@ -100,7 +104,7 @@ def test_output_has_the_same_rows_in_the_same_order(
     classifier: Classifier, tmp_path: Path, count: int
 ):
     rows = patent_rows(count, seed=8)
-    found = answers(classifier, rows, tmp_path)
+    found = classified_rows(classifier, rows, tmp_path)
     assert [row["id"] for row in found] == [f"P8-{n}" for n in range(count)]
     expected = [classifier.predict([row])[0] for row in rows]
     assert [row["label"] for row in found] == expected
@@ -118,20 +122,20 @@ def test_rows_without_an_id_get_their_row_number(
 
 def test_numeric_empty_and_repeated_ids_are_distinguished(classifier: Classifier, tmp_path: Path):
     rows = [{"id": i, "text": "gate"} for i in (7, 0, None, "", "7")]
-    found = answers(classifier, rows, tmp_path)
+    found = classified_rows(classifier, rows, tmp_path)
     assert [row["id"] for row in found] == ["7", "0", "3", "4", "7"]
 
 
 @pytest.mark.parametrize("field", ["text", "title", "abstract", "claims", "description"])
 def test_any_text_field_of_a_patent_is_enough(classifier: Classifier, tmp_path: Path, field: str):
     text = patent_rows(1, seed=8)[0]["abstract"]
-    found = answers(classifier, [{field: text}], tmp_path)
+    found = classified_rows(classifier, [{field: text}], tmp_path)
     assert (found[0]["label"], found[0]["error"]) == (classifier.predict([text])[0], None)
 
 
 def test_fields_are_read_as_in_training(classifier: Classifier, tmp_path: Path):
     rows = patent_rows(9, seed=5)
-    found = answers(classifier, rows, tmp_path)
+    found = classified_rows(classifier, rows, tmp_path)
     expected = classifier.classify([f"{row['title']}. {row['abstract']}" for row in rows])
     assert [row["confidence"] for row in found] == pytest.approx(
         [answer.confidence for answer in expected], abs=1e-5
@@ -174,7 +178,7 @@ def test_malformed_csv_rows_become_rows_with_an_error(classifier: Classifier, tm
     assert "no text" in found[3]["error"]
 
 
-# Neither a tokenizer nor a UTF-8 file takes half a surrogate pair, and JSON can spell one.
+# Neither a tokenizer nor a UTF-8 file accepts a lone surrogate, but JSON can represent one.
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 @pytest.mark.parametrize("field", ["text", "id"])
 def test_a_lone_surrogate_in_one_row_does_not_affect_the_others(
@@ -235,7 +239,7 @@ def interrupt(rows: int) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("existing", [None, "answers of yesterday"])
+@pytest.mark.parametrize("existing", [None, "earlier predictions"])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_failure_midway_leaves_the_output_file_unchanged(
     classifier: Classifier,
@@ -346,6 +350,6 @@ def test_predictions_are_written_as_they_arrive(classifier: Classifier, tmp_path
 
     source = write(tmp_path / "in.jsonl", patents(400))
     classify_file(classifier, source, tmp_path / "out.jsonl", on_progress=advance)
-    # The file buffers some kilobytes; a list of all answers would leave it empty to the end.
+    # The file buffers some kilobytes; a list of all predictions would leave it empty to the end.
     assert len(sizes) == 100
     assert 0 < sizes[50] < sizes[-1]

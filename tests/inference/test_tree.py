@@ -1,4 +1,4 @@
-"""Answers of a model of the whole tree: levels, sets, neighbours, explanations, warnings."""
+"""Predictions of a model of the whole tree: levels, sets, neighbours, explanations, warnings."""
 
 import re
 from itertools import pairwise
@@ -18,8 +18,8 @@ PATENTS = patent_rows(12, seed=8)
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 
 
-def one(classifier: Classifier, text: object, **asked: object) -> Prediction:
-    return classifier.classify([text], Options(**asked))[0]
+def one(classifier: Classifier, text: object, **options: object) -> Prediction:
+    return classifier.classify([text], Options(**options))[0]
 
 
 def test_the_tree_matches_the_training_rows(tree_classifier: Classifier):
@@ -50,22 +50,22 @@ def test_probabilities_of_a_level_are_sums_of_the_level_below(tree_classifier: C
 
 @pytest.mark.parametrize("level", ["auto", *LEVELS])
 def test_the_path_ends_at_the_predicted_label(tree_classifier: Classifier, level: str):
-    for answer in tree_classifier.classify(PATENTS, Options(level=level)):
-        codes = [step.label for step in answer.path]
-        assert codes[-1] == answer.label
+    for prediction in tree_classifier.classify(PATENTS, Options(level=level)):
+        codes = [step.label for step in prediction.path]
+        assert codes[-1] == prediction.label
         assert all(below.startswith(above) for above, below in pairwise(codes))
-        confidences = [step.confidence for step in answer.path]
+        confidences = [step.confidence for step in prediction.path]
         assert confidences == sorted(confidences, reverse=True)
-        assert answer.path[-1] == answer.top[0] == answer.levels[answer.level]
-        assert len(answer.path) == LEVELS.index(answer.level) + 1
+        assert prediction.path[-1] == prediction.top[0] == prediction.levels[prediction.level]
+        assert len(prediction.path) == LEVELS.index(prediction.level) + 1
 
 
 @pytest.mark.parametrize("level", ["auto", *LEVELS])
 def test_the_best_label_of_each_level_is_below_that_of_the_level_above(
     tree_classifier: Classifier, level: str
 ):
-    for answer in tree_classifier.classify(PATENTS, Options(level=level)):
-        codes = [answer.levels[name].label for name in LEVELS]
+    for prediction in tree_classifier.classify(PATENTS, Options(level=level)):
+        codes = [prediction.levels[name].label for name in LEVELS]
         assert codes[2].startswith(codes[1])
         assert codes[1].startswith(codes[0])
 
@@ -73,33 +73,33 @@ def test_the_best_label_of_each_level_is_below_that_of_the_level_above(
 def test_levels_are_consistent_when_the_best_class_is_in_another_section(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
-    """Section A adds up to more than H, though no class of it is as likely as H01."""
+    """Section A sums to more than H, but none of its classes is as probable as H01."""
     shares = {"A01B": 0.28, "A02B": 0.27, "H01B": 0.4}
     leaves = [shares.get(path[-1], 0.0125) for path in tree_classifier.tree.paths]
     real = Pipeline.answer
 
-    def answer(self, texts, encodings, advance=lambda rows: None):
-        answers = real(self, texts, encodings, advance)
-        object.__setattr__(answers, "leaves", np.array([leaves] * len(texts), np.float32))
-        return answers
+    def patched_answer(self, texts, encodings, advance=lambda rows: None):
+        outputs = real(self, texts, encodings, advance)
+        object.__setattr__(outputs, "leaves", np.array([leaves] * len(texts), np.float32))
+        return outputs
 
-    monkeypatch.setattr(Pipeline, "answer", answer)
-    answer = one(tree_classifier, CIRCUIT)
-    codes = [answer.levels[name].label for name in LEVELS]
+    monkeypatch.setattr(Pipeline, "answer", patched_answer)
+    prediction = one(tree_classifier, CIRCUIT)
+    codes = [prediction.levels[name].label for name in LEVELS]
     assert codes[0] == "A"
     assert all(code.startswith(above) for above, code in pairwise(codes))
-    # Who asks for the class alone is told the most probable one, with the section it is in.
-    asked = one(tree_classifier, CIRCUIT, level="class")
-    assert [step.label for step in asked.path] == ["H", "H01"]
+    # At level class the most probable class is predicted, with its own section.
+    at_class = one(tree_classifier, CIRCUIT, level="class")
+    assert [step.label for step in at_class.path] == ["H", "H01"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_requested_level_is_predicted(tree_classifier: Classifier, level: str):
-    for answer in tree_classifier.classify(PATENTS, Options(level=level, k=100)):
-        assert answer.level == level
-        assert [entry.label for entry in answer.top] == sorted(
+    for prediction in tree_classifier.classify(PATENTS, Options(level=level, k=100)):
+        assert prediction.level == level
+        assert [entry.label for entry in prediction.top] == sorted(
             tree_classifier.tree.at(level).codes,
-            key={entry.label: -entry.confidence for entry in answer.top}.__getitem__,
+            key={entry.label: -entry.confidence for entry in prediction.top}.__getitem__,
         )
 
 
@@ -110,29 +110,29 @@ def test_a_requested_level_is_predicted(tree_classifier: Classifier, level: str)
 def test_a_threshold_determines_the_depth_of_auto(
     tree_classifier: Classifier, threshold: float, level: str, sure: bool
 ):
-    answer = one(tree_classifier, "Soil and catalyst.", threshold=0)
-    assert answer.level == "subclass"
-    answer = one(tree_classifier, PATENTS[2] if threshold < 1 else "Soil.", threshold=threshold)
-    assert (answer.level, answer.sure) == (level, sure)
+    prediction = one(tree_classifier, "Soil and catalyst.", threshold=0)
+    assert prediction.level == "subclass"
+    prediction = one(tree_classifier, PATENTS[2] if threshold < 1 else "Soil.", threshold=threshold)
+    assert (prediction.level, prediction.sure) == (level, sure)
 
 
 def test_an_unsure_prediction_says_so(tree_classifier: Classifier):
-    answer = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
-    assert not answer.sure
+    prediction = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
+    assert not prediction.sure
     assert ("low_confidence", "not even the section is sure: have it reviewed") in [
-        (warning.code, warning.message) for warning in answer.warnings
+        (warning.code, warning.message) for warning in prediction.warnings
     ]
 
 
 @pytest.mark.parametrize("level", ["group", "label", "Section", ""])
 def test_an_unknown_level_is_refused_with_the_known_ones(tree_classifier: Classifier, level: str):
-    for ask in (
+    for call in (
         lambda: tree_classifier.classify([CIRCUIT], Options(level=level)),
         lambda: tree_classifier.predict_proba([CIRCUIT], level or "?"),
         lambda: tree_classifier.predict([CIRCUIT], level or "?"),
     ):
         with pytest.raises(ConfigError, match="has section, class, subclass"):
-            ask()
+            call()
 
 
 def test_there_are_no_probabilities_of_an_undecided_level(tree_classifier: Classifier):
@@ -142,26 +142,26 @@ def test_there_are_no_probabilities_of_an_undecided_level(tree_classifier: Class
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_label_set_contains_the_prediction_and_is_sorted(tree_classifier: Classifier, level: str):
-    for answer in tree_classifier.classify(PATENTS, Options(level=level, coverage=0.8)):
-        assert answer.label_set
-        assert answer.label_set[0].label == answer.label
-        confidences = [entry.confidence for entry in answer.label_set]
+    for prediction in tree_classifier.classify(PATENTS, Options(level=level, coverage=0.8)):
+        assert prediction.label_set
+        assert prediction.label_set[0].label == prediction.label
+        confidences = [entry.confidence for entry in prediction.label_set]
         assert confidences == sorted(confidences, reverse=True)
 
 
 def test_label_sets_have_about_the_requested_coverage(tree_classifier: Classifier):
     rows = [row for row in tree_rows(300, seed=21) if row["main_code"][:3] != "C07"]
-    answers = tree_classifier.classify(
+    predictions = tree_classifier.classify(
         [{"title": row["title"], "abstract": row["abstract"]} for row in rows],
         Options(level="class", coverage=0.8),
     )
     held = [
-        row["main_code"][:3] in [entry.label for entry in answer.label_set]
-        for row, answer in zip(rows, answers, strict=True)
+        row["main_code"][:3] in [entry.label for entry in prediction.label_set]
+        for row, prediction in zip(rows, predictions, strict=True)
     ]
-    # Eighteen held-out rows promise 0.8 on average, not for any one model.
+    # With eighteen held-out rows, the coverage of 0.8 holds on average, not for every model.
     assert np.mean(held) > 0.6
-    assert max(len(answer.label_set) for answer in answers) <= 4
+    assert max(len(prediction.label_set) for prediction in predictions) <= 4
 
 
 @pytest.mark.parametrize(("coverage", "named"), [(0.99, "at most 0.947"), (1.5, "between 0 and 1")])
@@ -174,12 +174,12 @@ def test_an_unattainable_coverage_is_refused(
 
 def test_neighbours_are_training_patents_of_the_same_section(tree_classifier: Classifier):
     known = {row["id"]: row for row in tree_rows(90, seed=1)}
-    answer = one(tree_classifier, PATENTS[2], neighbours=3)
-    assert len(answer.neighbours) == 3
-    for near in answer.neighbours:
+    prediction = one(tree_classifier, PATENTS[2], neighbours=3)
+    assert len(prediction.neighbours) == 3
+    for near in prediction.neighbours:
         assert near.title == known[near.id]["title"]
         assert near.codes[0] == known[near.id]["main_code"][0] == "H"
-    similarities = [near.similarity for near in answer.neighbours]
+    similarities = [near.similarity for near in prediction.neighbours]
     assert similarities == sorted(similarities, reverse=True)
 
 
@@ -196,8 +196,8 @@ def test_a_training_patent_is_its_own_nearest(tree_classifier: Classifier):
 
 
 def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
-    for answer in tree_classifier.classify(PATENTS):
-        (tag,) = answer.tags
+    for prediction in tree_classifier.classify(PATENTS):
+        (tag,) = prediction.tags
         assert tag.label == "Y"
         assert 0 < tag.confidence < 1
 
@@ -216,32 +216,34 @@ def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
 def test_warnings_explain_why_a_prediction_is_uncertain(
     tree_classifier: Classifier, text: str, code: str, message: str
 ):
-    answer = one(tree_classifier, text)
-    (warning,) = [each for each in answer.warnings if each.code == code]
+    prediction = one(tree_classifier, text)
+    (warning,) = [each for each in prediction.warnings if each.code == code]
     assert re.search(message, warning.message)
 
 
 def test_ordinary_patents_rarely_have_warnings(tree_classifier: Classifier):
-    warned = [bool(answer.warnings) for answer in tree_classifier.classify(patent_rows(60, 9))]
+    warned = [
+        bool(prediction.warnings) for prediction in tree_classifier.classify(patent_rows(60, 9))
+    ]
     assert sum(warned) <= 12
 
 
 def test_few_agreeing_neighbours_are_a_warning(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
-    """The nearest patents are all of A, whatever the model says."""
+    """The nearest patents are all in A, whatever the model predicts."""
     near = one(tree_classifier, PATENTS[0], neighbours=10).neighbours
     soil = [neighbour for neighbour in near if neighbour.codes[0] == "A"]
     assert soil
     index = tree_classifier.bundle.neighbours
     monkeypatch.setattr(type(index), "nearest", lambda self, embeddings, k: [list(soil)])
-    answer = one(tree_classifier, PATENTS[2])
+    prediction = one(tree_classifier, PATENTS[2])
     message = f"only 0 of the {len(soil)} most similar patents are in H"
-    assert AnswerWarning("neighbours_disagree", message) in answer.warnings
+    assert AnswerWarning("neighbours_disagree", message) in prediction.warnings
 
 
 def cut_splits(folder: Path, **letters: int) -> None:
-    """Rows whose main code is known to so many letters in each split."""
+    """Rows whose main code is truncated to the given number of characters in each split."""
     for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
         rows = [
             row | {"main_code": row["main_code"][: letters[split]]}
@@ -254,8 +256,8 @@ def test_symbols_without_subclasses_make_a_tree_without_that_level(tiny_bert: Pa
     cut_splits(tmp_path, train=3, validation=3, test=3)
     tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
     shallow = load(tmp_path / "model", "cpu")
-    answer = one(shallow, CIRCUIT, threshold=0)
-    assert (answer.level, len(answer.label)) == ("class", 3)
+    prediction = one(shallow, CIRCUIT, threshold=0)
+    assert (prediction.level, len(prediction.label)) == ("class", 3)
     assert shallow.tree.levels == ("section", "class")
     assert shallow.predict_proba([CIRCUIT]).shape == (1, 6)
 
@@ -274,7 +276,7 @@ def test_a_level_without_validation_labels_is_predicted_without_a_set(
     )
     assert one(coarse, CIRCUIT, level="section", coverage=0.5).label_set
     assert one(coarse, CIRCUIT, level="class").level == "class"
-    # A promise that cannot be kept is refused, not forgotten.
+    # An unattainable coverage is refused and not ignored.
     with pytest.raises(ConfigError, match="class"):
         one(coarse, CIRCUIT, level="class", coverage=0.5)
     deep = one(coarse, CIRCUIT, threshold=0.0, coverage=0.5)

@@ -36,13 +36,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
     found.close()
 
 
-def say(database: Database, key: str, **fields: Any) -> None:
+def add_feedback(database: Database, key: str, **fields: Any) -> None:
     about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
 
 def record(*responses: tuple[str | None, str], **fields: Any) -> dict[str, Any]:
-    """As Argilla writes it."""
+    """A record as Argilla writes it."""
     known = {
         "id": ID(1),
         "fields": {"text": TEXT},
@@ -60,9 +60,9 @@ def imported(database: Database, *records: dict[str, Any]) -> ImportResult:
 
 
 def test_a_text_becomes_a_record(database: Database):
-    say(database, "one", reviewer=ADA)
-    say(database, "two", correct=False, label="G06", reviewer=ADA)
-    say(database, "three", correct=False, label="H01", reviewer=BOB)
+    add_feedback(database, "one", reviewer=ADA)
+    add_feedback(database, "two", correct=False, label="G06", reviewer=ADA)
+    add_feedback(database, "three", correct=False, label="H01", reviewer=BOB)
     left_out: Counter[str] = Counter()
     (found,) = json.loads("".join(write(database, left_out)))
     whole = record(("G06", ADA), ("H01", BOB))
@@ -72,9 +72,9 @@ def test_a_text_becomes_a_record(database: Database):
 
 
 def test_feedback_that_argilla_cannot_represent_is_counted(database: Database):
-    say(database, "one", reviewer="Ada")
-    say(database, "two", correct=False, reviewer=ADA)
-    say(database, "no-text", text=None, text_sha256=f"{9:064x}")
+    add_feedback(database, "one", reviewer="Ada")
+    add_feedback(database, "two", correct=False, reviewer=ADA)
+    add_feedback(database, "no-text", text=None, text_sha256=f"{9:064x}")
     left_out: Counter[str] = Counter()
     (found,) = json.loads("".join(write(database, left_out)))
     assert found["responses"] == {}
@@ -103,24 +103,24 @@ def test_a_repeated_import_counts_once(database: Database):
 
 
 def test_feedback_from_another_source_is_recognised_on_import(database: Database):
-    """Argilla keeps neither keys nor times, so feedback is recognised by reviewer and label."""
-    say(database, "over-http", reviewer=ADA, caller="web")
-    say(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
+    """Argilla stores neither keys nor times, so feedback is recognised by reviewer and label."""
+    add_feedback(database, "over-http", reviewer=ADA, caller="web")
+    add_feedback(database, "a-change", correct=False, label="G06", reviewer=BOB, caller="web")
     raw = "".join(write(database, Counter())).encode()
-    say(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
+    add_feedback(database, "undo", reviewer=ADA, caller="web", withdraws="over-http")
     assert read(database, raw, Counter()) == ImportResult(0, 2)
     assert imported(database, record(("H04", ADA))) == ImportResult(1, 0)
 
 
 def test_the_latest_feedback_of_a_reviewer_is_exported(database: Database):
-    """And not that which was imported last."""
-    say(database, "today", correct=False, label="G06", reviewer=ADA)
+    """It is the latest by time, not the last imported."""
+    add_feedback(database, "today", correct=False, label="G06", reviewer=ADA)
     (today,) = FeedbackStore(database).all()
     feedback = replace(today.feedback, label="H04")
     older = FeedbackRow(0, "older", today.created - timedelta(days=9), feedback)
     FeedbackStore(database).add_all([older])
-    (told,) = json.loads("".join(write(database, Counter())))
-    assert told["responses"]["label"] == [{"value": "G06", "user_id": ADA}]
+    (exported_record,) = json.loads("".join(write(database, Counter())))
+    assert exported_record["responses"]["label"] == [{"value": "G06", "user_id": ADA}]
 
 
 def test_a_record_without_responses_adds_no_feedback(database: Database):

@@ -169,8 +169,8 @@ def test_fields_of_a_stored_prediction_may_be_omitted(filled: Database):
     PredictionStore(filled).add([prediction(1)])
     plain = raw_of(line(predicted_label=None, version=None, text_sha256=None))
     assert imported(filled, plain) == ImportResult(1, 0)
-    said = FeedbackStore(filled).all()[-1].feedback
-    assert (said.predicted_label, said.version, said.text_sha256) == ("A", "v1", f"{1:064x}")
+    stored = FeedbackStore(filled).all()[-1].feedback
+    assert (stored.predicted_label, stored.version, stored.text_sha256) == ("A", "v1", f"{1:064x}")
     assert imported(filled, plain) == ImportResult(0, 1)
 
 
@@ -210,7 +210,7 @@ def test_a_nul_character_stored_by_sqlite_does_not_make_other_feedback(
         **{"predicted_label": "A", "version": "v1", "text": text, "text_sha256": text_sha256(text)},
     )
     FeedbackStore(filled).add("old", with_nul)
-    with filled.write() as connection:  # as it was kept before NUL was taken out
+    with filled.write() as connection:  # as stored by versions that did not remove NUL
         old = feedback.c.idempotency_key == "old"
         connection.execute(update(feedback).where(old).values(text=text))
     raw = exported(filled)
@@ -221,8 +221,8 @@ def test_a_nul_character_stored_by_sqlite_does_not_make_other_feedback(
 def test_nul_characters_are_removed(database: Database):
     text = "A loom\0with healds."
     imported(database, raw_of(line(text=text, text_sha256=text_sha256(text), note="\0")))
-    said = FeedbackStore(database).all()[0].feedback
-    assert (said.text, said.note) == ("A loom with healds.", " ")
+    stored = FeedbackStore(database).all()[0].feedback
+    assert (stored.text, stored.note) == ("A loom with healds.", " ")
 
 
 def short(size: int) -> st.SearchStrategy[str | None]:
@@ -250,13 +250,13 @@ def feedback_rows(draw: st.DrawFn) -> Feedback:
     )
 
 
-def moments() -> st.SearchStrategy[datetime]:
+def timestamps() -> st.SearchStrategy[datetime]:
     return st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Database]]:
-    """Two stores for many examples; to make one takes longer than all else."""
+    """Two stores for all examples, as creating one takes longer than everything else."""
     folder = tmp_path_factory.mktemp("stores")
     found = locate_store(folder / "a.db", {}), locate_store(folder / "b.db", {})
     yield found
@@ -264,21 +264,25 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database,
         database.close()
 
 
-def unnumbered(database: Database) -> list[FeedbackRow]:
-    """What is kept; each store has its own numbers, and gives none twice."""
+def without_numbers(database: Database) -> list[FeedbackRow]:
+    """The stored feedback without its numbers, which differ between stores."""
     return [replace(given, number=0) for given in FeedbackStore(database).all()]
 
 
 @settings(max_examples=50, deadline=None)
-@given(said=st.lists(st.tuples(moments(), feedback_rows()), max_size=6))
+@given(entries=st.lists(st.tuples(timestamps(), feedback_rows()), max_size=6))
 def test_any_feedback_round_trips(
-    stores: tuple[Database, Database], said: list[tuple[datetime, Feedback]]
+    stores: tuple[Database, Database], entries: list[tuple[datetime, Feedback]]
 ):
-    here, there = stores
+    source, target = stores
     for database in stores:
         purge_before(database, datetime(2200, 1, 1, tzinfo=UTC), with_feedback=True)
-    rows = [FeedbackRow(n, f"key-{n}", when, each) for n, (when, each) in enumerate(said, 1)]
-    FeedbackStore(here).add_all(rows)
-    assert imported(there, exported(here)) == ImportResult(len(said), 0)
-    assert unnumbered(there) == unnumbered(here) == [replace(row, number=0) for row in rows]
-    assert imported(there, exported(here)) == ImportResult(0, len(said))
+    rows = [FeedbackRow(n, f"key-{n}", when, each) for n, (when, each) in enumerate(entries, 1)]
+    FeedbackStore(source).add_all(rows)
+    assert imported(target, exported(source)) == ImportResult(len(entries), 0)
+    assert (
+        without_numbers(target)
+        == without_numbers(source)
+        == [replace(row, number=0) for row in rows]
+    )
+    assert imported(target, exported(source)) == ImportResult(0, len(entries))

@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     found.close()
 
 
-def say(database: Database, key: str, **fields: Any) -> None:
+def add_feedback(database: Database, key: str, **fields: Any) -> None:
     about = {"predicted_label": "A61", "version": "0123456789ab", "text_sha256": HASH, "text": TEXT}
     FeedbackStore(database).add(key, Feedback(ID(1), **({"correct": True} | about | fields)))
 
@@ -83,8 +83,8 @@ def all_feedback(database: Database) -> list[tuple[bool, str | None, str | None]
 
 
 def test_a_text_becomes_a_task(database: Database):
-    say(database, "key-of-ada", reviewer="ada@example.com")
-    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    add_feedback(database, "key-of-ada", reviewer="ada@example.com")
+    add_feedback(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), left_out) = exported(database)
     assert found["data"] == {"text": TEXT, "prediction_id": ID(1)}
     (answer,) = found["predictions"]
@@ -106,18 +106,18 @@ def test_a_text_becomes_a_task(database: Database):
 
 
 def test_only_valid_feedback_is_exported(database: Database):
-    say(database, "key-of-ada")
-    say(database, "key-of-bob", correct=False, label="G06", is_final=True)
-    say(database, "undo", withdraws="key-of-ada")
+    add_feedback(database, "key-of-ada")
+    add_feedback(database, "key-of-bob", correct=False, label="G06", is_final=True)
+    add_feedback(database, "undo", withdraws="key-of-ada")
     ((found,), _) = exported(database)
     (bob,) = found["annotations"]
     assert bob["ground_truth"]
 
 
 def test_feedback_that_label_studio_cannot_represent_is_counted(database: Database):
-    say(database, "unknown", correct=False)
-    say(database, "no-text", text=None, text_sha256=f"{9:064x}")
-    say(database, "old", text=None, text_sha256=None, predicted_label=None)
+    add_feedback(database, "unknown", correct=False)
+    add_feedback(database, "no-text", text=None, text_sha256=f"{9:064x}")
+    add_feedback(database, "old", text=None, text_sha256=None, predicted_label=None)
     ((found,), left_out) = exported(database)
     assert found["annotations"] == []
     assert left_out == {
@@ -173,7 +173,7 @@ def test_the_latest_annotation_counts_in_any_order(database: Database):
 
 
 def test_exported_feedback_is_recognised_on_import(database: Database):
-    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    add_feedback(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), _) = exported(database)
     (copy,) = found["annotations"]
     carried = annotation(1, "G06", result=copy["result"], completed_by=1)
@@ -184,13 +184,13 @@ def test_exported_feedback_is_recognised_on_import(database: Database):
 
 
 def test_an_export_can_be_imported_unchanged(database: Database):
-    say(database, "key-of-ada", reviewer="ada@example.com")
-    say(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
+    add_feedback(database, "key-of-ada", reviewer="ada@example.com")
+    add_feedback(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     raw = "".join(write(database, Counter())).encode()
     assert read(database, raw, Counter()) == ImportResult(0, 2)
     purge_before(database, datetime(2200, 1, 1, tzinfo=UTC))
     assert PredictionStore(database).count() == 0
-    assert read(database, raw, Counter()) == ImportResult(0, 2)  # what is known needs no prediction
+    assert read(database, raw, Counter()) == ImportResult(0, 2)  # without predictions
 
 
 def test_annotations_without_a_label_are_counted(database: Database):

@@ -1,4 +1,4 @@
-"""Which answers wait for people, and in which order."""
+"""Which predictions wait for reviewers, and in which order."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,8 @@ from store_rows import ID, prediction
 LABELS = "ABCDEFGH"
 
 
-def answer(number: int, label: str = "A", **fields: Any) -> PredictionRow:
-    """An answer with its text that gives no reason for a look, unless told."""
+def prediction_row(number: int, label: str = "A", **fields: Any) -> PredictionRow:
+    """A prediction with a text and, by default, no reason for a review."""
     levels = {"section": (label, 0.9), "class": (f"{label}01", 0.6)}
     return prediction(number, **{"label": label, "levels": levels, "text": f"t{number}"} | fields)
 
@@ -53,7 +53,7 @@ def add(database: Database, *rows: PredictionRow) -> None:
 
 
 def unsure(number: int, label: str = "A", confidence: float = 0.3, **fields: Any) -> PredictionRow:
-    return answer(number, label, sure=False, confidence=confidence, **fields)
+    return prediction_row(number, label, sure=False, confidence=confidence, **fields)
 
 
 def ids(queue: ReviewQueue) -> list[str]:
@@ -82,7 +82,7 @@ def dispute(database: Database, number: int, **fields: Any) -> None:
 
 
 def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[ClaimedReview]:
-    """What one reviewer gets who decides each case at once."""
+    """The cases of one reviewer who decides each of them immediately."""
     found = []
     for number in range(count):
         case = claim(queue)
@@ -115,7 +115,7 @@ def decide_all(queue: ReviewQueue, database: Database, count: int) -> list[Claim
     ],
 )
 def test_a_review_item_has_a_reason(fields: dict[str, Any], reason: str | None):
-    found = review_item_of(answer(OTHERS[0], **fields), disputed=False)
+    found = review_item_of(prediction_row(OTHERS[0], **fields), disputed=False)
     assert (None if found is None else found.reason) == reason
 
 
@@ -127,8 +127,8 @@ def test_all_reasons_have_descriptions_and_are_in_the_api():
 def test_signs_of_uncertainty_raise_the_priority():
     fine = {"confidence": 0.9}
     rows = [
-        answer(OTHERS[0], **fine, novelty=2.0),
-        answer(OTHERS[0], **fine, agreement=0.1),
+        prediction_row(OTHERS[0], **fine, novelty=2.0),
+        prediction_row(OTHERS[0], **fine, agreement=0.1),
         unsure(OTHERS[0], confidence=0.6),
     ]
     found = [review_item_of(row, disputed=False) for row in rows]
@@ -138,9 +138,9 @@ def test_signs_of_uncertainty_raise_the_priority():
 @given(number=st.integers(0, 2**128 - 1), confidence=st.floats(0, 1), sure=st.booleans())
 def test_the_sample_depends_on_the_id_alone(number: int, confidence: float, sure: bool):
     fields = {"confidence": confidence, "sure": sure, "agreement": confidence, "novelty": 9.0}
-    found = review_item_of(answer(number, **fields), disputed=False)
+    found = review_item_of(prediction_row(number, **fields), disputed=False)
     assert (found is not None and found.reason == "sample") == in_sample(number)
-    disputed = review_item_of(answer(number, **fields), disputed=True)
+    disputed = review_item_of(prediction_row(number, **fields), disputed=True)
     assert disputed is not None
     assert disputed.reason == "disputed"
 
@@ -155,14 +155,19 @@ def test_the_sample_has_the_configured_share():
 def test_sure_predictions_and_those_of_other_models_are_not_queued(
     queue: ReviewQueue, database: Database
 ):
-    add(database, answer(OTHERS[0]), unsure(OTHERS[1], version="v0"))
+    add(database, prediction_row(OTHERS[0]), unsure(OTHERS[1], version="v0"))
     add(database, unsure(OTHERS[2], shadow_of=ID(OTHERS[0])))
     assert ids(queue) == []
     assert queue.claim("Ada", ["v1"]) is None
 
 
 def test_disputes_come_first_then_the_least_confident(queue: ReviewQueue, database: Database):
-    add(database, unsure(OTHERS[0], "A", 0.4), unsure(OTHERS[1], "B", 0.2), answer(OTHERS[2]))
+    add(
+        database,
+        unsure(OTHERS[0], "A", 0.4),
+        unsure(OTHERS[1], "B", 0.2),
+        prediction_row(OTHERS[2]),
+    )
     dispute(database, OTHERS[2])
     assert ids(queue) == [ID(OTHERS[number]) for number in (2, 1, 0)]
     case = claim(queue)
@@ -170,17 +175,17 @@ def test_disputes_come_first_then_the_least_confident(queue: ReviewQueue, databa
 
 
 def test_a_dispute_waits_whatever_its_age_and_model(queue: ReviewQueue, database: Database):
-    add(database, answer(OTHERS[0], version="v0", text=None))
+    add(database, prediction_row(OTHERS[0], version="v0", text=None))
     dispute(database, OTHERS[0])
     assert queue.pending(["v1"]).without_text == 1
-    dispute(database, OTHERS[0] + 10_000)  # of a prediction that was forgotten
+    dispute(database, OTHERS[0] + 10_000)  # of a deleted prediction
     store = FeedbackStore(database)
     store.add("three", feedback_on(OTHERS[0], "D", reviewer="Dora", text="given"))
     assert claim(queue).prediction.text == "given"
 
 
 def test_a_resolved_dispute_is_not_queued(queue: ReviewQueue, database: Database):
-    add(database, answer(OTHERS[0]))
+    add(database, prediction_row(OTHERS[0]))
     dispute(database, OTHERS[0])
     FeedbackStore(database).add("agreed", feedback_on(OTHERS[0], "B", reviewer="Cleo"))
     assert ids(queue) == []
@@ -198,8 +203,8 @@ def test_reviewed_predictions_are_not_queued(queue: ReviewQueue, database: Datab
 def test_sampled_predictions_are_queued_even_if_already_reviewed(
     queue: ReviewQueue, database: Database
 ):
-    """People judge mistakes; what nobody has judged by themselves would be too easy a sample."""
-    add(database, answer(SAMPLE[0], text="a"), answer(SAMPLE[1], text="b"))
+    """Reviewers tend to report mistakes, so unreviewed predictions would be a biased sample."""
+    add(database, prediction_row(SAMPLE[0], text="a"), prediction_row(SAMPLE[1], text="b"))
     FeedbackStore(database).add("judged", feedback_on(SAMPLE[0]))
     assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
     assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
@@ -227,21 +232,31 @@ def test_an_expired_claim_is_assigned_again(queue: ReviewQueue, database: Databa
 
 def test_one_text_is_one_case(queue: ReviewQueue, database: Database):
     same = {"text_sha256": "t", "text": "t"}
-    add(database, unsure(OTHERS[0], **same), unsure(OTHERS[1], **same), answer(SAMPLE[0], **same))
+    add(
+        database,
+        unsure(OTHERS[0], **same),
+        unsure(OTHERS[1], **same),
+        prediction_row(SAMPLE[0], **same),
+    )
     assert ids(queue) == [ID(SAMPLE[0])]
     claim(queue, "Ada")
     assert queue.claim("Bob", ["v1"]) is None
 
 
 def test_predictions_without_a_text_are_only_counted(queue: ReviewQueue, database: Database):
-    add(database, unsure(OTHERS[0], text=None), unsure(OTHERS[1], text=None), answer(OTHERS[2]))
+    add(
+        database,
+        unsure(OTHERS[0], text=None),
+        unsure(OTHERS[1], text=None),
+        prediction_row(OTHERS[2]),
+    )
     waiting = queue.pending(["v1"])
     assert (waiting.items, waiting.without_text) == ((), 2)
 
 
 def test_a_text_stored_once_is_enough(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text_sha256="t", text=None))
-    add(database, answer(OTHERS[1], text_sha256="t", text="kept"))
+    add(database, prediction_row(OTHERS[1], text_sha256="t", text="kept"))
     assert claim(queue).prediction.text == "kept"
 
 
@@ -266,7 +281,7 @@ def test_a_released_case_regains_its_place_later(queue: ReviewQueue, database: D
 
 @pytest.mark.parametrize("labels", ["AB", "ABCD", LABELS])
 def test_labels_alternate(queue: ReviewQueue, database: Database, labels: str):
-    """Even where all answers of one label are more doubtful than those of the others."""
+    """Even if all predictions of one label are less confident than those of the others."""
     rows = [
         unsure(OTHERS[number], label, 0.01 * place + 0.0001 * number)
         for place, label in enumerate(labels)
@@ -292,7 +307,7 @@ def test_every_fifth_case_is_from_the_sample_while_available(
     queue: ReviewQueue, database: Database
 ):
     add(database, *(unsure(number) for number in OTHERS[:30]))
-    add(database, *(answer(number) for number in SAMPLE[:3]))
+    add(database, *(prediction_row(number) for number in SAMPLE[:3]))
     found = [case.reason for case in decide_all(queue, database, 20)]
     assert [place for place, reason in enumerate(found) if reason == "sample"] == [4, 9, 14]
 
@@ -311,10 +326,10 @@ def test_concurrent_reviewers_never_get_the_same_case(queue: ReviewQueue, databa
     add(database, *(unsure(n, LABELS[n % 8], text_sha256=f"{n // 2:064x}") for n in range(60)))
     found: list[str] = []
 
-    def ask(name: str) -> None:
+    def claim_case(name: str) -> None:
         found.append(claim(queue, name).prediction.text_sha256)
 
-    threads = [threading.Thread(target=ask, args=(f"reviewer {n}",)) for n in range(20)]
+    threads = [threading.Thread(target=claim_case, args=(f"reviewer {n}",)) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

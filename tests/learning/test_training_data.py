@@ -63,7 +63,7 @@ def text_of(number: int) -> str:
     )
 
 
-def say(database: Database, number: int, **fields: object) -> None:
+def add_feedback(database: Database, number: int, **fields: object) -> None:
     text = text_of(number)
     given = {
         "correct": True,
@@ -82,7 +82,7 @@ def texts(parts: FeedbackParts) -> dict[str, str]:
 
 def test_texts_are_assigned_to_parts_by_hash_permanently(database: Database):
     for number in range(200):
-        say(database, number)
+        add_feedback(database, number)
     parts = split_feedback(database, CorpusTexts(), 2.0)
     shares = Counter(texts(parts).values())
     assert sum(shares.values()) == 200
@@ -91,14 +91,14 @@ def test_texts_are_assigned_to_parts_by_hash_permanently(database: Database):
     assert shares[VALIDATION] > 5
     before = texts(parts)
     for number in range(200, 300):
-        say(database, number)
+        add_feedback(database, number)
     assert texts(split_feedback(database, CorpusTexts(), 2.0)).items() >= before.items()
     assert all(part_of(text_sha256(text)) == part for text, part in before.items())
 
 
 def test_the_label_is_the_consensus_of_the_reviewers(database: Database):
-    say(database, 1)
-    say(database, 2, correct=False, label="G06F")
+    add_feedback(database, 1)
+    add_feedback(database, 2, correct=False, label="G06F")
     parts = split_feedback(database, CorpusTexts(), 3.0)
     found = {row.text: (row.code, row.weight) for rows in parts.examples.values() for row in rows}
     assert found == {text_of(1): ("A61", 3.0), text_of(2): ("G06F", 3.0)}
@@ -106,11 +106,11 @@ def test_the_label_is_the_consensus_of_the_reviewers(database: Database):
 
 
 def test_unusable_feedback_is_counted(database: Database):
-    say(database, 1, text=None)
-    say(database, 2, correct=False)
-    say(database, 3)
-    say(database, 3, correct=False, label="H04", reviewer="Bob")
-    say(database, 4, text_sha256=None)
+    add_feedback(database, 1, text=None)
+    add_feedback(database, 2, correct=False)
+    add_feedback(database, 3)
+    add_feedback(database, 3, correct=False, label="H04", reviewer="Bob")
+    add_feedback(database, 4, text_sha256=None)
     parts = split_feedback(database, CorpusTexts(), 1.0)
     assert sum(parts.counts.values()) == 0
     assert parts.left_out == {
@@ -123,7 +123,7 @@ def test_unusable_feedback_is_counted(database: Database):
 
 def test_held_out_rows_are_never_used_nor_are_near_duplicates(database: Database):
     for number in range(3):
-        say(database, number)
+        add_feedback(database, number)
     held_out = [text_of(0).upper(), f"{text_of(1)} Indeed."]
     parts = split_feedback(database, CorpusTexts(held_out), 1.0)
     assert list(texts(parts)) == [text_of(2)]
@@ -132,7 +132,7 @@ def test_held_out_rows_are_never_used_nor_are_near_duplicates(database: Database
 
 def test_the_gate_does_not_use_training_texts(database: Database):
     for number in range(40):
-        say(database, number)
+        add_feedback(database, number)
     parts = split_feedback(
         database, CorpusTexts(train=[text_of(n).upper() for n in range(40)]), 1.0
     )
@@ -142,24 +142,30 @@ def test_the_gate_does_not_use_training_texts(database: Database):
 
 
 def test_the_gate_does_not_use_a_near_duplicate_of_training_feedback(database: Database):
-    """A patent that is sent again with a word changed has another hash, and another part."""
+    """A patent that is sent again with a changed word has another hash, and another part."""
     parts = {part_of(text_sha256(text_of(n))): n for n in range(60)}
-    learnt = f"{text_of(parts[TRAIN])} It has a lid, a hinge and a spring."
-    twins = [f"{learnt} {word}." for word in ("Indeed", "Truly", "Surely", "Really", "Often")]
-    twins += [f"{twin} {word}." for twin in twins for word in ("So", "Yes", "Thus", "Well")]
-    for number, text in enumerate(twins):
-        say(database, number, text=text, text_sha256=text_sha256(text))
+    training_text = f"{text_of(parts[TRAIN])} It has a lid, a hinge and a spring."
+    near_duplicates = [
+        f"{training_text} {word}." for word in ("Indeed", "Truly", "Surely", "Really", "Often")
+    ]
+    near_duplicates += [
+        f"{near_duplicate} {word}."
+        for near_duplicate in near_duplicates
+        for word in ("So", "Yes", "Thus", "Well")
+    ]
+    for number, text in enumerate(near_duplicates):
+        add_feedback(database, number, text=text, text_sha256=text_sha256(text))
     parts = split_feedback(database, CorpusTexts(), 1.0)
-    kept_back = sum(part_of(text_sha256(text)) == GATE for text in twins)
-    assert kept_back
+    left_out_count = sum(part_of(text_sha256(text)) == GATE for text in near_duplicates)
+    assert left_out_count
     assert parts.examples[TRAIN]
     assert parts.examples[GATE] == []
-    assert parts.left_out == {"near-duplicate of a training text": kept_back}
+    assert parts.left_out == {"near-duplicate of a training text": left_out_count}
 
 
 def test_the_gate_does_not_use_a_near_duplicate_of_a_training_row(database: Database):
     for number in range(40):
-        say(database, number)
+        add_feedback(database, number)
     rows = [f"{text_of(number)} Indeed." for number in range(40)]
     parts = split_feedback(database, CorpusTexts(train=rows), 1.0)
     assert parts.examples[GATE] == []
@@ -169,13 +175,13 @@ def test_the_gate_does_not_use_a_near_duplicate_of_a_training_row(database: Data
 
 def test_later_feedback_can_be_excluded(database: Database):
     for number in range(5):
-        say(database, number)
+        add_feedback(database, number)
     assert sum(split_feedback(database, CorpusTexts(), 1.0, until=3).counts.values()) == 3
 
 
 def test_randomly_sampled_feedback_is_marked(database: Database):
     for number in range(60):
-        say(database, number)
+        add_feedback(database, number)
         if number % 2:
             ReviewStore(database).claim(ID(number), f"{number}", "sample", "Ada")
     parts = split_feedback(database, CorpusTexts(), 1.0)

@@ -82,7 +82,7 @@ def test_merging_in_float32_preserves_the_logits(saved: Path, tiny_bert: Path):
 
 
 def test_merging_into_quantised_weights_is_refused(saved: Path, tiny_bert: Path):
-    """Merged into eight or four bits, the adapter would be rounded away."""
+    """Merged into eight or four bits, the adapter would be lost to rounding."""
     model = load_adapter(load_backbone(tiny_parts(tiny_bert)), saved)
     layer = next(m for m in model.modules() if isinstance(m, torch.nn.Linear))
     whole = (layer.weight.detach() * 100).to(torch.int8)

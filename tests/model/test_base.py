@@ -34,16 +34,16 @@ def test_an_altered_embedded_base_is_refused(
 def test_without_the_wheel_the_pinned_revision_is_downloaded_from_the_hub(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    asked = []
+    requests = []
     monkeypatch.setattr(base_module, "_wheel_folder", lambda preset: None)
     monkeypatch.setattr(
         base_module,
         "snapshot_download",
-        lambda repo, revision, **more: asked.append((repo, revision)) or "nowhere",
+        lambda repo, revision, **more: requests.append((repo, revision)) or "nowhere",
     )
     with pytest.raises(ModelError, match=r"cannot read nowhere"):
         resolve_base("minilm")
-    assert asked == [("sentence-transformers/all-MiniLM-L6-v2", PRESETS["minilm"].revision)]
+    assert requests == [("sentence-transformers/all-MiniLM-L6-v2", PRESETS["minilm"].revision)]
 
 
 def test_an_unknown_name_is_reported_with_the_presets():

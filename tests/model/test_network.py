@@ -45,7 +45,7 @@ def test_a_decoder_has_the_same_logits_whichever_side_is_padded(tiny_llama: Path
 
 @torch.inference_mode()
 def test_a_text_that_ends_with_the_padding_token_is_pooled_there(tiny_llama: Path):
-    """Pad = eos must not hide a real eos: the mask decides, not the id."""
+    """A padding token equal to the end token must not hide a real one: only the mask counts."""
     model = tiny_classifier(tiny_llama).eval()
     end = 1
     ids = torch.tensor([[0, 40, 41, end, end], [0, 40, 41, 42, 43]])
@@ -73,7 +73,7 @@ def test_head_and_adapter_stay_float32_on_a_bfloat16_base(tiny_base: Path):
 
 
 def test_a_small_step_changes_the_whole_head(tiny_base: Path):
-    """In bfloat16 most weights would round back to where they were."""
+    """In bfloat16 most weights would be rounded back to their old values."""
     model = tiny_classifier(tiny_base, precision="bfloat16")
     before = model.head.weight.detach().clone()
     one_step(model, tiny_batch(tiny_base), rate=2e-5)
@@ -97,7 +97,7 @@ def test_a_head_among_the_targets_is_refused(tiny_base: Path):
 @pytest.mark.parametrize("targets", ["auto", "all-linear"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_every_adapter_weight_is_trained(tiny_base: Path, targets: str, checkpointing: bool):
-    """Gradient checkpointing of the re-entrant kind would leave every lora_B at zero."""
+    """Re-entrant gradient checkpointing would leave every lora_B at zero."""
     model = tiny_classifier(tiny_base, targets=targets, checkpointing=checkpointing).train()
     assert not has_moved(model.backbone)
     one_step(model, tiny_batch(tiny_base))

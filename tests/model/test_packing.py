@@ -1,4 +1,4 @@
-"""Packed weights: how far they are off, that they come back, and what is refused."""
+"""Packed weights: their error, round trips, and what is refused."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_weight_is_restored_within_half_a_step(bits: int, tmp_path: Path):
     inside = (weight / step >= -top - 1.5) & (weight / step <= top + 0.5)
     assert inside.float().mean() > 0.8
     assert ((found - weight).abs() <= step * 0.5001)[inside].all()
-    # What lies outside is clipped to the end of the grid, on its own side.
+    # Values outside are clipped to the nearest end of the grid.
     assert (found.sign() == weight.sign())[~inside].all()
 
 
@@ -99,7 +99,7 @@ def test_weights_on_the_grid_are_restored_exactly(bits: int, seed: int, tmp_path
     top = 2 ** (bits - 1) - 1
     generator = torch.Generator().manual_seed(seed)
     values = torch.randint(-top, top + 1, (6, 2, GROUP), generator=generator).float()
-    values[:, :, 5] = top  # the largest of a group is the end of its grid
+    values[:, :, 5] = top  # the largest value of a group is the end of its grid
     scales = (torch.rand(6, 2, 1, generator=generator) * 0.01 + 1e-3).half().float()
     weight = (values * scales).view(6, 2 * GROUP)
     first = packed(tmp_path, {"w": weight}, bits)
@@ -158,7 +158,7 @@ def test_a_tensor_without_groups_is_refused_with_its_name(shape: tuple[int, ...]
     assert not (tmp_path / PACKED).exists()
 
 
-# The string of bits
+# The bit string
 
 
 @quick
@@ -207,11 +207,11 @@ def test_a_file_that_is_not_safetensors_is_refused(content: bytes, tmp_path: Pat
             read(tmp_path / PACKED)
 
 
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
-def test_a_truncated_file_is_refused(keep: float, tmp_path: Path):
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(share: float, tmp_path: Path):
     path = packed(tmp_path, {"w": matrix()})
     data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * keep)])
+    path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ModelError, match="is damaged"):
         unpack(path)
 
@@ -250,7 +250,7 @@ def test_a_missing_part_is_refused(drop: str, tmp_path: Path):
 def test_packing_metadata_that_does_not_match_the_values_is_refused(
     form: list[object], tmp_path: Path
 ):
-    """A string of bits that is too short must not be filled up with zeros."""
+    """A bit string that is too short must not be padded with zeros."""
     path = packed(tmp_path, {"w": matrix()})
     rewrite(path, {"forms": {"w": form}})
     with pytest.raises(ModelError, match="is damaged"):
@@ -263,11 +263,11 @@ def test_a_file_without_any_header_is_refused(tmp_path: Path):
         unpack(tmp_path / PACKED)
 
 
-# A base
+# Packed bases
 
 
 def packed_base(base: Path, folder: Path, without: str = "") -> Path:
-    """A copy of a base with its matrices packed, all but the embeddings."""
+    """A copy of a base with all matrices packed except the embeddings."""
     for file in ("config.json", "tokenizer.json"):
         (folder / file).write_bytes((base / file).read_bytes())
     weights = {
@@ -308,7 +308,7 @@ def test_a_packed_base_for_another_architecture_is_refused(tiny_bert: Path, tmp_
 
 
 def test_packing_the_same_weights_again_writes_the_same_file(tmp_path: Path):
-    """The hash of a base stands in every bundle, so it must not depend on chance."""
+    """Every bundle contains the hash of its base, so packing must be deterministic."""
     weights = {name: matrix(seed=n) for n, name in enumerate("abcdef")}
     files = {packed(tmp_path, weights).read_bytes() for _ in range(5)}
     assert len(files) == 1

@@ -1,4 +1,4 @@
-"""What is read of a text: with words that are one token each, and with real tokenizers."""
+"""The encoding of a text: with words of one token each, and with real tokenizers."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from patclass.model.tokenizer import (
 
 quick = settings(deadline=None, max_examples=150)
 counts = st.integers(0, 20_000)
-# At least eight tokens are read, of which two may be special.
+# At least eight tokens are encoded, of which two may be special.
 rooms = st.integers(6, 2_000)
 every_policy = pytest.mark.parametrize("truncation", TRUNCATIONS)
 
@@ -119,7 +119,7 @@ def words(max_tokens: int) -> TextTokenizer:
 
 
 def numbers(count: int) -> str:
-    """``01 02 03 …``: two characters a word, and a blank between two."""
+    """``01 02 03 …``: two characters per word, and a space between words."""
     return " ".join(f"{number:02}" for number in range(1, count + 1))
 
 
@@ -132,7 +132,7 @@ def test_the_head_of_a_text_is_encoded():
     (passage,) = reading.passages
     assert passage.ids == (1, 2, 3, 4)
     assert (passage.start, passage.end) == (0, 11)
-    assert reading.share == pytest.approx(12 / 29)  # four words, each with its blank
+    assert reading.share == pytest.approx(12 / 29)  # four words, each with its space
 
 
 def test_the_head_and_tail_of_a_text_are_encoded():
@@ -140,7 +140,7 @@ def test_the_head_and_tail_of_a_text_are_encoded():
     (passage,) = reading.passages
     assert passage.ids == (1, 2, 3, 10)
     assert (passage.start, passage.end) == (0, 29)
-    assert reading.share == pytest.approx(11 / 29)  # three words with their blanks, one without
+    assert reading.share == pytest.approx(11 / 29)  # three words with their spaces, one without
 
 
 def test_the_windows_of_a_text_are_encoded():

@@ -1,4 +1,4 @@
-"""How many answers are right: estimated, and measured."""
+"""The accuracy of predictions: estimated and measured."""
 
 from datetime import UTC, datetime
 
@@ -13,15 +13,15 @@ from patclass.store.predictions import PredictionRow
 from store_rows import ID, prediction
 
 
-def said(
-    number: int, *, text: str | None = "t", answer: str = "E21B", **verdict: object
+def feedback_row(
+    number: int, *, text: str | None = "t", predicted: str = "E21B", **more: object
 ) -> FeedbackRow:
-    feedback = Feedback(ID(number), text_sha256=text, predicted_label=answer, **verdict)  # type: ignore[arg-type]
+    feedback = Feedback(ID(number), text_sha256=text, predicted_label=predicted, **more)  # type: ignore[arg-type]
     return FeedbackRow(number, f"key-{number}", datetime(2026, 11, 1, tzinfo=UTC), feedback)
 
 
 @pytest.mark.parametrize(
-    ("level", "answer", "y_true", "right"),
+    ("level", "predicted", "y_true", "correct"),
     [
         ("section", "E", "E21B", True),
         ("class", "E21", "E21B 10/00", True),
@@ -42,32 +42,35 @@ def said(
     ],
 )
 def test_a_prediction_is_correct_if_it_contains_the_true_code(
-    level: str, answer: str, y_true: str, right: bool | None
+    level: str, predicted: str, y_true: str, correct: bool | None
 ):
-    assert is_correct(level, answer, y_true) is right
+    assert is_correct(level, predicted, y_true) is correct
 
 
 def test_reviewed_labels_are_looked_up_by_text():
     given = [
-        said(1, correct=True),
-        said(2, text="u", correct=False, label="B23B"),
-        said(3, text=None, correct=True),
+        feedback_row(1, correct=True),
+        feedback_row(2, text="u", correct=False, label="B23B"),
+        feedback_row(3, text=None, correct=True),
     ]
     assert reviewed_texts(given) == {"t": ReviewedText("E21B"), "u": ReviewedText("B23B")}
 
 
 def test_disputed_and_withdrawn_feedback_is_ignored():
-    disputed = [said(1, correct=True, reviewer="Ada"), said(2, correct=False, label="B23B")]
+    disputed = [
+        feedback_row(1, correct=True, reviewer="Ada"),
+        feedback_row(2, correct=False, label="B23B"),
+    ]
     assert reviewed_texts(disputed) == {}
-    taken_back = [said(1, correct=True), said(2, correct=False, withdraws="key-1")]
-    assert reviewed_texts(taken_back) == {}
+    withdrawn = [feedback_row(1, correct=True), feedback_row(2, correct=False, withdraws="key-1")]
+    assert reviewed_texts(withdrawn) == {}
 
 
 def test_a_rejected_prediction_without_a_label_counts_as_wrong():
-    known = reviewed_texts([said(1, answer="E21", correct=False)])
+    known = reviewed_texts([feedback_row(1, predicted="E21", correct=False)])
     assert known == {"t": ReviewedText(None, frozenset({"E21"}))}
-    judged = {code: known["t"].confirms("class", code) for code in ("E21", "E21B", "E", "E02")}
-    assert judged == {"E21": False, "E21B": False, "E": None, "E02": None}
+    confirmed = {code: known["t"].confirms("class", code) for code in ("E21", "E21B", "E", "E02")}
+    assert confirmed == {"E21": False, "E21B": False, "E": None, "E02": None}
 
 
 def test_a_rejected_flat_label_says_nothing_about_others():
@@ -101,17 +104,17 @@ def test_the_interval_contains_the_accuracy_in_95_windows_of_100():
     held = []
     for _ in range(400):
         shares = random.beta(5, 1.5, 200)
-        right = (random.random(200) < shares).mean()
+        correct = (random.random(200) < shares).mean()
         found = estimate(LEVELS, rows_of(shares.tolist()), {})["section"]
-        held.append(found.estimated_low <= right <= found.estimated_high)
+        held.append(found.estimated_low <= correct <= found.estimated_high)
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
 def test_feedback_is_counted_at_every_level_that_it_reaches():
     rows = rows_of([0.9] * 5)
-    truths = ["E21B", "E", "B23B", "E02D"]
+    labels = ["E21B", "E", "B23B", "E02D"]
     known = {
-        row.text_sha256: ReviewedText(y_true) for row, y_true in zip(rows, truths, strict=False)
+        row.text_sha256: ReviewedText(y_true) for row, y_true in zip(rows, labels, strict=False)
     }
     found = estimate(LEVELS, rows, known)
     counted = {level: (each.reviewed, each.correct) for level, each in found.items()}

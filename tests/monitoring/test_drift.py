@@ -1,4 +1,4 @@
-"""Distances between distributions, beside figures worked out by hand or by simulation."""
+"""Distances between distributions, against figures computed by hand or by simulation."""
 
 from dataclasses import replace
 
@@ -65,9 +65,9 @@ def test_many_equal_values_share_one_bin():
 
 def test_ks_distinguishes_samples():
     random = np.random.default_rng(0)
-    usual = random.normal(size=2000)
-    assert kolmogorov_smirnov(usual, random.normal(size=1000))[1] > 0.01
-    gap, p = kolmogorov_smirnov(usual, random.normal(0.5, size=1000))
+    typical = random.normal(size=2000)
+    assert kolmogorov_smirnov(typical, random.normal(size=1000))[1] > 0.01
+    gap, p = kolmogorov_smirnov(typical, random.normal(0.5, size=1000))
     assert gap == pytest.approx(0.2, abs=0.05)
     assert p < 1e-6
 
@@ -103,7 +103,7 @@ REFERENCE_ROWS = 2500
 
 
 def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
-    """The alerts of windows, fifty of which share a reference."""
+    """The alerts of windows that share a few references."""
     random = np.random.default_rng(seed)
     found = []
     for _ in range(REFERENCES):
@@ -115,19 +115,19 @@ def alerts(live: Stream, windows: int, seed: int = 0) -> list[tuple[str, ...]]:
 
 
 def test_at_most_one_window_in_a_hundred_raises_a_false_alert():
-    rung = [found for found in alerts(Stream(), WINDOWS) if found]
-    assert len(rung) <= WINDOWS / 100, rung
+    alerted = [found for found in alerts(Stream(), WINDOWS) if found]
+    assert len(alerted) <= WINDOWS / 100, alerted
 
 
 @pytest.mark.parametrize("label", ["A", "D", "H"])
 def test_ten_points_more_of_a_label_raise_an_alert_within_a_window(label: str):
     live = Stream(mix=shifted(MIX, CODES.index(label), 10))
-    rung = ["labels" in found for found in alerts(live, 200)]
-    assert np.mean(rung) >= 0.95
+    alerted = ["labels" in found for found in alerts(live, 200)]
+    assert np.mean(alerted) >= 0.95
 
 
 def test_ten_points_diluted_by_wrong_predictions_raise_an_alert_too():
-    """Of ten points more patents of G a model that is right four times in five shows 7.5."""
+    """Of ten points more patents of G, a model with an accuracy of 80 % shows 7.5."""
     live = Stream(mix=shifted(MIX, CODES.index("G"), 7.5))
     assert np.mean(["labels" in found for found in alerts(live, 200)]) >= 0.95
 

@@ -1,4 +1,4 @@
-"""Windows out of a real store."""
+"""Windows of a real store."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,13 @@ BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def watched() -> MonitoredModel:
+def monitored() -> MonitoredModel:
     reference = Stream().draw(2000, np.random.default_rng(0)).reference()
     return MonitoredModel("default", "v1", reference)
 
 
-def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow]:
-    """Keep so many answers more, one a minute."""
+def store_predictions(database: Database, live: Stream, count: int) -> Sequence[PredictionRow]:
+    """Store the given number of further predictions, one per minute."""
     store = PredictionStore(database)
     before = store.count()
     drawn = live.draw(count, np.random.default_rng(before)).rows()
@@ -46,44 +46,44 @@ def keep(database: Database, live: Stream, count: int) -> Sequence[PredictionRow
 
 @pytest.mark.parametrize("window", [50, 100])
 def test_windows_start_a_quarter_of_a_window_apart(
-    database: Database, watched: MonitoredModel, window: int
+    database: Database, monitored: MonitoredModel, window: int
 ):
-    """Also where a quarter is no whole number: the first ends with the first whole window."""
+    """Even if a quarter is not an integer; the first one ends with the first full window."""
     monitor = Monitor(database, window)
-    keep(database, Stream(), window - 1)
-    assert monitor.last(watched) is None
-    assert monitor.series(watched, 5) == []
-    keep(database, Stream(), window + 1)
+    store_predictions(database, Stream(), window - 1)
+    assert monitor.last(monitored) is None
+    assert monitor.series(monitored, 5) == []
+    store_predictions(database, Stream(), window + 1)
     ends = [window + step * monitor.step for step in range(5)]
-    found = monitor.series(watched, 100)
+    found = monitor.series(monitored, 100)
     assert [each.number for each in found] == [end for end in ends if end <= 2 * window]
     assert {each.rows for each in found} == {window}
     assert found[1].begin - found[0].begin == timedelta(minutes=monitor.step)
-    assert monitor.last(watched) == found[-1] == monitor.series(watched, 2)[-1]
+    assert monitor.last(monitored) == found[-1] == monitor.series(monitored, 2)[-1]
 
 
 def test_predictions_of_other_versions_and_shadows_are_left_out(
-    database: Database, watched: MonitoredModel
+    database: Database, monitored: MonitoredModel
 ):
     monitor = Monitor(database, 50)
     others = [prediction(1000 + n, version="v2") for n in range(40)]
     shadows = [prediction(2000 + n, shadow_of=ID(n)) for n in range(40)]
     PredictionStore(database).add([*others, *shadows])
-    keep(database, Stream(), 40)
-    assert monitor.last(watched) is None
+    store_predictions(database, Stream(), 40)
+    assert monitor.last(monitored) is None
 
 
-def test_a_shift_raises_one_alert_per_window(database: Database, watched: MonitoredModel):
+def test_a_shift_raises_one_alert_per_window(database: Database, monitored: MonitoredModel):
     monitor = Monitor(database, 400)
-    keep(database, Stream(), 400)
-    usual = monitor.last(watched)
-    assert usual is not None
-    assert not monitor.record_alert(watched, usual)
-    keep(database, Stream(mix=shifted(MIX, 3, 20), sureness=2.0), 400)
-    last = monitor.last(watched)
+    store_predictions(database, Stream(), 400)
+    typical = monitor.last(monitored)
+    assert typical is not None
+    assert not monitor.record_alert(monitored, typical)
+    store_predictions(database, Stream(mix=shifted(MIX, 3, 20), sureness=2.0), 400)
+    last = monitor.last(monitored)
     assert last is not None
     assert {"labels", "confidence"} <= set(last.alerts)
-    assert [monitor.record_alert(watched, last) for _ in range(3)] == [True, False, False]
+    assert [monitor.record_alert(monitored, last) for _ in range(3)] == [True, False, False]
     (event,) = EventStore(database).latest(ALERT)
     assert event.version == "v1"
     assert event.details["model"] == "default"
@@ -92,32 +92,32 @@ def test_a_shift_raises_one_alert_per_window(database: Database, watched: Monito
 
 
 def test_feedback_is_counted_in_the_windows_that_contain_its_texts(
-    database: Database, watched: MonitoredModel
+    database: Database, monitored: MonitoredModel
 ):
-    rows = keep(database, Stream(), 100)
+    rows = store_predictions(database, Stream(), 100)
     feedback = FeedbackStore(database)
     for number, row in enumerate((*rows[:2], *rows[98:])):
-        verdict = Feedback(
+        entry = Feedback(
             row.id,
             number != 1,
             predicted_label=row.label,
             text_sha256=row.text_sha256,
             version="v1",
         )
-        feedback.add(f"verdict-{number}", verdict)
-    windows = Monitor(database, 60).series(watched, 10)
-    judged = [each.accuracy["section"] for each in windows]
-    assert [(a.reviewed, a.correct) for a in judged] == [(2, 1), (0, 0), (0, 0)]
+        feedback.add(f"verdict-{number}", entry)
+    windows = Monitor(database, 60).series(monitored, 10)
+    accuracies = [each.accuracy["section"] for each in windows]
+    assert [(a.reviewed, a.correct) for a in accuracies] == [(2, 1), (0, 0), (0, 0)]
 
 
 def test_windows_continue_after_old_predictions_are_deleted(
-    database: Database, watched: MonitoredModel
+    database: Database, monitored: MonitoredModel
 ):
-    keep(database, Stream(), 100)
+    store_predictions(database, Stream(), 100)
     monitor = Monitor(database, 60)
-    before = monitor.last(watched)
+    before = monitor.last(monitored)
     purge_before(database, BEGIN + timedelta(minutes=10))
-    after = monitor.last(watched)
+    after = monitor.last(monitored)
     assert before is not None
     assert after is not None
     assert after.begin >= BEGIN + timedelta(minutes=10)

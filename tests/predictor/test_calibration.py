@@ -1,4 +1,4 @@
-"""Temperatures that are known beforehand are found again, and levels stay sums of one another."""
+"""Known temperatures are recovered, and coarse probabilities remain sums of finer ones."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from patclass.predictor.calibration import (
 
 
 def calibrated(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Answers that are right as often as they are confident."""
+    """Calibrated predictions: correct as often as they are confident."""
     rng = np.random.default_rng(seed)
     confidences = rng.random(count).astype(np.float32)
     return confidences, rng.random(count) < confidences
@@ -34,7 +34,7 @@ def test_the_threshold_is_the_lowest_with_the_required_precision():
     assert right[confidences >= threshold].mean() >= PRECISION
     lower = np.unique(confidences[confidences < threshold])
     assert all(right[confidences >= below].mean() < PRECISION for below in lower)
-    # With calibrated answers, those above t are right (1 + t) / 2 of the time.
+    # Of calibrated predictions above t, a share of (1 + t) / 2 is correct.
     assert threshold == pytest.approx(0.8, abs=0.05)
 
 
@@ -62,8 +62,8 @@ def test_a_few_correct_predictions_do_not_set_a_threshold():
 
 
 def test_a_higher_precision_requires_more_confidence():
-    answers = calibrated(5000, seed=4)
-    found = [lowest_threshold(*answers, precision) for precision in (0.7, 0.9, 0.95)]
+    predictions = calibrated(5000, seed=4)
+    found = [lowest_threshold(*predictions, precision) for precision in (0.7, 0.9, 0.95)]
     assert found == sorted(found)
     assert found[0] < found[1] < found[2]
 
@@ -81,18 +81,18 @@ def test_equally_confident_predictions_are_accepted_or_rejected_together():
 
 @settings(max_examples=100, deadline=None)
 @given(
-    answers=st.lists(
+    predictions=st.lists(
         st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=80
     )
 )
 def test_the_required_precision_holds_with_many_equal_confidences(
-    answers: list[tuple[float, bool]],
+    predictions: list[tuple[float, bool]],
 ):
-    confidences = np.array([confidence for confidence, _ in answers], dtype=np.float32)
-    correct = np.array([hit for _, hit in answers], dtype=bool)
+    confidences = np.array([confidence for confidence, _ in predictions], dtype=np.float32)
+    correct = np.array([is_correct for _, is_correct in predictions], dtype=bool)
     threshold = threshold_for(confidences, correct)
-    answered = confidences >= threshold
-    assert not answered.any() or correct[answered].mean() >= PRECISION
+    accepted = confidences >= threshold
+    assert not accepted.any() or correct[accepted].mean() >= PRECISION
 
 
 FLAT = LabelTree.flat(LabelSet.of_codes("ABCD"))
@@ -133,7 +133,7 @@ def test_logits_that_are_three_times_too_large_are_divided_by_three():
 
 
 def test_each_level_gets_the_temperature_it_needs():
-    """Scores that are 2.5 times too sure of the section and half as sure as due of the class."""
+    """Logits that are 2.5 times too large for sections, and half as large as due for classes."""
     rng = np.random.default_rng(2)
     honest = normal(6000, 5, rng)
     y_true = draw(softmax(honest), rng)
@@ -198,8 +198,8 @@ def test_an_informative_linear_model_gets_weight():
     assert found.linear_weight > 0.3
     held = np.array(y_true)[:, 0]
     without = fit_calibration(DEEP, honest, y_true)
-    kept = fit_calibration(DEEP, honest, y_true, np.log(sections), mixing_weight=0.5)
-    assert kept.linear_weight == pytest.approx(0.5 * kept.inverse_temperatures[0])
+    fixed = fit_calibration(DEEP, honest, y_true, np.log(sections), mixing_weight=0.5)
+    assert fixed.linear_weight == pytest.approx(0.5 * fixed.inverse_temperatures[0])
     every = np.arange(len(held))
     loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
     loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()
@@ -226,7 +226,7 @@ def test_the_linear_model_changes_sections_and_not_the_classes_within_them():
 
 
 def test_a_level_without_known_labels_keeps_its_temperature():
-    """Rows that know their section only: any leaf of it may be the true one."""
+    """Rows of which only the section is known: any leaf of it may be the true one."""
     rng = np.random.default_rng(8)
     honest = normal(2000, 5, rng)
     leaves = [(0, 1) if leaf < 2 else (2, 3, 4) for (leaf,) in draw(softmax(honest), rng)]
@@ -252,7 +252,7 @@ def test_no_rows_have_no_probabilities():
 
 
 def test_noisy_labels_limit_the_confidence():
-    """One label in ten is drawn at random, so the surest answers are wrong 3 times in 40."""
+    """One label in ten is random, so the most confident predictions are wrong 3 times in 40."""
     rng = np.random.default_rng(21)
     clear = 4 * normal(8000, 4, rng)
     y_true = np.array(draw(softmax(clear), rng))[:, 0]

@@ -1,4 +1,4 @@
-"""Label sets hold the truth as often as promised, overall and label by label."""
+"""Label sets contain the true label with the nominal coverage, overall and per label."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ LABELS = 5
 
 
 def rows(count: int, seed: int) -> tuple[FloatArray, np.ndarray]:
-    """Probabilities that are too sure of themselves, and labels; label 4 is harder and rarer."""
+    """Overconfident probabilities, and labels; label 4 is harder and rarer."""
     rng = np.random.default_rng(seed)
     y_true = rng.choice(LABELS, count, p=[0.3, 0.3, 0.2, 0.15, 0.05])
     logits = rng.normal(0, 1, (count, LABELS))
@@ -27,7 +27,7 @@ def covered(sets: np.ndarray, y_true: np.ndarray) -> np.ndarray:
 
 
 def check_binomial(correct: np.ndarray, coverage: float, held_out: int) -> None:
-    """Within the 99 % interval of as many rows, widened by the luck of the held-out ones."""
+    """Within the 99 % interval for the rows, widened by the variance of the held-out ones."""
     low, high = binom.ppf([0.005, 0.995], len(correct), coverage)
     middle, spread = coverage * len(correct), np.sqrt(1 + len(correct) / held_out)
     assert (low - middle) * spread <= correct.sum() - middle <= (high - middle) * spread + 1
@@ -59,8 +59,8 @@ def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
     enough = fit_conformal(probabilities, y_true).bounds(LABELS, 0.9)
     assert enough[4] > enough[:4].max()  # the last label is the hardest
     rare = [np.flatnonzero(y_true == label)[: MIN_ROWS - 1] for label in (3, 4)]
-    kept = np.concatenate([np.flatnonzero(y_true < 3), *rare])
-    few = fit_conformal(probabilities[kept], y_true[kept]).bounds(LABELS, 0.9)
+    selected = np.concatenate([np.flatnonzero(y_true < 3), *rare])
+    few = fit_conformal(probabilities[selected], y_true[selected]).bounds(LABELS, 0.9)
     together = np.sort(1 - probabilities[np.concatenate(rare), y_true[np.concatenate(rare)]])
     bound = together[int(np.ceil((len(together) + 1) * 0.9)) - 1]
     assert few[3:] == pytest.approx([bound, bound])
@@ -68,13 +68,13 @@ def test_a_label_has_a_bound_of_its_own_only_with_enough_rows():
 
 
 def test_rare_labels_have_the_nominal_coverage():
-    """Frequent labels that are answered better must not decide how wide sets are for the rest."""
+    """Frequent labels with better predictions must not determine the size of the sets of others."""
     calibration, fresh = rows(6000, seed=21), rows(20_000, seed=22)
 
     def thinned(probabilities: FloatArray, y_true: Positions) -> tuple[FloatArray, Positions]:
         places = np.arange(len(y_true))
-        kept = (y_true < 3) | (places % 30 == 0)
-        return probabilities[kept], y_true[kept]
+        selected = (y_true < 3) | (places % 30 == 0)
+        return probabilities[selected], y_true[selected]
 
     held_out, y_true = thinned(*calibration)
     assert (np.bincount(y_true)[3:] < MIN_ROWS).all()
@@ -134,7 +134,7 @@ def test_an_unknown_true_label_counts_as_missed():
     y_true[:20] = -1
     conformal = fit_conformal(probabilities, y_true)
     assert conformal.scores[:20].tolist() == [1.0] * 20
-    # A fifth of the rows is missed by any set, so a set for nine in ten is all labels.
+    # Any set misses a fifth of the rows, so a set with a coverage of 0.9 has all labels.
     assert conformal.sets(probabilities, 0.9).all()
     assert not conformal.sets(probabilities, 0.5).all()
 

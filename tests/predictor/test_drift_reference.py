@@ -1,4 +1,4 @@
-"""What is kept of usual answers: it comes back as it was, or not at all."""
+"""The drift reference: it round-trips through its files, or is refused."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ FILE = DriftReference.FILE
 
 
 def embeddings(rows: int, seed: int = 0, away: float = 0.0) -> np.ndarray:
-    """States that vary along some directions much more than along others."""
+    """Embeddings that vary along some directions much more than along others."""
     random = np.random.default_rng(seed)
     spread = np.geomspace(5, 0.05, HIDDEN)
     return (random.normal(size=(rows, HIDDEN)) * spread + 3 + away).astype(np.float32)
@@ -63,7 +63,7 @@ def test_typical_embeddings_have_unit_variance_in_each_direction():
 
 @pytest.mark.parametrize("rows", [40, 140, 1500])
 def test_held_out_novelty_matches_that_of_new_embeddings(rows: int):
-    """Also where there are few rows: those folds have as many directions as the whole."""
+    """Even with few rows: the folds have as many directions as the whole."""
     held_out = np.concatenate([held_out_novelty(embeddings(rows, seed)) for seed in range(20)])
     new = [
         fit_embedding_space(embeddings(rows, seed)).novelty(embeddings(200, 99))
@@ -102,13 +102,13 @@ def test_a_reference_round_trips_through_its_files(tmp_path: Path):
 
 
 def test_a_prediction_above_a_level_counts_for_no_label():
-    answers = np.array([0, 2, -1, 2], dtype=np.int32)
-    reference = replace(drawn(4), answers={"section": answers})
+    labels = np.array([0, 2, -1, 2], dtype=np.int32)
+    reference = replace(drawn(4), answers={"section": labels})
     assert reference.counts("section").tolist() == [1, 0, 2, 0, 0, 0, 0, 0]
 
 
 def change(folder: Path, of: Callable[[dict[str, Any]], object], about: object = None) -> None:
-    """Save the file anew after a change of its arrays."""
+    """Save the file again after changing its arrays."""
     arrays = load_file(folder / FILE)
     of(arrays)
     known = {"codes": {"section": list(CODES)}, "accuracy": {"section": 0.8}}
@@ -187,7 +187,7 @@ def test_token_ids_beyond_the_vocabulary_are_unseen():
 
 
 LEAF_CODES = ("A", "A01", "A61", "H", "H01")
-# A01, A61, and a leaf for all else in H, beside H01.
+# A01, A61, and a leaf for everything else in H, beside H01.
 TREE = LabelTree(
     ("section", "class"),
     (("A", "A01"), ("A", "A61"), ("H",), ("H", "H01")),
@@ -209,7 +209,7 @@ def collected(rows: list[Example], leaves: list[list[float]]) -> DriftReference:
 
 ROWS = [example(0, 0, 0), example(1, 1, 2), example(2, 0, None), example(3, 1, -1)]
 LEAVES = [
-    [0.3, 0.3, 0.2, 0.2],  # A, A61 (of equals the later)
+    [0.3, 0.3, 0.2, 0.2],  # A, A61 (the later of two equal ones)
     [0.1, 0.1, 0.2, 0.6],  # H, H01
     [0.35, 0.05, 0.3, 0.3],  # H, H01 although A01 alone is more probable
     [0.5, 0.2, 0.2, 0.1],  # A, A01

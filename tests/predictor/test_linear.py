@@ -1,4 +1,4 @@
-"""The second opinion: what it learns, what it keeps on disk, and when there is none."""
+"""The linear model: what it learns, what it stores on disk, and when there is none."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_a_text_without_known_words_is_scored_by_the_intercepts(model: LinearMod
     found = model.log_probabilities([text])
     expected = np.exp(model.intercept) / np.exp(model.intercept).sum()
     np.testing.assert_allclose(np.exp(found[0]), expected, atol=1e-5)
-    # The three labels have as many rows, and each word of the frame stands in all of them.
+    # The three labels are balanced, and each word of the frame occurs in all of them.
     np.testing.assert_allclose(found, np.log(1 / 3), atol=0.2)
 
 

@@ -1,4 +1,4 @@
-"""The nearest known patents: found, saved, read back, and nothing found where nothing is near."""
+"""Similar patents: found, saved, read back, and none for dissimilar texts."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ TOPICS = 12
 
 
 def embeddings(count: int, seed: int) -> FloatArray:
-    """States around a dozen topics, as a model that has learnt its labels makes them."""
+    """Embeddings around a dozen topics, like those of a trained model."""
     centres = np.random.default_rng(0).normal(0, 1, (TOPICS, HIDDEN))
     rng = np.random.default_rng(seed)
     smoothing = rng.normal(0, 0.2, (count, HIDDEN))
@@ -78,9 +78,9 @@ def test_dissimilar_texts_fall_below_the_threshold_and_ordinary_ones_do_not(
     index: NeighbourIndex,
 ):
     far = np.random.default_rng(6).normal(5, 10, (200, HIDDEN)).astype(np.float32)
-    strange = [near[0].similarity < index.unlike for near in index.nearest(far, 1)]
+    is_dissimilar = [near[0].similarity < index.unlike for near in index.nearest(far, 1)]
     usual = [near[0].similarity < index.unlike for near in index.nearest(embeddings(600, 7), 1)]
-    assert np.mean(strange) > 0.95
+    assert np.mean(is_dissimilar) > 0.95
     assert np.mean(usual) < 5 * UNLIKE_SHARE
 
 
@@ -158,8 +158,8 @@ def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
         "records that are no records": {"records": np.frombuffer(b"hello", np.uint8)},
         "records cut short": {"records": arrays["records"][:-9]},
     }
-    kept = {name: array for name, array in arrays.items() if name != how.removeprefix("no ")}
-    return kept | changed.get(how, {})
+    remaining = {name: array for name, array in arrays.items() if name != how.removeprefix("no ")}
+    return remaining | changed.get(how, {})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From texts to probabilities: passages pooled, progress counted, odd texts answered."""
+"""From texts to probabilities: pooled passages, progress, and unusual texts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ LONG = " ".join(
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_bert: Path) -> Pipeline:
-    """A tiny model with two leaves and a tag, uncalibrated, without a second opinion."""
+    """A tiny model with two leaves and a tag, uncalibrated, without a linear model."""
     tokenizer = TextTokenizer.load(tiny_bert, TOKENS)
     return Pipeline(
         TREE,
@@ -109,18 +109,18 @@ def test_short_texts_are_encoded_alike_by_every_policy(pipeline: Pipeline, trunc
 def test_progress_adds_up_to_the_number_of_texts(
     pipeline: Pipeline, truncation: Truncation, count: int
 ):
-    told: list[int] = []
+    advances: list[int] = []
     texts = [(LONG, *TEXTS)[number % 4] for number in range(count)]
-    read_by(pipeline, truncation).run(texts, told.append)
-    assert sum(told) == count
-    assert min(told) >= 0
+    read_by(pipeline, truncation).run(texts, advances.append)
+    assert sum(advances) == count
+    assert min(advances) >= 0
 
 
 def test_progress_advances_in_steps_for_many_texts(pipeline: Pipeline):
-    told: list[int] = []
-    read_by(pipeline, "windows").run([LONG] * 60, told.append)
-    assert len(told) > 3
-    assert all(part < 60 for part in told)
+    advances: list[int] = []
+    read_by(pipeline, "windows").run([LONG] * 60, advances.append)
+    assert len(advances) > 3
+    assert all(part < 60 for part in advances)
 
 
 def test_a_progress_bar_changes_no_prediction(pipeline: Pipeline):
@@ -130,20 +130,20 @@ def test_a_progress_bar_changes_no_prediction(pipeline: Pipeline):
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 def test_no_texts_give_no_predictions(pipeline: Pipeline, truncation: Truncation):
-    told: list[int] = []
-    found = read_by(pipeline, truncation).run([], told.append)
+    advances: list[int] = []
+    found = read_by(pipeline, truncation).run([], advances.append)
     assert found.logits.shape == (0, 3)
     assert found.leaves.shape == (0, 2)
-    assert sum(told) == 0
+    assert sum(advances) == 0
 
 
 def test_a_classifier_returns_an_empty_list_for_an_empty_list(
     classifier: Classifier, tree_classifier: Classifier
 ):
     for any_of in (classifier, tree_classifier):
-        told: list[int] = []
-        assert any_of.classify([], on_progress=told.append) == []
-        assert sum(told) == 0
+        advances: list[int] = []
+        assert any_of.classify([], on_progress=advances.append) == []
+        assert sum(advances) == 0
         assert any_of.predict_proba([]).shape == (0, len(any_of.classes_))
 
 

@@ -1,4 +1,4 @@
-"""Which rows count at a level, and what was answered to them."""
+"""The rows that count at a level, and their predictions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A server that answers with a small exported bundle."""
+"""A server with a small exported bundle."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from service_process import Server, serving
 
 @pytest.fixture(scope="session")
 def server(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests that do not change it."""
+    """A server shared by all tests that do not change it."""
     with serving(tmp_path_factory.mktemp("server"), "--model", exported) as running:
         yield running
 
@@ -29,7 +29,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
 def logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.LogCaptureFixture:
-    """What the service logs in this process."""
+    """The log records of the service in this process."""
     monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
     monkeypatch.setattr(logging.getLogger(LOGGER), "disabled", False)
     caplog.set_level(logging.INFO, LOGGER)

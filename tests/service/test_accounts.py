@@ -1,4 +1,4 @@
-"""What Prometheus counts is what the store holds, exactly, also after too much was asked."""
+"""Prometheus counters match the rows of the store exactly, even after an overload."""
 
 import re
 import threading
@@ -26,13 +26,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.new_database()
 
 
-def counted(text: str, name: str) -> float:
+def counter_value(text: str, name: str) -> float:
     found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
     return sum(map(float, found))
 
 
 def overload(server: Server) -> list[int]:
-    """More than can be answered in time; the statuses of all answers."""
+    """Send more than can be processed in time; return the statuses of all responses."""
     statuses: list[int] = []
     text = " ".join([TEXT] * 8)
 
@@ -47,8 +47,8 @@ def overload(server: Server) -> list[int]:
         caller.start()
     for caller in callers:
         caller.join()
-    # Callers may be too slow to be refused, or too fast to be answered: at the end one is refused
-    # for certain, and one answered.
+    # Callers may be too slow to be refused, or too fast to succeed: the last two requests are one
+    # that is refused for certain, and one that succeeds.
     with server.client() as client:
 
         def refused() -> bool:
@@ -66,7 +66,7 @@ def test_counters_match_stored_rows_after_overload(exported: Path, tmp_path: Pat
     environment = {VARIABLE: url}
     with serving(tmp_path, *flags, environment=environment) as server, server.client() as client:
         statuses = overload(server)
-        wait_until(lambda: not counted(client.get("/metrics").text, WAITING))
+        wait_until(lambda: not counter_value(client.get("/metrics").text, WAITING))
         metrics = client.get("/metrics").text
         server.terminate()
     database = locate_store(None, {VARIABLE: url})
@@ -76,6 +76,6 @@ def test_counters_match_stored_rows_after_overload(exported: Path, tmp_path: Pat
     assert statuses.count(429) > 0
     assert statuses[-2:] == [429, 200]
     assert rows == 3 * statuses[:-1].count(200) + 1
-    assert rows == counted(metrics, "patclass_predictions_total")
-    assert rows == counted(metrics, "patclass_recorded_predictions_total")
-    assert rows == counted(metrics, "patclass_confidence_count")
+    assert rows == counter_value(metrics, "patclass_predictions_total")
+    assert rows == counter_value(metrics, "patclass_recorded_predictions_total")
+    assert rows == counter_value(metrics, "patclass_confidence_count")

@@ -1,4 +1,4 @@
-"""Who may call what: every page of the application, with every kind of key and without."""
+"""Authorization: every route of the application, with every kind of key and without."""
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -54,35 +54,35 @@ def test_idle_callers_are_evicted():
     assert list(limiter._buckets) == ["one more"]
 
 
-class For(Enum):
-    """Whom a page is for."""
+class Access(Enum):
+    """The roles that a route is for."""
 
     ALL = "all"
     USERS = "users"
     ADMINS = "admins"
 
 
-PAGES: dict[tuple[str, str], For] = {
-    ("GET", "/livez"): For.ALL,
-    ("GET", "/readyz"): For.ALL,
-    ("GET", "/docs"): For.ALL,
-    ("GET", "/docs/{name}"): For.ALL,
-    ("GET", "/openapi.json"): For.ALL,
-    ("HEAD", "/openapi.json"): For.ALL,
-    ("POST", "/predict"): For.USERS,
-    ("POST", "/v1/classify"): For.USERS,
-    ("GET", "/v1/models"): For.USERS,
-    ("GET", "/v1/models/{name}/labels"): For.USERS,
-    ("GET", "/v1/models/{name}/report"): For.USERS,
-    ("GET", "/v1/models/{name}/monitor"): For.USERS,
-    ("POST", "/v1/feedback"): For.USERS,
-    ("GET", "/v1/reviews"): For.USERS,
-    ("POST", "/v1/reviews/claim"): For.USERS,
-    ("POST", "/v1/reviews/{prediction_id}/decision"): For.USERS,
-    ("POST", "/v1/reviews/{prediction_id}/undo"): For.USERS,
-    ("POST", "/v1/reviews/{prediction_id}/release"): For.USERS,
-    ("GET", "/metrics"): For.USERS,
-    ("POST", "/v1/models/reload"): For.ADMINS,
+ROUTES: dict[tuple[str, str], Access] = {
+    ("GET", "/livez"): Access.ALL,
+    ("GET", "/readyz"): Access.ALL,
+    ("GET", "/docs"): Access.ALL,
+    ("GET", "/docs/{name}"): Access.ALL,
+    ("GET", "/openapi.json"): Access.ALL,
+    ("HEAD", "/openapi.json"): Access.ALL,
+    ("POST", "/predict"): Access.USERS,
+    ("POST", "/v1/classify"): Access.USERS,
+    ("GET", "/v1/models"): Access.USERS,
+    ("GET", "/v1/models/{name}/labels"): Access.USERS,
+    ("GET", "/v1/models/{name}/report"): Access.USERS,
+    ("GET", "/v1/models/{name}/monitor"): Access.USERS,
+    ("POST", "/v1/feedback"): Access.USERS,
+    ("GET", "/v1/reviews"): Access.USERS,
+    ("POST", "/v1/reviews/claim"): Access.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/decision"): Access.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/undo"): Access.USERS,
+    ("POST", "/v1/reviews/{prediction_id}/release"): Access.USERS,
+    ("GET", "/metrics"): Access.USERS,
+    ("POST", "/v1/models/reload"): Access.ADMINS,
 }
 BODIES = {
     "/predict": {"text": TEXT},
@@ -94,8 +94,8 @@ BODIES = {
     "/v1/reviews/{prediction_id}/release": {"reviewer": "Ada"},
 }
 
-# None where no key is sent; what is sent is made from the two keys that there are.
-WHO = ["nobody", "unknown", "malformed", "empty", "user", "admin"]
+# Kinds of callers; their keys are derived from the two existing keys.
+CALLERS = ["nobody", "unknown", "malformed", "empty", "user", "admin"]
 FORMS = ["Bearer", "bearer", "BEARER", "X-API-Key"]
 
 
@@ -113,7 +113,7 @@ def store(tmp_path: Path) -> KeyFile:
 
 @pytest.fixture
 def keys(store: KeyFile) -> dict[str, str | None]:
-    """What each kind of caller presents."""
+    """The key of each kind of caller, or None."""
     user, admin = store.create("search team", Role.USER), store.create("operations", Role.ADMIN)
     unknown = f"{user[:12]}{admin[12:]}"  # the id of one with the secret of the other
     return {
@@ -125,9 +125,9 @@ def keys(store: KeyFile) -> dict[str, str | None]:
 @pytest.fixture
 def guarded(models: Models, store: KeyFile) -> Iterator[TestClient]:
     """The whole application in this process, with keys."""
-    kept = store.path.with_name("feedback.db")
-    service = Service(ServiceSettings(keys=store.path, store=kept), models)
-    yield TestClient(create_app(service))  # the models are loaded; its lifespan would do it anew
+    feedback_store = store.path.with_name("feedback.db")
+    service = Service(ServiceSettings(keys=store.path, store=feedback_store), models)
+    yield TestClient(create_app(service))  # without its lifespan, which would reload the models
     service.close()
 
 
@@ -138,62 +138,62 @@ def headers_of(key: str | None, form: str = "Bearer") -> dict[str, str]:
 
 
 def call(
-    client: TestClient | httpx.Client, page: tuple[str, str], headers: Mapping[str, str]
+    client: TestClient | httpx.Client, route: tuple[str, str], headers: Mapping[str, str]
 ) -> Any:
-    method, path = page
+    method, path = route
     body = {"json": BODIES[path]} if path in BODIES else {}
     name = "swagger-ui.css" if path.startswith("/docs") else "default"
-    headers = {"Idempotency-Key": "a-verdict", **headers}
+    headers = {"Idempotency-Key": "a-feedback", **headers}
     return client.request(
         method, path.format(name=name, prediction_id="0" * 32), headers=headers, **body
     )
 
 
-def pages_of(client: TestClient) -> set[tuple[str, str]]:
-    """All that the application answers."""
+def routes_of(client: TestClient) -> set[tuple[str, str]]:
+    """All routes of the application."""
     found = iter_route_contexts(client.app.routes)
-    return {(method, route.path) for route in found for method in route.methods or ("ANY",)}
+    return {(method, context.path) for context in found for method in context.methods or ("ANY",)}
 
 
 def test_every_route_is_listed_here(guarded: TestClient):
-    assert pages_of(guarded) == PAGES.keys()
+    assert routes_of(guarded) == ROUTES.keys()
 
 
-def let_in(answer: Any) -> bool:
-    """Whether a page has answered, if only that there is no prediction such as 000…"""
-    nothing_there = ("unknown_prediction", "no_case", "not_claimed")
-    return answer.is_success or answer.json()["error"]["code"] in nothing_there
+def is_allowed(response: Any) -> bool:
+    """Whether a call was authorized, even if there is no prediction 000…."""
+    harmless_codes = ("unknown_prediction", "no_case", "not_claimed")
+    return response.is_success or response.json()["error"]["code"] in harmless_codes
 
 
-@pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_a_route_accepts_the_roles_it_is_for(
-    guarded: TestClient, keys: dict[str, str | None], page: tuple[str, str], who: str
+    guarded: TestClient, keys: dict[str, str | None], route: tuple[str, str], who: str
 ):
-    answer = call(guarded, page, headers_of(keys[who]))
+    response = call(guarded, route, headers_of(keys[who]))
     known = who in ("user", "admin")
-    if PAGES[page] is For.ALL or (known and (PAGES[page] is For.USERS or who == "admin")):
-        assert let_in(answer), answer.text
+    if ROUTES[route] is Access.ALL or (known and (ROUTES[route] is Access.USERS or who == "admin")):
+        assert is_allowed(response), response.text
     elif known:
-        assert answer.status_code == 403
-        assert answer.json()["error"]["code"] == "forbidden"
-        assert "admin" in answer.json()["error"]["message"]
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "forbidden"
+        assert "admin" in response.json()["error"]["message"]
     else:
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
         code = "no_key" if who == "nobody" else "wrong_key"
-        assert answer.json()["error"]["code"] == code
-        assert "Authorization: Bearer KEY" in answer.json()["error"]["message"]
-        assert "X-API-Key: KEY" in answer.json()["error"]["message"]
+        assert response.json()["error"]["code"] == code
+        assert "Authorization: Bearer KEY" in response.json()["error"]["message"]
+        assert "X-API-Key: KEY" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("who", WHO[1:])
+@pytest.mark.parametrize("who", CALLERS[1:])
 def test_a_key_is_accepted_in_either_header(
     guarded: TestClient, keys: dict[str, str | None], who: str, form: str
 ):
-    answer = call(guarded, ("GET", "/v1/models"), headers_of(keys[who], form))
-    assert answer.status_code == (200 if who in ("user", "admin") else 401)
+    response = call(guarded, ("GET", "/v1/models"), headers_of(keys[who], form))
+    assert response.status_code == (200 if who in ("user", "admin") else 401)
 
 
 @pytest.mark.parametrize(
@@ -232,22 +232,22 @@ def test_a_key_outside_the_headers_is_ignored(
 
 def test_a_refusal_repeats_no_key(guarded: TestClient, keys: dict[str, str | None]):
     for who in ("unknown", "malformed"):
-        answer = call(guarded, ("GET", "/v1/models"), headers_of(keys[who]))
-        assert str(keys[who])[12:] not in answer.text + str(answer.headers)
+        response = call(guarded, ("GET", "/v1/models"), headers_of(keys[who]))
+        assert str(keys[who])[12:] not in response.text + str(response.headers)
 
 
 def test_an_unusual_key_is_refused_like_any_other(guarded: TestClient):
     for odd in ("pk_" * 9_000, "ä".encode(), b"pk_\xff\xfe", "pk_0123abcd_" + "x" * 43):
         value = odd if isinstance(odd, bytes) else odd.encode()
-        answer = guarded.get("/v1/models", headers={b"X-API-Key": value})
-        assert answer.status_code == 401
+        response = guarded.get("/v1/models", headers={b"X-API-Key": value})
+        assert response.status_code == 401
 
 
 def test_without_a_key_requests_are_not_validated(guarded: TestClient):
     for path in BODIES:
         for body in ({}, {"nosuch": 1}, [], "text"):
-            answer = guarded.post(path, json=body, headers={"X-Deadline-Ms": "soon"})
-            assert answer.status_code == 401, answer.text
+            response = guarded.post(path, json=body, headers={"X-Deadline-Ms": "soon"})
+            assert response.status_code == 401, response.text
 
 
 def test_an_unknown_route_reveals_nothing_about_keys(guarded: TestClient):
@@ -258,30 +258,30 @@ def test_an_unknown_route_reveals_nothing_about_keys(guarded: TestClient):
 def test_a_revoked_key_is_refused_immediately(
     guarded: TestClient, store: KeyFile, keys: dict[str, str | None]
 ):
-    page, headers = ("POST", "/predict"), headers_of(keys["user"])
-    assert call(guarded, page, headers).status_code == 200
+    route, headers = ("POST", "/predict"), headers_of(keys["user"])
+    assert call(guarded, route, headers).status_code == 200
     store.revoke(str(keys["user"]).split("_")[1])
-    answer = call(guarded, page, headers)
-    assert answer.status_code == 401
-    assert "revoked" in answer.json()["error"]["message"]
-    assert call(guarded, page, headers_of(keys["admin"])).status_code == 200
+    response = call(guarded, route, headers)
+    assert response.status_code == 401
+    assert "revoked" in response.json()["error"]["message"]
+    assert call(guarded, route, headers_of(keys["admin"])).status_code == 200
 
 
 def test_a_new_key_is_accepted_immediately(guarded: TestClient, store: KeyFile):
-    page = ("GET", "/v1/models")
+    route = ("GET", "/v1/models")
     key = store.create("first", Role.USER)
-    assert call(guarded, page, headers_of(key)).status_code == 200
+    assert call(guarded, route, headers_of(key)).status_code == 200
     other = store.create("second", Role.USER)
-    assert call(guarded, page, headers_of(other)).status_code == 200
+    assert call(guarded, route, headers_of(other)).status_code == 200
 
 
 def test_without_any_created_key_every_call_is_refused(guarded: TestClient, store: KeyFile):
     assert not store.path.exists()
     key = f"pk_0123abcd_{'x' * 43}"
-    for page, whom in PAGES.items():
-        expected = 200 if whom is For.ALL else 401
-        assert call(guarded, page, headers_of(key)).status_code == expected
-        assert call(guarded, page, {}).status_code == expected
+    for route, whom in ROUTES.items():
+        expected = 200 if whom is Access.ALL else 401
+        assert call(guarded, route, headers_of(key)).status_code == expected
+        assert call(guarded, route, {}).status_code == expected
 
 
 @pytest.mark.parametrize("damage", ["torn", "garbage", "folder"])
@@ -292,7 +292,7 @@ def test_a_damaged_key_file_refuses_every_call_and_is_only_logged(
     damage: str,
     logged: pytest.LogCaptureFixture,
 ):
-    page = ("GET", "/v1/models")
+    route = ("GET", "/v1/models")
     good = store.path.read_bytes()
     store.path.unlink()
     if damage == "folder":
@@ -300,9 +300,9 @@ def test_a_damaged_key_file_refuses_every_call_and_is_only_logged(
     else:
         store.path.write_bytes(good[:-9] if damage == "torn" else b"garbage sha256 role")
     for who in ("user", "admin", "unknown"):
-        answer = call(guarded, page, headers_of(keys[who]))
-        assert answer.status_code == 503
-        assert answer.json()["error"] == {
+        response = call(guarded, route, headers_of(keys[who]))
+        assert response.status_code == 503
+        assert response.json()["error"] == {
             "code": "not_ready",
             "message": "the API keys cannot be read; see the log",
         }
@@ -310,14 +310,14 @@ def test_a_damaged_key_file_refuses_every_call_and_is_only_logged(
         assert "keys.json" in facts["reason"]
         assert facts["status"] == 503
         assert str(keys[who])[12:] not in str(facts)
-        assert str(keys[who])[12:] not in answer.text
+        assert str(keys[who])[12:] not in response.text
     for nobody in ("nobody", "malformed"):
-        assert call(guarded, page, headers_of(keys[nobody])).status_code == 401
+        assert call(guarded, route, headers_of(keys[nobody])).status_code == 401
     assert call(guarded, ("GET", "/livez"), {}).status_code == 200
     if damage == "folder":
         store.path.rmdir()
     store.path.write_bytes(good)
-    assert call(guarded, page, headers_of(keys["user"])).status_code == 200
+    assert call(guarded, route, headers_of(keys["user"])).status_code == 200
 
 
 def test_the_log_names_the_caller(
@@ -330,8 +330,8 @@ def test_the_log_names_the_caller(
 
 
 @pytest.mark.parametrize("key", [None, f"pk_0123abcd_{'x' * 43}", "anything"])
-@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_without_a_key_file_every_call_is_accepted(
-    http: httpx.Client, page: tuple[str, str], key: str | None
+    http: httpx.Client, route: tuple[str, str], key: str | None
 ):
-    assert let_in(call(http, page, headers_of(key)))
+    assert is_allowed(call(http, route, headers_of(key)))

@@ -1,4 +1,4 @@
-"""The thread that looks at new windows, with models of which only the reference is there."""
+"""Background threads: periodic work, model reloading, shadow models and drift checks."""
 
 import threading
 from collections.abc import Iterator
@@ -47,17 +47,17 @@ def test_periodic_work_runs_until_closed():
 
 def test_closing_does_not_wait_for_long_work(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(periodic_module, "END_SECONDS", 0.05)
-    began, go_on = threading.Event(), threading.Event()
+    started, resume = threading.Event(), threading.Event()
 
     def work() -> None:
-        began.set()
-        go_on.wait(60)
+        started.set()
+        resume.wait(60)
 
     periodic = Periodic("long", 0.01, work)
-    assert began.wait(60)
+    assert started.wait(60)
     periodic.close()
     assert "long" in [thread.name for thread in threading.enumerate()]
-    go_on.set()
+    resume.set()
 
 
 def version(client: httpx.Client) -> str:
@@ -74,16 +74,16 @@ def test_verified_champions_are_reloaded_and_no_request_fails(
     stop, statuses = threading.Event(), []
     with serving(tmp_path, "--model", registry.folder) as server, server.client() as client:
 
-        def ask() -> None:
+        def send_requests() -> None:
             with server.client() as own:
                 while not stop.wait(0.01):
                     statuses.append(own.post("/predict", json={"text": TEXT}).status_code)
 
-        def failed() -> int:
+        def failures() -> int:
             return sum(line["event"] == "models not loaded" for line in server.lines())
 
-        asking = threading.Thread(target=ask)
-        asking.start()
+        sender = threading.Thread(target=send_requests)
+        sender.start()
         try:
             assert version(client) == read_bundle(first).fingerprint
             registry.promote(second.name)
@@ -92,20 +92,20 @@ def test_verified_champions_are_reloaded_and_no_request_fails(
             wait_until(lambda: version(client) == read_bundle(first).fingerprint)
             (damaged / "golden.json").write_text("{}")
             registry.promote(damaged.name)
-            wait_until(lambda: failed() == 1)
+            wait_until(lambda: failures() == 1)
             assert version(client) == read_bundle(first).fingerprint
             registry.promote(second.name)
             wait_until(lambda: version(client) == read_bundle(second).fingerprint)
             wait_until(lambda: len(statuses) > 10)
-            assert failed() == 1  # it was not tried again and again
+            assert failures() == 1  # it was not retried
         finally:
             stop.set()
-            asking.join()
+            sender.join()
     assert set(statuses) == {200}
 
 
-class Elsewhere:
-    """Models that are to be loaded from another place."""
+class MovedModels:
+    """Models whose registry points to another folder."""
 
     ready = True
     place = Path("models/0002")
@@ -119,27 +119,27 @@ class Elsewhere:
 
 @pytest.mark.parametrize("problem", [BundleError("altered"), MemoryError()])
 def test_a_model_that_cannot_be_loaded_is_tried_once_and_the_reloader_continues(problem: Exception):
-    tried: list[int] = []
+    attempts: list[int] = []
 
     def load() -> None:
-        tried.append(1)
+        attempts.append(1)
         raise problem
 
-    models = Elsewhere()
+    models = MovedModels()
     follower = ModelReloader(models, load)  # type: ignore[arg-type]
     for _ in range(3):
         follower.check()
-    assert tried == [1]
+    assert attempts == [1]
     models.place = Path("models/0001")  # rolled back
     follower.check()
-    models.place = Path("models/0002")  # and promoted once more
+    models.place = Path("models/0002")  # and promoted again
     follower.check()
     follower.close()
-    assert tried == [1, 1]
+    assert attempts == [1, 1]
 
 
-class Broken:
-    """A classifier that fails in a way that nobody has foreseen."""
+class FailingClassifier:
+    """A classifier that raises an unexpected error."""
 
     tree = SimpleNamespace(levels=("section",))
 
@@ -150,7 +150,7 @@ class Broken:
 def test_a_failing_shadow_continues_and_skips_its_own_predictions():
     metrics = Metrics()
     shadow = Shadow(None, metrics)  # type: ignore[arg-type]
-    shadow.model = SimpleNamespace(version="v2", classifier=Broken())  # type: ignore[assignment]
+    shadow.model = SimpleNamespace(version="v2", classifier=FailingClassifier())  # type: ignore[assignment]
     shadow.add([prediction(1), prediction(2, version="v2"), prediction(3)], ["a", "b", "c"])
     wait_until(lambda: metrics.shadow.labels("failed")._value.get() == 2)
     shadow.close()
@@ -163,8 +163,8 @@ def test_a_shadow_candidate_is_compared_with_the_served_predictions(
     flags = ("--model", exported, "--shadow", exported_flat, "--store", "store.db")
     with serving(tmp_path, *flags) as server, server.client() as client:
         for number in range(5):
-            answer = client.post("/predict", json={"text": f"{TEXT} {number}"})
-            assert answer.status_code == 200
+            response = client.post("/predict", json={"text": f"{TEXT} {number}"})
+            assert response.status_code == 200
 
         def compared() -> float:
             lines = client.get("/metrics").text.splitlines()
@@ -186,19 +186,19 @@ WINDOW = 100
 
 
 @dataclass
-class Loaded:
+class FakeModels:
     """Stands in for ``Models``."""
 
     models: list[Any] = field(default_factory=list)
-    looks: int = 0
+    checks: int = 0
 
     def loaded(self) -> tuple[Any, ...]:
-        self.looks += 1
+        self.checks += 1
         return tuple(self.models)
 
 
-def model(name: str = "default", version: str = "v1", watched: bool = True) -> Any:
-    reference = Stream().draw(2000, np.random.default_rng(0)).reference() if watched else None
+def model(name: str = "default", version: str = "v1", monitored: bool = True) -> Any:
+    reference = Stream().draw(2000, np.random.default_rng(0)).reference() if monitored else None
     bundle = SimpleNamespace(reference=reference)
     return SimpleNamespace(name=name, version=version, classifier=SimpleNamespace(bundle=bundle))
 
@@ -212,14 +212,14 @@ def metrics() -> Metrics:
 def watcher(
     database: Database, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DriftWatcher]:
-    """One whose thread is asleep."""
+    """A watcher whose thread is asleep."""
     monkeypatch.setattr(background, "_DRIFT_SECONDS", 3600)
-    found = DriftWatcher(Monitor(database, WINDOW), Loaded(), metrics)  # type: ignore[arg-type]
+    found = DriftWatcher(Monitor(database, WINDOW), FakeModels(), metrics)  # type: ignore[arg-type]
     yield found
     found.close()
 
 
-def keep(database: Database, live: Stream, count: int) -> None:
+def store_predictions(database: Database, live: Stream, count: int) -> None:
     store = PredictionStore(database)
     before = store.count()
     rows = live.draw(count, np.random.default_rng(before)).rows()
@@ -231,13 +231,13 @@ def shown(metrics: Metrics) -> str:
     return "\n".join(line for line in lines if line.startswith(("patclass_drift", "patclass_acc")))
 
 
-ODD = Stream(sureness=1.0)
+SHIFTED = Stream(sureness=1.0)
 
 
 def test_usual_predictions_update_metrics_and_raise_no_alert(
     watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
-    keep(database, Stream(), WINDOW)
+    store_predictions(database, Stream(), WINDOW)
     watcher.check(model())
     assert 'patclass_drift_alert{model="default",signal="labels"} 0.0' in shown(metrics)
     assert 'patclass_drift_psi{model="default",signal="novelty"}' in shown(metrics)
@@ -249,19 +249,19 @@ def test_usual_predictions_update_metrics_and_raise_no_alert(
 def test_every_window_since_the_last_check_raises_an_alert(
     watcher: DriftWatcher, database: Database, metrics: Metrics, logged: pytest.LogCaptureFixture
 ):
-    keep(database, Stream(), WINDOW)
+    store_predictions(database, Stream(), WINDOW)
     watcher.check(model())
-    keep(database, ODD, 3 * WINDOW)
-    keep(database, Stream(), 4 * WINDOW)
+    store_predictions(database, SHIFTED, 3 * WINDOW)
+    store_predictions(database, Stream(), 4 * WINDOW)
     watcher.check(model())
-    rung = EventStore(database).latest(ALERT)
-    assert len(rung) >= 3 * 4 - 3
-    told = [record for record in logged.records if record.message == "drift alert"]
-    assert len(told) == len(rung)
-    assert "confidence" in told[0].facts["signals"]
+    alerts = EventStore(database).latest(ALERT)
+    assert len(alerts) >= 3 * 4 - 3
+    logged_alerts = [record for record in logged.records if record.message == "drift alert"]
+    assert len(logged_alerts) == len(alerts)
+    assert "confidence" in logged_alerts[0].facts["signals"]
     assert 'patclass_drift_alert{model="default",signal="confidence"} 0.0' in shown(metrics)
     watcher.check(model())
-    assert len(EventStore(database).latest(ALERT)) == len(rung)
+    assert len(EventStore(database).latest(ALERT)) == len(alerts)
 
 
 def test_predictions_that_arrive_during_a_check_are_covered_by_the_next(
@@ -270,19 +270,19 @@ def test_predictions_that_arrive_during_a_check_are_covered_by_the_next(
     seen: list[int] = []
     series, end = Monitor.series, Monitor.end
 
-    def meanwhile(monitor: Monitor, version: str) -> int:
+    def end_with_new_predictions(monitor: Monitor, version: str) -> int:
         found = end(monitor, version)
-        keep(database, Stream(), monitor.step)
+        store_predictions(database, Stream(), monitor.step)
         return found
 
-    def watched(monitor: Monitor, *given: Any) -> list[Any]:
+    def recorded_series(monitor: Monitor, *given: Any) -> list[Any]:
         found = series(monitor, *given)
         seen.extend(each.number for each in found)
         return found
 
-    monkeypatch.setattr(Monitor, "end", meanwhile)
-    monkeypatch.setattr(Monitor, "series", watched)
-    keep(database, Stream(), WINDOW)
+    monkeypatch.setattr(Monitor, "end", end_with_new_predictions)
+    monkeypatch.setattr(Monitor, "series", recorded_series)
+    store_predictions(database, Stream(), WINDOW)
     for _ in range(4):
         watcher.check(model())
     assert seen == [100, 125, 150, 175]
@@ -294,7 +294,7 @@ def test_an_alert_that_could_not_be_stored_is_stored_at_the_next_check(
     def away(*given: object) -> bool:
         raise StoreError("away")
 
-    keep(database, ODD, WINDOW)
+    store_predictions(database, SHIFTED, WINDOW)
     with monkeypatch.context() as patched:
         patched.setattr(EventStore, "add", away)
         with pytest.raises(StoreError):
@@ -306,21 +306,21 @@ def test_an_alert_that_could_not_be_stored_is_stored_at_the_next_check(
 def test_two_names_of_one_model_both_have_metrics(
     watcher: DriftWatcher, database: Database, metrics: Metrics
 ):
-    keep(database, Stream(), WINDOW)
+    store_predictions(database, Stream(), WINDOW)
     watcher.check(model("first"))
     watcher.check(model("second"))
     for name in ("first", "second"):
         assert f'patclass_drift_alert{{model="{name}",signal="labels"}}' in shown(metrics)
 
 
-@pytest.mark.parametrize("watched", [True, False])
+@pytest.mark.parametrize("monitored", [True, False])
 def test_metrics_of_an_old_version_are_cleared(
-    watcher: DriftWatcher, database: Database, metrics: Metrics, watched: bool
+    watcher: DriftWatcher, database: Database, metrics: Metrics, monitored: bool
 ):
-    keep(database, ODD, WINDOW)
+    store_predictions(database, SHIFTED, WINDOW)
     watcher.check(model())
     assert 'signal="confidence"} 1.0' in shown(metrics)
-    watcher.check(model(version="v2", watched=watched))
+    watcher.check(model(version="v2", monitored=monitored))
     assert shown(metrics) == ""
 
 
@@ -332,12 +332,12 @@ def test_an_unexpected_error_is_logged_once_and_the_thread_continues(
 ):
     monkeypatch.setattr(background, "_DRIFT_SECONDS", 0.02)
     broken = SimpleNamespace(name="default", version="v1", classifier=None)
-    models = Loaded([broken])
+    models = FakeModels([broken])
     watcher = DriftWatcher(Monitor(database, WINDOW), models, metrics)  # type: ignore[arg-type]
-    wait_until(lambda: models.looks > 5)
+    wait_until(lambda: models.checks > 5)
     (record,) = [each for each in logged.records if each.message == "drift not checked"]
     assert "AttributeError" in record.facts["reason"]
-    keep(database, Stream(), WINDOW)
+    store_predictions(database, Stream(), WINDOW)
     models.models = [model()]
     wait_until(lambda: shown(metrics))
     watcher.close()

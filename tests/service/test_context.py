@@ -1,4 +1,4 @@
-"""The id of a request: the caller's if it is fit to be written anywhere, else one of ours."""
+"""The id of a request: the caller's if it is well formed, or else a generated one."""
 
 import re
 from typing import Any
@@ -12,14 +12,14 @@ from helpers import wait_until
 from patclass.service.context import begin, facts_of, note, request_id_of
 from service_process import Server
 
-OURS = re.compile(r"[0-9a-f]{16}")
-FIT = ["a", "A-1", "0f8fad5b-d9cb-469f-a165-70867728950e", "x.y_z", "n" * 64]
+GENERATED = re.compile(r"[0-9a-f]{16}")
+WELL_FORMED = ["a", "A-1", "0f8fad5b-d9cb-469f-a165-70867728950e", "x.y_z", "n" * 64]
 SENDABLE = ["", "n" * 65, "a b", "a;b", "a/b", 'a"b', "<b>", "ä", "{id}", "%0a", "a\tb"]
-UNFIT = [*SENDABLE, " ", "a\n", "a\nb", "a\r\nX-Evil: 1", "a\0", "検索"]
+MALFORMED = [*SENDABLE, " ", "a\n", "a\nb", "a\r\nX-Evil: 1", "a\0", "検索"]
 
 
 def logged(server: Server, request_id: str) -> dict[str, Any]:
-    """The line of a request, which is written once its answer is out."""
+    """The log line of a request, which is written after its response."""
 
     def found() -> list[dict[str, Any]]:
         return [line for line in server.lines() if line.get("request_id") == request_id]
@@ -28,17 +28,17 @@ def logged(server: Server, request_id: str) -> dict[str, Any]:
     return found()[0]
 
 
-@pytest.mark.parametrize("given_id", FIT)
+@pytest.mark.parametrize("given_id", WELL_FORMED)
 def test_a_well_formed_id_is_kept(given_id: str):
     scope: dict[str, object] = {}
     assert begin(scope, given_id) == request_id_of(scope) == given_id
 
 
-@pytest.mark.parametrize("given_id", [None, *UNFIT])
+@pytest.mark.parametrize("given_id", [None, *MALFORMED])
 def test_any_malformed_id_is_replaced(given_id: str | None):
     scope: dict[str, object] = {}
-    assert OURS.fullmatch(begin(scope, given_id))
-    assert OURS.fullmatch(request_id_of(scope))
+    assert GENERATED.fullmatch(begin(scope, given_id))
+    assert GENERATED.fullmatch(request_id_of(scope))
 
 
 @given(st.text(st.characters()))
@@ -79,13 +79,13 @@ def test_without_a_request_there_is_no_id():
     assert facts_of({}) == {}
 
 
-@pytest.mark.parametrize("given_id", FIT)
+@pytest.mark.parametrize("given_id", WELL_FORMED)
 def test_a_well_formed_id_is_in_the_header_the_body_and_the_log(
     http: httpx.Client, server: Server, given_id: str
 ):
-    answer = http.get("/nosuch", headers={"X-Request-ID": given_id})
-    assert answer.headers.get_list("X-Request-ID") == [given_id]
-    assert answer.json()["request_id"] == given_id
+    response = http.get("/nosuch", headers={"X-Request-ID": given_id})
+    assert response.headers.get_list("X-Request-ID") == [given_id]
+    assert response.json()["request_id"] == given_id
     assert logged(server, given_id)["path"] == "/nosuch"
 
 
@@ -93,15 +93,15 @@ def test_a_well_formed_id_is_in_the_header_the_body_and_the_log(
 def test_a_malformed_id_is_replaced_in_the_header_the_body_and_the_log(
     http: httpx.Client, server: Server, given_id: str
 ):
-    answer = http.get("/nosuch", headers={"X-Request-ID": given_id.encode()})
-    (own,) = answer.headers.get_list("X-Request-ID")
-    assert OURS.fullmatch(own)
-    assert answer.json()["request_id"] == own
+    response = http.get("/nosuch", headers={"X-Request-ID": given_id.encode()})
+    (own,) = response.headers.get_list("X-Request-ID")
+    assert GENERATED.fullmatch(own)
+    assert response.json()["request_id"] == own
     line = logged(server, own)
     assert (line["event"], line["path"], line["status"]) == ("request", "/nosuch", 404)
 
 
 def test_successful_responses_carry_the_id_in_the_header(http: httpx.Client):
-    answer = http.get("/livez", headers={"X-Request-ID": "mine"})
-    assert answer.status_code == 200
-    assert answer.headers["X-Request-ID"] == "mine"
+    response = http.get("/livez", headers={"X-Request-ID": "mine"})
+    assert response.status_code == 200
+    assert response.headers["X-Request-ID"] == "mine"

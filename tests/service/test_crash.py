@@ -1,4 +1,4 @@
-"""Verdicts outlive whatever dies: the service, killed; PostgreSQL, killed and started again."""
+"""Feedback survives crashes: of the service, and of PostgreSQL, killed and restarted."""
 
 import os
 import random
@@ -31,7 +31,7 @@ PREDICTIONS = 50
 
 @dataclass
 class Writers:
-    """Four who send verdicts until each is acknowledged, whatever happens meanwhile."""
+    """Four clients that send feedback, each until it is acknowledged, during crashes."""
 
     url: str
     acknowledged: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Writers:
     stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         threads = [threading.Thread(target=self._write, args=(n,)) for n in range(WRITERS)]
         for thread in threads:
             thread.start()
@@ -62,27 +62,27 @@ class Writers:
     def _send(self, client: httpx.Client, key: str, prediction_id: str) -> bool:
         body = {"prediction_id": prediction_id, "correct": True, "reviewer": key[:8]}
         try:
-            answer = client.post("/v1/feedback", json=body, headers={"Idempotency-Key": key})
+            response = client.post("/v1/feedback", json=body, headers={"Idempotency-Key": key})
         except httpx.TransportError:
             time.sleep(0.02)
             return False
-        if answer.status_code != 201:
-            self.refused[answer.status_code] += 1
+        if response.status_code != 201:
+            self.refused[response.status_code] += 1
             time.sleep(0.02)
-        return answer.status_code == 201
+        return response.status_code == 201
 
 
-def fill(database: Database) -> None:
+def insert_predictions(database: Database) -> None:
     PredictionStore(database).add([prediction(number) for number in range(PREDICTIONS)])
 
 
-def check_nothing_lost_nothing_doubled(database: Database, writers: Writers) -> None:
-    kept = Counter(given.key for given in FeedbackStore(database).all())
+def check_nothing_lost_or_duplicated(database: Database, writers: Writers) -> None:
+    stored = Counter(given.key for given in FeedbackStore(database).all())
     assert len(writers.acknowledged) > KILLS * WRITERS / 2
-    assert set(kept.values()) == {1}
-    assert set(writers.acknowledged) <= set(kept)
-    # What was under way when all ended may have been kept without anybody hearing of it.
-    assert len(kept) - len(writers.acknowledged) <= WRITERS
+    assert set(stored.values()) == {1}
+    assert set(writers.acknowledged) <= set(stored)
+    # Requests in progress at a crash may have been stored without an acknowledgement.
+    assert len(stored) - len(writers.acknowledged) <= WRITERS
 
 
 def start(bundle: Path, folder: Path, port: int) -> Server:
@@ -96,8 +96,8 @@ def start(bundle: Path, folder: Path, port: int) -> Server:
 
 def test_a_killed_service_loses_and_duplicates_nothing(exported: Path, tmp_path: Path):
     database = locate_store(tmp_path / "store.db", {})
-    fill(database)
-    port, chance = free_port(), random.Random(0)
+    insert_predictions(database)
+    port, rng = free_port(), random.Random(0)
     server = start(exported, tmp_path, port)
     writers = Writers(server.url)
     try:
@@ -106,7 +106,7 @@ def test_a_killed_service_loses_and_duplicates_nothing(exported: Path, tmp_path:
                 before = len(writers.acknowledged)
                 wait_until_ready(server)
                 wait_until(lambda before=before: len(writers.acknowledged) >= before + WRITERS)
-                time.sleep(chance.uniform(0, 0.05))
+                time.sleep(rng.uniform(0, 0.05))
                 os.kill(server.process.pid, signal.SIGKILL)
                 assert server.process.wait(60) == -signal.SIGKILL
                 server = start(exported, tmp_path, port)
@@ -114,7 +114,7 @@ def test_a_killed_service_loses_and_duplicates_nothing(exported: Path, tmp_path:
     finally:
         server.process.kill()
         server.process.wait(60)
-    check_nothing_lost_nothing_doubled(database, writers)
+    check_nothing_lost_or_duplicated(database, writers)
     with database.read() as connection:
         assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
     database.close()
@@ -124,7 +124,7 @@ def test_a_killed_postgresql_loses_and_duplicates_nothing(exported: Path, tmp_pa
     with postgres() as server:
         url = server.new_database()
         database = locate_store(None, {VARIABLE: url})
-        fill(database)
+        insert_predictions(database)
         flags = ("--model", exported, "--feedback-rate", 10**6)
         with serving(tmp_path, *flags, environment={VARIABLE: url}) as service:
             writers = Writers(service.url)
@@ -135,6 +135,6 @@ def test_a_killed_postgresql_loses_and_duplicates_nothing(exported: Path, tmp_pa
                     server.stop("immediate")
                     server.start()
             assert service.process.poll() is None
-        check_nothing_lost_nothing_doubled(database, writers)
+        check_nothing_lost_or_duplicated(database, writers)
         assert set(writers.refused) <= {503}
         database.close()

@@ -1,4 +1,4 @@
-"""One shape for every answer that is no result, whatever went wrong."""
+"""One format for every error response, whatever the cause."""
 
 import json
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from service_process import TEXT, Server
 LIMIT = ServiceSettings().max_body_bytes
 
 
-def problem_of(answer: Any, status: int) -> tuple[str, str]:
-    """The code and the message of an answer in the one shape."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    body = answer.json()
+def problem_of(response: Any, status: int) -> tuple[str, str]:
+    """The code and the message of a response in the error format."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    body = response.json()
     assert body.keys() == {"error", "request_id"}
     assert body["error"].keys() == {"code", "message"}
-    assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert body["request_id"] == response.headers["X-Request-ID"]
     assert body["error"]["code"] in get_args(Code)
     return body["error"]["code"], body["error"]["message"]
 
@@ -63,11 +63,11 @@ def test_an_unknown_route_is_not_found(http: httpx.Client, method: str, path: st
     ],
 )
 def test_an_unsupported_method_is_refused(http: httpx.Client, method: str, path: str, allowed: str):
-    answer = http.request(method, path)
-    code, message = problem_of(answer, 405)
+    response = http.request(method, path)
+    code, message = problem_of(response, 405)
     assert code == "method_not_allowed"
     assert f"{method} {path}" in message
-    assert answer.headers["Allow"] == allowed
+    assert response.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ def test_an_invalid_field_is_named(http: httpx.Client, path: str, body: object, 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_nan_and_infinity_are_refused(http: httpx.Client, number: str):
     body = f'{{"patents": "{TEXT}", "threshold": {number}}}'
-    answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
-    code, message = problem_of(answer, 422)
+    response = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    code, message = problem_of(response, 422)
     assert code == "invalid"
     assert "threshold" in message
 
 
 @pytest.mark.parametrize("value", ["0", "600001", "-1", "soon", "1.5", "null", "1_0", "", "9" * 99])
 def test_an_invalid_deadline_is_named(http: httpx.Client, value: str):
-    answer = http.post("/predict", json={"text": TEXT}, headers={"X-Deadline-Ms": value})
-    code, message = problem_of(answer, 422)
+    response = http.post("/predict", json={"text": TEXT}, headers={"X-Deadline-Ms": value})
+    code, message = problem_of(response, 422)
     assert code == "invalid"
     assert "X-Deadline-Ms: " in message
 
@@ -186,8 +186,8 @@ def test_a_text_that_is_too_long_is_refused(http: httpx.Client):
 
 
 def test_an_unknown_model_is_refused(http: httpx.Client):
-    answer = http.post("/v1/classify", json={"patents": TEXT, "model": "nosuch"})
-    code, message = problem_of(answer, 404)
+    response = http.post("/v1/classify", json={"patents": TEXT, "model": "nosuch"})
+    code, message = problem_of(response, 404)
     assert code == "unknown_model"
     assert "'nosuch'" in message
     assert "default" in message
@@ -196,8 +196,8 @@ def test_an_unknown_model_is_refused(http: httpx.Client):
 @pytest.mark.parametrize("field", ["model", "level", "\\ud800"])
 def test_a_lone_surrogate_in_a_quoted_value_is_reported(http: httpx.Client, field: str):
     body = f'{{"patents": "{TEXT}", "{field}": "\\ud800"}}'
-    answer = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
-    problem_of(answer, 404 if field == "model" else 422)
+    response = http.post("/v1/classify", content=body, headers={"Content-Type": "application/json"})
+    problem_of(response, 404 if field == "model" else 422)
 
 
 def too_large() -> bytes:
@@ -209,8 +209,8 @@ def test_a_body_whose_declared_length_is_too_large_is_refused(
     http: httpx.Client, server: Server, path: str
 ):
     before = len(server.lines())
-    answer = http.post(path, content=too_large(), headers={"Content-Type": "application/json"})
-    assert problem_of(answer, 413)[0] == "body_too_large"
+    response = http.post(path, content=too_large(), headers={"Content-Type": "application/json"})
+    assert problem_of(response, 413)[0] == "body_too_large"
     assert [line for line in server.lines()[before:] if line["level"] == "error"] == []
 
 
@@ -221,9 +221,9 @@ def test_a_streamed_body_that_grows_too_large_is_refused(http: httpx.Client, pat
         for start in range(0, len(content), 500_000):
             yield content[start : start + 500_000]
 
-    answer = http.post(path, content=parts(), headers={"Content-Type": "application/json"})
-    assert answer.request.headers["Transfer-Encoding"] == "chunked"
-    code, message = problem_of(answer, 413)
+    response = http.post(path, content=parts(), headers={"Content-Type": "application/json"})
+    assert response.request.headers["Transfer-Encoding"] == "chunked"
+    code, message = problem_of(response, 413)
     assert code == "body_too_large"
     assert path in message
 
@@ -232,7 +232,7 @@ def test_a_body_of_exactly_the_limit_is_read(http: httpx.Client):
     frame = len(json.dumps({"text": ""}))
     content = json.dumps({"text": " " * (LIMIT - frame)})
     assert len(content) == LIMIT
-    # It is read whole: only then can it be said that the text in it is too long.
+    # It is read completely, as the error is about the text in it.
     assert problem_of(predict(http, content), 422)[0] == "text_invalid"
 
 
@@ -242,9 +242,9 @@ def test_the_server_still_responds_after_all_errors(http: httpx.Client):
 
 @pytest.fixture
 def starting() -> Iterator[TestClient]:
-    """A service that has no models yet."""
+    """A service whose models are not loaded yet."""
     service = Service(ServiceSettings(), Models({"default": "nosuch"}))
-    yield TestClient(create_app(service))  # its lifespan, which loads them, does not begin
+    yield TestClient(create_app(service))  # its lifespan, which loads them, does not start
     service.close()
 
 
@@ -257,9 +257,9 @@ def starting() -> Iterator[TestClient]:
 )
 def test_a_service_that_is_not_ready_says_so(starting: TestClient, method: str, path: str):
     body = {"json": {"text": TEXT}} if method == "POST" else {}
-    answer = starting.request(method, path, **body)
-    assert problem_of(answer, 503)[0] == "not_ready"
-    assert int(answer.headers["Retry-After"]) >= 1
+    response = starting.request(method, path, **body)
+    assert problem_of(response, 503)[0] == "not_ready"
+    assert int(response.headers["Retry-After"]) >= 1
     assert starting.get("/livez").status_code == 200
 
 
@@ -276,16 +276,16 @@ def test_an_unexpected_error_reveals_no_details(
         raise RuntimeError("secret")
 
     monkeypatch.setattr(Models, "ready", property(broken))
-    answer = starting.get("/v1/models")
-    code, message = problem_of(answer, 500)
+    response = starting.get("/v1/models")
+    code, message = problem_of(response, 500)
     assert code == "internal"
-    assert answer.headers["X-Request-ID"] in message
-    assert "secret" not in answer.text
+    assert response.headers["X-Request-ID"] in message
+    assert "secret" not in response.text
 
 
 @pytest.fixture
 def failing() -> TestClient:
-    """An application whose pages only fail."""
+    """An application whose routes only fail."""
     app = FastAPI()
     install(app)
 
@@ -304,26 +304,26 @@ def failing() -> TestClient:
 
 
 def test_the_headers_of_a_problem_are_sent(failing: TestClient):
-    answer = failing.get("/problem")
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "7"
-    assert answer.json() == {"error": {"code": "queue_full", "message": "full"}, "request_id": ""}
+    response = failing.get("/problem")
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "7"
+    assert response.json() == {"error": {"code": "queue_full", "message": "full"}, "request_id": ""}
 
 
 def test_a_status_without_a_code_of_its_own_has_one_of_the_codes(failing: TestClient):
-    answer = failing.get("/teapot")
-    assert answer.status_code == 418
-    assert answer.headers["X-Kind"] == "pot"
-    assert answer.json()["error"] == {
+    response = failing.get("/teapot")
+    assert response.status_code == 418
+    assert response.headers["X-Kind"] == "pot"
+    assert response.json()["error"] == {
         "code": "bad_request",
         "message": "GET /teapot: i'm a teapot",
     }
 
 
 def test_an_invalid_path_parameter_is_named(failing: TestClient):
-    answer = failing.get("/number/many")
-    assert answer.status_code == 422
-    assert answer.json()["error"]["message"].startswith("path.number: input should be")
+    response = failing.get("/number/many")
+    assert response.status_code == 422
+    assert response.json()["error"]["message"].startswith("path.number: input should be")
 
 
 def test_only_429_documents_when_to_try_again():
@@ -338,10 +338,10 @@ def test_the_schema_documents_one_error_format_for_every_refusal(starting: TestC
     shape = {"$ref": "#/components/schemas/ErrorResponse"}
     for operations in schema["paths"].values():
         for operation in operations.values():
-            for status, answer in operation["responses"].items():
-                assert answer["description"]
+            for status, response in operation["responses"].items():
+                assert response["description"]
                 if not status.startswith("2"):
-                    assert answer["content"] == {"application/json": {"schema": shape}}
+                    assert response["content"] == {"application/json": {"schema": shape}}
 
 
 def test_every_code_is_in_the_schema(starting: TestClient):

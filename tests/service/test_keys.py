@@ -1,4 +1,4 @@
-"""Keys of the service: made, checked, revoked, and what their file gives away."""
+"""Keys of the service: created, checked, revoked, and what their file reveals."""
 
 import hashlib
 import hmac
@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> KeyFile:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[KeyFile, str]:
-    """A file of one key, and the key."""
+    """A file with one key, and the key."""
     store = KeyFile(tmp_path_factory.mktemp("keys") / "keys.json")
     return store, store.create("demo", Role.USER)
 
@@ -396,22 +396,22 @@ def test_concurrent_processes_lose_no_key(store: KeyFile):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_concurrent_threads_lose_no_key(store: KeyFile, shared: bool):
-    kept: list[str] = []
+    retained: list[str] = []
 
     def work() -> None:
         mine = store if shared else KeyFile(store.path)
         for number in range(5):
-            kept.append(mine.create(f"keep {number}", Role.USER))
+            retained.append(mine.create(f"keep {number}", Role.USER))
             mine.revoke(id_of(mine.create(f"drop {number}", Role.USER)))
-            assert mine.check(kept[-1]) is not None
+            assert mine.check(retained[-1]) is not None
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(kept) == 30
-    assert {key.id for key in store.list()} == {id_of(key) for key in kept}
+    assert len(retained) == 30
+    assert {key.id for key in store.list()} == {id_of(key) for key in retained}
 
 
 def test_the_environment_sets_the_path_of_the_file():

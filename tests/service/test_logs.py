@@ -1,4 +1,4 @@
-"""What is logged: one JSON object a line, never a text or a key unless texts are asked for."""
+"""Logging: one JSON object per line, never a key, and texts only if enabled."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from patclass.service.metrics import Metrics
 from patclass.service.middleware import RequestMiddleware
 from service_process import Server, serving
 
-# Words that occur nowhere else.
+# Words that occur nowhere else in the log.
 TITLE, ABSTRACT, ODD = "quagmire turnstile", "an abacus with\nbeads \u2028 of jade", "xylophone"
 
 
@@ -42,16 +42,16 @@ def logging_server(
     key: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, bool]]:
-    """A server that wants keys, and whether it logs texts; the key is used in all ways."""
+    """A server with keys that has received all kinds of requests, and whether it logs texts."""
     flags = ["--model", exported, "--keys", store.path, *["--log-texts"] * request.param]
     with serving(tmp_path_factory.mktemp("server"), *flags) as server:
         with server.client() as client:
-            converse(client, key)
+            send_requests(client, key)
         yield server, request.param
 
 
-def converse(client: httpx.Client, key: str) -> None:
-    """Requests of all kinds, good and bad, with texts and keys in all places."""
+def send_requests(client: httpx.Client, key: str) -> None:
+    """Send requests of all kinds, valid and invalid, with texts and keys everywhere."""
     bearer, plain = {"Authorization": f"Bearer {key}"}, {"X-API-Key": key}
     patents = [f"{TITLE} machine", {"title": TITLE, "abstract": ABSTRACT}, {"id": ODD}]
     for headers in (bearer, plain, {"X-API-Key": key[:-1]}, {"Authorization": f"Basic {key}"}, {}):
@@ -74,7 +74,7 @@ def converse(client: httpx.Client, key: str) -> None:
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    """What is logged once the line of the last request is out."""
+    """The log lines, after that of the last request."""
     wait_until(lambda: any(line.get("request_id") == "last" for line in server.lines()))
     return server.lines()
 
@@ -122,9 +122,9 @@ def test_every_line_is_one_object_with_a_time_a_level_and_an_event(
 
 def test_a_request_is_one_line_with_caller_and_request(logging_server: tuple[Server, bool]):
     server, _ = logging_server
-    asked = [line for line in lines(server) if line["event"] == "request"]
-    assert len({line["request_id"] for line in asked}) == len(asked)
-    classified = [line for line in asked if line["path"] == "/v1/classify"]
+    requests = [line for line in lines(server) if line["event"] == "request"]
+    assert len({line["request_id"] for line in requests}) == len(requests)
+    classified = [line for line in requests if line["path"] == "/v1/classify"]
     first = classified[0]
     assert (first["method"], first["status"], first["client"]) == ("POST", 200, "127.0.0.1")
     assert first["key"] == "search team"
@@ -180,7 +180,7 @@ def test_a_traceback_is_part_of_its_line():
 
 @pytest.fixture
 def _loggers() -> Iterator[None]:
-    """Leave the loggers as they were."""
+    """Restore the loggers."""
     named = [logging.getLogger(name) for name in (LOGGER, "uvicorn")]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in named]
     yield
@@ -194,19 +194,19 @@ def test_the_service_logs_everything_and_uvicorn_only_warnings(
     capsys: pytest.CaptureFixture[str],
 ):
     for _ in range(2):
-        configure()  # twice is no line twice
+        configure()  # configuring twice duplicates no lines
     logging.getLogger(LOGGER).info("mine")
-    logging.getLogger("uvicorn.error").info("quiet")
-    logging.getLogger("uvicorn.error").warning("loud")
+    logging.getLogger("uvicorn.error").info("hidden")
+    logging.getLogger("uvicorn.error").warning("visible")
     out, err = capsys.readouterr()
     assert out == ""
-    assert [json.loads(line)["event"] for line in err.splitlines()] == ["mine", "loud"]
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["mine", "visible"]
 
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Kept(SpanExporter):
+class RecordingExporter(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[Any] = []
 
@@ -221,7 +221,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def ask(watch: RequestMiddleware) -> list[Any]:
+def call_middleware(middleware: RequestMiddleware) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -229,16 +229,16 @@ def ask(watch: RequestMiddleware) -> list[Any]:
 
     headers = [(b"traceparent", PARENT.encode()), (b"x-request-id", b"r1")]
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
-    asyncio.run(watch(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(middleware(scope, None, send))  # type: ignore[arg-type]
     return sent
 
 
 def test_a_request_is_a_span_of_the_callers_trace():
-    kept = Kept()
-    spans = spans_to(kept)
-    ask(RequestMiddleware(hello, Metrics(), 1000, spans))
+    exporter = RecordingExporter()
+    spans = spans_to(exporter)
+    call_middleware(RequestMiddleware(hello, Metrics(), 1000, spans))
     spans.provider.force_flush()
-    (span,) = kept.spans
+    (span,) = exporter.spans
     assert span.name == "POST /predict"
     assert f"{span.context.trace_id:032x}" == PARENT.split("-")[1]
     assert f"{span.parent.span_id:016x}" == PARENT.split("-")[2]
@@ -248,7 +248,7 @@ def test_a_request_is_a_span_of_the_callers_trace():
 
 
 def test_requests_work_without_tracing():
-    assert ask(RequestMiddleware(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
+    assert call_middleware(RequestMiddleware(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
 
 
 def test_a_missing_tracing_package_is_named(monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,4 @@
-"""Models that are loaded verified, and exchanged all together or not at all."""
+"""Models are verified on loading, and reloaded all together or not at all."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from service_process import TEXT
 
 @pytest.fixture
 def copy(exported: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Make a bundle of one's own."""
+    """Copy a bundle, so that it can be changed."""
 
     def make(name: str) -> Path:
         return Path(shutil.copytree(exported, tmp_path / name))
@@ -28,14 +28,14 @@ def copy(exported: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 def flip(path: Path) -> None:
-    """Turn one bit of a file, as a bad disk would."""
+    """Flip one bit of a file, like a faulty disk."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
 def touch(folder: Path) -> None:
-    """Make another bundle of it, which answers as before."""
+    """Change the version of a bundle without changing its predictions."""
     with (folder / LAYOUT.card).open("a", encoding="utf-8") as card:
         card.write("\nAnother edition.\n")
     (folder / LAYOUT.manifest).unlink()
@@ -171,7 +171,7 @@ def test_new_bundles_replace_old_ones_and_running_requests_continue(copy: Callab
     (new,) = models.load()
     assert models.get(None) is new
     assert new.version != old.version
-    # A request that began with the old one ends with it.
+    # A request that started with the old model finishes with it.
     assert old.classifier.classify([TEXT]) == new.classifier.classify([TEXT])
 
 

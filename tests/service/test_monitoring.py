@@ -1,4 +1,4 @@
-"""The monitor over HTTP, by a real server that is sent patents."""
+"""The monitor over HTTP, on a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +40,9 @@ def database(running: Server) -> Iterator[Database]:
 
 
 def send(client: httpx.Client, patents: list[str]) -> list[dict[str, Any]]:
-    answer = client.post("/v1/classify", json={"patents": patents})
-    assert answer.status_code == 200
-    results: list[dict[str, Any]] = answer.json()["results"]
+    response = client.post("/v1/classify", json={"patents": patents})
+    assert response.status_code == 200
+    results: list[dict[str, Any]] = response.json()["results"]
     return results
 
 
@@ -59,9 +59,9 @@ def test_windows_metrics_and_alerts_follow_the_predictions(
     assert "patclass_drift_psi{" not in client.get("/metrics").text
 
     results = send(client, USUAL)
-    judged = {"prediction_id": results[-1]["prediction_id"], "correct": True}
-    answer = client.post("/v1/feedback", json=judged, headers={"Idempotency-Key": "a-verdict"})
-    assert answer.status_code == 201
+    feedback = {"prediction_id": results[-1]["prediction_id"], "correct": True}
+    response = client.post("/v1/feedback", json=feedback, headers={"Idempotency-Key": "a-feedback"})
+    assert response.status_code == 201
     wait_until(lambda: "patclass_drift_psi{" in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert found["answers"] == len(USUAL)
@@ -75,16 +75,16 @@ def test_windows_metrics_and_alerts_follow_the_predictions(
     assert found["alerts"] == []
 
     send(client, ONE_SIDED)
-    rings = 'patclass_drift_alert{model="default",signal="labels"} 1.0'
-    wait_until(lambda: rings in client.get("/metrics").text)
+    alert_metric = 'patclass_drift_alert{model="default",signal="labels"} 1.0'
+    wait_until(lambda: alert_metric in client.get("/metrics").text)
     found = client.get(ROUTE).json()
     assert len(found["windows"]) == 1 + (len(USUAL) + len(ONE_SIDED) - 50) // 12
     assert "labels" in found["alerts"][0]["signals"]
-    rung = EventStore(database).latest(ALERT)
-    assert {event.version for event in rung} == {found["model_version"]}
-    told = [line for line in running.lines() if line["event"] == "drift alert"]
-    assert len(told) == len(rung) == len(found["alerts"])
-    assert told[0]["model"] == "default"
+    events = EventStore(database).latest(ALERT)
+    assert {event.version for event in events} == {found["model_version"]}
+    logged_alerts = [line for line in running.lines() if line["event"] == "drift alert"]
+    assert len(logged_alerts) == len(events) == len(found["alerts"])
+    assert logged_alerts[0]["model"] == "default"
     assert [len(client.get(ROUTE, params={"windows": n}).json()["windows"]) for n in (1, 2)] == [
         *(1, 2)
     ]
@@ -96,9 +96,9 @@ def test_an_invalid_number_of_windows_is_refused(http: httpx.Client, windows: st
 
 
 def test_an_unknown_model_is_named(http: httpx.Client):
-    answer = http.get("/v1/models/nosuch/monitor")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "unknown_model"
+    response = http.get("/v1/models/nosuch/monitor")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "unknown_model"
 
 
 def test_without_a_store_the_route_reports_it_and_predictions_continue(
@@ -107,8 +107,8 @@ def test_without_a_store_the_route_reports_it_and_predictions_continue(
     (tmp_path / "store.db").write_text("no database " * 100)
     flags = ("--model", exported, "--store", "store.db")
     with serving(tmp_path, *flags) as server, server.client() as client:
-        answer = client.get(ROUTE)
-        assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "not_stored"
+        response = client.get(ROUTE)
+        assert response.status_code == 503
+        assert response.json()["error"]["code"] == "not_stored"
         assert send(client, PATENTS[:1])
         wait_until(lambda: any(line["event"] == "drift not checked" for line in server.lines()))

@@ -1,4 +1,4 @@
-"""The queue: bounded in tokens, whole requests or nothing, and nobody waits for ever."""
+"""The queue: bounded in tokens, accepting complete requests only, without endless waiting."""
 
 import asyncio
 import threading
@@ -42,7 +42,7 @@ def prediction_of(text: str) -> Prediction:
 
 @dataclass(eq=False)
 class FakeClassifier:
-    """Answers each text with itself, when its gate is open; texts that begin with ! break it."""
+    """Predicts each text as its own label once its gate is open; texts that start with ! fail."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
@@ -64,7 +64,7 @@ class FakeClassifier:
         return [prediction_of(text) for text in texts]
 
     @property
-    def answered(self) -> list[str]:
+    def processed(self) -> list[str]:
         return [text for batch in self.batches for text in batch]
 
 
@@ -94,7 +94,7 @@ def job_of(
 
 @pytest.fixture
 def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time passes for the queue, however slow the machine is."""
+    """Time stands still for the queue, however slow the machine is."""
     now = time.monotonic()
     monkeypatch.setattr(queue_module, "time", SimpleNamespace(monotonic=lambda: now))
 
@@ -112,8 +112,8 @@ def model() -> Iterator[FakeModel]:
 
 
 @pytest.fixture
-def door(metrics: Metrics) -> InferenceQueue:
-    """A queue of 100 tokens that nobody empties."""
+def idle_queue(metrics: Metrics) -> InferenceQueue:
+    """A queue of 100 tokens without worker threads."""
     return InferenceQueue(metrics, 100, FAST, threads=0)
 
 
@@ -138,35 +138,37 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 def waiting(metrics: Metrics) -> tuple[float, float]:
-    """Patents and tokens that wait."""
+    """The numbers of waiting patents and tokens."""
     return value(metrics, "patclass_queue_items"), value(metrics, "patclass_queue_tokens")
 
 
 def test_the_queue_accepts_exactly_its_capacity(
-    door: InferenceQueue, model: FakeModel, metrics: Metrics
+    idle_queue: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
-    door.add([job_of(model, tokens=60)])
-    door.add([job_of(model, tokens=40)])
+    idle_queue.add([job_of(model, tokens=60)])
+    idle_queue.add([job_of(model, tokens=40)])
     assert waiting(metrics) == (2, 100)
     with pytest.raises(QueueFullError, match="the queue is full"):
-        door.add([job_of(model, tokens=1)])
+        idle_queue.add([job_of(model, tokens=1)])
     assert waiting(metrics) == (2, 100)
 
 
-def test_capacity_is_counted_by_weight_rather_than_length(door: InferenceQueue, model: FakeModel):
+def test_capacity_is_counted_by_weight_rather_than_length(
+    idle_queue: InferenceQueue, model: FakeModel
+):
     with pytest.raises(QueueFullError):
-        door.add([job_of(model, tokens=1, weight=101)])
-    door.add([job_of(model, tokens=1_000, weight=100)])
+        idle_queue.add([job_of(model, tokens=1, weight=101)])
+    idle_queue.add([job_of(model, tokens=1_000, weight=100)])
 
 
 def test_a_request_is_accepted_completely_or_not_at_all(
-    door: InferenceQueue, model: FakeModel, metrics: Metrics
+    idle_queue: InferenceQueue, model: FakeModel, metrics: Metrics
 ):
-    door.add([job_of(model, tokens=50)])
+    idle_queue.add([job_of(model, tokens=50)])
     with pytest.raises(QueueFullError):
-        door.add([job_of(model, tokens=20) for _ in range(3)])
+        idle_queue.add([job_of(model, tokens=20) for _ in range(3)])
     assert waiting(metrics) == (1, 50)
-    door.add([job_of(model, tokens=25) for _ in range(2)])
+    idle_queue.add([job_of(model, tokens=25) for _ in range(2)])
     assert waiting(metrics) == (3, 100)
 
 
@@ -183,7 +185,7 @@ def test_a_full_queue_reports_when_to_retry(metrics: Metrics, model: FakeModel):
 def test_a_job_that_would_miss_its_deadline_is_refused_immediately(
     metrics: Metrics, model: FakeModel
 ):
-    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100 with the safety margin
     queue.add([job_of(model, tokens=200)])
     with pytest.raises(QueueFullError) as full:
         queue.add([job_of(model, tokens=100, seconds=2.5)])
@@ -194,7 +196,7 @@ def test_a_job_that_would_miss_its_deadline_is_refused_immediately(
 
 @pytest.mark.usefixtures("_frozen")
 def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: FakeModel):
-    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100, to be on the safe side
+    queue = InferenceQueue(metrics, PLENTY, 125.0, threads=0)  # 100 with the safety margin
     with pytest.raises(QueueFullError):
         queue.add([job_of(model, tokens=50), job_of(model, tokens=50, seconds=0.9)])
     assert waiting(metrics) == (0, 0)
@@ -203,7 +205,7 @@ def test_the_earliest_deadline_of_a_request_counts(metrics: Metrics, model: Fake
 @pytest.mark.usefixtures("_frozen")
 def test_jobs_in_progress_count_in_full(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
-        queue.speed = 125.0  # 500 tokens are being answered: another 5 seconds, surely
+        queue.speed = 125.0  # 500 tokens are in progress: up to another 5 seconds
         with pytest.raises(QueueFullError):
             queue.add([job_of(model, tokens=100, seconds=5.9)])
         queue.add([job_of(model, tokens=100, seconds=6.1)])
@@ -229,7 +231,7 @@ def test_a_job_past_its_deadline_fails_and_is_not_processed(metrics: Metrics, mo
         with pytest.raises(DeadlineError):
             late.result.result(60)
         assert punctual.result.result(60).label == "punctual"
-    assert model.classifier.answered == ["blocker", "punctual"]
+    assert model.classifier.processed == ["blocker", "punctual"]
     assert value(metrics, "patclass_refused_items_total", reason="deadline") == 1
 
 
@@ -274,7 +276,7 @@ def test_a_batch_respects_the_limit_of_padded_tokens(
         queue.add([job_of(model, f"{number}", tokens) for number in range(2 * most + 1)])
         model.classifier.gate.set()
     assert [len(batch) for batch in model.classifier.batches[1:]] == [most, most, 1]
-    assert model.classifier.answered[1:] == [str(number) for number in range(2 * most + 1)]
+    assert model.classifier.processed[1:] == [str(number) for number in range(2 * most + 1)]
 
 
 def test_tight_deadlines_are_processed_in_smaller_batches(metrics: Metrics, model: FakeModel):
@@ -313,17 +315,17 @@ def test_waiting_requests_share_a_batch(metrics: Metrics, model: FakeModel):
 def test_dropped_jobs_free_capacity_and_are_not_processed(metrics: Metrics, model: FakeModel):
     with one_thread(metrics, model) as queue:
         queue.capacity = 100
-        gone, kept = (
+        dropped, remaining = (
             [job_of(model, "gone", 30), job_of(model, "gone", 30)],
             job_of(model, "kept", 40),
         )
-        queue.add(gone)
-        queue.add([kept])
-        queue.drop(gone, "gone")
+        queue.add(dropped)
+        queue.add([remaining])
+        queue.drop(dropped, "gone")
         assert waiting(metrics) == (1, 40)
         queue.add([job_of(model, "next", 60)])
         model.classifier.gate.set()
-    assert sorted(model.classifier.answered) == ["blocker", "kept", "next"]
+    assert sorted(model.classifier.processed) == ["blocker", "kept", "next"]
     assert value(metrics, "patclass_refused_items_total", reason="gone") == 2
 
 
@@ -382,7 +384,7 @@ def test_closing_processes_waiting_jobs_and_stops_the_threads(metrics: Metrics, 
         assert not closing.is_alive()
         assert [job.result.result(0).label for job in jobs] == [str(n) for n in range(9)]
         assert not any(thread.is_alive() for thread in queue._threads)
-        queue.close()  # twice is no harm
+        queue.close()  # closing twice is allowed
 
 
 def test_an_empty_queue_closes_immediately(metrics: Metrics):
@@ -414,7 +416,7 @@ def test_the_speed_estimate_follows_full_batches(metrics: Metrics, model: FakeMo
         queue.add(jobs)
         model.classifier.gate.set()
         jobs[-1].result.result(60)
-        # 512 tokens in 20 milliseconds are 25,600 a second; each batch brings a tenth of it.
+        # 512 tokens in 20 milliseconds are 25,600 per second; each batch contributes a tenth.
         assert 25_000 < queue.speed < 0.5e6
 
 
@@ -451,7 +453,7 @@ def test_failed_jobs_do_not_change_the_speed_estimate(
         queue.speed = 10_000.0
         model.classifier.seconds = 0.05
         model.classifier.gate.set()
-        wait_until(lambda: "last" in model.classifier.answered)
+        wait_until(lambda: "last" in model.classifier.processed)
         assert queue.speed < 20_000
 
 
@@ -475,7 +477,7 @@ def test_one_late_job_fails_the_whole_request(metrics: Metrics, model: FakeModel
 
 
 def test_a_disconnected_client_cancels_its_waiting_jobs(metrics: Metrics, model: FakeModel):
-    async def ask(jobs: Sequence[QueuedPatent]) -> None:
+    async def wait_briefly(jobs: Sequence[QueuedPatent]) -> None:
         async with asyncio.timeout(0.02):
             await predictions_of(jobs)
 
@@ -483,10 +485,10 @@ def test_a_disconnected_client_cancels_its_waiting_jobs(metrics: Metrics, model:
         jobs = [job_of(model, "gone")]
         queue.add(jobs)
         with pytest.raises(TimeoutError):
-            asyncio.run(ask(jobs))
+            asyncio.run(wait_briefly(jobs))
         assert jobs[0].result.cancelled()
         model.classifier.gate.set()
-    assert model.classifier.answered == ["blocker"]
+    assert model.classifier.processed == ["blocker"]
 
 
 REQUESTS = st.lists(
@@ -546,7 +548,7 @@ def test_counters_return_to_zero_when_all_jobs_are_done(
     left = [job for job in accepted if not job.result.done()]
     assert len(left) == refused
     assert set(map(id, left)) <= set(map(id, dropped))
-    answered = [j for j in accepted if j.result.done() and not j.result.cancelled()]
-    good = sum(job.weight for job in answered if job.result.exception() is None)
+    finished = [j for j in accepted if j.result.done() and not j.result.cancelled()]
+    good = sum(job.weight for job in finished if job.result.exception() is None)
     names = [model.name for model in models]
     assert sum(value(metrics, "patclass_tokens_total", model=name) for name in names) == good

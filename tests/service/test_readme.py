@@ -1,4 +1,4 @@
-"""What the README has one send to the server is answered."""
+"""The requests of the README succeed."""
 
 import re
 import shlex
@@ -28,8 +28,8 @@ def test_requests_of_the_readme_succeed(http: httpx.Client, line: str):
     }
     headers = dict(value.split(": ", 1) for value in values["-H"])
     path = words[1].removeprefix("http://127.0.0.1:9000")
-    answer = http.post(path, content=values["-d"][0], headers=headers)
-    assert answer.status_code == 200, answer.text
+    response = http.post(path, content=values["-d"][0], headers=headers)
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize(

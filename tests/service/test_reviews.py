@@ -1,4 +1,4 @@
-"""Reviews over HTTP, to a service in this process that keeps texts."""
+"""Reviews over HTTP, on a service in this process that stores texts."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from patclass.store.reviews import LEASE, ReviewStore
 from patclass.store.tables import metadata, predictions, reviews
-from service_here import answering
+from service_here import service_client
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(exported: Path, store: Path) -> Iterator[httpx.Client]:
-    """A client of a service with a store of its own."""
-    with answering(exported, store=store, keep_texts=True) as client:
+    """A client of a service with its own store."""
+    with service_client(exported, store=store, keep_texts=True) as client:
         yield client
 
 
 @pytest.fixture
 def database(running: httpx.Client, store: Path) -> Iterator[Database]:
-    """The service's store, without what earlier tests left there."""
+    """The service's store, without the rows of earlier tests."""
     found = locate_store(store, {})
     with found.write() as connection:
         for table in metadata.tables.values():
@@ -50,7 +50,7 @@ def client(running: httpx.Client, database: Database) -> httpx.Client:
 
 
 def predict(client: httpx.Client, database: Database, *texts: str) -> list[dict[str, Any]]:
-    """Answers that are unsure of themselves, once they are written."""
+    """Request predictions, wait until they are stored, and mark them as unsure."""
     store = PredictionStore(database)
     before = store.count()
     found = [client.post("/predict", json={"text": text}).json() for text in texts]
@@ -68,11 +68,13 @@ def claim(client: httpx.Client, reviewer: str = "Ada") -> httpx.Response:
     return client.post("/v1/reviews/claim", json={"reviewer": reviewer})
 
 
-def settle(client: httpx.Client, prediction_id: str, way: str, **body: Any) -> httpx.Response:
+def update_case(
+    client: httpx.Client, prediction_id: str, action: str, **body: Any
+) -> httpx.Response:
     """Decide, undo or release a case."""
     headers = {"Idempotency-Key": body.pop("key", "decision-1")}
-    body = {"reviewer": "Ada"} | ({"correct": True} if way == "decision" else {}) | body
-    return client.post(f"/v1/reviews/{prediction_id}/{way}", json=body, headers=headers)
+    body = {"reviewer": "Ada"} | ({"correct": True} if action == "decision" else {}) | body
+    return client.post(f"/v1/reviews/{prediction_id}/{action}", json=body, headers=headers)
 
 
 def test_a_case_has_everything_a_reviewer_needs(client: httpx.Client, database: Database):
@@ -107,28 +109,28 @@ def test_waiting_cases_are_counted_and_listed_without_texts(
 
 def test_two_reviewers_never_have_the_same_case(client: httpx.Client, database: Database):
     predict(client, database, *texts(40))
-    given: dict[str, list[str]] = {"Ada": [], "Bob": []}
+    assigned: dict[str, list[str]] = {"Ada": [], "Bob": []}
 
     def review(reviewer: str) -> None:
-        while (answer := claim(client, reviewer)).is_success:
-            id = answer.json()["prediction_id"]
-            decided = settle(client, id, "decision", reviewer=reviewer, key=f"{reviewer}-{id}")
+        while (response := claim(client, reviewer)).is_success:
+            id = response.json()["prediction_id"]
+            decided = update_case(client, id, "decision", reviewer=reviewer, key=f"{reviewer}-{id}")
             if decided.status_code == 201 and not decided.json()["repeated"]:
-                given[reviewer].append(id)
-        assert answer.json()["error"]["code"] == "no_case"
+                assigned[reviewer].append(id)
+        assert response.json()["error"]["code"] == "no_case"
 
-    threads = [threading.Thread(target=review, args=(name,)) for name in [*given] * 4]
+    threads = [threading.Thread(target=review, args=(name,)) for name in [*assigned] * 4]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    decided = given["Ada"] + given["Bob"]
+    decided = assigned["Ada"] + assigned["Bob"]
     assert len(decided) == len(set(decided)) == 40
-    assert given["Ada"]
-    assert given["Bob"]
+    assert assigned["Ada"]
+    assert assigned["Bob"]
     cases = ReviewStore(database).all()
     assert {(case.prediction_id, case.reviewer) for case in cases} == {
-        (id, reviewer) for reviewer, ids in given.items() for id in ids
+        (id, reviewer) for reviewer, ids in assigned.items() for id in ids
     }
 
 
@@ -143,23 +145,23 @@ def test_a_decision_is_stored_as_final_feedback(client: httpx.Client, database: 
     (predicted,) = predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
     body = {"correct": False, "label": "G06F", "note": "software"}
-    answers = [settle(client, id, "decision", **body) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert [answer.json()["repeated"] for answer in answers] == [False, True]
-    (given,) = FeedbackStore(database).all()
-    said = given.feedback
-    assert (said.is_final, said.label, said.note, said.reviewer) == (
+    responses = [update_case(client, id, "decision", **body) for _ in range(2)]
+    assert [response.status_code for response in responses] == [201, 201]
+    assert [response.json()["repeated"] for response in responses] == [False, True]
+    (assigned,) = FeedbackStore(database).all()
+    feedback = assigned.feedback
+    assert (feedback.is_final, feedback.label, feedback.note, feedback.reviewer) == (
         True,
         "G06F",
         "software",
         "Ada",
     )
-    assert (said.predicted_label, said.version) == (
+    assert (feedback.predicted_label, feedback.version) == (
         predicted["prediction"],
         predicted["model_version"],
     )
-    assert said.text == "A device with an antenna."
-    other = settle(client, id, "decision", note="another")
+    assert feedback.text == "A device with an antenna."
+    other = update_case(client, id, "decision", note="another")
     assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
 
 
@@ -168,21 +170,21 @@ def test_a_case_claimed_by_another_reviewer_cannot_be_changed(
 ):
     predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
-    for way in ("decision", "undo", "release"):
-        answer = settle(client, id, way, reviewer="Bob")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "not_claimed")
-    assert settle(client, id, "undo").status_code == 409  # not decided yet
+    for action in ("decision", "undo", "release"):
+        response = update_case(client, id, action, reviewer="Bob")
+        assert (response.status_code, response.json()["error"]["code"]) == (409, "not_claimed")
+    assert update_case(client, id, "undo").status_code == 409  # not decided yet
     assert FeedbackStore(database).all() == []
 
 
 def test_a_decision_can_be_undone_and_repeated(client: httpx.Client, database: Database):
     predict(client, database, *texts(2))
     id = claim(client).json()["prediction_id"]
-    settle(client, id, "decision")
-    assert settle(client, id, "undo").json() == {"prediction_id": id, "state": "claimed"}
+    update_case(client, id, "decision")
+    assert update_case(client, id, "undo").json() == {"prediction_id": id, "state": "claimed"}
     again = claim(client).json()
     assert (again["prediction_id"], again["feedback"]) == (id, [])
-    assert settle(client, id, "decision", correct=False, key="decision-2").status_code == 201
+    assert update_case(client, id, "decision", correct=False, key="decision-2").status_code == 201
     consensus = consensus_of(FeedbackStore(database).all())
     assert (consensus.label, consensus.disputed) == (None, False)
 
@@ -190,7 +192,7 @@ def test_a_decision_can_be_undone_and_repeated(client: httpx.Client, database: D
 def test_a_released_case_is_available_to_others(client: httpx.Client, database: Database):
     predict(client, database, *texts(2))
     id = claim(client).json()["prediction_id"]
-    assert settle(client, id, "release").json() == {"prediction_id": id, "state": "open"}
+    assert update_case(client, id, "release").json() == {"prediction_id": id, "state": "open"}
     other = claim(client).json()["prediction_id"]
     assert other != id
     assert claim(client, "Bob").json()["prediction_id"] == id
@@ -203,15 +205,15 @@ def test_a_dispute_comes_first_with_its_feedback(client: httpx.Client, database:
         ("Ada", {"correct": True}),
         ("Bob", {"correct": False, "label": "D03D", "note": "it weaves"}),
     ):
-        headers = {"Idempotency-Key": f"verdict-of-{reviewer}"}
+        headers = {"Idempotency-Key": f"feedback-of-{reviewer}"}
         body |= {"prediction_id": disputed["prediction_id"], "reviewer": reviewer}
         assert client.post("/v1/feedback", json=body, headers=headers).status_code == 201
     found = claim(client, "Cleo").json()
     assert found["prediction_id"] == disputed["prediction_id"]
     assert found["reason"] == "disputed"
-    said = [(v["reviewer"], v["correct"], v["label"], v["note"]) for v in found["feedback"]]
-    assert said == [("Ada", True, None, None), ("Bob", False, "D03D", "it weaves")]
-    settle(client, disputed["prediction_id"], "decision", reviewer="Cleo")
+    feedback = [(v["reviewer"], v["correct"], v["label"], v["note"]) for v in found["feedback"]]
+    assert feedback == [("Ada", True, None, None), ("Bob", False, "D03D", "it weaves")]
+    update_case(client, disputed["prediction_id"], "decision", reviewer="Cleo")
     assert client.get("/v1/reviews").json()["waiting"]["disputed"] == 0
 
 
@@ -223,11 +225,11 @@ def test_an_expired_claim_is_assigned_to_another_reviewer(client: httpx.Client, 
         late = datetime.now(UTC) - LEASE - timedelta(seconds=1)
         connection.execute(update(reviews).values(updated=late))
     assert claim(client, "Bob").json()["prediction_id"] == id
-    assert settle(client, id, "decision").json()["error"]["code"] == "not_claimed"
+    assert update_case(client, id, "decision").json()["error"]["code"] == "not_claimed"
 
 
 @pytest.mark.parametrize(
-    ("way", "body"),
+    ("action", "body"),
     [
         ("decision", {"reviewer": ""}),
         ("decision", {"reviewer": "n" * 101}),
@@ -241,16 +243,16 @@ def test_an_expired_claim_is_assigned_to_another_reviewer(client: httpx.Client, 
     ],
 )
 def test_invalid_requests_are_refused(
-    client: httpx.Client, database: Database, way: str, body: dict[str, Any]
+    client: httpx.Client, database: Database, action: str, body: dict[str, Any]
 ):
     predict(client, database, "A device with an antenna.")
     id = claim(client).json()["prediction_id"]
-    assert settle(client, id, way, **body).status_code == 422
+    assert update_case(client, id, action, **body).status_code == 422
     assert FeedbackStore(database).all() == []
 
 
 def test_without_stored_texts_there_is_nothing_to_review(exported: Path, tmp_path: Path):
-    with answering(exported, store=tmp_path / "store.db") as client:
+    with service_client(exported, store=tmp_path / "store.db") as client:
         database = locate_store(tmp_path / "store.db", {})
         predict(client, database, *texts(3))
         found = client.get("/v1/reviews").json()
@@ -261,7 +263,11 @@ def test_without_stored_texts_there_is_nothing_to_review(exported: Path, tmp_pat
 
 def test_without_a_store_no_case_is_assigned(exported: Path, tmp_path: Path):
     (tmp_path / "store.db").write_text("no database " * 100)
-    with answering(exported, store=tmp_path / "store.db") as client:
-        for answer in (client.get("/v1/reviews"), claim(client), settle(client, "0" * 32, "undo")):
-            assert answer.status_code == 503
-            assert answer.json()["error"]["code"] == "not_stored"
+    with service_client(exported, store=tmp_path / "store.db") as client:
+        for response in (
+            client.get("/v1/reviews"),
+            claim(client),
+            update_case(client, "0" * 32, "undo"),
+        ):
+            assert response.status_code == 503
+            assert response.json()["error"]["code"] == "not_stored"

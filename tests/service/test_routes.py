@@ -1,4 +1,4 @@
-"""The API as its callers see it: a real server, asked over real sockets."""
+"""The API as its callers see it: a real server, called over real sockets."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from patclass.inference import Classifier, Options, load
 from patclass.inference.prediction import COLUMNS, record_of
 from patclass.service.routes import NEIGHBOURS
 from patclass.service.settings import ServiceSettings
-from service_here import answering
+from service_here import service_client
 from service_process import TEXT
 
 ORIGIN = "https://patents.example"
@@ -31,23 +31,23 @@ LONG = " ".join(TEXTS)
 
 @pytest.fixture(scope="module")
 def reference(exported: Path) -> Classifier:
-    """The same bundle, asked without a server."""
+    """The same bundle, without a server."""
     return load(exported)
 
 
 @pytest.fixture(scope="module")
 def strict(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a service of narrow limits, with two models, that a web page may call."""
+    """A client of a service with narrow limits, two models and an allowed origin."""
     store = tmp_path_factory.mktemp("strict") / "store.db"
     limits = {"max_items": 3, "max_chars": 200, "queue_tokens": 80}
     cors = (ORIGIN, "http://localhost:3000")
     models = (f"first={exported}", f"second={exported}")
-    with answering(*models, store=store, cors=cors, **limits) as client:
+    with service_client(*models, store=store, cors=cors, **limits) as client:
         yield client
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Equal, up to the last digits: another batch adds in another order."""
+    """Equal up to the last digits: another batch adds in another order."""
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[k], expected[k]) for k in found)
     if isinstance(expected, list | tuple):
@@ -58,15 +58,15 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def predict(http: httpx.Client, text: str, **headers: str) -> dict[str, Any]:
-    answer = http.post("/predict", json={"text": text}, headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = http.post("/predict", json={"text": text}, headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def classify(http: httpx.Client, patents: object, **options: object) -> dict[str, Any]:
-    answer = http.post("/v1/classify", json={"patents": patents} | options)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = http.post("/v1/classify", json={"patents": patents} | options)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 @pytest.mark.parametrize("text", [*TEXTS[:3], LONG, "Bearing.", "半導体装置", "a\n b\0c \u2028 d"])
@@ -137,11 +137,11 @@ def test_a_failing_patent_fails_alone_and_in_place(http: httpx.Client, reference
         *({"id": "none"}, "x" * (most + 1), {"id": "last", "title": "Loom", "abstract": TEXT}),
     ]
     content = json.dumps({"patents": [*patents, "half \ud800"]})
-    answer = http.post(
+    response = http.post(
         "/v1/classify", content=content, headers={"Content-Type": "application/json"}
     )
-    assert answer.status_code == 200, answer.text
-    results = answer.json()["results"]
+    assert response.status_code == 200, response.text
+    results = response.json()["results"]
     ids = [None, None, "empty", "EP1", "long", "none", None, "last", None]
     assert [result["id"] for result in results] == ids
     good = {1, 3, 7}
@@ -233,18 +233,18 @@ def test_a_request_may_wait_until_its_deadline(http: httpx.Client):
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_immediately(http: httpx.Client):
-    answer = http.post(
+    response = http.post(
         "/v1/classify", json={"patents": [LONG] * 64}, headers={"X-Deadline-Ms": "1"}
     )
-    assert answer.status_code == 429
-    assert answer.json()["error"]["code"] == "queue_full"
-    assert int(answer.headers["Retry-After"]) >= 1
+    assert response.status_code == 429
+    assert response.json()["error"]["code"] == "queue_full"
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_too_many_patents_are_refused_together(strict: httpx.Client):
-    answer = strict.post("/v1/classify", json={"patents": ["Loom"] * 4})
-    assert answer.status_code == 413
-    assert answer.json()["error"] == {
+    response = strict.post("/v1/classify", json={"patents": ["Loom"] * 4})
+    assert response.status_code == 413
+    assert response.json()["error"] == {
         "code": "request_too_large",
         "message": "patents: 4 in one request; at most 3 are accepted",
     }
@@ -268,10 +268,10 @@ def test_a_text_over_the_limit_fails_alone(strict: httpx.Client):
 
 def test_more_tokens_than_the_queue_capacity_are_refused(strict: httpx.Client):
     before = metrics_of(strict)
-    answer = strict.post("/v1/classify", json={"patents": [LONG[:190]] * 3})
-    assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "request_too_large"
-    assert "80" in answer.json()["error"]["message"]
+    response = strict.post("/v1/classify", json={"patents": [LONG[:190]] * 3})
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "request_too_large"
+    assert "80" in response.json()["error"]["message"]
     after = metrics_of(strict)
     key = ("patclass_refused_items_total", ("reason", "too_large"))
     assert after[key] - before.get(key, 0) == 3
@@ -310,20 +310,20 @@ def test_the_first_of_several_models_is_the_default(strict: httpx.Client):
 
 def test_a_reload_without_changes_does_nothing(strict: httpx.Client):
     before = strict.get("/v1/models").json()
-    answer = strict.post("/v1/models/reload")
-    assert answer.status_code == 200
-    assert answer.json() == before == strict.get("/v1/models").json()
+    response = strict.post("/v1/models/reload")
+    assert response.status_code == 200
+    assert response.json() == before == strict.get("/v1/models").json()
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_a_running_server_is_live_and_ready(http: httpx.Client, path: str):
-    answer = http.get(path)
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ok"}
+    response = http.get(path)
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
 
 
 class Links(HTMLParser):
-    """What a page asks a browser to fetch."""
+    """The resources that a page loads."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -335,22 +335,22 @@ class Links(HTMLParser):
 
 
 def test_the_documentation_loads_nothing_from_other_hosts(http: httpx.Client):
-    answer = http.get("/docs")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert not re.search(r"https?:|\"//", answer.text)
-    links = Links(answer.text).found
+    response = http.get("/docs")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert not re.search(r"https?:|\"//", response.text)
+    links = Links(response.text).found
     assert len(links) == 3
     types = {".js": "text/javascript", ".css": "text/css"}
     for link in links:
         if link.startswith("data:"):
             continue
-        part = http.get(str(answer.url.join(link)))
+        part = http.get(str(response.url.join(link)))
         assert part.status_code == 200
         assert part.headers["Content-Type"].startswith(types[Path(link).suffix])
         assert len(part.content) > 10_000
-    (schema,) = re.findall(r"url: '(.*)'", answer.text)
-    assert http.get(str(answer.url.join(schema))).json()["openapi"].startswith("3.")
+    (schema,) = re.findall(r"url: '(.*)'", response.text)
+    assert http.get(str(response.url.join(schema))).json()["openapi"].startswith("3.")
 
 
 def test_the_documentation_has_a_strict_content_security_policy(http: httpx.Client):
@@ -368,7 +368,7 @@ def test_no_other_file_is_served(http: httpx.Client, name: str):
 
 
 def examples_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Each body of a POST that the schema shows, with its path; None where none is taken."""
+    """Each example body of a POST in the schema, with its path; None for routes without a body."""
     for path, operations in schema["paths"].items():
         if "post" not in operations:
             continue
@@ -386,7 +386,7 @@ def examples_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | 
 
 
 def headers_of(operation: dict[str, Any]) -> dict[str, str]:
-    """The headers that an operation demands, as its documentation shows them."""
+    """The required headers of an operation, with their example values."""
     needed = (given for given in operation.get("parameters", []) if given["required"])
     return {given["name"]: given["schema"]["examples"][0] for given in needed}
 
@@ -421,9 +421,9 @@ def test_a_report_is_returned_as_stored(http: httpx.Client, exported: Path):
 
 @pytest.mark.parametrize("what", ["labels", "report"])
 def test_routes_of_an_unknown_model_are_not_found(http: httpx.Client, what: str):
-    answer = http.get(f"/v1/models/nosuch/{what}")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "unknown_model"
+    response = http.get(f"/v1/models/nosuch/{what}")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "unknown_model"
 
 
 def test_the_examples_of_the_schema_work(http: httpx.Client):
@@ -433,16 +433,16 @@ def test_the_examples_of_the_schema_work(http: httpx.Client):
     for path, body in examples_of(schema):
         headers = headers_of(schema["paths"][path]["post"])
         if body is not None and "prediction_id" in body:
-            body |= {"prediction_id": made}  # no example can know one
+            body |= {"prediction_id": made}  # examples cannot contain a valid one
         where = path.replace("{prediction_id}", made)
-        answer = http.post(where, headers=headers, **({} if body is None else {"json": body}))
-        if path.startswith("/v1/reviews"):  # nothing waits here, so nothing is in anybody's hands
-            refused = answer.json()["error"]["code"]
-            assert refused in ("no_case", "not_claimed", "key_reused"), answer.text
+        response = http.post(where, headers=headers, **({} if body is None else {"json": body}))
+        if path.startswith("/v1/reviews"):  # no case is waiting or claimed
+            refused = response.json()["error"]["code"]
+            assert refused in ("no_case", "not_claimed", "key_reused"), response.text
             tried.add(path)
             continue
-        assert answer.is_success, (path, body, answer.text)
-        for result in answer.json().get("results", []):
+        assert response.is_success, (path, body, response.text)
+        for result in response.json().get("results", []):
             assert result["error"] is None
         tried.add(path)
     assert tried == {path for path, operations in schema["paths"].items() if "post" in operations}
@@ -469,26 +469,26 @@ def test_the_schema_forbids_additional_properties(http: httpx.Client):
 def test_every_response_has_security_headers(
     http: httpx.Client, method: str, path: str, body: object, status: int
 ):
-    answer = http.request(method, path, json=body)
-    assert answer.status_code == status
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["X-Frame-Options"] == "DENY"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert answer.headers["Cache-Control"] == "no-store"
-    policy = answer.headers["Content-Security-Policy"]
+    response = http.request(method, path, json=body)
+    assert response.status_code == status
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-store"
+    policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
     assert ("script-src" in policy) == (path == "/docs")
-    assert answer.headers["X-Request-ID"]
-    assert "Server" not in answer.headers
-    assert "Set-Cookie" not in answer.headers
+    assert response.headers["X-Request-ID"]
+    assert "Server" not in response.headers
+    assert "Set-Cookie" not in response.headers
 
 
-def ask_from(client: httpx.Client, origin: str, **headers: str) -> httpx.Response:
+def predict_from(client: httpx.Client, origin: str, **headers: str) -> httpx.Response:
     return client.post("/predict", json={"text": "Loom"}, headers={"Origin": origin} | headers)
 
 
-def may_ask(client: httpx.Client, origin: str, method: str = "POST") -> httpx.Response:
-    """What a browser asks before it lets a page call."""
+def preflight(client: httpx.Client, origin: str, method: str = "POST") -> httpx.Response:
+    """Send the preflight request of a browser."""
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": method,
@@ -498,17 +498,17 @@ def may_ask(client: httpx.Client, origin: str, method: str = "POST") -> httpx.Re
 
 
 def test_cross_origin_requests_are_refused_by_default(http: httpx.Client):
-    for answer in (ask_from(http, ORIGIN), may_ask(http, ORIGIN)):
-        assert not [name for name in answer.headers if name.startswith("access-control-")]
-    assert may_ask(http, ORIGIN).status_code == 405
+    for response in (predict_from(http, ORIGIN), preflight(http, ORIGIN)):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
+    assert preflight(http, ORIGIN).status_code == 405
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
 def test_allowed_origins_may_call(strict: httpx.Client, origin: str):
-    answer = ask_from(strict, origin)
-    assert answer.status_code == 200
-    assert answer.headers["Access-Control-Allow-Origin"] == origin
-    before = may_ask(strict, origin)
+    response = predict_from(strict, origin)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == origin
+    before = preflight(strict, origin)
     assert before.status_code == 200
     assert before.headers["Access-Control-Allow-Origin"] == origin
     assert "POST" in before.headers["Access-Control-Allow-Methods"]
@@ -520,9 +520,9 @@ def test_allowed_origins_may_call(strict: httpx.Client, origin: str):
 
 
 def test_an_allowed_origin_can_read_error_responses(strict: httpx.Client):
-    answer = strict.post("/predict", json={"text": ""}, headers={"Origin": ORIGIN})
-    assert answer.status_code == 422
-    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    response = strict.post("/predict", json={"text": ""}, headers={"Origin": ORIGIN})
+    assert response.status_code == 422
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 @pytest.mark.parametrize(
@@ -533,9 +533,9 @@ def test_an_allowed_origin_can_read_error_responses(strict: httpx.Client):
     ],
 )
 def test_other_origins_may_not_call(strict: httpx.Client, origin: str):
-    assert "Access-Control-Allow-Origin" not in ask_from(strict, origin).headers
-    assert "Access-Control-Allow-Origin" not in may_ask(strict, origin).headers
-    assert may_ask(strict, ORIGIN, "DELETE").status_code == 400
+    assert "Access-Control-Allow-Origin" not in predict_from(strict, origin).headers
+    assert "Access-Control-Allow-Origin" not in preflight(strict, origin).headers
+    assert preflight(strict, ORIGIN, "DELETE").status_code == 400
 
 
 Key = tuple[str | tuple[str, str], ...]
@@ -543,11 +543,11 @@ Key = tuple[str | tuple[str, str], ...]
 
 def metrics_of(http: httpx.Client) -> dict[Key, float]:
     """All samples by name and labels."""
-    answer = http.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    response = http.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
     found: dict[Key, float] = {}
-    for family in text_string_to_metric_families(answer.text):
+    for family in text_string_to_metric_families(response.text):
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram")
         for sample in family.samples:
@@ -561,8 +561,8 @@ def test_metrics_count_requests_and_predictions(http: httpx.Client, reference: C
     texts = [TEXTS[0], TEXTS[1], TEXTS[2], LONG]
     tokens = [len(reading.passages[0].ids) for reading in reference.encode(texts)]
     before = metrics_of(http)
-    answers = [predict(http, text) for text in texts[:2]]
-    labels = [(answer["level"], answer["prediction"]) for answer in answers]
+    predicted = [predict(http, text) for text in texts[:2]]
+    labels = [(result["level"], result["prediction"]) for result in predicted]
     results = classify(http, [texts[2], "", {"text": LONG}])["results"]
     labels += [(one["level"], one["label"]) for one in results if one["error"] is None]
     for _ in range(3):
@@ -601,7 +601,7 @@ def test_metrics_count_requests_and_predictions(http: httpx.Client, reference: C
         after = metrics_of(http)
         return {key: after.get(key, 0) - before.get(key, 0) for key in expected}
 
-    wait_until(lambda: grown() == expected)  # an answer is counted once it is out
+    wait_until(lambda: grown() == expected)  # responses are counted after they are sent
     after = metrics_of(http)
     for name in ("patclass_queue_tokens", "patclass_queue_items"):
         assert after[(name,)] == 0

@@ -1,4 +1,4 @@
-"""Whatever the schema allows or forbids, sent to the real server: it answers as the schema says."""
+"""Anything the schema allows or forbids, sent to a real server: responses match the schema."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 from helpers import full
 from service_process import Server
 
-# What can be refused or be late although the schema allows it: no words in a text, a level or a
-# coverage that the model does not have, one millisecond to answer in.
+# Requests that can be refused or be late although the schema allows them: a text without words, a
+# level or a coverage that the model does not have, a deadline of one millisecond.
 CONFIG = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "504"]

@@ -1,4 +1,4 @@
-"""What the service may do: who counts as this machine, and limits that are limits."""
+"""Settings of the service: local addresses, keys and limits."""
 
 from pathlib import Path
 

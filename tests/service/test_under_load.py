@@ -1,4 +1,4 @@
-"""A real server under more load than it can carry: nothing breaks, nothing is lost, it recovers."""
+"""A real server under overload: nothing breaks, nothing is lost, and it recovers."""
 
 import shutil
 import signal
@@ -25,16 +25,16 @@ from patclass.core.files import file_sha256
 from patclass.inference import load
 from service_process import Server, serving
 
-# The overload ends after so many refusals and seconds; models are exchanged so often; memory is
-# measured over four times so many requests.
+# The overload ends after this many refusals and seconds; models are reloaded this often; memory is
+# measured over four times this many requests.
 REFUSALS, OVERLOAD_SECONDS = 100, full(0, 30)
-EXCHANGES = full(5, 20)
+RELOADS = full(5, 20)
 REQUESTS = full(250, 1250)
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in tree_rows(60, seed=3)]
 
 
-def ask(client: httpx.Client, text: str, **headers: str) -> httpx.Response:
+def post_text(client: httpx.Client, text: str, **headers: str) -> httpx.Response:
     return client.post("/predict", json={"text": text}, headers=headers)
 
 
@@ -53,25 +53,25 @@ Request = Callable[[httpx.Client, int], httpx.Response]
 def load_of(
     server: Server, clients: int, request: Request, pause: float = 0
 ) -> Iterator[list[httpx.Response]]:
-    """Clients that ask again and again while the block runs, and all their answers."""
+    """Clients that send requests continuously while the block runs, and all their responses."""
     enough, found = Event(), []
 
-    def go(number: int) -> None:
-        asked = 0
+    def run_client(number: int) -> None:
+        sent = 0
         with server.client() as client:
             while not enough.is_set():
                 try:
-                    found.append(request(client, number * 1000 + asked))
-                    asked += 1
+                    found.append(request(client, number * 1000 + sent))
+                    sent += 1
                 except httpx.TransportError:
                     if server.process.poll() is None:
-                        time.sleep(0.05)  # it takes no new connections while it ends
+                        time.sleep(0.05)  # it accepts no new connections while it stops
                         continue
                     break
                 time.sleep(pause)
 
     with ThreadPoolExecutor(clients) as threads:
-        running = [threads.submit(go, number) for number in range(clients)]
+        running = [threads.submit(run_client, number) for number in range(clients)]
         try:
             yield found
         finally:
@@ -81,16 +81,16 @@ def load_of(
 
 
 def predict(client: httpx.Client, number: int) -> httpx.Response:
-    return ask(client, TEXTS[number % len(TEXTS)])
+    return post_text(client, TEXTS[number % len(TEXTS)])
 
 
-def count(answers: Sequence[httpx.Response], status: int) -> int:
-    return sum(answer.status_code == status for answer in tuple(answers))
+def count(responses: Sequence[httpx.Response], status: int) -> int:
+    return sum(response.status_code == status for response in tuple(responses))
 
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The model that is part of the package, with room for a few dozen abstracts."""
+    """The shipped model, with a queue for a few dozen abstracts."""
     folder = tmp_path_factory.mktemp("shipped")
     with serving(folder, "--model", "shipped", "--queue-tokens", 8000) as running:
         yield running
@@ -102,21 +102,21 @@ def test_a_tenfold_overload_is_answered_or_refused_and_the_service_recovers(ship
     def batch(client: httpx.Client, number: int) -> httpx.Response:
         return client.post("/v1/classify", json={"patents": patents})
 
-    with load_of(shipped, 8, batch, pause=0.02) as answers:
+    with load_of(shipped, 8, batch, pause=0.02) as responses:
         time.sleep(OVERLOAD_SECONDS)
-        wait_until(lambda: count(answers, 429) >= REFUSALS and count(answers, 200), 300)
-    statuses = Counter(answer.status_code for answer in answers)
+        wait_until(lambda: count(responses, 429) >= REFUSALS and count(responses, 200), 300)
+    statuses = Counter(response.status_code for response in responses)
     assert set(statuses) == {200, 429}
     if OVERLOAD_SECONDS:
         assert sum(statuses.values()) >= 10 * statuses[200]
-    for answer in answers:
-        if answer.status_code == 429:
-            assert int(answer.headers["Retry-After"]) >= 1
-            assert answer.json()["error"]["code"] == "queue_full"
+    for response in responses:
+        if response.status_code == 429:
+            assert int(response.headers["Retry-After"]) >= 1
+            assert response.json()["error"]["code"] == "queue_full"
         else:
-            assert all(result["error"] is None for result in answer.json()["results"])
+            assert all(result["error"] is None for result in response.json()["results"])
     with shipped.client() as client:
-        assert ask(client, TEXTS[0]).status_code == 200
+        assert post_text(client, TEXTS[0]).status_code == 200
     refused = metric(shipped, "patclass_refused_items_total", reason="queue_full")
     assert refused == 16 * statuses[429]  # by patent, not by request
     assert metric(shipped, "patclass_queue_tokens") == 0
@@ -125,14 +125,14 @@ def test_a_tenfold_overload_is_answered_or_refused_and_the_service_recovers(ship
 def test_a_megabyte_of_dots_is_refused_before_it_is_read(shipped: Server):
     dots, before = "." * 1_000_000, metric(shipped, "patclass_tokens_total")
     with shipped.client() as client:
-        refused = ask(client, dots)
+        refused = post_text(client, dots)
         assert refused.status_code == 422
         assert "at most 100,000 are accepted" in refused.json()["error"]["message"]
-        with load_of(shipped, 1, lambda other, _: ask(other, dots)) as answers:
-            wait_until(lambda: count(answers, 422) >= 3)
-            assert ask(client, TEXTS[0]).status_code == 200  # and the others are answered
+        with load_of(shipped, 1, lambda other, _: post_text(other, dots)) as responses:
+            wait_until(lambda: count(responses, 422) >= 3)
+            assert post_text(client, TEXTS[0]).status_code == 200  # and other requests succeed
             own = metric(shipped, "patclass_tokens_total") - before
-    assert set(Counter(answer.status_code for answer in answers)) == {422}
+    assert set(Counter(response.status_code for response in responses)) == {422}
     assert metric(shipped, "patclass_tokens_total") - before == own < 1000
 
 
@@ -143,17 +143,17 @@ def test_a_megabyte_of_dots_is_refused_immediately_without_delaying_others(shipp
 
         def seconds(text: str) -> tuple[float, httpx.Response]:
             began = time.monotonic()
-            answer = ask(client, text)
-            return time.monotonic() - began, answer
+            response = post_text(client, text)
+            return time.monotonic() - began, response
 
         alone = statistics.median(seconds(TEXTS[0])[0] for _ in range(20))
         refused = [seconds(dots) for _ in range(20)]
-        assert {answer.status_code for _, answer in refused} == {422}
+        assert {response.status_code for _, response in refused} == {422}
         assert "at most 100,000 are accepted" in refused[0][1].json()["error"]["message"]
         assert statistics.median(took for took, _ in refused) < 0.05
-        with load_of(shipped, 1, lambda other, _: ask(other, dots), pause=0.05):
-            beside = statistics.median(seconds(TEXTS[0])[0] for _ in range(40))
-    assert beside < 2 * alone + 0.02
+        with load_of(shipped, 1, lambda other, _: post_text(other, dots), pause=0.05):
+            during_load = statistics.median(seconds(TEXTS[0])[0] for _ in range(40))
+    assert during_load < 2 * alone + 0.02
 
 
 def test_a_disconnected_client_frees_its_capacity(shipped: Server):
@@ -170,18 +170,18 @@ def test_a_disconnected_client_frees_its_capacity(shipped: Server):
 
 def test_a_deadline_that_cannot_be_met_is_refused_immediately(shipped: Server):
     with shipped.client() as client:
-        answers = [ask(client, TEXTS[0] * 6, **{"X-Deadline-Ms": "1"}) for _ in range(5)]
-    assert {answer.status_code for answer in answers} <= {429, 504}
+        responses = [post_text(client, TEXTS[0] * 6, **{"X-Deadline-Ms": "1"}) for _ in range(5)]
+    assert {response.status_code for response in responses} <= {429, 504}
 
 
 def test_every_request_accepted_before_sigterm_is_answered(shipped: Server):
     """The last test of this server."""
 
     def request(client: httpx.Client, number: int) -> httpx.Response:
-        return ask(client, TEXTS[number % 60], **{"X-Request-ID": f"sigterm-{number}"})
+        return post_text(client, TEXTS[number % 60], **{"X-Request-ID": f"sigterm-{number}"})
 
-    with load_of(shipped, 12, request) as answers:
-        wait_until(lambda: count(answers, 200) > 12)
+    with load_of(shipped, 12, request) as responses:
+        wait_until(lambda: count(responses, 200) > 12)
         code = shipped.terminate(60)
     logged = {
         line["request_id"]
@@ -189,101 +189,105 @@ def test_every_request_accepted_before_sigterm_is_answered(shipped: Server):
         if line["event"] == "request" and line["request_id"].startswith("sigterm-")
     }
     assert code == 0
-    assert {answer.status_code for answer in answers} == {200}
-    assert {answer.headers["X-Request-ID"] for answer in answers} == logged
+    assert {response.status_code for response in responses} == {200}
+    assert {response.headers["X-Request-ID"] for response in responses} == logged
 
 
 @pytest.fixture(scope="module")
 def versions(exported: Path, exported_flat: Path) -> dict[str, dict[str, Any]]:
-    """Two exported bundles by version, with what each answers to every text."""
+    """Two exported bundles by version, with the prediction of each for every text."""
     return {
         file_sha256(folder / LAYOUT.manifest)[:12]: {
             "folder": folder,
-            "answers": [answer.label for answer in load(folder).classify(TEXTS)],
+            "labels": [prediction.label for prediction in load(folder).classify(TEXTS)],
         }
         for folder in (exported, exported_flat)
     }
 
 
 @dataclass(frozen=True)
-class Exchanged:
-    """A server and the place of its model, which is a link."""
+class ReloadableServer:
+    """A server and the path of its model, which is a symbolic link."""
 
     server: Server
-    place: Path
+    link_path: Path
 
     def link(self, folder: Path) -> None:
-        """Put another bundle there."""
-        fresh = self.place.with_name("fresh")
+        """Let the link point to another bundle."""
+        fresh = self.link_path.with_name("fresh")
         fresh.symlink_to(folder)
-        fresh.replace(self.place)
+        fresh.replace(self.link_path)
 
 
 @pytest.fixture(scope="module")
-def exchanged(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchanged]:
-    """One server for all tests that exchange its model."""
+def reloadable(
+    exported: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReloadableServer]:
+    """One server for all tests that reload its model."""
     home = tmp_path_factory.mktemp("exchanged")
     (home / "live").symlink_to(exported)
     with serving(home, "--model", home / "live") as server:
-        yield Exchanged(server, home / "live")
+        yield ReloadableServer(server, home / "live")
 
 
 def test_model_reloads_under_load_lose_and_mix_nothing(
-    versions: dict[str, dict[str, Any]], exchanged: Exchanged
+    versions: dict[str, dict[str, Any]], reloadable: ReloadableServer
 ):
     folders = [version["folder"] for version in versions.values()]
-    server = exchanged.server
+    server = reloadable.server
 
-    def all_at_once(client: httpx.Client, number: int) -> httpx.Response:
+    def classify_batch(client: httpx.Client, number: int) -> httpx.Response:
         return client.post("/v1/classify", json={"patents": TEXTS[:20]})
 
     with (
         server.client() as admin,
-        load_of(server, 2, all_at_once) as batches,
+        load_of(server, 2, classify_batch) as batches,
         load_of(server, 2, predict),
     ):
-        for turn in range(1, EXCHANGES + 1):
-            exchanged.link(folders[turn % 2])
-            answer = admin.post("/v1/models/reload")
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["models"][0]["version"] == list(versions)[turn % 2]
+        for turn in range(1, RELOADS + 1):
+            reloadable.link(folders[turn % 2])
+            response = admin.post("/v1/models/reload")
+            assert response.status_code == 200, response.text
+            assert response.json()["models"][0]["version"] == list(versions)[turn % 2]
             before = len(batches)
             wait_until(lambda before=before: len(batches) > before + 1)
-    assert {answer.status_code for answer in batches} == {200}
-    seen = Counter(answer.json()["model_version"] for answer in batches)
+    assert {response.status_code for response in batches} == {200}
+    seen = Counter(response.json()["model_version"] for response in batches)
     assert set(seen) == set(versions)
-    for answer in batches:
-        found = answer.json()
+    for response in batches:
+        found = response.json()
         labels = [result["label"] for result in found["results"]]
-        assert labels == versions[found["model_version"]]["answers"][:20]
+        assert labels == versions[found["model_version"]]["labels"][:20]
 
 
-def test_sighup_reloads_models_too(versions: dict[str, dict[str, Any]], exchanged: Exchanged):
-    with exchanged.server.client() as client:
-        before = ask(client, TEXTS[0]).json()["model_version"]
+def test_sighup_reloads_models_too(
+    versions: dict[str, dict[str, Any]], reloadable: ReloadableServer
+):
+    with reloadable.server.client() as client:
+        before = post_text(client, TEXTS[0]).json()["model_version"]
         (other,) = (version for version in versions if version != before)
-        exchanged.link(versions[other]["folder"])
-        exchanged.server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: ask(client, TEXTS[0]).json()["model_version"] == other)
+        reloadable.link(versions[other]["folder"])
+        reloadable.server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: post_text(client, TEXTS[0]).json()["model_version"] == other)
 
 
 def test_a_bundle_with_a_flipped_byte_is_refused_and_the_old_one_stays_in_use(
-    exported: Path, exchanged: Exchanged, tmp_path: Path
+    exported: Path, reloadable: ReloadableServer, tmp_path: Path
 ):
     own = tmp_path / "model"
     shutil.copytree(exported, own)
-    exchanged.link(own)
-    with exchanged.server.client() as client:
+    reloadable.link(own)
+    with reloadable.server.client() as client:
         assert client.post("/v1/models/reload").status_code == 200
-        before = ask(client, TEXTS[0]).json()
+        before = post_text(client, TEXTS[0]).json()
         weights = own / LAYOUT.engine / "model.bin"
         data = bytearray(weights.read_bytes())
         data[len(data) // 2] ^= 1
         weights.write_bytes(data)
-        answer = client.post("/v1/models/reload")
-        assert answer.status_code == 409
-        assert "engine/model.bin was altered" in answer.json()["error"]["message"]
-        after = ask(client, TEXTS[0]).json()
+        response = client.post("/v1/models/reload")
+        assert response.status_code == 409
+        assert "engine/model.bin was altered" in response.json()["error"]["message"]
+        after = post_text(client, TEXTS[0]).json()
         assert client.get("/readyz").status_code == 200
     assert after | {"prediction_id": ""} == before | {"prediction_id": ""}
 
@@ -302,13 +306,13 @@ def test_memory_does_not_grow_over_thousands_of_requests_of_many_lengths(
 ):
     words = " ".join(TEXTS).split()
     texts = [" ".join(words[:length]) for length in range(1, 201)]
-    # The first window of answers brings scipy along, once; that is no growth.
+    # The first window of predictions loads scipy once, which is not growth.
     with serving(tmp_path, "--model", exported, "--window", 10**6) as server:
 
         def send(count: int) -> None:
             with server.client() as client:
                 for number in range(count):
-                    assert ask(client, texts[(7 * number) % 200]).status_code == 200
+                    assert post_text(client, texts[(7 * number) % 200]).status_code == 200
 
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(send, [125] * 4))

@@ -11,7 +11,7 @@ from patclass.store.consensus import Feedback, FeedbackRow, consensus_of, disagr
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def said(*rows: dict[str, object]) -> list[FeedbackRow]:
+def feedback_rows(*rows: dict[str, object]) -> list[FeedbackRow]:
     return [
         FeedbackRow(n, f"key-{n}", NOW, Feedback("0" * 32, **{"predicted_label": "A61", **fields}))  # type: ignore[arg-type]
         for n, fields in enumerate(rows)
@@ -44,17 +44,17 @@ def test_consensus_of_different_reviewers(
     rows: list[dict[str, object]], label: str | None, disputed: bool
 ):
     for order in permutations(rows):
-        found = consensus_of(said(*order))
+        found = consensus_of(feedback_rows(*order))
         assert (found.label, found.disputed) == (label, disputed)
 
 
 def test_the_latest_feedback_of_a_reviewer_counts():
-    found = consensus_of(said(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
+    found = consensus_of(feedback_rows(RIGHT | {"reviewer": "Ada"}, IS_G06 | {"reviewer": "Ada"}))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
 def test_the_latest_feedback_is_determined_by_time_and_not_by_import_order():
-    now, before = said(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
+    now, before = feedback_rows(IS_G06 | {"reviewer": "Ada"}, RIGHT | {"reviewer": "Ada"})
     before = replace(before, created=NOW - timedelta(days=3))
     assert consensus_of([now, before]).label == "G06"
     decided = [replace(g, feedback=replace(g.feedback, is_final=True)) for g in (now, before)]
@@ -62,19 +62,19 @@ def test_the_latest_feedback_is_determined_by_time_and_not_by_import_order():
 
 
 def test_unnamed_reviewers_are_distinct_even_with_the_same_key():
-    found = consensus_of(said(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
+    found = consensus_of(feedback_rows(RIGHT | {"caller": "page"}, IS_G06 | {"caller": "page"}))
     assert found.disputed
 
 
 def test_a_final_decision_overrides_other_feedback():
     decided = IS_G06 | {"is_final": True, "reviewer": "Cleo"}
-    found = consensus_of(said(RIGHT, decided, IS_A61K))
+    found = consensus_of(feedback_rows(RIGHT, decided, IS_A61K))
     assert (found.label, found.disputed, found.numbers) == ("G06", False, (1,))
 
 
 def test_withdrawn_feedback_is_ignored():
     decided = IS_G06 | {"is_final": True}
-    found = consensus_of(said(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
+    found = consensus_of(feedback_rows(RIGHT, decided, {"correct": False, "withdraws": "key-1"}))
     assert (found.label, found.numbers) == ("A61", (0,))
 
 

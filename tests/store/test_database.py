@@ -1,4 +1,4 @@
-"""Databases: found, made, brought up to date, in whole transactions."""
+"""Databases: located, created, migrated, with atomic transactions."""
 
 import sqlite3
 import threading
@@ -102,24 +102,24 @@ def test_a_database_of_another_application_is_refused(database: Database, url: s
 
 
 def test_concurrent_callers_share_a_failed_connection_attempt(tmp_path: Path):
-    """Or of many who call a server that is silent each would wait for those before."""
-    database, attempts, said = locate_store(tmp_path / "store.db", {}), [], []
+    """Otherwise each of many callers of an unresponsive server would wait for those before it."""
+    database, attempts, messages = locate_store(tmp_path / "store.db", {}), [], []
 
-    asked: list[float] = []
+    clock_reads: list[float] = []
 
     def now() -> float:
-        asked.append(time.monotonic())
-        return asked[-1]
+        clock_reads.append(time.monotonic())
+        return clock_reads[-1]
 
     def fail() -> None:
         attempts.append(1)
-        wait_until(lambda: len(asked) == 4)  # the other three wait for this attempt
+        wait_until(lambda: len(clock_reads) == 4)  # the other three wait for this attempt
         raise OperationalError("connect", None, Exception("silence"))
 
     def use() -> None:
         with pytest.raises(StoreError) as found:
             EventStore(database).latest()
-        said.append(str(found.value))
+        messages.append(str(found.value))
 
     clock = SimpleNamespace(monotonic=now)
     with patch.object(database, "_migrate", fail), patch.object(database_module, "time", clock):
@@ -129,9 +129,9 @@ def test_concurrent_callers_share_a_failed_connection_attempt(tmp_path: Path):
         for thread in threads:
             thread.join()
     assert len(attempts) == 1
-    assert len(said) == 4
-    assert "silence" in said[0]
-    assert EventStore(database).latest() == []  # the next who asks tries again
+    assert len(messages) == 4
+    assert "silence" in messages[0]
+    assert EventStore(database).latest() == []  # the next call tries again
     database.close()
 
 
@@ -156,8 +156,8 @@ def test_an_unwritable_location_is_named(tmp_path: Path):
         store.all()
 
 
-class Stubborn:
-    """A connection that refuses a few times."""
+class BusyConnection:
+    """A connection that fails a few times."""
 
     def __init__(self, code: int, times: int) -> None:
         self.code, self.times, self.calls = code, times, 0
@@ -171,13 +171,13 @@ class Stubborn:
 
 
 def test_enabling_wal_is_retried_only_while_the_database_is_busy():
-    busy = Stubborn(sqlite3.SQLITE_BUSY, 3)
+    busy = BusyConnection(sqlite3.SQLITE_BUSY, 3)
     database_module._enable_wal(busy)
     assert busy.calls == 4
-    for_good = Stubborn(sqlite3.SQLITE_READONLY, 3)
+    read_only = BusyConnection(sqlite3.SQLITE_READONLY, 3)
     with pytest.raises(sqlite3.OperationalError):
-        database_module._enable_wal(for_good)
-    assert for_good.calls == 1
+        database_module._enable_wal(read_only)
+    assert read_only.calls == 1
 
 
 def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path):
@@ -239,7 +239,7 @@ def test_deleted_texts_are_wiped_from_the_files(tmp_path: Path):
 def test_a_value_that_cannot_be_stored_is_a_row_error(database: Database):
     store = PredictionStore(database)
     if database.url.drivername == "sqlite":
-        store.add([prediction(1, text="NUL \0")])  # SQLite takes it
+        store.add([prediction(1, text="NUL \0")])  # SQLite accepts it
         return
     with pytest.raises(RowError, match="NUL"):
         store.add([prediction(1, text="NUL \0")])

@@ -88,7 +88,7 @@ def test_disagreeing_reviewers_open_a_case(store: FeedbackStore, database: Datab
 
 def test_a_case_is_opened_for_a_stored_prediction(store: FeedbackStore, database: Database):
     PredictionStore(database).add([prediction(7, text_sha256="t"), prediction(8, text_sha256="t")])
-    store.add("ada", about("t", correct=True, reviewer="Ada"))  # an answer that was purged
+    store.add("ada", about("t", correct=True, reviewer="Ada"))  # a purged prediction
     store.add("bob", about("t", correct=False, label="G06", reviewer="Bob"))
     assert [case.prediction_id for case in ReviewStore(database).all()] == [ID(7)]
 
@@ -96,8 +96,8 @@ def test_a_case_is_opened_for_a_stored_prediction(store: FeedbackStore, database
 def test_feedback_imported_without_predictions_opens_no_case(
     store: FeedbackStore, database: Database
 ):
-    said = [about("t", correct=True, reviewer="Ada"), about("t", correct=False, reviewer="Bob")]
-    given = [FeedbackRow(n, f"key-{n}", datetime.now(UTC), each) for n, each in enumerate(said)]
+    entries = [about("t", correct=True, reviewer="Ada"), about("t", correct=False, reviewer="Bob")]
+    given = [FeedbackRow(n, f"key-{n}", datetime.now(UTC), each) for n, each in enumerate(entries)]
     assert store.add_all(given) == 2
     assert ReviewStore(database).all() == []
 
@@ -106,13 +106,16 @@ def test_concurrent_disagreement_opens_a_case(store: FeedbackStore, database: Da
     for number in range(20):
         text, start = f"text-{number}", threading.Barrier(2)
 
-        def say(name: str, label: str, text: str = text, start: threading.Barrier = start) -> None:
+        def add_feedback(
+            name: str, label: str, text: str = text, start: threading.Barrier = start
+        ) -> None:
             start.wait()
             feedback = about(text, correct=False, label=label, reviewer=name)
             store.add(f"{name}-{text}", replace(feedback, prediction_id=f"{hash(text):x}"[-20:]))
 
         threads = [
-            threading.Thread(target=say, args=each) for each in (("Ada", "G06"), ("Bob", "H04"))
+            threading.Thread(target=add_feedback, args=each)
+            for each in (("Ada", "G06"), ("Bob", "H04"))
         ]
         for thread in threads:
             thread.start()

@@ -1,4 +1,4 @@
-"""What a shadow would have answered, on both databases."""
+"""Predictions and those of shadow models, on both databases."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -57,7 +57,7 @@ def test_the_text_hashes_of_cases_are_known(store: PredictionStore, database: Da
     store.add([prediction(1), prediction(2, text_sha256="t")])
     cases = ReviewStore(database)
     cases.claim(ID(2), "t", "unsure", "Ada")
-    cases.claim(ID(3), "t", "unsure", "Ada")  # of a prediction that was forgotten
+    cases.claim(ID(3), "t", "unsure", "Ada")  # of a deleted prediction
     assert store.text_hashes_of_cases() == {ID(2): "t"}
 
 

@@ -1,4 +1,4 @@
-"""Forgetting, on both databases."""
+"""Deletion, on both databases."""
 
 from datetime import UTC, datetime, timedelta
 

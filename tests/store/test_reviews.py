@@ -1,4 +1,4 @@
-"""Review cases, on both databases: nobody has what somebody else has."""
+"""Review cases, on both databases: a case is claimed by one reviewer at a time."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -42,23 +42,23 @@ def state(store: ReviewStore) -> tuple[str, str | None]:
 def test_a_case_is_claimed_by_one_reviewer(store: ReviewStore):
     assert store.claim(ID, "t", "unsure", "Ada")
     assert not store.claim(ID, "t", "unsure", "Bob")
-    assert store.claim(ID, "t", "unsure", "Ada")  # a page that is loaded again
+    assert store.claim(ID, "t", "unsure", "Ada")  # the page was reloaded
     assert state(store) == (CLAIMED, "Ada")
 
 
 def test_another_prediction_of_the_same_text_is_the_same_case(
     store: ReviewStore, database: Database
 ):
-    answers = [prediction(number, text_sha256="t") for number in (1, 2)]
-    PredictionStore(database).add(answers)
-    assert store.claim(answers[0].id, "t", "unsure", "Ada")
-    assert not store.claim(answers[1].id, "t", "unsure", "Bob")
-    store.release(answers[0].id, "Ada")
-    assert store.claim(answers[1].id, "t", "unsure", "Bob")
+    same_text = [prediction(number, text_sha256="t") for number in (1, 2)]
+    PredictionStore(database).add(same_text)
+    assert store.claim(same_text[0].id, "t", "unsure", "Ada")
+    assert not store.claim(same_text[1].id, "t", "unsure", "Bob")
+    store.release(same_text[0].id, "Ada")
+    assert store.claim(same_text[1].id, "t", "unsure", "Bob")
 
 
 def test_concurrent_claims_are_exclusive(store: ReviewStore):
-    store.all()  # makes the tables
+    store.all()  # creates the tables
     got: list[str] = []
 
     def claim(name: str) -> None:
@@ -83,7 +83,7 @@ def test_an_expired_claim_is_available_again(store: ReviewStore, database: Datab
     assert store.claim(ID, "t", "unsure", "Bob")
     with pytest.raises(NotClaimedError):
         store.decide("key-of-ada", feedback_by("Ada"))
-    assert FeedbackStore(database).all() == []  # nothing was half done
+    assert FeedbackStore(database).all() == []  # nothing was stored partially
 
 
 def test_a_decision_is_feedback_that_resolves_a_dispute(store: ReviewStore, database: Database):

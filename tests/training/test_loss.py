@@ -1,4 +1,4 @@
-"""The loss over a tree, against figures worked out by hand."""
+"""The loss over a tree, against figures computed by hand."""
 
 import math
 
@@ -69,8 +69,8 @@ def test_a_constant_added_to_all_leaves_changes_nothing():
 
 
 def test_tags_add_the_mean_of_their_own_losses():
-    # Carried at logit ln 3, where p = 3/4: -ln 0.75 = 0.287682.
-    # Not carried at the same logit: -ln 0.25 = 1.386294; their mean is 0.836988.
+    # Positive at logit ln 3, where p = 3/4: -ln 0.75 = 0.287682.
+    # Negative at the same logit: -ln 0.25 = 1.386294; their mean is 0.836988.
     logits = [[*logs(0.5, 0.5), math.log(3)], [*logs(0.5, 0.5), math.log(3)]]
     tagged = [row(0, tags=(True,)), row(1, tags=(False,))]
     assert loss_of(logits, tagged, 2) == pytest.approx(0.693147 + 0.836988, abs=1e-5)
@@ -138,7 +138,7 @@ def test_a_step_raises_only_the_allowed_leaves(seed: int, leaves: set[int]):
     assert logits.grad is not None
     down = logits.grad[0] < 0  # a step goes against the gradient
     assert {leaf for leaf in range(6) if down[leaf]} == leaves
-    # Leaves of one node are raised in proportion to what they have: none is preferred.
+    # Leaves of one node are raised in proportion to their probability: none is preferred.
     p = logits.detach().softmax(1)[0]
     shares = logits.grad[0, sorted(leaves)] / p[sorted(leaves)]
     torch.testing.assert_close(shares, shares[:1].expand_as(shares), atol=1e-4, rtol=1e-4)

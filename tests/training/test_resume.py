@@ -1,4 +1,4 @@
-"""Stops of every kind: kill -9 and resume, Ctrl-C, and runs that must not go on."""
+"""Interruptions of every kind: kill -9 and resume, Ctrl-C, and runs that must stop."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def steps_done(output: Path) -> int:
 
 
 def start(base: Path, data: Path, output: Path, *more: str) -> "subprocess.Popen[str]":
-    """A run in a process of its own, with the settings of ``tiny_settings``."""
+    """A run in a separate process, with the settings of ``tiny_settings``."""
     settings = {
         "base": base, "data": data, "output": output, "batch-tokens": 400, "max-tokens": 64,
         "learning-rate": 5e-3, "device": "cpu", "epochs": 4, "checkpoint-steps": 3,
@@ -65,11 +65,11 @@ def weights(bundle: Path) -> dict[str, bytes]:
 
 
 class Crash(BaseException):
-    """Stands in for the end of the process: nothing catches it."""
+    """Simulates the end of the process: nothing catches it."""
 
 
 def crash_after(steps: int, base: Path, data: Path, output: Path) -> None:
-    """A run that ends in the midst of a step."""
+    """A run that ends in the middle of a step."""
     honest, done = Fit._step, count()
 
     def step(self: Fit, batch: list[int], bar: object) -> None:
@@ -179,7 +179,7 @@ def test_a_nan_loss_stops_the_run(tiny_bert: Path, patents: Path, tmp_path: Path
 def test_an_adapter_that_does_not_change_stops_the_run(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """As when checkpointing or a detached input cuts the gradients off."""
+    """As if checkpointing or a detached input had cut off the gradients."""
     attached = PatentClassifier.embed
     monkeypatch.setattr(
         PatentClassifier, "embed", lambda self, batch: attached(self, batch).detach()

@@ -1,4 +1,4 @@
-"""The whole path at small size: data to verified bundle, for an encoder and a decoder."""
+"""The complete training at small size: from data to a verified bundle, for both kinds of base."""
 
 import json
 from pathlib import Path
@@ -33,8 +33,8 @@ def test_a_run_produces_a_bundle_that_predicts(tiny_base: Path, patents: Path, t
     assert classifier.classes_ == ["A", "C", "H"]
     rows = patent_rows(24, 3)
     right = [
-        answer == row["main_code"][0]
-        for answer, row in zip(classifier.predict(rows), rows, strict=True)
+        predicted == row["main_code"][0]
+        for predicted, row in zip(classifier.predict(rows), rows, strict=True)
     ]
     assert sum(right) / len(right) == pytest.approx(result.report.model.accuracy)
 
@@ -89,7 +89,7 @@ def test_five_labels_and_their_names_are_restored_on_loading(tiny_bert: Path, tm
 
 
 def test_head_and_adapter_are_trained_and_saved(tiny_base: Path, patents: Path, tmp_path: Path):
-    """The bundle answers as the trained model, and not as an untrained one would."""
+    """The bundle predicts like the trained model, and not like an untrained one."""
     from safetensors.torch import load_file
 
     tiny_run(tiny_base, patents, tmp_path / "one", epochs=1, learning_rate=1e-12)
@@ -158,7 +158,7 @@ def test_mixed_precision_is_used_only_where_it_is_faster(
     tiny_train(settings, lines.append)
     assert set(used) == {real}
     assert any(line.startswith("mixed precision: not here") for line in lines) is not real
-    # What was asked for stays in the settings: another machine may go on with the run.
+    # The settings keep the requested value, as another machine may resume the run.
     assert read_bundle(tmp_path / "model").description.settings.fit.mixed_precision
 
 

@@ -178,8 +178,8 @@ def test_another_level_and_the_codes_below_one_are_shown(app: AppTest):
 def test_feedback_is_sent_once_and_confirmed(app: AppTest, api: FakeApi):
     classify(app)
     button(app, "Correct").click().run()
-    kept = {"text": "A drill bit.", "keep_text": True}
-    assert api.given == [{"prediction_id": "0" * 32, "correct": True} | kept]
+    feedback = {"text": "A drill bit.", "keep_text": True}
+    assert api.given == [{"prediction_id": "0" * 32, "correct": True} | feedback]
     assert app.success[0].value.startswith("Feedback recorded: E21B is correct. Thank you.")
     assert "Correct" not in [found.label for found in app.button]
 

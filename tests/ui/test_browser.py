@@ -1,6 +1,6 @@
 """The page in a real browser, against a real service with the shipped model.
 
-With PATCLASS_PICTURES the pictures of the documentation are written there ('make pictures').
+With PATCLASS_PICTURES the screenshots of the documentation are written there ('make pictures').
 """
 
 import os
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 
 expect.set_options(timeout=60_000)
 
-# Absolute, as other tests change the folder.
+# Absolute, as other tests change the working folder.
 GIVEN = os.environ.get("PATCLASS_PICTURES")
 PICTURES = Path(GIVEN).resolve() if GIVEN else None
 WIDE, PHONE = {"width": 1000, "height": 1500}, {"width": 360, "height": 740}
@@ -41,19 +41,19 @@ TOPICS = (
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    def answers() -> bool:
+    def is_available() -> bool:
         assert process.poll() is None, log.read_text()
         try:
             return httpx.get(address, timeout=10, trust_env=False).is_success
         except httpx.HTTPError:
             return False
 
-    wait_until(answers, 300)
+    wait_until(is_available, 300)
 
 
 @contextmanager
 def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A command of patclass in a process of its own, once ``address`` answers."""
+    """A patclass command in a separate process, once ``address`` responds."""
     log = folder / f"{command[0]}.log"
     with log.open("ab") as sink:
         process = subprocess.Popen(
@@ -118,7 +118,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
-    """Open the page, in a browser that was never here."""
+    """Open the page in a new browser profile."""
     with ExitStack() as stack:
 
         def open_page(path: str = "", size: dict[str, int] = WIDE, scheme: str = "light") -> Page:
@@ -133,7 +133,7 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
 
 
 def settled(page: Page) -> None:
-    """Wait until all is drawn: what is clicked meanwhile may be replaced under the mouse."""
+    """Wait until the page is rendered, as elements may be replaced while they are clicked."""
     page.locator("[data-test-script-state=notRunning]").wait_for()
 
 
@@ -163,7 +163,7 @@ def classify_example(page: Page, name: str = "Drill bit") -> None:
     page.get_by_text("Similar patents").wait_for()
 
 
-def no_wider_than_its_window(page: Page) -> bool:
+def fits_its_window(page: Page) -> bool:
     return bool(
         page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         and page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth + 1")
@@ -263,7 +263,7 @@ def test_a_case_is_reviewed_and_the_decision_undone(visit: Open, stage: Stage, t
 
 @pytest.fixture
 def patents(tmp_path: Path) -> Path:
-    """200 rows, one of which holds no words."""
+    """200 rows, one of which has no words."""
     rows = [
         {"number": f"EP{number:04}", "abstract": TOPICS[number % 3].format(number)}
         for number in range(200)
@@ -329,7 +329,7 @@ def test_the_page_fits_a_phone(visit: Open, path: str, tmp_path: Path):
     else:
         page.get_by_role("heading", level=1).wait_for()
         page.wait_for_timeout(1000)
-    assert no_wider_than_its_window(page)
+    assert fits_its_window(page)
 
 
 def test_the_model_page_shows_figures_and_charts(visit: Open, tmp_path: Path):
@@ -353,10 +353,10 @@ def test_the_page_can_be_used_by_keyboard_alone(visit: Open):
 def test_no_request_goes_to_another_host(browser: Browser, stage: Stage):
     with browser.new_context() as context:
         page = context.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
         page.goto(stage.page)
         classify_example(page)
         page.wait_for_timeout(1000)
     own = (stage.page, "data:", "blob:", stage.page.replace("http", "ws"))
-    assert [url for url in asked if not url.startswith(own)] == []
+    assert [url for url in requested if not url.startswith(own)] == []

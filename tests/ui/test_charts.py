@@ -1,4 +1,4 @@
-"""The charts: what they draw, checked against the schema of Vega-Lite."""
+"""The charts: their data, validated against the schema of Vega-Lite."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from patclass.ui.charts import (
 
 
 def rows_of(chart: Any) -> list[dict[str, Any]]:
-    """The rows that a chart draws, checked against Vega-Lite's schema on the way."""
+    """The rows of a chart, which is validated against Vega-Lite's schema."""
     described = chart.to_dict(validate=True)
     return [row for rows in described["datasets"].values() for row in rows]
 

@@ -1,4 +1,4 @@
-"""The client of the page, with a real service and without."""
+"""The client of the page, with and without a real service."""
 
 import socket
 import threading
@@ -40,8 +40,8 @@ def api(guarded: tuple[Server, str]) -> Iterator[Api]:
         yield api
 
 
-def ask(address: str, key: str = "", **options: Any) -> None:
-    """Ask a service once."""
+def request_models(address: str, key: str = "", **options: Any) -> None:
+    """Send one request to a service."""
     with closing(Api(address, key, **options)) as api:
         api.models()
 
@@ -78,15 +78,15 @@ def test_feedback_sent_twice_is_stored_once(api: Api, guarded: tuple[Server, str
     feedback = {"prediction_id": api.explain(TEXT, model)["prediction_id"], "correct": True}
     api.feedback(feedback | {"note": "", "reviewer": None})
     api.feedback(feedback)
-    kept = FeedbackStore(locate_store(guarded[0].log.parent / "patclass.db", {})).all()
-    assert [given.feedback.prediction_id for given in kept] == [feedback["prediction_id"]]
+    stored = FeedbackStore(locate_store(guarded[0].log.parent / "patclass.db", {})).all()
+    assert [given.feedback.prediction_id for given in stored] == [feedback["prediction_id"]]
 
 
 def test_a_disputed_prediction_is_claimed_decided_and_undone(api: Api):
     (model,) = api.models()
     id = api.explain("A loom whose warp is a current.", model)["prediction_id"]
-    for name, said in (("Ada", {"correct": True}), ("Bob", {"correct": False})):
-        api.feedback({"prediction_id": id, "reviewer": name} | said)
+    for name, fields in (("Ada", {"correct": True}), ("Bob", {"correct": False})):
+        api.feedback({"prediction_id": id, "reviewer": name} | fields)
     wait_until(lambda: api.review_queue().counts["disputed"])
     case = api.claim("Cleo")
     assert case is not None
@@ -118,7 +118,7 @@ def test_an_empty_queue_returns_no_case(exported: Path, tmp_path: Path):
 )
 def test_a_missing_or_wrong_key_is_requested(guarded: tuple[Server, str], key: str, message: str):
     with pytest.raises(PageError, match=message) as caught:
-        ask(guarded[0].url, key)
+        request_models(guarded[0].url, key)
     assert caught.value.kind == "access_key"
 
 
@@ -142,11 +142,11 @@ def test_no_proxy_is_used_for_loopback(
 ):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    ask(guarded[0].url, guarded[1])
+    request_models(guarded[0].url, guarded[1])
 
 
 class Narrow(Api):
-    """A service for which evidence is too much."""
+    """A service that refuses requests for evidence."""
 
     def classify(self, patents: Any, model: str, **options: Any) -> Any:
         if options.get("explain"):
@@ -176,7 +176,7 @@ def test_an_unavailable_service_is_a_transient_error():
 @pytest.mark.parametrize("address", ["nowhere", "ftp://localhost:9000", "http://[::1"])
 def test_an_invalid_address_is_named(address: str):
     with pytest.raises(PageError, match=r"not a valid service address|is not responding"):
-        ask(address)
+        request_models(address)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_another_server_is_not_mistaken_for_the_service(status: int, body: bytes
     thread.start()
     try:
         with pytest.raises(PageError) as caught:
-            ask(f"http://127.0.0.1:{server.server_port}")
+            request_models(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         thread.join()
@@ -218,7 +218,7 @@ def test_a_timeout_is_a_transient_error():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(PageError, match="took too long") as caught:
-            ask(address, timeout=httpx.Timeout(0.2))
+            request_models(address, timeout=httpx.Timeout(0.2))
     assert caught.value.transient
 
 

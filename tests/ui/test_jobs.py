@@ -63,7 +63,7 @@ def test_retries_are_limited(monkeypatch: pytest.MonkeyPatch):
 
 
 class Narrow(FakeApi):
-    """Takes two patents at a time, and none that is called EP3."""
+    """Accepts two patents at a time, and none with the id EP3."""
 
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
         if len(patents) > 2 or any(patent["id"] == "EP3" for patent in patents):
@@ -112,7 +112,7 @@ def test_jobs_are_found_by_id_and_old_ones_are_evicted():
 
 
 class Slow(FakeApi):
-    """Manages one patent within its deadline."""
+    """Meets its deadline only for a single patent."""
 
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
         if len(patents) > 1:

@@ -111,7 +111,7 @@ def test_a_decision_can_be_undone(app: AppTest, api: FakeApi):
     assert "1." in text_of(app)
     assert not app.success
     click(app, "Correct")
-    assert api.decisions[0]["key"] != decided["key"]  # or it would count as sent before
+    assert api.decisions[0]["key"] != decided["key"]  # otherwise it would count as a repetition
 
 
 def test_a_correction_has_code_and_note(app: AppTest, api: FakeApi):

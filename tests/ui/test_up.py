@@ -13,7 +13,7 @@ from service_process import free_port
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def answers(address: str) -> bool:
+def is_available(address: str) -> bool:
     try:
         return httpx.get(address, timeout=60, trust_env=False).is_success
     except httpx.HTTPError:
@@ -36,12 +36,12 @@ def test_service_and_page_start_and_stop_together(
             ["service", f"http://127.0.0.1:{port}"],
             ["page", f"http://127.0.0.1:{page_port}"],
         ]
-        assert answers(f"http://127.0.0.1:{port}/readyz")
-        assert answers(f"http://127.0.0.1:{page_port}")
+        assert is_available(f"http://127.0.0.1:{port}/readyz")
+        assert is_available(f"http://127.0.0.1:{page_port}")
         process.send_signal(ending)
         assert process.wait(300) == 0
-    assert not answers(f"http://127.0.0.1:{port}/livez")
-    assert not answers(f"http://127.0.0.1:{page_port}")
+    assert not is_available(f"http://127.0.0.1:{port}/livez")
+    assert not is_available(f"http://127.0.0.1:{page_port}")
 
 
 def test_if_one_cannot_start_the_reason_is_reported_and_the_other_stops(tmp_path: Path):
@@ -53,4 +53,4 @@ def test_if_one_cannot_start_the_reason_is_reported_and_the_other_stops(tmp_path
     )
     assert done.returncode == 1
     assert "nosuch is not a bundle" in done.stdout
-    assert not answers(f"http://127.0.0.1:{page_port}")
+    assert not is_available(f"http://127.0.0.1:{page_port}")

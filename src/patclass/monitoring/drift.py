@@ -135,7 +135,7 @@ SIGNALS = {
         Signal(
             "oov_rate",
             "Out-of-vocabulary rate",
-            "share of a text's tokens that the training texts do not contain",
+            "share of a text's tokens that no training text contains",
         ),
         Signal("novelty", "Novelty", "distance of a text's embedding from those of usual texts"),
     )

@@ -101,7 +101,7 @@ def test_a_killed_service_loses_and_duplicates_nothing(exported: Path, tmp_path:
     server = start(exported, tmp_path, port)
     writers = Writers(server.url)
     try:
-        with writers.at_work():
+        with writers.running():
             for _ in range(KILLS):
                 before = len(writers.acknowledged)
                 wait_until_ready(server)
@@ -128,7 +128,7 @@ def test_a_killed_postgresql_loses_and_duplicates_nothing(exported: Path, tmp_pa
         flags = ("--model", exported, "--feedback-rate", 10**6)
         with serving(tmp_path, *flags, environment={VARIABLE: url}) as service:
             writers = Writers(service.url)
-            with writers.at_work():
+            with writers.running():
                 for _ in range(KILLS):
                     before = len(writers.acknowledged)
                     wait_until(lambda before=before: len(writers.acknowledged) >= before + WRITERS)

@@ -193,8 +193,9 @@ def test_unreliable_feedback_is_refused_with_a_reason():
 
 
 def test_correct_feedback_is_hardly_ever_refused():
-    feedback = [rows(150, 0.3, 0.8) for _ in range(full(15, 50))]
-    decisions = [decision_on(identical_rows(100, 0.8), each) for each in feedback]
+    decisions = [
+        decision_on(identical_rows(100, 0.8), rows(150, 0.3, 0.8)) for _ in range(full(15, 50))
+    ]
     assert sum("feedback_quality" in failed(decision) for decision in decisions) <= full(1, 2)
 
 

@@ -257,6 +257,7 @@ def test_importing_the_service_is_fast_and_needs_little_memory(serve_python: Pat
 
 @pytest.mark.full
 def test_the_programs_of_the_image_start(image_python: Path):
+    assert "patclass" in output(sys.executable, "-m", "pip", "--python", image_python, "list")
     program = image_python.with_name("patclass")
     assert "--host" in output(program, "serve", "--help")
     assert "create" in output(program, "keys", "--help")

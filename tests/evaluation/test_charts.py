@@ -20,6 +20,7 @@ from patclass.evaluation.charts import (
     write_png,
 )
 from patclass.evaluation.metrics import evaluate
+from vega import marks_of, rows_of
 
 CONFIDENCES = np.linspace(0.2, 1, 40)
 CORRECT = np.arange(40) % 3 > 0
@@ -41,14 +42,6 @@ def matrix_of(labels: int, shift: int = 0) -> Chart:
     codes = [f"L{n:03}" for n in range(labels)]
     found = evaluate(y_true, np.eye(labels, dtype=np.float32)[predicted], codes)
     return confusion_matrix(confusion_cells(codes, found.confusion))
-
-
-def rows_of(chart: Chart) -> list[dict[str, Any]]:
-    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
-
-
-def marks_of(chart: Chart) -> list[str]:
-    return [layer["mark"]["type"] for layer in chart.to_dict()["layer"]]
 
 
 def svg(uri: str) -> ElementTree.Element:

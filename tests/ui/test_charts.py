@@ -1,7 +1,5 @@
 """The charts: their data, validated against the schema of Vega-Lite."""
 
-from typing import Any
-
 import pytest
 
 from fake_service import monitor_of, scored
@@ -13,16 +11,7 @@ from patclass.ui.charts import (
     label_shares,
     stability_index,
 )
-
-
-def rows_of(chart: Any) -> list[dict[str, Any]]:
-    """The rows of a chart, which is validated against Vega-Lite's schema."""
-    described = chart.to_dict(validate=True)
-    return [row for rows in described["datasets"].values() for row in rows]
-
-
-def marks_of(chart: Any) -> list[str]:
-    return [layer["mark"]["type"] for layer in chart.to_dict()["layer"]]
+from vega import marks_of, rows_of
 
 
 def test_alternatives_show_their_values_and_can_be_clicked():

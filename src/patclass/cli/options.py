@@ -89,26 +89,25 @@ def open_bundle(name: str | None) -> "Bundle":
 
     bundle = read_bundle(locate(name))
     if name is None:
-        _announce(bundle.folder, bundle.sha256)
+        _announce(bundle.folder, bundle.fingerprint)
     return bundle
 
 
 def announce_default() -> None:
     """Show on standard error which bundle answers where none was named."""
     from patclass.bundle.description import LAYOUT
-    from patclass.bundle.manifest import manifest_sha256
+    from patclass.bundle.manifest import fingerprint_of, manifest_sha256
     from patclass.bundle.registry import locate
 
     folder = locate()
     if (folder / LAYOUT.manifest).is_file():  # whoever loads the bundle refuses it otherwise
-        _announce(folder, manifest_sha256(folder))
+        _announce(folder, fingerprint_of(manifest_sha256(folder)))
 
 
-def _announce(folder: Path, sha256: str) -> None:
-    from patclass.bundle.manifest import fingerprint_of
+def _announce(folder: Path, version: str) -> None:
     from patclass.bundle.registry import display_name
 
-    click.echo(f"model: {display_name(folder)} (version {fingerprint_of(sha256)})", err=True)
+    click.echo(f"model: {display_name(folder)} (version {version})", err=True)
 
 
 def print_error(problem: PatclassError) -> None:

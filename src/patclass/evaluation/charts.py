@@ -23,6 +23,7 @@ PERCENT = "round(100 * datum.value) + ' %'"
 
 _AFTER, _BEFORE = "after calibration", "before calibration"
 _MAX_LABELS = 20  # rows and columns of a legible matrix
+_MAX_MARKED = 20  # points of a line that are marked
 _MAX_CHARS = 14  # of a label at an axis
 
 
@@ -80,7 +81,7 @@ def coverage_curve(points: Sequence[Mapping[str, float]]) -> Chart:
         y=alt.Y("risk:Q", scale=_scale(min(top, 1)), axis=_share_axis("Wrong predictions")),
     )
     area = base.mark_area(color=BLUE, opacity=0.12)
-    line = base.mark_line(color=BLUE, point=len(points) < _MAX_LABELS)
+    line = base.mark_line(color=BLUE, point=len(points) < _MAX_MARKED)
     return alt.layer(area, line, height=320)
 
 

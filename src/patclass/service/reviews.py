@@ -24,9 +24,9 @@ from patclass.service.schemas import (
     NO_NUL,
     PREDICTION_ID,
     PREDICTION_ID_EXAMPLE,
+    FeedbackFields,
     FeedbackRequest,
     FeedbackResponse,
-    Judgement,
     Strict,
 )
 from patclass.service.storage import in_store
@@ -47,7 +47,7 @@ class ReviewerRequest(Strict):
     reviewer: str = Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["Ada"])
 
 
-class DecisionRequest(ReviewerRequest, Judgement):
+class DecisionRequest(ReviewerRequest, FeedbackFields):
     """A reviewer's decision."""
 
 

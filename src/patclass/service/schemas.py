@@ -210,8 +210,8 @@ PREDICTION_ID = "^[0-9a-f]{32}$"
 PREDICTION_ID_EXAMPLE = "7e691700702366cc7e691700702366cc"
 
 
-class Judgement(Strict):
-    """What feedback and decisions say of a prediction."""
+class FeedbackFields(Strict):
+    """Fields that feedback and decisions have in common."""
 
     correct: bool = Field(examples=[False])
     label: str | None = Field(
@@ -223,7 +223,7 @@ class Judgement(Strict):
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 
 
-class FeedbackRequest(Judgement):
+class FeedbackRequest(FeedbackFields):
     """A reviewer's feedback on one prediction."""
 
     prediction_id: str = Field(

@@ -6,10 +6,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from patclass.evaluation.charts import BLUE, DASHED, GREY, ORANGE, PERCENT
+from patclass.evaluation.charts import BLUE, DASHED, GREY, ORANGE, PERCENT, Chart
 from patclass.ui.formatting import percent
 
-Chart = alt.LayerChart | alt.FacetChart
 Window = Mapping[str, Any]
 
 MAX_BARS = 10

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from patclass.core.defaults import WINDOW
-from patclass.core.settings import DataSettings
+from patclass.core.settings import WINDOW, DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
 from patclass.monitoring.drift import SIGNALS, SignalValues, shifts_of
@@ -38,7 +37,7 @@ AT_ONCE = 64
 class Rows:
     """Answers at the coarsest level, one value for each row with a known truth."""
 
-    answered: npt.NDArray[np.int64]
+    y_pred: npt.NDArray[np.int64]
     y_true: npt.NDArray[np.int64]
     source: npt.NDArray[np.str_]
     confidences: npt.NDArray[np.float32]
@@ -52,13 +51,13 @@ class Rows:
 
     def columns(self, labels: int) -> SignalValues:
         """As a window that is compared with a reference of so many labels."""
-        counts = np.bincount(self.answered, minlength=labels).astype(np.int64)
+        counts = np.bincount(self.y_pred, minlength=labels).astype(np.int64)
         return SignalValues(counts, self.confidences, self.chars, self.oov_rate, self.novelty)
 
     @property
     def gap(self) -> float:
         """By how much the estimated accuracy differs from the true one."""
-        return float(self.confidences.mean() - (self.answered == self.y_true).mean())
+        return float(self.confidences.mean() - (self.y_pred == self.y_true).mean())
 
 
 # What a window is compared with, and the window.
@@ -115,7 +114,7 @@ def drawn(rows: Rows, size: int, windows: int, weights: npt.ArrayLike | None) ->
     """Windows of rows, drawn with replacement."""
     random = np.random.default_rng(0)
     for _ in range(windows):
-        yield rows.take(random.choice(len(rows.answered), size, p=weights))
+        yield rows.take(random.choice(len(rows.y_pred), size, p=weights))
 
 
 def more_of(rows: Rows, section: int) -> npt.NDArray[np.float64]:
@@ -131,11 +130,11 @@ def dealt(reference: DriftReference, rows: Rows, size: int, windows: int) -> Ite
     random = np.random.default_rng(0)
     level = reference.levels[0]
     for _ in range(DEALS):
-        half, rest = np.array_split(random.permutation(len(rows.answered)), 2)
+        half, rest = np.array_split(random.permutation(len(rows.y_pred)), 2)
         usual = rows.take(half)
         other = replace(
             reference,
-            answers={**reference.answers, level: usual.answered.astype(np.int32)},
+            predictions={**reference.predictions, level: usual.y_pred.astype(np.int32)},
             confidences={**reference.confidences, level: usual.confidences},
             **{name: getattr(usual, name) for name in ("chars", "oov_rate", "novelty")},
         )
@@ -195,10 +194,10 @@ def print_gaps(reference: DriftReference, validation: Rows, test: Rows, windows:
     usual = [("validation", validation, None), ("test", test, None)]
     for name, rows, weights in [*usual, *shifts(reference, test)]:
         found = list(drawn(rows, WINDOW, windows, weights))
-        right = np.mean([(window.answered == window.y_true).mean() for window in found])
+        right = np.mean([(window.y_pred == window.y_true).mean() for window in found])
         said = np.mean([window.confidences.mean() for window in found])
         gap = np.mean([abs(window.gap) for window in found])
-        print(row_of(name, len(rows.answered), percent(right), percent(said), f"{100 * gap:.1f}"))
+        print(row_of(name, len(rows.y_pred), percent(right), percent(said), f"{100 * gap:.1f}"))
 
 
 def row_of(*cells: object) -> str:

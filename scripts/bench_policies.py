@@ -19,7 +19,7 @@ from patclass.data.examples import Example
 from patclass.data.rows import read_rows
 from patclass.evaluation.metrics import evaluate_levels
 from patclass.model.tokenizer import TRUNCATIONS
-from patclass.predictor.pipeline import with_bar
+from patclass.predictor.pipeline import run_with_progress
 
 PATENTS = Path(__file__).resolve().parents[1] / "build" / "patents"  # made by make
 SHORT, LONG = "title+abstract", "title+abstract+description"
@@ -51,11 +51,11 @@ def main() -> None:
         rows = rows_of(view)
         changed = replace(pipeline, truncation=truncation)
         start = time.perf_counter()
-        answers = with_bar(changed, [row.text for row in rows], f"{truncation}, {view}")
+        outputs = run_with_progress(changed, [row.text for row in rows], f"{truncation}, {view}")
         cost = (time.perf_counter() - start) / len(rows) * 1000
-        found = evaluate_levels(rows, answers.leaves, bundle.tree)
+        found = evaluate_levels(rows, outputs.leaves, bundle.tree)
         shares = " | ".join(f"{found[level].accuracy:.1%}" for level in bundle.tree.levels)
-        read = sum(reading.share for reading in answers.encodings) / len(rows)
+        read = sum(encoding.share for encoding in outputs.encodings) / len(rows)
         print(
             f"| {view} | {truncation} | {len(rows)} | {shares} | {read:.0%} | {cost:.0f} |",
             flush=True,

@@ -43,7 +43,7 @@ class Draw:
 
     def reference(self) -> DriftReference:
         return DriftReference(
-            answers={"section": self.labels.astype(np.int32)},
+            predictions={"section": self.labels.astype(np.int32)},
             confidences={"section": self.confidences.astype(np.float32)},
             codes={"section": CODES},
             accuracy={"section": float(self.confidences.mean())},

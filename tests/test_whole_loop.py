@@ -4,7 +4,7 @@ A model has never seen one section. Patents of it appear in the stream; an alert
 reviewers give feedback; a candidate is trained, passes the gate and is promoted while the service
 is in use. In the counter-case thirty percent of the feedback is wrong, and the gate refuses it.
 
-There are two scenarios: a small one, with a tiny model and synthetic patents, always; and one with
+There are two scenarios: a small one, with a tiny model and synthetic patents; and one with
 the embedded base and real patents if PATCLASS_WHOLE_LOOP is set (``make test-loop``), which takes
 half an hour on two cores.
 """

@@ -170,7 +170,7 @@ def bare_loops(exported: Path, texts: Sequence[str]) -> dict[str, Callable[[], o
     classifier = load_bundle(exported)
     texts = texts[:LOOP]
     encodings = classifier.encode(texts)
-    rows = [passage.ids for reading in encodings for passage in reading.passages]
+    rows = [passage.ids for encoding in encodings for passage in encoding.passages]
     engine = classifier._pipeline.engine
     options = [Options()] * len(texts)
     return {

@@ -90,14 +90,14 @@ def test_a_damaged_manifest_is_refused(bundle: Path, content: str):
 
 
 def test_a_newer_format_requires_a_newer_release(bundle: Path):
-    spoil_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=VERSION + 1))
+    corrupt_json(bundle / LAYOUT.manifest, lambda manifest: manifest.update(version=VERSION + 1))
     with pytest.raises(BundleError, match=rf"format {VERSION + 1}.*install a newer patclass"):
         read_bundle(bundle)
 
 
 def test_a_manifest_may_not_point_outside(bundle: Path):
     (bundle.parent / "secret").write_text("x")
-    spoil_json(bundle / LAYOUT.manifest, lambda m: m["files"].update({"../secret": "0" * 64}))
+    corrupt_json(bundle / LAYOUT.manifest, lambda m: m["files"].update({"../secret": "0" * 64}))
     with pytest.raises(BundleError, match=r"'\.\./secret' outside"):
         read_bundle(bundle)
 
@@ -113,7 +113,7 @@ def test_a_manifest_without_a_required_file_is_refused(bundle: Path, file: str):
 # From here on, the manifest is rewritten after the damage, so that hashes do not detect it.
 
 
-def spoil_json(path: Path, change) -> None:
+def corrupt_json(path: Path, change) -> None:
     value = json.loads(path.read_text())
     change(value)
     path.write_text(json.dumps(value))
@@ -151,14 +151,14 @@ def test_a_zeroed_adapter_is_detected_by_the_golden_logits(bundle: Path):
 
 
 def test_another_base_is_refused(bundle: Path):
-    spoil_json(bundle / LAYOUT.description, lambda d: d["base"].update(sha256="0" * 64))
+    corrupt_json(bundle / LAYOUT.description, lambda d: d["base"].update(sha256="0" * 64))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"was made with another base"):
         read_bundle(bundle).verify("cpu")
 
 
 def test_a_missing_base_is_reported_with_a_remedy(bundle: Path):
-    spoil_json(bundle / LAYOUT.description, lambda d: d["base"].update(name="/gone/tiny"))
+    corrupt_json(bundle / LAYOUT.description, lambda d: d["base"].update(name="/gone/tiny"))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"needs base '/gone/tiny'.*PATCLASS_BASE_PATH"):
         read_bundle(bundle).verify("cpu")
@@ -175,8 +175,8 @@ def test_a_missing_base_is_reported_with_a_remedy(bundle: Path):
     ],
 )
 def test_inconsistent_labels_are_refused(bundle: Path, change):
-    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(B="Operations"))
-    spoil_json(bundle / LAYOUT.labels, change)
+    corrupt_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(B="Operations"))
+    corrupt_json(bundle / LAYOUT.labels, change)
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json has \d labels"):
         read_bundle(bundle)
@@ -201,23 +201,23 @@ def test_damaged_labels_are_refused(bundle: Path, content: str):
 
 
 def test_labels_without_a_level_are_refused(bundle: Path):
-    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].clear())
+    corrupt_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].clear())
     rewrite_manifest(bundle)
     with pytest.raises(BundleError):
         read_bundle(bundle)
 
 
 def test_a_path_that_is_deeper_than_the_levels_is_refused(bundle: Path):
-    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["paths"][0].insert(0, "X"))
-    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(X="x"))
+    corrupt_json(bundle / LAYOUT.labels, lambda labels: labels["paths"][0].insert(0, "X"))
+    corrupt_json(bundle / LAYOUT.labels, lambda labels: labels["names"].update(X="x"))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json is damaged"):
         read_bundle(bundle)
 
 
 def test_a_level_without_a_label_is_refused(bundle: Path):
-    spoil_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].append("class"))
-    spoil_json(bundle / Calibration.FILE, lambda c: c["inverse_temperatures"].append(1.0))
+    corrupt_json(bundle / LAYOUT.labels, lambda labels: labels["levels"].append("class"))
+    corrupt_json(bundle / Calibration.FILE, lambda c: c["inverse_temperatures"].append(1.0))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"labels\.json is damaged"):
         read_bundle(bundle)
@@ -247,7 +247,7 @@ def test_a_level_without_a_label_is_refused(bundle: Path):
     ],
 )
 def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
-    spoil_json(bundle / Calibration.FILE, change)
+    corrupt_json(bundle / Calibration.FILE, change)
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=rf"calibration\.json is .*{named}"):
         read_bundle(bundle)
@@ -261,7 +261,7 @@ def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
     ],
 )
 def test_another_calibration_is_detected_by_the_golden_probabilities(bundle: Path, change):
-    spoil_json(bundle / Calibration.FILE, lambda calibration: calibration.update(change))
+    corrupt_json(bundle / Calibration.FILE, lambda calibration: calibration.update(change))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):
         read_bundle(bundle).verify("cpu")
@@ -327,7 +327,7 @@ def test_the_neighbours_contain_only_ids_titles_and_codes(original: Path):
 
 
 def test_a_description_with_an_unknown_key_is_refused_with_its_name(bundle: Path):
-    spoil_json(bundle / LAYOUT.description, lambda d: d["text"].update(max_token=3))
+    corrupt_json(bundle / LAYOUT.description, lambda d: d["text"].update(max_token=3))
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"bundle\.json is damaged at 'text\.max_token'"):
         read_bundle(bundle)
@@ -373,21 +373,21 @@ AB = LabelTree.flat(LabelSet.of_codes("AB"))
 
 
 @dataclass
-class Fixed:
+class ConstantPipeline:
     """Stands in for a pipeline with the same outputs for all texts."""
 
     logits: np.ndarray
     leaves: np.ndarray
     tree: LabelTree = AB
 
-    def run(self, texts: Sequence[str]) -> "Fixed":
+    def run(self, texts: Sequence[str]) -> "ConstantPipeline":
         return self
 
 
 @pytest.fixture
-def fixed() -> Fixed:
+def fixed() -> ConstantPipeline:
     shape = (len(GOLDEN_TEXTS), 2)
-    return Fixed(np.ones(shape, np.float32), np.full(shape, 0.5, np.float32))
+    return ConstantPipeline(np.ones(shape, np.float32), np.full(shape, 0.5, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -397,18 +397,20 @@ def fixed() -> Fixed:
         *(("probabilities", value) for value in (0.6, float("nan"))),
     ],
 )
-def test_differing_golden_values_are_refused_even_if_nan(fixed: Fixed, what: str, value: float):
+def test_differing_golden_values_are_refused_even_if_nan(
+    fixed: ConstantPipeline, what: str, value: float
+):
     golden = make_golden(fixed, "float32")
     assert golden.codes == ("A", "B")
-    near = Fixed(fixed.logits + np.float32(1e-5), fixed.leaves)
+    near = ConstantPipeline(fixed.logits + np.float32(1e-5), fixed.leaves)
     assert check_golden(golden, near, "here") == pytest.approx(1e-5, rel=0.1)
     (fixed.logits if what == "logits" else fixed.leaves)[3, 1] = value
     with pytest.raises(BundleError, match=f"here does not answer as it did .*: {what} differ"):
         check_golden(golden, fixed, "here")
 
 
-def test_golden_logits_of_another_shape_are_refused(fixed: Fixed):
+def test_golden_logits_of_another_shape_are_refused(fixed: ConstantPipeline):
     golden = make_golden(fixed, "float32")
-    other = Fixed(np.ones((len(GOLDEN_TEXTS), 3), np.float32), fixed.leaves)
+    other = ConstantPipeline(np.ones((len(GOLDEN_TEXTS), 3), np.float32), fixed.leaves)
     with pytest.raises(BundleError, match="golden logits have shape"):
         check_golden(golden, other, "here")

@@ -22,7 +22,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "models")
 
 
-def fake(folder: Path) -> None:
+def fake_bundle(folder: Path) -> None:
     """The minimum that a registry accepts as a bundle; it does not read the contents."""
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
@@ -36,7 +36,7 @@ def test_versions_are_numbered_and_copied_completely(registry: Registry, bundle:
 
 
 def test_version_numbers_are_not_reused(registry: Registry):
-    fake(registry.folder / "0007")
+    fake_bundle(registry.folder / "0007")
     (registry.folder / "0009.run").mkdir()
     assert [registry.next_folder().name for _ in range(2)] == ["0010", "0011"]  # each is created
     assert [path.name for path in registry.folders()] == ["0007"]
@@ -44,7 +44,7 @@ def test_version_numbers_are_not_reused(registry: Registry):
 
 def test_the_pointer_names_the_champion(registry: Registry):
     for name in ("0001", "0002"):
-        fake(registry.folder / name)
+        fake_bundle(registry.folder / name)
         registry.promote(name)
     registry.promote("0002")  # already the champion
     assert registry.champion() == registry.folder / "0002"
@@ -54,7 +54,7 @@ def test_the_pointer_names_the_champion(registry: Registry):
 
 def test_a_version_compared_with_another_champion_is_not_promoted(registry: Registry):
     for name in ("0001", "0002", "0003"):
-        fake(registry.folder / name)
+        fake_bundle(registry.folder / name)
     registry.promote("0001")
     registry.promote("0002", over="0001")
     with pytest.raises(BundleError, match="compared with 0001, but 0002 has become"):
@@ -68,7 +68,7 @@ def test_a_plain_bundle_folder_resolves_to_itself(bundle: Path):
 
 def test_rollback_restores_champions_one_by_one(registry: Registry):
     for name in ("0001", "0002", "0003"):
-        fake(registry.folder / name)
+        fake_bundle(registry.folder / name)
         registry.promote(name)
     for name in ("0002", "0001"):
         registry.roll_back(name)
@@ -79,7 +79,7 @@ def test_rollback_restores_champions_one_by_one(registry: Registry):
 
 def test_rollback_to_any_other_version_is_refused(registry: Registry):
     for name in ("0001", "0002", "0003"):
-        fake(registry.folder / name)
+        fake_bundle(registry.folder / name)
         registry.promote(name)
     with pytest.raises(BundleError, match="another version than 0001"):
         registry.roll_back("0001")
@@ -87,7 +87,7 @@ def test_rollback_to_any_other_version_is_refused(registry: Registry):
 
 
 def test_rollback_to_a_deleted_champion_is_refused(registry: Registry):
-    fake(registry.folder / "0002")
+    fake_bundle(registry.folder / "0002")
     registry.promote("0001")
     registry.promote("0002")
     with pytest.raises(BundleError, match="0001 is gone"):
@@ -113,7 +113,7 @@ def test_a_damaged_pointer_is_refused(registry: Registry, content: str):
 
 def test_a_reader_during_a_switch_sees_one_version_or_the_other(registry: Registry):
     for name in ("0001", "0002"):
-        fake(registry.folder / name)
+        fake_bundle(registry.folder / name)
     registry.promote("0001")
     stop, seen = threading.Event(), set()
 
@@ -136,7 +136,7 @@ NAMED = {VARIABLE: "named_model"}
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(VARIABLE, raising=False)
@@ -144,17 +144,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shipped(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for the shipped bundle."""
-    package = here / "package"
+    package = working_folder / "package"
     make(package / "shipped")
     monkeypatch.setattr(registry_module.resources, "files", lambda name: package)
     return package / "shipped"
 
 
 @pytest.fixture
-def _nothing_shipped(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module.resources, "files", lambda name: here / "package")
+def _no_shipped_model(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module.resources, "files", lambda name: working_folder / "package")
 
 
 def make(folder: Path) -> Path:
@@ -163,56 +163,58 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def test_an_explicit_name_takes_precedence(here: Path, shipped: Path):
-    make(here / "final_model")
+def test_an_explicit_name_takes_precedence(working_folder: Path, shipped: Path):
+    make(working_folder / "final_model")
     assert registry_module.locate("mine", NAMED) == Path("mine")
     assert registry_module.locate(Path("mine"), NAMED) == Path("mine")
 
 
-def test_the_environment_comes_second(here: Path, shipped: Path):
-    make(here / "final_model")
+def test_the_environment_comes_second(working_folder: Path, shipped: Path):
+    make(working_folder / "final_model")
     assert registry_module.locate(None, NAMED) == Path("named_model")
 
 
-def test_the_shipped_model_is_the_fallback(here: Path, shipped: Path):
+def test_the_shipped_model_is_the_fallback(working_folder: Path, shipped: Path):
     assert registry_module.locate(None, NOTHING) == shipped
-    make(here / "final_model")  # a model trained in this folder does not replace it
+    make(working_folder / "final_model")  # a model trained in this folder does not replace it
     assert registry_module.locate(None, NOTHING) == shipped
     assert registry_module.locate(None, {VARIABLE: ""}) == shipped
 
 
-def test_a_bundle_is_shown_as_shipped_or_by_its_folder(here: Path, shipped: Path):
+def test_a_bundle_is_shown_as_shipped_or_by_its_folder(working_folder: Path, shipped: Path):
     assert registry_module.display_name(shipped) == "shipped"
     assert registry_module.display_name(Path("mine/model")) == "mine/model"
 
 
-def test_the_shipped_model_can_be_named(here: Path, shipped: Path):
-    make(here / "final_model")
+def test_the_shipped_model_can_be_named(working_folder: Path, shipped: Path):
+    make(working_folder / "final_model")
     assert registry_module.locate(SHIPPED, NAMED) == shipped
     assert registry_module.locate(None, {VARIABLE: SHIPPED}) == shipped
 
 
-def test_the_environment_of_the_process_is_the_default(here: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_of_the_process_is_the_default(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv(VARIABLE, "from_outside")
     assert registry_module.locate() == Path("from_outside")
 
 
-@pytest.mark.usefixtures("_nothing_shipped")
+@pytest.mark.usefixtures("_no_shipped_model")
 @pytest.mark.parametrize("model", [None, SHIPPED])
 def test_an_installation_without_a_shipped_model_suggests_a_remedy(model: str | None):
     with pytest.raises(BundleError, match=rf"no shipped model: train one .*{VARIABLE}"):
         registry_module.locate(model, NOTHING)
 
 
-@pytest.mark.usefixtures("_nothing_shipped")
-def test_a_name_is_checked_only_when_the_bundle_is_opened(here: Path):
+@pytest.mark.usefixtures("_no_shipped_model")
+def test_a_name_is_checked_only_when_the_bundle_is_opened(working_folder: Path):
     assert registry_module.locate("gone", NOTHING) == Path("gone")
     with pytest.raises(BundleError, match="gone is not a bundle"):
         load("gone")
 
 
 def test_loading_without_a_name_uses_the_environment(
-    here: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    working_folder: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(VARIABLE, str(bundle))
     assert load(device="cpu").classes_ == ["A", "C", "H"]

@@ -81,7 +81,7 @@ for arguments in calls:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def results_folder(tmp_path: Path) -> Path:
     """An empty folder for results."""
     folder = tmp_path / "place"
     folder.mkdir()
@@ -89,10 +89,10 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train(cli: Cli, tiny_bert: Path, patents: Path, place: Path) -> Cli:
+def train(cli: Cli, tiny_bert: Path, patents: Path, results_folder: Path) -> Cli:
     """Train a tiny model on valid data, with the given flags."""
     usual = ("--base", tiny_bert, "--data", patents, "--max-tokens", 64, "--epochs", 1)
-    return lambda *flags: cli("train", *usual, "--output", place / "model", *flags)
+    return lambda *flags: cli("train", *usual, "--output", results_folder / "model", *flags)
 
 
 def check_refused(outcome: Outcome, *named: object) -> None:
@@ -129,11 +129,11 @@ def check_refused(outcome: Outcome, *named: object) -> None:
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
 def test_training_refuses_a_wrong_value(
-    train: Cli, place: Path, flags: tuple[str, ...], named: tuple[str, ...]
+    train: Cli, results_folder: Path, flags: tuple[str, ...], named: tuple[str, ...]
 ):
     check_refused(train(*flags), *named)
-    assert not (place / "model").exists()
-    assert [path.name for path in place.rglob("*partial*")] == []
+    assert not (results_folder / "model").exists()
+    assert [path.name for path in results_folder.rglob("*partial*")] == []
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_training_refuses_a_wrong_value(
     ids=lambda value: value if isinstance(value, str) and "." in value[:-3] else "",
 )
 def test_training_refuses_unusable_data(
-    train: Cli, tmp_path: Path, place: Path, name: str, content: bytes, named: str
+    train: Cli, tmp_path: Path, results_folder: Path, name: str, content: bytes, named: str
 ):
     (tmp_path / name).write_bytes(content)
     check_refused(train("--data", tmp_path / name), name, named)
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 def test_training_names_the_file_with_a_missing_column(train: Cli, tmp_path: Path):
@@ -163,12 +163,12 @@ def test_training_names_the_file_with_a_missing_column(train: Cli, tmp_path: Pat
 
 
 def test_training_refuses_a_row_limit_that_leaves_one_class(
-    train: Cli, tmp_path: Path, place: Path
+    train: Cli, tmp_path: Path, results_folder: Path
 ):
     rows = [{"text": f"words {n}", "label": "rare" if n < 2 else "usual"} for n in range(40)]
     data = write_jsonl(tmp_path / "uneven.jsonl", rows)
     check_refused(train("--data", data, "--train-rows", 3), "one label", "--train-rows")
-    assert not (place / "model").exists()
+    assert not (results_folder / "model").exists()
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_training_refuses_a_row_limit_that_leaves_one_class(
     ],
 )
 def test_training_refuses_an_invalid_settings_file(
-    train: Cli, tmp_path: Path, place: Path, content: str, named: str
+    train: Cli, tmp_path: Path, results_folder: Path, content: str, named: str
 ):
     (tmp_path / "run.toml").write_text(content, encoding="utf-8")
     check_refused(train("--config", tmp_path / "run.toml"), named)
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 def test_a_misspelt_key_is_reported_with_a_suggestion(train: Cli, tmp_path: Path):
@@ -207,9 +207,9 @@ def test_training_does_not_replace_a_foreign_folder(train: Cli, patents: Path):
 
 
 def test_the_empty_current_folder_as_output_does_not_crash(
-    train: Cli, place: Path, monkeypatch: pytest.MonkeyPatch
+    train: Cli, results_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(results_folder)
     check_refused(train("--output", "."), "--output")
 
 
@@ -243,11 +243,11 @@ def test_an_invalid_number_of_labels_is_refused(cli: Cli, k: str):
     ids=lambda command: command[0],
 )
 def test_a_folder_that_is_not_a_bundle_is_refused(
-    cli: Cli, bundle: Path, patents: Path, place: Path, command: tuple[str, ...]
+    cli: Cli, bundle: Path, patents: Path, results_folder: Path, command: tuple[str, ...]
 ):
-    files = {"IN": patents / "test.jsonl", "OUT": place / "out.csv", "BUNDLE": bundle}
+    files = {"IN": patents / "test.jsonl", "OUT": results_folder / "out.csv", "BUNDLE": bundle}
     check_refused(cli(*(files.get(part, part) for part in command), patents), patents, "manifest")
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -268,14 +268,18 @@ def test_invalid_prediction_options_are_refused(
     cli: Cli,
     bundle: Path,
     patents: Path,
-    place: Path,
+    results_folder: Path,
     command: str,
     flags: tuple[str, ...],
     named: tuple[str, ...],
 ):
-    what = ("words",) if command == "predict" else (patents / "test.jsonl", "-o", place / "out.csv")
+    what = (
+        ("words",)
+        if command == "predict"
+        else (patents / "test.jsonl", "-o", results_folder / "out.csv")
+    )
     check_refused(cli(command, *what, *flags, "--model", bundle), *named)
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -303,14 +307,14 @@ def test_a_number_out_of_range_is_refused(cli: Cli, flags: tuple[str, str]):
 def test_evaluate_refuses_invalid_options(
     cli: Cli,
     bundle: Path,
-    place: Path,
+    results_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     flags: tuple[str, ...],
     named: tuple[str, ...],
 ):
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(results_folder)
     check_refused(cli("evaluate", bundle, *flags), *named)
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -319,9 +323,9 @@ def test_evaluate_refuses_invalid_options(
     ids=lambda command: command[0],
 )
 def test_a_missing_shipped_model_is_reported(
-    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    cli: Cli, results_folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
-    monkeypatch.setattr(registry.resources, "files", lambda name: place)
+    monkeypatch.setattr(registry.resources, "files", lambda name: results_folder)
     check_refused(cli(*command, "shipped"), "no shipped model", "patclass train")
 
 
@@ -340,22 +344,24 @@ def test_a_missing_shipped_model_is_reported(
     ],
 )
 def test_classify_refuses_a_file_it_cannot_read(
-    cli: Cli, bundle: Path, tmp_path: Path, place: Path, name: str, content, named: str
+    cli: Cli, bundle: Path, tmp_path: Path, results_folder: Path, name: str, content, named: str
 ):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    outcome = cli("classify", tmp_path / name, "-o", place / "out.csv", "--model", bundle)
+    outcome = cli("classify", tmp_path / name, "-o", results_folder / "out.csv", "--model", bundle)
     check_refused(outcome, name, named)
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.json"])
 def test_classify_refuses_a_format_it_cannot_write(
-    cli: Cli, bundle: Path, patents: Path, place: Path, name: str
+    cli: Cli, bundle: Path, patents: Path, results_folder: Path, name: str
 ):
-    outcome = cli("classify", patents / "test.jsonl", "-o", place / name, "--model", bundle)
+    outcome = cli(
+        "classify", patents / "test.jsonl", "-o", results_folder / name, "--model", bundle
+    )
     check_refused(outcome, name, "no known format")
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 def test_classify_does_not_write_over_its_input(cli: Cli, bundle: Path, patents: Path):
@@ -412,21 +418,21 @@ def test_an_argument_that_is_not_utf8_is_classified_or_refused(cli: Cli, bundle:
     ids=lambda command: " ".join(command).replace(LONG_NAME, "LONG"),
 )
 def test_a_name_too_long_for_the_system_is_refused(
-    cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    cli: Cli, results_folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
-    monkeypatch.chdir(place)
-    (place / "in.csv").write_text("text\nwords\n", encoding="utf-8")
+    monkeypatch.chdir(results_folder)
+    (results_folder / "in.csv").write_text("text\nwords\n", encoding="utf-8")
     check_refused(cli(*command), LONG_NAME)
-    assert [path.name for path in place.iterdir()] == ["in.csv"]
+    assert [path.name for path in results_folder.iterdir()] == ["in.csv"]
 
 
 def test_a_gated_base_without_token_and_network_is_explained(
-    train: Cli, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    train: Cli, tmp_path: Path, results_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_TOKEN", "")
     check_refused(train("--base", "llama-3.2-1b"), "Llama-3.2-1B", "HF_TOKEN", "minilm")
-    assert list(place.iterdir()) == []
+    assert list(results_folder.iterdir()) == []
 
 
 # The file that fills the disk: the message that lowers the limit, and the limit in bytes.
@@ -466,23 +472,23 @@ def full_disk(
 def test_a_full_disk_while_training_or_saving_is_refused(
     full_disk: dict[str, tuple[Outcome, Path]], case: str
 ):
-    outcome, place = full_disk[case]
-    check_refused(outcome, f"cannot write {place}", "File too large")
-    assert not (place / "model").exists()
+    outcome, results_folder = full_disk[case]
+    check_refused(outcome, f"cannot write {results_folder}", "File too large")
+    assert not (results_folder / "model").exists()
 
 
 @pytest.mark.parametrize("case", FULL)
 def test_a_full_disk_leaves_nothing_half_written(
     full_disk: dict[str, tuple[Outcome, Path]], case: str
 ):
-    place = full_disk[case][1]
-    assert [path.name for path in place.rglob("*partial*")] == []
-    assert not (place / "model").exists()
-    assert (place / "model.run" / "settings.json").is_file()
+    results_folder = full_disk[case][1]
+    assert [path.name for path in results_folder.rglob("*partial*")] == []
+    assert not (results_folder / "model").exists()
+    assert (results_folder / "model.run" / "settings.json").is_file()
 
 
 @pytest.fixture(scope="module")
-def no_rights() -> Iterator[tuple[Path, list[Outcome]]]:
+def unprivileged() -> Iterator[tuple[Path, list[Outcome]]]:
     """An unwritable folder, an unreadable one, and the error output for both."""
     if not hasattr(os, "setuid"):
         pytest.skip("this system has no user ids to give up rights with")
@@ -502,12 +508,14 @@ def no_rights() -> Iterator[tuple[Path, list[Outcome]]]:
 
 
 @pytest.mark.parametrize(("call", "name"), [(0, "model"), (1, "out.csv")])
-def test_a_read_only_folder_is_refused(no_rights: tuple[Path, list[Outcome]], call: int, name: str):
-    home, outcomes = no_rights
+def test_a_read_only_folder_is_refused(
+    unprivileged: tuple[Path, list[Outcome]], call: int, name: str
+):
+    home, outcomes = unprivileged
     check_refused(outcomes[call], f"cannot write {home / name}: Permission denied")
     assert sorted(path.name for path in home.iterdir()) == ["closed", "in.csv"]
 
 
-def test_a_bundle_that_may_not_be_read_is_refused(no_rights: tuple[Path, list[Outcome]]):
-    home, outcomes = no_rights
+def test_a_bundle_that_may_not_be_read_is_refused(unprivileged: tuple[Path, list[Outcome]]):
+    home, outcomes = unprivileged
     check_refused(outcomes[2], home / "closed")

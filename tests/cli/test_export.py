@@ -31,7 +31,7 @@ def patents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Compare on forty texts, and verify in this process, which saves seconds."""
     monkeypatch.setattr(run_module, "export", partial(run_module.export, texts=40))
     with verified_here():
@@ -39,7 +39,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bare(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def without_data(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle without its training data."""
     folder = Path(shutil.copytree(bundle, tmp_path_factory.mktemp("bare") / "model"))
     description = json.loads((folder / LAYOUT.description).read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def test_a_bundle_is_exported_in_eight_bits_and_predicts(
     assert not loaded_by("-m", "patclass", "verify", target) & HEAVY
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_texts")
 @pytest.mark.parametrize(("form", "kind"), [("openvino-f32", "openvino"), ("merged", "merged")])
 def test_the_export_format_can_be_chosen(
     cli: Cli, bundle: Path, tmp_path: Path, form: str, kind: str
@@ -86,17 +86,23 @@ def test_the_export_format_can_be_chosen(
     assert read_bundle(tmp_path / "out").description.engine.kind == kind
 
 
-@pytest.mark.usefixtures("few")
-def test_without_its_own_data_the_sample_is_used_and_reported(cli: Cli, bare: Path, tmp_path: Path):
-    outcome = cli("export", bare, "-o", tmp_path / "out", "--to", "openvino-f32")
+@pytest.mark.usefixtures("few_texts")
+def test_without_its_own_data_the_sample_is_used_and_reported(
+    cli: Cli, without_data: Path, tmp_path: Path
+):
+    outcome = cli("export", without_data, "-o", tmp_path / "out", "--to", "openvino-f32")
     assert outcome.code == 0, outcome.err
     assert outcome.err == "note: /gone/patents does not exist; comparing on the sample\n"
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("sample: ")
 
 
-@pytest.mark.usefixtures("few")
-def test_other_data_are_used_without_a_note(cli: Cli, bare: Path, patents: Path, tmp_path: Path):
-    outcome = cli("export", bare, "-o", tmp_path / "out", "--to", "merged", "--data", patents)
+@pytest.mark.usefixtures("few_texts")
+def test_other_data_are_used_without_a_note(
+    cli: Cli, without_data: Path, patents: Path, tmp_path: Path
+):
+    outcome = cli(
+        "export", without_data, "-o", tmp_path / "out", "--to", "merged", "--data", patents
+    )
     assert (outcome.code, outcome.err) == (0, "")
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("patents: ")
 
@@ -112,7 +118,7 @@ def test_too_little_data_is_refused_with_a_remedy(cli: Cli, bundle: Path, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_texts")
 def test_an_exported_bundle_is_refused(cli: Cli, bundle: Path, tmp_path: Path):
     assert cli("export", bundle, "-o", tmp_path / "out", "--to", "merged").code == 0
     outcome = cli("export", tmp_path / "out", "-o", tmp_path / "again", "--to", "openvino-f32")
@@ -121,7 +127,7 @@ def test_an_exported_bundle_is_refused(cli: Cli, bundle: Path, tmp_path: Path):
     assert not (tmp_path / "again").exists()
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_texts")
 def test_a_target_that_is_not_a_bundle_is_not_replaced(cli: Cli, bundle: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
     outcome = cli("export", bundle, "-o", tmp_path / "notes.txt", "--to", "merged")
@@ -130,7 +136,7 @@ def test_a_target_that_is_not_a_bundle_is_not_replaced(cli: Cli, bundle: Path, t
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "x"
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_texts")
 def test_a_failed_parity_check_is_reported_and_nothing_is_written(
     cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -41,7 +41,7 @@ Without = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def without(tmp_path: Path) -> Without:
+def run_without(tmp_path: Path) -> Without:
     """Run the command line without some modules, in a folder with one patent."""
     (tmp_path / "patents.csv").write_text("text\nA loom with a shedding device.\n")
 
@@ -78,30 +78,30 @@ def without(tmp_path: Path) -> Without:
     ],
 )
 def test_a_missing_extra_is_reported_in_one_line(
-    module: str, arguments: list[str], extra: str, without: Without
+    module: str, arguments: list[str], extra: str, run_without: Without
 ):
-    done = without([module], *arguments)
+    done = run_without([module], *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     what = f"error: 'patclass {arguments[0]}' needs {module}: pip install 'patclass[{extra}]'\n"
     assert done.stderr == what
 
 
-def test_one_missing_module_of_several_is_reported(without: Without):
-    done = without(EXTRAS["train"], "train", "--data", "sample")
+def test_one_missing_module_of_several_is_reported(run_without: Without):
+    done = run_without(EXTRAS["train"], "train", "--data", "sample")
     assert done.returncode == 2
     assert re.fullmatch(r"error: .*pip install 'patclass\[train\]'\n", done.stderr)
 
 
 @pytest.mark.parametrize("module", ["secrets", "patclass.service.keys"])
-def test_any_other_missing_module_raises(module: str, without: Without):
-    done = without([module], "keys", "list")
+def test_any_other_missing_module_raises(module: str, run_without: Without):
+    done = run_without([module], "keys", "list")
     assert done.returncode == 1
     assert f"ModuleNotFoundError: No module named '{module}'" in done.stderr
 
 
-def test_help_needs_no_extra(without: Without):
+def test_help_needs_no_extra(run_without: Without):
     modules = set().union(*EXTRAS.values())
-    done = without(modules, *main.commands, script=HELP)
+    done = run_without(modules, *main.commands, script=HELP)
     assert done.returncode == 0, done.stderr
     for command in main.commands:
         assert f"Usage: patclass {command} " in done.stdout

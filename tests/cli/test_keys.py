@@ -29,14 +29,14 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(keys, arguments, prog_name="patclass keys")
 
 
-def done(*arguments: str) -> Result:
+def run_keys(*arguments: str) -> Result:
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     return result
 
 
 def test_create_prints_only_the_key_on_standard_output():
-    result = done("create", "search team")
+    result = run_keys("create", "search team")
     assert re.fullmatch(r"pk_[0-9a-f]{8}_[A-Za-z0-9_-]{43}\n", result.stdout)
     assert "cannot be shown again" in result.stderr
     assert DEFAULT_FILE in result.stderr
@@ -47,7 +47,7 @@ def test_create_prints_only_the_key_on_standard_output():
 
 @pytest.mark.parametrize("role", Role)
 def test_create_assigns_the_requested_role(role: Role):
-    key = done("create", "x", "--role", role.value).stdout.strip()
+    key = run_keys("create", "x", "--role", role.value).stdout.strip()
     found = KeyFile(Path(DEFAULT_FILE)).check(key)
     assert found is not None
     assert found.role == role
@@ -63,8 +63,8 @@ def test_the_role_choices_match_the_roles():
 
 
 def test_list_prints_a_table_without_secrets():
-    made = [done("create", "search team"), done("create", "operations", "--role", "admin")]
-    output = done("list").stdout
+    made = [run_keys("create", "search team"), run_keys("create", "operations", "--role", "admin")]
+    output = run_keys("list").stdout
     head, first, second = output.splitlines()
     assert head.split() == ["id", "role", "created", "name"]
     time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -78,22 +78,22 @@ def test_list_prints_a_table_without_secrets():
 
 
 def test_list_without_keys_says_how_to_create_one():
-    result = done("list")
+    result = run_keys("list")
     assert result.stdout == ""
     assert f"no keys in {DEFAULT_FILE}" in result.stderr
     assert "patclass keys create" in result.stderr
 
 
 def test_revoke_removes_the_key():
-    key = done("create", "search team").stdout.strip()
+    key = run_keys("create", "search team").stdout.strip()
     id = key.split("_")[1]
-    assert f"{id} is revoked" in done("revoke", id).stdout
+    assert f"{id} is revoked" in run_keys("revoke", id).stdout
     assert KeyFile(Path(DEFAULT_FILE)).check(key) is None
-    assert "no keys" in done("list").stderr
+    assert "no keys" in run_keys("list").stderr
 
 
 def test_revoke_of_an_unknown_id_is_an_error_that_lists_the_known_ones():
-    id = done("create", "search team").stdout.split("_")[1]
+    id = run_keys("create", "search team").stdout.split("_")[1]
     result = call("revoke", "nosuch")
     assert isinstance(result.exception, ConfigError)
     assert "nosuch" in str(result.exception)
@@ -111,20 +111,20 @@ def test_the_flag_takes_precedence_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATCLASS_KEYS", str(tmp_path / "named" / "keys.json"))
-    done("create", "by environment")
-    done("create", "by flag", "--keys", "other.json")
-    assert "by environment" in done("list").stdout
-    assert "by flag" not in done("list").stdout
-    output = done("list", "--keys", "other.json").stdout
+    run_keys("create", "by environment")
+    run_keys("create", "by flag", "--keys", "other.json")
+    assert "by environment" in run_keys("list").stdout
+    assert "by flag" not in run_keys("list").stdout
+    output = run_keys("list", "--keys", "other.json").stdout
     assert "by flag" in output
-    done("revoke", output.splitlines()[1].split()[0], "--keys", "other.json")
-    assert "no keys in other.json" in done("list", "--keys", "other.json").stderr
-    assert "by environment" in done("list").stdout
+    run_keys("revoke", output.splitlines()[1].split()[0], "--keys", "other.json")
+    assert "no keys in other.json" in run_keys("list", "--keys", "other.json").stderr
+    assert "by environment" in run_keys("list").stdout
     assert not (tmp_path / DEFAULT_FILE).exists()
 
 
 def test_help_lists_the_commands_with_examples():
-    output = done("--help").stdout
+    output = run_keys("--help").stdout
     for name in ("create", "list", "revoke"):
         assert re.search(rf"^  {name} ", output, re.MULTILINE)
         assert f"    patclass keys {name}" in output
@@ -132,7 +132,7 @@ def test_help_lists_the_commands_with_examples():
 
 @pytest.mark.parametrize("name", keys.commands)
 def test_help_of_each_command_mentions_its_flags_and_has_an_example(name: str):
-    output = done(name, "--help").stdout
+    output = run_keys(name, "--help").stdout
     options = [one for one in keys.commands[name].params if isinstance(one, click.Option)]
     assert [flag for one in options for flag in one.opts if flag not in output] == []
     assert "PATCLASS_KEYS" in output

@@ -109,7 +109,7 @@ def invoke(*arguments: object) -> Result:
 
 
 @contextmanager
-def reviewed_registry(folder: Path, champion: Path) -> Iterator[Database]:
+def folder_with_feedback(folder: Path, champion: Path) -> Iterator[Database]:
     """A folder with a champion and feedback on its predictions, to be copied by tests."""
     with chdir(folder), verified_here():
         assert invoke("models", "promote", champion).exit_code == 0
@@ -123,7 +123,7 @@ def reviewed_registry(folder: Path, champion: Path) -> Iterator[Database]:
 def retrained(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A candidate has been trained and not yet evaluated."""
     folder = tmp_path_factory.mktemp("retrained")
-    with reviewed_registry(folder, champion):
+    with folder_with_feedback(folder, champion):
         assert invoke("retrain").exit_code == 0
     return folder
 
@@ -133,7 +133,10 @@ def unrecorded(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A candidate has been trained, but the process ended before it was recorded in the store."""
     folder = tmp_path_factory.mktemp("orphaned")
     error = StoreError("the process ended here")
-    with reviewed_registry(folder, champion), patch.object(ModelStore, "add", side_effect=[error]):
+    with (
+        folder_with_feedback(folder, champion),
+        patch.object(ModelStore, "add", side_effect=[error]),
+    ):
         assert isinstance(invoke("retrain").exception, StoreError)
     return folder
 
@@ -144,7 +147,7 @@ def interrupted(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("stopped")
     error = TrainingError("stopped before it was finished")
     with (
-        reviewed_registry(folder, champion),
+        folder_with_feedback(folder, champion),
         patch.object(training, "fit_components", side_effect=error),
     ):
         assert isinstance(invoke("retrain").exception, TrainingError)
@@ -399,7 +402,7 @@ def typical_prediction(opened: Bundle, number: int) -> PredictionRow:
     assert reference is not None
     (level,) = reference.levels
     place = number % len(reference.chars)
-    label = reference.codes[level][reference.answers[level][place]]
+    label = reference.codes[level][reference.predictions[level][place]]
     share = float(reference.confidences[level][place])
     return prediction(
         number,

@@ -27,7 +27,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture(autouse=True)
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[ServiceSettings]:
+def startup_settings(monkeypatch: pytest.MonkeyPatch) -> list[ServiceSettings]:
     """The settings with which a server would be started; none is started."""
     found: list[ServiceSettings] = []
     monkeypatch.setattr("patclass.service.app.serve", lambda settings, _: found.append(settings))
@@ -64,7 +64,7 @@ def test_help_describes_each_setting_as_the_settings_do(help_text: str):
         assert " ".join((info.description or name).split()[:4]) in plain
 
 
-def refused(cli: Cli, *flags: object) -> str:
+def startup_error(cli: Cli, *flags: object) -> str:
     """The one-line error of a refused start."""
     outcome = cli("serve", *flags)
     assert outcome.code == 2
@@ -85,7 +85,7 @@ def refused(cli: Cli, *flags: object) -> str:
     ],
 )
 def test_an_invalid_value_is_named(cli: Cli, flag: str, value: str):
-    assert f"{flag} {value!r}: expected " in refused(cli, flag, value)
+    assert f"{flag} {value!r}: expected " in startup_error(cli, flag, value)
 
 
 @pytest.mark.parametrize("flags", [("--device", "abacus"), ("--max-itmes", "3"), ("extra",)])
@@ -102,10 +102,10 @@ def test_an_unknown_flag_is_reported_with_the_usage(cli: Cli, flags: tuple[str, 
 )
 def test_two_models_of_the_same_name_are_refused(cli: Cli, models: tuple[str, ...], name: str):
     flags = [part for model in models for part in ("--model", model)]
-    assert f"two models '{name}'" in refused(cli, *flags)
+    assert f"two models '{name}'" in startup_error(cli, *flags)
 
 
-def ended(done: "subprocess.CompletedProcess[str]") -> str:
+def error_of_process(done: "subprocess.CompletedProcess[str]") -> str:
     """The one-line error of a process that ended; the log consists of JSON objects."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -119,7 +119,7 @@ def ended(done: "subprocess.CompletedProcess[str]") -> str:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", ""])
 def test_a_public_address_without_keys_is_refused(patclass: Run, host: str):
-    line = ended(patclass("serve", "--host", host))
+    line = error_of_process(patclass("serve", "--host", host))
     for way in (f"--host {host}", "patclass keys create", "--keys", "--insecure"):
         assert way.strip() in line
 
@@ -142,7 +142,7 @@ def test_a_broken_bundle_stops_the_process_with_a_one_line_error(
     if damage == "garbage":
         (folder / "manifest.json").write_text("{", encoding="utf-8")
         named = "manifest.json is damaged"
-    line = ended(patclass("serve", "--port", 0, "--model", folder))
+    line = error_of_process(patclass("serve", "--port", 0, "--model", folder))
     assert named in line
 
 
@@ -150,7 +150,7 @@ def test_one_broken_bundle_of_two_stops_the_process(
     patclass: Run, tree_bundle: Path, tmp_path: Path
 ):
     models = ("--model", f"bad={tmp_path / 'nosuch'}", "--model", f"good={tree_bundle}")
-    assert "nosuch is not a bundle" in ended(patclass("serve", "--port", 0, *models))
+    assert "nosuch is not a bundle" in error_of_process(patclass("serve", "--port", 0, *models))
 
 
 def test_a_port_in_use_stops_the_process(patclass: Run, tree_bundle: Path):
@@ -181,25 +181,32 @@ def test_the_script_of_the_original_description_has_the_same_flags(help_text: st
 
 
 def test_the_key_file_can_be_set_by_the_environment(
-    cli: Cli, seen: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cli: Cli,
+    startup_settings: list[ServiceSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ):
     store = KeyFile(tmp_path / "mine.json")
     store.create("search team", Role.USER)
     monkeypatch.setenv("PATCLASS_KEYS", str(store.path))
     for flags in ((), ("--keys", "other.json"), ("--insecure",)):
         assert cli("serve", *flags, "--host", "0.0.0.0").code == 0
-    assert [settings.keys for settings in seen] == [store.path, Path("other.json"), None]
+    assert [settings.keys for settings in startup_settings] == [
+        store.path,
+        Path("other.json"),
+        None,
+    ]
 
 
 def test_an_empty_environment_variable_sets_no_key_file(
-    cli: Cli, seen: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch
+    cli: Cli, startup_settings: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATCLASS_KEYS", "")
     assert cli("serve").code == 0
-    assert seen[0].keys is None
+    assert startup_settings[0].keys is None
 
 
-def test_every_flag_reaches_the_settings(cli: Cli, seen: list[ServiceSettings]):
+def test_every_flag_reaches_the_settings(cli: Cli, startup_settings: list[ServiceSettings]):
     flags = [
         *("--host", "::1", "--port", "0", "--keys", "k.json", "--insecure", "--cors", "http://a"),
         *("--cors", "http://b", "--max-chars", "7", "--max-items", "8", "--max-body-bytes", "9000"),
@@ -217,7 +224,7 @@ def test_every_flag_reaches_the_settings(cli: Cli, seen: list[ServiceSettings]):
         ),
     ]
     assert cli("serve", *flags).code == 0
-    (settings,) = seen
+    (settings,) = startup_settings
     assert settings.model_dump() == {
         **{"host": "::1", "port": 0, "keys": Path("k.json"), "insecure": True},
         **{"cors": ("http://a", "http://b"), "max_chars": 7, "max_items": 8},
@@ -228,6 +235,8 @@ def test_every_flag_reaches_the_settings(cli: Cli, seen: list[ServiceSettings]):
     }
 
 
-def test_without_flags_the_settings_are_the_defaults(cli: Cli, seen: list[ServiceSettings]):
+def test_without_flags_the_settings_are_the_defaults(
+    cli: Cli, startup_settings: list[ServiceSettings]
+):
     assert cli("serve").code == 0
-    assert seen == [ServiceSettings()]
+    assert startup_settings == [ServiceSettings()]

@@ -34,7 +34,7 @@ def labelled(count: int, codes: str = "AB", start: int = 0) -> list[dict[str, ob
     ]
 
 
-def three(folder: Path, **rows: list[dict[str, object]]) -> Path:
+def three_splits(folder: Path, **rows: list[dict[str, object]]) -> Path:
     """A folder of three splits; splits that are not given have default rows."""
     folder.mkdir(exist_ok=True)
     for number, split in enumerate(SPLITS):
@@ -62,7 +62,7 @@ def texts(corpus: Corpus, split: str = "train") -> list[str]:
 
 
 def test_rows_become_examples_in_order(tmp_path: Path):
-    corpus = load(three(tmp_path / "mine"))
+    corpus = load(three_splits(tmp_path / "mine"))
     assert corpus.source == "mine"
     assert corpus["train"][:2] == [
         Example("P0", "text 0", (0,), (0,)),
@@ -85,7 +85,9 @@ def test_rows_become_examples_in_order(tmp_path: Path):
 def test_the_text_view_chooses_and_joins_columns(tmp_path: Path, view: str, expected: str):
     fields = {"title": "The plough", "abstract": "It cuts soil.", "claims": "1. A plough;"}
     rows = [fields | {"id": number, "label": "AB"[number % 2]} for number in range(10)]
-    corpus = load(three(tmp_path / "mine", train=rows, validation=rows, test=rows), text=view)
+    corpus = load(
+        three_splits(tmp_path / "mine", train=rows, validation=rows, test=rows), text=view
+    )
     assert texts(corpus) == [expected] * 10
     assert str(corpus.view) == view.replace("auto", "title+abstract")
 
@@ -93,7 +95,7 @@ def test_the_text_view_chooses_and_joins_columns(tmp_path: Path, view: str, expe
 def test_a_row_without_an_id_is_identified_by_its_position(tmp_path: Path):
     rows = [{key: row[key] for key in ("text", "label")} for row in labelled(6)]
     rows[1]["publication_number"] = "US1"
-    corpus = load(three(tmp_path / "mine", train=rows))
+    corpus = load(three_splits(tmp_path / "mine", train=rows))
     assert [example.id for example in corpus["train"]] == ["1", "US1", "3", "4", "5", "6"]
 
 
@@ -122,7 +124,7 @@ def test_the_column_of_a_level_gives_the_label(tmp_path: Path):
 def test_unanimous_codes_give_the_label_and_ambiguous_ones_are_rejected(tmp_path: Path):
     cells = [["A61K", "A61P 3/00"], ["G06F"], ["A61K", "G06F"], [], None]
     rows = [{"text": f"text {number}", "codes": cells[number % 5]} for number in range(20)]
-    folder = three(tmp_path / "mine", train=rows, validation=rows, test=rows)
+    folder = three_splits(tmp_path / "mine", train=rows, validation=rows, test=rows)
     corpus = load(folder, labels="class")
     assert codes(corpus) == ["A61", "G06"] * 4
     assert corpus.reject_counts == {
@@ -161,7 +163,7 @@ def messy(tmp_path: Path) -> Path:
     rows[2]["text"] = " "
     rows[3]["label"] = None
     rows[5]["text"] = "x" * (MAX_CHARS + 1)
-    folder = three(tmp_path / "mine", train=rows)
+    folder = three_splits(tmp_path / "mine", train=rows)
     with (folder / "train.jsonl").open("ab") as file:
         file.write(b'{"id": "P99", "text": "caf\xe9", "label": "A"}\n[]\n')
     return folder
@@ -198,13 +200,13 @@ def test_a_lone_surrogate_does_not_stop_the_run(tmp_path: Path):
     rows = labelled(12)
     rows[3] |= {"id": "\ud800", "text": ""}
     rows[4]["text"] = "a \udfff b"
-    corpus = load(three(tmp_path / "mine", train=rows))
+    corpus = load(three_splits(tmp_path / "mine", train=rows))
     write_rejects(corpus.rejects, tmp_path / "rejects.jsonl")
     assert [text.encode() for text in texts(corpus)]
 
 
 def test_a_label_missing_from_train_is_a_reject_in_the_other_splits(tmp_path: Path):
-    folder = three(
+    folder = three_splits(
         tmp_path / "mine", validation=labelled(4, "BA"), test=labelled(9, "ABC", start=600)
     )
     corpus = load(folder)
@@ -257,7 +259,7 @@ def test_data_without_a_train_split_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_split_without_a_usable_row_is_refused(tmp_path: Path, split: str):
-    folder = three(tmp_path / "mine", **{split: labelled(8, "C")})
+    folder = three_splits(tmp_path / "mine", **{split: labelled(8, "C")})
     with pytest.raises(DataError, match=f"the {split} split has no usable row"):
         load(folder)
 
@@ -305,7 +307,7 @@ def test_missing_splits_are_held_out_from_train_by_stratified_sampling(tmp_path:
 
 
 def test_only_the_missing_split_is_held_out(tmp_path: Path):
-    folder = three(tmp_path / "mine", train=labelled(50))
+    folder = three_splits(tmp_path / "mine", train=labelled(50))
     (folder / "validation.jsonl").unlink()
     corpus = load(folder)
     assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
@@ -320,13 +322,13 @@ def test_the_held_out_rows_depend_on_the_seed_alone(tmp_path: Path):
 
 
 def test_files_that_are_not_a_split_are_reported(tmp_path: Path):
-    folder = three(tmp_path / "mine")
+    folder = three_splits(tmp_path / "mine")
     write_jsonl(folder / "extra.jsonl", labelled(3))
     assert load(folder).notes == ("ignored: extra.jsonl",)
 
 
 def test_subsets_are_stratified_and_shuffled(tmp_path: Path):
-    path = three(tmp_path / "mine", train=labelled(200, "AAAB"), test=labelled(40, "AB"))
+    path = three_splits(tmp_path / "mine", train=labelled(200, "AAAB"), test=labelled(40, "AB"))
     corpus = load(path, train_rows=40, test_rows=10, validation_rows=4)
     assert Counter(codes(corpus)) == {"A": 30, "B": 10}
     assert Counter(codes(corpus, "test")) == {"A": 5, "B": 5}
@@ -336,7 +338,7 @@ def test_subsets_are_stratified_and_shuffled(tmp_path: Path):
 
 
 def test_subsets_depend_on_the_seed_alone(tmp_path: Path):
-    folder = three(tmp_path / "mine", train=labelled(200))
+    folder = three_splits(tmp_path / "mine", train=labelled(200))
     first = load(folder, train_rows=40, seed=3)
     assert first.splits == load(folder, train_rows=40, seed=3).splits
     assert set(texts(first)) != set(texts(load(folder, train_rows=40, seed=4)))
@@ -350,7 +352,7 @@ def test_a_row_limit_of_train_does_not_change_the_other_splits(tmp_path: Path):
 
 
 def test_a_subset_larger_than_the_split_is_the_split(tmp_path: Path):
-    corpus = load(three(tmp_path / "mine"), train_rows=500)
+    corpus = load(three_splits(tmp_path / "mine"), train_rows=500)
     assert sorted(texts(corpus)) == sorted(f"text {number}" for number in range(8))
 
 
@@ -358,7 +360,7 @@ def test_a_subset_larger_than_the_split_is_the_split(tmp_path: Path):
 
 
 def test_equal_data_have_equal_fingerprints_in_any_location(tmp_path: Path):
-    first, second = load(three(tmp_path / "one")), load(three(tmp_path / "two"))
+    first, second = load(three_splits(tmp_path / "one")), load(three_splits(tmp_path / "two"))
     assert first.fingerprint() == second.fingerprint()
     assert len(first.fingerprint()) == 64
 
@@ -370,12 +372,12 @@ def test_any_change_of_a_row_changes_the_fingerprint(
 ):
     rows = labelled(8, start=100 * SPLITS.index(split))
     rows[1] |= change
-    changed = load(three(tmp_path / "two", **{split: rows}))
-    assert load(three(tmp_path / "one")).fingerprint() != changed.fingerprint()
+    changed = load(three_splits(tmp_path / "two", **{split: rows}))
+    assert load(three_splits(tmp_path / "one")).fingerprint() != changed.fingerprint()
 
 
 def test_the_fingerprint_depends_on_row_order_and_split(tmp_path: Path):
-    corpus = load(three(tmp_path / "mine"))
+    corpus = load(three_splits(tmp_path / "mine"))
     train, validation, test = (corpus[split] for split in SPLITS)
     variants = [
         corpus,
@@ -393,13 +395,13 @@ def test_test_texts_that_occur_in_train_are_counted_ignoring_case(tmp_path: Path
     test[0]["text"] = "text 3"
     test[1]["text"] = " TEXT  4 "
     test[2]["text"] = "text 101"  # occurs in validation only
-    assert load(three(tmp_path / "mine", test=test)).leaked("test") == 2
+    assert load(three_splits(tmp_path / "mine", test=test)).leaked("test") == 2
 
 
 # The whole tree
 
 
-def coded(*cells: object, start: int = 0) -> list[dict[str, object]]:
+def rows_with_codes(*cells: object, start: int = 0) -> list[dict[str, object]]:
     """Rows with distinct texts and the given symbols."""
     return [
         {"id": f"P{number}", "text": f"text {number}", "codes": cell}
@@ -414,18 +416,18 @@ TRAIN = [
 ]
 
 
-def forest(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
+def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
     """A corpus with the whole tree: A61P is too rare for its own leaf."""
     usual = {
-        "train": coded(*TRAIN),
-        "validation": coded(["A61K"], ["H04L"], start=100),
-        "test": coded(["A61K"], ["H04L"], start=200),
+        "train": rows_with_codes(*TRAIN),
+        "validation": rows_with_codes(["A61K"], ["H04L"], start=100),
+        "test": rows_with_codes(["A61K"], ["H04L"], start=200),
     }
-    return load(three(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
+    return load(three_splits(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
 
 
 def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):
-    corpus = forest(tmp_path / "mine")
+    corpus = tree_corpus(tmp_path / "mine")
     assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
     found = [(row.y_true, row.leaves, row.tags) for row in corpus["train"]]
     assert found == [
@@ -442,8 +444,8 @@ def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path)
 
 
 def test_rows_in_several_sections_are_trained_on_but_not_evaluated(tmp_path: Path):
-    held_out = coded(["A61K"], SEVERAL, ["H04L"], start=100)
-    corpus = forest(tmp_path / "mine", validation=held_out, test=held_out)
+    held_out = rows_with_codes(["A61K"], SEVERAL, ["H04L"], start=100)
+    corpus = tree_corpus(tmp_path / "mine", validation=held_out, test=held_out)
     assert len(corpus["train"]) == len(TRAIN)
     assert corpus.reject_counts == {
         "test: ambiguous label": 1,
@@ -452,8 +454,8 @@ def test_rows_in_several_sections_are_trained_on_but_not_evaluated(tmp_path: Pat
 
 
 def test_codes_missing_from_the_tree_are_unseen_in_the_other_splits(tmp_path: Path):
-    test = coded(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
-    corpus = forest(tmp_path / "mine", test=test)
+    test = rows_with_codes(["A61P"], ["H04W"], ["A01B"], ["A61K"], ["B01D"], start=200)
+    corpus = tree_corpus(tmp_path / "mine", test=test)
     assert [(row.y_true, row.leaves) for row in corpus["test"]] == [
         ((0, 0, UNKNOWN_LABEL), (0,)),
         ((1, 1, UNKNOWN_LABEL), (2,)),
@@ -464,7 +466,7 @@ def test_codes_missing_from_the_tree_are_unseen_in_the_other_splits(tmp_path: Pa
 
 
 def test_rows_with_tags_only_are_rejects(tmp_path: Path):
-    corpus = forest(tmp_path / "mine", train=coded(*TRAIN, ["Y02E"], []))
+    corpus = tree_corpus(tmp_path / "mine", train=rows_with_codes(*TRAIN, ["Y02E"], []))
     assert corpus.reject_counts == {
         "train: no label": 1,
         "train: only in section Y, a tag": 1,
@@ -472,11 +474,11 @@ def test_rows_with_tags_only_are_rejects(tmp_path: Path):
 
 
 def test_min_leaf_rows_defines_rare_codes(tmp_path: Path):
-    folder = three(
+    folder = three_splits(
         tmp_path / "mine",
-        train=coded(*TRAIN),
-        validation=coded(["A61K"], start=100),
-        test=coded(["A61K"], start=200),
+        train=rows_with_codes(*TRAIN),
+        validation=rows_with_codes(["A61K"], start=100),
+        test=rows_with_codes(["A61K"], start=200),
     )
     all_kept, none_kept = (load(folder, labels="cpc", min_leaf_rows=rows).tree for rows in (1, 9))
     assert all_kept.at("subclass").codes == ["A61K", "A61P", "H04L"]
@@ -484,13 +486,13 @@ def test_min_leaf_rows_defines_rare_codes(tmp_path: Path):
 
 
 def test_a_given_tree_is_used_whatever_the_rows(tmp_path: Path):
-    tree = forest(tmp_path / "mine").tree
-    rows = coded(["A61P"], ["A61P"], ["H04L"], ["B01D"])
-    folder = three(tmp_path / "other", train=rows, validation=rows[1:], test=rows[1:])
+    tree = tree_corpus(tmp_path / "mine").tree
+    rows = rows_with_codes(["A61P"], ["A61P"], ["H04L"], ["B01D"])
+    folder = three_splits(tmp_path / "other", train=rows, validation=rows[1:], test=rows[1:])
     corpus = load_corpus(DataSettings(data=str(folder), labels="cpc"), tree)
     assert corpus.tree is tree
     assert [row.leaves for row in corpus["train"]] == [(0,), (0,), (2,)]
-    other = three(tmp_path / "third", train=labelled(8, "XY"))
+    other = three_splits(tmp_path / "third", train=labelled(8, "XY"))
     with pytest.raises(DataError, match=r"labels disagree: the model knows \['A', 'H'\]"):
         load_corpus(DataSettings(data=str(other), labels="label"), tree)
 
@@ -499,18 +501,18 @@ def test_a_given_tree_is_used_whatever_the_rows(tmp_path: Path):
 def test_data_with_a_single_section_are_refused(first: list[str], tmp_path: Path):
     cells = [first, *([["A61K"]] * 9)]
     with pytest.raises(DataError, match=r"has one class only: 'A' in all \d+ usable"):
-        forest(tmp_path / "mine", train=coded(*cells))
+        tree_corpus(tmp_path / "mine", train=rows_with_codes(*cells))
 
 
 def test_a_row_limit_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_path: Path):
     cells = [*([["A61K"]] * 30), *([SEVERAL] * 30), ["H04L"]]
     with pytest.raises(DataError, match="of one label or none are left"):
         load(
-            three(
+            three_splits(
                 tmp_path / "mine",
-                train=coded(*cells),
-                validation=coded(["A61K"], start=100),
-                test=coded(["A61K"], start=200),
+                train=rows_with_codes(*cells),
+                validation=rows_with_codes(["A61K"], start=100),
+                test=rows_with_codes(["A61K"], start=200),
             ),
             labels="cpc",
             train_rows=4,
@@ -519,10 +521,10 @@ def test_a_row_limit_that_leaves_one_section_and_uncertain_rows_is_refused(tmp_p
 
 @pytest.mark.parametrize("change", [["A61P"], ["A61K", "A61P"], ["A61K", "Y02E"], SEVERAL])
 def test_a_change_of_the_labels_changes_the_fingerprint(tmp_path: Path, change: list[str]):
-    train = coded(*TRAIN)
-    before = forest(tmp_path / "one", train=train).fingerprint()
+    train = rows_with_codes(*TRAIN)
+    before = tree_corpus(tmp_path / "one", train=train).fingerprint()
     train[1] |= {"codes": change}
-    assert forest(tmp_path / "two", train=train).fingerprint() != before
+    assert tree_corpus(tmp_path / "two", train=train).fingerprint() != before
 
 
 # Metadata
@@ -548,7 +550,7 @@ def test_metadata_is_read_from_the_columns(fields: dict[str, object], facts: Fac
 def test_examples_carry_the_metadata_of_their_rows(tmp_path: Path):
     rows = labelled(8)
     rows[0] |= {"title": "The plough", "year": 2019}
-    corpus = load(three(tmp_path / "mine", train=rows))
+    corpus = load(three_splits(tmp_path / "mine", train=rows))
     assert corpus["train"][0].facts == Facts("The plough", 2019)
     assert corpus["train"][1].facts == Facts()
 

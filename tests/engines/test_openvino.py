@@ -38,7 +38,7 @@ some_lengths = st.lists(st.integers(0, 3 * BATCH_TOKENS), max_size=60)
 
 
 @dataclass(frozen=True)
-class Twins:
+class EnginePair:
     """One tuned model in both engines; row ``n`` has ``n + 1`` tokens."""
 
     graph: ov.Model
@@ -51,7 +51,7 @@ class Twins:
         return OpenVinoEngine(self.graph, self.tokenizer, exact=True, threads=threads)
 
 
-def twins(base: Path) -> Twins:
+def engine_pair(base: Path) -> EnginePair:
     model, tokenizer = tiny_classifier(base), TextTokenizer.load(base, LIMIT)
     one_step(model, tiny_batch(base))
     model = merged(model)
@@ -64,21 +64,21 @@ def twins(base: Path) -> Twins:
     )
     graph = to_graph(model)
     engine = OpenVinoEngine(graph, tokenizer, exact=True, threads=2)
-    return Twins(graph, tokenizer, engine, rows, expected)
+    return EnginePair(graph, tokenizer, engine, rows, expected)
 
 
 @pytest.fixture(scope="module")
-def bert(tiny_bert: Path) -> Twins:
-    return twins(tiny_bert)
+def bert(tiny_bert: Path) -> EnginePair:
+    return engine_pair(tiny_bert)
 
 
 @pytest.fixture(scope="module")
-def llama(tiny_llama: Path) -> Twins:
-    return twins(tiny_llama)
+def llama(tiny_llama: Path) -> EnginePair:
+    return engine_pair(tiny_llama)
 
 
 @pytest.fixture(params=["bert", "llama"])
-def both(request: pytest.FixtureRequest) -> Twins:
+def pair(request: pytest.FixtureRequest) -> EnginePair:
     """Both kinds of base: encoder and decoder."""
     return request.getfixturevalue(request.param)
 
@@ -98,7 +98,7 @@ def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return seen
 
 
-def same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
+def assert_same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
     assert found.logits.dtype == found.embeddings.dtype == np.float32
     for name in (LOGITS, EMBEDDINGS):
         wanted = getattr(expected, name)[list(picks)]
@@ -106,39 +106,39 @@ def same(found: Outputs, expected: Outputs, picks: Sequence[int]) -> None:
 
 
 @pytest.mark.parametrize("length", MANY_LENGTHS)
-def test_a_single_row_is_scored_like_torch(both: Twins, length: int):
-    same(both.engine.run([both.rows[length - 1]]), both.expected, [length - 1])
+def test_a_single_row_is_scored_like_torch(pair: EnginePair, length: int):
+    assert_same(pair.engine.run([pair.rows[length - 1]]), pair.expected, [length - 1])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_rows_of_all_lengths_are_scored_like_torch(both: Twins, threads: int):
+def test_rows_of_all_lengths_are_scored_like_torch(pair: EnginePair, threads: int):
     picks = np.random.default_rng(1).permutation(LIMIT)
-    found = both.compiled(threads).run([both.rows[pick] for pick in picks])
-    same(found, both.expected, picks)
+    found = pair.compiled(threads).run([pair.rows[pick] for pick in picks])
+    assert_same(found, pair.expected, picks)
     assert found.logits.shape == (LIMIT, 3)
     assert found.embeddings.shape == (LIMIT, 32)
 
 
-def test_the_test_rows_differ_enough_to_detect_reordering(both: Twins):
-    logits = both.expected.logits
+def test_the_test_rows_differ_enough_to_detect_reordering(pair: EnginePair):
+    logits = pair.expected.logits
     apart = np.abs(logits[:, None] - logits[None]).max(axis=2) + np.eye(LIMIT)
     assert np.median(apart.min(axis=1)) > 1e-3
 
 
 @thorough
 @given(picks=st.lists(st.integers(0, LIMIT - 1), min_size=1, max_size=40))
-def test_any_batch_of_rows_is_scored_in_order(bert: Twins, picks: list[int]):
-    same(bert.engine.run([bert.rows[pick] for pick in picks]), bert.expected, picks)
+def test_any_batch_of_rows_is_scored_in_order(bert: EnginePair, picks: list[int]):
+    assert_same(bert.engine.run([bert.rows[pick] for pick in picks]), bert.expected, picks)
 
 
-def test_the_graph_can_be_loaded_from_disk(both: Twins, tmp_path: Path):
-    ov.save_model(both.graph, tmp_path / GRAPH, compress_to_fp16=False)
-    engine = OpenVinoEngine.load(tmp_path, both.tokenizer, exact=True, threads=1)
+def test_the_graph_can_be_loaded_from_disk(pair: EnginePair, tmp_path: Path):
+    ov.save_model(pair.graph, tmp_path / GRAPH, compress_to_fp16=False)
+    engine = OpenVinoEngine.load(tmp_path, pair.tokenizer, exact=True, threads=1)
     picks = [7, 99, 0]
-    same(engine.run([both.rows[pick] for pick in picks]), both.expected, picks)
+    assert_same(engine.run([pair.rows[pick] for pick in picks]), pair.expected, picks)
 
 
-def test_reduced_precision_is_close_to_the_original(bert: Twins):
+def test_reduced_precision_is_close_to_the_original(bert: EnginePair):
     engine = OpenVinoEngine(bert.graph, bert.tokenizer, exact=False, threads=1)
     found = engine.run(bert.rows)
     np.testing.assert_allclose(found.logits, bert.expected.logits, rtol=0, atol=0.2)
@@ -159,7 +159,7 @@ np.save(folder / "logits.npy", engine.run(np.load(folder / "rows.npy").tolist())
 
 @pytest.mark.parametrize("gate", ["silu", "gelu"])
 def test_a_gated_block_in_bfloat16_does_not_crash(
-    llama: Twins, tiny_llama: Path, tmp_path: Path, gate: str
+    llama: EnginePair, tiny_llama: Path, tmp_path: Path, gate: str
 ):
     """It used to crash on processors with AMX, so it runs in another process."""
     graph, rows = llama.graph.clone(), [row[:90] for row in llama.rows[-8:]]
@@ -182,14 +182,14 @@ def test_a_gated_block_in_bfloat16_does_not_crash(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_eight_bit_weights_are_unpacked_correctly_by_every_stream(both: Twins, threads: int):
+def test_eight_bit_weights_are_unpacked_correctly_by_every_stream(pair: EnginePair, threads: int):
     """On processors with bfloat16, two streams once unpacked them incorrectly."""
-    graph = nncf.compress_weights(both.graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
-    found = OpenVinoEngine(graph, both.tokenizer, exact=False, threads=threads).run(both.rows)
-    np.testing.assert_allclose(found.logits, both.expected.logits, rtol=0, atol=0.3)
+    graph = nncf.compress_weights(pair.graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
+    found = OpenVinoEngine(graph, pair.tokenizer, exact=False, threads=threads).run(pair.rows)
+    np.testing.assert_allclose(found.logits, pair.expected.logits, rtol=0, atol=0.3)
 
 
-def test_blocks_are_separated_in_a_copy(llama: Twins):
+def test_blocks_are_separated_in_a_copy(llama: EnginePair):
     """The given graph may be compiled or stored again."""
 
     def kinds() -> list[str]:
@@ -203,15 +203,15 @@ def test_blocks_are_separated_in_a_copy(llama: Twins):
     assert set(before) == {"numpy"}
 
 
-def test_no_rows_give_no_scores(both: Twins):
-    found = both.engine.run([])
+def test_no_rows_give_no_scores(pair: EnginePair):
+    found = pair.engine.run([])
     assert found.logits.shape == (0, 3)
     assert found.embeddings.shape == (0, 32)
 
 
-def test_an_empty_row_does_not_change_the_others(bert: Twins):
+def test_an_empty_row_does_not_change_the_others(bert: EnginePair):
     found = bert.engine.run([bert.rows[4], [], bert.rows[2]])
-    same(Outputs(found.embeddings[::2], found.logits[::2]), bert.expected, [4, 2])
+    assert_same(Outputs(found.embeddings[::2], found.logits[::2]), bert.expected, [4, 2])
 
 
 # Batches
@@ -256,7 +256,7 @@ def test_an_empty_row_is_padded_to_one_step():
 
 
 def test_padding_never_exceeds_the_positions_of_the_model(
-    bert: Twins, shapes: list[tuple[int, int]]
+    bert: EnginePair, shapes: list[tuple[int, int]]
 ):
     for row in bert.rows:
         bert.engine.run([row])
@@ -264,7 +264,7 @@ def test_padding_never_exceeds_the_positions_of_the_model(
     assert {width for _, width in shapes} == {32, 64, 96, LIMIT}
 
 
-def test_the_number_of_shapes_is_small(bert: Twins, shapes: list[tuple[int, int]]):
+def test_the_number_of_shapes_is_small(bert: EnginePair, shapes: list[tuple[int, int]]):
     """OpenVINO allocates memory per shape; hundreds of different requests use a dozen shapes."""
     generator = np.random.default_rng(2)
     sizes = generator.integers(1, 70, size=60).tolist()
@@ -285,7 +285,7 @@ def test_the_number_of_shapes_is_small(bert: Twins, shapes: list[tuple[int, int]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_concurrent_threads_get_their_own_scores(bert: Twins, threads: int):
+def test_concurrent_threads_get_their_own_scores(bert: EnginePair, threads: int):
     engine, generator = bert.compiled(threads), np.random.default_rng(3)
     questions = [generator.integers(LIMIT, size=size).tolist() for size in (1, 9, 2, 30) * 6]
     together = threading.Barrier(8)
@@ -297,35 +297,35 @@ def test_concurrent_threads_get_their_own_scores(bert: Twins, threads: int):
     with ThreadPoolExecutor(8) as pool:
         for number, results in enumerate(pool.map(run_questions, range(8))):
             for picks, found in zip(questions[number::8], results, strict=True):
-                same(found, bert.expected, picks)
+                assert_same(found, bert.expected, picks)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("count", [0, 1, 5, 100])
-def test_progress_adds_up(bert: Twins, threads: int, count: int):
+def test_progress_adds_up(bert: EnginePair, threads: int, count: int):
     seen: list[int] = []
     bert.compiled(threads).run(bert.rows[:count], seen.append)
     assert sum(seen) == count
     assert all(seen)
 
 
-def test_there_is_one_stream_per_available_core(bert: Twins, monkeypatch: pytest.MonkeyPatch):
+def test_there_is_one_stream_per_available_core(bert: EnginePair, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("patclass.engines.openvino.cores", lambda: 3)
     assert bert.compiled(0).streams == 3
     assert bert.compiled(1).streams == 1
 
 
-def test_a_cancelled_call_leaves_the_engine_usable(bert: Twins):
+def test_a_cancelled_call_leaves_the_engine_usable(bert: EnginePair):
     def give_up(rows: int) -> None:
         raise InterruptedError
 
     for _ in range(3):  # more calls than streams
         with pytest.raises(InterruptedError):
             bert.engine.run(bert.rows, give_up)
-    same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
+    assert_same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
 
 
-def test_one_thread_can_use_every_infer_request(bert: Twins, monkeypatch: pytest.MonkeyPatch):
+def test_one_thread_can_use_every_infer_request(bert: EnginePair, monkeypatch: pytest.MonkeyPatch):
     """Two threads that initialise the library at the same time would deadlock."""
     users, real = [], ov.InferRequest.infer
 
@@ -339,7 +339,7 @@ def test_one_thread_can_use_every_infer_request(bert: Twins, monkeypatch: pytest
     assert {thread for _, thread in users} == {threading.current_thread()}
 
 
-def test_a_failed_batch_leaves_the_engine_usable(bert: Twins, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_batch_leaves_the_engine_usable(bert: EnginePair, monkeypatch: pytest.MonkeyPatch):
     def fail(request: ov.InferRequest, inputs: object) -> object:
         raise RuntimeError("out of memory")
 
@@ -348,14 +348,14 @@ def test_a_failed_batch_leaves_the_engine_usable(bert: Twins, monkeypatch: pytes
         for _ in range(3):
             with pytest.raises(ModelError, match="out of memory"):
                 bert.engine.run(bert.rows)
-    same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
+    assert_same(bert.engine.run(bert.rows), bert.expected, range(LIMIT))
 
 
 # Damage
 
 
 @pytest.fixture
-def stored(bert: Twins, tmp_path: Path) -> Path:
+def stored(bert: EnginePair, tmp_path: Path) -> Path:
     """A graph on disk, to be damaged."""
     ov.save_model(bert.graph, tmp_path / GRAPH, compress_to_fp16=False)
     return tmp_path
@@ -379,7 +379,7 @@ def cut(path: Path) -> None:
     ],
 )
 def test_a_damaged_graph_is_refused_with_its_name(
-    bert: Twins, stored: Path, spoil: Callable[[Path], object]
+    bert: EnginePair, stored: Path, spoil: Callable[[Path], object]
 ):
     spoil(stored)
     with pytest.raises(ModelError, match=r"cannot read .*model\.xml"):
@@ -387,7 +387,7 @@ def test_a_damaged_graph_is_refused_with_its_name(
 
 
 @pytest.mark.parametrize("name", [EMBEDDINGS, LOGITS, "input_ids", "attention_mask"])
-def test_an_unrelated_graph_is_refused_with_its_name(bert: Twins, tmp_path: Path, name: str):
+def test_an_unrelated_graph_is_refused_with_its_name(bert: EnginePair, tmp_path: Path, name: str):
     graph = bert.graph.clone()
     port = next(p for p in (*graph.inputs, *graph.outputs) if name in p.names)
     port.get_tensor().set_names({"other"})

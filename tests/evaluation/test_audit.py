@@ -24,7 +24,7 @@ def texts_of(labels: list[int], seed: int = 0) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[list[int], np.ndarray, set[int]]:
+def noisy_labels() -> tuple[list[int], np.ndarray, set[int]]:
     """Labels of which one in twenty is wrong, their probabilities, and the wrong rows."""
     rng = np.random.default_rng(3)
     true = [row % KINDS for row in range(ROWS)]
@@ -36,29 +36,29 @@ def planted() -> tuple[list[int], np.ndarray, set[int]]:
     return labels, out_of_fold(texts_of(true), labels, KINDS), flipped
 
 
-def test_the_top_disputes_are_the_flipped_rows(planted):
-    labels, probabilities, flipped = planted
+def test_the_top_disputes_are_the_flipped_rows(noisy_labels):
+    labels, probabilities, flipped = noisy_labels
     top = disputed(labels, probabilities)[: FLIPPED // 2]
     assert len(top) == FLIPPED // 2
     assert sum(dispute.position in flipped for dispute in top) >= 0.9 * len(top)
 
 
-def test_disputes_have_high_precision_and_recall(planted):
-    labels, probabilities, flipped = planted
+def test_disputes_have_high_precision_and_recall(noisy_labels):
+    labels, probabilities, flipped = noisy_labels
     found = {dispute.position for dispute in disputed(labels, probabilities)}
     assert len(found & flipped) / len(found) >= 0.9
     # Thresholds are means: a row only half as typical of its true label is not disputed.
     assert len(found & flipped) / len(flipped) >= 0.6
 
 
-def test_disputes_suggest_the_true_label(planted):
-    labels, probabilities, flipped = planted
+def test_disputes_suggest_the_true_label(noisy_labels):
+    labels, probabilities, flipped = noisy_labels
     top = [d for d in disputed(labels, probabilities) if d.position in flipped]
     assert sum(d.suggested == d.position % KINDS for d in top) >= 0.9 * len(top)
 
 
-def test_the_estimated_noise_is_close_to_the_injected_noise(planted):
-    labels, probabilities, flipped = planted
+def test_the_estimated_noise_is_close_to_the_injected_noise(noisy_labels):
+    labels, probabilities, flipped = noisy_labels
     estimated = label_noise(labels, probabilities)
     assert list(estimated) == list(range(KINDS))
     for label, share in estimated.items():
@@ -73,8 +73,8 @@ def test_clean_labels_are_hardly_disputed():
     assert max(label_noise(labels, probabilities).values()) <= 0.04
 
 
-def test_out_of_fold_probabilities_are_complete_and_reproducible(planted):
-    labels, probabilities, _ = planted
+def test_out_of_fold_probabilities_are_complete_and_reproducible(noisy_labels):
+    labels, probabilities, _ = noisy_labels
     assert probabilities.shape == (ROWS, KINDS)
     assert probabilities.dtype == np.float32
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(ROWS), abs=1e-5)
@@ -134,7 +134,7 @@ def test_very_few_rows_can_be_audited(texts: list[str], labels: list[int]):
 def test_progress_adds_up_to_the_rows():
     seen: list[int] = []
     labels = [row % 2 for row in range(23)]
-    out_of_fold(texts_of(labels), labels, 2, folds=4, advance=seen.append)
+    out_of_fold(texts_of(labels), labels, 2, folds=4, on_progress=seen.append)
     assert len(seen) == 4
     assert sum(seen) == 23
     assert max(seen) - min(seen) <= 1

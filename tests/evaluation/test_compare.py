@@ -167,8 +167,8 @@ def test_a_comparison_round_trips_through_json_and_rejects_unknown_fields():
     ("rows", "resamples", "message"),
     [
         (([], [], []), 10, "no rows"),
-        (([0, 1], [0], [0, 1]), 10, "2 true labels, 1 and 2 answers"),
-        (([0, 1], [0, 1], [0, 1, 1]), 10, "2 true labels, 2 and 3 answers"),
+        (([0, 1], [0], [0, 1]), 10, "2 true labels, 1 and 2 predictions"),
+        (([0, 1], [0, 1], [0, 1, 1]), 10, "2 true labels, 2 and 3 predictions"),
         (([0], [0], [0]), 0, "at least 1, not 0"),
         (([0], [0.5], [0]), 10, "whole numbers, not float64"),
         (([[0]], [[0]], [[0]]), 10, "whole numbers"),

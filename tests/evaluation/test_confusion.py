@@ -45,7 +45,7 @@ def test_a_damaged_matrix_is_refused(stored: dict[str, object]):
 
 def test_confused_pairs_are_sorted_by_frequency():
     pairs = confused_pairs([[9, 1, 0], [4, 2, 0], [0, 1, 3]], ["A", "B", "C"])
-    assert [(p.true, p.answered, p.rows) for p in pairs] == [
+    assert [(p.true, p.predicted, p.rows) for p in pairs] == [
         ("B", "A", 4),
         ("A", "B", 1),
         ("C", "B", 1),

@@ -10,7 +10,7 @@ from patclass.data.examples import Example, Facts
 from patclass.evaluation.html import class_groups, html_report, official_titles
 from patclass.evaluation.metrics import ClassMetrics
 from patclass.evaluation.report import LevelReport, Report, level_report
-from patclass.predictor.scored import LevelAnswers
+from patclass.predictor.scored import LabelledPredictions
 
 VOID = {"meta", "img"}
 HOSTILE = "<script>alert(1)</script>\"'>&amp;<img src=http://evil.example/x.png>"
@@ -53,7 +53,7 @@ def level(labels: int, rows: int = 300, name: str = "L{}", title: str | None = N
         for n, t in enumerate(y_true)
     ]
     codes = [name.format(n) for n in range(labels)]
-    level_answers = LevelAnswers(codes, examples, np.arange(rows), y_true, table / 1.3)
+    level_answers = LabelledPredictions(codes, examples, np.arange(rows), y_true, table / 1.3)
     return level_report(level_answers, level_answers, {}, table > 0.2)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from patclass.data.examples import Example, Facts
 from patclass.evaluation.slices import Slice, mistakes, slices
-from patclass.predictor.scored import LevelAnswers
+from patclass.predictor.scored import LabelledPredictions
 
 
 def found(rows: list[Example], kind: str, correct: list[bool] | None = None) -> list[Slice]:
@@ -73,19 +73,19 @@ def test_a_slice_of_few_rows_has_a_wide_interval():
     assert part.interval.low == pytest.approx(0.342, abs=1e-3)
 
 
-def level_answers(y_true: list[int], probabilities: list[list[float]]) -> LevelAnswers:
+def level_answers(y_true: list[int], probabilities: list[list[float]]) -> LabelledPredictions:
     rows = [
         Example(f"P{n}", "secret text", (t,), (0,), (), Facts(title=f"Title {n}"))
         for n, t in enumerate(y_true)
     ]
     table = np.array(probabilities, dtype=np.float32)
     codes = ["A", "B", "C"][: table.shape[1]]
-    return LevelAnswers(codes, rows, np.arange(len(rows)), np.array(y_true), table)
+    return LabelledPredictions(codes, rows, np.arange(len(rows)), np.array(y_true), table)
 
 
 def test_only_mistakes_are_listed_by_confidence():
     found = mistakes(level_answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
-    assert [(m.id, m.true, m.answered, m.second) for m in found] == [
+    assert [(m.id, m.true, m.predicted, m.second) for m in found] == [
         ("P2", None, "C", "B"),
         ("P1", "A", "B", "C"),
     ]

@@ -12,7 +12,7 @@ from patclass.bundle.description import SURE, LevelParity, Parity, text_of
 from patclass.cpc.tree import Label, LabelSet, LabelTree
 from patclass.data.examples import UNKNOWN_LABEL, Example
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections
-from patclass.predictor.pipeline import Answers
+from patclass.predictor.pipeline import PipelineOutputs
 
 AB = LabelTree.flat(LabelSet.of_codes("AB"))
 NAN = float("nan")
@@ -31,14 +31,14 @@ ALIKE = LevelParity(
 OPEN = Limits(0.0, 0.0, 1.0, 1.0, 1e6)
 
 
-def answers(leaves: object, logits: object = None) -> Answers:
+def answers(leaves: object, logits: object = None) -> PipelineOutputs:
     """Predictions with only the leaves, and the logits if given, set to meaningful values."""
     found = np.asarray(leaves, dtype=np.float32)
     logits = np.zeros_like(found) if logits is None else np.asarray(logits, dtype=np.float32)
-    return Answers([], logits, None, found, found, np.zeros((len(found), 0)), found, [])
+    return PipelineOutputs([], logits, None, found, found, np.zeros((len(found), 0)), found, [])
 
 
-def flat(*shares: float) -> Answers:
+def flat(*shares: float) -> PipelineOutputs:
     """Two labels, the first with these shares."""
     return answers([(share, 1 - share) for share in shares])
 

@@ -63,7 +63,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def beside(target: Path) -> list[str]:
+def folder_contents(target: Path) -> list[str]:
     """Everything in the target folder of a bundle."""
     return sorted(path.name for path in target.parent.iterdir())
 
@@ -236,7 +236,7 @@ def test_it_cannot_be_exported_again(
     folder = exports("bundle", form).folder
     with pytest.raises(BundleError, match="was exported before; export the one it was made from"):
         tiny_export(folder, "openvino-f32", tmp_path / "again")
-    assert beside(tmp_path / "again") == []
+    assert folder_contents(tmp_path / "again") == []
 
 
 def test_too_little_data_is_refused_before_anything_is_written(
@@ -244,7 +244,7 @@ def test_too_little_data_is_refused_before_anything_is_written(
 ):
     with pytest.raises(DataError, match="are needed"):
         tiny_export(bundle, "openvino-f32", tmp_path / "out", texts=10_000)
-    assert beside(tmp_path / "out") == []
+    assert folder_contents(tmp_path / "out") == []
 
 
 def test_a_foreign_target_folder_is_refused_and_left_unchanged(
@@ -260,7 +260,7 @@ def test_a_foreign_target_folder_is_refused_and_left_unchanged(
 def test_an_earlier_export_is_backed_up(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
     for form in ("merged", "openvino-f32"):
         tiny_export(bundle, form, tmp_path / "out")
-    assert beside(tmp_path / "out") == ["out", "out.previous"]
+    assert folder_contents(tmp_path / "out") == ["out", "out.previous"]
     assert read_bundle(tmp_path / "out").description.engine.kind == "openvino"
     assert read_bundle(tmp_path / "out.previous").description.engine.kind == "merged"
 
@@ -276,7 +276,7 @@ def test_a_bundle_that_fails_verification_in_a_fresh_process_is_not_written(
     corpus = load_corpus(opened.description.data_settings(), opened.tree)
     with pytest.raises(BundleError, match="does not answer there"):
         run_module.export(opened, "merged", tmp_path / "out", corpus, texts=40)
-    assert beside(tmp_path / "out") == []
+    assert folder_contents(tmp_path / "out") == []
 
 
 def test_a_missing_base_is_named(tiny_export: TinyExport, bundle: Path, tmp_path: Path):
@@ -287,7 +287,7 @@ def test_a_missing_base_is_named(tiny_export: TinyExport, bundle: Path, tmp_path
     rewrite_manifest(folder)
     with pytest.raises(BundleError, match="needs base '/gone/tiny'"):
         tiny_export(folder, "merged", tmp_path / "out")
-    assert beside(tmp_path / "out") == ["model"]
+    assert folder_contents(tmp_path / "out") == ["model"]
 
 
 # Damage
@@ -339,10 +339,10 @@ def test_a_damaged_graph_with_a_matching_hash_is_refused_with_its_name(
 
 
 def test_another_graph_is_detected_by_the_golden_logits(
-    exports: Exports, spoiled: ov.Model, tmp_path: Path
+    exports: Exports, negated_graph: ov.Model, tmp_path: Path
 ):
     folder = Path(shutil.copytree(exports("bundle", "openvino-int8").folder, tmp_path / "model"))
-    ov.save_model(spoiled, folder / LAYOUT.engine / GRAPH, compress_to_fp16=False)
+    ov.save_model(negated_graph, folder / LAYOUT.engine / GRAPH, compress_to_fp16=False)
     rewrite_manifest(folder)
     with pytest.raises(BundleError, match="does not answer as it did"):
         read_bundle(folder).verify("cpu")
@@ -362,7 +362,7 @@ def test_another_merged_base_is_detected_by_its_hash(
 
 
 @pytest.fixture(scope="module")
-def spoiled(bundle: Path) -> ov.Model:
+def negated_graph(bundle: Path) -> ov.Model:
     """The graph of the flat tiny bundle with negated logits."""
     source = read_bundle(bundle)
     model = load_weights(bundle, source.description, source.tree.outputs, "cpu")
@@ -372,8 +372,8 @@ def spoiled(bundle: Path) -> ov.Model:
 
 
 @pytest.fixture
-def bad(spoiled: ov.Model) -> Scheme:
-    return Scheme("int8", lambda graph, texts, count: spoiled.clone())
+def bad_scheme(negated_graph: ov.Model) -> Scheme:
+    return Scheme("int8", lambda graph, texts, count: negated_graph.clone())
 
 
 @pytest.mark.parametrize(
@@ -384,13 +384,13 @@ def test_eight_bits_without_parity_fall_back_to_the_next_safer_scheme(
     bundle: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    bad: Scheme,
+    bad_scheme: Scheme,
     safer: Scheme,
     arithmetic: str,
 ):
     # Two of 42 texts may differ: with so few, one already exceeds the real limits.
     monkeypatch.setattr(run_module, "QUANTISED", Limits(0.95, 0.95, 0.05, 0.2, float("inf")))
-    monkeypatch.setattr(run_module, "INT8", (bad, safer))
+    monkeypatch.setattr(run_module, "INT8", (bad_scheme, safer))
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == safer.name
     (reason,) = found.info.refused
@@ -413,10 +413,10 @@ def test_schemes_are_tried_from_fastest_to_safest(
     bundle: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    bad: Scheme,
+    bad_scheme: Scheme,
 ):
     """When no eight-bit scheme has parity, float32 is written."""
-    monkeypatch.setattr(run_module, "INT8", [replace(bad, name=way.name) for way in INT8])
+    monkeypatch.setattr(run_module, "INT8", [replace(bad_scheme, name=way.name) for way in INT8])
     found = tiny_export(bundle, "openvino-int8", tmp_path / "out")
     assert found.info.weights == "float32"
     names = [reason.partition(": ")[0] for reason in found.info.refused]
@@ -444,7 +444,7 @@ def test_without_parity_nothing_is_written(
     monkeypatch.setattr(run_module, "INT8", INT8[2:])
     with pytest.raises(BundleError, match=r"was not exported: .*float32: .*section: 100\.0% agree"):
         tiny_export(bundle, form, tmp_path / "out")
-    assert beside(tmp_path / "out") == []
+    assert folder_contents(tmp_path / "out") == []
 
 
 def test_float_is_never_replaced_by_eight_bits(
@@ -480,7 +480,9 @@ def decoder(tiny_llama: Path, bundle: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def halved(tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bfloat16_bundle(
+    tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A bundle that computes in bfloat16."""
     target = tmp_path_factory.mktemp("halved") / "model"
     tiny_run(tiny_bert, bundle.parent, target, epochs=1, precision="bfloat16")
@@ -511,10 +513,10 @@ def test_a_decoder_is_exported(tiny_export: TinyExport, decoder: Path, tmp_path:
 
 @pytest.mark.parametrize("form", FORMS_IN_FLOAT)
 def test_a_bundle_in_bfloat16_is_exported_in_float(
-    tiny_export: TinyExport, halved: Path, tmp_path: Path, form: str
+    tiny_export: TinyExport, bfloat16_bundle: Path, tmp_path: Path, form: str
 ):
-    tiny_export(halved, form, tmp_path / "out")
+    tiny_export(bfloat16_bundle, form, tmp_path / "out")
     written = read_bundle(tmp_path / "out")
     assert written.description.arithmetic == "float32"
     assert written.verify("cpu") < 1e-4
-    np.testing.assert_allclose(*probabilities(halved, tmp_path / "out"), rtol=0, atol=0.05)
+    np.testing.assert_allclose(*probabilities(bfloat16_bundle, tmp_path / "out"), rtol=0, atol=0.05)

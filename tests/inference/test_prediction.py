@@ -155,7 +155,7 @@ def row(prediction: Prediction) -> dict[str, Any]:
     return record_of(prediction) | {"id": "EP1"}
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """The value after a JSON round trip."""
     return json.loads(json.dumps(value))
 
@@ -194,7 +194,7 @@ def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
     with open_sink(tmp_path / "out.jsonl") as sink:
         sink.write([row])
     found = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
-    assert found == {k: plain(v) for k, v in row.items() if v is not None and v != ()}
+    assert found == {k: json_value(v) for k, v in row.items() if v is not None and v != ()}
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
@@ -208,7 +208,7 @@ def test_csv_and_tsv_have_the_same_fields(
     assert tuple(found) == COLUMNS
     for name, value in row.items():
         if name in LISTS:
-            assert (json.loads(found[name]) if found[name] else []) == plain(value)
+            assert (json.loads(found[name]) if found[name] else []) == json_value(value)
         elif isinstance(value, float):
             assert float(found[name]) == value
         else:
@@ -220,7 +220,7 @@ def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_pa
         sink.write([row])
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.schema.equals(SCHEMA)
-    assert plain(table.to_pylist()) == [plain(row)]
+    assert json_value(table.to_pylist()) == [json_value(row)]
 
 
 def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Prediction):
@@ -249,5 +249,5 @@ def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Pred
         "read_share",
         "warnings",
     ):
-        assert found[name] == plain(record[name])
+        assert found[name] == json_value(record[name])
     assert [near["id"] for near in found["neighbours"]] == [n["id"] for n in record["neighbours"]]

@@ -73,13 +73,13 @@ def test_it_is_calibrated_on_unseen_patents(shipped: Classifier, tmp_path: Path)
         y_true = np.array([rows[i].y_true[depth] for i in known])
         reported = report.levels[level]
         correct = found[known].argmax(axis=1) == y_true
-        within(correct.sum(), len(known), reported.metrics.accuracy)
+        check_within(correct.sum(), len(known), reported.metrics.accuracy)
         sets = shipped.bundle.conformal.levels[level].sets(found[known], 0.9)
         held = sets[np.arange(len(known)), y_true] & (y_true >= 0)
-        within(held.sum(), len(known), 0.9)
+        check_within(held.sum(), len(known), 0.9)
 
 
-def within(correct: int, rows: int, share: float) -> None:
+def check_within(correct: int, rows: int, share: float) -> None:
     """The number correct lies in the central 99.9 % of the binomial distribution."""
     low, high = binom.interval(0.999, rows, share)
     assert low <= correct <= high, f"{correct} of {rows} rows, expected {share:.1%}"

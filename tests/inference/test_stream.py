@@ -138,7 +138,7 @@ def test_fields_are_read_as_in_training(classifier: Classifier, tmp_path: Path):
     found = classified_rows(classifier, rows, tmp_path)
     expected = classifier.classify([f"{row['title']}. {row['abstract']}" for row in rows])
     assert [row["confidence"] for row in found] == pytest.approx(
-        [answer.confidence for answer in expected], abs=1e-5
+        [each.confidence for each in expected], abs=1e-5
     )
 
 
@@ -328,7 +328,7 @@ def test_rows_are_read_in_chunks(
             taken.append(number)
             yield Row(number, {"text": "antenna"})
 
-    def advance(count: int) -> None:
+    def on_progress(count: int) -> None:
         nonlocal done
         done += count
         ahead.append(len(taken) - done)
@@ -336,7 +336,7 @@ def test_rows_are_read_in_chunks(
     done = 0
     monkeypatch.setattr(files, "read_rows", rows)
     source = write(tmp_path / "in.csv", patents(1))
-    result = classify_file(classifier, source, tmp_path / "out.csv", on_progress=advance)
+    result = classify_file(classifier, source, tmp_path / "out.csv", on_progress=on_progress)
     assert result.rows == done == 50
     assert len(ahead) == 13
     assert max(ahead) == 0
@@ -345,11 +345,11 @@ def test_rows_are_read_in_chunks(
 def test_predictions_are_written_as_they_arrive(classifier: Classifier, tmp_path: Path):
     sizes: list[int] = []
 
-    def advance(rows: int) -> None:
+    def on_progress(rows: int) -> None:
         sizes.extend(path.stat().st_size for path in tmp_path.glob(".out.partial*"))
 
     source = write(tmp_path / "in.jsonl", patents(400))
-    classify_file(classifier, source, tmp_path / "out.jsonl", on_progress=advance)
+    classify_file(classifier, source, tmp_path / "out.jsonl", on_progress=on_progress)
     # The file buffers some kilobytes; a list of all predictions would leave it empty to the end.
     assert len(sizes) == 100
     assert 0 < sizes[50] < sizes[-1]

@@ -18,7 +18,7 @@ PATENTS = patent_rows(12, seed=8)
 CIRCUIT = "A device with antenna circuit voltage inductor gate amplifier signal electrode."
 
 
-def one(classifier: Classifier, text: object, **options: object) -> Prediction:
+def classify_one(classifier: Classifier, text: object, **options: object) -> Prediction:
     return classifier.classify([text], Options(**options))[0]
 
 
@@ -76,20 +76,20 @@ def test_levels_are_consistent_when_the_best_class_is_in_another_section(
     """Section A sums to more than H, but none of its classes is as probable as H01."""
     shares = {"A01B": 0.28, "A02B": 0.27, "H01B": 0.4}
     leaves = [shares.get(path[-1], 0.0125) for path in tree_classifier.tree.paths]
-    real = Pipeline.answer
+    real = Pipeline.run_encoded
 
-    def patched_answer(self, texts, encodings, advance=lambda rows: None):
-        outputs = real(self, texts, encodings, advance)
+    def patched_run(self, texts, encodings, on_progress=lambda rows: None):
+        outputs = real(self, texts, encodings, on_progress)
         object.__setattr__(outputs, "leaves", np.array([leaves] * len(texts), np.float32))
         return outputs
 
-    monkeypatch.setattr(Pipeline, "answer", patched_answer)
-    prediction = one(tree_classifier, CIRCUIT)
+    monkeypatch.setattr(Pipeline, "run_encoded", patched_run)
+    prediction = classify_one(tree_classifier, CIRCUIT)
     codes = [prediction.levels[name].label for name in LEVELS]
     assert codes[0] == "A"
     assert all(code.startswith(above) for above, code in pairwise(codes))
     # At level class the most probable class is predicted, with its own section.
-    at_class = one(tree_classifier, CIRCUIT, level="class")
+    at_class = classify_one(tree_classifier, CIRCUIT, level="class")
     assert [step.label for step in at_class.path] == ["H", "H01"]
 
 
@@ -110,14 +110,16 @@ def test_a_requested_level_is_predicted(tree_classifier: Classifier, level: str)
 def test_a_threshold_determines_the_depth_of_auto(
     tree_classifier: Classifier, threshold: float, level: str, sure: bool
 ):
-    prediction = one(tree_classifier, "Soil and catalyst.", threshold=0)
+    prediction = classify_one(tree_classifier, "Soil and catalyst.", threshold=0)
     assert prediction.level == "subclass"
-    prediction = one(tree_classifier, PATENTS[2] if threshold < 1 else "Soil.", threshold=threshold)
+    prediction = classify_one(
+        tree_classifier, PATENTS[2] if threshold < 1 else "Soil.", threshold=threshold
+    )
     assert (prediction.level, prediction.sure) == (level, sure)
 
 
 def test_an_unsure_prediction_says_so(tree_classifier: Classifier):
-    prediction = one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
+    prediction = classify_one(tree_classifier, "Soil and catalyst for the circuit.", threshold=1)
     assert not prediction.sure
     assert ("low_confidence", "not even the section is sure: have it reviewed") in [
         (warning.code, warning.message) for warning in prediction.warnings
@@ -169,12 +171,12 @@ def test_an_unattainable_coverage_is_refused(
     tree_classifier: Classifier, coverage: float, named: str
 ):
     with pytest.raises(ConfigError, match=named):
-        one(tree_classifier, CIRCUIT, coverage=coverage)
+        classify_one(tree_classifier, CIRCUIT, coverage=coverage)
 
 
 def test_neighbours_are_training_patents_of_the_same_section(tree_classifier: Classifier):
     known = {row["id"]: row for row in tree_rows(90, seed=1)}
-    prediction = one(tree_classifier, PATENTS[2], neighbours=3)
+    prediction = classify_one(tree_classifier, PATENTS[2], neighbours=3)
     assert len(prediction.neighbours) == 3
     for near in prediction.neighbours:
         assert near.title == known[near.id]["title"]
@@ -184,13 +186,13 @@ def test_neighbours_are_training_patents_of_the_same_section(tree_classifier: Cl
 
 
 def test_more_neighbours_than_patents_returns_all_patents(tree_classifier: Classifier):
-    assert len(one(tree_classifier, CIRCUIT, neighbours=100).neighbours) == 90
+    assert len(classify_one(tree_classifier, CIRCUIT, neighbours=100).neighbours) == 90
 
 
 def test_a_training_patent_is_its_own_nearest(tree_classifier: Classifier):
     for row in tree_rows(5, seed=1):
         fields = {"title": row["title"], "abstract": row["abstract"]}
-        near = one(tree_classifier, fields, neighbours=1).neighbours[0]
+        near = classify_one(tree_classifier, fields, neighbours=1).neighbours[0]
         assert near.id == row["id"]
         assert near.similarity == pytest.approx(1, abs=0.02)
 
@@ -216,7 +218,7 @@ def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
 def test_warnings_explain_why_a_prediction_is_uncertain(
     tree_classifier: Classifier, text: str, code: str, message: str
 ):
-    prediction = one(tree_classifier, text)
+    prediction = classify_one(tree_classifier, text)
     (warning,) = [each for each in prediction.warnings if each.code == code]
     assert re.search(message, warning.message)
 
@@ -232,17 +234,17 @@ def test_few_agreeing_neighbours_are_a_warning(
     tree_classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ):
     """The nearest patents are all in A, whatever the model predicts."""
-    near = one(tree_classifier, PATENTS[0], neighbours=10).neighbours
+    near = classify_one(tree_classifier, PATENTS[0], neighbours=10).neighbours
     soil = [neighbour for neighbour in near if neighbour.codes[0] == "A"]
     assert soil
     index = tree_classifier.bundle.neighbours
     monkeypatch.setattr(type(index), "nearest", lambda self, embeddings, k: [list(soil)])
-    prediction = one(tree_classifier, PATENTS[2])
+    prediction = classify_one(tree_classifier, PATENTS[2])
     message = f"only 0 of the {len(soil)} most similar patents are in H"
     assert AnswerWarning("neighbours_disagree", message) in prediction.warnings
 
 
-def cut_splits(folder: Path, **letters: int) -> None:
+def truncated_splits(folder: Path, **letters: int) -> None:
     """Rows whose main code is truncated to the given number of characters in each split."""
     for split, count, seed in (("train", 90, 1), ("validation", 18, 2), ("test", 24, 3)):
         rows = [
@@ -253,10 +255,10 @@ def cut_splits(folder: Path, **letters: int) -> None:
 
 
 def test_symbols_without_subclasses_make_a_tree_without_that_level(tiny_bert: Path, tmp_path: Path):
-    cut_splits(tmp_path, train=3, validation=3, test=3)
+    truncated_splits(tmp_path, train=3, validation=3, test=3)
     tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
     shallow = load(tmp_path / "model", "cpu")
-    prediction = one(shallow, CIRCUIT, threshold=0)
+    prediction = classify_one(shallow, CIRCUIT, threshold=0)
     assert (prediction.level, len(prediction.label)) == ("class", 3)
     assert shallow.tree.levels == ("section", "class")
     assert shallow.predict_proba([CIRCUIT]).shape == (1, 6)
@@ -265,7 +267,7 @@ def test_symbols_without_subclasses_make_a_tree_without_that_level(tiny_bert: Pa
 def test_a_level_without_validation_labels_is_predicted_without_a_set(
     tiny_bert: Path, tmp_path: Path
 ):
-    cut_splits(tmp_path, train=4, validation=1, test=4)
+    truncated_splits(tmp_path, train=4, validation=1, test=4)
     tiny_run(tiny_bert, tmp_path, tmp_path / "model", labels="cpc", epochs=1)
     coarse = load(tmp_path / "model", "cpu")
     assert coarse.bundle.calibration.inverse_temperatures[1:] == (1.0, 1.0)
@@ -274,12 +276,12 @@ def test_a_level_without_validation_labels_is_predicted_without_a_set(
         == set(coarse.bundle.conformal.levels)
         == {"section"}
     )
-    assert one(coarse, CIRCUIT, level="section", coverage=0.5).label_set
-    assert one(coarse, CIRCUIT, level="class").level == "class"
+    assert classify_one(coarse, CIRCUIT, level="section", coverage=0.5).label_set
+    assert classify_one(coarse, CIRCUIT, level="class").level == "class"
     # An unattainable coverage is refused and not ignored.
     with pytest.raises(ConfigError, match="class"):
-        one(coarse, CIRCUIT, level="class", coverage=0.5)
-    deep = one(coarse, CIRCUIT, threshold=0.0, coverage=0.5)
+        classify_one(coarse, CIRCUIT, level="class", coverage=0.5)
+    deep = classify_one(coarse, CIRCUIT, threshold=0.0, coverage=0.5)
     assert (deep.level, deep.label_set) == ("subclass", None)
     assert any(warning.code == "no_label_set" for warning in deep.warnings)
 

@@ -87,9 +87,9 @@ def test_a_text_becomes_a_task(database: Database):
     add_feedback(database, "key-of-bob", correct=False, label="G06", reviewer="Bob")
     ((found,), left_out) = exported(database)
     assert found["data"] == {"text": TEXT, "prediction_id": ID(1)}
-    (answer,) = found["predictions"]
-    assert (answer["model_version"], answer["score"]) == ("0123456789ab", 0.9)
-    assert answer["result"] == [
+    (predicted,) = found["predictions"]
+    assert (predicted["model_version"], predicted["score"]) == ("0123456789ab", 0.9)
+    assert predicted["result"] == [
         {
             "id": ID(1),
             "from_name": "label",

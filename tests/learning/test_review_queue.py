@@ -193,9 +193,9 @@ def test_a_resolved_dispute_is_not_queued(queue: ReviewQueue, database: Database
 
 def test_reviewed_predictions_are_not_queued(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0]), unsure(OTHERS[1]))
-    FeedbackStore(database).add("judged", feedback_on(OTHERS[0]))
+    FeedbackStore(database).add("reviewed", feedback_on(OTHERS[0]))
     assert ids(queue) == [ID(OTHERS[1])]
-    withdrawn = feedback_on(OTHERS[0], withdraws="judged")
+    withdrawn = feedback_on(OTHERS[0], withdraws="reviewed")
     FeedbackStore(database).add("withdrawn", withdrawn)
     assert len(ids(queue)) == 2
 
@@ -205,7 +205,7 @@ def test_sampled_predictions_are_queued_even_if_already_reviewed(
 ):
     """Reviewers tend to report mistakes, so unreviewed predictions would be a biased sample."""
     add(database, prediction_row(SAMPLE[0], text="a"), prediction_row(SAMPLE[1], text="b"))
-    FeedbackStore(database).add("judged", feedback_on(SAMPLE[0]))
+    FeedbackStore(database).add("reviewed", feedback_on(SAMPLE[0]))
     assert set(ids(queue)) == {ID(SAMPLE[0]), ID(SAMPLE[1])}
     assert {case.reason for case in decide_all(queue, database, 2)} == {"sample"}
     assert ids(queue) == []
@@ -256,8 +256,8 @@ def test_predictions_without_a_text_are_only_counted(queue: ReviewQueue, databas
 
 def test_a_text_stored_once_is_enough(queue: ReviewQueue, database: Database):
     add(database, unsure(OTHERS[0], text_sha256="t", text=None))
-    add(database, prediction_row(OTHERS[1], text_sha256="t", text="kept"))
-    assert claim(queue).prediction.text == "kept"
+    add(database, prediction_row(OTHERS[1], text_sha256="t", text="stored"))
+    assert claim(queue).prediction.text == "stored"
 
 
 def test_a_released_case_comes_last_for_a_while(queue: ReviewQueue, database: Database):

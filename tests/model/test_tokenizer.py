@@ -128,46 +128,46 @@ def read(text: str, truncation: Truncation, max_tokens: int = 4) -> EncodedText:
 
 
 def test_the_head_of_a_text_is_encoded():
-    reading = read(numbers(10), "head")
-    (passage,) = reading.passages
+    encoding = read(numbers(10), "head")
+    (passage,) = encoding.passages
     assert passage.ids == (1, 2, 3, 4)
     assert (passage.start, passage.end) == (0, 11)
-    assert reading.share == pytest.approx(12 / 29)  # four words, each with its space
+    assert encoding.share == pytest.approx(12 / 29)  # four words, each with its space
 
 
 def test_the_head_and_tail_of_a_text_are_encoded():
-    reading = read(numbers(10), "head+tail")
-    (passage,) = reading.passages
+    encoding = read(numbers(10), "head+tail")
+    (passage,) = encoding.passages
     assert passage.ids == (1, 2, 3, 10)
     assert (passage.start, passage.end) == (0, 29)
-    assert reading.share == pytest.approx(11 / 29)  # three words with their spaces, one without
+    assert encoding.share == pytest.approx(11 / 29)  # three words with their spaces, one without
 
 
 def test_the_windows_of_a_text_are_encoded():
-    reading = read(numbers(10), "windows")
-    assert [passage.ids for passage in reading.passages] == [
+    encoding = read(numbers(10), "windows")
+    assert [passage.ids for passage in encoding.passages] == [
         (1, 2, 3, 4),
         (4, 5, 6, 7),
         (7, 8, 9, 10),
     ]
-    places = [(passage.start, passage.end) for passage in reading.passages]
+    places = [(passage.start, passage.end) for passage in encoding.passages]
     assert places == [(0, 11), (9, 20), (18, 29)]
-    assert reading.share == 1
+    assert encoding.share == 1
 
 
 def test_the_number_of_windows_is_limited():
-    reading = read(numbers(99), "windows")
-    assert len(reading.passages) == MAX_WINDOWS
-    assert reading.passages[-1].ids == (46, 47, 48, 49)
-    assert reading.share == pytest.approx(49 * 3 / (99 * 3 - 1))
+    encoding = read(numbers(99), "windows")
+    assert len(encoding.passages) == MAX_WINDOWS
+    assert encoding.passages[-1].ids == (46, 47, 48, 49)
+    assert encoding.share == pytest.approx(49 * 3 / (99 * 3 - 1))
 
 
 @every_policy
 @pytest.mark.parametrize("text", ["", "01", "01 02 03 04", "  01 02  ", "01 02\n"])
 def test_a_short_text_is_encoded_completely(truncation: Truncation, text: str):
-    reading = read(text, truncation)
-    (passage,) = reading.passages
-    assert reading.share == 1
+    encoding = read(text, truncation)
+    (passage,) = encoding.passages
+    assert encoding.share == 1
     assert text[passage.start : passage.end] == text.strip()
 
 
@@ -178,9 +178,9 @@ def test_head_and_tail_reach_the_end_of_a_text_of_any_length():
 
 def test_characters_are_capped_before_the_head_is_cut():
     text = "?" * (4 * CHARS_PER_TOKEN) + " 01 02"
-    reading = read(text, "head")
-    assert reading.passages[0].ids == (0,)
-    assert reading.share == pytest.approx(4 * CHARS_PER_TOKEN / len(text))
+    encoding = read(text, "head")
+    assert encoding.passages[0].ids == (0,)
+    assert encoding.share == pytest.approx(4 * CHARS_PER_TOKEN / len(text))
 
 
 # Real tokenizers
@@ -190,7 +190,7 @@ def test_characters_are_capped_before_the_head_is_cut():
 def test_the_head_policy_equals_encode(tiny_base: Path, max_tokens: int):
     tokenizer = TextTokenizer.load(tiny_base, max_tokens)
     encodings = tokenizer.encode(TEXTS, "head")
-    found = [[list(p.ids) for p in reading.passages] for reading in encodings]
+    found = [[list(p.ids) for p in encoding.passages] for encoding in encodings]
     assert found == [[ids] for ids in tokenizer.token_ids(TEXTS)]
 
 
@@ -200,8 +200,8 @@ def test_special_tokens_frame_every_passage(tiny_base: Path, truncation: Truncat
     (empty,) = tokenizer.token_ids([""])
     before, after = ([2], [3]) if tiny_base.name.startswith("tiny-bert") else ([0], [])
     assert empty == before + after
-    for reading in tokenizer.encode(TEXTS, truncation):
-        for passage in reading.passages:
+    for encoding in tokenizer.encode(TEXTS, truncation):
+        for passage in encoding.passages:
             assert len(passage.ids) <= 16
             assert list(passage.ids[: len(before)]) == before
             assert list(passage.ids[len(passage.ids) - len(after) :]) == after
@@ -214,9 +214,9 @@ def test_offsets_refer_to_the_text(tiny_base: Path, truncation: Truncation):
     tokenizer = TextTokenizer.load(tiny_base, 16)
     names = Tokenizer.from_file(str(tiny_base / "tokenizer.json"))
     text = " ".join([SHORT] * 40)  # words that both tokenizers know
-    (reading,) = tokenizer.encode([text], truncation)
+    (encoding,) = tokenizer.encode([text], truncation)
     first, last = (1, -2) if tiny_base.name.startswith("tiny-bert") else (1, -1)
-    for passage in reading.passages:
+    for passage in encoding.passages:
         part = text[passage.start : passage.end]
         start, end = (
             names.id_to_token(passage.ids[n]).removeprefix("##").replace("Ġ", " ")
@@ -228,12 +228,12 @@ def test_offsets_refer_to_the_text(tiny_base: Path, truncation: Truncation):
 
 
 def test_windows_cover_a_long_text_from_end_to_end(tiny_base: Path):
-    (reading,) = TextTokenizer.load(tiny_base, 128).encode([LONG], "windows")
-    assert 1 < len(reading.passages) < MAX_WINDOWS
-    assert reading.share == 1
-    assert reading.passages[0].start == 0
-    assert reading.passages[-1].end == len(LONG)
-    for passage, following in pairwise(reading.passages):
+    (encoding,) = TextTokenizer.load(tiny_base, 128).encode([LONG], "windows")
+    assert 1 < len(encoding.passages) < MAX_WINDOWS
+    assert encoding.share == 1
+    assert encoding.passages[0].start == 0
+    assert encoding.passages[-1].end == len(LONG)
+    for passage, following in pairwise(encoding.passages):
         assert passage.start < following.start < passage.end
 
 
@@ -266,14 +266,14 @@ def test_any_text_is_encoded(
 ):
     for base in (tiny_bert, tiny_llama):
         tokenizer = TextTokenizer.load(base, max_tokens)
-        (reading,) = tokenizer.encode([text], truncation)
-        assert 0 <= reading.share <= 1
-        assert 1 <= len(reading.passages) <= MAX_WINDOWS
-        for passage in reading.passages:
+        (encoding,) = tokenizer.encode([text], truncation)
+        assert 0 <= encoding.share <= 1
+        assert 1 <= len(encoding.passages) <= MAX_WINDOWS
+        for passage in encoding.passages:
             assert len(passage.ids) <= max_tokens
             assert 0 <= passage.start <= passage.end <= len(text)
         if truncation == "head" or len(tokenizer.token_ids([text])[0]) < max_tokens:
-            assert [list(passage.ids) for passage in reading.passages] == tokenizer.token_ids(
+            assert [list(passage.ids) for passage in encoding.passages] == tokenizer.token_ids(
                 [text]
             )
 

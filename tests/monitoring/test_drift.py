@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers import full
 from monitoring_data import CODES, MIX, Stream, shifted
-from patclass.core.defaults import WINDOW
+from patclass.core.settings import WINDOW
 from patclass.monitoring.accuracy import ReviewedText
 from patclass.monitoring.drift import (
     SIGNALS,

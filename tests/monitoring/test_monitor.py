@@ -104,7 +104,7 @@ def test_feedback_is_counted_in_the_windows_that_contain_its_texts(
             text_sha256=row.text_sha256,
             version="v1",
         )
-        feedback.add(f"verdict-{number}", entry)
+        feedback.add(f"feedback-{number}", entry)
     windows = Monitor(database, 60).series(monitored, 10)
     accuracies = [each.accuracy["section"] for each in windows]
     assert [(a.reviewed, a.correct) for a in accuracies] == [(2, 1), (0, 0), (0, 0)]

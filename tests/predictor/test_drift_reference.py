@@ -95,7 +95,7 @@ def test_a_reference_round_trips_through_its_files(tmp_path: Path):
     assert found.accuracy == reference.accuracy
     for name in ("chars", "oov_rate", "novelty"):
         assert getattr(found, name).tolist() == getattr(reference, name).tolist()
-    assert found.answers["section"].tolist() == reference.answers["section"].tolist()
+    assert found.predictions["section"].tolist() == reference.predictions["section"].tolist()
     assert found.confidences["section"].tolist() == reference.confidences["section"].tolist()
     assert found.vocabulary.oov_rate([1, 5, 6, 7]) == 0.5
     assert found.space.directions.shape == reference.space.directions.shape
@@ -103,7 +103,7 @@ def test_a_reference_round_trips_through_its_files(tmp_path: Path):
 
 def test_a_prediction_above_a_level_counts_for_no_label():
     labels = np.array([0, 2, -1, 2], dtype=np.int32)
-    reference = replace(drawn(4), answers={"section": labels})
+    reference = replace(drawn(4), predictions={"section": labels})
     assert reference.counts("section").tolist() == [1, 0, 2, 0, 0, 0, 0, 0]
 
 
@@ -121,9 +121,9 @@ def change(folder: Path, of: Callable[[dict[str, Any]], object], about: object =
         ("chars", np.zeros(3, np.float32)),
         ("novelty", np.zeros((50, 1), np.float32)),
         ("confidences/section", np.zeros(49, np.float32)),
-        ("answers/section", np.full(50, 8, np.int32)),
-        ("answers/section", np.full(50, -2, np.int32)),
-        ("answers/section", np.full(50, 0.5, np.float32)),
+        ("predictions/section", np.full(50, 8, np.int32)),
+        ("predictions/section", np.full(50, -2, np.int32)),
+        ("predictions/section", np.full(50, 0.5, np.float32)),
         ("mean", np.zeros(5, np.float32)),
         ("seen", np.zeros(5, np.float32)),
     ],
@@ -135,7 +135,7 @@ def test_arrays_of_the_wrong_shape_are_refused(tmp_path: Path, name: str, array:
         DriftReference.load(tmp_path, TREE)
 
 
-@pytest.mark.parametrize("name", ["chars", "seen", "directions", "answers/section"])
+@pytest.mark.parametrize("name", ["chars", "seen", "directions", "predictions/section"])
 def test_a_missing_array_is_named(tmp_path: Path, name: str):
     drawn().save(tmp_path)
     change(tmp_path, lambda arrays: arrays.pop(name))
@@ -166,7 +166,7 @@ def test_a_truncated_file_is_refused(end: int):
 
 def test_a_reference_without_rows_is_refused(tmp_path: Path):
     drawn().save(tmp_path)
-    names = ("chars", "oov_rate", "novelty", "answers/section", "confidences/section")
+    names = ("chars", "oov_rate", "novelty", "predictions/section", "confidences/section")
     change(tmp_path, lambda arrays: arrays.update({name: arrays[name][:0] for name in names}))
     with pytest.raises(ModelError, match="do not fit"):
         DriftReference.load(tmp_path, TREE)
@@ -219,8 +219,8 @@ LEAVES = [
 def test_reference_labels_are_those_that_would_be_predicted():
     found = collected(ROWS, LEAVES)
     assert found.codes == {"section": ("A", "H"), "class": ("A01", "A61", "H01")}
-    assert found.answers["section"].tolist() == [0, 1, 1, 0]
-    assert found.answers["class"].tolist() == [1, 2, 2, 0]
+    assert found.predictions["section"].tolist() == [0, 1, 1, 0]
+    assert found.predictions["class"].tolist() == [1, 2, 2, 0]
     assert found.confidences["section"] == pytest.approx([0.6, 0.8, 0.6, 0.7])
     assert found.confidences["class"] == pytest.approx([0.3, 0.6, 0.3, 0.5])
 

@@ -149,7 +149,7 @@ def test_a_file_that_is_not_an_index_is_named(tmp_path: Path, data: bytes):
         NeighbourIndex.load(tmp_path, TREE)
 
 
-def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
+def corrupt(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
     changed = {
         "fewer vectors": {"vectors": arrays["vectors"][1:]},
         "fewer directions": {"directions": arrays["directions"][:, 1:]},
@@ -172,7 +172,7 @@ def spoil(arrays: dict[str, np.ndarray], how: str) -> dict[str, np.ndarray]:
 )
 def test_damaged_arrays_are_detected_on_reading(index: NeighbourIndex, tmp_path: Path, how: str):
     index.save(tmp_path)
-    arrays = spoil(load_file(tmp_path / FILE), how)
+    arrays = corrupt(load_file(tmp_path / FILE), how)
     save_file(
         {name: np.ascontiguousarray(array) for name, array in arrays.items()}, tmp_path / FILE
     )

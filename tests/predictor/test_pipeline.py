@@ -14,7 +14,7 @@ from patclass.model.tokenizer import MAX_WINDOWS, TRUNCATIONS, TextTokenizer, Tr
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import Components
 from patclass.predictor.linear_fit import fit_linear
-from patclass.predictor.pipeline import Pipeline, with_bar
+from patclass.predictor.pipeline import Pipeline, run_with_progress
 from tiny_parts import TEXTS, tiny_classifier
 
 TOKENS = 24
@@ -124,7 +124,7 @@ def test_progress_advances_in_steps_for_many_texts(pipeline: Pipeline):
 
 
 def test_a_progress_bar_changes_no_prediction(pipeline: Pipeline):
-    found = with_bar(pipeline, TEXTS, "scoring")
+    found = run_with_progress(pipeline, TEXTS, "scoring")
     np.testing.assert_array_equal(found.logits, pipeline.run(TEXTS).logits)
 
 

@@ -6,7 +6,7 @@ import pytest
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import UNKNOWN_LABEL, Example
 from patclass.evaluation.metrics import evaluate_levels
-from patclass.predictor.scored import answers_at, known_at
+from patclass.predictor.scored import known_at, predictions_at
 
 TREE = LabelTree(
     ("section", "class"),
@@ -28,25 +28,25 @@ def test_a_row_without_a_known_label_is_ignored():
 
 
 def test_leaves_are_summed_before_the_label_is_chosen():
-    found = answers_at(ROWS, LEAVES, TREE, "section")
+    found = predictions_at(ROWS, LEAVES, TREE, "section")
     assert found is not None
-    assert found.answered.tolist() == [0, 1, 0]
+    assert found.y_pred.tolist() == [0, 1, 0]
     assert found.confidences == pytest.approx([0.6, 0.8, 0.8])
     assert found.correct.all()
 
 
 def test_other_is_never_predicted_and_an_unseen_label_never_correct():
-    found = answers_at(ROWS, LEAVES, TREE, "class")
+    found = predictions_at(ROWS, LEAVES, TREE, "class")
     assert found is not None
     assert found.codes == ["A01", "B60"]
-    assert found.answered.tolist() == [1, 1]
+    assert found.y_pred.tolist() == [1, 1]
     assert found.confidences == pytest.approx([0.4, 0.2])
     assert not found.correct.any()
 
 
 def test_a_level_without_known_labels_is_left_out():
     rows = [Example("1", "x", (0, None), (0,))]
-    assert answers_at(rows, LEAVES[:1], TREE, "class") is None
+    assert predictions_at(rows, LEAVES[:1], TREE, "class") is None
     assert list(evaluate_levels(rows, LEAVES[:1], TREE)) == ["section"]
 
 

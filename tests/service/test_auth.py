@@ -95,7 +95,7 @@ BODIES = {
 }
 
 # Kinds of callers; their keys are derived from the two existing keys.
-CALLERS = ["nobody", "unknown", "malformed", "empty", "user", "admin"]
+CALLERS = ["no key", "unknown", "malformed", "empty", "user", "admin"]
 FORMS = ["Bearer", "bearer", "BEARER", "X-API-Key"]
 
 
@@ -117,7 +117,7 @@ def keys(store: KeyFile) -> dict[str, str | None]:
     user, admin = store.create("search team", Role.USER), store.create("operations", Role.ADMIN)
     unknown = f"{user[:12]}{admin[12:]}"  # the id of one with the secret of the other
     return {
-        **{"nobody": None, "unknown": unknown, "malformed": user[:-1], "empty": ""},
+        **{"no key": None, "unknown": unknown, "malformed": user[:-1], "empty": ""},
         **{"user": user, "admin": admin},
     }
 
@@ -181,7 +181,7 @@ def test_a_route_accepts_the_roles_it_is_for(
     else:
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
-        code = "no_key" if who == "nobody" else "wrong_key"
+        code = "no_key" if who == "no key" else "wrong_key"
         assert response.json()["error"]["code"] == code
         assert "Authorization: Bearer KEY" in response.json()["error"]["message"]
         assert "X-API-Key: KEY" in response.json()["error"]["message"]
@@ -311,8 +311,8 @@ def test_a_damaged_key_file_refuses_every_call_and_is_only_logged(
         assert facts["status"] == 503
         assert str(keys[who])[12:] not in str(facts)
         assert str(keys[who])[12:] not in response.text
-    for nobody in ("nobody", "malformed"):
-        assert call(guarded, route, headers_of(keys[nobody])).status_code == 401
+    for unauthorized in ("no key", "malformed"):
+        assert call(guarded, route, headers_of(keys[unauthorized])).status_code == 401
     assert call(guarded, ("GET", "/livez"), {}).status_code == 200
     if damage == "folder":
         store.path.rmdir()

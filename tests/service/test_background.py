@@ -226,7 +226,7 @@ def store_predictions(database: Database, live: Stream, count: int) -> None:
     store.add([type(row)(**vars(row) | {"id": ID(before + n)}) for n, row in enumerate(rows)])
 
 
-def shown(metrics: Metrics) -> str:
+def drift_metrics(metrics: Metrics) -> str:
     lines = metrics.text().decode().splitlines()
     return "\n".join(line for line in lines if line.startswith(("patclass_drift", "patclass_acc")))
 
@@ -239,10 +239,12 @@ def test_usual_predictions_update_metrics_and_raise_no_alert(
 ):
     store_predictions(database, Stream(), WINDOW)
     watcher.check(model())
-    assert 'patclass_drift_alert{model="default",signal="labels"} 0.0' in shown(metrics)
-    assert 'patclass_drift_psi{model="default",signal="novelty"}' in shown(metrics)
-    assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in shown(metrics)
-    assert "measured" not in shown(metrics)
+    assert 'patclass_drift_alert{model="default",signal="labels"} 0.0' in drift_metrics(metrics)
+    assert 'patclass_drift_psi{model="default",signal="novelty"}' in drift_metrics(metrics)
+    assert 'patclass_accuracy{kind="estimated",level="section",model="default"}' in drift_metrics(
+        metrics
+    )
+    assert "measured" not in drift_metrics(metrics)
     assert EventStore(database).latest(ALERT) == []
 
 
@@ -259,7 +261,7 @@ def test_every_window_since_the_last_check_raises_an_alert(
     logged_alerts = [record for record in logged.records if record.message == "drift alert"]
     assert len(logged_alerts) == len(alerts)
     assert "confidence" in logged_alerts[0].facts["signals"]
-    assert 'patclass_drift_alert{model="default",signal="confidence"} 0.0' in shown(metrics)
+    assert 'patclass_drift_alert{model="default",signal="confidence"} 0.0' in drift_metrics(metrics)
     watcher.check(model())
     assert len(EventStore(database).latest(ALERT)) == len(alerts)
 
@@ -291,12 +293,12 @@ def test_predictions_that_arrive_during_a_check_are_covered_by_the_next(
 def test_an_alert_that_could_not_be_stored_is_stored_at_the_next_check(
     watcher: DriftWatcher, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    def away(*given: object) -> bool:
+    def fail(*given: object) -> bool:
         raise StoreError("away")
 
     store_predictions(database, SHIFTED, WINDOW)
     with monkeypatch.context() as patched:
-        patched.setattr(EventStore, "add", away)
+        patched.setattr(EventStore, "add", fail)
         with pytest.raises(StoreError):
             watcher.check(model())
     watcher.check(model())
@@ -310,7 +312,7 @@ def test_two_names_of_one_model_both_have_metrics(
     watcher.check(model("first"))
     watcher.check(model("second"))
     for name in ("first", "second"):
-        assert f'patclass_drift_alert{{model="{name}",signal="labels"}}' in shown(metrics)
+        assert f'patclass_drift_alert{{model="{name}",signal="labels"}}' in drift_metrics(metrics)
 
 
 @pytest.mark.parametrize("monitored", [True, False])
@@ -319,9 +321,9 @@ def test_metrics_of_an_old_version_are_cleared(
 ):
     store_predictions(database, SHIFTED, WINDOW)
     watcher.check(model())
-    assert 'signal="confidence"} 1.0' in shown(metrics)
+    assert 'signal="confidence"} 1.0' in drift_metrics(metrics)
     watcher.check(model(version="v2", monitored=monitored))
-    assert shown(metrics) == ""
+    assert drift_metrics(metrics) == ""
 
 
 def test_an_unexpected_error_is_logged_once_and_the_thread_continues(
@@ -339,5 +341,5 @@ def test_an_unexpected_error_is_logged_once_and_the_thread_continues(
     assert "AttributeError" in record.facts["reason"]
     store_predictions(database, Stream(), WINDOW)
     models.models = [model()]
-    wait_until(lambda: shown(metrics))
+    wait_until(lambda: drift_metrics(metrics))
     watcher.close()

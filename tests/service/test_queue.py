@@ -86,10 +86,10 @@ def job_of(
     weight: int | None = None,
 ) -> QueuedPatent:
     passages = tuple(Passage((1,) * tokens, 0, len(text)) for _ in range(windows))
-    reading = EncodedText(passages, 1.0)
+    encoding = EncodedText(passages, 1.0)
     weight = tokens * windows if weight is None else weight
     now: float = queue_module.time.monotonic()
-    return QueuedPatent(model, text, reading, options, now + seconds, weight)
+    return QueuedPatent(model, text, encoding, options, now + seconds, weight)
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_dropped_jobs_free_capacity_and_are_not_processed(metrics: Metrics, mode
         queue.capacity = 100
         dropped, remaining = (
             [job_of(model, "gone", 30), job_of(model, "gone", 30)],
-            job_of(model, "kept", 40),
+            job_of(model, "remaining", 40),
         )
         queue.add(dropped)
         queue.add([remaining])
@@ -325,7 +325,7 @@ def test_dropped_jobs_free_capacity_and_are_not_processed(metrics: Metrics, mode
         assert waiting(metrics) == (1, 40)
         queue.add([job_of(model, "next", 60)])
         model.classifier.gate.set()
-    assert sorted(model.classifier.processed) == ["blocker", "kept", "next"]
+    assert sorted(model.classifier.processed) == ["blocker", "next", "remaining"]
     assert value(metrics, "patclass_refused_items_total", reason="gone") == 2
 
 

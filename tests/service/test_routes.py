@@ -559,7 +559,7 @@ def metrics_of(http: httpx.Client) -> dict[Key, float]:
 
 def test_metrics_count_requests_and_predictions(http: httpx.Client, reference: Classifier):
     texts = [TEXTS[0], TEXTS[1], TEXTS[2], LONG]
-    tokens = [len(reading.passages[0].ids) for reading in reference.encode(texts)]
+    tokens = [len(encoding.passages[0].ids) for encoding in reference.encode(texts)]
     before = metrics_of(http)
     predicted = [predict(http, text) for text in texts[:2]]
     labels = [(result["level"], result["prediction"]) for result in predicted]

@@ -76,7 +76,7 @@ def test_rows_are_written_promptly_and_on_close(database: Database):
     wait_until(lambda: store.count() == 2)
     recorder.add([prediction(3)])
     recorder.close()
-    assert store.count() == outcome(metrics, "kept") == 3
+    assert store.count() == outcome(metrics, "stored") == 3
     assert outcome(metrics, "dropped") == 0
 
 
@@ -98,11 +98,11 @@ def test_rows_wait_while_the_store_is_unavailable(database: Database):
     recorder = Recorder(store, metrics)
     recorder.add([prediction(n) for n in range(10)])
     wait_until(lambda: store.attempts > 1)
-    assert outcome(metrics, "kept") == outcome(metrics, "dropped") == 0
+    assert outcome(metrics, "stored") == outcome(metrics, "dropped") == 0
     store.unavailable = False
     wait_until(lambda: store.count() == 10)
     recorder.close()
-    assert outcome(metrics, "kept") == 10
+    assert outcome(metrics, "stored") == 10
 
 
 class RejectingStore(PredictionStore):
@@ -121,7 +121,7 @@ def test_a_row_that_cannot_be_stored_does_not_block_others(database: Database):
     wait_until(lambda: outcome(metrics, "dropped") == 1)
     recorder.close()
     assert [row.id for row in store.latest("v1", 9)] == [ID(1), ID(3)]
-    assert outcome(metrics, "kept") == 2
+    assert outcome(metrics, "stored") == 2
 
 
 def test_rows_over_the_limit_are_dropped_and_counted(database: Database):
@@ -133,7 +133,7 @@ def test_rows_over_the_limit_are_dropped_and_counted(database: Database):
     assert outcome(metrics, "dropped") == 4
     store.blocked = False
     recorder.close()
-    assert store.count() == outcome(metrics, "kept") == 5
+    assert store.count() == outcome(metrics, "stored") == 5
 
 
 def test_texts_over_the_limit_are_dropped_and_counted(database: Database):
@@ -143,7 +143,7 @@ def test_texts_over_the_limit_are_dropped_and_counted(database: Database):
     recorder.add([prediction(n, text="letters") for n in range(3)])
     assert metrics.texts_dropped._value.get() == 2
     store.blocked = False
-    wait_until(lambda: outcome(metrics, "kept") == 3)
+    wait_until(lambda: outcome(metrics, "stored") == 3)
     recorder.add([prediction(3, text="letters")])  # there is capacity again
     recorder.close()
     texts = [row.text for row in store.latest("v1", 9)]

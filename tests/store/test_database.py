@@ -69,13 +69,13 @@ def test_a_transaction_is_atomic(database: Database):
     store = EventStore(database)
     row = {"created": _now(), "kind": "k", "key": "half", "details": {}}
 
-    def half() -> None:
+    def write_and_fail() -> None:
         with database.write() as connection:
             connection.execute(events.insert(), row)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        half()
+        write_and_fail()
     assert store.latest() == []
 
 

@@ -33,7 +33,7 @@ def filled(database: Database) -> Database:
     return database
 
 
-def left(database: Database) -> tuple[int, int, int, int]:
+def row_counts(database: Database) -> tuple[int, int, int, int]:
     return (
         PredictionStore(database).count(),
         len(FeedbackStore(database).all()),
@@ -53,7 +53,7 @@ def test_the_case_of_a_deleted_text_is_deleted_even_without_its_prediction(
 def test_old_rows_are_deleted_except_feedback(filled: Database):
     purged = purge_before(filled, NOW - timedelta(days=90))
     assert purged == Purged(predictions=1, reviews=0, feedback=0, events=0)
-    assert left(filled) == (1, 2, 2, 2)
+    assert row_counts(filled) == (1, 2, 2, 2)
     assert PredictionStore(filled).get(ID(1)) is None
 
 
@@ -66,13 +66,13 @@ def test_a_case_without_feedback_is_deleted_with_its_prediction(database: Databa
 def test_everything_can_be_deleted(filled: Database):
     purged = purge_before(filled, NOW + timedelta(days=1), with_feedback=True)
     assert purged == Purged(predictions=2, reviews=2, feedback=2, events=1)
-    assert left(filled) == (0, 0, 0, 1)
+    assert row_counts(filled) == (0, 0, 0, 1)
     assert [event.kind for event in EventStore(filled).latest()] == ["promoted"]
 
 
 def test_everything_about_a_text_is_deleted(filled: Database):
     assert purge_text(filled, f"{2:064x}") == Purged(1, 1, 1, 0)
-    assert left(filled) == (1, 1, 1, 2)
+    assert row_counts(filled) == (1, 1, 1, 2)
     assert purge_text(filled, "unknown") == Purged(0, 0, 0, 0)
 
 

@@ -132,7 +132,7 @@ def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
         yield open_page
 
 
-def settled(page: Page) -> None:
+def wait_until_rendered(page: Page) -> None:
     """Wait until the page is rendered, as elements may be replaced while they are clicked."""
     page.locator("[data-test-script-state=notRunning]").wait_for()
 
@@ -140,7 +140,7 @@ def settled(page: Page) -> None:
 def picture(page: Page, name: str, tmp_path: Path) -> None:
     """Take a picture of the whole page once nothing moves."""
     page.mouse.move(0, 0)
-    settled(page)
+    wait_until_rendered(page)
     if PICTURES:
         page.wait_for_timeout(1200)
     folder = PICTURES or tmp_path
@@ -252,10 +252,10 @@ def test_a_case_is_reviewed_and_the_decision_undone(visit: Open, stage: Stage, t
     page.get_by_text(LOOM).wait_for()
     assert store.all()[-1].feedback.withdraws is not None
     page.get_by_text("Assigned to you for another").wait_for()
-    settled(page)
+    wait_until_rendered(page)
     page.get_by_role("button", name="Skip").click()
     page.get_by_text("Assigned to you for another").wait_for(state="hidden")
-    settled(page)
+    wait_until_rendered(page)
     page.get_by_role("button", name="Next case").click()
     page.get_by_text("Assigned to you for another").wait_for()
     expect(page.get_by_text(LOOM)).to_have_count(0)

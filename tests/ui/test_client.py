@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from helpers import wait_until
-from patclass.core.defaults import WINDOW
+from patclass.core.settings import WINDOW
 from patclass.service.keys import KeyFile, Role
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
@@ -145,7 +145,7 @@ def test_no_proxy_is_used_for_loopback(
     request_models(guarded[0].url, guarded[1])
 
 
-class Narrow(Api):
+class NoEvidenceApi(Api):
     """A service that refuses requests for evidence."""
 
     def classify(self, patents: Any, model: str, **options: Any) -> Any:
@@ -155,7 +155,7 @@ class Narrow(Api):
 
 
 def test_unsupported_evidence_is_left_out(guarded: tuple[Server, str]):
-    with closing(Narrow(guarded[0].url, guarded[1])) as api:
+    with closing(NoEvidenceApi(guarded[0].url, guarded[1])) as api:
         (model,) = api.models()
         result = api.explain(TEXT, replace(model, explains=True))
     assert result["label"]

@@ -62,7 +62,7 @@ def test_retries_are_limited(monkeypatch: pytest.MonkeyPatch):
     assert job.stop_reason == BUSY.message
 
 
-class Narrow(FakeApi):
+class LimitedApi(FakeApi):
     """Accepts two patents at a time, and none with the id EP3."""
 
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
@@ -73,7 +73,7 @@ class Narrow(FakeApi):
 
 def test_a_batch_that_is_too_large_is_divided_or_fails_alone():
     job = BatchJob("a.csv", "default", patents(7))
-    job.run(Narrow())
+    job.run(LimitedApi())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(7)]
     assert [result["id"] for result in job.results if result["error"]] == ["EP3"]
 
@@ -111,7 +111,7 @@ def test_jobs_are_found_by_id_and_old_ones_are_evicted():
     assert len({job.id for job in started}) == len(started)
 
 
-class Slow(FakeApi):
+class SlowApi(FakeApi):
     """Meets its deadline only for a single patent."""
 
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
@@ -122,19 +122,19 @@ class Slow(FakeApi):
 
 def test_a_slow_model_gets_smaller_batches():
     job = BatchJob("a.csv", "default", patents(4))
-    job.run(Slow())
+    job.run(SlowApi())
     assert [result["id"] for result in job.results] == [f"EP{number}" for number in range(4)]
     assert not any(result["error"] for result in job.results)
 
 
-class Broken(FakeApi):
+class BrokenApi(FakeApi):
     def classify(self, patents: Sequence[Patent], model: str, **options: Any) -> list[Result]:
         raise RuntimeError("a defect")
 
 
 def test_an_unexpected_error_fails_a_job_and_is_logged(caplog: pytest.LogCaptureFixture):
     job = BatchJob("a.csv", "default", patents(4))
-    job.run(Broken())
+    job.run(BrokenApi())
     assert not job.running
     assert job.stop_reason is not None
     assert job.stop_reason.startswith("An internal error")

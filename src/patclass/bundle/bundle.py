@@ -1,6 +1,10 @@
-"""Reading a bundle: check everything, then build. Knows the layout, trusts no file."""
+"""Reading and writing a bundle: nothing unchecked is read, nothing half is written.
+
+Knows the layout; no report and no training.
+"""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +13,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
-from patclass.bundle.golden import check_golden
+from patclass.bundle.golden import check_golden, make_golden
 from patclass.bundle.manifest import (
     check_listed,
     check_manifest,
     fingerprint_of,
     manifest_sha256,
+    write_manifest,
 )
 from patclass.core.errors import BundleError, DataError, ModelError
+from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine
 from patclass.model.tokenizer import TextTokenizer
@@ -28,6 +34,7 @@ from patclass.predictor.neighbours import NeighbourIndex
 from patclass.predictor.pipeline import Pipeline
 
 Model = TypeVar("Model", bound=BaseModel)
+Write = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Bundle:
         return Pipeline(self.tree, engine, tokenizer, truncation, self.components)
 
     def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
-        # Each library only where it is needed: an exported bundle answers without torch.
+        # Each library only where it is needed: an exported bundle runs without torch.
         engine = self.description.engine
         if engine is not None and engine.kind == "openvino":
             from patclass.engines.openvino import OpenVinoEngine
@@ -105,7 +112,7 @@ class Bundle:
 
     @property
     def reference(self) -> DriftReference | None:
-        """The figures that windows of live answers are compared with."""
+        """The figures that windows of live predictions are compared with."""
         return self.components.get(DriftReference)
 
     @cached_property
@@ -150,6 +157,39 @@ def read_bundle(folder: Path) -> Bundle:
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
     return Bundle(folder, description, tree, golden, components)
+
+
+def write_bundle(
+    target: Path,
+    pipeline: Pipeline,
+    description: Description,
+    write_engine: Write,
+    write_documents: Write = lambda folder: None,
+    lineage: Lineage | None = None,
+    check: Write = lambda folder: None,
+) -> None:
+    """Write the folder ``target``.
+
+    :param pipeline: what the bundle answers with; its components are saved.
+    :param write_engine: called with the folder, writes the model's own files into it.
+    :param write_documents: the same for documents: report, model card.
+    :param check: called with the finished folder before it takes its place; an error that it
+        raises keeps the bundle from appearing.
+    :raises OutputError: if the disk is full or the place cannot be written.
+    """
+    golden = make_golden(pipeline, description.arithmetic)
+    with atomic_folder(target, LAYOUT.manifest) as folder:
+        write_engine(folder)
+        pipeline.tokenizer.save(folder)
+        pipeline.components.save(folder)
+        write_json(folder / LAYOUT.labels, pipeline.tree.dump())
+        write_json(folder / LAYOUT.description, description.model_dump())
+        write_json(folder / LAYOUT.golden, golden.model_dump())
+        if lineage is not None:
+            write_json(folder / LAYOUT.lineage, lineage.model_dump())
+        write_documents(folder)
+        write_manifest(folder)
+        check(folder)
 
 
 def _read_json(path: Path) -> Any:

@@ -26,7 +26,7 @@ SURE = 0.6
 
 
 class LevelParity(Frozen):
-    """The answers at one level compared with those of the exported model's original.
+    """The predictions at one level compared with those of the exported model's original.
 
     ``agreement`` is the share of texts with the same label, ``sure_agreement`` that among
     texts where the original's confidence is above 0.6 (``sure`` of them). ``f1_loss`` and
@@ -204,7 +204,7 @@ class Description(Frozen):
 
     @property
     def arithmetic(self) -> Literal["float32", "bfloat16", "int8"]:
-        """In what the answers are computed."""
+        """In what the predictions are computed."""
         if self.engine is None or self.engine.kind == "merged":
             return self.precision
         weights = self.engine.weights

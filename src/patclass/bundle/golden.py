@@ -57,8 +57,8 @@ def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:
 
 
 def _answer(pipeline: Pipeline, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-    answers = pipeline.run(texts)
-    return answers.logits, pipeline.tree.sums(answers.leaves, pipeline.tree.levels[0])
+    outputs = pipeline.run(texts)
+    return outputs.logits, pipeline.tree.sums(outputs.leaves, pipeline.tree.levels[0])
 
 
 def _compare(

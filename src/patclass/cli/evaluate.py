@@ -141,7 +141,7 @@ def compare(
     from patclass.data.corpus import load_corpus
     from patclass.evaluation.compare import compare as paired
     from patclass.inference.prediction import check_level
-    from patclass.predictor.scored import labelled_answers, score_rows
+    from patclass.predictor.scored import codes_by_id, score_rows
 
     bundles = [read_bundle(locate(name)) for name in (a, b)]
     level = level or bundles[0].tree.levels[0]
@@ -154,7 +154,7 @@ def compare(
         stored = bundle.description.data_settings()
         rows = load_corpus(data_like(stored, flags), bundle.tree)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
-        answers.append(labelled_answers(scored, level))
+        answers.append(codes_by_id(scored, level))
     of_a, of_b = answers
     either = {key: of_a[key][0] or of_b[key][0] for key in of_a if key in of_b}
     y_true = {key: code for key, code in either.items() if code is not None}
@@ -214,7 +214,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     rows = [corpus["train"][place] for place in known[y_true >= 0]]
     texts, observed = [row.text for row in rows], y_true[y_true >= 0].tolist()
     with progress("auditing", len(rows)) as bar:
-        probabilities = out_of_fold(texts, observed, len(labels), folds, advance=bar.update)
+        probabilities = out_of_fold(texts, observed, len(labels), folds, on_progress=bar.update)
     found = disputed(observed, probabilities)
     write_disputes(found, rows, labels, output)
     click.echo(f"{output}: {len(found):,} of {len(rows):,} labels are disputed ({level})")

@@ -18,7 +18,7 @@ from patclass.cli.options import (
 )
 from patclass.cli.store import Age
 from patclass.cli.train import EXIT_INTERRUPTED
-from patclass.core.defaults import FEEDBACK_WEIGHT, LEAST_FEEDBACK, WINDOW
+from patclass.core.settings import FEEDBACK_WEIGHT, LEAST_FEEDBACK, WINDOW
 
 
 @click.group()

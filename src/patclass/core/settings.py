@@ -1,4 +1,7 @@
-"""Settings of a training run: small typed groups, each a table of the TOML file."""
+"""Settings of a training run: small typed groups, each a table of the TOML file.
+
+Also the defaults of the learning loop that help texts show.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +11,16 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from patclass.core.config import Settings, SettingsGroup
+
+# Ten points more of any section are noticed in so many predictions (docs/log.md); in half as
+# many only those of the rarer sections.
+WINDOW = 2000
+
+# Weight of a text with feedback in training, relative to a row of the data.
+FEEDBACK_WEIGHT = 2.0
+
+# New feedback from which on training a candidate is worth its cost.
+LEAST_FEEDBACK = 100
 
 
 class DataSettings(SettingsGroup):

@@ -11,7 +11,7 @@ Positions = npt.NDArray[np.intp]
 
 # Called with one line of text for the user, and with a number of rows that were done.
 Echo = Callable[[str], object]
-Advance = Callable[[int], object]
+OnProgress = Callable[[int], object]
 
 
 def softmax(logits: FloatArray) -> FloatArray:

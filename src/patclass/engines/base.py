@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from patclass.core.types import Advance, FloatArray
+from patclass.core.types import FloatArray, OnProgress
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,12 @@ class Outputs:
 class Engine(Protocol):
     """A model that is ready to answer; several threads may ask it at once."""
 
-    def run(self, rows: Sequence[Sequence[int]], advance: Advance = lambda rows: None) -> Outputs:
+    def run(
+        self, rows: Sequence[Sequence[int]], on_progress: OnProgress = lambda rows: None
+    ) -> Outputs:
         """States and logits of rows of token ids, in order, both float32.
 
-        :param advance: called with the number of rows after each batch, for progress bars.
+        :param on_progress: called with the number of rows after each batch, for progress bars.
         """
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import openvino as ov
 
 from patclass.core.errors import ModelError
-from patclass.core.types import Advance
+from patclass.core.types import OnProgress
 from patclass.data.batches import STEP, cut_batches
 from patclass.engines.base import Outputs, cores
 from patclass.model.tokenizer import TextTokenizer
@@ -110,7 +110,9 @@ class OpenVinoEngine:
             raise ModelError(f"{folder / GRAPH} has no {EMBEDDINGS} and {LOGITS}; export it again.")
         return cls(model, tokenizer, exact, threads)
 
-    def run(self, rows: Sequence[Sequence[int]], advance: Advance = lambda rows: None) -> Outputs:
+    def run(
+        self, rows: Sequence[Sequence[int]], on_progress: OnProgress = lambda rows: None
+    ) -> Outputs:
         """States and logits of rows of token ids, in order, both float32."""
         embeddings = np.empty((len(rows), self._width(EMBEDDINGS)), dtype=np.float32)
         logits = np.empty((len(rows), self._width(LOGITS)), dtype=np.float32)
@@ -123,11 +125,11 @@ class OpenVinoEngine:
         batches = list(cut_batches([len(row) for row in rows]))
         if len(batches) <= 1 or self.streams == 1:
             for batch in batches:
-                advance(answer(batch))
+                on_progress(answer(batch))
             return Outputs(embeddings, logits)
         with ThreadPoolExecutor(self.streams) as threads:
             for done in threads.map(answer, batches):
-                advance(done)
+                on_progress(done)
         return Outputs(embeddings, logits)
 
     def _width(self, output: str) -> int:

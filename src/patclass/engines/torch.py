@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from patclass.core.types import Advance
+from patclass.core.types import OnProgress
 from patclass.data.batches import scoring_batches
 from patclass.engines.base import Outputs
 from patclass.model.network import Batch, PatentClassifier
@@ -23,7 +23,9 @@ class TorchEngine:
         self._tokenizer = tokenizer
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Sequence[int]], advance: Advance = lambda rows: None) -> Outputs:
+    def run(
+        self, rows: Sequence[Sequence[int]], on_progress: OnProgress = lambda rows: None
+    ) -> Outputs:
         """States and logits of rows of token ids, in order, both float32."""
         model = self.model
         training = model.training
@@ -35,8 +37,8 @@ class TorchEngine:
             padded = self._tokenizer.pad([rows[position] for position in batch])
             embedded = model.embed(Batch.of(padded).to(model.device))
             embeddings[batch] = embedded.float().cpu().numpy()
-            logits[batch] = model.answer(embedded).cpu().numpy()
-            advance(len(batch))
+            logits[batch] = model.logits(embedded).cpu().numpy()
+            on_progress(len(batch))
         if training:
             model.train()
         return Outputs(embeddings, logits)

@@ -67,7 +67,7 @@ def out_of_fold(
     n_classes: int,
     folds: int = 5,
     seed: int = 0,
-    advance: Callable[[int], object] = lambda rows: None,
+    on_progress: Callable[[int], object] = lambda rows: None,
 ) -> FloatArray:
     """Probabilities of shape (rows, n_classes), each row's by a model fitted without its fold.
 
@@ -75,7 +75,7 @@ def out_of_fold(
     share a fold, so that duplicates do not vouch for each other.
 
     :param labels: positions of the rows' labels, below ``n_classes``.
-    :param advance: called with the number of rows after each fold, for progress bars.
+    :param on_progress: called with the number of rows after each fold, for progress bars.
     :raises ValueError: if there are no rows, texts and labels differ in number, a label is
         out of range, or there are fewer than two folds.
     """
@@ -92,7 +92,7 @@ def out_of_fold(
         rest = np.flatnonzero(fold_of != fold)
         if len(held):
             found[held] = _opinion(features, given, rest, held, n_classes)
-        advance(len(held))
+        on_progress(len(held))
     return found
 
 

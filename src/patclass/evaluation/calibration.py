@@ -1,8 +1,8 @@
-"""What is gained by answering only when sure. Knows confidences and hits, no labels.
+"""Calibration and selective prediction. Knows confidences and what is correct, no labels.
 
 Risk–coverage curves are those of El-Yaniv and Wiener 2010; the area below (AURC) is the mean
 risk over all coverages (Geifman, Uziel and El-Yaniv 2019, arXiv:1805.08206). Equal confidences
-cannot be told apart by a threshold: each such answer counts with the accuracy of them all.
+cannot be told apart by a threshold: each such prediction counts with the accuracy of them all.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ BINS = 15
 
 
 class ReliabilityBin(Frozen):
-    """The answers with a confidence above ``low``, up to ``high``.
+    """The predictions with a confidence above ``low``, up to ``high``.
 
     ``confidence`` is their mean confidence, ``accuracy`` the share of them that is right.
     """
@@ -34,12 +34,12 @@ class ReliabilityBin(Frozen):
 def reliability(
     confidences: Floats, correct: BoolArray, bins: int = BINS
 ) -> tuple[ReliabilityBin, ...]:
-    """Answers in equally wide bins of confidence; bins without any are left out.
+    """Predictions in equally wide bins of confidence; bins without any are left out.
 
     The bins of Guo et al. 2017, "On calibration of modern neural networks"
     (arXiv:1706.04599): each is open below and closed above.
 
-    :param confidences: probability of each answer, shape (rows,).
+    :param confidences: probability of each prediction, shape (rows,).
     :param correct: whether it is correct, shape (rows,).
     """
     sure = np.clip(confidences.astype(np.float64), 0, 1)
@@ -75,7 +75,7 @@ PRECISIONS = (0.9, 0.95)
 
 
 class CoveragePoint(Frozen):
-    """Answering the surest ``coverage`` of the rows, ``risk`` of these answers are wrong."""
+    """Answering the surest ``coverage`` of the rows, ``risk`` of these predictions are wrong."""
 
     coverage: float
     risk: float
@@ -105,9 +105,9 @@ class OperatingPoint(Frozen):
 
 
 def risk_coverage(confidences: Floats, correct: BoolArray, most: int = MAX_POINTS) -> RiskCoverage:
-    """The curve from the surest answer to all of them, in at most ``most`` points.
+    """The curve from the surest prediction to all of them, in at most ``most`` points.
 
-    :param confidences: probability of each answer, shape (rows,).
+    :param confidences: probability of each prediction, shape (rows,).
     :param correct: whether it is correct, shape (rows,).
     :raises ValueError: if there are no rows.
     """
@@ -134,7 +134,7 @@ def operating_points(confidences: Floats, correct: BoolArray) -> tuple[Operating
 
 
 def _risks(confidences: Floats, correct: BoolArray) -> npt.NDArray[np.float64]:
-    """Share of wrong answers among the k surest, for each k from 1 on."""
+    """Share of wrong predictions among the k surest, for each k from 1 on."""
     _, group, counts = np.unique(-confidences, return_inverse=True, return_counts=True)
     accuracy = np.bincount(group, weights=correct) / counts
     right = np.cumsum(np.repeat(accuracy, counts))

@@ -1,4 +1,4 @@
-"""Which of two models is better. Knows their answers on the same rows, no model.
+"""Which of two models is better. Knows their predictions on the same rows, no model.
 
 Rows are what both models share, so every figure is paired: McNemar's exact test (1947) asks
 whether the rows that only one of them gets right lean to one side by more than chance, and a
@@ -110,10 +110,10 @@ def compare(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two models by their answers to the same rows, each of shape (rows,).
+    """Compare two models by their predictions for the same rows, each of shape (rows,).
 
     :param y_true: positions of the true labels; a negative one stands for a label that the
-        models do not know, so that no answer is right.
+        models do not know, so that no prediction is right.
     :param level: what the labels are, for the reader.
     :param resamples: bootstrap samples behind the intervals.
     :raises ValueError: if there are no rows, if the lengths differ, if something else than
@@ -121,7 +121,7 @@ def compare(
     """
     true, a, b = (_positions(values) for values in (y_true, answers_a, answers_b))
     if not len(true) == len(a) == len(b):
-        raise ValueError(f"rows differ: {len(true)} true labels, {len(a)} and {len(b)} answers")
+        raise ValueError(f"rows differ: {len(true)} true labels, {len(a)} and {len(b)} predictions")
     if not len(true):
         raise ValueError("nothing to compare: no rows")
     if resamples < 1:

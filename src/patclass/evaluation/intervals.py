@@ -29,15 +29,15 @@ def resampled(rows: int, labels: int, resamples: int, seed: int) -> Iterator[Pos
         yield generator.integers(rows, size=(min(block, resamples - start), rows))
 
 
-def macro_f1(y_true: Positions, answered: Positions, labels: int, drawn: Positions) -> Floats:
+def macro_f1(y_true: Positions, y_pred: Positions, labels: int, drawn: Positions) -> Floats:
     """Macro F1 of each resample, the mean over the labels that are true in it.
 
     :param y_true: positions of the true labels, shape (rows,); ``labels`` for any other.
-    :param answered: positions of the answers, shape (rows,), likewise.
+    :param y_pred: positions of the predictions, shape (rows,), likewise.
     :param drawn: row numbers of shape (resamples, rows).
     """
-    correct = np.where(y_true == answered, y_true, labels)
-    found, true, named = (_counted(row[drawn], labels) for row in (correct, y_true, answered))
+    correct = np.where(y_true == y_pred, y_true, labels)
+    found, true, named = (_counted(row[drawn], labels) for row in (correct, y_true, y_pred))
     f1 = 2 * found / np.maximum(true + named, 1)  # 0 where nothing is true: no hit either
     return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
 
@@ -86,28 +86,28 @@ def wilson(correct: int, rows: int, confidence: float = CONFIDENCE) -> Interval:
 
 def bootstrap(
     y_true: Positions,
-    answered: Positions,
+    y_pred: Positions,
     labels: int,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> Bootstrap:
-    """Percentile intervals of accuracy and macro F1 from true labels and answers.
+    """Percentile intervals of accuracy and macro F1 from true labels and predictions.
 
     :param y_true: positions of the true labels, shape (rows,); negative where the model does
         not know the label.
-    :param answered: positions of the answers, shape (rows,).
+    :param y_pred: positions of the predictions, shape (rows,).
     :raises ValueError: if there are no rows.
     """
     if not len(y_true):
         raise ValueError("nothing to resample: no rows")
     # Whatever is no label of the model gets the place after the last one.
     true = np.where(y_true < 0, labels, y_true)
-    right = (true == answered) & (true < labels)
+    right = (true == y_pred) & (true < labels)
     accuracies, f1s = [], []
     for drawn in resampled(len(true), labels, resamples, seed):
         accuracies.append(right[drawn].mean(axis=1))
-        f1s.append(macro_f1(true, answered, labels, drawn))
+        f1s.append(macro_f1(true, y_pred, labels, drawn))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     return Bootstrap(
         accuracy=_interval(np.quantile(np.concatenate(accuracies), tails)),

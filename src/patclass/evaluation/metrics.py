@@ -12,7 +12,7 @@ from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
 from patclass.evaluation.calibration import BoolArray, Floats
-from patclass.predictor.scored import answers_at
+from patclass.predictor.scored import predictions_at
 
 # Above, nearly all cells are zero: written out, they would be megabytes of JSON.
 MAX_DENSE = 50
@@ -41,10 +41,10 @@ def _dense(value: Any) -> Any:
         return value
     found = _Sparse.model_validate(value)
     rows = [[0] * found.labels for _ in range(found.labels)]
-    for true, answered, count in found.cells:
-        if max(true, answered) >= found.labels:
-            raise ValueError(f"cell {true}, {answered} is outside of {found.labels} labels")
-        rows[true][answered] = count
+    for true, predicted, count in found.cells:
+        if max(true, predicted) >= found.labels:
+            raise ValueError(f"cell {true}, {predicted} is outside of {found.labels} labels")
+        rows[true][predicted] = count
     return rows
 
 
@@ -60,7 +60,7 @@ class ConfusedPair(Frozen):
     """A label and what it was mistaken for; ``share`` is that of the true label's rows."""
 
     true: str
-    answered: str
+    predicted: str
     rows: int
     share: float
 
@@ -77,7 +77,7 @@ def confused_pairs(
     return [
         ConfusedPair(
             true=codes[i],
-            answered=codes[j],
+            predicted=codes[j],
             rows=int(counts[i, j]),
             share=float(counts[i, j] / support[i]),
         )
@@ -101,7 +101,7 @@ class Metrics(Frozen):
 
     ``macro_f1`` is the mean over the labels that occur among the true ones. ``loss`` is the
     mean negative log-likelihood in nats of the true labels that the model knows.
-    ``confusion[i][j]`` counts rows of label i that were answered with label j.
+    ``confusion[i][j]`` counts rows of label i that were predicted with label j.
     """
 
     rows: int
@@ -118,7 +118,7 @@ def evaluate(
     """Compare true labels with probabilities of shape (rows, labels).
 
     :param y_true: positions of the true labels; a negative one stands for a label that the
-        model does not know, so that no answer is right.
+        model does not know, so that no prediction is right.
     :raises ValueError: if there are no rows.
     """
     if not len(y_true):
@@ -158,10 +158,10 @@ def evaluate_levels(
 
     Each level counts the rows whose label is known there; a level without any is left out.
     """
-    answers = {level: answers_at(rows, probabilities, tree, level) for level in tree.levels}
+    predictions = {level: predictions_at(rows, probabilities, tree, level) for level in tree.levels}
     return {
         level: evaluate(found.y_true, found.probabilities, found.codes)
-        for level, found in answers.items()
+        for level, found in predictions.items()
         if found is not None
     }
 
@@ -172,8 +172,8 @@ THRESHOLD = 0.5
 class TagReport(Frozen):
     """Figures of one tag on the rows of which it is known whether they carry it.
 
-    ``precision`` and ``recall`` are those of the answer "yes" from a probability of 0.5 on;
-    None where nothing is answered so or no row carries the tag.
+    ``precision`` and ``recall`` are those of predicting the tag from a probability of 0.5 on;
+    None where nothing is predicted so or no row carries the tag.
     """
 
     rows: int

@@ -25,7 +25,7 @@ from patclass.evaluation.calibration import (
 from patclass.evaluation.intervals import Interval, bootstrap
 from patclass.evaluation.metrics import Metrics, TagReport, evaluate, tag_reports
 from patclass.evaluation.slices import Mistake, Slice, mistakes, slices
-from patclass.predictor.scored import LevelAnswers, Scored, answers_at
+from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
 
 
 class LevelReport(Frozen):
@@ -51,20 +51,20 @@ class LevelReport(Frozen):
 
 
 def level_report(
-    raw: LevelAnswers,
-    calibrated: LevelAnswers,
+    raw: LabelledPredictions,
+    calibrated: LabelledPredictions,
     baselines: Mapping[str, Metrics],
     inside: npt.NDArray[np.bool_] | None = None,
     set_coverage: float = 0.9,
 ) -> LevelReport:
     """Compute everything about one level.
 
-    :param raw: answers before calibration, to the same rows as ``calibrated``.
+    :param raw: predictions before calibration, for the same rows as ``calibrated``.
     :param inside: which labels are in the set of each row, shape (rows, labels).
     :param set_coverage: share of the rows whose set should hold the true label.
     """
     y_true, sure, correct = calibrated.y_true, calibrated.confidences, calibrated.correct
-    spread = bootstrap(y_true, calibrated.answered, len(calibrated.codes))
+    spread = bootstrap(y_true, calibrated.y_pred, len(calibrated.codes))
     return LevelReport(
         metrics=evaluate(y_true, calibrated.probabilities, calibrated.codes),
         accuracy_interval=spread.accuracy,
@@ -119,7 +119,7 @@ def classes_text(metrics: Metrics) -> str:
 
 
 def confusion_text(metrics: Metrics) -> str:
-    """The confusion matrix: a row for each true label, a column for each answer."""
+    """The confusion matrix: a row for each true label, a column for each prediction."""
     codes = [c.code for c in metrics.per_class]
     width = max(5, *(len(code[:12]) + 1 for code in codes))
     cells = [
@@ -232,7 +232,7 @@ def measure(
     sets: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     set_coverage: float = 0.9,
 ) -> Report:
-    """Report on the model's answers to ``split``.
+    """Report on the model's predictions for ``split``.
 
     Levels at which no row has a known label are left out; the verdict is about the coarsest
     of the others.
@@ -268,8 +268,8 @@ def _level(
     inside: npt.NDArray[np.bool_] | None,
     set_coverage: float,
 ) -> LevelReport | None:
-    raw = answers_at(scored.rows, scored.raw, scored.tree, level)
-    calibrated = answers_at(scored.rows, scored.calibrated, scored.tree, level)
+    raw = predictions_at(scored.rows, scored.raw, scored.tree, level)
+    calibrated = predictions_at(scored.rows, scored.calibrated, scored.tree, level)
     if raw is None or calibrated is None:
         return None
     if inside is not None:
@@ -280,7 +280,7 @@ def _level(
 def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]:
     """Both baselines by name; none if train or the split has no row with a known label."""
     depth, codes = scored.tree.levels.index(level), scored.tree.at(level).codes
-    # A label that the tree lacks can be tested on, as a row without a right answer, not learnt.
+    # A label that the tree lacks can be tested on (no prediction is correct), but not learnt.
     train, test = _labelled(corpus["train"], depth, 0), _labelled(scored.rows, depth)
     if not len(train.texts) or not len(test.texts):
         return {}

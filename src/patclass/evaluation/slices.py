@@ -11,7 +11,7 @@ from patclass.core.types import Frozen
 from patclass.data.examples import Example
 from patclass.evaluation.calibration import BoolArray
 from patclass.evaluation.intervals import Interval, wilson
-from patclass.predictor.scored import LevelAnswers
+from patclass.predictor.scored import LabelledPredictions
 
 MAX_YEAR_GROUPS = 5
 MAX_SOURCES = 10
@@ -105,36 +105,37 @@ MAX_MISTAKES = 25
 
 
 class Mistake(Frozen):
-    """A confident wrong answer.
+    """A confident wrong prediction.
 
-    ``true`` is None if the tree has no such label; ``second`` is the next best answer, None if
+    ``true`` is None if the tree has no such label; ``second`` is the next best label, None if
     there is only one label.
     """
 
     id: str
     title: str | None
     true: str | None
-    answered: str
+    predicted: str
     confidence: float
     second: str | None
 
 
-def mistakes(answers: LevelAnswers, most: int = MAX_MISTAKES) -> tuple[Mistake, ...]:
-    """Wrong answers, the most confident first; equal ones in the order of the rows."""
-    wrong = np.flatnonzero(~answers.correct)
-    order = np.argsort(-answers.confidences[wrong], kind="stable")[:most]
-    return tuple(_mistake(answers, int(place)) for place in wrong[order])
+def mistakes(predictions: LabelledPredictions, most: int = MAX_MISTAKES) -> tuple[Mistake, ...]:
+    """Wrong predictions, the most confident first; equal ones in the order of the rows."""
+    wrong = np.flatnonzero(~predictions.correct)
+    order = np.argsort(-predictions.confidences[wrong], kind="stable")[:most]
+    return tuple(_mistake(predictions, int(place)) for place in wrong[order])
 
 
-def _mistake(answers: LevelAnswers, place: int) -> Mistake:
-    row, y_true, answered = answers.rows[place], answers.y_true[place], answers.answered[place]
-    others = answers.probabilities[place].copy()
-    others[answered] = -1
+def _mistake(predictions: LabelledPredictions, place: int) -> Mistake:
+    row = predictions.rows[place]
+    y_true, y_pred = predictions.y_true[place], predictions.y_pred[place]
+    others = predictions.probabilities[place].copy()
+    others[y_pred] = -1
     return Mistake(
         id=row.id,
         title=row.facts.title,
-        true=answers.codes[y_true] if y_true >= 0 else None,
-        answered=answers.codes[answered],
-        confidence=float(answers.confidences[place]),
-        second=answers.codes[int(others.argmax())] if len(others) > 1 else None,
+        true=predictions.codes[y_true] if y_true >= 0 else None,
+        predicted=predictions.codes[y_pred],
+        confidence=float(predictions.confidences[place]),
+        second=predictions.codes[int(others.argmax())] if len(others) > 1 else None,
     )

@@ -12,8 +12,8 @@ from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.evaluation.metrics import evaluate
-from patclass.predictor.pipeline import Answers
-from patclass.predictor.scored import answers_at
+from patclass.predictor.pipeline import PipelineOutputs
+from patclass.predictor.scored import predictions_at
 
 TAGGED = 0.5
 
@@ -40,9 +40,13 @@ QUANTISED = Limits(0.98, 0.99, 0.005, 0.01, float("inf"))
 
 
 def compare(
-    tree: LabelTree, rows: Sequence[Example], source: str, original: Answers, exported: Answers
+    tree: LabelTree,
+    rows: Sequence[Example],
+    source: str,
+    original: PipelineOutputs,
+    exported: PipelineOutputs,
 ) -> Parity:
-    """Both models' answers to the same rows, level by level.
+    """Both models' predictions for the same rows, level by level.
 
     :param source: in words, where the rows are from.
     """
@@ -69,7 +73,7 @@ def _at(
     old, new = tree.sums(before, level), tree.sums(after, level)
     same = old.argmax(axis=1) == new.argmax(axis=1)
     sure = old.max(axis=1) > SURE
-    known = answers_at(rows, before, tree, level)
+    known = predictions_at(rows, before, tree, level)
     f1_loss = ece_rise = None
     if known is not None:
         was, now = (_figures(tree, level, rows, leaves) for leaves in (before, after))
@@ -88,7 +92,7 @@ def _figures(
     tree: LabelTree, level: str, rows: Sequence[Example], leaves: FloatArray
 ) -> tuple[float, float]:
     """Macro F1 and calibration error."""
-    found = answers_at(rows, leaves, tree, level)
+    found = predictions_at(rows, leaves, tree, level)
     assert found is not None
     metrics = evaluate(found.y_true, found.probabilities, found.codes)
     return metrics.macro_f1, expected_calibration_error(found.confidences, found.correct)

@@ -13,11 +13,10 @@ from typing import Literal, get_args
 import openvino as ov
 from transformers import PreTrainedModel
 
-from patclass.bundle import Bundle
+from patclass.bundle import Bundle, write_bundle
 from patclass.bundle.description import LAYOUT, Description, EngineInfo, EngineKind, Parity, text_of
 from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.weights import load_weights
-from patclass.bundle.writer import write_bundle
 from patclass.core.errors import BundleError, DataError, ModelError, OutputError
 from patclass.core.files import check_replaceable, check_writable, file_sha256, previous_of
 from patclass.core.types import Echo
@@ -34,7 +33,7 @@ from patclass.model.device import choose_compute
 from patclass.model.network import Parts, PatentClassifier, load_classifier
 from patclass.model.packing import PACKED
 from patclass.model.tokenizer import TextTokenizer
-from patclass.predictor.pipeline import Answers, Pipeline, with_bar
+from patclass.predictor.pipeline import Pipeline, PipelineOutputs, run_with_progress
 
 # So many are enough for the ranges of activations.
 CALIBRATION_TEXTS = 300
@@ -146,12 +145,12 @@ class _Option:
 
 @dataclass(frozen=True)
 class _Original:
-    """What is exported: a pipeline in float32, and its answers to compare with."""
+    """What is exported: a pipeline in float32, and its outputs to compare with."""
 
     pipeline: Pipeline
     model: PatentClassifier
     texts: ExportTexts
-    answers: Answers
+    outputs: PipelineOutputs
 
 
 def export(
@@ -220,8 +219,8 @@ def _prepare(bundle: Bundle, texts: ExportTexts) -> _Original:
     except ModelError as problem:
         raise BundleError(f"{bundle.folder}: {problem}") from problem
     pipeline = bundle.pipeline_with(TorchEngine(model, tokenizer), tokenizer)
-    answers = with_bar(pipeline, [row.text for row in texts.rows], "original")
-    return _Original(pipeline, model, texts, answers)
+    outputs = run_with_progress(pipeline, [row.text for row in texts.rows], "original")
+    return _Original(pipeline, model, texts, outputs)
 
 
 def _description(bundle: Bundle, option: _Option, info: EngineInfo) -> Description:
@@ -239,7 +238,7 @@ def _options(form: Form, original: _Original, work: Path) -> Iterator[_Option]:
         return
     graph = to_graph(original.model)
     encodings = original.pipeline.encode(original.texts.calibration)
-    rows = [reading.passages[0].ids for reading in encodings]
+    rows = [encoding.passages[0].ids for encoding in encodings]
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
     for number, scheme in enumerate(schemes):
         yield _stored(scheme, graph, rows, original.pipeline.tokenizer, work / str(number))
@@ -281,8 +280,8 @@ def _stored(
 
 def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
     rows = original.texts.rows
-    answers = with_bar(pipeline, [row.text for row in rows], name)
-    return compare(pipeline.tree, rows, original.texts.source, original.answers, answers)
+    outputs = run_with_progress(pipeline, [row.text for row in rows], name)
+    return compare(pipeline.tree, rows, original.texts.source, original.outputs, outputs)
 
 
 def _write_documents(source: Bundle, description: Description, folder: Path) -> None:

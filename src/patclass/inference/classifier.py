@@ -12,7 +12,7 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.golden import check_golden
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
-from patclass.core.types import Advance, FloatArray
+from patclass.core.types import FloatArray, OnProgress
 from patclass.data.text import MAX_CHARS, SURROGATE, TextView, clean
 from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
@@ -32,7 +32,7 @@ from patclass.inference.prediction import (
 )
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
-from patclass.predictor.pipeline import Answers
+from patclass.predictor.pipeline import PipelineOutputs
 
 MIN_WORDS = 8
 
@@ -115,7 +115,7 @@ class Classifier:
         self,
         patents: Sequence[Patent],
         level: str | None = None,
-        on_progress: Advance = lambda rows: None,
+        on_progress: OnProgress = lambda rows: None,
     ) -> FloatArray:
         """Probabilities of a level's labels, float32 of shape (patents, labels).
 
@@ -145,7 +145,7 @@ class Classifier:
         self,
         patents: Sequence[Patent],
         options: Options = DEFAULTS,
-        on_progress: Advance = lambda rows: None,
+        on_progress: OnProgress = lambda rows: None,
     ) -> list[Prediction]:
         """The prediction for each patent, with its evidence and warnings.
 
@@ -168,10 +168,10 @@ class Classifier:
         texts: Sequence[str],
         encodings: list[EncodedText],
         options: Sequence[Options],
-        on_progress: Advance = lambda rows: None,
+        on_progress: OnProgress = lambda rows: None,
     ) -> list[Prediction]:
         """The prediction for each encoded text, with checked options of its own."""
-        outputs = self._pipeline.answer(texts, encodings, on_progress)
+        outputs = self._pipeline.run_encoded(texts, encodings, on_progress)
         k = max(K_NEIGHBOURS, *(each.neighbours for each in options))
         index = self.bundle.neighbours
         neighbours = [[]] * len(texts) if index is None else index.nearest(outputs.embeddings, k)
@@ -223,7 +223,7 @@ class Classifier:
         self,
         row: int,
         text: str,
-        outputs: Answers,
+        outputs: PipelineOutputs,
         neighbours: list[Neighbour],
         options: Options,
     ) -> Prediction:
@@ -302,7 +302,13 @@ class Classifier:
             yield AnswerWarning("no_label_set", message)
 
     def _passages(
-        self, row: int, text: str, outputs: Answers, label: str, level: str, options: Options
+        self,
+        row: int,
+        text: str,
+        outputs: PipelineOutputs,
+        label: str,
+        level: str,
+        options: Options,
     ) -> tuple[PassageShare, ...]:
         encoding = outputs.encodings[row]
         if options.explain:
@@ -327,7 +333,7 @@ class Classifier:
     def _signals(
         self,
         row: int,
-        outputs: Answers,
+        outputs: PipelineOutputs,
         neighbours: list[Neighbour],
         path: tuple[ScoredLabel, ...],
     ) -> Signals:

@@ -1,4 +1,4 @@
-"""Classification of a file of patents into a file of answers.
+"""Classification of a file of patents into a file of predictions.
 
 Rows keep their order; files may be larger than memory; the output file appears complete or not at
 all.
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
-from patclass.core.types import Advance
+from patclass.core.types import OnProgress
 from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
 from patclass.data.text import FIELDS, TextView
 from patclass.inference.classifier import DEFAULTS, Classifier
@@ -45,7 +45,7 @@ def _arrow_type(kind: Any) -> Any:
     return _arrow_type(required)
 
 
-# The schema of a file of answers.
+# The schema of a file of predictions.
 SCHEMA = pa.schema([(column.name, _arrow_type(column.type)) for column in ANSWER_COLUMNS])
 
 
@@ -126,7 +126,7 @@ def classify_file(
     source: Path,
     target: Path,
     options: Options = DEFAULTS,
-    on_progress: Advance = lambda rows: None,
+    on_progress: OnProgress = lambda rows: None,
 ) -> FileResult:
     """Classify every row of ``source`` into a row of ``target``; unusable rows get an ``error``.
 

@@ -213,7 +213,7 @@ def scored_labels(
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an answer: its name, its Python type and its description."""
+    """A column of a prediction: its name, its Python type and its description."""
 
     name: str
     type: Any
@@ -228,7 +228,7 @@ def _level_columns() -> Iterator[Column]:
 
 _Labels = tuple[ScoredLabel, ...]
 
-# The columns of an answer, in their order: in files, over HTTP and on the command line.
+# The columns of a prediction, in their order: in files, over HTTP and on the command line.
 ANSWER_COLUMNS = (
     Column("id", str | None, "The patent's id, as it was sent."),
     Column("label", str, "Code of the predicted label."),

@@ -13,7 +13,7 @@ from patclass.data.examples import Corpus, known_at
 from patclass.learning.gate import Decision, LevelPredictions, PairedPredictions, decide
 from patclass.learning.training_data import GATE, CorpusTexts, FeedbackParts, split_feedback
 from patclass.monitoring.accuracy import code_at
-from patclass.predictor.pipeline import with_bar
+from patclass.predictor.pipeline import run_with_progress
 from patclass.store.database import Database
 
 # One model's predictions at each level, and the labels of each level, coarsest first.
@@ -91,7 +91,7 @@ def _predict(
     bundle: Bundle, texts: Sequence[str], levels: Sequence[str], role: str
 ) -> dict[str, LevelPredictions]:
     """A model's predictions for all texts, by level."""
-    leaves = with_bar(bundle.load_pipeline(), texts, f"scoring {role}").leaves
+    leaves = run_with_progress(bundle.load_pipeline(), texts, f"scoring {role}").leaves
     predictions = {}
     for level in levels:
         probabilities = bundle.tree.sums(leaves, level)

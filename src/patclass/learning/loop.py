@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
-from patclass.core.defaults import LEAST_FEEDBACK, WINDOW
+from patclass.core.settings import LEAST_FEEDBACK, WINDOW
 from patclass.core.types import Echo
 from patclass.learning.candidate_evaluation import ModelPair, evaluate_candidate
 from patclass.learning.gate import Decision

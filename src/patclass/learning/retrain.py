@@ -15,10 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.registry import Registry
-from patclass.core.defaults import FEEDBACK_WEIGHT
 from patclass.core.errors import BundleError, DataError, TrainingError
 from patclass.core.files import atomic_write, write_json
-from patclass.core.settings import DataSettings, OutputSettings, TrainSettings
+from patclass.core.settings import FEEDBACK_WEIGHT, DataSettings, OutputSettings, TrainSettings
 from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
 from patclass.learning.training_data import (

@@ -92,9 +92,9 @@ class PatentClassifier(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits, float32 of shape (rows, outputs)."""
-        return self.answer(self.embed(batch))
+        return self.logits(self.embed(batch))
 
-    def answer(self, embeddings: torch.Tensor) -> torch.Tensor:
+    def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Logits of embeddings, in float32 whatever the backbone is computed in."""
         with torch.autocast(embeddings.device.type, enabled=False):
             logits: torch.Tensor = self.head(embeddings.float())

@@ -267,7 +267,7 @@ def assess(
 def shifts_of(reference: DriftReference, window: SignalValues) -> tuple[Shift, ...]:
     """The shift of each signal, in the order of ``SIGNALS``."""
     level = reference.levels[0]
-    confidences = reference.confidences[level][reference.answers[level] >= 0]
+    confidences = reference.confidences[level][reference.predictions[level] >= 0]
     return (
         _shift("confidence", confidences, window.confidences),
         _label_shift(reference.counts(level), window.counts),

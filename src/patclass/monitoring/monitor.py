@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from patclass.core.defaults import WINDOW
+from patclass.core.settings import WINDOW
 from patclass.monitoring.accuracy import reviewed_texts
 from patclass.monitoring.drift import Assessment, assess
 from patclass.predictor.drift_reference import DriftReference

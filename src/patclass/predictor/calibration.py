@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PRECISION = 0.9
 
-# A precision of nine in ten on fewer answers than this is luck.
+# A precision of nine in ten on fewer predictions than this is luck.
 MIN_ANSWERS = 20
 
 # What no confidence reaches: nothing is then answered.
@@ -39,23 +39,23 @@ NEVER = 1.01
 def lowest_threshold(
     confidences: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], precision: float
 ) -> float | None:
-    """The lowest confidence from which on ``precision`` of the answers are right, if any.
+    """The lowest confidence from which on ``precision`` of the predictions are right, if any.
 
-    Answers of equal confidence stand or fall together. Shapes are (rows,).
+    Predictions of equal confidence stand or fall together. Shapes are (rows,).
     """
     if not len(confidences):
         return None
     values, firsts = np.unique(np.sort(-confidences), return_index=True)
-    last = np.append(firsts[1:], len(confidences)) - 1  # the last answer of each confidence
+    last = np.append(firsts[1:], len(confidences)) - 1  # the last prediction of each confidence
     right = np.cumsum(correct[np.argsort(-confidences, kind="stable")])[last]
     enough = np.flatnonzero(right >= precision * (last + 1) - 1e-9)
     return float(-values[enough[-1]]) if len(enough) else None
 
 
 def threshold_for(confidences: FloatArray, correct: npt.NDArray[np.bool_]) -> float:
-    """The confidence at which to answer by default, from held-out answers; shapes are (rows,).
+    """The confidence at which to answer by default, from held-out predictions; shapes are (rows,).
 
-    ``NEVER`` if no confidence is enough, or too few answers reach the one that is.
+    ``NEVER`` if no confidence is enough, or too few predictions reach the one that is.
     """
     found = lowest_threshold(confidences, correct, PRECISION)
     if found is None or (confidences >= found).sum() < min(MIN_ANSWERS, len(confidences)):
@@ -75,7 +75,7 @@ class Calibration:
     :param inverse_temperatures: for each level.
     :param linear_weight: weight of the linear model's log-probabilities on the coarsest level.
     :param smoothing: for each level the share spread evenly over siblings; none at all if empty.
-    :param precision: of the answers on validation from each threshold on.
+    :param precision: of the predictions on validation from each threshold on.
     :param thresholds: confidence by level; above one if no confidence had that precision.
     """
 
@@ -96,11 +96,11 @@ class Calibration:
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "Calibration":
-        """Fit on the validation rows; thresholds on answers that did not calibrate themselves."""
+        """Fit on the validation rows; thresholds on cross-fitted predictions."""
         rows = np.arange(len(fitting.corpus["validation"]))
         thresholds = {
-            level: threshold_for(answers.confidences, answers.correct)
-            for level, answers in fitting.held_out.items()
+            level: threshold_for(predictions.confidences, predictions.correct)
+            for level, predictions in fitting.held_out.items()
         }
         return replace(fitting.calibrate(rows), thresholds=thresholds)
 
@@ -224,7 +224,7 @@ def normalise(scores: _Floats, parents: Positions) -> _Floats:
 # Sharper than tenfold or flatter than a twentieth is no calibration but a broken model.
 _BOUNDS = (0.05, 10.0)
 
-# Labelled answers needed to fit a level's label smoothing; on fewer, the estimate is chance.
+# Labelled predictions needed to fit a level's label smoothing; on fewer, the estimate is chance.
 ROWS_FOR_SMOOTHING = 200
 _FIRST_SMOOTHING, _MOST_SMOOTHING = 0.02, 0.3
 
@@ -239,8 +239,8 @@ def fit_calibration(
     """Fit temperatures, label smoothing and the linear model's weight on labelled rows.
 
     First by the likelihood of the labels; then, where there are rows enough, temperature and
-    smoothing by the likelihood of the answers being correct or wrong, from the coarsest level
-    down: the confidence of the answer is what users see and what thresholds are set on. A level
+    smoothing by the likelihood of the predictions being correct or wrong, from the coarsest level
+    down: the confidence of the prediction is what users see and what thresholds are set on. A level
     without a row that knows its label keeps the temperature one.
 
     :param leaves: for each row the leaves of which one is true; a row counts at each level
@@ -293,10 +293,10 @@ def _most_likely(factor: Factor, y_true: Positions) -> Chosen:
 def _honest(
     factor: Factor, y_true: Positions, start: Chosen, above: _Floats, named: npt.NDArray[np.bool_]
 ) -> Chosen:
-    """The temperature and smoothing under which correct and wrong answers are most likely.
+    """The temperature and smoothing under which correct and wrong predictions are most likely.
 
     :param above: calibrated probabilities of the groups above, shape (rows, those groups).
-    :param named: which groups are labels; an "other" is never an answer.
+    :param named: which groups are labels; an "other" is never a prediction.
     """
     from scipy.optimize import minimize
 
@@ -306,12 +306,12 @@ def _honest(
     def loss(values: _Floats) -> float:
         chosen = start._replace(inverse_temperature=values[0], smoothing=values[1])
         joint = np.where(named, factor.probabilities(chosen) * above, 0)
-        answers = joint.argmax(axis=1)
-        sure = joint[every, answers]
-        likely = np.where(answers == y_true, sure, 1 - sure)
+        predictions = joint.argmax(axis=1)
+        sure = joint[every, predictions]
+        likely = np.where(predictions == y_true, sure, 1 - sure)
         return float(-np.log(np.maximum(likely, 1e-12)).mean())
 
-    # Which label is the answer jumps with the sharpness, so there is no gradient.
+    # The predicted label jumps with the temperature, so there is no gradient.
     bounds = [_BOUNDS, (0.0, _MOST_SMOOTHING)]
     values = [start.inverse_temperature, _FIRST_SMOOTHING]
     found = minimize(loss, values, method="Nelder-Mead", bounds=bounds)

@@ -98,10 +98,10 @@ class ConformalSets:
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "ConformalSets":
-        """Scores of the held-out answers."""
-        answers = fitting.held_out.items()
+        """Scores of the held-out predictions."""
+        predictions = fitting.held_out.items()
         return cls(
-            {level: fit_conformal(a.probabilities, a.y_true.tolist()) for level, a in answers}
+            {level: fit_conformal(a.probabilities, a.y_true.tolist()) for level, a in predictions}
         )
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The drift reference: figures of held-out answers that windows of live answers are compared with.
+"""The drift reference: figures of held-out predictions, which live windows are compared with.
 
 Fitted on the validation rows when a model is trained, and kept in its bundle.
 """
@@ -114,13 +114,13 @@ def vocabulary_of(rows: Sequence[Sequence[int]]) -> Vocabulary:
 
 @dataclass(frozen=True)
 class DriftReference:
-    """Figures of answers to held-out rows, one value for each row.
+    """Figures of predictions to held-out rows, one value for each row.
 
-    :param answers: for each level the position of the label answered, shape (rows,); -1 for an
-        answer that ends above it.
+    :param predictions: for each level the position of the predicted label, shape (rows,); -1 for an
+        path that ends above it.
     :param confidences: for each level the confidence of that label, shape (rows,).
     :param codes: for each level its labels, in the order of the positions.
-    :param accuracy: for each level where the truth is known the share of right answers.
+    :param accuracy: for each level where the truth is known the share of correct predictions.
     :param chars: lengths of the texts, shape (rows,).
     :param oov_rate: out-of-vocabulary rates of the texts, shape (rows,).
     :param novelty: novelty scores of the embeddings, shape (rows,).
@@ -129,7 +129,7 @@ class DriftReference:
     FILE: ClassVar[str] = "reference.safetensors"
     REQUIRED: ClassVar[bool] = True
 
-    answers: Mapping[str, npt.NDArray[np.int32]]
+    predictions: Mapping[str, npt.NDArray[np.int32]]
     confidences: Mapping[str, FloatArray]
     codes: Mapping[str, tuple[str, ...]]
     accuracy: Mapping[str, float]
@@ -145,23 +145,23 @@ class DriftReference:
         return tuple(self.codes)
 
     def counts(self, level: str) -> npt.NDArray[np.int64]:
-        """How often each label of a level was answered, shape (labels,)."""
-        given = self.answers[level][self.answers[level] >= 0]
+        """How often each label of a level was predicted, shape (labels,)."""
+        given = self.predictions[level][self.predictions[level] >= 0]
         return np.bincount(given, minlength=len(self.codes[level])).astype(np.int64)
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "DriftReference":
-        """From the validation rows, answered with all that is calibrated so far."""
-        tree, answers = fitting.tree, fitting.validation
-        logits = answers.logits[:, : len(tree.paths)]
+        """From the validation rows, predicted with what is calibrated so far."""
+        tree, outputs = fitting.tree, fitting.validation
+        logits = outputs.logits[:, : len(tree.paths)]
         calibration = fitting.pipeline.calibration
         train = fitting.tokenizer.token_ids([row.text for row in fitting.corpus["train"]])
         return collect_reference(
             tree,
             fitting.corpus["validation"],
-            answers.encodings,
-            answers.embeddings,
-            calibration.apply(tree, logits, answers.linear_log_probs),
+            outputs.encodings,
+            outputs.embeddings,
+            calibration.apply(tree, logits, outputs.linear_log_probs),
             vocabulary_of(train),
         )
 
@@ -178,7 +178,8 @@ class DriftReference:
         }
         for level in self.levels:
             small = len(self.codes[level]) <= np.iinfo(np.int16).max
-            arrays[f"answers/{level}"] = self.answers[level].astype(np.int16 if small else np.int32)
+            whole = np.int16 if small else np.int32
+            arrays[f"predictions/{level}"] = self.predictions[level].astype(whole)
             arrays[f"confidences/{level}"] = self.confidences[level]
         (folder / self.FILE).write_bytes(save(arrays, {"about": about}))
 
@@ -195,7 +196,7 @@ class DriftReference:
                 about = json.loads(file.metadata()["about"])
             codes = {level: tuple(labels) for level, labels in dict(about["codes"]).items()}
             reference = cls(
-                answers={level: _whole(arrays[f"answers/{level}"]) for level in codes},
+                predictions={level: _whole(arrays[f"predictions/{level}"]) for level in codes},
                 confidences={level: arrays[f"confidences/{level}"] for level in codes},
                 codes=codes,
                 accuracy={level: float(share) for level, share in dict(about["accuracy"]).items()},
@@ -217,10 +218,10 @@ class DriftReference:
         """
         shapes = {values.shape for values in (self.chars, self.oov_rate, self.novelty)}
         for level, labels in self.codes.items():
-            answers = self.answers[level]
-            shapes |= {answers.shape, self.confidences[level].shape}
-            if not np.isin(answers, range(-1, len(labels))).all():
-                raise ValueError(f"an answer is no label of the {level}")
+            predictions = self.predictions[level]
+            shapes |= {predictions.shape, self.confidences[level].shape}
+            if not np.isin(predictions, range(-1, len(labels))).all():
+                raise ValueError(f"a prediction is no label of the {level}")
         rows = next(iter(shapes))
         fits = len(shapes) == 1 and len(rows) == 1 and rows[0] and self.codes
         hidden, tokens = self.space.mean.shape, self.vocabulary.tokens
@@ -228,10 +229,10 @@ class DriftReference:
             raise ValueError("its arrays do not fit together")
 
 
-def _whole(answers: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    if answers.dtype.kind != "i":
-        raise ValueError(f"answers are whole numbers, not {answers.dtype}")
-    return answers.astype(np.int32)
+def _whole(predictions: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    if predictions.dtype.kind != "i":
+        raise ValueError(f"predictions are whole numbers, not {predictions.dtype}")
+    return predictions.astype(np.int32)
 
 
 MOST_ROWS = 5000
@@ -248,7 +249,7 @@ def collect_reference(
     """The reference of held-out rows; of very many, ``MOST_ROWS`` from all over the file.
 
     :param embeddings: pooled embeddings of the rows, shape (rows, hidden).
-    :param leaves: leaf probabilities as they would be answered, shape (rows, leaves).
+    :param leaves: calibrated leaf probabilities, shape (rows, leaves).
     """
     if len(rows) > MOST_ROWS:  # files are often sorted, so no end of one stands for it
         kept = np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.intp)
@@ -263,13 +264,13 @@ def collect_reference(
             places[depth, row] = place = tree.at(level).index(code)
             shares[depth, row] = sums[level][row, place]
     return DriftReference(
-        answers=dict(zip(tree.levels, places, strict=True)),
+        predictions=dict(zip(tree.levels, places, strict=True)),
         confidences=dict(zip(tree.levels, shares, strict=True)),
         codes={level: tuple(tree.at(level).codes) for level in tree.levels},
         accuracy=_accuracy(tree.levels, rows, places),
         chars=np.array([len(row.text) for row in rows], dtype=np.float32),
         oov_rate=np.array(
-            [vocabulary.oov_rate(reading.ids) for reading in encodings], dtype=np.float32
+            [vocabulary.oov_rate(encoding.ids) for encoding in encodings], dtype=np.float32
         ),
         novelty=held_out_novelty(embeddings),
         vocabulary=vocabulary,
@@ -278,13 +279,13 @@ def collect_reference(
 
 
 def _accuracy(
-    levels: Sequence[str], rows: Sequence[Example], answers: npt.NDArray[np.int32]
+    levels: Sequence[str], rows: Sequence[Example], predictions: npt.NDArray[np.int32]
 ) -> dict[str, float]:
-    """The share of right ones among the answers that are given, where the truth is known."""
+    """The accuracy of the predictions, where the truth is known."""
     found = {}
     for depth, level in enumerate(levels):
         known, y_true = known_at(rows, depth)
-        given = answers[depth, known] >= 0
+        given = predictions[depth, known] >= 0
         if given.any():
-            found[level] = float((answers[depth, known] == y_true)[given].mean())
+            found[level] = float((predictions[depth, known] == y_true)[given].mean())
     return found

@@ -15,8 +15,8 @@ from patclass.engines.base import Engine
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration, fit_calibration
 from patclass.predictor.components import COMPONENTS, Component, Components
-from patclass.predictor.pipeline import Answers, Pipeline, with_bar
-from patclass.predictor.scored import LevelAnswers, answers_at
+from patclass.predictor.pipeline import Pipeline, PipelineOutputs, run_with_progress
+from patclass.predictor.scored import LabelledPredictions, predictions_at
 
 # With fewer validation rows than this, a half would be too small to calibrate on: the same rows
 # then both calibrate and are held out, which makes label sets a little too small.
@@ -47,7 +47,7 @@ class Fitting:
 
     @property
     def pipeline(self) -> Pipeline:
-        """What answers with the components fitted so far."""
+        """What predicts with the components fitted so far."""
         components = Components(self.fitted)
         return Pipeline(
             self.tree, self.engine, self.tokenizer, self.settings.truncation, components
@@ -59,45 +59,47 @@ class Fitting:
         return replace(self.pipeline, components=Components())
 
     @cached_property
-    def validation(self) -> Answers:
-        """Answers to the validation rows, from the first component on that asks for them."""
+    def validation(self) -> PipelineOutputs:
+        """Outputs for the validation rows, from the first component on that asks for them."""
         texts = [row.text for row in self.corpus["validation"]]
-        return with_bar(self.pipeline, texts, "scoring validation")
+        return run_with_progress(self.pipeline, texts, "scoring validation")
 
     def calibrate(self, rows: Positions) -> Calibration:
         """Temperatures, smoothing and mixing weight fitted on some of the validation rows."""
-        answers, examples = self.validation, self.corpus["validation"]
-        linear = answers.linear_log_probs
+        outputs, examples = self.validation, self.corpus["validation"]
+        linear = outputs.linear_log_probs
         return fit_calibration(
             self.tree,
-            answers.logits[rows, : len(self.tree.paths)],
+            outputs.logits[rows, : len(self.tree.paths)],
             [possible_leaves(self.tree, examples[row]) for row in rows],
             None if linear is None else linear[rows],
             self.mixing_weight,
         )
 
     @cached_property
-    def held_out(self) -> dict[str, LevelAnswers]:
-        """Calibrated answers to the validation rows, by level where any label is known.
+    def held_out(self) -> dict[str, LabelledPredictions]:
+        """Calibrated outputs to the validation rows, by level where any label is known.
 
         Each half of the rows is calibrated on the other half (cross-fitting), so that the
         confidence of a row never depends on its own label.
         """
         rows = self.corpus["validation"]
         leaves = self._cross_fitted(rows)
-        answers = {level: answers_at(rows, leaves, self.tree, level) for level in self.tree.levels}
-        return {level: found for level, found in answers.items() if found is not None}
+        predictions = {
+            level: predictions_at(rows, leaves, self.tree, level) for level in self.tree.levels
+        }
+        return {level: found for level, found in predictions.items() if found is not None}
 
     def _cross_fitted(self, rows: Sequence[Example]) -> FloatArray:
         """Leaf probabilities, shape (rows, leaves)."""
-        answers = self.validation
+        outputs = self.validation
         halves = [np.array(half, dtype=np.intp) for half in _halves(rows, self.seed)]
         leaves = np.empty((len(rows), len(self.tree.paths)), dtype=np.float32)
         for half, other in (halves, halves[::-1]):
             leaves[half] = self.calibrate(other).apply(
                 self.tree,
-                answers.logits[half, : len(self.tree.paths)],
-                None if answers.linear_log_probs is None else answers.linear_log_probs[half],
+                outputs.logits[half, : len(self.tree.paths)],
+                None if outputs.linear_log_probs is None else outputs.linear_log_probs[half],
             )
         return leaves
 

@@ -76,7 +76,7 @@ class NeighbourIndex:
         """Index the training patents, or a stratified part of very many; None if switched off."""
         from patclass.data.splits import stratified
         from patclass.predictor.fitting import known_codes
-        from patclass.predictor.pipeline import with_bar
+        from patclass.predictor.pipeline import run_with_progress
 
         settings, rows = fitting.settings, fitting.corpus["train"]
         if not settings.index_rows:
@@ -85,7 +85,9 @@ class NeighbourIndex:
             strata = [row.stratum for row in rows]
             rows = [rows[i] for i in stratified(strata, settings.index_rows, fitting.seed)]
         encoder = fitting.encoder
-        embeddings = with_bar(encoder, [row.text for row in rows], "indexing train").embeddings
+        embeddings = run_with_progress(
+            encoder, [row.text for row in rows], "indexing train"
+        ).embeddings
         records = [
             Record(
                 row.id,

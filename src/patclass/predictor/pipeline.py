@@ -1,6 +1,6 @@
 """From texts to calibrated probabilities: encoding, model, linear model, calibration.
 
-Knows texts and outputs; not files, bundles or options of an answer.
+Knows texts and outputs; not files, bundles or options of a prediction.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.core.progress import progress
-from patclass.core.types import Advance, FloatArray, softmax
+from patclass.core.types import FloatArray, OnProgress, softmax
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine, Outputs
 from patclass.model.tokenizer import EncodedText, TextTokenizer, Truncation
@@ -21,7 +21,7 @@ from patclass.predictor.linear import LinearModel
 
 
 @dataclass(frozen=True)
-class Answers:
+class PipelineOutputs:
     """Outputs for each text.
 
     :param logits: of leaves and tags, mean over the passages; shape (texts, outputs).
@@ -63,27 +63,29 @@ class Pipeline:
         """How logits become probabilities."""
         return self.components.get(Calibration) or Calibration.none(self.tree)
 
-    def run(self, texts: Sequence[str], advance: Advance = lambda rows: None) -> Answers:
-        """Answer texts, in order.
+    def run(
+        self, texts: Sequence[str], on_progress: OnProgress = lambda rows: None
+    ) -> PipelineOutputs:
+        """Predict for texts, in order.
 
-        :param advance: called with the number of texts that were done, for progress bars.
+        :param on_progress: called with the number of texts that were done, for progress bars.
         """
-        return self.answer(texts, self.encode(texts), advance)
+        return self.run_encoded(texts, self.encode(texts), on_progress)
 
     def encode(self, texts: Sequence[str]) -> list[EncodedText]:
         """The passages of each text, in order."""
         return self.tokenizer.encode(texts, self.truncation)
 
-    def answer(
+    def run_encoded(
         self,
         texts: Sequence[str],
         encodings: list[EncodedText],
-        advance: Advance = lambda rows: None,
-    ) -> Answers:
-        """Answer texts that are encoded, in order."""
-        rows = [passage.ids for reading in encodings for passage in reading.passages]
-        outputs = self.engine.run(rows, _per_text(advance, len(texts), len(rows)))
-        ends = np.cumsum([len(reading.passages) for reading in encodings])[:-1]
+        on_progress: OnProgress = lambda rows: None,
+    ) -> PipelineOutputs:
+        """Predict for texts that are encoded, in order."""
+        rows = [passage.ids for encoding in encodings for passage in encoding.passages]
+        outputs = self.engine.run(rows, _per_text(on_progress, len(texts), len(rows)))
+        ends = np.cumsum([len(encoding.passages) for encoding in encodings])[:-1]
         passages = np.split(outputs.logits, ends)
         pooled = Outputs(_means(outputs.embeddings, ends), _means(outputs.logits, ends))
         linear_log_probs = (
@@ -91,7 +93,7 @@ class Pipeline:
         )
         count = len(self.tree.paths)
         logits = pooled.logits[:, :count]
-        return Answers(
+        return PipelineOutputs(
             encodings,
             pooled.logits,
             linear_log_probs,
@@ -103,8 +105,8 @@ class Pipeline:
         )
 
 
-def with_bar(pipeline: Pipeline, texts: Sequence[str], what: str) -> Answers:
-    """Answer texts and show the progress."""
+def run_with_progress(pipeline: Pipeline, texts: Sequence[str], what: str) -> PipelineOutputs:
+    """Predict and show the progress."""
     with progress(what, len(texts)) as bar:
         return pipeline.run(texts, bar.update)
 
@@ -120,14 +122,14 @@ def _sigmoid(logits: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), dtype=np.float32)
 
 
-def _per_text(advance: Advance, texts: int, passages: int) -> Advance:
+def _per_text(on_progress: OnProgress, texts: int, passages: int) -> OnProgress:
     """Progress in texts from progress in passages."""
     done = [0, 0]
 
     def report(more: int) -> None:
         done[0] += more
         whole = done[0] * texts // max(1, passages)
-        advance(whole - done[1])
+        on_progress(whole - done[1])
         done[1] = whole
 
     return report

@@ -1,4 +1,4 @@
-"""A model's answers to labelled rows, as a whole and level by level."""
+"""A model's predictions for labelled rows, as a whole and level by level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example, known_at
 from patclass.predictor.conformal import ConformalSets
-from patclass.predictor.pipeline import Pipeline, with_bar
+from patclass.predictor.pipeline import Pipeline, run_with_progress
 
 
 @dataclass(frozen=True)
-class LevelAnswers:
-    """The rows whose label is known at a level, with what was answered to them.
+class LabelledPredictions:
+    """The rows whose label is known at a level, with what was predicted for them.
 
     :param places: where these rows stand among all, shape (rows,).
     :param y_true: positions of the true labels, shape (rows,); negative where the tree lacks it.
@@ -30,7 +30,7 @@ class LevelAnswers:
     probabilities: FloatArray
 
     @cached_property
-    def answered(self) -> Positions:
+    def y_pred(self) -> Positions:
         """Positions of the most probable labels, shape (rows,)."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
@@ -42,17 +42,17 @@ class LevelAnswers:
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Whether they are right, shape (rows,)."""
-        return np.asarray(self.answered == self.y_true)
+        return np.asarray(self.y_pred == self.y_true)
 
 
-def answers_at(
+def predictions_at(
     rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree, level: str
-) -> LevelAnswers | None:
-    """Answers from leaf probabilities of shape (rows, leaves); None if no label is known."""
+) -> LabelledPredictions | None:
+    """Predictions from leaf probabilities of shape (rows, leaves); None if no label is known."""
     places, y_true = known_at(rows, tree.levels.index(level))
     if not len(places):
         return None
-    return LevelAnswers(
+    return LabelledPredictions(
         codes=tree.at(level).codes,
         rows=[rows[place] for place in places.tolist()],
         places=places,
@@ -69,7 +69,7 @@ class Scored:
     """Rows with the probabilities that a model gave them.
 
     :param raw: leaf probabilities of the model before calibration, shape (rows, leaves).
-    :param calibrated: the same after calibration: what the model answers with.
+    :param calibrated: the same after calibration: what the model predicts.
     :param tags: probability of each tag, shape (rows, tags).
     """
 
@@ -81,9 +81,9 @@ class Scored:
 
 
 def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored:
-    """Answer the rows' texts, with a progress bar called ``what``."""
-    answers = with_bar(pipeline, [row.text for row in rows], what)
-    return Scored(rows, pipeline.tree, answers.raw, answers.leaves, answers.tags)
+    """Predict for the rows' texts, with a progress bar called ``what``."""
+    outputs = run_with_progress(pipeline, [row.text for row in rows], what)
+    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.tags)
 
 
 def label_sets(
@@ -100,16 +100,16 @@ def label_sets(
     }
 
 
-def labelled_answers(scored: Scored, level: str) -> dict[str, tuple[str | None, str]]:
-    """True and answered code of each row at a level, by the row's id.
+def codes_by_id(scored: Scored, level: str) -> dict[str, tuple[str | None, str]]:
+    """True and predicted code of each row at a level, by the row's id.
 
     The true code is None where it is not known, or not among the model's labels.
     """
     labels, depth = scored.tree.at(level), scored.tree.levels.index(level)
     best = scored.tree.sums(scored.calibrated, level).argmax(axis=1)
     found = {}
-    for row, answer in zip(scored.rows, best, strict=True):
+    for row, best_label in zip(scored.rows, best, strict=True):
         y_true = row.y_true[depth]
         known = None if y_true is None or y_true < 0 else labels[y_true].code
-        found[row.id] = (known, labels[int(answer)].code)
+        found[row.id] = (known, labels[int(best_label)].code)
     return found

@@ -79,7 +79,7 @@ class FeedbackService:
         except StoreError:
             self._metrics.feedback.labels("not_stored").inc()
             raise
-        self._metrics.feedback.labels("kept" if added else "repeated").inc()
+        self._metrics.feedback.labels("stored" if added else "repeated").inc()
         return added
 
     def complete(self, body: FeedbackRequest, caller: str | None) -> Feedback:

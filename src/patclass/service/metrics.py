@@ -74,9 +74,9 @@ class Metrics:
             "outcome",
         )
         self.feedback = self._counter("patclass_feedback", "Feedback by outcome.", "outcome")
-        for outcome in ("kept", "dropped"):
+        for outcome in ("stored", "dropped"):
             self.recorded.labels(outcome)
-        for outcome in ("kept", "repeated", "refused", "not_stored"):
+        for outcome in ("stored", "repeated", "refused", "not_stored"):
             self.feedback.labels(outcome)
 
     def _add_monitor(self) -> None:

@@ -7,8 +7,8 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from patclass.core.config import Settings
-from patclass.core.defaults import WINDOW
 from patclass.core.errors import ConfigError
+from patclass.core.settings import WINDOW
 from patclass.data.text import MAX_CHARS
 
 PORT = 9000

@@ -191,7 +191,7 @@ class Recorder:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _RETRY_SECONDS)
             return False
-        self._done(rows, "kept")
+        self._done(rows, "stored")
         return True
 
     def _add(self, rows: Sequence[PredictionRow]) -> None:

@@ -58,7 +58,7 @@ class FeedbackData:
 
     :param examples: texts by split, in addition to the rows of the data.
     :param parent: the bundle whose weights training starts from (warm start), at a lower learning
-        rate, so that answers without feedback hardly change. None to train from scratch.
+        rate, so that predictions without feedback hardly change. None to train from scratch.
     """
 
     examples: Mapping[str, Sequence[FeedbackExample]]
@@ -242,7 +242,7 @@ def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
 def _fit_components(
     settings: TrainSettings, fit: Fit, corpus: Corpus, parent: Bundle | None
 ) -> Pipeline:
-    # The linear model is fitted again; choosing its weight again would change many answers.
+    # The linear model is fitted again; choosing its weight again would change many predictions.
     mixing_weight = None if parent is None else parent.calibration.mixing_weight
     return fit_components(
         Fitting(

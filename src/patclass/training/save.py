@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from patclass import __version__
+from patclass.bundle import write_bundle
 from patclass.bundle.description import (
     LAYOUT,
     BaseInfo,
@@ -18,7 +19,6 @@ from patclass.bundle.description import (
     RunSettings,
     TextInfo,
 )
-from patclass.bundle.writer import write_bundle
 from patclass.core.files import write_json
 from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus

@@ -40,9 +40,9 @@ demo: .venv/ready  ## classify with the shipped model; train, evaluate, verify a
 	@echo "      $(BIN)/patclass classify your-patents.csv -o answers.csv"
 	@echo "      $(BIN)/patclass --help"
 
-# Two processes: what tests start (servers, browsers, databases) has other cores where there are any.
+# Three processes on two cores, as many tests wait for a server, a browser or a database.
 # If one of them dies, the run ends: a new one would never get the tests of the first.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
 test: .venv/ready  ## check style and types, run every test (6 minutes on two cores)
 	$(BIN)/ruff check

@@ -1,14 +1,15 @@
-"""The complete learning loop, with real processes: service, command line, reviewers' requests.
+"""The complete learning loop: a real service, the command line, reviewers' requests.
 
 A model has never seen one section. Patents of it appear in the stream; an alert is raised;
 reviewers give feedback; a candidate is trained, passes the gate and is promoted while the service
 is in use. In the counter-case thirty percent of the feedback is wrong, and the gate refuses it.
 
-There are two scenarios: a small one, with a tiny model and synthetic patents; and one with
-the embedded base and real patents if PATCLASS_WHOLE_LOOP is set (``make test-loop``), which takes
-half an hour on two cores.
+There are two scenarios: a small one, with a tiny model and synthetic patents, whose commands run
+in the process of the tests; and one with the embedded base, real patents and a process for each
+command if PATCLASS_WHOLE_LOOP is set (``make test-loop``), which takes half an hour on two cores.
 """
 
+import io
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import chdir
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,20 @@ class Scenario:
     stream: list[Patent]
     held_out: list[Patent]
     flags: tuple[object, ...]
+    in_process: bool
 
 
 def make_scenario(
-    data: Path, new: str, sizes: Sequence[int], splits: Sequence[Patents], flags: tuple[object, ...]
+    data: Path,
+    new: str,
+    sizes: Sequence[int],
+    splits: Sequence[Patents],
+    flags: tuple[object, ...],
+    in_process: bool,
 ) -> Scenario:
     """Divide patents.
 
+    :param in_process: run commands in this process, which has loaded torch once.
     :param sizes: training, validation and test rows, the window, and the predictions after it.
     :param splits: patents for training and for the stream, for validation, and for testing.
     """
@@ -90,7 +98,15 @@ def make_scenario(
         stream += part
     sections = "".join(sorted({row["section"] for row in known} | {new}))
     return Scenario(
-        data, sections, new, window, before_shift, stream, [*tested_known, *held_out_new], flags
+        data=data,
+        sections=sections,
+        new=new,
+        window=window,
+        before_shift=before_shift,
+        stream=stream,
+        held_out=[*tested_known, *held_out_new],
+        flags=flags,
+        in_process=in_process,
     )
 
 
@@ -124,7 +140,7 @@ def small_scenario(data: Path, base: Path) -> Scenario:
     splits = [made_up_patents(800, 80, 1), made_up_patents(60, 0, 2), made_up_patents(200, 40, 3)]
     training = ("--epochs", 8, "--learning-rate", 1e-2, "--batch-tokens", 400)
     flags = ("--base", base, "--max-tokens", 64, *training)
-    return make_scenario(data, "D", (90, 60, 150, 100, 200), splits, flags)
+    return make_scenario(data, "D", (90, 60, 150, 100, 200), splits, flags, True)
 
 
 def real_scenario(data: Path) -> Scenario:
@@ -132,7 +148,7 @@ def real_scenario(data: Path) -> Scenario:
         pytest.skip("the shared patents are not on this machine")
     splits = [real_patents(split, "E") for split in ("train", "validation", "test")]
     flags = ("--max-tokens", 96, "--epochs", 2, "--learning-rate", 2e-3, "--batch-tokens", 1024)
-    return make_scenario(data, "E", (1000, 500, 2700, 250, 1250), splits, flags)
+    return make_scenario(data, "E", (1000, 500, 2700, 250, 1250), splits, flags, False)
 
 
 @pytest.fixture(
@@ -155,10 +171,17 @@ def scenario(
     return small_scenario(data, tiny_bert) if request.param == "small" else real_scenario(data)
 
 
-def patclass(folder: Path, *arguments: object, expected: int = 0) -> str:
-    """Run a command in a separate process and return its output."""
+def run_loop(scenario: Scenario, folder: Path, expected: int = 0) -> str:
+    """Run one pass of the loop and return its output."""
+    arguments = ["loop", "--once", "--window", str(scenario.window)]
+    if scenario.in_process:
+        output = io.StringIO()
+        with chdir(folder), verified_here(), redirect_stdout(output):
+            code = main(arguments, standalone_mode=False) or 0
+        assert code == expected, output.getvalue()
+        return output.getvalue()
     done = subprocess.run(
-        [sys.executable, "-m", "patclass", *map(str, arguments)],
+        [sys.executable, "-m", "patclass", *arguments],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "2"},
         capture_output=True,
@@ -300,7 +323,7 @@ def test_the_loop_learns_a_section_that_the_model_has_never_seen(
     give_feedback(client, scenario.stream, predictions)
 
     with ContinuousRequests(server, scenario.before_shift[0]) as statuses:
-        output = patclass(home, "loop", "--once", "--window", scenario.window)
+        output = run_loop(scenario, home)
         print(output)
         assert "promoted: models/0002" in output
         wait_until(lambda: version(client) != first, 300)
@@ -326,7 +349,7 @@ def test_the_gate_refuses_a_candidate_when_thirty_percent_of_feedback_is_wrong(
     flags = ("--model", "models", "--keep-texts", "--feedback-rate", 10**6)
     with serving(folder, *flags) as server, server.client() as client:
         give_feedback(client, flipped(scenario), classify(client, scenario.stream))
-    output = patclass(folder, "loop", "--once", "--window", scenario.window, expected=1)
+    output = run_loop(scenario, folder, expected=1)
     print(output)
     assert "is refused as a replacement of" in output
     assert "FAILED  feedback is not reliable" in output

@@ -1,7 +1,9 @@
 """Invalid flags, files, disk or hub: an error of one line that names the cause, and exit code 2."""
 
+import io
 import json
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,29 +39,28 @@ def call(arguments, output):
     return json.dumps([code, errors.getvalue()])
 """
 
-# Several tiny runs in one process that has loaded torch once. The file size limit simulates a
-# full disk; it is lowered on a message of the run, so that each kind of file is affected.
-FULL_DISK = f"""{CALL}
-import resource
-import patclass.training.run
 
-hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+class FullDisk(io.StringIO):
+    """Output of a run, during which the disk is full from a message on.
 
-class Stage(io.StringIO):
-    def __init__(self, word, size):
+    A limit on the size of files stands for the disk, so that each kind of file is affected.
+    """
+
+    def __init__(self, message: str, size: int) -> None:
         super().__init__()
-        self.word, self.size = word, size
+        self._message, self._size = message, size
 
-    def write(self, text):
-        if self.word in text:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, hard))
+    def write(self, text: str) -> int:
+        if self._message in text:
+            limit_file_size(self._size)
         return super().write(text)
 
-for word, size, arguments in json.loads(sys.argv[1]):
-    line = call(arguments, Stage(word, size))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    print(line)
-"""
+
+def limit_file_size(size: int | None) -> None:
+    """Let files of this process have at most ``size`` bytes; None for no limit."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
 
 # Root may read and write anywhere, so the privileges are dropped first; modules are loaded before
 # that, because the interpreter itself may be readable by root only.
@@ -447,41 +448,23 @@ FULL = {
 }
 
 
-def run_calls(script: str, calls: object) -> list[Outcome]:
-    """Outcomes of the calls that ``script`` made in a process of its own."""
-    printed = run_script(script, json.dumps(calls))
-    return [Outcome(*json.loads(line)) for line in printed.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def full_disk(
-    tiny_bert: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[Outcome, Path]]:
-    """The error output of each run on a full disk, and its output folder."""
-    places = {case: tmp_path_factory.mktemp("full") for case in FULL}
-    usual = f"--base {tiny_bert} --data {bundle.parent} --max-tokens 64 --epochs 1 --r 1".split()
-    calls = [
-        (word, size, ["train", *usual, *flags, "--output", str(places[case] / "model")])
-        for case, (word, size, flags) in FULL.items()
-    ]
-    outcomes = run_calls(FULL_DISK, calls)
-    return dict(zip(places, zip(outcomes, places.values(), strict=True), strict=True))
-
-
 @pytest.mark.parametrize("case", FULL)
 def test_a_full_disk_while_training_or_saving_is_refused(
-    full_disk: dict[str, tuple[Outcome, Path]], case: str
+    case: str,
+    cli: Cli,
+    tiny_bert: Path,
+    bundle: Path,
+    results_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    outcome, results_folder = full_disk[case]
+    message, size, flags = FULL[case]
+    usual = ("--base", tiny_bert, "--data", bundle.parent, "--max-tokens", 64, "--epochs", 1)
+    monkeypatch.setattr("sys.stdout", FullDisk(message, size))
+    try:
+        outcome = cli("train", *usual, "--r", 1, *flags, "--output", results_folder / "model")
+    finally:
+        limit_file_size(None)
     check_refused(outcome, f"cannot write {results_folder}", "File too large")
-    assert not (results_folder / "model").exists()
-
-
-@pytest.mark.parametrize("case", FULL)
-def test_a_full_disk_leaves_nothing_half_written(
-    full_disk: dict[str, tuple[Outcome, Path]], case: str
-):
-    results_folder = full_disk[case][1]
     assert [path.name for path in results_folder.rglob("*partial*")] == []
     assert not (results_folder / "model").exists()
     assert (results_folder / "model.run" / "settings.json").is_file()
@@ -501,7 +484,8 @@ def unprivileged() -> Iterator[tuple[Path, list[Outcome]]]:
         ["classify", str(home / "in.csv"), "-o", str(home / "out.csv")],
         ["predict", "words", "--model", str(home / "closed" / "model")],
     ]
-    yield home, run_calls(NO_RIGHTS, calls)
+    printed = run_script(NO_RIGHTS, json.dumps(calls))
+    yield home, [Outcome(*json.loads(line)) for line in printed.splitlines()]
     home.chmod(0o755)
     (home / "closed").chmod(0o755)
     shutil.rmtree(home)

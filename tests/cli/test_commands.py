@@ -347,7 +347,8 @@ def test_the_same_commands_work_with_a_small_llama(
     monkeypatch.chdir(tmp_path)
     flags = ("--epochs", 6, "--batch-tokens", 400, "--max-tokens", 64, "--learning-rate", 5e-3)
     base = ("--base", tiny_llama, "--device", "cpu", "--allow-weak")
-    trained = cli("train", "--data", patents, *base, *flags)
+    with verified_here():
+        trained = cli("train", "--data", patents, *base, *flags)
     assert trained.code == 0, trained.err
     assert trained.out.startswith("device: cpu, float32")
     assert "saved and verified in a fresh process: final_model" in trained.out

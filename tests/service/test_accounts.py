@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import wait_until
+from helpers import full, wait_until
 from patclass.store.database import VARIABLE, locate_store
 from patclass.store.predictions import PredictionStore
 from postgres import Postgres
 from service_process import TEXT, Server, serving
 
 CALLERS = 12
-REQUESTS = 25
+REQUESTS = full(8, 25)
 QUEUE = 200  # tokens: two requests
 WAITING = "patclass_recording_predictions"
 

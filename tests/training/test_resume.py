@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from safetensors.torch import load_file
 
-from helpers import tiny_run, tiny_settings, tiny_train, wait_until
+from helpers import Cli, Outcome, tiny_run, tiny_settings, tiny_train, verified_here, wait_until
 from patclass.bundle import read_bundle
 from patclass.core.errors import TrainingError
 from patclass.evaluation.metrics import Metrics
@@ -31,15 +31,20 @@ def steps_done(output: Path) -> int:
     return max((json.loads(line)["step"] for line in lines[:-1]), default=0)
 
 
-def start(base: Path, data: Path, output: Path, *more: str) -> "subprocess.Popen[str]":
-    """A run in a separate process, with the settings of ``tiny_settings``."""
+def command(base: Path, data: Path, output: Path, epochs: int = 4) -> list[str]:
+    """The command line of a run with the settings of ``tiny_settings``."""
     settings = {
         "base": base, "data": data, "output": output, "batch-tokens": 400, "max-tokens": 64,
-        "learning-rate": 5e-3, "device": "cpu", "epochs": 4, "checkpoint-steps": 3,
+        "learning-rate": 5e-3, "device": "cpu", "epochs": epochs, "checkpoint-steps": 3,
     }  # fmt: skip
     flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    return ["train", "--allow-weak", *flags]
+
+
+def start(base: Path, data: Path, output: Path, epochs: int = 4) -> "subprocess.Popen[str]":
+    """A run in a separate process."""
     return subprocess.Popen(
-        [sys.executable, "-m", "patclass", "train", "--allow-weak", *flags, *more],
+        [sys.executable, "-m", "patclass", *command(base, data, output, epochs)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -139,19 +144,37 @@ def test_an_unfinished_run_must_be_resumed_or_restarted_explicitly(
     assert tiny_train(same, restart=True).bundle == output
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
-)
-def test_ctrl_c_leaves_the_best_epoch_as_a_valid_bundle(
-    how: int, tiny_bert: Path, patents: Path, tmp_path: Path
-):
-    output = tmp_path / "model"
-    process = start(tiny_bert, patents, output, "--epochs", "400")
+def stop_process(how: int, base: Path, data: Path, output: Path, cli: Cli) -> Outcome:
+    """A run in a separate process, which is sent a signal."""
+    process = start(base, data, output, epochs=400)
     stop_after(process, output, 20, how)
     _, errors = process.communicate(timeout=600)
-    assert process.returncode == 130
-    assert "interrupted: epoch" in errors
-    assert "Traceback" not in errors
+    return Outcome(process.returncode, errors)
+
+
+def stop_here(how: int, base: Path, data: Path, output: Path, cli: Cli) -> Outcome:
+    """A run in this process, which gets a signal in the middle of an epoch."""
+    honest, done = Fit._step, count()
+
+    def step(self: Fit, batch: list[int], bar: object) -> None:
+        if next(done) == 20:
+            signal.raise_signal(how)
+        honest(self, batch, bar)
+
+    with patch.object(Fit, "_step", step), verified_here():
+        return cli(*command(base, data, output, epochs=400))
+
+
+@pytest.mark.parametrize("stop", [stop_here, pytest.param(stop_process, marks=pytest.mark.full)])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_the_best_epoch_as_a_valid_bundle(
+    stop: Callable[..., Outcome], how: int, tiny_bert: Path, patents: Path, tmp_path: Path, cli: Cli
+):
+    output = tmp_path / "model"
+    outcome = stop(how, tiny_bert, patents, output, cli)
+    assert outcome.code == 130
+    assert "interrupted: epoch" in outcome.err
+    assert "Traceback" not in outcome.err
     bundle = read_bundle(output)
     assert bundle.description.interrupted
     bundle.verify("cpu")

@@ -320,16 +320,16 @@ def test_the_page_recovers_when_the_service_restarts(visit: Open, stage: Stage, 
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["", "file", "review", "model", "monitoring"])
-def test_the_page_fits_a_phone(visit: Open, path: str, tmp_path: Path):
-    page = visit(path, PHONE, "dark")
-    if path == "":
-        classify_example(page)
-        picture(page, "phone", tmp_path)
-    else:
-        page.get_by_role("heading", level=1).wait_for()
-        page.wait_for_timeout(1000)
+def test_every_view_fits_a_phone(visit: Open, stage: Stage, tmp_path: Path):
+    page = visit("", PHONE, "dark")
+    classify_example(page)
+    picture(page, "phone", tmp_path)
     assert fits_its_window(page)
+    for path in ("file", "review", "model", "monitoring"):
+        page.goto(f"{stage.page}/{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        wait_until_rendered(page)
+        assert fits_its_window(page), path
 
 
 def test_the_model_page_shows_figures_and_charts(visit: Open, tmp_path: Path):

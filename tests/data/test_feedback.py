@@ -80,9 +80,9 @@ SECTIONS = NamedLabels("label", ("A", "B"), LabelSet.of_codes(["A", "B"]))
     [
         (ColumnLabels("kind"), "bio-tech", ("bio-tech",)),
         (SECTIONS, "B", ("B",)),
-        (LevelLabels("section", (), ()), "H04L", ("H",)),
-        (LevelLabels("class", (), ()), "H04L", ("H04",)),
-        (ListLabels(("A61", "H04L"), (), ()), "H04L", ("H04L",)),
+        (LevelLabels("section", (), (), ()), "H04L", ("H",)),
+        (LevelLabels("class", (), (), ()), "H04L", ("H04",)),
+        (ListLabels(("A61", "H04L"), (), (), ()), "H04L", ("H04L",)),
         (CpcLabels((), (), ()), "H04L", ("H", "H04", "H04L")),
         (CpcLabels((), (), ()), "H", ("H",)),
     ],
@@ -98,9 +98,9 @@ def test_a_code_becomes_a_label_of_the_scheme(
     ("scheme", "code"),
     [
         (SECTIONS, "Z"),
-        (LevelLabels("class", (), ()), "H"),
-        (LevelLabels("section", (), ()), "no code"),
-        (ListLabels(("A61", "H04L"), (), ()), "B42F"),
+        (LevelLabels("class", (), (), ()), "H"),
+        (LevelLabels("section", (), (), ()), "no code"),
+        (ListLabels(("A61", "H04L"), (), (), ()), "B42F"),
         (CpcLabels((), (), ()), "Y02E"),
     ],
 )

@@ -21,7 +21,13 @@ from patclass.data.examples import (
     FeedbackExample,
     Reject,
 )
-from patclass.data.labels import LabelScheme, RowLabel, UnusableRowError, label_scheme
+from patclass.data.labels import (
+    NOT_UNDERSTOOD,
+    LabelScheme,
+    RowLabel,
+    UnusableRowError,
+    label_scheme,
+)
 from patclass.data.rows import Row
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
@@ -77,6 +83,9 @@ def load_corpus(
         _check_known(tree, labels, source)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
     notes = [f"ignored: {name}" for name in source.ignored]
+    not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
+    if not_understood:
+        notes.append(_reasons(not_understood))
     splits = _complete(splits, settings.seed, notes)
     sizes = {
         "train": settings.train_rows,
@@ -108,7 +117,7 @@ def _usable(
         try:
             usable.append(_coded(row, view, scheme))
         except UnusableRowError as reason:
-            rejects.append(Reject(split, row.number, row.id, str(reason)))
+            rejects.append(Reject(split, row.number, row.id, str(reason), reason.example))
     return usable
 
 
@@ -132,7 +141,8 @@ def _coded_feedback(
             label = scheme.label_of_code(row.code)
             usable.append(_Coded(number, row.id, row.text, label, Facts(), row.weight))
         except UnusableRowError as reason:
-            rejects.append(Reject(f"{split} (feedback)", number, row.id, str(reason)))
+            where = f"{split} (feedback)"
+            rejects.append(Reject(where, number, row.id, str(reason), reason.example))
     return usable
 
 
@@ -155,11 +165,9 @@ def _tree(
     min_rows: int,
 ) -> LabelTree:
     codes = [label.code for label in labels if label.path]
-    reasons = Counter(reject.reason for reject in rejects)
-    why = "; ".join(f"{reason}: {count}" for reason, count in reasons.most_common(5))
     if not codes:
         raise DataError(
-            f"{source.name} has no usable training row ({why or 'no train split'}). "
+            f"{source.name} has no usable training row ({_reasons(rejects) or 'no train split'}). "
             "Check --text and --labels."
         )
     coarsest = {label.path[0] for label in labels if label.path}
@@ -175,6 +183,16 @@ def _tree(
             f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with --labels."
         )
     return tree
+
+
+def _reasons(rejects: Sequence[Reject]) -> str:
+    """The most frequent reasons with their counts and an example."""
+    counts = Counter(reject.reason for reject in rejects)
+    examples = {reject.reason: reject.example for reject in reversed(rejects) if reject.example}
+    return "; ".join(
+        f"{reason}: {count:,}" + (f", e.g. {examples[reason]}" if reason in examples else "")
+        for reason, count in counts.most_common(5)
+    )
 
 
 def _check_known(tree: LabelTree, labels: Sequence[RowLabel], source: Source) -> None:

@@ -76,12 +76,16 @@ def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]
 
 @dataclass(frozen=True)
 class Reject:
-    """One row that cannot be used."""
+    """One row that cannot be used.
+
+    :param example: the part of the row that is the reason, if it can be quoted.
+    """
 
     split: str
     row: int
     id: str
     reason: str
+    example: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ class Corpus:
 
 def write_rejects(rejects: Iterable[Reject], path: Path) -> None:
     """Write rejects as JSON lines; the text itself is left out."""
-    lines = (json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
+    records = ({k: v for k, v in vars(reject).items() if v is not None} for reject in rejects)
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     path.write_text("".join(lines), encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import parse_code
-from patclass.cpc.symbols import LEVELS, Symbol, code_path, split_codes
+from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, code_path, read_symbols
 from patclass.cpc.tree import TAG_SECTION, LabelSet, LabelTree, Path, common_path
 
 Fields = Mapping[str, Any]
@@ -21,11 +21,31 @@ CPC = "cpc"
 # The first (inventive) symbol decides; a list of symbols decides only where it is unanimous,
 # because its order often carries no meaning.
 MAIN_CODE_COLUMNS = ("main_code", "main_cpc", "main_ipc")
-CODE_COLUMNS = ("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code")
+CODE_COLUMNS = (
+    *("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code"),
+    "cpc_group",
+)
+
+# Columns that hold one level each; a class or subclass may be given without what is above it.
+LEVEL_COLUMNS = {
+    "section": ("section", "cpc_section", "ipc_section"),
+    "class": ("class", "cpc_class", "ipc_class"),
+    "subclass": ("subclass", "cpc_subclass", "ipc_subclass"),
+}
+
+NOT_UNDERSTOOD = "symbols not understood"
+ONLY_TAGS = f"only in section {TAG_SECTION}, a tag"
 
 
 class UnusableRowError(Exception):
-    """A row that cannot be used, with the reason under which it is counted."""
+    """A row that cannot be used, with the reason under which it is counted.
+
+    :param example: what in the row is the reason, if that can be quoted.
+    """
+
+    def __init__(self, reason: str, example: str | None = None) -> None:
+        super().__init__(reason)
+        self.example = example
 
 
 @dataclass(frozen=True)
@@ -141,8 +161,50 @@ def _cell(fields: Fields, column: str) -> str:
 
 
 def _symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
-    codes = [code for column in columns for code in split_codes(fields.get(column))]
-    return [symbol for symbol in map(Symbol.parse, codes) if symbol is not None]
+    """The symbols of some columns.
+
+    :raises UnusableRowError: if a part of a cell is not understood, as it might decide otherwise.
+    """
+    return _understood(sum((read_symbols(fields.get(column)) for column in columns), SymbolCell()))
+
+
+def _understood(cell: SymbolCell) -> list[Symbol]:
+    if cell.remainder:
+        raise UnusableRowError(NOT_UNDERSTOOD, " ".join(cell.remainder)[:60])
+    return list(cell.symbols)
+
+
+def _level_symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
+    """The symbols of columns that hold a level each.
+
+    ``A``, ``61``, ``K`` are read like ``A``, ``A61``, ``A61K``.
+
+    :raises UnusableRowError: as ``_symbols``.
+    """
+    present, path, found = set(columns), "", SymbolCell()
+    for level in LEVELS:
+        for column in LEVEL_COLUMNS[level]:
+            text = _text(fields.get(column)) if column in present else ""
+            if level == "class" and len(path) == 1 and text.isdecimal():
+                text = f"{path}{int(text):02}"
+            elif level == "subclass" and len(path) == len("A61") and len(text) == 1:
+                text = path + text
+            if text:
+                found, path = found + read_symbols(text), text
+    return _understood(found)
+
+
+def _text(value: object) -> str:
+    """A cell as text; a number that a spreadsheet made of a class is whole again."""
+    text = "" if value is None or value != value else str(value).strip()
+    return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
+
+
+def _deciding(symbols: Sequence[Symbol]) -> list[Symbol]:
+    """The symbols that may decide a label: of those, the first and the inventive ones if stated."""
+    classifying = [symbol for symbol in symbols if symbol.classifies]
+    inventive = [symbol for symbol in classifying if symbol.inventive is not False] or classifying
+    return [symbol for symbol in inventive if symbol.first] or inventive
 
 
 def _symbol(code: str) -> Symbol:
@@ -163,10 +225,11 @@ def _unanimous(codes: Iterable[str | None]) -> str:
 
 @dataclass(frozen=True)
 class LevelLabels(_FlatScheme):
-    """Symbols cut to a level: main symbol, else a column of the level's name, else unanimity."""
+    """Symbols cut to a level: main symbol, else columns named after levels, else unanimity."""
 
     level: str
     main_columns: tuple[str, ...]
+    level_columns: tuple[str, ...]
     code_columns: tuple[str, ...]
 
     @property
@@ -174,11 +237,18 @@ class LevelLabels(_FlatScheme):
         return self.level
 
     def code_of(self, fields: Fields) -> str:
-        for columns in (self.main_columns, (self.level,)):
-            cut = {symbol.cut(self.level) for symbol in _symbols(fields, columns)} - {None}
+        tagged = False
+        for read, columns in (
+            (_symbols, self.main_columns),
+            (_level_symbols, self.level_columns),
+            (_symbols, self.code_columns),
+        ):
+            symbols = read(fields, columns)
+            cut = {symbol.cut(self.level) for symbol in _deciding(symbols)} - {None}
             if cut:
                 return _unanimous(cut)
-        return _unanimous(symbol.cut(self.level) for symbol in _symbols(fields, self.code_columns))
+            tagged |= any(symbol.is_tag for symbol in symbols)
+        raise UnusableRowError(ONLY_TAGS if tagged else "no label")
 
     def label_of_code(self, code: str) -> RowLabel:
         return RowLabel.flat(_unanimous([_symbol(code).cut(self.level)]))
@@ -190,11 +260,16 @@ class ListLabels(_FlatScheme):
 
     codes: tuple[str, ...]
     main_columns: tuple[str, ...]
+    level_columns: tuple[str, ...]
     code_columns: tuple[str, ...]
 
     def code_of(self, fields: Fields) -> str:
-        main = _symbols(fields, self.main_columns)
-        symbols = main or _symbols(fields, (*LEVELS, *self.code_columns))
+        symbols = self._decide(_symbols(fields, self.main_columns)) or self._decide(
+            [
+                *_level_symbols(fields, self.level_columns),
+                *_symbols(fields, self.code_columns),
+            ]
+        )
         if not symbols:
             raise UnusableRowError("no label")
         found = {self._match(symbol) for symbol in symbols} - {None}
@@ -207,6 +282,11 @@ class ListLabels(_FlatScheme):
         if match is None:
             raise UnusableRowError("label not in the list")
         return RowLabel.flat(match)
+
+    def _decide(self, symbols: Sequence[Symbol]) -> list[Symbol]:
+        """The deciding symbols; those of a tag too, if the list has one."""
+        tags = [symbol for symbol in symbols if symbol.is_tag and self._match(symbol)]
+        return [*_deciding(symbols), *tags]
 
     def _match(self, symbol: Symbol) -> str | None:
         matches = [code for code in self.codes if symbol.is_within(code)]
@@ -230,24 +310,24 @@ class CpcLabels:
 
     def label_of(self, fields: Fields) -> RowLabel:
         main = _symbols(fields, self.main_columns)
-        levels = _symbols(fields, self.level_columns)
+        levels = _level_symbols(fields, self.level_columns)
         listed = _symbols(fields, self.code_columns)
         tags = (_tagged([*main, *listed], levels),)
+        if not _paths(main) and any(symbol.first for symbol in listed):
+            main = _deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
         if certain and _paths(main):
             return RowLabel(certain, (certain,), tags)
         candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
         candidates = candidates or ({certain} if certain else set(_paths(main)))
         if not candidates:
-            raise UnusableRowError(
-                f"only in section {TAG_SECTION}, a tag" if tags[0] else "no label"
-            )
+            raise UnusableRowError(ONLY_TAGS if tags[0] else "no label")
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
 
     def label_of_code(self, code: str) -> RowLabel:
         symbol = _symbol(code)
         if not _paths([symbol]):
-            raise UnusableRowError(f"only in section {TAG_SECTION}, a tag")
+            raise UnusableRowError(ONLY_TAGS)
         return RowLabel(code_path(symbol.text), (code_path(symbol.text),), (None,))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
@@ -256,7 +336,8 @@ class CpcLabels:
 
 
 def _paths(symbols: Iterable[Symbol]) -> list[Path]:
-    return [code_path(symbol.text) for symbol in symbols if not symbol.text.startswith(TAG_SECTION)]
+    deciding = _deciding(list(symbols))
+    return [code_path(symbol.text)[: symbol.depth] for symbol in deciding]
 
 
 def _longest(paths: list[Path]) -> list[Path]:
@@ -269,7 +350,7 @@ def _tagged(symbols: list[Symbol], levels: list[Symbol]) -> bool | None:
 
     :param levels: what columns named after a level say; they repeat what is known elsewhere.
     """
-    if any(symbol.text.startswith(TAG_SECTION) for symbol in (*symbols, *levels)):
+    if any(symbol.is_tag for symbol in (*symbols, *levels)):
         return True
     return False if len({symbol.text for symbol in symbols}) > 1 else None
 
@@ -310,18 +391,18 @@ def _symbol_scheme(wanted: str, columns: Collection[str], code_column: str | Non
         )
     main = (code_column,) if code_column else tuple(c for c in MAIN_CODE_COLUMNS if c in columns)
     codes = () if code_column else tuple(c for c in CODE_COLUMNS if c in columns)
-    levels = {wanted} if wanted in LEVELS else set(LEVELS)
-    if not main and not codes and not levels & set(columns):
+    levels = tuple(c for names in LEVEL_COLUMNS.values() for c in names if c in columns)
+    if not main and not codes and not levels:
         raise DataError(
             f"labels '{wanted}' need CPC/IPC symbols, but no column holds them; there are "
             f"{', '.join(sorted(columns))}. Name the right one with --code-column, or label by "
             "a column with --labels NAME."
         )
     if wanted == CPC:
-        return CpcLabels(main, tuple(level for level in LEVELS if level in columns), codes)
+        return CpcLabels(main, levels, codes)
     if wanted in LEVELS:
-        return LevelLabels(wanted, main, codes)
-    return ListLabels(_parse_list(wanted), main, codes)
+        return LevelLabels(wanted, main, levels, codes)
+    return ListLabels(_parse_list(wanted), main, levels, codes)
 
 
 def _parse_list(wanted: str) -> tuple[str, ...]:

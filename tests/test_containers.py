@@ -43,9 +43,9 @@ RUNS = full(1, 3)
 # memory is read where it starts with the program; getrusage includes the parent process.
 IMPORT = """
 import time
-start = time.perf_counter()
+start = time.process_time()  # other processes may keep the cores busy
 from patclass.service.app import create_app
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 import re, sys
 status = open("/proc/self/status").read()
 print(seconds, int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024)
@@ -252,7 +252,7 @@ def test_importing_the_service_is_fast_and_needs_little_memory(serve_python: Pat
     print(f"imported in {min(seconds):.2f} s, {max(megabytes):.0f} MB")
     assert max(megabytes) < MAX_MEGABYTES
     if full(False, True):
-        assert min(seconds) < MAX_IMPORT_SECONDS  # in the others, the cores may have been busy
+        assert min(seconds) < MAX_IMPORT_SECONDS
 
 
 @pytest.mark.full

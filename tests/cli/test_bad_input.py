@@ -143,7 +143,7 @@ def test_training_refuses_a_wrong_value(
         ("empty.csv", b"", "empty.csv is empty"),
         ("header.csv", b"text,label\n", "header.csv"),
         ("corrupt.parquet", b"PAR1 not really PAR1", "corrupt.parquet"),
-        ("bytes.csv", b"text,label\n\xff\xfe,A\n", "not UTF-8"),
+        ("bytes.csv", b"text,label\n\xff\xfe,A\n", "one class only"),
         ("one.csv", b"text,label\nwords,A\nmore words,A\n", "one class only: 'A'"),
         ("unlabelled.csv", b"text,label\nwords,\nmore words,\n", "no label"),
         ("sheet.xlsx", b"PK", "sheet.xlsx"),
@@ -338,10 +338,10 @@ def test_a_missing_shipped_model_is_reported(
         ("empty.parquet", b"", "is empty"),
         ("corrupt.parquet", b"PAR1 not really PAR1", "not a readable Parquet file"),
         ("bytes.jsonl", bytes(range(128, 256)), "has no columns"),
-        ("notes.txt", b"text\nwords\n", "'.txt' is no known format"),
+        ("notes.docx", b"text\nwords\n", "'.docx' is no known format"),
         ("README", b"text\nwords\n", "README"),
-        ("other.csv", b"id,summary\n1,words\n", "'summary'"),
-        ("other.jsonl", b'{"id": 1, "summary": "words"}\n', "'summary'"),
+        ("other.csv", b"id,remarks\n1,words\n", "'remarks'"),
+        ("other.jsonl", b'{"id": 1, "remarks": "words"}\n', "'remarks'"),
     ],
 )
 def test_classify_refuses_a_file_it_cannot_read(

@@ -22,6 +22,8 @@ from patclass.evaluation.report import Report
 from patclass.model.base import PRESETS
 
 PATENT = patent_rows(3, seed=8)[2]
+# What is recognised of a file of ``patent_rows``.
+PATENT_COLUMNS = "id: id, title: title, abstract: abstract, main_code: main_code"
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
 
 
@@ -217,7 +219,11 @@ def test_classify_writes_the_file_and_reports_the_row_count(cli: Cli, bundle: Pa
     rows = [*patent_rows(5, seed=8), {"id": "none", "title": "", "abstract": ""}]
     source, target = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.csv"
     outcome = cli("classify", source, "-o", target, "-k", 1, "--model", bundle)
-    assert outcome == Outcome(0, err="", out=f"{target}: 6 rows, 1 of them with an error\n")
+    assert outcome == Outcome(
+        0,
+        err=f"in.jsonl: read as JSON lines; {PATENT_COLUMNS}\n",
+        out=f"{target}: 6 rows, 1 of them with an error\n",
+    )
     with target.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["id"] for row in found] == [row["id"] for row in rows]
@@ -275,7 +281,10 @@ def test_evaluate_accepts_other_data_and_another_split(cli: Cli, bundle: Path, t
         write_jsonl(tmp_path / f"{split}.jsonl", patent_rows(12, seed))
     outcome = cli("evaluate", bundle, "--data", tmp_path, "--split", "validation")
     assert outcome.out.splitlines()[-1].startswith("validation, 12 rows: ")
-    assert outcome.err == ""
+    assert outcome.err == "".join(
+        f"note: {split}.jsonl: read as JSON lines; {PATENT_COLUMNS}\n"
+        for split in ("train", "validation", "test")
+    )
 
 
 def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):

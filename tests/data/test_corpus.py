@@ -34,6 +34,11 @@ def labelled(count: int, codes: str = "AB", start: int = 0) -> list[dict[str, ob
     ]
 
 
+def own_notes(corpus: Corpus) -> tuple[str, ...]:
+    """The notes without what was recognised of each file."""
+    return tuple(note for note in corpus.notes if "read as" not in note)
+
+
 def three_splits(folder: Path, **rows: list[dict[str, object]]) -> Path:
     """A folder of three splits; splits that are not given have default rows."""
     folder.mkdir(exist_ok=True)
@@ -70,7 +75,7 @@ def test_rows_become_examples_in_order(tmp_path: Path):
     ]
     assert known(corpus) == ["A", "B"]
     assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
-    assert (corpus.rejects, corpus.notes, corpus.leaked("test")) == ((), (), 0)
+    assert (corpus.rejects, own_notes(corpus), corpus.leaked("test")) == ((), (), 0)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +305,7 @@ def test_missing_splits_are_held_out_from_train_by_stratified_sampling(tmp_path:
     }
     everything = [text for split in SPLITS for text in texts(corpus, split)]
     assert sorted(everything) == sorted(f"text {number}" for number in range(400))
-    assert corpus.notes == (
+    assert own_notes(corpus) == (
         "no test split: 40 rows of train set aside for it",
         "no validation split: 36 rows of train set aside for it",
     )
@@ -312,7 +317,7 @@ def test_only_the_missing_split_is_held_out(tmp_path: Path):
     corpus = load(folder)
     assert texts(corpus, "test") == [f"text {number}" for number in range(200, 208)]
     assert (len(corpus["train"]), len(corpus["validation"])) == (45, 5)
-    assert corpus.notes == ("no validation split: 5 rows of train set aside for it",)
+    assert own_notes(corpus) == ("no validation split: 5 rows of train set aside for it",)
 
 
 def test_the_held_out_rows_depend_on_the_seed_alone(tmp_path: Path):
@@ -324,7 +329,7 @@ def test_the_held_out_rows_depend_on_the_seed_alone(tmp_path: Path):
 def test_files_that_are_not_a_split_are_reported(tmp_path: Path):
     folder = three_splits(tmp_path / "mine")
     write_jsonl(folder / "extra.jsonl", labelled(3))
-    assert load(folder).notes == ("ignored: extra.jsonl",)
+    assert own_notes(load(folder)) == ("ignored: extra.jsonl",)
 
 
 def test_subsets_are_stratified_and_shuffled(tmp_path: Path):
@@ -540,7 +545,8 @@ def test_a_change_of_the_labels_changes_the_fingerprint(tmp_path: Path, change: 
         ({"date": 20_180_704, "publication_date": "2021-05-04"}, Facts(year=2018)),
         ({"year": "2017.0"}, Facts(year=2017)),
         ({"year": "?", "date": "04.05.2021", "publication_year": "1999"}, Facts(year=1999)),
-        ({"year": 0, "date": "04.05.2021"}, Facts()),
+        ({"year": 0, "date": "04.05.2021"}, Facts(year=2021)),
+        ({"year": "?", "date": "next week"}, Facts()),
     ],
 )
 def test_metadata_is_read_from_the_columns(fields: dict[str, object], facts: Facts):

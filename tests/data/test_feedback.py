@@ -8,6 +8,7 @@ import torch
 from conftest import patent_rows, write_splits
 from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet
+from patclass.data.codes import UnusableRowError
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample
 from patclass.data.labels import (
@@ -17,7 +18,6 @@ from patclass.data.labels import (
     LevelLabels,
     ListLabels,
     NamedLabels,
-    UnusableRowError,
 )
 from patclass.training.loss import tree_loss
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from patclass.core.errors import DataError
 from patclass.cpc.symbols import LEVELS
 from patclass.cpc.tree import LabelSet, common_path
+from patclass.data.codes import UnusableRowError
 from patclass.data.labels import (
     ColumnLabels,
     CpcLabels,
@@ -12,7 +13,6 @@ from patclass.data.labels import (
     ListLabels,
     NamedLabels,
     RowLabel,
-    UnusableRowError,
     label_scheme,
 )
 

@@ -54,7 +54,9 @@ def test_any_unicode_cells_survive_a_csv_file(
         writer = csv.DictWriter(file, ["id", "text"], delimiter=delimiter)
         writer.writeheader()
         writer.writerows(rows)
-    assert list(read_rows(path)) == [Row(number, row) for number, row in enumerate(rows, start=1)]
+    # A NUL is in no text, and no database keeps one.
+    expected = [{name: text.replace("\x00", " ") for name, text in row.items()} for row in rows]
+    assert [row.fields for row in read_rows(path)] == expected
     assert columns_of(path) == ["id", "text"]
     assert count_rows(path) == len(rows)
 
@@ -100,7 +102,7 @@ def test_a_csv_row_that_is_not_utf8_is_an_error_in_place(tmp_path: Path):
 def test_a_csv_row_with_too_many_cells_is_an_error_and_one_with_too_few_has_none(tmp_path: Path):
     rows = rows_of(tmp_path / "a.csv", b"id,text\n1,a,b\n2\n3,c\n")
     assert rows[0] == Row(1, error="more cells than the header has columns")
-    assert rows[1].fields == {"id": "2", "text": None}
+    assert rows[1].fields == {"id": "2", "text": ""}
     assert rows[2].fields == {"id": "3", "text": "c"}
 
 
@@ -132,8 +134,9 @@ def test_any_unicode_values_survive_a_jsonl_file(
 ):
     lines = [json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows]
     found = rows_of(folder / "rows.jsonl", "".join(lines).encode())
-    assert found == [Row(number, row) for number, row in enumerate(rows, start=1)]
-    assert set(columns_of(folder / "rows.jsonl")) == {key for row in rows for key in row}
+    own = [{key: row.fields[key] for key in given} for row, given in zip(found, rows, strict=True)]
+    assert own == rows  # a role may have been added
+    assert set(columns_of(folder / "rows.jsonl")) >= {key for row in rows for key in row}
 
 
 @quick
@@ -193,9 +196,10 @@ def test_parquet_rows_keep_order_and_types(tmp_path: Path):
         "text": "text 590 of many different ones",
         "codes": ["A61K", "H50"],
         "year": 590,
+        **{"cpc": ["A61K", "H50"], "date": 590},
     }
     assert rows[591].fields["year"] is None
-    assert columns_of(path) == ["text", "codes", "year"]
+    assert columns_of(path) == ["text", "codes", "year", "cpc", "date"]
     assert count_rows(path) == 600
 
 
@@ -260,11 +264,11 @@ def test_a_folder_is_not_a_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize(("name", "shown"), [("a.xlsx", ".xlsx"), ("patents", "patents")])
+@pytest.mark.parametrize(("name", "shown"), [("a.docx", ".docx"), ("patents", "patents")])
 def test_an_unknown_format_is_named_with_the_known_ones(
     tmp_path: Path, name: str, shown: str, use: object
 ):
-    expected = rf"{name}: '{shown}' is no known format; use \.csv, \.tsv, \.jsonl, \.parquet"
+    expected = rf"{name}: '{shown}' is no known format; use \.csv, \.tsv, \.txt"
     with pytest.raises(DataError, match=expected):
         use(tmp_path / name)
 
@@ -273,6 +277,5 @@ def test_one_stray_quotation_mark_does_not_swallow_a_whole_file(tmp_path: Path):
     lines = ["id,text\n", '1,"never closed\n'] + [f"{n},{'x' * 1000}\n" for n in range(2, 8000)]
     (tmp_path / "a.csv").write_text("".join(lines), encoding="utf-8")
     found = list(read_rows(tmp_path / "a.csv"))
-    assert found[0].error is not None
-    assert found[-1].fields["id"] == "7999"
-    assert len(found) > 1000
+    assert [row.fields["id"] for row in found] == [str(number) for number in range(1, 8000)]
+    assert found[0].fields["text"] == '"never closed'

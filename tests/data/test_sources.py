@@ -81,7 +81,7 @@ def test_files_of_other_formats_are_skipped(tmp_path: Path):
 def test_the_columns_of_a_folder_are_the_union_over_its_files(tmp_path: Path):
     fill(tmp_path, "train.csv")
     write_jsonl(tmp_path / "test.jsonl", [{"text": "a", "codes": ["H04L"]}])
-    assert open_source(str(tmp_path)).columns == ("id", "text", "label", "codes")
+    assert open_source(str(tmp_path)).columns == ("id", "text", "label", "codes", "cpc")
 
 
 def test_two_files_for_one_split_are_refused_by_name(tmp_path: Path):

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import patent_rows, write_jsonl
 from patclass.core.errors import ConfigError, DataError, OutputError
-from patclass.data.rows import Row
+from patclass.data.rows import Row, Table
 from patclass.data.text import MAX_CHARS
 from patclass.inference import Classifier, Options, files
 from patclass.inference.files import FileResult, classify_file
@@ -169,11 +169,13 @@ def test_malformed_json_lines_become_rows_with_an_error(classifier: Classifier, 
 
 def test_malformed_csv_rows_become_rows_with_an_error(classifier: Classifier, tmp_path: Path):
     source = tmp_path / "in.csv"
-    source.write_bytes(b"id,text\na,antenna\nb,one,two\nc,gr\xf6\xdfe\nd\ne,circuit\n")
+    source.write_bytes(
+        b"id,text\na,antenna\nb,one,two\nc,gr\xf6\xdfe\nd\ne,circuit \xc3\xb6\xc3\xb6\n"
+    )
     assert classify_file(classifier, source, tmp_path / "out.csv") == FileResult(5, 3)
     found = read(tmp_path / "out.csv")
     assert [row["label"] is None for row in found] == [False, True, True, True, False]
-    assert "more cells" in found[1]["error"]
+    assert found[1]["error"].startswith("line 3: more cells")
     assert "not UTF-8" in found[2]["error"]
     assert "no text" in found[3]["error"]
 
@@ -269,7 +271,7 @@ def test_unsupported_options_are_refused_before_a_row_is_read(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ):
     source = write(tmp_path / "in.csv", patents(3))
-    monkeypatch.setattr(files, "read_rows", interrupt)
+    monkeypatch.setattr(Table, "rows", interrupt)
     with pytest.raises(ConfigError):
         classify_file(classifier, source, tmp_path / "out.csv", options)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
@@ -323,7 +325,7 @@ def test_rows_are_read_in_chunks(
     taken: list[int] = []
     ahead: list[int] = []
 
-    def rows(path: Path, wanted: object) -> Iterator[Row]:
+    def rows(table: Table, wanted: object) -> Iterator[Row]:
         for number in range(1, 51):
             taken.append(number)
             yield Row(number, {"text": "antenna"})
@@ -334,7 +336,7 @@ def test_rows_are_read_in_chunks(
         ahead.append(len(taken) - done)
 
     done = 0
-    monkeypatch.setattr(files, "read_rows", rows)
+    monkeypatch.setattr(Table, "rows", rows)
     source = write(tmp_path / "in.csv", patents(1))
     result = classify_file(classifier, source, tmp_path / "out.csv", on_progress=on_progress)
     assert result.rows == done == 50

@@ -330,7 +330,9 @@ def test_a_file_is_recognised_classified_and_offered_for_download(
     app = page("file")
     app.file_uploader[0].upload("patents.csv", table_of(40), "text/csv").run()
     assert not app.exception
-    assert "Recognised columns: publication number, title, abstract." in words(app)
+    assert "Recognised columns: publication number, title, abstract (read as ',', UTF-8, " in words(
+        app
+    )
     assert len(app.dataframe[0].value) == 10
     button(app, "Classify 40 patents").click().run()
     while app.session_state["job"] and len(api.patents) < 40:

@@ -16,7 +16,6 @@ from patclass.ui.files import (
     as_csv,
     as_parquet,
     as_xlsx,
-    guess_columns,
     patent_of,
     read_table,
     results_table,
@@ -91,8 +90,7 @@ def content_of(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx", "jsonl", "parquet"])
 def test_every_table_format_gives_the_same_patents(kind: str):
     table = read_table(f"patents.{kind}", content_of(kind))
-    chosen = guess_columns(table.columns)
-    assert [patent_of(row, chosen) for row in table.rows] == [
+    assert [patent_of(row, table.roles) for row in table.rows] == [
         {"id": "EP1", "title": "Loom", "abstract": "A loom."},
         {"id": "EP2", "title": "Pump", "abstract": "A pump."},
     ]
@@ -119,18 +117,6 @@ def test_an_unreadable_row_keeps_its_position():
     assert [row.error is None for row in table.rows] == [True, False, True]
 
 
-def test_columns_are_recognised_by_common_names():
-    guessed = guess_columns(["Publication", "TITLE", "Abstract_EN", "claim", "other"])
-    assert guessed == {
-        "id": "Publication",
-        "text": None,
-        "title": "TITLE",
-        "abstract": "Abstract_EN",
-        "claims": "claim",
-        "description": None,
-    }
-
-
 def test_a_row_without_a_number_gets_its_position():
     row = Row(7, {"t": "A loom.", "n": float("nan"), "e": None})
     assert patent_of(row, {"id": "n", "text": "t", "title": "e"}) == {"id": "7", "text": "A loom."}
@@ -151,7 +137,7 @@ def test_results_are_one_row_each(results: pd.DataFrame):
 
 def test_results_are_the_same_in_every_format(results: pd.DataFrame):
     csv = pd.read_csv(io.BytesIO(as_csv(results)))
-    xlsx = pd.read_excel(io.BytesIO(as_xlsx(results)))
+    xlsx = pd.read_excel(io.BytesIO(as_xlsx(results)), engine="openpyxl")
     parquet = pd.read_parquet(io.BytesIO(as_parquet(results)))
     for table in (csv, xlsx, parquet):
         assert list(table.columns) == COLUMNS
@@ -177,12 +163,12 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_a_csv_of_any_spreadsheet_is_read(encoding: str, separator: str):
-    lines = [["Nummer", "Zusammenfassung"], ["EP1", '"Löcher, und ""Meißel"""']]
+    lines = [["Nummer", "Zusammenfassung"], ["EP1", '"Löcher, und; ""Meißel"""']]
     text = "\r\n".join(separator.join(cells) for cells in lines)
     table = read_table("a.csv", text.encode(encoding))
     assert table.columns == ["Nummer", "Zusammenfassung"]
-    patent = patent_of(table.rows[0], guess_columns(table.columns))
-    assert patent["abstract"] == 'Löcher, und "Meißel"'
+    patent = patent_of(table.rows[0], table.roles)
+    assert patent["abstract"] == 'Löcher, und; "Meißel"'
 
 
 def test_characters_that_a_workbook_cannot_store_are_replaced():

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -129,12 +130,13 @@ def _standard_input() -> str:
 def classify(source: Path, output: Path, model: str | None, device: str, **options: Any) -> int:
     """Classify every row of the file IN, and write the answers to another file.
 
-    CSV, TSV, JSONL and Parquet, by the suffix of each file. IN has a column 'text', or some of
-    'title', 'abstract', 'claims', 'description', and optionally 'id'. The answers are in the same
-    order and have the columns id, label, name, confidence, level, section, class and subclass with
-    their confidences, the most probable labels, warnings, and error for rows that could not be
-    classified. The file appears when all rows are done, or not at all. The exit code is 1 if every
-    row has an error.
+    IN is a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip.
+    Encoding, delimiter, header and columns are recognised, as in exports of Espacenet, Google
+    Patents, Lens and others; what was recognised is printed. The output is CSV, TSV, JSONL or
+    Parquet, by its suffix. The answers are in the same order and have the columns id, label, name,
+    confidence, level, section, class and subclass with their confidences, the most probable
+    labels, warnings, and error for rows that could not be classified. The file appears when all
+    rows are done, or not at all. The exit code is 1 if every row has an error.
 
     \b
         patclass classify patents.csv -o answers.parquet
@@ -149,8 +151,10 @@ def classify(source: Path, output: Path, model: str | None, device: str, **optio
     classifier = Classifier(open_bundle(model), device)
     # Without a terminal the file is not read twice: a line then shows the count alone.
     total = count_rows(source) if sys.stderr.isatty() else None
+    echo = partial(click.echo, err=True)
     with progress("classifying", total) as bar:
-        result = classify_file(classifier, source, output, Options(**options), bar.update)
+        chosen = Options(**options)
+        result = classify_file(classifier, source, output, chosen, bar.update, echo)
     bad = f", {result.errors:,} of them with an error" if result.errors else ""
     click.echo(f"{output}: {result.rows:,} rows{bad}")
     return 1 if result.rows and result.errors == result.rows else 0

@@ -12,6 +12,7 @@ from patclass.core.errors import DataError
 from patclass.core.progress import track
 from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.data.codes import NOT_UNDERSTOOD, UnusableRowError
 from patclass.data.examples import (
     SPLITS,
     UNKNOWN_LABEL,
@@ -21,13 +22,7 @@ from patclass.data.examples import (
     FeedbackExample,
     Reject,
 )
-from patclass.data.labels import (
-    NOT_UNDERSTOOD,
-    LabelScheme,
-    RowLabel,
-    UnusableRowError,
-    label_scheme,
-)
+from patclass.data.labels import LabelScheme, RowLabel, label_scheme
 from patclass.data.rows import Row
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
@@ -82,7 +77,7 @@ def load_corpus(
         tree = known
         _check_known(tree, labels, source)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
-    notes = [f"ignored: {name}" for name in source.ignored]
+    notes = [*source.recognised, *(f"ignored: {name}" for name in source.ignored)]
     not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
     if not_understood:
         notes.append(_reasons(not_understood))

@@ -5,6 +5,7 @@ Knows what is kept of a row; not how rows are read, labelled or split.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ SPLITS = ("train", "validation", "test")
 
 YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
 
+# Of 2006-01-31, 31.01.2006 or 20060131.
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?=\D|$|\d{4}(?!\d))")
+
 # The position of a code that is known but is not among the model's labels.
 UNKNOWN_LABEL = -1
 
@@ -35,9 +39,9 @@ class Facts:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Facts":
-        """Read the columns ``title``, ``year`` (or a date that starts with it), ``source``."""
-        dates = (str(fields.get(column) or "")[:4] for column in YEAR_COLUMNS)
-        year = next((int(text) for text in dates if text.isdecimal() and len(text) == 4), None)
+        """Read ``title``, ``source``, and ``year`` or a date that has one."""
+        found = (_YEAR.search(str(fields.get(column) or "")) for column in YEAR_COLUMNS)
+        year = next((int(match.group()) for match in found if match), None)
         return cls(clean(fields.get("title")) or None, year, clean(fields.get("source")) or None)
 
 

@@ -8,6 +8,7 @@ from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import SECTIONS
+from patclass.data.columns import columns_by_role, with_roles
 from patclass.data.examples import SPLITS
 from patclass.data.rows import Row
 from patclass.data.sources import Source
@@ -34,7 +35,7 @@ def open_hub(repo: str, config: str | None, revision: str | None) -> Source:
     name = repo + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
     return Source(
         name,
-        tuple(features),
+        tuple(dict.fromkeys((*features, *columns_by_role(list(features))))),
         {split: partial(_rows, dataset) for split, dataset in found.items()},
         names or KNOWN_LABEL_NAMES.get(repo, {}),
         tuple(split for split in splits if split not in found),
@@ -60,5 +61,6 @@ def _load(repo: str, config: str | None, revision: str | None) -> DatasetDict:
 
 
 def _rows(dataset: Dataset) -> Iterator[Row]:
+    roles = columns_by_role(list(dataset.features))
     for number, fields in enumerate(dataset, start=1):
-        yield Row(number, dict(fields))
+        yield Row(number, with_roles(dict(fields), roles))

@@ -6,46 +6,26 @@ symbols with all that they say about the tree.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import parse_code
-from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, code_path, read_symbols
-from patclass.cpc.tree import TAG_SECTION, LabelSet, LabelTree, Path, common_path
-
-Fields = Mapping[str, Any]
+from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
+from patclass.data.codes import (
+    CODE_COLUMNS,
+    LEVEL_COLUMNS,
+    MAIN_CODE_COLUMNS,
+    ONLY_TAGS,
+    Fields,
+    UnusableRowError,
+    deciding,
+    level_symbols_of,
+    symbols_of,
+)
 
 # The value of --labels that asks for the whole tree.
 CPC = "cpc"
-
-# The first (inventive) symbol decides; a list of symbols decides only where it is unanimous,
-# because its order often carries no meaning.
-MAIN_CODE_COLUMNS = ("main_code", "main_cpc", "main_ipc")
-CODE_COLUMNS = (
-    *("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code"),
-    "cpc_group",
-)
-
-# Columns that hold one level each; a class or subclass may be given without what is above it.
-LEVEL_COLUMNS = {
-    "section": ("section", "cpc_section", "ipc_section"),
-    "class": ("class", "cpc_class", "ipc_class"),
-    "subclass": ("subclass", "cpc_subclass", "ipc_subclass"),
-}
-
-NOT_UNDERSTOOD = "symbols not understood"
-ONLY_TAGS = f"only in section {TAG_SECTION}, a tag"
-
-
-class UnusableRowError(Exception):
-    """A row that cannot be used, with the reason under which it is counted.
-
-    :param example: what in the row is the reason, if that can be quoted.
-    """
-
-    def __init__(self, reason: str, example: str | None = None) -> None:
-        super().__init__(reason)
-        self.example = example
 
 
 @dataclass(frozen=True)
@@ -160,53 +140,6 @@ def _cell(fields: Fields, column: str) -> str:
     return text
 
 
-def _symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
-    """The symbols of some columns.
-
-    :raises UnusableRowError: if a part of a cell is not understood, as it might decide otherwise.
-    """
-    return _understood(sum((read_symbols(fields.get(column)) for column in columns), SymbolCell()))
-
-
-def _understood(cell: SymbolCell) -> list[Symbol]:
-    if cell.remainder:
-        raise UnusableRowError(NOT_UNDERSTOOD, " ".join(cell.remainder)[:60])
-    return list(cell.symbols)
-
-
-def _level_symbols(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
-    """The symbols of columns that hold a level each.
-
-    ``A``, ``61``, ``K`` are read like ``A``, ``A61``, ``A61K``.
-
-    :raises UnusableRowError: as ``_symbols``.
-    """
-    present, path, found = set(columns), "", SymbolCell()
-    for level in LEVELS:
-        for column in LEVEL_COLUMNS[level]:
-            text = _text(fields.get(column)) if column in present else ""
-            if level == "class" and len(path) == 1 and text.isdecimal():
-                text = f"{path}{int(text):02}"
-            elif level == "subclass" and len(path) == len("A61") and len(text) == 1:
-                text = path + text
-            if text:
-                found, path = found + read_symbols(text), text
-    return _understood(found)
-
-
-def _text(value: object) -> str:
-    """A cell as text; a number that a spreadsheet made of a class is whole again."""
-    text = "" if value is None or value != value else str(value).strip()
-    return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
-
-
-def _deciding(symbols: Sequence[Symbol]) -> list[Symbol]:
-    """The symbols that may decide a label: of those, the first and the inventive ones if stated."""
-    classifying = [symbol for symbol in symbols if symbol.classifies]
-    inventive = [symbol for symbol in classifying if symbol.inventive is not False] or classifying
-    return [symbol for symbol in inventive if symbol.first] or inventive
-
-
 def _symbol(code: str) -> Symbol:
     symbol = Symbol.parse(code)
     if symbol is None:
@@ -239,12 +172,12 @@ class LevelLabels(_FlatScheme):
     def code_of(self, fields: Fields) -> str:
         tagged = False
         for read, columns in (
-            (_symbols, self.main_columns),
-            (_level_symbols, self.level_columns),
-            (_symbols, self.code_columns),
+            (symbols_of, self.main_columns),
+            (level_symbols_of, self.level_columns),
+            (symbols_of, self.code_columns),
         ):
             symbols = read(fields, columns)
-            cut = {symbol.cut(self.level) for symbol in _deciding(symbols)} - {None}
+            cut = {symbol.cut(self.level) for symbol in deciding(symbols)} - {None}
             if cut:
                 return _unanimous(cut)
             tagged |= any(symbol.is_tag for symbol in symbols)
@@ -264,10 +197,10 @@ class ListLabels(_FlatScheme):
     code_columns: tuple[str, ...]
 
     def code_of(self, fields: Fields) -> str:
-        symbols = self._decide(_symbols(fields, self.main_columns)) or self._decide(
+        symbols = self._decide(symbols_of(fields, self.main_columns)) or self._decide(
             [
-                *_level_symbols(fields, self.level_columns),
-                *_symbols(fields, self.code_columns),
+                *level_symbols_of(fields, self.level_columns),
+                *symbols_of(fields, self.code_columns),
             ]
         )
         if not symbols:
@@ -286,7 +219,7 @@ class ListLabels(_FlatScheme):
     def _decide(self, symbols: Sequence[Symbol]) -> list[Symbol]:
         """The deciding symbols; those of a tag too, if the list has one."""
         tags = [symbol for symbol in symbols if symbol.is_tag and self._match(symbol)]
-        return [*_deciding(symbols), *tags]
+        return [*deciding(symbols), *tags]
 
     def _match(self, symbol: Symbol) -> str | None:
         matches = [code for code in self.codes if symbol.is_within(code)]
@@ -309,12 +242,12 @@ class CpcLabels:
     code_columns: tuple[str, ...]
 
     def label_of(self, fields: Fields) -> RowLabel:
-        main = _symbols(fields, self.main_columns)
-        levels = _level_symbols(fields, self.level_columns)
-        listed = _symbols(fields, self.code_columns)
+        main = symbols_of(fields, self.main_columns)
+        levels = level_symbols_of(fields, self.level_columns)
+        listed = symbols_of(fields, self.code_columns)
         tags = (_tagged([*main, *listed], levels),)
         if not _paths(main) and any(symbol.first for symbol in listed):
-            main = _deciding(listed)
+            main = deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
         if certain and _paths(main):
             return RowLabel(certain, (certain,), tags)
@@ -336,8 +269,8 @@ class CpcLabels:
 
 
 def _paths(symbols: Iterable[Symbol]) -> list[Path]:
-    deciding = _deciding(list(symbols))
-    return [code_path(symbol.text)[: symbol.depth] for symbol in deciding]
+    decisive = deciding(list(symbols))
+    return [code_path(symbol.text)[: symbol.depth] for symbol in decisive]
 
 
 def _longest(paths: list[Path]) -> list[Path]:

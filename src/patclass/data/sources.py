@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from patclass.core.errors import DataError
 from patclass.data.examples import SPLITS
-from patclass.data.rows import FORMATS, Row, columns_of, read_rows
+from patclass.data.rows import TABLE_SUFFIXES, Row, is_table, open_table, stem_of
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {
@@ -21,13 +20,20 @@ _SPLIT_WORDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Splits of rows under one name; ``names`` are the label names of integer columns."""
+    """Splits of rows under one name.
+
+    :param columns: of the files, and the roles that columns were recognised for.
+    :param names: the label names of integer columns.
+    :param ignored: files that were not read.
+    :param recognised: what was recognised of each file, a line each.
+    """
 
     name: str
     columns: tuple[str, ...]
     splits: Mapping[str, Callable[[], Iterator[Row]]]
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    recognised: tuple[str, ...] = ()
 
 
 def open_source(spec: str) -> Source:
@@ -44,10 +50,10 @@ def open_source(spec: str) -> Source:
     if local is not None:
         return local
     match = _HUB.fullmatch(spec)
-    if match is None or Path(spec).suffix.lower() in FORMATS:
+    if match is None or is_table(Path(spec)):
         raise DataError(
-            f"no such data: '{spec}'. Give an existing file ({', '.join(FORMATS)}), a folder "
-            "with train/validation/test files, a hub data set such as "
+            f"no such data: '{spec}'. Give an existing file ({', '.join(TABLE_SUFFIXES)}), "
+            "a folder with train/validation/test files, a hub data set such as "
             "ccdv/patent-classification:abstract, or 'sample'."
         )
     return _hub(match["repo"], match["config"], match["revision"])
@@ -84,11 +90,14 @@ def sample_folder() -> Path:
 
 
 def _local_file(path: Path) -> Source:
-    return Source(path.name, tuple(columns_of(path)), {"train": partial(read_rows, path)})
+    table = open_table(path)
+    return Source(
+        path.name, tuple(table.names), {"train": table.rows}, recognised=(table.recognised,)
+    )
 
 
 def _local_folder(folder: Path, name: str | None = None) -> Source:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in FORMATS)
+    files = sorted(path for path in folder.iterdir() if is_table(path) and path.suffix != ".txt")
     found: dict[str, Path] = {}
     for split in SPLITS:
         matches = [path for path in files if _names_split(path, split)]
@@ -104,16 +113,21 @@ def _local_folder(folder: Path, name: str | None = None) -> Source:
     if "train" not in found and "test" not in found:
         raise DataError(
             f"{folder} has no train or test file; name them e.g. train.csv, validation.csv, "
-            f"test.csv ({', '.join(FORMATS)})."
+            f"test.csv ({', '.join(TABLE_SUFFIXES)})."
         )
-    columns = dict.fromkeys(column for path in found.values() for column in columns_of(path))
-    readers = {split: partial(read_rows, path) for split, path in found.items()}
-    ignored = tuple(path.name for path in files if path not in found.values())
-    return Source(name or folder.name, tuple(columns), readers, ignored=ignored)
+    tables = {split: open_table(path) for split, path in found.items()}
+    columns = dict.fromkeys(name for table in tables.values() for name in table.names)
+    return Source(
+        name or folder.name,
+        tuple(columns),
+        {split: table.rows for split, table in tables.items()},
+        ignored=tuple(path.name for path in files if path not in found.values()),
+        recognised=tuple(table.recognised for table in tables.values()),
+    )
 
 
 def _names_split(path: Path, split: str) -> bool:
-    words = re.split(r"[^a-z]+", path.stem.lower())
+    words = re.split(r"[^a-z]+", stem_of(path).lower())
     return any(word in words for word in _SPLIT_WORDS[split])
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
-from patclass.core.types import OnProgress
-from patclass.data.rows import ID_COLUMNS, Row, columns_of, file_format, read_rows
+from patclass.core.types import Echo, OnProgress
+from patclass.data.rows import Row, Table, file_format, open_table
 from patclass.data.text import FIELDS, TextView
 from patclass.inference.classifier import DEFAULTS, Classifier
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS, Options, record_of
@@ -127,19 +127,22 @@ def classify_file(
     target: Path,
     options: Options = DEFAULTS,
     on_progress: OnProgress = lambda rows: None,
+    echo: Echo = lambda line: None,
 ) -> FileResult:
     """Classify every row of ``source`` into a row of ``target``; unusable rows get an ``error``.
 
     :param on_progress: called with the number of rows that were written.
+    :param echo: called with a line that says what was recognised of ``source``.
     :raises DataError: if ``source`` cannot be read or has no text column.
     :raises OutputError: if ``target`` cannot be written; no part of it is then left.
     """
-    check_files(source, target)
+    table = check_files(source, target)
     classifier.check_options(options)
-    _check_columns(classifier.view, source)
+    _check_columns(classifier.view, table)
+    echo(table.recognised)
     total = errors = 0
     with atomic_write(target) as partial, open_sink(partial) as sink:
-        for chunk in _chunks(read_rows(source, (*ID_COLUMNS, *_text_columns(classifier.view)))):
+        for chunk in _chunks(table.rows(("id", *_text_columns(classifier.view)))):
             answers = _answers(classifier, chunk, options)
             sink.write(answers)
             total += len(answers)
@@ -148,25 +151,26 @@ def classify_file(
     return FileResult(total, errors)
 
 
-def check_files(source: Path, target: Path) -> None:
-    """Check input and output files before a model is loaded.
+def check_files(source: Path, target: Path) -> Table:
+    """Check input and output files before a model is loaded, and recognise the input.
 
     :raises DataError: if a format is not supported or ``source`` cannot be read.
     :raises OutputError: if ``target`` is ``source`` or cannot be written.
     """
     file_format(target)
     check_writable(target)
-    columns_of(source)
+    table = open_table(source)
     if target.exists() and os.path.samefile(source, target):
         raise OutputError(f"{target} is the input itself; choose another output file.")
+    return table
 
 
-def _check_columns(view: TextView, source: Path) -> None:
-    columns, usable = columns_of(source), _text_columns(view)
-    if not set(usable) & set(columns):
+def _check_columns(view: TextView, table: Table) -> None:
+    usable = _text_columns(view)
+    if not set(usable) & set(table.names):
         raise DataError(
-            f"{source} has no column {', '.join(usable)}; it has "
-            f"{', '.join(map(repr, columns[:20]))}. Rename the column that holds the text."
+            f"{table.path} has no column {', '.join(usable)}; it has "
+            f"{', '.join(map(repr, table.columns[:20]))}. Rename the column that holds the text."
         )
 
 
@@ -186,7 +190,7 @@ def _answers(classifier: Classifier, rows: list[Row], options: Options) -> list[
     for position, row in enumerate(rows):
         try:
             if row.error is not None:
-                raise DataError(row.error)
+                raise DataError(row.error if row.line is None else f"line {row.line}: {row.error}")
             texts[position] = classifier.text_of(row.fields)
         except DataError as problem:
             answers[position]["error"] = str(problem)

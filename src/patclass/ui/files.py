@@ -1,6 +1,5 @@
 """Uploaded documents and tables, and the table of results as a download. Knows no service."""
 
-import csv
 import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from openpyxl import load_workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from pypdf import PdfReader
 
 from patclass.core.errors import DataError
-from patclass.data.rows import ID_COLUMNS, Row, read_rows
+from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
+from patclass.data.rows import Row, is_table, open_table
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError
 from patclass.ui.formatting import confidence_level
 
 DOCUMENT_SUFFIXES = ("pdf", "txt")
-TABLE_SUFFIXES = ("csv", "tsv", "xlsx", "jsonl", "parquet")
+TABLE_SUFFIXES = tuple(suffix.removeprefix(".") for suffix in (*SUFFIXES, ".gz", ".zip"))
 
 # The default limit of the service; no model reads that far.
 MAX_CHARACTERS = 100_000
@@ -31,16 +30,6 @@ _MAX_FIELD_CHARACTERS = {"claims": 20_000, "description": 50_000}
 
 # What a column may contain, in the order in which the page shows it.
 ROLES = ("id", "text", *FIELDS)
-
-# Usual names of columns, in lower case.
-_COLUMN_NAMES = {
-    "id": (*ID_COLUMNS, "number", "publication", "patent", "application_number", "lens_id", "nr"),
-    "text": ("text", "full_text", "fulltext", "content", "body"),
-    "title": ("title", "invention_title", "title_en", "titel"),
-    "abstract": ("abstract", "summary", "abstract_en", "zusammenfassung"),
-    "claims": ("claims", "claim", "first_claim", "claims_en"),
-    "description": ("description", "desc", "detailed_description"),
-}
 
 # Columns of the results with the widths that a workbook gives them, in characters.
 _WIDTHS = {
@@ -130,10 +119,16 @@ def _up_to_limit(pages: Iterator[str]) -> str:
 
 @dataclass(frozen=True)
 class UploadedTable:
-    """The columns and rows of an uploaded table; a row that cannot be read has an ``error``."""
+    """An uploaded table; a row that cannot be read has an ``error``.
+
+    :param roles: the column of each role that one was recognised for.
+    :param form: in words, how the file is written.
+    """
 
     name: str
     columns: list[str]
+    roles: dict[str, str]
+    form: str
     rows: list[Row]
 
 
@@ -142,32 +137,29 @@ def read_table(name: str, content: bytes) -> UploadedTable:
 
     :raises PageError: if the format is not supported, or the file is damaged, empty or too long.
     """
-    suffix = name.rpartition(".")[2].lower()
-    if suffix not in TABLE_SUFFIXES:
+    if not is_table(Path(name)):
         formats = ", ".join(suffix.upper() for suffix in TABLE_SUFFIXES)
         raise PageError("invalid_input", f"'{name}' is not in a supported format ({formats}).")
-    rows = _xlsx_rows(name, content) if suffix == "xlsx" else _file_rows(name, suffix, content)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"upload{''.join(Path(name).suffixes[-2:])}"
+        path.write_bytes(content)
+        try:
+            table = open_table(path)
+            rows = list(islice(table.read(None), MAX_ROWS + 1))
+        except DataError as problem:
+            message = str(problem).replace(str(path), f"'{name}'")
+            raise PageError("invalid_input", message) from problem
     if len(rows) > MAX_ROWS:
         raise PageError(
             "invalid_input",
             f"'{name}' has more than {MAX_ROWS:,} rows. Split it, or use the command "
             "'patclass classify', which has no limit.",
         )
-    columns = list(dict.fromkeys(key for row in rows for key in row.fields))
-    if not columns:
+    if not rows:
         raise PageError(
             "invalid_input", f"'{name}' has no rows. The first line must contain column names."
         )
-    return UploadedTable(name, columns, rows)
-
-
-def guess_columns(columns: Sequence[str]) -> dict[str, str | None]:
-    """The column for each role, by usual names; None where there is none."""
-    by_name = {column.strip().lower().replace(" ", "_"): column for column in reversed(columns)}
-    return {
-        role: next((by_name[name] for name in _COLUMN_NAMES[role] if name in by_name), None)
-        for role in ROLES
-    }
+    return UploadedTable(name, list(table.columns), dict(table.roles), table.form, rows)
 
 
 def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -181,7 +173,8 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | No
         for role, value in values.items()
         if not _is_missing(value)
     }
-    return {**patent, "id": patent.get("id", str(row.number))[:200]}
+    number = patent.get("id", "").strip() or str(row.number)
+    return {**patent, "id": number.splitlines()[0][:200]}
 
 
 def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -245,60 +238,6 @@ def _escaped(value: object) -> object:
         return value
     text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # not allowed in a workbook
     return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
-
-
-def _file_rows(name: str, suffix: str, content: bytes) -> list[Row]:
-    if suffix in ("csv", "tsv"):
-        content = _normalised_csv(name, content, suffix)
-    with tempfile.NamedTemporaryFile(suffix=f".{suffix}") as file:
-        file.write(content)
-        file.flush()
-        try:
-            return list(islice(read_rows(Path(file.name)), MAX_ROWS + 1))
-        except DataError as problem:
-            message = str(problem).replace(file.name, f"'{name}'")
-            raise PageError("invalid_input", message) from problem
-
-
-def _normalised_csv(name: str, content: bytes, suffix: str) -> bytes:
-    """A CSV in UTF-8 with commas; spreadsheets also write semicolons and other encodings."""
-    text = decoded(content)
-    if text is None:
-        raise PageError(
-            "invalid_input",
-            f"The encoding of '{name}' is not supported. Save it as UTF-8, or as XLSX.",
-        )
-    header = text.partition("\n")[0]
-    if suffix == "tsv" or header.count(";") <= header.count(","):
-        return text.encode()
-    buffer = io.StringIO()
-    try:
-        csv.writer(buffer).writerows(csv.reader(io.StringIO(text), delimiter=";"))
-    except csv.Error as problem:
-        raise PageError(
-            "invalid_input", f"'{name}' is damaged: {problem}. Export it again."
-        ) from problem
-    return buffer.getvalue().encode()
-
-
-def _xlsx_rows(name: str, content: bytes) -> list[Row]:
-    try:
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        lines = sheet.iter_rows(values_only=True)
-        header = ["" if cell is None else str(cell) for cell in next(lines, ())]
-        filled = (cells for cells in lines if any(cell is not None for cell in cells))
-        rows = [
-            Row(number, {key: cell for key, cell in zip(header, cells, strict=False) if key})
-            for number, cells in enumerate(islice(filled, MAX_ROWS + 1), start=1)
-        ]
-    except Exception as problem:  # of the ZIP and XML readers as well as of the library
-        raise PageError(
-            "invalid_input",
-            f"'{name}' is damaged or not a workbook. Open it and save it as XLSX or CSV.",
-        ) from problem
-    book.close()
-    return rows
 
 
 def _is_missing(value: object) -> bool:

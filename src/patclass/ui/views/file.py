@@ -15,7 +15,6 @@ from patclass.ui.files import (
     as_csv,
     as_parquet,
     as_xlsx,
-    guess_columns,
     patent_of,
     read_table,
     results_table,
@@ -106,7 +105,9 @@ def _upload() -> None:
         "and claims."
     )
     upload = st.file_uploader(
-        "Upload a CSV, TSV, XLSX, JSONL or Parquet file", type=list(TABLE_SUFFIXES), key="table"
+        "Upload a CSV, TSV, Excel, JSON, JSONL or Parquet file",
+        type=list(TABLE_SUFFIXES),
+        key="table",
     )
     if upload is None:
         return
@@ -139,18 +140,17 @@ def _read(name: str, file_id: str, _content: bytes) -> UploadedTable:
 
 def _map_columns(table: UploadedTable, file_id: str) -> dict[str, str | None]:
     """The column for each role, guessed by its name and corrected by the visitor."""
-    guessed = guess_columns(table.columns)
-    recognised = [_ROLE_NAMES[role].lower() for role in ROLES if guessed[role]]
+    recognised = [_ROLE_NAMES[role].lower() for role in ROLES if role in table.roles]
     st.markdown(
-        f"Recognised columns: {', '.join(recognised)}."
+        f"Recognised columns: {', '.join(recognised)} ({table.form})."
         if recognised
-        else "No column was recognised by its name."
+        else f"No column was recognised by its name ({table.form})."
     )
     mapping: dict[str, str | None] = {}
     with st.expander("Column mapping", expanded=not recognised):
         for role in ROLES:
             options = [_NO_COLUMN, *table.columns]
-            index = options.index(guessed[role] or _NO_COLUMN)
+            index = options.index(table.roles.get(role, _NO_COLUMN))
             column = st.selectbox(_ROLE_NAMES[role], options, index=index, key=f"{role}-{file_id}")
             mapping[role] = None if column == _NO_COLUMN else column
     return mapping

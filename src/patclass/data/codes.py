@@ -1,0 +1,85 @@
+"""The symbols of a row, and which of them may decide its label. Knows columns, no labels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, read_symbols
+from patclass.cpc.tree import TAG_SECTION
+
+Fields = Mapping[str, Any]
+
+# The first (inventive) symbol decides; a list of symbols decides only where it is unanimous,
+# because its order often carries no meaning.
+MAIN_CODE_COLUMNS = ("main_code", "main_cpc", "main_ipc")
+CODE_COLUMNS = (
+    *("codes", "cpc", "ipc", "cpc_codes", "ipc_codes", "cpc_label", "ipc_label", "code"),
+    "cpc_group",
+)
+
+# Columns that hold one level each; a class or subclass may be given without what is above it.
+LEVEL_COLUMNS = {
+    "section": ("section", "cpc_section", "ipc_section"),
+    "class": ("class", "cpc_class", "ipc_class"),
+    "subclass": ("subclass", "cpc_subclass", "ipc_subclass"),
+}
+
+NOT_UNDERSTOOD = "symbols not understood"
+ONLY_TAGS = f"only in section {TAG_SECTION}, a tag"
+
+
+class UnusableRowError(Exception):
+    """A row that cannot be used, with the reason under which it is counted.
+
+    :param example: what in the row is the reason, if that can be quoted.
+    """
+
+    def __init__(self, reason: str, example: str | None = None) -> None:
+        super().__init__(reason)
+        self.example = example
+
+
+def symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
+    """The symbols of some columns.
+
+    :raises UnusableRowError: if a part of a cell is not understood, as it might decide otherwise.
+    """
+    return _understood(sum((read_symbols(fields.get(column)) for column in columns), SymbolCell()))
+
+
+def _understood(cell: SymbolCell) -> list[Symbol]:
+    if cell.remainder:
+        raise UnusableRowError(NOT_UNDERSTOOD, " ".join(cell.remainder)[:60])
+    return list(cell.symbols)
+
+
+def level_symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
+    """The symbols of columns that hold a level each.
+
+    ``A``, ``61``, ``K`` are read like ``A``, ``A61``, ``A61K``.
+
+    :raises UnusableRowError: as ``symbols_of``.
+    """
+    present, path, found = set(columns), "", SymbolCell()
+    for level in LEVELS:
+        for column in LEVEL_COLUMNS[level]:
+            text = _text(fields.get(column)) if column in present else ""
+            if level == "class" and len(path) == 1 and text.isdecimal():
+                text = f"{path}{int(text):02}"
+            elif level == "subclass" and len(path) == len("A61") and len(text) == 1:
+                text = path + text
+            if text:
+                found, path = found + read_symbols(text), text
+    return _understood(found)
+
+
+def _text(value: object) -> str:
+    """A cell as text; a number that a spreadsheet made of a class is whole again."""
+    text = "" if value is None or value != value else str(value).strip()
+    return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
+
+
+def deciding(symbols: Sequence[Symbol]) -> list[Symbol]:
+    """The symbols that may decide a label: of those, the first and the inventive ones if stated."""
+    classifying = [symbol for symbol in symbols if symbol.classifies]
+    inventive = [symbol for symbol in classifying if symbol.inventive is not False] or classifying
+    return [symbol for symbol in inventive if symbol.first] or inventive

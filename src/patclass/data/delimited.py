@@ -9,7 +9,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from patclass.data.columns import known_names
@@ -51,11 +51,13 @@ class Dialect:
     """How a delimited file is written.
 
     :param header: the line of the column names, counted from 1.
+    :param header_end: the last line of the header, whose cells may have several.
     """
 
     encoding: str
     delimiter: str
     header: int
+    header_end: int
     columns: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -116,16 +118,11 @@ def recognise(sample: bytes, suffix: str = "") -> Dialect:
     else:
         candidates = tuple(sorted(DELIMITERS, key=lambda delimiter: delimiter != usual))
     found = [_header(lines, delimiter, stated is not None) for delimiter in candidates]
-    _, header, cells, delimiter = max(
-        (
-            (score, header, cells, delimiter)
-            for (score, header, cells), delimiter in zip(found, candidates, strict=True)
-        ),
-        key=lambda candidate: candidate[0],
-    )
-    if len(cells) < 2 and stated is None:
+    best = max(found, key=lambda header: header.score)
+    delimiter = candidates[found.index(best)]
+    if len(best.cells) < 2 and stated is None:
         delimiter = _NO_DELIMITER
-    return Dialect(encoding, delimiter, header, unique_names(cells))
+    return Dialect(encoding, delimiter, best.line, best.end, unique_names(best.cells))
 
 
 def _stated_delimiter(line: str) -> str | None:
@@ -134,37 +131,44 @@ def _stated_delimiter(line: str) -> str | None:
     return text[4] if len(text) == 5 and text.lower().startswith("sep=") else None
 
 
-Score = tuple[int, int, int, int]
+@dataclass(frozen=True)
+class _Header:
+    """A row that may name the columns, over some lines, and how well it does."""
+
+    line: int
+    end: int
+    cells: list[str]
+    score: tuple[int, ...] = ()
 
 
-def _header(lines: Sequence[str], delimiter: str, skip_first: bool) -> tuple[Score, int, list[str]]:
-    """The best header under a delimiter with its score, its line and its cells."""
-    best: tuple[Score, int, list[str]] = ((-1, 0, 0, 0), 1, [])
+def _header(lines: Sequence[str], delimiter: str, skip_first: bool) -> _Header:
+    """The best header under a delimiter."""
+    best = _Header(1, 1, [])
     rows = list(_sample_rows(lines, delimiter))
-    for place, (line, cells) in enumerate(rows[:HEADER_LINES]):
-        if line > HEADER_LINES or (skip_first and line == 1) or not any(map(str.strip, cells)):
+    for place, row in enumerate(rows[:HEADER_LINES]):
+        if row.line > HEADER_LINES or (skip_first and row.line == 1):
             continue
-        after = [len(trimmed(row, len(cells))) for _, row in rows[place + 1 : place + 21]]
-        same = sum(count == len(cells) for count in after) if len(cells) > 1 else 0
-        fits = 2 * same >= len(after)
-        score = (known_names(cells), int(fits and len(cells) > 1), len(cells) if fits else 0, -line)
-        if score > best[0]:
-            best = (score, line, cells)
+        count = len(row.cells)
+        after = [len(trimmed(other.cells, count)) for other in rows[place + 1 : place + 21]]
+        same = sum(cells == count for cells in after) if count > 1 else 0
+        fits = count > 1 and 2 * same >= len(after)
+        score = (known_names(row.cells), fits, count if fits else 0, -row.line)
+        if any(map(str.strip, row.cells)) and score > best.score:
+            best = replace(row, score=score)
     return best
 
 
-def _sample_rows(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _sample_rows(lines: Sequence[str], delimiter: str) -> Iterator[_Header]:
     reader = csv.reader(iter(lines[:200]), delimiter=delimiter)
-    line = 1
     while True:
+        line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error:
             cells = []
-        yield line, cells
-        line = reader.line_num + 1
+        yield _Header(line, reader.line_num, cells)
 
 
 def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -201,7 +205,7 @@ def read_records(file: BinaryIO, dialect: Dialect) -> Iterator[Record]:
 
 
 def _records(lines: "_Lines", dialect: Dialect) -> Iterator[Record]:
-    while lines.number < dialect.header and lines.take() is not None:
+    while lines.number < dialect.header_end and lines.take() is not None:
         pass
     while (first := lines.take()) is not None:
         if not first.strip("\r\n"):
@@ -215,10 +219,11 @@ def _records(lines: "_Lines", dialect: Dialect) -> Iterator[Record]:
 
 def _record(line: int, cells: Sequence[str], dialect: Dialect) -> Record:
     count = len(dialect.columns)
-    cells = trimmed(cells, count)
+    if len(cells) != count:
+        cells = trimmed(cells, count)
     if len(cells) > count:
         return Record(line, error="more cells than the header has columns")
-    if any(SURROGATE.search(cell) for cell in cells):
+    if any(not cell.isascii() and SURROGATE.search(cell) for cell in cells):
         return Record(line, error=f"undecodable: not {_ENCODING_NAMES[dialect.encoding]}")
     return Record(line, (*cells, *[""] * (count - len(cells))))
 
@@ -254,11 +259,13 @@ class _Lines:
 
     def _read(self) -> str | None:
         line = self._text.readline(_MAX_CELL)
-        return line.replace("\x00", " ") if line else None
+        return (line.replace("\x00", " ") if "\x00" in line else line) or None
 
 
 def _quoted_record(first: str, lines: _Lines, dialect: Dialect) -> list[str] | None:
     """The cells of a record that begins with a line; None if its quotation marks do not fit."""
+    if '"' not in first:
+        return first.rstrip("\r\n").split(dialect.delimiter)
     used = 0
 
     def more() -> Iterator[str]:
@@ -272,7 +279,9 @@ def _quoted_record(first: str, lines: _Lines, dialect: Dialect) -> list[str] | N
         cells = next(csv.reader(more(), delimiter=dialect.delimiter, strict=True))
     except (csv.Error, StopIteration):
         return None
-    if _has_swallowed(cells, [lines.peek(place) or "" for place in range(used - 1)], dialect):
+    if used and _has_swallowed(
+        cells, [lines.peek(place) or "" for place in range(used - 1)], dialect
+    ):
         return None
     lines.skip(used)
     return cells
@@ -288,7 +297,8 @@ def _has_swallowed(cells: Sequence[str], inner: Sequence[str], dialect: Dialect)
     """
     columns = len(dialect.columns)
     filled = [line for line in inner if line.strip()]
-    alike = sum(line.count(dialect.delimiter) == columns - 1 for line in filled)
+    # A quotation mark in a line within would have ended the cell, or doubled, is part of it.
+    alike = sum(line.count(dialect.delimiter) == columns - 1 and '"' not in line for line in filled)
     if len(trimmed(cells, columns)) == columns:
         return columns > 2 and len(filled) > 1 and alike == len(filled)
     return columns > 1 and 2 * alike > len(filled)

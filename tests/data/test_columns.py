@@ -1,0 +1,82 @@
+import pytest
+
+from patclass.data.columns import ROLES, columns_by_role, fold, known_names, with_roles
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("I P C", "i_p_c"),
+        (" Publication-Number ", "publication_number"),
+        ("Title (English)", "title_english"),
+        ("ＴＩＴＬＥ", "title"),
+        ("公开（公告）号", "公开_公告_号"),
+        ("#", ""),
+    ],
+)
+def test_case_spaces_and_punctuation_do_not_matter(name: str, folded: str):
+    assert fold(name) == folded
+
+
+def test_usual_names_are_folded():
+    for names in ROLES.values():
+        assert [fold(name) for name in names] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        (
+            ["No", "Title", "Publication number", "IPC", "CPC", "Publication date"],
+            {
+                **{"id": "Publication number", "title": "Title", "cpc": "CPC", "ipc": "IPC"},
+                **{"date": "Publication date"},
+            },
+        ),
+        (
+            ["#", "Display Key", "Lens ID", "Title", "Abstract", "CPC Classifications"],
+            {
+                **{"id": "Display Key", "title": "Title", "abstract": "Abstract"},
+                "cpc": "CPC Classifications",
+            },
+        ),
+        (
+            ["Veröffentlichungsnummer", "Titel", "Zusammenfassung", "Patentansprüche"],
+            {
+                **{"id": "Veröffentlichungsnummer", "title": "Titel"},
+                **{"abstract": "Zusammenfassung", "claims": "Patentansprüche"},
+            },
+        ),
+        (
+            ["文献番号", "発明の名称", "要約", "FI"],
+            {"id": "文献番号", "title": "発明の名称", "abstract": "要約", "ipc": "FI"},
+        ),
+        (["公开（公告）号", "标题"], {"id": "公开（公告）号", "title": "标题"}),
+        (["발명의 명칭", "요약"], {"title": "발명의 명칭", "abstract": "요약"}),
+        (["remarks", "label"], {}),
+    ],
+)
+def test_columns_of_databases_are_recognised(columns: list[str], roles: dict[str, str]):
+    assert columns_by_role(columns) == roles
+
+
+def test_a_whole_text_is_taken_where_there_is_no_title_and_abstract():
+    assert columns_by_role(["body", "id"])["text"] == "body"
+    assert "text" not in columns_by_role(["body", "title"])
+    assert columns_by_role(["text", "title"])["text"] == "text"
+
+
+def test_the_first_of_several_columns_of_a_role_is_taken():
+    assert columns_by_role(["Abstract", "abstract"])["abstract"] == "Abstract"
+    assert columns_by_role(["lens_id", "publication_number"])["id"] == "publication_number"
+
+
+def test_fields_are_found_by_their_role_and_by_their_own_name():
+    fields = with_roles({"Titel": "Pumpe", "x": 1}, {"title": "Titel"})
+    assert fields == {"Titel": "Pumpe", "x": 1, "title": "Pumpe"}
+    assert with_roles({"title": "a", "Titel": "b"}, {"title": "Titel"})["title"] == "a"
+
+
+def test_a_header_is_told_from_data():
+    assert known_names(["Title", "Abstract", "other", 3, None]) == 2
+    assert known_names(["A pump", "A pump has a valve."]) == 0

@@ -143,7 +143,7 @@ def dealt(reference: DriftReference, rows: Rows, size: int, windows: int) -> Ite
 
 
 def alert_rates(pairs: Iterable[Pair]) -> list[str]:
-    """The share of windows that ring, and that of each signal."""
+    """The share of windows that raise an alert, and that of each signal."""
     alerts = [
         [s.signal for s in shifts_of(reference, window.columns(labels_of(reference))) if s.alert]
         for reference, window in pairs
@@ -158,7 +158,8 @@ def labels_of(reference: DriftReference) -> int:
 
 
 def print_alerts(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
-    print(f"Windows that ring, of {windows:,} without a shift, of {windows // 5:,} with one\n")
+    counts = f"of {windows:,} without a shift, of {windows // 5:,} with one"
+    print(f"Windows that raise an alert, {counts}\n")
     print(row_of("mix", "window", "any", *SIGNALS))
     print(row_of(*["---"] * (3 + len(SIGNALS))))
     columns = zip(vars(validation).values(), vars(test).values(), strict=True)
@@ -189,15 +190,19 @@ def shifts(reference: DriftReference, test: Rows) -> list[tuple[str, Rows, npt.A
 def print_gaps(reference: DriftReference, validation: Rows, test: Rows, windows: int) -> None:
     """Mean distance of estimated and true accuracy over windows, in points."""
     print("\nEstimated and true accuracy of sections, windows of the usual size\n")
-    print(row_of("rows", "all", "right", "said", "mean gap of windows"))
+    print(row_of("of", "rows", "accuracy", "estimated", "mean gap of windows"))
     print(row_of(*["---"] * 5))
     usual = [("validation", validation, None), ("test", test, None)]
     for name, rows, weights in [*usual, *shifts(reference, test)]:
         found = list(drawn(rows, WINDOW, windows, weights))
-        right = np.mean([(window.y_pred == window.y_true).mean() for window in found])
-        said = np.mean([window.confidences.mean() for window in found])
+        accuracy = np.mean([(window.y_pred == window.y_true).mean() for window in found])
+        estimated = np.mean([window.confidences.mean() for window in found])
         gap = np.mean([abs(window.gap) for window in found])
-        print(row_of(name, len(rows.y_pred), percent(right), percent(said), f"{100 * gap:.1f}"))
+        print(
+            row_of(
+                name, len(rows.y_pred), percent(accuracy), percent(estimated), f"{100 * gap:.1f}"
+            )
+        )
 
 
 def row_of(*cells: object) -> str:

@@ -1,4 +1,4 @@
-"""How long after the service's answer the page shows it, in a real browser.
+"""How long after the service's response the page shows it, in a real browser.
 
     python scripts/bench_page.py        (a minute; needs chromium)
 
@@ -73,7 +73,7 @@ def measure(address: str) -> list[tuple[float, float]]:
 
 
 def ask(page: Page, number: int) -> tuple[float, float]:
-    page.get_by_label("Text of the patent").fill(TEXTS[number % 2].format(number))
+    page.get_by_role("textbox", name="Text of the patent").fill(TEXTS[number % 2].format(number))
     button = page.get_by_role("button", name="Classify")
     begin = time.perf_counter()
     button.click()
@@ -84,7 +84,7 @@ def ask(page: Page, number: int) -> tuple[float, float]:
 
 
 def service_times(log: Path) -> list[float]:
-    """Milliseconds of the answers that the page waited for, as the service saw them."""
+    """Milliseconds of the responses that the page waited for, measured by the service."""
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return [line["ms"] for line in lines if line.get("path") == "/v1/classify"][1:]
 
@@ -94,7 +94,7 @@ def report(waited: list[tuple[float, float]], served: list[float]) -> None:
         statistics.median(found[part] - own for found, own in zip(waited, served, strict=True))
         for part in (0, 1)
     )
-    print(f"the service's answer takes {statistics.median(served):.0f} ms, median of {len(served)}")
+    print(f"the service responds in {statistics.median(served):.0f} ms, median of {len(served)}")
     print(f"the page adds {headline:.0f} ms until the code is there, {whole:.0f} ms until all is")
     print(f"wanted at most {WANTED} ms: {'held' if headline <= WANTED else 'missed'}")
 

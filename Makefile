@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page \
+.PHONY: help demo test test-full test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup \
 	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
@@ -110,6 +110,9 @@ pictures: .venv/ready  ## make the pictures of the page again, by its tests in a
 # Ten minutes on two cores the first time; the answers are kept in build/bench-drift.
 bench-drift: .venv/ready build/patents  ## how often drift raises an alert on the shared patents, without and with a shift
 	$(BIN)/python scripts/bench_drift.py
+
+bench-markup: .venv/ready  ## how many marked-up texts get the prediction of their plain twins
+	$(BIN)/python scripts/bench_markup.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready build/patents  ## compare the service with two others; writes docs/benchmarks.md

@@ -1,10 +1,16 @@
 """Small classifiers for tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import nncf
+import openvino as ov
+import pytest
 import torch
 
+from patclass.core.errors import ModelError
 from patclass.core.settings import LoraSettings
+from patclass.engines.openvino import OpenVinoEngine
 from patclass.model.base import resolve_base
 from patclass.model.device import Compute
 from patclass.model.network import Batch, Parts, PatentClassifier, new_classifier
@@ -39,3 +45,14 @@ def one_step(model: PatentClassifier, batch: Batch, rate: float = 1e-2) -> None:
     target = torch.zeros(len(batch.input_ids), dtype=torch.long)
     torch.nn.functional.cross_entropy(model(batch), target).backward()
     optimizer.step()
+
+
+def skip_without_eight_bit_weights(
+    graph: ov.Model, tokenizer: TextTokenizer, row: Sequence[int]
+) -> None:
+    """Skip where OpenVINO computes no weights of eight bits, as where oneDNN is limited."""
+    compressed = nncf.compress_weights(graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
+    try:
+        OpenVinoEngine(compressed, tokenizer, exact=False, threads=1).run([row])
+    except (ModelError, ValueError) as problem:
+        pytest.skip(f"OpenVINO computes no eight-bit weights here: {str(problem)[:80]}")

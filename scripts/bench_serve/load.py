@@ -25,6 +25,7 @@ HOST = "127.0.0.1"
 PREDICT = "/predict"
 BROKEN = 0  # stands for a status where there was no answer: refused, cut off, or too late
 BUSY = 429
+KEEP_ALIVE_SECONDS = 2.0  # uvicorn closes after five
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ class _Connection:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._idle_until = 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer to ``request``."""
-        # A server may close a connection that lay idle; that is no failure of an answer.
-        if self._streams and self._streams[0].at_eof():
+        # A server may close a connection that was idle, even while a request is on its way: that
+        # is no failure of the service, and clients give such connections up earlier.
+        if self._streams and (self._streams[0].at_eof() or time.monotonic() > self._idle_until):
             self.close()
         if not self._streams:
             self._streams = await asyncio.open_connection(HOST, self._port)
@@ -119,6 +122,7 @@ class _Connection:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             await reader.readexactly(_length(head))
             whole = b"\r\nconnection: close" not in head
+            self._idle_until = time.monotonic() + KEEP_ALIVE_SECONDS
         finally:
             if not whole:
                 self.close()

@@ -9,6 +9,7 @@ import pytest
 from conftest import SHARED, write_jsonl
 from patclass.core.errors import DataError
 from patclass.core.settings import DataSettings
+from patclass.data.cleaning import MAX_CHARS
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import (
     SPLITS,
@@ -19,7 +20,6 @@ from patclass.data.examples import (
     Reject,
     write_rejects,
 )
-from patclass.data.text import MAX_CHARS
 
 
 def load(path: Path, **more: object) -> Corpus:

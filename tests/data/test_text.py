@@ -3,7 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.data.text import MAX_CHARS, TextView, clean
+from patclass.data.cleaning import clean
+from patclass.data.text import TextView
 
 ALL = ("id", "title", "abstract", "claims", "description")
 
@@ -69,21 +70,6 @@ def test_a_text_is_clean_whichever_parts_are_missing(parts: list[str | None]):
     text = TextView(tuple(names)).text_of(dict(zip(names, parts, strict=True)))
     assert text == clean(text)
     assert all(clean(part) in text for part in parts)
-
-
-def test_white_space_of_any_kind_becomes_a_single_space():
-    assert clean("  A\tvalve\r\n with\u00a0a \u2003seat ") == "A valve with a seat"
-    assert clean("a\0valve\0") == "a valve"  # not every database can store NUL
-
-
-@pytest.mark.parametrize(("value", "text"), [(None, ""), ("", ""), (12, "12"), (0, "0")])
-def test_any_value_can_be_cleaned(value: object, text: str):
-    assert clean(value) == text
-
-
-def test_overlong_text_stays_overlong():
-    assert len(clean(" " * (MAX_CHARS + 1))) > MAX_CHARS
-    assert clean("a " * (MAX_CHARS // 2)) == "a " * (MAX_CHARS // 2 - 1) + "a"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,12 @@ from patclass.export.run import Form
 from patclass.inference import Classifier, load
 from patclass.model.network import PatentClassifier, merged
 from patclass.model.tokenizer import TextTokenizer
-from tiny_parts import one_step, tiny_batch, tiny_classifier
+from tiny_parts import (
+    one_step,
+    skip_without_eight_bit_weights,
+    tiny_batch,
+    tiny_classifier,
+)
 
 # The number of the tiny bundles' own validation and test rows.
 TEXTS = 40
@@ -162,3 +167,8 @@ def adds_eight_bits_up() -> bool:
     graph = ov.Model([ov.opset13.matmul(rounded, weights, False, True)], [given], "sums")
     found = ov.Core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
     return bool(np.allclose(found, rows * most * high, rtol=0.01))
+
+
+@pytest.fixture(scope="session")
+def _eight_bit_weights(tuned_bert: Tuned) -> None:
+    skip_without_eight_bit_weights(tuned_bert.graph, tuned_bert.tokenizer, tuned_bert.rows[0])

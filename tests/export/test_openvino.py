@@ -191,6 +191,8 @@ def test_eight_bits_are_close_to_the_original(
     adds_eight_bits_up: bool,
 ):
     tuned = request.getfixturevalue(base)
+    if scheme.name == "int8 weights":
+        request.getfixturevalue("_eight_bit_weights")
     expected = tuned.logits()
     found = logits_of(made(base, scheme), tuned, exact=False)
     difference = np.abs(found - expected).max()

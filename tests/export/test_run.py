@@ -379,6 +379,7 @@ def bad_scheme(negated_graph: ov.Model) -> Scheme:
 @pytest.mark.parametrize(
     ("safer", "arithmetic"), [(INT8[2], "int8"), (INT8[3], "bfloat16")], ids=["weights", "bfloat16"]
 )
+@pytest.mark.usefixtures("_eight_bit_weights")
 def test_eight_bits_without_parity_fall_back_to_the_next_safer_scheme(
     tiny_export: TinyExport,
     bundle: Path,
@@ -442,7 +443,9 @@ def test_without_parity_nothing_is_written(
     monkeypatch.setattr(run_module, "QUANTISED", NOTHING_PASSES)
     monkeypatch.setattr(run_module, "EXACT", NOTHING_PASSES)
     monkeypatch.setattr(run_module, "INT8", INT8[2:])
-    with pytest.raises(BundleError, match=r"was not exported: .*float32: .*section: 100\.0% agree"):
+    # What OpenVINO cannot compute on a processor is refused with another reason, over lines.
+    reason = r"(?s)was not exported: .*float32: .*section: 100\.0% agree"
+    with pytest.raises(BundleError, match=reason):
         tiny_export(bundle, form, tmp_path / "out")
     assert folder_contents(tmp_path / "out") == []
 

@@ -10,7 +10,7 @@ import torch
 import patclass
 from conftest import patent_rows
 from patclass.core.errors import BundleError, ConfigError, DataError
-from patclass.data.text import MAX_CHARS
+from patclass.data.cleaning import MAX_CHARS
 from patclass.inference import Classifier, Options, Prediction, ScoredLabel, load
 from patclass.inference.classifier import MIN_WORDS, text_warnings
 from patclass.inference.prediction import MIN_ALTERNATIVE, AnswerWarning, PassageShare

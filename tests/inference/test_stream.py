@@ -14,8 +14,8 @@ import pytest
 
 from conftest import patent_rows, write_jsonl
 from patclass.core.errors import ConfigError, DataError, OutputError
+from patclass.data.cleaning import MAX_CHARS
 from patclass.data.rows import Row, Table
-from patclass.data.text import MAX_CHARS
 from patclass.inference import Classifier, Options, files
 from patclass.inference.files import FileResult, classify_file
 from patclass.inference.prediction import COLUMNS

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from patclass.cli.options import flag_of
 from patclass.core.errors import ConfigError
-from patclass.data.text import MAX_CHARS
+from patclass.data.cleaning import MAX_CHARS
 from patclass.service.settings import PORT, ServiceSettings
 
 HERE = ["127.0.0.1", "127.8.9.10", "::1", "localhost"]

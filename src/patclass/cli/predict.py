@@ -104,7 +104,7 @@ def _line(scored: "ScoredLabel", width: int = 0) -> str:
 
 def _standard_input() -> str:
     from patclass.core.errors import DataError
-    from patclass.data.text import MAX_CHARS
+    from patclass.data.cleaning import MAX_CHARS
 
     if sys.stdin.isatty():
         raise click.UsageError("no TEXT: pass it as an argument or on standard input.")

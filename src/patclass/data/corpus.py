@@ -12,6 +12,7 @@ from patclass.core.errors import DataError
 from patclass.core.progress import track
 from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet, LabelTree
+from patclass.data.cleaning import MAX_CHARS
 from patclass.data.codes import NOT_UNDERSTOOD, UnusableRowError
 from patclass.data.examples import (
     SPLITS,
@@ -26,7 +27,7 @@ from patclass.data.labels import LabelScheme, RowLabel, label_scheme
 from patclass.data.rows import Row
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
-from patclass.data.text import MAX_CHARS, TextView, text_sha256
+from patclass.data.text import TextView, text_sha256
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -144,12 +145,15 @@ def _coded_feedback(
 def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
     if row.error is not None:
         raise UnusableRowError(row.error)
-    text = view.text_of(row.fields)
+    try:
+        text, facts = view.text_of(row.fields), Facts.of(row.fields)
+    except DataError as problem:
+        raise UnusableRowError(str(problem)) from problem
     if not text:
         raise UnusableRowError("no text")
     if len(text) > MAX_CHARS:
         raise UnusableRowError(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), Facts.of(row.fields))
+    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts)
 
 
 def _tree(

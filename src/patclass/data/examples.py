@@ -16,7 +16,8 @@ import numpy as np
 
 from patclass.core.types import Positions
 from patclass.cpc.tree import LabelTree
-from patclass.data.text import TextView, clean
+from patclass.data.cleaning import clean
+from patclass.data.text import TextView
 
 SPLITS = ("train", "validation", "test")
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from patclass.core.errors import DataError
+from patclass.data.cleaning import clean
 
 FIELDS = ("title", "abstract", "claims", "description")
 
-# Hostile or damaged input must cost nothing: a tokenizer takes over a second for 1 MB of
-# dots even when it keeps 256 tokens, so text is bounded before any tokenizer sees it.
-MAX_CHARS = 1_000_000
-
-_SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
+_SPACE = re.compile(r"[\s\x00]+")
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -77,14 +74,6 @@ class TextView:
             if text:
                 return text
         return clean(fields.get("claims")) or clean(fields.get("description"))
-
-
-def clean(value: object) -> str:
-    """Text with single spaces; empty for None. Overlong text stays overlong for the caller."""
-    if value is None:
-        return ""
-    text = str(value)
-    return _SPACE.sub(" ", text).strip() if len(text) <= MAX_CHARS else text
 
 
 def _sentence(part: str) -> str:

@@ -4,6 +4,7 @@ OpenVINO keeps memory for every shape it has seen. Lengths are therefore rounded
 32 and batches cut to powers of two, so that there are a few dozen shapes and memory stays flat.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,10 @@ from patclass.model.tokenizer import TextTokenizer
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")
 EMBEDDINGS, LOGITS = "embeddings", "logits"
+
+# By this variable oneDNN uses fewer of the processor's instructions. OpenVINO's plugin does not
+# know that: it would choose bfloat16, for which there is then no kernel.
+LIMIT = "ONEDNN_MAX_CPU_ISA"
 
 
 def _unpacks_odd_weights(model: ov.Model) -> bool:
@@ -70,7 +75,7 @@ class OpenVinoEngine:
         """Compile ``model``.
 
         :param exact: compute in float32; else, what is not quantised is computed in bfloat16
-            where the processor has it and OpenVINO is right in it.
+            where the processor has it, OpenVINO is right in it and oneDNN is not limited.
         :param threads: how many to use; 0 for one for each core that is free to us.
         """
         self.streams = threads or cores()
@@ -79,7 +84,7 @@ class OpenVinoEngine:
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": str(self.streams),
         }
-        if exact or _unpacks_odd_weights(model):
+        if exact or _unpacks_odd_weights(model) or LIMIT in os.environ:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         else:
             model = _without_fused_gates(model)

@@ -177,16 +177,17 @@ def export(
     original = _prepare(bundle, choose_texts(corpus, texts))
     refused: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".patclass-", dir=target.parent) as work:
-        for option in _options(form, original, Path(work)):
-            pipeline = replace(original.pipeline, engine=option.engine)
+        for name, make in _options(form, original, Path(work)):
             try:
-                parity = _parity(original, pipeline, option.weights)
-                echo(f"{option.weights}: {text_of(parity)}")
+                option = make()
+                pipeline = replace(original.pipeline, engine=option.engine)
+                parity = _parity(original, pipeline, name)
+                echo(f"{name}: {text_of(parity)}")
                 reason = "; ".join(objections(parity, option.limits))
-            except ModelError as problem:
+            except ModelError as problem:  # OpenVINO has no kernel for it here
                 reason = str(problem)
             if reason:
-                refused.append(f"{option.weights}: {reason}")
+                refused.append(f"{name}: {reason}")
                 echo(f"refused, {refused[-1]}")
                 continue
             info = EngineInfo(
@@ -231,17 +232,23 @@ def _description(bundle: Bundle, option: _Option, info: EngineInfo) -> Descripti
     return bundle.description.model_copy(update=changed)
 
 
-def _options(form: Form, original: _Original, work: Path) -> Iterator[_Option]:
-    """What to try, the form asked for first; each is made only when its turn comes."""
+def _options(
+    form: Form, original: _Original, work: Path
+) -> Iterator[tuple[str, Callable[[], _Option]]]:
+    """What to try, by name, the form asked for first; each is made only when its turn comes."""
     if form == "merged":
-        yield _merged(original, work)
+        yield "float32", partial(_merged, original, work)
         return
     graph = to_graph(original.model)
     encodings = original.pipeline.encode(original.texts.calibration)
     rows = [encoding.passages[0].ids for encoding in encodings]
     schemes = (*INT8, FLOAT) if form == "openvino-int8" else (FLOAT,)
     for number, scheme in enumerate(schemes):
-        yield _stored(scheme, graph, rows, original.pipeline.tokenizer, work / str(number))
+        folder = work / str(number)
+        yield (
+            scheme.name,
+            partial(_stored, scheme, graph, rows, original.pipeline.tokenizer, folder),
+        )
 
 
 def _merged(original: _Original, work: Path) -> _Option:

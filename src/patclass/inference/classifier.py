@@ -13,7 +13,8 @@ from patclass.bundle.golden import check_golden
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
-from patclass.data.text import MAX_CHARS, SURROGATE, TextView, clean
+from patclass.data.cleaning import MAX_CHARS, clean
+from patclass.data.text import SURROGATE, TextView
 from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
     AUTO,

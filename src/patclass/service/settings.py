@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from patclass.core.config import Settings
 from patclass.core.errors import ConfigError
 from patclass.core.settings import WINDOW
-from patclass.data.text import MAX_CHARS
+from patclass.data.cleaning import MAX_CHARS
 
 PORT = 9000
 

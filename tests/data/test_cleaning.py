@@ -1,0 +1,100 @@
+import html
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patclass.core.errors import DataError
+from patclass.data.cleaning import MAX_CHARS, clean
+
+quick = settings(deadline=None, max_examples=150)
+
+
+def test_white_space_of_any_kind_becomes_a_single_space():
+    assert clean("  A\tvalve\r\n with\u00a0a \u2003seat ") == "A valve with a seat"
+    assert clean("a\0valve\0") == "a valve"  # not every database can store NUL
+
+
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [
+        ("H<sub>2</sub>O and x<sup>2</sup>", "H2O and x2"),
+        ("<p>A pump.</p><p>It has a valve.</p>", "A pump. It has a valve."),
+        ("A pump.<br/>It has", "A pump. It has"),
+        ('<div class="abstract" lang="EN">A <b>pump</b></div>', "A pump"),
+        ('A pump (<figref idref="f1">FIG. 1</figref>) has', "A pump (FIG. 1) has"),
+        ("<exch:p>A pump</exch:p>", "A pump"),
+        (
+            "<claim-text>1. A pump<claim-text>with a seat</claim-text></claim-text>",
+            "1. A pump with a seat",
+        ),
+        ("A pump<!-- a remark --> has <?in-line-formulae?>x", "A pump has x"),
+        ("a&#160;pump&nbsp;&amp; a seat", "a pump & a seat"),
+        ("&lt;p&gt;A pump&lt;/p&gt;", "A pump"),
+        ("&amp;lt;sub&amp;gt;2", "2"),
+        ("a < b and c > d, x<y and z>w", "a < b and c > d, x<y and z>w"),
+        ("R&D of a pump; p<0.05", "R&D of a pump; p<0.05"),
+        ("the \ufb01rst e\ufb03cient \uff21", "the first efficient A"),
+        ("a\u00adpump wi\u200bth\ufeff", "apump with"),
+        ("a semi-\nconductor and a co-\r\npolymer", "a semiconductor and a copolymer"),
+        ("a well-known pump, made of PVC-\nU", "a well-known pump, made of PVC- U"),
+        ("10\u00b2 \u2122", "102 TM"),
+    ],
+)
+def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
+    assert clean(marked) == plain
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], ""]
+)
+def test_a_field_without_a_value_is_empty(value: object):
+    assert clean(value) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12, "12"),
+        (0, "0"),
+        (b"A pump", "A pump"),
+        ("Ger\u00e4t".encode(), "Ger\u00e4t"),
+        ("Ger\u00e4t".encode("cp1252"), "Ger\u00e4t"),
+        (["1. A pump.", None, "2. The pump of claim 1."], "1. A pump. 2. The pump of claim 1."),
+        ([{"text": "1. A pump."}, {"text": "2. A seat."}], "1. A pump. 2. A seat."),
+        (
+            [{"text": "Eine Pumpe", "language": "de"}, {"text": "A pump", "language": "en"}],
+            "A pump",
+        ),
+        ([{"text": "Eine Pumpe", "lang": "DE"}, {"text": "Une pompe", "lang": "FR"}], "Eine Pumpe"),
+        ({"en": "A pump", "de": "Eine Pumpe"}, "A pump"),
+    ],
+)
+def test_values_of_other_types_give_their_text(value: object, text: str):
+    assert clean(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(True, "bool"), ({"a": 1}, "a record of a"), ([object()], "object")]
+)
+def test_what_is_no_text_is_refused(value: object, why: str):
+    with pytest.raises(DataError, match=f"not a text but .*{why}"):
+        clean(value)
+
+
+def test_overlong_text_stays_overlong():
+    assert len(clean(" " * (MAX_CHARS + 1))) > MAX_CHARS
+    assert clean("a " * (MAX_CHARS // 2)) == "a " * (MAX_CHARS // 2 - 1) + "a"
+
+
+@quick
+@given(st.text(alphabet="abc <>&;/-\n\u00ad\ufb01p#x2", max_size=40) | st.text(max_size=40))
+def test_clean_text_stays_as_it_is(text: str):
+    once = clean(text)
+    assert clean(once) == once
+
+
+@quick
+@given(st.text(alphabet="abc xyz,.<>&\u00e4", max_size=40))
+def test_escaped_text_is_the_same_as_plain(text: str):
+    assert clean(html.escape(text)) == clean(text)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
@@ -146,6 +146,7 @@ def test_any_unicode_values_survive_a_jsonl_file(
 @given(st.lists(st.binary(max_size=30) | st.sampled_from([b'{"a": 1}', b"[]", b'{"a": "\xff"}'])))
 def test_no_line_of_a_jsonl_file_is_lost_or_raises(folder: Path, lines: list[bytes]):
     content = b"\n".join(lines)
+    assume(not content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1")))  # other formats
     expected = sum(bool(line.strip()) for line in content.split(b"\n"))
     try:
         rows = rows_of(folder / "bytes.jsonl", content)

@@ -121,6 +121,15 @@ def test_a_stored_text_is_added_to_feedback_only_with_consent(exported: Path, tm
     database.close()
 
 
+@pytest.mark.parametrize("spelling", ["D03C 1/00 (2006.01)", "d03c", "D03C1/00", "D03C0001000000"])
+def test_a_label_in_any_spelling_is_the_code_of_its_subclass(
+    client: httpx.Client, predicted: dict[str, Any], database: Database, spelling: str
+):
+    assert send_feedback(client, predicted, correct=False, label=spelling).status_code == 201
+    (given,) = feedback_on(database, predicted)
+    assert given.label == "D03C"
+
+
 def test_another_text_is_refused(
     client: httpx.Client, predicted: dict[str, Any], database: Database
 ):
@@ -134,6 +143,7 @@ def test_another_text_is_refused(
     ("body", "code"),
     [
         ({"correct": False, "label": "no code"}, "unknown_label"),
+        ({"correct": False, "label": "A00Z"}, "unknown_label"),
         ({"correct": True, "label": "A61"}, "invalid"),
         ({"prediction_id": "x"}, "invalid"),
         ({"correct": "yes"}, "invalid"),

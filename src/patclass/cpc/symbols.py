@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 LEVELS = ("section", "class", "subclass")
@@ -174,7 +175,8 @@ def read_symbols(cell: object) -> SymbolCell:
         records = _parsed(text)
         if records is not None:
             return read_symbols(records)
-    return _search(text.translate(_PLAIN))
+    # Codes repeat, so short cells are searched once.
+    return _search_short(text) if len(text) <= _SHORT else _search(text)
 
 
 def _parsed(text: str) -> Any:
@@ -209,7 +211,16 @@ def _inventive(value: object) -> bool:
     return str(value).lower().startswith("inventi")
 
 
+_SHORT = 40
+
+
+@lru_cache(maxsize=100_000)
+def _search_short(text: str) -> SymbolCell:
+    return _search(text)
+
+
 def _search(text: str) -> SymbolCell:
+    text = text.translate(_PLAIN)
     symbols: list[Symbol] = []
     remainder: list[str] = []
     scheme: Scheme | None = None

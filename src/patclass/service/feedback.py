@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 
-from patclass.core.errors import StoreError
-from patclass.cpc.scheme import titles
+from patclass.core.errors import DataError, StoreError
+from patclass.cpc.scheme import parse_code
 from patclass.data.text import text_sha256
 from patclass.service.auth import RateLimiter
 from patclass.service.context import facts_of
@@ -88,7 +88,7 @@ class FeedbackService:
         :raises ApiError: if there is no such prediction or label, or the text differs.
         :raises StoreError: if the store cannot be read.
         """
-        self._check_label(body)
+        body = self._with_known_label(body)
         prediction = self._recorder.find(body.prediction_id)
         if prediction is None:
             message = f"prediction_id: '{body.prediction_id}' is unknown or deleted"
@@ -107,22 +107,22 @@ class FeedbackService:
             text=stored_text if body.text is None else body.text,
         )
 
-    def _check_label(self, body: FeedbackRequest) -> None:
-        """Accept a label of a loaded model, or any CPC code."""
+    def _with_known_label(self, body: FeedbackRequest) -> FeedbackRequest:
+        """Accept a label of a loaded model, or any CPC code in any spelling, cut to a subclass."""
         if body.label is None:
-            return
+            return body
         if body.correct:
             message = "label: expected only with correct set to false"
             raise ApiError(422, "invalid", message)
         trees = [model.classifier.tree for model in self._models.loaded()]
         exists = any(body.label in tree.at(level).codes for tree in trees for level in tree.levels)
-        if not exists and body.label not in titles():
-            raise ApiError(
-                422,
-                "unknown_label",
-                f"label: '{body.label}' is no label of a loaded model and no CPC code; "
-                "GET /v1/models/NAME/labels lists them",
-            )
+        if exists:
+            return body
+        try:
+            return body.model_copy(update={"label": parse_code(body.label)})
+        except DataError as problem:
+            message = f"label: {problem} GET /v1/models/NAME/labels lists the labels of a model"
+            raise ApiError(422, "unknown_label", message) from problem
 
 
 @contextmanager

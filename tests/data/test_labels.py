@@ -80,6 +80,11 @@ def test_tags_and_indexing_codes_decide_no_label():
         code("section", {"codes": "Y10T428/12"})
 
 
+def test_a_column_named_after_the_level_may_say_y():
+    assert code("section", {"section": "Y", "codes": "Y02E 10/00; H02J 3/00"}) == "Y"
+    assert code("section", {"main_code": "Y02E 10/00", "section": "H"}) == "H"
+
+
 def test_the_first_or_inventive_symbols_decide_where_they_are_stated():
     first = [{"code": "A61K31/00", "first": True}, {"code": "H04L9/00", "first": False}]
     assert code("section", {"cpc": first}) == "A"

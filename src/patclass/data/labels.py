@@ -177,11 +177,15 @@ class LevelLabels(_FlatScheme):
             (symbols_of, self.code_columns),
         ):
             symbols = read(fields, columns)
-            cut = {symbol.cut(self.level) for symbol in deciding(symbols)} - {None}
+            cut = {symbol.cut(self.level) for symbol in self._deciding(symbols, columns)} - {None}
             if cut:
                 return _unanimous(cut)
             tagged |= any(symbol.is_tag for symbol in symbols)
         raise UnusableRowError(ONLY_TAGS if tagged else "no label")
+
+    def _deciding(self, symbols: list[Symbol], columns: Sequence[str]) -> list[Symbol]:
+        """The deciding symbols; a column named after the level is a label, even if it says Y."""
+        return deciding(symbols) or (symbols if self.level in columns else [])
 
     def label_of_code(self, code: str) -> RowLabel:
         return RowLabel.flat(_unanimous([_symbol(code).cut(self.level)]))

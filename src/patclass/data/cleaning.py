@@ -15,7 +15,7 @@ from patclass.core.errors import DataError
 # dots even when it keeps 256 tokens, so text is bounded before any tokenizer sees it.
 MAX_CHARS = 1_000_000
 
-_SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
+SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
 
 # What programs write for a field without a value.
 _EMPTY = {"nan", "none", "null", "n/a", "<na>", "nat"}
@@ -25,23 +25,8 @@ _NO_WIDTH = dict.fromkeys((0xAD, *range(0x200B, 0x2010), *range(0x2060, 0x2065),
 
 # Within a word or a formula; any other element stands between words.
 _INLINE = (
-    *(
-        "sub",
-        "sup",
-        "sub2",
-        "sup2",
-        "b",
-        "i",
-        "u",
-        "o",
-        "s",
-        "em",
-        "strong",
-        "small",
-        "big",
-        "font",
-    ),
-    *("span", "a", "abbr", "smallcaps", "figref", "claim-ref", "crossref"),
+    *("sub", "sup", "sub2", "sup2", "b", "i", "u", "o", "s", "em", "strong", "small", "big"),
+    *("font", "span", "a", "abbr", "smallcaps", "figref", "claim-ref", "crossref"),
 )
 _BLOCK = (
     *("p", "div", "br", "hr", "li", "ul", "ol", "dl", "dt", "dd", "pre", "blockquote", "center"),
@@ -79,7 +64,7 @@ def clean(value: object) -> str:
     text = _text_of(value)
     if len(text) > MAX_CHARS:
         return text
-    plain = _SPACE.sub(" ", _without_markup(text)).strip()
+    plain = SPACE.sub(" ", _without_markup(text)).strip()
     return "" if plain.lower() in _EMPTY else plain
 
 

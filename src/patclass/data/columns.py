@@ -7,7 +7,7 @@ Derwent, in English and in the language of the site.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # What a column may hold, with the usual names, folded; the first that is there is taken.
@@ -20,16 +20,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("application_id", "application_number", "application_no", "applicationnumbertext"),
         *("lens_id", "nr", "veröffentlichungsnummer", "publikationsnummer", "patentnummer"),
         *("numéro_de_publication", "n_de_publication", "文献番号", "公開番号", "公開_公告_番号"),
-        *(
-            "公开_公告_号",
-            "公开号",
-            "公告号",
-            "专利号",
-            "문헌번호",
-            "공개번호",
-            "등록번호",
-            "출원번호",
-        ),
+        *("公开_公告_号", "公开号", "公告号", "专利号"),
+        *("문헌번호", "공개번호", "등록번호", "출원번호"),
     ),
     "text": ("text", "full_text", "fulltext", "content", "body", "patent_text"),
     "title": (
@@ -104,7 +96,7 @@ def columns_by_role(columns: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def with_roles(fields: dict[str, Any], roles: dict[str, str]) -> dict[str, Any]:
+def with_roles(fields: dict[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a row, and those of the roles under their names."""
     added = {role: fields.get(column) for role, column in roles.items() if role not in fields}
     return fields | added

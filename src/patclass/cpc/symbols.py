@@ -111,7 +111,7 @@ _SYMBOL = re.compile(
     (?:
         # A61K 31/00, A 61 K 31/00, A61K-031/00, G06F-003/0481/7, A61K31/00,101@A
         [ ]?(?P<class>[0-9]{2})[ ]?(?P<subclass>[A-Z])
-        [ ]{0,6}-?[ ]{0,2}0{0,3}(?P<group>[0-9]{1,4}) [ ]{0,2}/[ ]{0,2}(?P<subgroup>[0-9]{2,6})
+        [ ]{0,6}-?[ ]{0,2}0{0,3}(?P<group>[0-9]{1,4}) [ ]{0,2}/[ ]{0,6}(?P<subgroup>[0-9]{2,6})
         (?:/(?P<more>[0-9]{1,2}))?
         (?:[ ]?,[ ]?[0-9]{3}(?![0-9/]))? (?:[ ]?@[A-Z])?
     |
@@ -142,7 +142,8 @@ _PARENTHESES = re.compile(
 # The rest of a symbol in the fixed columns of WIPO ST.8: 20060101AFI20060101BHUS
 _FIXED_COLUMNS = re.compile(
     r"""
-    [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2}
+    # A missing date leaves its columns empty.
+    (?: [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2} | [ ]{8,20} (?=[ACSFL ]{0,3}[INA]\b) )
     (?: (?P<level>[ACS])? [ ]? (?P<position>[FL])? [ ]? (?P<value>[INA])? )
     (?: [ ]? [0-9]{8} [A-Z]{0,2} [ ]? [A-Z]{0,2} )? (?![A-Z0-9])
     """,
@@ -285,7 +286,7 @@ def _with_remarks(text: str, place: int, symbol: Symbol) -> tuple[Symbol, int]:
             symbol,
             first=None if position is None else position.upper() == "F",
             inventive=None if value is None else value.upper() == "I",
-            version=f"{date[:4]}.{date[4:6]}",
+            version=f"{date[:4]}.{date[4:6]}" if date else None,
         ), match.end()
     while match := _PARENTHESES.match(text, place):
         place, version, date = match.end(), match["version"], match["date"]

@@ -1,8 +1,8 @@
 """Tables of patents in files of any usual format, one row at a time. Knows no labels.
 
-Encoding, delimiter, header, sheet and the meaning of columns are recognised. A row that cannot be
-read comes out as a row with an error, in its place, so that nothing vanishes and one bad row does
-not end a long job.
+Patent documents of offices are tables too, with a row for each document. Encoding, delimiter,
+header, sheet and the meaning of columns are recognised. A row that cannot be read comes out as a
+row with an error, in its place, so that nothing vanishes and one bad row does not end a long job.
 """
 
 import gzip
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role, with_roles
 from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
+from patclass.data.documents import DOCUMENT_COLUMNS, Document, first_form, read_documents
 from patclass.data.sheets import open_sheet
 from patclass.data.text import SURROGATE
 
@@ -34,7 +35,9 @@ _DELIMITED = (".csv", ".tsv", ".txt", ".tab")
 _JSON = (".json", ".jsonl", ".ndjson")
 _SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 _PACKED = (".gz", ".zip")
-TABLE_SUFFIXES = (*_DELIMITED, *_JSON, *_SHEETS, ".parquet")
+_DOCUMENTS = (".xml", ".sgml", ".sgm", ".tar", ".tgz", ".pdf")
+_TABLES = (*_DELIMITED, *_JSON, *_SHEETS, ".parquet")
+TABLE_SUFFIXES = (*_TABLES, *_DOCUMENTS)
 
 # Rows by which the columns of JSON lines are recognised.
 _FIRST_ROWS = 100
@@ -140,6 +143,8 @@ def table_suffix(name: str) -> str:
 def open_table(path: Path) -> Table:
     """Recognise a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also as .gz or .zip.
 
+    A file or archive of patent documents, such as the weekly files of the USPTO, is one as well.
+
     :raises DataError: if the file is missing, empty, corrupt, without columns or of an unknown
         format.
     """
@@ -150,11 +155,15 @@ def open_table(path: Path) -> Table:
 
 
 def _recognise(path: Path) -> Table:
+    form = first_form(path) if path.is_file() else None
+    if form is not None:
+        return _documents_table(path, form)
     suffix = table_suffix(path.name)
-    if suffix not in (*TABLE_SUFFIXES, ".zip"):
+    if suffix not in (*_TABLES, ".zip"):
+        what = "holds no patent document" if suffix in _DOCUMENTS else "is no known format"
         raise DataError(
-            f"{path}: '{suffix or path.name}' is no known format; use "
-            f"{', '.join(TABLE_SUFFIXES)}, also packed as {' or '.join(_PACKED)}."
+            f"{path}: '{suffix or path.name}' {what}; use {', '.join(TABLE_SUFFIXES)}, also "
+            f"packed as {' or '.join(_PACKED)}."
         )
     with _opened(path) as (name, file):
         sample = file.read(SAMPLE)
@@ -179,19 +188,12 @@ def columns_of(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row]:
-    """Stream the rows of a table in their order.
-
-    :param wanted: the only columns or roles that are needed.
-    :raises DataError: if the file is missing, empty, corrupt or of an unknown format.
-    """
+    """The rows of a table, as ``open_table`` and ``Table.rows`` give them."""
     return _recognise(path).rows(wanted)
 
 
 def count_rows(path: Path) -> int:
-    """The number of rows, bad ones included; reads the whole file unless it is Parquet.
-
-    :raises DataError: as ``read_rows``.
-    """
+    """The number of rows, bad ones included; reads the whole file unless it is Parquet."""
     table = _recognise(path)
     if table_suffix(path.name) == path.suffix.lower() == ".parquet":
         with _open_parquet(path) as file:
@@ -260,6 +262,20 @@ def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row
     if record.error is not None:
         return Row(number, error=record.error, line=record.line)
     return Row(number, dict(zip(columns, record.cells, strict=True)), None, record.line)
+
+
+def _documents_table(path: Path, form: str) -> Table:
+    roles = columns_by_role(DOCUMENT_COLUMNS)
+    read = partial(_read_documents, path)
+    return Table(path, DOCUMENT_COLUMNS, roles, f"patent documents ({form})", read)
+
+
+def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
+    for number, document in enumerate(read_documents(path, wanted), 1):
+        if isinstance(document, Document):
+            yield Row(number, document.fields())
+        else:
+            yield Row(number, {"id": document.id}, document.reason)
 
 
 def _sheet_table(path: Path) -> Table:

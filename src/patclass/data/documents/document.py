@@ -1,0 +1,142 @@
+"""A patent document as one record, whatever office published it. Knows no format.
+
+Nothing about persons or companies is kept: no applicant, inventor or representative.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from patclass.cpc.symbols import Scheme, Symbol, read_symbols
+
+# The columns of a table of documents. ``codes`` are records with the fields of ``Code``.
+COLUMNS = (
+    *("id", "kind", "title", "abstract", "claims", "first_claim", "description", "codes"),
+    *("publication_date", "application_date", "language"),
+)
+
+
+@dataclass(frozen=True)
+class Code:
+    """A symbol that an office gave to a document.
+
+    :param first: whether it is the first one; None where the office does not say.
+    :param inventive: whether it is inventive information, or additional; None likewise.
+    :param version: of the scheme, as in ``2013.01``.
+    """
+
+    code: str
+    first: bool | None = None
+    inventive: bool | None = None
+    scheme: Scheme | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A published patent application or a granted patent; fields that it lacks are empty.
+
+    :param id: the publication number with country and kind, such as ``US11646472B2``.
+    :param kind: the kind code, such as ``B2``.
+    :param codes: CPC and IPC symbols in the order of the document, none of them twice.
+    :param publication_date: as in ISO 8601.
+    :param language: of the abstract, or of the title or claims without one, in ISO 639-1.
+    """
+
+    id: str
+    kind: str = ""
+    title: str = ""
+    abstract: str = ""
+    claims: tuple[str, ...] = ()
+    description: str = ""
+    codes: tuple[Code, ...] = ()
+    publication_date: str = ""
+    application_date: str = ""
+    language: str = ""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is anything to classify."""
+        return bool(self.title or self.abstract or self.claims or self.description)
+
+    def fields(self) -> dict[str, Any]:
+        """The row of a table with ``COLUMNS``."""
+        return {column: getattr(self, column) for column in COLUMNS if column in _PLAIN} | {
+            "claims": list(self.claims),
+            "first_claim": self.claims[0] if self.claims else "",
+            "codes": [vars(code) for code in self.codes],
+        }
+
+
+_PLAIN = set(Document.__dataclass_fields__) - {"claims", "codes"}
+
+
+@dataclass(frozen=True)
+class RejectedDocument:
+    """A document that cannot be classified, with the reason under which it is counted."""
+
+    id: str
+    reason: str
+
+
+DESIGN, PLANT = "a design patent, which has a drawing instead of a text", "a plant patent"
+NO_TEXT, WITHDRAWN = "no text", "withdrawn or deleted"
+
+
+def checked(document: Document, withdrawn: bool = False) -> Document | RejectedDocument:
+    """The document, or why it is none that can be classified."""
+    country, kind = document.id[:2], document.kind
+    if withdrawn:
+        return RejectedDocument(document.id, WITHDRAWN)
+    if country == "US" and kind.startswith("S"):
+        return RejectedDocument(document.id, DESIGN)
+    if country == "US" and kind.startswith("P"):
+        return RejectedDocument(document.id, PLANT)
+    return document if document.has_text else RejectedDocument(document.id, NO_TEXT)
+
+
+def publication_number(country: str, number: str, kind: str) -> str:
+    """``US11646472B2`` of ``US``, ``11646472`` or ``US 11,646,472``, and ``B2``."""
+    plain = re.sub(r"[^0-9A-Z]", "", number.upper()).removeprefix(country)
+    letters = re.match(r"[A-Z]*", plain)
+    prefix = letters.group() if letters else ""
+    return f"{country}{prefix}{plain[len(prefix) :].lstrip('0')}{kind}"
+
+
+def iso_date(text: str) -> str:
+    """``2021-10-19`` of ``20211019`` and of itself; empty if it is neither.
+
+    A day or month that is not known is written as zeros, and left out.
+    """
+    match = re.match(r"\s*(\d{4})-?(\d{2})-?(\d{2})", text)
+    if not match:
+        return ""
+    return "-".join(part for part in match.groups() if part != "00")
+
+
+def codes_of_text(text: str, scheme: Scheme, first: bool | None = None) -> list[Code]:
+    """The symbols of a text, with what it says of them; what is not understood stays as it is."""
+    cell = read_symbols(text)
+    if cell.remainder:
+        return [Code(" ".join(text.split()), first, None, scheme)]
+    return [code_of(symbol, scheme, first) for symbol in cell.symbols]
+
+
+def code_of(symbol: Symbol, scheme: Scheme, first: bool | None = None) -> Code:
+    """A symbol that was read, as a code of a document."""
+    stated = symbol.first if first is None else first
+    return Code(symbol.text, stated, symbol.inventive, scheme, symbol.version)
+
+
+def unique(codes: Iterable[Code]) -> tuple[Code, ...]:
+    """The codes without repetitions, as offices state a symbol once for each that gave it."""
+    seen: dict[tuple[str, Scheme | None], Code] = {}
+    for code in codes:
+        seen.setdefault((code.code, code.scheme), code)
+    return tuple(seen.values())
+
+
+def wants(columns: Collection[str] | None, *names: str) -> bool:
+    """Whether any of the columns is needed; None stands for all columns."""
+    return columns is None or any(name in columns for name in names)

@@ -1,0 +1,108 @@
+"""Grants of the USPTO from 1976 to 2001: text with a tag of four characters in front of each line.
+
+Source of the format: USPTO, "Patent Grant Full Text Data (APS)", the Green Book.
+"""
+
+import re
+from collections.abc import Iterator
+
+from patclass.data.documents.document import (
+    Code,
+    Document,
+    RejectedDocument,
+    checked,
+    codes_of_text,
+    iso_date,
+    publication_number,
+    unique,
+)
+
+# Kind codes of the USPTO by the letters of a number; before 2001 documents had none.
+_KINDS = {"D": "S", "PP": "P", "RE": "E", "H": "H", "T": "H"}
+
+# A line that continues the one before has a blank tag.
+_TAG = re.compile(r"(?P<tag>[A-Z][A-Z0-9]{1,3}) *(?: {1,2}(?P<text>.*))?$")
+
+_Line = tuple[str, str, str]  # section, tag, text
+
+
+def read_greenbook(record: bytes) -> Document | RejectedDocument:
+    """Read one document, from ``PATN`` to before the next.
+
+    :raises ValueError: if it has no number.
+    """
+    lines = list(_lines(record.decode("latin-1")))
+    head = {tag: text for section, tag, text in reversed(lines) if section == "PATN"}
+    number = head.get("WKU", "")
+    letters = re.match(r"[A-Z]*", number.strip())
+    prefix = letters.group() if letters else ""
+    digits = re.sub(r"\D", "", number)[: 8 - len(prefix)]  # the last one is a check digit
+    if not digits:
+        raise ValueError("no WKU with the number")
+    kind = _KINDS.get(prefix, "A")
+    document = Document(
+        id=publication_number("US", prefix + digits, kind),
+        kind=kind,
+        title=head.get("TTL", ""),
+        abstract=_text(lines, "ABST"),
+        claims=tuple(_claims(lines)),
+        description=_text(lines, "PARN", "GOVT", "BSUM", "DRWD", "DETD"),
+        codes=unique(_codes(lines)),
+        publication_date=iso_date(head.get("ISD", "")),
+        application_date=iso_date(head.get("APD", "")),
+        language="en",
+    )
+    return checked(document)
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    """Each tagged line, with what continues it."""
+    section, tag, parts = "", "", [""]
+    for line in text.splitlines():
+        match = _TAG.match(line)
+        if match is None:
+            parts.append(line.strip())
+            continue
+        if tag:
+            yield section, tag, " ".join(filter(None, parts))
+        tag, parts = match["tag"], [(match["text"] or "").strip()]
+        if len(tag) == 4 and not match["text"]:
+            section = tag
+    if tag:
+        yield section, tag, " ".join(filter(None, parts))
+
+
+def _text(lines: list[_Line], *sections: str) -> str:
+    return " ".join(text for section, tag, text in lines if section in sections and text)
+
+
+def _claims(lines: list[_Line]) -> Iterator[str]:
+    parts: list[str] = []
+    for section, tag, text in lines:
+        if section not in ("CLMS", "DCLM") or tag == "STM":
+            continue
+        if tag == "NUM":
+            if parts:
+                yield " ".join(parts)
+            parts = []
+        elif text:
+            parts.append(text)
+    if parts:
+        yield " ".join(parts)
+
+
+def _codes(lines: list[_Line]) -> Iterator[Code]:
+    symbols = [text for section, tag, text in lines if section == "CLAS" and tag == "ICL"]
+    for place, text in enumerate(symbols):
+        yield from codes_of_text(with_slash(text), "IPC", place == 0)
+
+
+def with_slash(text: str) -> str:
+    """A symbol in columns, ``G06F  728`` or ``G01G 1904``, with its slash: G06F 7/28, G01G 19/04.
+
+    The main group has three columns, right-aligned; what follows is the subgroup.
+    """
+    group, subgroup = text[4:7].strip(), text[7:].strip()
+    if "/" in text or not (group.isdigit() and subgroup.isdigit()):
+        return text
+    return f"{text[:4]} {group}/{subgroup}"

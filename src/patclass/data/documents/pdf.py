@@ -1,0 +1,118 @@
+"""The text layer of a patent in PDF, by the INID codes of its first page and its headings.
+
+Source of the codes: WIPO Standard ST.9. Knows no pictures: a scan without a text layer has no text.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+
+from patclass.cpc.symbols import Scheme
+from patclass.data.documents.document import (
+    Code,
+    Document,
+    RejectedDocument,
+    codes_of_text,
+    iso_date,
+    publication_number,
+    unique,
+)
+
+SCAN = "no text: a scan without a text layer"
+PASSWORD = "protected by a password"
+
+_INID = re.compile(r"\((\d\d)\)\s*")
+_CLAIMS = re.compile(
+    r"^\s*(?:claims|patent claims|what is claimed is ?:?|(?:i|we) claim ?:?"
+    r"|patentansprüche|revendications)\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DESCRIPTION = re.compile(r"^\s*(?:description|beschreibung)\s*$", re.IGNORECASE | re.MULTILINE)
+_CLAIM = re.compile(r"^\s*(?=\d{1,3}\s*\.\s)", re.MULTILINE)
+_NUMBER = re.compile(r"\b(EP|WO|US|DE|GB|FR|CA|AU|CN|JP|KR)\s?(\d[\d ,/]{4,14}\d)\s?([A-Z]\d?)\b")
+_DATE = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b")
+# What stands in front of the symbols: "Int Cl.7:", "CPC ..."
+_SCHEME = re.compile(r"(?:CPC|Int\.? ?Cl\.? ?\d?|U\.S\. ?Cl\.)(?:[ .]{0,20}:)?", re.IGNORECASE)
+_SCHEMES: tuple[tuple[str, Scheme], ...] = (("52", "CPC"), ("51", "IPC"))
+# The numbers of lines or of the page, alone in a line.
+_MARGIN = re.compile(r"^[ \t]*\d{1,3}[ \t]*\n", re.MULTILINE)
+
+
+def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
+    """Read one document; without a publication number its id is the name of the file.
+
+    :raises ValueError: if it is damaged.
+    """
+    pages = _pages(content)
+    if pages is None:
+        return RejectedDocument(name, PASSWORD)
+    if not any(page.strip() for page in pages):
+        return RejectedDocument(name, SCAN)
+    first, rest = pages[0], "\n".join(pages[1:])
+    parts = _parts(first)
+    claims, description = _body(rest)
+    number = _NUMBER.search(first)
+    return Document(
+        id=publication_number(*number.groups()) if number else name,
+        kind=number[3] if number else "",
+        title=_line(parts.get("54", "")),
+        abstract=parts.get("57", "").strip(),
+        claims=claims,
+        description=description if parts or claims else "\n".join(pages),
+        codes=unique(_codes(parts)),
+        publication_date=_date(parts.get("43", "") or parts.get("45", "")),
+        application_date=_date(parts.get("22", "")),
+    )
+
+
+def _pages(content: bytes) -> list[str] | None:
+    """The text of each page; None if it is protected by a password."""
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        if reader.is_encrypted and not reader.decrypt(""):
+            return None
+        return [_MARGIN.sub("", page.extract_text() + "\n") for page in reader.pages]
+    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise ValueError(f"damaged, or not a PDF ({problem})") from problem
+
+
+def _parts(page: str) -> dict[str, str]:
+    """The text after each INID code, the first of a code."""
+    found: dict[str, str] = {}
+    matches = list(_INID.finditer(page))
+    for match, after in zip_longest(matches, matches[1:]):
+        text = page[match.end() : after.start() if after else None]
+        if text.strip():
+            found.setdefault(match[1], text)
+    return found
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _codes(parts: dict[str, str]) -> Iterator[Code]:
+    for inid, scheme in _SCHEMES:
+        text = _SCHEME.sub(" ", _line(parts.get(inid, "")))
+        yield from (code for code in codes_of_text(text, scheme) if "/" in code.code)
+
+
+def _body(text: str) -> tuple[tuple[str, ...], str]:
+    """The claims, and the description before them."""
+    start = _CLAIMS.search(text)
+    described = _DESCRIPTION.search(text)
+    description = text[described.end() if described else 0 : start.start() if start else None]
+    if start is None:
+        return (), _line(description)
+    end = _CLAIMS.search(text, start.end())  # the claims in another language
+    claims = _CLAIM.split(text[start.end() : end.start() if end else None])
+    return tuple(filter(None, map(_line, claims))), _line(description)
+
+
+def _date(text: str) -> str:
+    match = _DATE.search(text)
+    return iso_date(f"{match[3]}{int(match[2]):02}{int(match[1]):02}") if match else ""

@@ -1,0 +1,208 @@
+"""Every format gives the same fields of the same patent."""
+
+import json
+
+import pytest
+
+import office_documents as office
+from patclass.data.documents import Document, RejectedDocument, documents_of
+from patclass.data.documents.document import Code
+
+
+def one(text: str | bytes, name: str = "file") -> Document:
+    (document,) = documents_of(text if isinstance(text, bytes) else text.encode(), name)
+    assert isinstance(document, Document), document
+    return document
+
+
+def rejected(text: str | bytes) -> RejectedDocument:
+    (document,) = documents_of(text if isinstance(text, bytes) else text.encode(), "file.xml")
+    assert isinstance(document, RejectedDocument), document
+    return document
+
+
+@pytest.mark.parametrize(
+    ("text", "id", "date", "language"),
+    [
+        (office.grant(), "US11000001B2", "2024-01-02", "en"),
+        (office.APPLICATION, "US20010000001A1", "2001-03-15", "en"),
+        (office.SGML, "US6000001B1", "2001-01-02", "en"),
+        (office.DOCDB, "WO2022000001A1", "2022-12-15", "en"),
+        (office.MAREC, "EP900001A1", "2000-05-17", "en"),
+        (office.GREENBOOK, "US4000001A", "1982-09-07", "en"),
+    ],
+)
+def test_number_title_abstract_date_and_language(text: str, id: str, date: str, language: str):
+    found = one(text)
+    assert (found.id, found.title, found.abstract) == (id, "Pump", office.ABSTRACT)
+    assert (found.publication_date, found.language) == (date, language)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        office.grant(),
+        office.APPLICATION,
+        office.SGML,
+        office.EP,
+        office.OPS_CLAIMS,
+        office.MAREC,
+        office.GREENBOOK,
+    ],
+)
+def test_claims_one_by_one(text: str):
+    claims = one(text).claims
+    assert claims[0] == office.CLAIM
+    assert all(claim.startswith(f"{number}. ") for number, claim in enumerate(claims, 1))
+
+
+@pytest.mark.parametrize(
+    "text", [office.grant(), office.APPLICATION, office.SGML, office.GREENBOOK]
+)
+def test_a_description_without_claims_and_abstract(text: str):
+    found = one(text).description
+    assert "ump" in found
+    assert "rotor" not in found
+
+
+def test_codes_of_a_grant_have_position_value_scheme_and_version():
+    assert one(office.grant()).codes == (
+        Code("F04D29/10", True, True, "CPC", "2013.01"),
+        Code("Y02E10/72", False, False, "CPC", "2013.01"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        (office.APPLICATION, [("F04D29/10", True, "IPC"), ("F16J15/00", None, "IPC")]),
+        (office.SGML, [("F04D29/10", True, "IPC"), ("F16J15/00", None, "IPC")]),
+        (office.EP, [("F04D29/10", True, "IPC")]),
+        (
+            office.DOCDB,
+            [("F04D29/10", True, "CPC"), ("F16J15/00", None, "CPC")],
+        ),
+        (office.MAREC, [("F04D29/10", None, "IPC")]),
+        (office.CNIPA, [("F04D29/10", None, "IPC")]),
+        (office.ST96, [("F04D29/10", None, "IPC")]),
+        (office.GREENBOOK, [("F04D29/10", True, "IPC"), ("G06F7/28", False, "IPC")]),
+        (office.ODP, [("F04D29/10", None, "CPC"), ("F16J15/00", None, "CPC")]),
+    ],
+)
+def test_codes_in_the_order_of_the_document(text: str, codes: list[tuple[str, bool | None, str]]):
+    assert [(code.code, code.first, code.scheme) for code in one(text).codes] == codes
+
+
+def test_the_value_of_a_code_is_stated_by_its_scheme_in_docdb():
+    assert [code.inventive for code in one(office.DOCDB).codes] == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        (office.grant(), "2021-09-30"),
+        (office.APPLICATION, "2001-01-03"),
+        (office.SGML, "1999-10-05"),
+        (office.EP, "2018-10-29"),
+        (office.DOCDB, "2022-06-09"),
+        (office.GREENBOOK, "1980-03-10"),
+        (office.ODP, "2021-01-05"),
+    ],
+)
+def test_the_date_of_the_application_is_not_that_of_the_priority(text: str, date: str):
+    assert one(text).application_date == date
+
+
+@pytest.mark.parametrize("text", [office.CNIPA, office.ST96])
+def test_chinese_documents(text: str):
+    found = one(text)
+    assert (found.title, found.abstract, found.language) == ("泵", "一种泵，具有转子。", "zh")
+    assert found.claims == ("1.一种泵。",)
+    assert found.id in ("CN103000001A", "CN104000001A")
+
+
+def test_of_translations_the_english_one_is_taken():
+    found = one(office.EP)
+    assert (found.title, found.claims, found.language) == ("Pump", (office.CLAIM,), "en")
+    assert found.description == "Eine Pumpe."
+
+
+def test_inline_elements_do_not_part_words_and_paragraphs_do():
+    text = office.grant(more="<p>H<sub>2</sub>SO<sub>4</sub></p><p>next</p><!-- comment -->")
+    assert one(text).description == "FIELD Pumps for CO2 & water. H2SO4 next"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("S1", "a design patent, which has a drawing instead of a text"), ("P3", "a plant patent")],
+)
+def test_design_and_plant_patents_are_left_out(kind: str, reason: str):
+    found = rejected(office.grant(kind=kind))
+    assert (found.id, found.reason) == (f"US11000001{kind}", reason)
+
+
+def test_design_applications_of_the_open_data_portal_are_left_out():
+    assert "design" in rejected(office.ODP.replace('"UTL"', '"DSN"')).reason
+
+
+@pytest.mark.parametrize("status", ["D", "deleted", "withdrawn"])
+def test_what_was_withdrawn_is_left_out(status: str):
+    assert rejected(office.docdb_file(office.docdb(status=status))).reason == "withdrawn or deleted"
+
+
+def test_a_document_without_any_text_is_left_out():
+    text = '<patent-document country="EP" doc-number="1" kind="A1"><claims/></patent-document>'
+    assert rejected(text) == RejectedDocument("EP1A1", "no text")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<us-patent-grant><abstract></us-patent-grant>", "not well-formed XML"),
+        ("<us-patent-grant><abstract/></us-patent-grant>", "no publication number"),
+        ("<us-patent-grant><abstract>", "cut off"),
+        ("PATN\nTTL  Pump\nWKU  \n", "no WKU with the number"),
+        ('{"patentFileWrapperDataBag": 1}', "no patentFileWrapperDataBag"),
+        ('{"patentFileWrapperDataBag": [1]}', "an application without applicationMetaData"),
+        ('{"patentFileWrapperDataBag": [', "Expecting value"),
+        ("%PDF-1.7 no more", "damaged, or not a PDF"),
+    ],
+)
+def test_a_damaged_document_is_one_error(text: str, reason: str):
+    found = rejected(text)
+    assert reason in found.reason
+    assert found.id == "file.xml"
+
+
+def test_entities_of_the_document_itself_are_not_expanded():
+    """Neither from within, in any number, nor from a file."""
+    text = office.grant(more="<p>&lol; &passwd;</p>").replace(
+        "[ ]", '[<!ENTITY lol "lol"><!ENTITY passwd SYSTEM "file:///etc/passwd">]'
+    )
+    assert one(text).description.split() == ["FIELD", "Pumps", "for", "CO2", "&", "water."]
+
+
+def test_depth_is_bounded():
+    deep = "<p>" * 5_000 + "</p>" * 5_000
+    assert "not well-formed" in rejected(office.grant(more=deep)).reason
+
+
+def test_fields_are_a_row_that_json_and_parquet_take():
+    row = one(office.grant()).fields()
+    assert row["first_claim"] == row["claims"][0] == office.CLAIM
+    assert row["codes"][0] == {
+        "code": "F04D29/10",
+        "first": True,
+        "inventive": True,
+        "scheme": "CPC",
+        "version": "2013.01",
+    }
+    assert json.loads(json.dumps(row)) == row
+
+
+def test_no_person_or_company_is_kept():
+    for text in (office.EP, office.GREENBOOK):
+        assert "name" not in json.dumps(one(text).fields()).lower()

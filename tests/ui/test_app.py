@@ -140,13 +140,13 @@ def test_an_example_is_classified(app: AppTest, api: FakeApi):
 
 
 def test_without_a_file_nothing_is_sent(app: AppTest, api: FakeApi):
-    app.segmented_control[0].set_value("PDF or TXT").run()
+    app.segmented_control[0].set_value("Document").run()
     button(app, "Classify").click().run()
     assert "No file was uploaded" in app.error[0].value
 
 
 def test_an_uploaded_document_is_read(app: AppTest, api: FakeApi):
-    app.segmented_control[0].set_value("PDF or TXT").run()
+    app.segmented_control[0].set_value("Document").run()
     app.file_uploader[0].upload("bit.pdf", pdf_of("A drill bit"), "application/pdf")
     button(app, "Classify").click().run()
     assert not app.exception
@@ -154,10 +154,10 @@ def test_an_uploaded_document_is_read(app: AppTest, api: FakeApi):
 
 
 def test_a_document_without_a_text_says_so(app: AppTest, api: FakeApi):
-    app.segmented_control[0].set_value("PDF or TXT").run()
+    app.segmented_control[0].set_value("Document").run()
     app.file_uploader[0].upload("scan.pdf", pdf_of(""), "application/pdf")
     button(app, "Classify").click().run()
-    assert "It may be a scan" in app.error[0].value
+    assert "a scan without a text layer" in app.error[0].value
     assert api.patents == []
 
 

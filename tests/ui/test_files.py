@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
+import office_documents as office
 from documents import pdf_of
 from fake_service import result_of
 from patclass.data.rows import Row
@@ -17,27 +18,27 @@ from patclass.ui.files import (
     as_parquet,
     as_xlsx,
     patent_of,
+    patent_of_document,
     read_table,
     results_table,
-    text_of_document,
 )
 
 
 def test_the_text_of_a_pdf_is_extracted():
-    assert text_of_document("a.PDF", pdf_of("A drill bit")).strip() == "A drill bit"
+    assert patent_of_document("a.PDF", pdf_of("A drill bit")).strip() == "A drill bit"
 
 
 def test_a_pdf_that_only_forbids_printing_is_read():
-    assert text_of_document("a.pdf", pdf_of("A drill bit", password="")).strip() == "A drill bit"
+    assert patent_of_document("a.pdf", pdf_of("A drill bit", password="")).strip() == "A drill bit"
 
 
 def test_a_long_document_is_truncated_to_the_limit_of_the_service():
-    assert len(text_of_document("a.txt", b"a drill bit " * 20_000)) == 100_000
+    assert len(patent_of_document("a.txt", b"a drill bit " * 20_000)) == 100_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_text_files_are_read_in_any_common_encoding(encoding: str):
-    assert text_of_document("a.txt", "Bohrmeißel für Löcher".encode(encoding)) == (
+    assert patent_of_document("a.txt", "Bohrmeißel für Löcher".encode(encoding)) == (
         "Bohrmeißel für Löcher"
     )
 
@@ -45,17 +46,45 @@ def test_text_files_are_read_in_any_common_encoding(encoding: str):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.docx", b"x", "not a PDF or TXT"),
-        ("a.txt", b" \n", "The file is empty"),
-        ("a.pdf", b"no pdf", "damaged or not a PDF"),
-        ("a.pdf", b"%PDF-1.7\n%%EOF", "damaged or not a PDF"),
-        ("a.pdf", pdf_of(""), "It may be a scan"),
-        ("a.pdf", pdf_of("secret", password="x"), "password-protected"),
+        ("a.docx", b"x", "not a document of a patent office"),
+        ("a.txt", b" \n", "is empty"),
+        ("a.pdf", b"no pdf", "not a document of a patent office"),
+        ("a.pdf", b"%PDF-1.7\n%%EOF", "damaged, or not a PDF"),
+        ("a.pdf", pdf_of(""), "a scan without a text layer"),
+        ("a.pdf", pdf_of("secret", password="x"), "protected by a password"),
     ],
 )
 def test_a_document_without_text_is_refused(name: str, content: bytes, why: str):
     with pytest.raises(PageError, match=why):
-        text_of_document(name, content)
+        patent_of_document(name, content)
+
+
+def test_a_document_of_an_office_gives_its_fields():
+    patent = patent_of_document("a.xml", office.grant().encode())
+    assert isinstance(patent, dict)
+    assert (patent["id"], patent["title"]) == ("US11000001B2", "Pump")
+    assert patent["abstract"] == office.ABSTRACT
+    assert patent["claims"].startswith(office.CLAIM)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (office.grant(kind="S1"), "a design patent"),
+        (office.grant() + office.grant("2"), "several patents"),
+    ],
+)
+def test_a_design_and_several_documents_are_told(content: str, why: str):
+    with pytest.raises(PageError, match=why):
+        patent_of_document("a.xml", content.encode())
+
+
+def test_a_file_of_documents_is_a_table():
+    table = read_table("week.xml", (office.grant() + office.grant(kind="S1")).encode())
+    assert table.roles["cpc"] == "codes"
+    assert [row.error is None for row in table.rows] == [True, False]
+    patent = patent_of(table.rows[0], {role: role for role in ("id", "title", "claims")})
+    assert patent["claims"] == "1. A pump with a rotor. 2. The pump of claim 1, sealed."
 
 
 @pytest.mark.parametrize("cut", range(0, 660, 60))
@@ -63,7 +92,7 @@ def test_a_damaged_pdf_never_breaks_the_page(cut: int):
     whole = pdf_of("A drill bit")
     assert cut < len(whole)
     try:
-        text = text_of_document("a.pdf", whole[:cut])
+        text = patent_of_document("a.pdf", whole[:cut])
     except PageError as error:
         text = error.message
     assert "'a.pdf'" in text or text.strip() == "A drill bit"

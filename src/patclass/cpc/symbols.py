@@ -160,8 +160,8 @@ def read_symbols(cell: object) -> SymbolCell:
 
     Read are symbols of any level, spaced, hyphenated, joined or in the columns of WIPO ST.8, with
     versions, dates, offices and facets, separated by any of ``;``, ``,``, ``|``, spaces and line
-    ends. Records are mappings with ``code`` or ``symbol``, and optionally ``first`` and
-    ``inventive``.
+    ends. Records are mappings with ``code`` or ``symbol``, and optionally ``first``, ``inventive``,
+    ``scheme`` and ``version``.
     """
     if cell is None or cell != cell:  # NaN differs from itself
         return SymbolCell()
@@ -200,12 +200,26 @@ def _read_record(record: Mapping[Any, Any]) -> SymbolCell:
     if code is None:
         return SymbolCell(remainder=(str(dict(record))[:80],))
     found = read_symbols(code)
-    stated = [record[key] in yes for key, yes in _FIRST_KEYS.items() if record.get(key) is not None]
-    first = stated[0] if stated else None
+    firsts = [record[key] in yes for key, yes in _FIRST_KEYS.items() if record.get(key) is not None]
+    first = firsts[0] if firsts else None
     value = next((record[key] for key in _VALUE_KEYS if record.get(key) is not None), None)
     inventive = None if value is None else str(value).lower() in ("true", "i") or _inventive(value)
-    symbols = (replace(symbol, first=first, inventive=inventive) for symbol in found.symbols)
-    return replace(found, symbols=tuple(symbols))
+    stated: dict[object, Scheme] = {"CPC": "CPC", "IPC": "IPC"}
+    scheme = stated.get(record.get("scheme"))
+    version = record.get("version")
+    return replace(
+        found,
+        symbols=tuple(
+            replace(
+                symbol,
+                first=first,
+                inventive=inventive,
+                scheme=scheme or symbol.scheme,
+                version=version or symbol.version,
+            )
+            for symbol in found.symbols
+        ),
+    )
 
 
 def _inventive(value: object) -> bool:

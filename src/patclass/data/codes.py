@@ -79,7 +79,11 @@ def _text(value: object) -> str:
 
 
 def deciding(symbols: Sequence[Symbol]) -> list[Symbol]:
-    """The symbols that may decide a label: of those, the first and the inventive ones if stated."""
+    """The symbols that may decide a label: of those, the first and the inventive ones if stated.
+
+    Where a cell states the schemes and has both, the CPC decides.
+    """
     classifying = [symbol for symbol in symbols if symbol.classifies]
+    classifying = [symbol for symbol in classifying if symbol.scheme == "CPC"] or classifying
     inventive = [symbol for symbol in classifying if symbol.inventive is not False] or classifying
     return [symbol for symbol in inventive if symbol.first] or inventive

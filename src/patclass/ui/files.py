@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,16 +10,17 @@ from typing import Any
 
 import pandas as pd
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from pypdf import PdfReader
 
 from patclass.core.errors import DataError
+from patclass.data.cleaning import clean
+from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.rows import Row, first_line, is_table, open_table
 from patclass.data.text import FIELDS
-from patclass.ui.client import PageError
+from patclass.ui.client import PageError, Patent
 from patclass.ui.formatting import confidence_level
 
-DOCUMENT_SUFFIXES = ("pdf", "txt")
+DOCUMENT_SUFFIXES = ("pdf", "xml", "sgml", "sgm", "json", "zip", "txt")
 TABLE_SUFFIXES = tuple(suffix.removeprefix(".") for suffix in (*SUFFIXES, ".gz", ".zip"))
 
 # The default limit of the service; no model reads that far.
@@ -53,34 +54,58 @@ COLUMNS = list(_WIDTHS)
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
-def text_of_document(name: str, content: bytes) -> str:
-    """The text of a document, by the suffix of its name; at most ``MAX_CHARACTERS``.
+def patent_of_document(name: str, content: bytes) -> Patent:
+    """The fields of a document of a patent office, or the text of another one.
 
-    :raises PageError: if it is not a PDF or TXT file, or has no text.
+    :raises PageError: if it cannot be read, has no text, or holds several patents.
     """
-    suffix = name.rpartition(".")[2].lower()
-    if suffix not in DOCUMENT_SUFFIXES:
+    try:
+        documents = list(islice(documents_of(content, name), 2))
+    except DataError as problem:
+        raise PageError("invalid_input", str(problem)) from problem
+    if len(documents) > 1:
         raise PageError(
-            "invalid_input",
-            f"'{name}' is not a PDF or TXT file. Upload one of these, or paste the text.",
+            "invalid_input", f"'{name}' holds several patents. Upload it under 'Classify a file'."
         )
-    text = _pdf_text(name, content) if suffix == "pdf" else _txt_text(name, content)
-    if not text.strip():
-        why = "It may be a scan without a text layer." if suffix == "pdf" else "The file is empty."
+    if not documents:
+        return _txt_text(name, content)
+    (document,) = documents
+    if isinstance(document, RejectedDocument):
         raise PageError(
-            "invalid_input", f"No text was found in '{name}'. {why} Paste the text instead."
+            "invalid_input", f"'{name}' was not read: {document.reason}. Paste its text."
         )
-    return text[:MAX_CHARACTERS]
+    return _fields_of(document)
+
+
+def _fields_of(document: Document) -> Patent:
+    if not (document.title or document.abstract or document.claims):
+        return document.description[:MAX_CHARACTERS]
+    fields = {
+        "id": document.id,
+        "title": document.title,
+        "abstract": document.abstract,
+        "claims": " ".join(document.claims),
+        "description": document.description,
+    }
+    return {role: text[: _MAX_FIELD_CHARACTERS.get(role)] for role, text in fields.items() if text}
 
 
 def _txt_text(name: str, content: bytes) -> str:
+    if not name.lower().endswith(".txt"):
+        raise PageError(
+            "invalid_input",
+            f"'{name}' is not a document of a patent office, a PDF or a text file. Upload one of "
+            "these, or paste the text.",
+        )
     text = decoded(content)
     if text is None:
         raise PageError(
             "invalid_input",
             f"The encoding of '{name}' is not supported. Save it as UTF-8, or paste the text.",
         )
-    return text
+    if not text.strip():
+        raise PageError("invalid_input", f"'{name}' is empty. Paste the text instead.")
+    return text[:MAX_CHARACTERS]
 
 
 def decoded(content: bytes) -> str | None:
@@ -92,29 +117,6 @@ def decoded(content: bytes) -> str | None:
         except UnicodeDecodeError:
             continue
     return None
-
-
-def _pdf_text(name: str, content: bytes) -> str:
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise PageError(
-                "invalid_input", f"'{name}' is password-protected. Paste its text instead."
-            )
-        return _up_to_limit(page.extract_text() for page in reader.pages)
-    except PageError:
-        raise
-    except Exception as problem:  # the library raises exceptions of many types
-        raise PageError(
-            "invalid_input", f"'{name}' is damaged or not a PDF. Paste its text instead."
-        ) from problem
-
-
-def _up_to_limit(pages: Iterator[str]) -> str:
-    text = ""
-    while len(text) < MAX_CHARACTERS and (page := next(pages, None)) is not None:
-        text += page + "\n"
-    return text
 
 
 @dataclass(frozen=True)
@@ -162,18 +164,25 @@ def read_table(name: str, content: bytes) -> UploadedTable:
     return UploadedTable(name, list(table.columns), dict(table.roles), table.form, rows)
 
 
-def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The fields of a row as the service takes them; the row number is the default id.
+def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | str:
+    """The fields of a row as the service takes them, or why it has none.
+
+    The row number is the default id.
 
     :param mapping: the column for each role.
     """
-    values = {role: row.fields.get(column) for role, column in mapping.items() if column}
+    if row.error is not None:
+        return row.error
+    try:
+        values = {role: clean(row.fields.get(column)) for role, column in mapping.items() if column}
+    except DataError as problem:
+        return str(problem)
     patent = {
-        role: str(value)[: _MAX_FIELD_CHARACTERS.get(role)]
-        for role, value in values.items()
-        if not _is_missing(value)
+        role: text[: _MAX_FIELD_CHARACTERS.get(role)] for role, text in values.items() if text
     }
-    return {**patent, "id": (first_line(patent.get("id")) or str(row.number))[:200]}
+    id_column = mapping.get("id")
+    number = first_line(row.fields.get(id_column)) if id_column else ""
+    return {**patent, "id": (number or str(row.number))[:200]}
 
 
 def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -237,7 +246,3 @@ def _escaped(value: object) -> object:
         return value
     text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # not allowed in a workbook
     return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value == "" or value != value  # NaN differs from itself

@@ -9,7 +9,13 @@ from patclass.data.documents.document import Document, RejectedDocument
 from patclass.data.documents.greenbook import read_greenbook
 from patclass.data.documents.odp import read_odp
 from patclass.data.documents.pdf import read_pdf
-from patclass.data.documents.records import Record, first_form, read_records, split_records
+from patclass.data.documents.records import (
+    Record,
+    damage_named,
+    first_form,
+    read_records,
+    split_file,
+)
 from patclass.data.documents.xml import read_xml
 
 __all__ = [
@@ -35,12 +41,14 @@ def read_documents(
 
 
 def documents_of(content: bytes, name: str = "") -> Iterator[Document | RejectedDocument]:
-    """The documents of a file in memory; none if it is no file of patent documents.
+    """The documents of a file or archive in memory; none if it holds no patent documents.
 
-    :param name: of the file, for a document that states no number.
+    :param name: of the file, for archives, and for a document that states no number.
+    :raises DataError: if it is damaged.
     """
-    for record in split_records(name, BytesIO(content)):
-        yield from documents_of_record(record)
+    with damage_named(name):
+        for record in split_file(name, BytesIO(content)):
+            yield from documents_of_record(record)
 
 
 def documents_of_record(

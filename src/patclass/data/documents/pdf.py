@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
 from patclass.cpc.symbols import Scheme
 from patclass.data.documents.document import (
@@ -76,7 +75,7 @@ def _pages(content: bytes) -> list[str] | None:
         if reader.is_encrypted and not reader.decrypt(""):
             return None
         return [_MARGIN.sub("", page.extract_text() + "\n") for page in reader.pages]
-    except (PyPdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+    except Exception as problem:  # the library raises exceptions of many types
         raise ValueError(f"damaged, or not a PDF ({problem})") from problem
 
 

@@ -113,8 +113,8 @@ def _suffix(name: str) -> str:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """Errors of reading, with the file.
+def damage_named(path: object) -> Iterator[None]:
+    """Errors of reading in the block, with the name of the file.
 
     :raises DataError: if the file cannot be read or is damaged.
     """
@@ -128,13 +128,8 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {reason}.") from problem
 
 
-def _files(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """The names and contents of a file, or of all files packed in it, one after the other."""
-    with path.open("rb") as file:
-        yield from _unpacked(path.name, file, 0)
-
-
 def _unpacked(name: str, file: BinaryIO, depth: int) -> Iterator[tuple[str, BinaryIO]]:
+    """The name and content of a file, or of all files packed in it, one after the other."""
     suffix = _suffix(name)
     if not suffix or depth >= _MAX_DEPTH:
         yield name, file
@@ -175,13 +170,18 @@ def read_records(path: Path) -> Iterator[Record]:
 
     :raises DataError: if the file cannot be read or is damaged.
     """
-    with _damage_named(path):
-        for name, file in _files(path):
-            yield from split_records(name, file)
+    with damage_named(path), path.open("rb") as file:
+        yield from split_file(path.name, file)
+
+
+def split_file(name: str, file: BinaryIO) -> Iterator[Record]:
+    """The documents of an open file or archive; none if it holds none."""
+    for inner, part in _unpacked(name, file, 0):
+        yield from split_records(inner, part)
 
 
 def split_records(name: str, file: BinaryIO) -> Iterator[Record]:
-    """The documents of an open file; none if it holds none."""
+    """The documents of an open file that is no archive; none if it holds none."""
     sample = _read(file, _SAMPLE)
     form = form_of(sample)
     if form is not None:
@@ -193,8 +193,9 @@ def first_form(path: Path) -> Form | None:
 
     :raises DataError: as ``read_records``.
     """
-    with _damage_named(path):
-        forms = (form_of(_read(file, _SAMPLE)) for _, file in _files(path))
+    with damage_named(path), path.open("rb") as file:
+        parts = _unpacked(path.name, file, 0)
+        forms = (form_of(_read(part, _SAMPLE)) for _, part in parts)
         return next(filter(None, islice(forms, _LOOKED_AT)), None)
 
 

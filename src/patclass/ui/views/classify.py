@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from patclass.ui.client import PageError, Patent
-from patclass.ui.files import DOCUMENT_SUFFIXES, text_of_document
+from patclass.ui.files import DOCUMENT_SUFFIXES, patent_of_document
 from patclass.ui.session import api, errors_shown, models, selected_model, show_error
 from patclass.ui.views.prediction import draw
 
@@ -40,7 +40,7 @@ EXAMPLES = {
     },
 }
 
-_TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "PDF or TXT", "Example"
+_TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "Document", "Example"
 _RESULT = "result"  # the last result, kept while the visitor looks at it
 _PENDING = "pending"  # a patent that could not be classified yet
 
@@ -126,7 +126,7 @@ def _fields() -> dict[str, str]:
 
 def _document() -> UploadedFile | None:
     return st.file_uploader(
-        "Upload a PDF or a text file",
+        "Upload a PDF, the XML of a patent office, or a text file",
         type=list(DOCUMENT_SUFFIXES),
         key="document",
         max_upload_size=20,
@@ -148,9 +148,9 @@ def _read(entered: Patent | UploadedFile | None) -> Patent:
     :raises PageError: if there is no document, or no text.
     """
     if entered is None:
-        raise PageError("invalid_input", "No file was uploaded. Upload a PDF or TXT file above.")
+        raise PageError("invalid_input", "No file was uploaded. Upload a document above.")
     if isinstance(entered, UploadedFile):
-        return text_of_document(entered.name, entered.getvalue())
+        return patent_of_document(entered.name, entered.getvalue())
     texts = entered.values() if isinstance(entered, Mapping) else [entered]
     if not any(text and text.strip() for text in texts):
         raise PageError(

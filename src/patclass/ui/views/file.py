@@ -172,7 +172,7 @@ def _shortened(value: object) -> str:
 
 
 def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
-    patents = [row.error or patent_of(row, mapping) for row in table.rows]
+    patents = [patent_of(row, mapping) for row in table.rows]
     model = selected_model(models())
     titles = {label.code: label.title for label in labels(model)}
     _remember(jobs().start(BatchJob(table.name, model.name, patents, titles), api()))

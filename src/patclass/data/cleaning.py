@@ -21,7 +21,7 @@ SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
 _EMPTY = {"nan", "none", "null", "n/a", "<na>", "nat"}
 
 # Characters of no width: soft hyphen, joiners, marks of direction and of byte order.
-_NO_WIDTH = dict.fromkeys((0xAD, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF))
+_NO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 
 # Within a word or a formula; any other element stands between words.
 _INLINE = (
@@ -45,7 +45,7 @@ _OTHER_TAG = re.compile(
     re.IGNORECASE,
 )
 # A word divided at the end of a line, as text of a PDF has it.
-_HYPHENATED = re.compile(r"(?<=[a-zà-ÿ])[-\u2010][ \t]?\r?\n[ \t]?(?=[a-zà-ÿ])")
+_HYPHENATED = re.compile(r"[-\u2010](?<=[a-zà-ÿ].)[ \t]?\r?\n[ \t]?(?=[a-zà-ÿ])")
 
 # Entities may be escaped again, and an unescaped one may be a tag.
 _PASSES = 3
@@ -64,7 +64,7 @@ def clean(value: object) -> str:
     text = _text_of(value)
     if len(text) > MAX_CHARS:
         return text
-    plain = SPACE.sub(" ", _without_markup(text)).strip()
+    plain = " ".join(_without_markup(text).replace("\x00", " ").split())
     return "" if plain.lower() in _EMPTY else plain
 
 
@@ -74,8 +74,9 @@ def _without_markup(text: str) -> str:
     for _ in range(_PASSES):
         before = text
         if not text.isascii():
-            text = unicodedata.normalize("NFKC", text).translate(_NO_WIDTH)
-        text = _HYPHENATED.sub("", text)
+            text = _NO_WIDTH.sub("", unicodedata.normalize("NFKC", text))
+        if "\n" in text:
+            text = _HYPHENATED.sub("", text)
         if "&" in text:
             text = html.unescape(text)
         if "<" in text or "]]>" in text:

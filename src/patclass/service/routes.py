@@ -27,6 +27,7 @@ from patclass.service.context import note
 from patclass.service.errors import ApiError, ErrorBody, documented
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
+from patclass.service.patents import patent_of
 from patclass.service.schemas import (
     Alert,
     ClassifyRequest,
@@ -45,7 +46,6 @@ from patclass.service.schemas import (
     Result,
     Signal,
     Window,
-    patent_of,
     result_of,
 )
 from patclass.service.storage import in_store

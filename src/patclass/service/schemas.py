@@ -3,20 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    create_model,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from patclass.core.errors import DataError
-from patclass.data.cleaning import as_text
-from patclass.data.text import SURROGATE
 from patclass.inference.prediction import (
     ANSWER_COLUMNS,
     COLUMNS,
@@ -25,7 +13,8 @@ from patclass.inference.prediction import (
     record_of,
 )
 from patclass.monitoring.drift import SIGNALS
-from patclass.service.errors import ErrorBody, reason_of
+from patclass.service.errors import ErrorBody
+from patclass.service.fields import Name, Other, Text, check_patents
 
 EXAMPLE = (
     "A drill bit for boreholes has a steel body with blades that carry cutters of polycrystalline "
@@ -45,38 +34,6 @@ class PredictRequest(Strict):
     text: str = Field(description="Title and abstract, or the full text.", examples=[EXAMPLE])
 
 
-def _name(value: Any) -> Any:
-    """An id; a number is taken as text."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    name = str(value) if is_number else value
-    if isinstance(name, str) and SURROGATE.search(name):
-        raise PydanticCustomError("unicode", "not valid Unicode: it holds half a surrogate pair")
-    return name
-
-
-def _text(value: Any) -> str | None:
-    """The text of a field in all forms that are read from files too."""
-    try:
-        return None if value is None else as_text(value)
-    except DataError as problem:
-        raise PydanticCustomError("text", "{problem}", {"problem": str(problem)}) from problem
-
-
-_TYPES = ("string", "number", "array", "object", "null")
-_Name = Annotated[
-    str | None,
-    BeforeValidator(_name),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "maxLength": 200}, {"type": "number"}, {"type": "null"}]}
-    ),
-]
-_Text = Annotated[
-    str | None,
-    BeforeValidator(_text),
-    WithJsonSchema({"anyOf": [{"type": name} for name in _TYPES]}),
-]
-
-
 class PatentFields(Strict):
     """A patent by its fields; the model reads those that it was trained with.
 
@@ -84,30 +41,20 @@ class PatentFields(Strict):
     ``{"text": ..., "language": "en"}``.
     """
 
-    id: _Name = Field(None, max_length=200, description="Returned with the result.")
-    text: _Text = None
-    title: _Text = None
-    abstract: _Text = None
-    claims: _Text = None
-    description: _Text = None
-
-
-# Any other value is answered with an error in its place, so that the other patents are classified.
-_Other = Annotated[Any, Field(description="Answered with an error in its place.")]
-
-
-def _check_patents(value: Any) -> Any:
-    if not isinstance(value, (str, dict, list)):
-        raise PydanticCustomError("patents", "expected a text, a patent, or a list of them")
-    return value
+    id: Name = Field(None, max_length=200, description="Returned with the result.")
+    text: Text = None
+    title: Text = None
+    abstract: Text = None
+    claims: Text = None
+    description: Text = None
 
 
 class ClassifyRequest(Strict):
     """One or many texts or patents."""
 
     patents: Annotated[
-        str | PatentFields | dict[str, Any] | list[str | PatentFields | _Other],
-        BeforeValidator(_check_patents),
+        str | PatentFields | dict[str, Any] | list[str | PatentFields | Other],
+        BeforeValidator(check_patents),
     ] = Field(
         union_mode="left_to_right",
         description="A text, a patent, or a list of them.",
@@ -197,32 +144,6 @@ class FailedResult(BaseModel):
 
     id: str | None = None
     error: ErrorBody
-
-
-def patent_of(value: Any) -> str | PatentFields | FailedResult:
-    """A patent of a request; the error that stands in its place if it is none."""
-    if isinstance(value, (str, PatentFields)):
-        return value
-    try:
-        return PatentFields.model_validate(value)
-    except ValidationError as problem:
-        error = problem.errors()[0]
-    reason = reason_of(error)
-    if error["type"] == "extra_forbidden":
-        reason = f"unknown field; a patent has {', '.join(PatentFields.model_fields)}"
-    message = ": ".join([*(str(part)[:100] for part in error["loc"]), reason])
-    body = ErrorBody(code="invalid", message=SURROGATE.sub("?", message))
-    return FailedResult(id=_id_of(value), error=body)
-
-
-def _id_of(value: Any) -> str | None:
-    """The id of what is no patent, if it can be read."""
-    if not isinstance(value, dict):
-        return None
-    try:
-        return PatentFields.model_validate({"id": value.get("id")}).id
-    except ValidationError:
-        return None
 
 
 class ModelInfo(BaseModel):

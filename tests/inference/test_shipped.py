@@ -9,12 +9,14 @@ from scipy.stats import binom
 
 from conftest import SHARED, Run
 from helpers import full
+from languages import ABSTRACTS
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import SHIPPED, locate
 from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import SPLITS
+from patclass.data.language import other_language
 from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
 
@@ -44,6 +46,26 @@ def test_it_contains_no_training_text():
 
 def test_it_reproduces_its_golden_logits(shipped: Classifier):
     assert shipped.bundle.verify("cpu") <= shipped.bundle.golden.tolerance
+
+
+@pytest.mark.parametrize("code", ["de", "ja"])
+def test_it_warns_of_texts_in_other_languages(shipped: Classifier, code: str):
+    texts = [ABSTRACTS[code][1], ABSTRACTS["en"][1]]
+    found = [{each.code for each in p.warnings} for p in shipped.classify(texts)]
+    assert ["other_language" in codes for codes in found] == [True, False]
+
+
+def test_it_warns_of_no_english_patent_and_of_nearly_all_foreign_ones():
+    if not SHARED.is_dir():
+        pytest.skip("the shared patents are not on this machine")
+
+    def warned(name: str) -> list[str | None]:
+        table = pq.read_table(SHARED / "data" / name, columns=["title", "abstract"])
+        rows = [f"{row['title'] or ''} {row['abstract']}" for row in table.to_pylist()]
+        return [other_language(text, ("en",)) for text in rows]
+
+    assert set(warned("patents-test.parquet")) == {None}
+    assert warned("patents-test-languages.parquet").count(None) <= 3
 
 
 def test_predict_works_with_a_fresh_installation(patclass: Run):

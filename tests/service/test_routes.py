@@ -162,6 +162,86 @@ def test_a_failing_patent_fails_alone_and_in_place(http: httpx.Client, reference
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("field", "same_as"),
+    [
+        ({"claims": [TEXTS[0], None, TEXTS[1]]}, {"claims": f"{TEXTS[0]} {TEXTS[1]}"}),
+        ({"claims": [{"text": TEXTS[0]}, {"text": TEXTS[1]}]}, {"claims": " ".join(TEXTS[:2])}),
+        (
+            {
+                "abstract": [
+                    {"text": "Ein Webstuhl.", "language": "de"},
+                    {"text": TEXT, "lang": "EN"},
+                ]
+            },
+            {"abstract": TEXT},
+        ),
+        ({"title": 5, "abstract": TEXT}, {"title": "5", "abstract": TEXT}),
+        ({"id": 123, "text": TEXT}, {"id": "123", "text": TEXT}),
+        ({"id": None, "text": f"<p>{TEXT}</p>"}, {"text": TEXT}),
+    ],
+    ids=["list", "records", "translations", "number", "id", "markup"],
+)
+def test_fields_are_read_as_those_of_files(
+    http: httpx.Client, reference: Classifier, field: dict[str, Any], same_as: dict[str, Any]
+):
+    (found, plain) = classify(http, [field, same_as], explain=True)["results"]
+    assert found["text"] == plain["text"] == reference.text_of(field)
+    assert found["id"] == plain["id"]
+
+
+@pytest.mark.parametrize(
+    ("patent", "number", "message"),
+    [
+        (
+            {"id": "EP2", "titel": "Loom"},
+            "EP2",
+            "titel: unknown field; a patent has id, text, title, abstract, claims, description",
+        ),
+        ({"id": 7, "title": True}, "7", "title: not a text but a value of type bool"),
+        ({"claims": [{"number": 1}]}, None, "claims: not a text but a record of number"),
+        ({"id": True, "title": "Loom"}, None, "id: input should be a valid string"),
+        ({"id": "n" * 201}, None, "id: string should have at most 200 characters"),
+        ({"id": "\ud800"}, None, "id: not valid Unicode: it holds half a surrogate pair"),
+        ({"\ud800": 1, "id": 1.5}, "1.5", "input should be a valid string, unable to parse"),
+        (5, None, "expected a JSON object with named fields"),
+        (None, None, "expected a JSON object with named fields"),
+        ([TEXT], None, "expected a JSON object with named fields"),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_a_patent_with_a_wrong_field_fails_alone_and_in_place(
+    http: httpx.Client, patent: Any, number: str | None, message: str
+):
+    content = json.dumps({"patents": [TEXT, patent, PATENT]})
+    headers = {"Content-Type": "application/json"}
+    response = http.post("/v1/classify", content=content, headers=headers)
+    assert response.status_code == 200, response.text
+    first, failed, last = response.json()["results"]
+    assert first["label"]
+    assert (last["id"], last["error"]) == ("EP1", None)
+    assert failed["id"] == number
+    assert failed["error"]["code"] == "invalid"
+    assert failed["error"]["message"].startswith(message)
+
+
+def test_a_single_patent_with_a_wrong_field_is_answered_in_its_place(http: httpx.Client):
+    (failed,) = classify(http, {"id": "EP2", "titel": "Loom"})["results"]
+    assert failed["error"]["code"] == "invalid"
+
+
+def test_lists_within_lists_without_end_fail_alone(http: httpx.Client):
+    depth = 900
+    patent = f'{{"claims": {"[" * depth}"a"{"]" * depth}}}'
+    content = f'{{"patents": [{patent}, "{TEXT}"]}}'
+    headers = {"Content-Type": "application/json"}
+    response = http.post("/v1/classify", content=content, headers=headers)
+    assert response.status_code == 200, response.text
+    failed, good = response.json()["results"]
+    assert "lists within lists" in failed["error"]["message"]
+    assert good["label"]
+
+
 def test_an_empty_patent_does_not_fail_the_request(http: httpx.Client):
     (result,) = classify(http, "")["results"]
     assert result == {

@@ -9,6 +9,7 @@ import torch
 
 from conftest import patent_rows, write_jsonl
 from helpers import tiny_run, tiny_settings, tiny_train
+from languages import ABSTRACTS
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.core.errors import BundleError, ModelError, OutputError, TrainingError
@@ -169,6 +170,22 @@ def test_the_model_card_uses_the_given_name_of_the_data(
     tiny_run(tiny_bert, patents, tmp_path / "model", **named)
     assert read_bundle(tmp_path / "model").description.data.source == "patents of 2007"
     assert "Source: `patents of 2007`" in (tmp_path / "model" / LAYOUT.card).read_text()
+
+
+@pytest.mark.parametrize("code", ["en", "de"])
+def test_a_model_knows_the_languages_of_its_training_texts(
+    code: str, tiny_bert: Path, tmp_path: Path
+):
+    rows = [row | {"abstract": ABSTRACTS[code][1]} for row in patent_rows(60)]
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    tiny_run(tiny_bert, data, tmp_path / "model", epochs=1)
+    classifier = load(tmp_path / "model", "cpu")
+    assert classifier.bundle.description.data.languages == (code,)
+    assert f"Languages: {ABSTRACTS[code][0]}." in (tmp_path / "model" / LAYOUT.card).read_text()
+    for other in ("en", "de", "fr"):
+        (prediction,) = classifier.classify([ABSTRACTS[other][1]])
+        warned = "other_language" in {warning.code for warning in prediction.warnings}
+        assert warned is (other != code)
 
 
 def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):

@@ -169,12 +169,17 @@ class TextInfo(Frozen):
 
 
 class DataInfo(Frozen):
-    """What the model has learnt from."""
+    """What the model has learnt from.
+
+    ``languages`` are those of the training texts, as ISO 639-1 codes; empty if they cannot be told.
+    Bundles that do not say were made of English texts.
+    """
 
     source: str
     fingerprint: str
     rows: dict[str, int]
     rejects: dict[str, int]
+    languages: tuple[str, ...] = ("en",)
 
 
 class RunSettings(Frozen):

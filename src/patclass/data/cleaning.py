@@ -61,7 +61,7 @@ def clean(value: object) -> str:
 
     :raises DataError: if the value is no text.
     """
-    text = _text_of(value)
+    text = as_text(value)
     if len(text) > MAX_CHARS:
         return text
     plain = " ".join(_without_markup(text).replace("\x00", " ").split())
@@ -84,6 +84,17 @@ def _without_markup(text: str) -> str:
         if text == before:
             break
     return text
+
+
+def as_text(value: object) -> str:
+    """The text of a value as it stands, before it is made plain; empty for no value.
+
+    :raises DataError: if the value is no text.
+    """
+    try:
+        return _text_of(value)
+    except RecursionError as problem:
+        raise DataError("not a text but lists within lists, too many of them") from problem
 
 
 def _text_of(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from patclass.bundle.description import Description, text_of
 from patclass.cpc.tree import LabelTree
+from patclass.data.language import language_names
 from patclass.evaluation.report import Report
 
 MAX_ROWS = 40
@@ -24,7 +25,8 @@ def model_card(description: Description, tree: LabelTree, report: Report | None)
         "patclass verify THIS_FOLDER\n```",
         "## Data",
         f"Source: `{data.source}`. Usable rows: {rows}. Text: `{text.view}`, {text.max_tokens} "
-        f"tokens at a time (`{text.truncation}`). Fingerprint: `{data.fingerprint}`.",
+        f"tokens at a time (`{text.truncation}`). Languages: "
+        f"{language_names(data.languages) or 'not known'}. Fingerprint: `{data.fingerprint}`.",
         _rejects(data.rejects),
         "## Labels",
         _labels(tree),

@@ -1,7 +1,5 @@
 """The classifier of a bundle, with scikit-learn's verbs. Knows texts and options, no HTTP."""
 
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,36 +29,14 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
+from patclass.inference.text_warnings import text_warnings
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import PipelineOutputs
 
-MIN_WORDS = 8
-
 # The k nearest neighbours that are compared with the label, and the share that should have it.
 K_NEIGHBOURS = 10
 AGREEMENT = 0.2
-
-_CHECKED_CHARS = 20_000
-_WORD = re.compile(r"\w+")
-
-
-def text_warnings(text: str) -> list[AnswerWarning]:
-    """Warnings about the text alone: no letters, another script, too few words."""
-    letters = [char for char in text[:_CHECKED_CHARS] if char.isalpha()]
-    if not letters:
-        return [AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")]
-    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
-    if latin < len(letters) / 2:
-        # Many scripts do not separate words, so they are not counted.
-        message = "the text is mostly in another script than the training data"
-        return [AnswerWarning("other_script", message)]
-    words = len(_WORD.findall(text[:_CHECKED_CHARS]))
-    if words < MIN_WORDS:
-        count = "one word" if words == 1 else f"{words} words"
-        message = f"the text has only {count}; an abstract gives a more reliable prediction"
-        return [AnswerWarning("few_words", message)]
-    return []
 
 
 Patent = str | Mapping[str, Any]
@@ -259,7 +235,7 @@ class Classifier:
             passages=self._passages(row, text, outputs, best.label, level, options),
             neighbours=tuple(neighbours[: options.neighbours]),
             warnings=(
-                *text_warnings(text),
+                *text_warnings(text, self.bundle.description.data.languages),
                 *self._model_warnings(path, sure, neighbours),
                 *_partly_read(outputs.encodings[row].share),
                 *self._no_label_set(level, options.coverage),

@@ -64,6 +64,7 @@ WarningCode = Literal[
     "few_words",
     "no_letters",
     "other_script",
+    "other_language",
     "unlike_training",
     "low_confidence",
     "neighbours_disagree",

@@ -1,6 +1,6 @@
 """Errors of the API, all with one body. Knows HTTP statuses, no models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -24,6 +24,7 @@ Code = Literal[
     "reload_failed",
     "body_too_large",
     "request_too_large",
+    "not_json",
     "queue_full",
     "unknown_label",
     "unknown_prediction",
@@ -71,6 +72,7 @@ _DESCRIPTIONS = {
     404: "There is no such model, prediction or page, or no case to review.",
     409: "The request conflicts with the current state; the message says how.",
     413: "The request exceeds a size limit.",
+    415: "The body is not sent as JSON: the header Content-Type: application/json is missing.",
     422: "A field is missing, unknown or out of range, or the text cannot be used.",
     429: "The queue is full or the rate limit is reached; retry after Retry-After seconds.",
     503: "The service is starting or stopping, or its keys or its store are unavailable.",
@@ -121,15 +123,42 @@ async def _handle_api_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
+    request_id, first = request_id_of(request.scope), error.errors()[0]
     if first["type"] == "json_invalid":
         message = f"the body is not JSON: {first['ctx']['error']}"
-        return response(request_id_of(request.scope), 400, "bad_request", message)
+        return response(request_id, 400, "bad_request", message)
+    if isinstance(error.body, bytes):  # it was not read as JSON
+        sent = request.headers.get("Content-Type", "")[:100]
+        message = (
+            f"the body is sent {f'as {sent!r}' if sent else 'without a type'}; expected JSON with "
+            "the header Content-Type: application/json. With curl: "
+            "-H 'Content-Type: application/json'."
+        )
+        return response(request_id, 415, "not_json", message)
     # A union reports an error for each of its members; the deepest one is of the member meant.
     nearest = max(error.errors(), key=lambda each: len(each["loc"]))
-    where = ".".join(str(part) for part in nearest["loc"])
-    message = f"{where}: {nearest['msg'][:1].lower()}{nearest['msg'][1:]}"
-    return response(request_id_of(request.scope), 422, "invalid", message)
+    kind, *place = nearest["loc"]
+    where = ".".join([str(kind), *(_path_in(error.body, place) if kind == "body" else place)])
+    return response(request_id, 422, "invalid", f"{where}: {reason_of(nearest)}")
+
+
+def _path_in(value: Any, place: Sequence[int | str]) -> Iterator[str]:
+    """The fields and positions that lead to an error, without the types that were tried."""
+    for number, part in enumerate(place, 1):
+        is_position = isinstance(value, list) and isinstance(part, int)
+        if is_position or (isinstance(value, dict) and part in value):
+            value = value[part]
+            yield str(part)
+        elif isinstance(value, dict) and number == len(place):  # a missing field
+            yield str(part)
+
+
+def reason_of(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, without names of types."""
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "expected a JSON object with named fields"
+    message: str = error["msg"]
+    return message[:1].lower() + message[1:]
 
 
 async def _handle_http_error(request: Request, error: Exception) -> JSONResponse:

@@ -148,7 +148,7 @@ def add_feedback(router: APIRouter, feedback: FeedbackService, per_minute: int) 
     @router.post(
         "/v1/feedback",
         status_code=201,
-        responses=documented(400, 401, 404, 409, 413, 422, 429, 503),
+        responses=documented(400, 401, 404, 409, 413, 415, 422, 429, 503),
     )
     async def give_feedback(
         request: Request, body: FeedbackRequest, idempotency_key: Key

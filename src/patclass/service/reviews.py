@@ -124,7 +124,7 @@ class ReviewResponse(BaseModel):
 
 LIMIT = 20
 
-_ERRORS = (400, 401, 404, 409, 413, 422, 503)
+_ERRORS = (400, 401, 404, 409, 413, 415, 422, 503)
 
 
 class ReviewService:

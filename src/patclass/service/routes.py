@@ -18,11 +18,16 @@ from patclass.inference.prediction import Options
 from patclass.monitoring.drift import SIGNALS, Assessment
 from patclass.monitoring.monitor import Monitor
 from patclass.service.background import monitored_model
-from patclass.service.classification import ClassificationService, model_named
+from patclass.service.classification import (
+    ClassificationService,
+    ServedPrediction,
+    model_named,
+)
 from patclass.service.context import note
 from patclass.service.errors import ApiError, ErrorBody, documented
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
+from patclass.service.patents import patent_of
 from patclass.service.schemas import (
     Alert,
     ClassifyRequest,
@@ -59,7 +64,7 @@ WINDOWS = 30
 # The coverage for which ``coverage_levels`` are listed.
 _COVERAGE = 0.9
 
-_ERRORS = (400, 401, 404, 413, 422, 429, 503, 504)
+_ERRORS = (400, 401, 404, 413, 415, 422, 429, 503, 504)
 
 
 def _milliseconds(value: str) -> int:
@@ -104,22 +109,25 @@ def add_classification(
     async def classify(
         request: Request, body: ClassifyRequest, deadline: _Deadline = None
     ) -> ClassifyResponse:
-        """Classify patents; one result per patent, in order, an error if its text is not usable."""
+        """Classify patents; one result per patent, in order, an error if it is not usable."""
         patents = body.patents if isinstance(body.patents, list) else [body.patents]
         if len(patents) > max_items:
             message = f"patents: {len(patents)} in one request; at most {max_items} are accepted"
             raise ApiError(413, "request_too_large", message)
-        inputs = [p if isinstance(p, str) else p.model_dump(exclude={"id"}) for p in patents]
+        read = [patent_of(patent) for patent in patents]
+        inputs = [
+            patent if isinstance(patent, str) else patent.model_dump(exclude={"id"})
+            for patent in read
+            if not isinstance(patent, FailedResult)
+        ]
         batch = await service.classify(request, inputs, body.model, _options(body), deadline)
-        results: list[Result | FailedResult] = []
-        for patent, served in zip(patents, batch.results, strict=True):
-            patent_id = patent.id if isinstance(patent, PatentFields) else None
-            if isinstance(served, DataError):
-                error = ErrorBody(code="text_invalid", message=str(served))
-                results.append(FailedResult(id=patent_id, error=error))
-            else:
-                fields = result_of(served.prediction, served.id, patent_id, body.explain)
-                results.append(Result.model_validate(fields))
+        served = iter(batch.results)
+        results = [
+            patent
+            if isinstance(patent, FailedResult)
+            else _result(patent, next(served), body.explain)
+            for patent in read
+        ]
         note(request.scope, failed=sum(isinstance(each, FailedResult) for each in results))
         return ClassifyResponse(**_model_fields(batch.model), results=results)
 
@@ -278,6 +286,16 @@ def health_routes(ready: Callable[[], bool]) -> APIRouter:
 def _models_response(models: Models) -> ModelsResponse:
     infos = [_info(model, models.names[0]) for model in models.loaded()]
     return ModelsResponse(models=infos)
+
+
+def _result(
+    patent: str | PatentFields, served: ServedPrediction | DataError, text: bool
+) -> Result | FailedResult:
+    patent_id = patent.id if isinstance(patent, PatentFields) else None
+    if isinstance(served, DataError):
+        error = ErrorBody(code="text_invalid", message=str(served))
+        return FailedResult(id=patent_id, error=error)
+    return Result.model_validate(result_of(served.prediction, served.id, patent_id, text))
 
 
 def _options(body: ClassifyRequest) -> Options:

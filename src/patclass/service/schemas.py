@@ -1,9 +1,9 @@
 """Request and response bodies of the API. Knows fields only."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from patclass.inference.prediction import (
     ANSWER_COLUMNS,
@@ -14,6 +14,7 @@ from patclass.inference.prediction import (
 )
 from patclass.monitoring.drift import SIGNALS
 from patclass.service.errors import ErrorBody
+from patclass.service.fields import Name, Other, Text, check_patents
 
 EXAMPLE = (
     "A drill bit for boreholes has a steel body with blades that carry cutters of polycrystalline "
@@ -34,20 +35,28 @@ class PredictRequest(Strict):
 
 
 class PatentFields(Strict):
-    """A patent by its fields; the model reads those that it was trained with."""
+    """A patent by its fields; the model reads those that it was trained with.
 
-    id: str | None = Field(None, max_length=200, description="Returned with the result.")
-    text: str | None = None
-    title: str | None = None
-    abstract: str | None = None
-    claims: str | None = None
-    description: str | None = None
+    A field is a text, a number, a list of texts such as claims, or a list of translations such as
+    ``{"text": ..., "language": "en"}``.
+    """
+
+    id: Name = Field(None, max_length=200, description="Returned with the result.")
+    text: Text = None
+    title: Text = None
+    abstract: Text = None
+    claims: Text = None
+    description: Text = None
 
 
 class ClassifyRequest(Strict):
     """One or many texts or patents."""
 
-    patents: str | PatentFields | list[str | PatentFields] = Field(
+    patents: Annotated[
+        str | PatentFields | dict[str, Any] | list[str | PatentFields | Other],
+        BeforeValidator(check_patents),
+    ] = Field(
+        union_mode="left_to_right",
         description="A text, a patent, or a list of them.",
         examples=[[EXAMPLE, {"id": "EP1", "title": "Loom", "abstract": "A loom has a heald."}]],
     )
@@ -131,7 +140,7 @@ class Result(_Answer):
 
 
 class FailedResult(BaseModel):
-    """A patent whose text cannot be used; the other patents of the request are classified."""
+    """A patent that cannot be used; the other patents of the request are classified."""
 
     id: str | None = None
     error: ErrorBody

@@ -1,7 +1,7 @@
 """A trained model as a bundle: weights, components, description, report and card."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from patclass.bundle.description import (
 )
 from patclass.core.files import write_json
 from patclass.core.settings import TrainSettings
-from patclass.data.examples import SPLITS, Corpus
+from patclass.data.examples import SPLITS, Corpus, Example
+from patclass.data.language import languages_of
 from patclass.evaluation.charts import confusion_cells, confusion_matrix, write_png
 from patclass.evaluation.html import html_report
 from patclass.evaluation.model_card import model_card
@@ -33,6 +34,9 @@ from patclass.predictor.pipeline import Pipeline
 
 # How the adapter is stored in a bundle that carries its base; round it before measuring.
 COMPACT_ADAPTER = torch.float16
+
+# Training texts of which the language is told.
+_LANGUAGE_TEXTS = 2000
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,11 @@ def _write_documents(folder: Path, trained: TrainedModel) -> None:
     (folder / LAYOUT.card).write_text(card, encoding="utf-8")
 
 
+def _sample_of(rows: Sequence[Example]) -> Iterator[str]:
+    """The texts of rows from all over the data, enough of them to tell their languages."""
+    return (row.text for row in rows[:: len(rows) // _LANGUAGE_TEXTS + 1])
+
+
 def describe(
     settings: TrainSettings, parts: Parts, corpus: Corpus, interrupted: bool
 ) -> Description:
@@ -131,6 +140,7 @@ def describe(
             fingerprint=corpus.fingerprint(),
             rows={split: len(corpus[split]) for split in SPLITS},
             rejects=corpus.reject_counts,
+            languages=languages_of(_sample_of(corpus["train"])),
         ),
         interrupted=interrupted,
         settings=RunSettings(

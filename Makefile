@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup \
+.PHONY: help demo test test-full test-loop types pytest lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup \
 	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
@@ -44,10 +44,18 @@ demo: .venv/ready  ## classify with the shipped model; train, evaluate, verify a
 # If one of them dies, the run ends: a new one would never get the tests of the first.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
+# Without compiled modules, each of the many processes that the tests start would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 test: .venv/ready  ## check style and types, run every test (6 minutes on two cores)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(MAKE) --jobs=2 types pytest
+
+types: .venv/ready
 	$(BIN)/mypy
+
+pytest: .venv/ready
 	$(PYTEST)
 
 # More kills, requests and windows, limits by the clock, and the learning loop on the shared patents.

@@ -1,10 +1,15 @@
-"""Small real models and data: a Llama and a BERT with their tokenizers, and rows of patents."""
+"""Small real models and data: a Llama and a BERT with their tokenizers, and rows of patents.
+
+torch is imported where it is used: the process that distributes the tests to others needs none.
+"""
 
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may access a hub
-os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+# Tiny models gain nothing from threads, and parallel processes are slowed down by them.
+os.environ["OMP_NUM_THREADS"] = "1"
 
+import gc
 import io
 import json
 import re
@@ -15,30 +20,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from helpers import FULL_LANE, Cli, Outcome, tiny_run, verified_here
+from helpers import FULL_LANE, Cli, Outcome, full, tiny_run, verified_here
 from kept import FolderCache
 from patclass.bundle import read_bundle
 from patclass.cli.main import run
 from patclass.data.corpus import load_corpus
-from patclass.export.run import export
 from patclass.inference import Classifier, load
 from patclass.store.database import Database, locate_store
 from postgres import Postgres, postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-
-# Examples have no time limit.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")
-
-# Tiny models gain nothing from threads, and parallel processes are slowed down by them.
-torch.set_num_threads(1)
 
 # The slowest modules: they start first, so that they do not delay the end of the run.
 LONGEST = (
@@ -58,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FULL_LANE] = "1"
     else:
         os.environ.pop(FULL_LANE, None)
+    # Examples have no time limit.
+    slow = [HealthCheck.too_slow]
+    examples = full(50, 200)
+    settings.register_profile(
+        "suite", deadline=None, suppress_health_check=slow, max_examples=examples
+    )
+    settings.load_profile("suite")
     # When a shell runs the tests in the background, their child processes would ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -72,6 +74,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: LONGEST.index(s) if (s := item.path.stem) in LONGEST else 99)
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 WORDS = {
     "A": "plough seed harvest crop soil tillage cow milking garment shoe toothbrush",
     "C": "polymer catalyst alkyl acid reaction compound enzyme alloy solvent molar",
@@ -81,6 +89,8 @@ WORDS = {
 
 def patent_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
     """Rows that a tiny model can learn: each label has its own vocabulary."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for number in range(count):
@@ -181,6 +191,9 @@ def tiny_llama(folder_cache: FolderCache) -> Path:
 
 
 def _make_llama(folder: Path) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     tokenizer = _llama_tokenizer()
     torch.manual_seed(1)
     config = LlamaConfig(
@@ -207,6 +220,9 @@ def tiny_bert(folder_cache: FolderCache) -> Path:
 
 
 def _make_bert(folder: Path) -> None:
+    import torch
+    from transformers import BertConfig, BertModel
+
     tokenizer = _bert_tokenizer()
     torch.manual_seed(2)
     config = BertConfig(
@@ -340,6 +356,8 @@ def exported_flat(bundle: Path, folder_cache: FolderCache) -> Path:
 
 def export_float(bundle: Path, target: Path) -> None:
     """Write a tiny bundle for OpenVINO, in float32."""
+    from patclass.export.run import export
+
     opened = read_bundle(bundle)
     corpus = load_corpus(opened.description.data_settings(), opened.tree)
     with verified_here():

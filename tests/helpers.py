@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
@@ -16,9 +17,10 @@ from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
 from patclass.core.settings import TrainSettings
-from patclass.export import run as export_module
-from patclass.training import run as run_module
-from patclass.training.run import Echo, RunResult, train
+from patclass.core.types import Echo
+
+if TYPE_CHECKING:
+    from patclass.training.run import RunResult
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,11 +37,15 @@ def full(fast: int, full: int) -> int:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for an event, with a limit that is generous on slow machines."""
-    end = time.monotonic() + seconds
+    """Wait for an event, with a limit that is generous on slow machines.
+
+    The pauses grow, so that waiting does not slow down what is waited for.
+    """
+    end, pause = time.monotonic() + seconds, 0.01
     while not condition():
         assert time.monotonic() < end, f"the condition was not met within {seconds:g} seconds"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.3 * pause, 0.1)
 
 
 def run_script(script: str, *arguments: object) -> str:
@@ -114,18 +120,20 @@ def verified_here() -> Iterator[None]:
         read_bundle(folder).verify("cpu")
 
     with (
-        patch.object(run_module, "verify_in_fresh_process", verify),
-        patch.object(export_module, "verify_in_fresh_process", verify),
+        patch("patclass.training.run.verify_in_fresh_process", verify),
+        patch("patclass.export.run.verify_in_fresh_process", verify),
     ):
         yield
 
 
-def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> RunResult:
+def tiny_train(settings: TrainSettings, echo: Echo = lambda line: None, **how: bool) -> "RunResult":
     """Train silently, and verify the bundle in this process."""
+    from patclass.training.run import train
+
     with verified_here():
         return train(settings, echo=echo, **how)
 
 
-def tiny_run(base: Path, data: Path, output: Path, **more: object) -> RunResult:
+def tiny_run(base: Path, data: Path, output: Path, **more: object) -> "RunResult":
     """Train a tiny model with the settings of ``tiny_settings``."""
     return tiny_train(tiny_settings(base, data, output, **more))

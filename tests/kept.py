@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
 
-import torch
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +56,8 @@ class FolderCache:
 
 def _fingerprint() -> str:
     """A hash of everything that affects the contents: code, versions and processor capabilities."""
+    import torch
+
     found = hashlib.sha256(torch.backends.cpu.get_cpu_capability().encode())
     for library in LIBRARIES:
         found.update(f"{library} {version(library)}\n".encode())

@@ -21,7 +21,7 @@ from patclass.store.database import VARIABLE, Database, locate_store
 from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore
 from postgres import postgres
-from service_process import Server, free_port, serving, wait_until_ready
+from service_process import Server, free_port, plain_client, serving, wait_until_ready
 from store_rows import prediction
 
 WRITERS = 4
@@ -52,7 +52,7 @@ class Writers:
 
     def _write(self, writer: int) -> None:
         number = 0
-        with httpx.Client(base_url=self.url, timeout=20, trust_env=False) as client:
+        with plain_client(self.url, timeout=20) as client:
             while not self.stop.is_set():
                 key = f"writer-{writer}-{number}"
                 if self._send(client, key, prediction(number % PREDICTIONS).id):

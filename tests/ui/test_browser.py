@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -23,7 +22,7 @@ from helpers import wait_until
 from patclass.learning.review_queue import REASONS
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
-from service_process import free_port
+from service_process import free_port, is_available, plain_client
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -42,14 +41,11 @@ TOPICS = (
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    def is_available() -> bool:
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        try:
-            return httpx.get(address, timeout=10, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
+        return is_available(address)
 
-    wait_until(is_available, 300)
+    wait_until(answers, 300)
 
 
 @contextmanager
@@ -214,7 +210,7 @@ LOOM = (
 
 def dispute(service: str) -> None:
     """Two reviewers who disagree about the code of a loom, among predictions of low confidence."""
-    with httpx.Client(base_url=service, timeout=30, trust_env=False) as client:
+    with plain_client(service, timeout=30) as client:
         for number in range(12):
             client.post("/predict", json={"text": f"A device with a part, number {number}."})
         predicted = client.post("/predict", json={"text": LOOM}).json()

@@ -5,19 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
-from service_process import free_port
+from service_process import free_port, is_available
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def is_available(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=60, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -10,9 +10,9 @@ import json
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role, with_roles
 from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
+from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.sheets import open_sheet
 from patclass.data.text import SURROGATE
 
@@ -72,6 +73,9 @@ class Table:
     :param columns: as they are named in the file.
     :param roles: the column of each role that one was recognised for.
     :param form: in words, how the file is written.
+    :param read: yields the rows with the fields of the file, given the only columns needed.
+    :param stated: the roles whose column was not recognised but stated.
+    :param sheets: of a workbook, all of them.
     """
 
     path: Path
@@ -79,6 +83,8 @@ class Table:
     roles: Mapping[str, str]
     form: str
     read: Callable[[Collection[str] | None], Iterator[Row]]
+    stated: Collection[str] = ()
+    sheets: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -101,9 +107,13 @@ class Table:
         if wanted is not None:
             needed = {self.roles.get(name, name) for name in wanted} | set(wanted)
         for row in self.read(needed):
-            if not row.error:
-                row = Row(row.number, with_roles(row.fields, self.roles), line=row.line)
-            yield row
+            yield self.with_roles(row)
+
+    def with_roles(self, row: Row) -> Row:
+        """A row as it was read, with the fields of the roles."""
+        if row.error is not None:
+            return row
+        return Row(row.number, with_roles(row.fields, self.roles, self.stated), line=row.line)
 
 
 def file_format(path: Path) -> str:
@@ -137,19 +147,39 @@ def table_suffix(name: str) -> str:
     return inner if path.suffix in _PACKED and inner else path.suffix
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
     """Recognise a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also as .gz or .zip.
 
+    :param options: what overrules the recognition.
     :raises DataError: if the file is missing, empty, corrupt, without columns or of an unknown
-        format.
+        format, or an option does not fit it.
     """
-    table = _recognise(path)
+    table = _with_roles(_recognise(path, options), options.columns)
     if not table.columns:
         raise DataError(f"{path} has no columns; expected named fields such as text or title.")
     return table
 
 
-def _recognise(path: Path) -> Table:
+def _with_roles(table: Table, stated: Mapping[str, str]) -> Table:
+    check_stated(table.path.name, table.columns, stated)
+    return replace(table, roles=columns_by_role(table.columns, stated), stated=tuple(stated))
+
+
+def check_stated(name: str, columns: Sequence[str], stated: Mapping[str, str]) -> None:
+    """Check that the columns that are stated for roles exist.
+
+    :raises DataError: naming the columns of the file or data set ``name``.
+    """
+    for role, column in stated.items():
+        if column not in columns:
+            raise DataError(
+                f"{role} {column!r}: {name} has no such column; it has "
+                f"{', '.join(map(repr, columns))}.",
+                setting=role,
+            )
+
+
+def _recognise(path: Path, options: TableOptions) -> Table:
     suffix = table_suffix(path.name)
     if suffix not in (*TABLE_SUFFIXES, ".zip"):
         raise DataError(
@@ -162,12 +192,16 @@ def _recognise(path: Path) -> Table:
         raise DataError(f"{path} is empty; expected a header and at least one row.")
     suffix = table_suffix(name)
     if sample.startswith(b"PAR1") or suffix == ".parquet":
+        options.refuse(f"{path.name}, which is Parquet", "delimiter", "encoding", "sheet")
         return _parquet_table(path)
     if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or suffix in _SHEETS:
-        return _sheet_table(path)
+        options.refuse(f"{path.name}, which is a workbook", "delimiter", "encoding")
+        return _sheet_table(path, options.sheet)
     if suffix in _JSON:
+        options.refuse(f"{path.name}, which is JSON", "delimiter", "encoding", "sheet")
         return _json_table(path, sample)
-    return _delimited_table(path, sample, suffix)
+    options.refuse(f"{path.name}, which is delimited text", "sheet")
+    return _delimited_table(path, sample, suffix, options)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -184,7 +218,7 @@ def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row
     :param wanted: the only columns or roles that are needed.
     :raises DataError: if the file is missing, empty, corrupt or of an unknown format.
     """
-    return _recognise(path).rows(wanted)
+    return _with_roles(_recognise(path, RECOGNISED), {}).rows(wanted)
 
 
 def count_rows(path: Path) -> int:
@@ -192,7 +226,7 @@ def count_rows(path: Path) -> int:
 
     :raises DataError: as ``read_rows``.
     """
-    table = _recognise(path)
+    table = _recognise(path, RECOGNISED)
     if table_suffix(path.name) == path.suffix.lower() == ".parquet":
         with _open_parquet(path) as file:
             return int(file.metadata.num_rows)
@@ -243,11 +277,11 @@ def _seekable(path: Path) -> Iterator[tuple[str, BinaryIO]]:
             yield name, cast(BinaryIO, copy)
 
 
-def _delimited_table(path: Path, sample: bytes, suffix: str) -> Table:
-    dialect = recognise(sample, suffix)
-    columns = dialect.columns
+def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
+    encoding, delimiter = options.encoding, options.delimiter
+    dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
     read = partial(_read_delimited, path, dialect)
-    return Table(path, columns, columns_by_role(columns), f"read as {dialect}", read)
+    return Table(path, dialect.columns, {}, f"read as {dialect}", read)
 
 
 def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None) -> Iterator[Row]:
@@ -262,16 +296,16 @@ def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row
     return Row(number, dict(zip(columns, record.cells, strict=True)), None, record.line)
 
 
-def _sheet_table(path: Path) -> Table:
+def _sheet_table(path: Path, wanted: str | None) -> Table:
     with _seekable(path) as (_, file):
-        sheet = open_sheet(str(path), file)
+        sheet = open_sheet(str(path), file, wanted)
     form = f"read from sheet '{sheet.name}', header in row {sheet.header}"
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:
         for number, (line, fields) in enumerate(sheet.rows(), 1):
             yield Row(number, fields, None, line)
 
-    return Table(path, sheet.columns, columns_by_role(sheet.columns), form, read)
+    return Table(path, sheet.columns, {}, form, read, sheets=sheet.names)
 
 
 def _json_table(path: Path, sample: bytes) -> Table:
@@ -280,7 +314,7 @@ def _json_table(path: Path, sample: bytes) -> Table:
     first = islice(read(None), _FIRST_ROWS)
     columns = tuple(dict.fromkeys(key for row in first for key in row.fields))
     form = "read as JSON lines" if lines else "read as one JSON document"
-    return Table(path, columns, columns_by_role(columns), form, read)
+    return Table(path, columns, {}, form, read)
 
 
 def _is_json_lines(sample: bytes) -> bool:
@@ -365,7 +399,7 @@ def _parquet_table(path: Path) -> Table:
     with _open_parquet(path) as file:
         columns = tuple(file.schema_arrow.names)
     read = partial(_read_parquet, path)
-    return Table(path, columns, columns_by_role(columns), "read as Parquet", read)
+    return Table(path, columns, {}, "read as Parquet", read)
 
 
 def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:

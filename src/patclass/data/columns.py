@@ -121,3 +121,10 @@ def with_roles(
         if role not in fields or role in stated
     }
     return fields | added
+
+
+def free_name(column: str, taken: Collection[str]) -> str:
+    """The name of a column of the input beside other columns: ``label (input)`` if one has it."""
+    while column in taken:
+        column += " (input)"
+    return column

@@ -74,9 +74,10 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Record:
-    """The cells of a record, or why they cannot be read.
+    """The cells of a record, or why it cannot be used.
 
     :param line: its first line, counted from 1.
+    :param cells: as many as there are columns; if there is an error, what is known of them.
     """
 
     line: int
@@ -195,7 +196,7 @@ def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Names of columns: without spaces around them, numbered where they are empty or repeated."""
     names: list[str] = []
     for place, cell in enumerate(trimmed([cell.strip("\ufeff \t\r\n") for cell in cells], 0), 1):
-        name = cell or f"column {place}"
+        name = SURROGATE.sub("\ufffd", cell) or f"column {place}"
         number, base = 2, name
         while name in names:
             name, number = f"{base} ({number})", number + 1
@@ -241,11 +242,11 @@ def _record(line: int, cells: Sequence[str], dialect: Dialect) -> Record:
     count = len(dialect.columns)
     if len(cells) != count:
         cells = trimmed(cells, count)
-    if len(cells) > count:
-        return Record(line, error="more cells than the header has columns")
+    error = "more cells than the header has columns" if len(cells) > count else None
     if any(not cell.isascii() and SURROGATE.search(cell) for cell in cells):
-        return Record(line, error=f"undecodable: not {dialect.encoding_name}")
-    return Record(line, (*cells, *[""] * (count - len(cells))))
+        cells = [SURROGATE.sub("\ufffd", cell) for cell in cells]
+        error = error or f"undecodable: not {dialect.encoding_name}"
+    return Record(line, (*cells[:count], *[""] * (count - len(cells))), error)
 
 
 class _Lines:

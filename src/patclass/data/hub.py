@@ -27,7 +27,7 @@ def open_hub(
     :raises DataError: if it or its config does not exist or cannot be reached, or an option does
         not fit it.
     """
-    options.refuse("a hub data set", "delimiter", "encoding", "sheet")
+    options.check("a hub data set", ())
     splits = _load(repo, config, revision)
     found = {split: splits[split] for split in SPLITS if split in splits}
     if not found:

@@ -1,7 +1,7 @@
 """What a user states about a table where recognition would be wrong. Knows names, no files."""
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +10,9 @@ from patclass.core.settings import DataSettings
 
 # The roles whose column can be stated.
 STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
+
+# The options that say how a file is written.
+FORM_OPTIONS = ("delimiter", "encoding", "sheet")
 
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
@@ -54,17 +57,16 @@ class TableOptions:
         stated = {role: getattr(self, role) for role in STATED_ROLES}
         return {role: column for role, column in stated.items() if column is not None}
 
-    def refuse(self, form: str, *names: str) -> None:
-        """Check that options are left out that do not apply to a file of this form.
+    def check(self, form: str, usable: Collection[str]) -> None:
+        """Check that no option is given that does not apply to a file.
 
-        :raises DataError: naming the first option that is given.
+        :param form: the file and how it is written, in words.
+        :param usable: those of delimiter, encoding and sheet that apply to it.
+        :raises DataError: naming the first option that does not.
         """
-        for name in names:
-            if getattr(self, name) is not None:
-                raise DataError(
-                    f"{name} does not apply to {form}; leave it out.",
-                    setting=name,
-                )
+        for name in FORM_OPTIONS:
+            if name not in usable and getattr(self, name) is not None:
+                raise DataError(f"{name} does not apply to {form}; leave it out.", setting=name)
 
 
 RECOGNISED = TableOptions()

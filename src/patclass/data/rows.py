@@ -6,6 +6,7 @@ not end a long job.
 """
 
 import gzip
+import io
 import json
 import tempfile
 import zipfile
@@ -43,9 +44,10 @@ _FIRST_ROWS = 100
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a source: its fields, or why it has none.
+    """One row of a source: its fields, or why it cannot be used.
 
     :param number: its position, from 1.
+    :param fields: if there is an error, what is known of them.
     :param line: its line in the file, where it has one.
     """
 
@@ -75,7 +77,10 @@ class Table:
     :param form: in words, how the file is written.
     :param read: yields the rows with the fields of the file, given the only columns needed.
     :param stated: the roles whose column was not recognised but stated.
+    :param options: those of delimiter, encoding and sheet that apply to the file.
     :param sheets: of a workbook, all of them.
+    :param types: of the columns of a Parquet file.
+    :param estimate: of the number of rows, from no more than the first megabyte of the file.
     """
 
     path: Path
@@ -84,7 +89,10 @@ class Table:
     form: str
     read: Callable[[Collection[str] | None], Iterator[Row]]
     stated: Collection[str] = ()
+    options: tuple[str, ...] = ()
     sheets: tuple[str, ...] = ()
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    estimate: Callable[[], int] = lambda: 0
 
     @property
     def names(self) -> list[str]:
@@ -103,17 +111,17 @@ class Table:
         :param wanted: the only columns or roles that are needed.
         :raises DataError: if the file turns out to be corrupt.
         """
-        needed = None
-        if wanted is not None:
-            needed = {self.roles.get(name, name) for name in wanted} | set(wanted)
-        for row in self.read(needed):
+        for row in self.read(None if wanted is None else self.needed(wanted)):
             yield self.with_roles(row)
+
+    def needed(self, wanted: Collection[str]) -> set[str]:
+        """The columns of which the wanted columns and roles are made."""
+        return {self.roles.get(name, name) for name in wanted} | set(wanted)
 
     def with_roles(self, row: Row) -> Row:
         """A row as it was read, with the fields of the roles."""
-        if row.error is not None:
-            return row
-        return Row(row.number, with_roles(row.fields, self.roles, self.stated), line=row.line)
+        fields = with_roles(row.fields, self.roles, self.stated)
+        return Row(row.number, fields, row.error, row.line)
 
 
 def file_format(path: Path) -> str:
@@ -155,6 +163,7 @@ def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
         format, or an option does not fit it.
     """
     table = _with_roles(_recognise(path, options), options.columns)
+    options.check(f"{path.name}, {table.form}", table.options)
     if not table.columns:
         raise DataError(f"{path} has no columns; expected named fields such as text or title.")
     return table
@@ -192,15 +201,11 @@ def _recognise(path: Path, options: TableOptions) -> Table:
         raise DataError(f"{path} is empty; expected a header and at least one row.")
     suffix = table_suffix(name)
     if sample.startswith(b"PAR1") or suffix == ".parquet":
-        options.refuse(f"{path.name}, which is Parquet", "delimiter", "encoding", "sheet")
         return _parquet_table(path)
     if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or suffix in _SHEETS:
-        options.refuse(f"{path.name}, which is a workbook", "delimiter", "encoding")
         return _sheet_table(path, options.sheet)
     if suffix in _JSON:
-        options.refuse(f"{path.name}, which is JSON", "delimiter", "encoding", "sheet")
         return _json_table(path, sample)
-    options.refuse(f"{path.name}, which is delimited text", "sheet")
     return _delimited_table(path, sample, suffix, options)
 
 
@@ -219,18 +224,6 @@ def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row
     :raises DataError: if the file is missing, empty, corrupt or of an unknown format.
     """
     return _with_roles(_recognise(path, RECOGNISED), {}).rows(wanted)
-
-
-def count_rows(path: Path) -> int:
-    """The number of rows, bad ones included; reads the whole file unless it is Parquet.
-
-    :raises DataError: as ``read_rows``.
-    """
-    table = _recognise(path, RECOGNISED)
-    if table_suffix(path.name) == path.suffix.lower() == ".parquet":
-        with _open_parquet(path) as file:
-            return int(file.metadata.num_rows)
-    return sum(1 for _ in table.rows(()))
 
 
 @contextmanager
@@ -281,7 +274,10 @@ def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptio
     encoding, delimiter = options.encoding, options.delimiter
     dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
     read = partial(_read_delimited, path, dialect)
-    return Table(path, dialect.columns, {}, f"read as {dialect}", read)
+    estimate = partial(_estimate, path, lambda file: read_records(file, dialect))
+    form = f"read as {dialect}"
+    usable = ("delimiter", "encoding")
+    return Table(path, dialect.columns, {}, form, read, options=usable, estimate=estimate)
 
 
 def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None) -> Iterator[Row]:
@@ -291,9 +287,32 @@ def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None
 
 
 def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row:
-    if record.error is not None:
-        return Row(number, error=record.error, line=record.line)
-    return Row(number, dict(zip(columns, record.cells, strict=True)), None, record.line)
+    return Row(number, dict(zip(columns, record.cells, strict=True)), record.error, record.line)
+
+
+def _estimate(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
+    """The number of records, if those after the first megabyte are as long as those in it."""
+    with _opened(path) as (_, file):
+        sample = file.read(SAMPLE)
+    rows = sum(1 for _ in read(io.BytesIO(sample)))
+    if len(sample) < SAMPLE:
+        return rows
+    return max(1, rows - 1) * _size(path) // len(sample)  # the last record is cut off
+
+
+def _size(path: Path) -> int:
+    """The number of bytes of a file, unpacked."""
+    size = path.stat().st_size
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return archive.getinfo(_only_table(path, archive)).file_size
+    if path.suffix.lower() == ".gz":
+        with path.open("rb") as file:
+            file.seek(max(0, size - 4))
+            # The size is stored modulo 4 GiB, and texts are not packed to a fiftieth.
+            stored = int.from_bytes(file.read(), "little")
+        return stored + (-(-(size - stored) // 2**32) << 32 if stored < size else 0)
+    return size
 
 
 def _sheet_table(path: Path, wanted: str | None) -> Table:
@@ -305,16 +324,21 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
         for number, (line, fields) in enumerate(sheet.rows(), 1):
             yield Row(number, fields, None, line)
 
-    return Table(path, sheet.columns, {}, form, read, sheets=sheet.names)
+    count = max(0, sheet.cells.total_height - sheet.header)
+    return Table(*(path, sheet.columns, {}, form, read), sheets=sheet.names, estimate=lambda: count)
 
 
 def _json_table(path: Path, sample: bytes) -> Table:
-    lines = _is_json_lines(sample) or table_suffix(path.name) in (".jsonl", ".ndjson")
-    read = partial(_read_jsonl if lines else _read_json, path)
+    if _is_json_lines(sample) or table_suffix(path.name) in (".jsonl", ".ndjson"):
+        form, read = "read as JSON lines", partial(_read_jsonl, path)
+        estimate = partial(_estimate, path, lambda file: filter(bytes.strip, file))
+    else:
+        values = _json_values(path)
+        form, read = "read as one JSON document", partial(_read_json, values)
+        estimate = partial(len, values)
     first = islice(read(None), _FIRST_ROWS)
     columns = tuple(dict.fromkeys(key for row in first for key in row.fields))
-    form = "read as JSON lines" if lines else "read as one JSON document"
-    return Table(path, columns, {}, form, read)
+    return Table(path, columns, {}, form, read, estimate=estimate)
 
 
 def _is_json_lines(sample: bytes) -> bool:
@@ -346,26 +370,32 @@ def _json_row(number: int, line: bytes, place: int) -> Row:
         return Row(number, error="undecodable: not UTF-8", line=place)
     except (ValueError, RecursionError) as problem:
         return Row(number, error=f"undecodable: not JSON ({problem})", line=place)
-    return _object_row(number, fields, place)
+    # In UTF-8, only an escape can stand for half a pair.
+    return _object_row(number, fields, place, b"\\u" in line)
 
 
-def _object_row(number: int, fields: object, line: int | None = None) -> Row:
+def _object_row(number: int, fields: object, line: int | None = None, escapes: bool = True) -> Row:
     if not isinstance(fields, dict):
         return Row(number, error="undecodable: not a JSON object", line=line)
-    if SURROGATE.search(json.dumps(fields, ensure_ascii=False)):
-        return Row(number, error="undecodable: half a surrogate pair", line=line)
+    text = json.dumps(fields, ensure_ascii=False) if escapes else ""
+    if SURROGATE.search(text):
+        known = json.loads(SURROGATE.sub("\ufffd", text))
+        return Row(number, known, "undecodable: half a surrogate pair", line)
     return Row(number, fields, None, line)
 
 
-def _read_json(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
+def _json_values(path: Path) -> list[Any]:
     """The rows of one JSON document: a list, or an object with a list of objects in it."""
     with _opened(path) as (_, file):
         try:
             value = json.loads(file.read().decode("utf-8-sig"))
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{path} is not JSON: {problem}.") from problem
-    rows = value if isinstance(value, list) else (_rows_within(value) or [value])
-    for number, fields in enumerate(rows, 1):
+    return value if isinstance(value, list) else (_rows_within(value) or [value])
+
+
+def _read_json(values: Sequence[Any], wanted: Collection[str] | None) -> Iterator[Row]:
+    for number, fields in enumerate(values, 1):
         yield _object_row(number, fields)
 
 
@@ -397,9 +427,16 @@ def _open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
 
 def _parquet_table(path: Path) -> Table:
     with _open_parquet(path) as file:
-        columns = tuple(file.schema_arrow.names)
+        schema, count = file.schema_arrow, int(file.metadata.num_rows)
     read = partial(_read_parquet, path)
-    return Table(path, columns, {}, "read as Parquet", read)
+    types = {field.name: _plain_type(field.type) for field in schema}
+    columns = tuple(types)
+    return Table(path, columns, {}, "read as Parquet", read, types=types, estimate=lambda: count)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values, however they are stored."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
@@ -409,10 +446,35 @@ def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
             names = file.schema_arrow.names
             columns = names if wanted is None else [name for name in names if name in wanted]
             for batch in file.iter_batches(batch_size=256, columns=columns):
-                for fields in batch.to_pylist():
+                for row in _batch_rows(batch, number):
                     number += 1
-                    yield Row(number, fields)
+                    yield row
         except (pa.ArrowException, OSError, ValueError, OverflowError) as problem:
             raise DataError(
                 f"{path} is corrupt after row {number}: {problem}. Make the file again."
             ) from problem
+
+
+def _batch_rows(batch: pa.RecordBatch, before: int) -> Iterator[Row]:
+    """The rows of a batch; a cell that cannot be read is an error of its row if it is text."""
+    try:
+        for number, fields in enumerate(batch.to_pylist(), before + 1):
+            yield Row(number, fields)
+    except (ValueError, OverflowError):
+        errors: dict[int, str] = {}
+        columns = [_cells(batch, name, errors) for name in batch.schema.names]
+        for place, values in enumerate(zip(*columns, strict=True)):
+            fields = dict(zip(batch.schema.names, values, strict=True))
+            yield Row(before + place + 1, fields, errors.get(place))
+
+
+def _cells(batch: pa.RecordBatch, name: str, errors: dict[int, str]) -> list[Any]:
+    values: list[Any] = []
+    for place, cell in enumerate(batch.column(name)):
+        try:
+            values.append(cell.as_py())
+        except (ValueError, OverflowError):  # not UTF-8, or a date that Python does not have
+            values.append(None)
+            if pa.types.is_string(cell.type) or pa.types.is_large_string(cell.type):
+                errors[place] = f"undecodable: {name} is not UTF-8"
+    return values

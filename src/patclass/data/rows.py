@@ -325,7 +325,16 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
             yield Row(number, fields, None, line)
 
     count = max(0, sheet.cells.total_height - sheet.header)
-    return Table(*(path, sheet.columns, {}, form, read), sheets=sheet.names, estimate=lambda: count)
+    return Table(
+        path=path,
+        columns=sheet.columns,
+        roles={},
+        form=form,
+        read=read,
+        options=("sheet",),
+        sheets=sheet.names,
+        estimate=lambda: count,
+    )
 
 
 def _json_table(path: Path, sample: bytes) -> Table:

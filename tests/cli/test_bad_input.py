@@ -114,7 +114,7 @@ def check_refused(outcome: Outcome, *named: object) -> None:
         (("--text", "title+claims"), ("'claims'", "abstract")),
         (("--labels", "group"), ("'group'", "subclass")),
         (("--labels", "A61,nonsense"), ("nonsense",)),
-        (("--code-column", "nosuch", "--labels", "class"), ("'nosuch'", "main_code")),
+        (("--codes", "nosuch", "--labels", "class"), ("--codes 'nosuch'", "main_code")),
         (("--data", "missing.csv"), ("'missing.csv'",)),
         (("--data", "nosuch"), ("'nosuch'", "sample")),
         (("--max-tokens", "129"), ("129", "at most 128")),

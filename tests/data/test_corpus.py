@@ -144,7 +144,7 @@ def test_a_code_column_of_an_unusual_name_gives_the_label(tmp_path: Path):
         {"text": f"text {n}", "symbols": "H04L 9/00; H04W" if n % 2 else "A61K"} for n in range(20)
     ]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
-    assert known(load(path, labels="class", code_column="symbols")) == ["A61", "H04"]
+    assert known(load(path, labels="class", codes="symbols")) == ["A61", "H04"]
 
 
 def test_a_list_of_codes_is_a_label_set_of_its_own(patents: Path):
@@ -240,8 +240,8 @@ def test_a_missing_text_column_is_named(patents: Path):
 
 
 def test_a_missing_code_column_is_named(patents: Path):
-    with pytest.raises(DataError, match="no column 'symbols'"):
-        load(patents, code_column="symbols")
+    with pytest.raises(DataError, match=r"codes 'symbols': train\.jsonl has no such column"):
+        load(patents, codes="symbols")
 
 
 def test_data_with_a_single_class_are_refused(tmp_path: Path):

@@ -128,11 +128,11 @@ def test_a_placeholder_for_an_empty_cell_is_no_label(cell: object, wanted: str):
 
 def test_a_named_code_column_replaces_the_default_ones():
     fields = {"symbol": "H04L 9/00", "main_code": "A61K 31/00"}
-    assert code("section", fields, code_column="symbol") == "H"
+    assert code("section", fields, codes="symbol") == "H"
 
 
 def test_a_missing_code_column_is_named():
-    with pytest.raises(DataError, match=r"no column 'symbol' \(--code-column\).* codes, main_code"):
+    with pytest.raises(DataError, match=r"codes 'symbol': no such column; .* codes, main_code"):
         label_scheme("section", COLUMNS, {}, "symbol")
 
 

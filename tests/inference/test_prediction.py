@@ -13,8 +13,8 @@ import pytest
 from conftest import patent_rows
 from patclass.core.errors import ConfigError
 from patclass.cpc.tree import LabelTree
+from patclass.data.table import Row
 from patclass.inference import Classifier, Options, Prediction
-from patclass.inference.files import SCHEMA, open_sink
 from patclass.inference.prediction import (
     COLUMNS,
     DEFAULT_THRESHOLD,
@@ -26,6 +26,7 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
+from patclass.inference.sinks import SCHEMA, open_sink
 
 PATHS = (("A", "A01", "A01B"), ("A", "A01", "A01C"), ("H", "H01", "H01L"))
 TREE = LabelTree(
@@ -192,7 +193,7 @@ def test_unknown_levels_are_none(classifier: Classifier):
 
 def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
     with open_sink(tmp_path / "out.jsonl") as sink:
-        sink.write([row])
+        sink.write([Row(1)], [row])
     found = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
     assert found == {k: json_value(v) for k, v in row.items() if v is not None and v != ()}
 
@@ -202,7 +203,7 @@ def test_csv_and_tsv_have_the_same_fields(
     row: dict[str, Any], tmp_path: Path, suffix: str, delimiter: str
 ):
     with open_sink(tmp_path / f"out{suffix}") as sink:
-        sink.write([row])
+        sink.write([Row(1)], [row])
     with (tmp_path / f"out{suffix}").open(encoding="utf-8", newline="") as file:
         (found,) = csv.DictReader(file, delimiter=delimiter)
     assert tuple(found) == COLUMNS
@@ -217,7 +218,7 @@ def test_csv_and_tsv_have_the_same_fields(
 
 def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_path: Path):
     with open_sink(tmp_path / "out.parquet") as sink:
-        sink.write([row])
+        sink.write([Row(1)], [row])
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.schema.equals(SCHEMA)
     assert json_value(table.to_pylist()) == [json_value(row)]

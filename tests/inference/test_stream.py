@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytest
 
 from conftest import patent_rows, write_jsonl
 from patclass.core.errors import ConfigError, DataError, OutputError
+from patclass.data import rows as tables
 from patclass.data.cleaning import MAX_CHARS
-from patclass.data.rows import Row, Table
+from patclass.data.options import TableOptions
+from patclass.data.table import Row
 from patclass.inference import Classifier, Options, files
-from patclass.inference.files import FileResult, classify_file
+from patclass.inference.files import FileResult, classify_file, classify_rows, file_task
 from patclass.inference.prediction import COLUMNS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -178,6 +181,8 @@ def test_malformed_csv_rows_become_rows_with_an_error(classifier: Classifier, tm
     assert found[1]["error"].startswith("line 3: more cells")
     assert "not UTF-8" in found[2]["error"]
     assert "no text" in found[3]["error"]
+    assert [row["id"] for row in found] == list("abcde")
+    assert (found[1]["text"], found[2]["text"]) == ("one", "gr\ufffd\ufffde")
 
 
 # Neither a tokenizer nor a UTF-8 file accepts a lone surrogate, but JSON can represent one.
@@ -271,7 +276,7 @@ def test_unsupported_options_are_refused_before_a_row_is_read(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options
 ):
     source = write(tmp_path / "in.csv", patents(3))
-    monkeypatch.setattr(Table, "rows", interrupt)
+    monkeypatch.setattr(files, "_chunks", interrupt)
     with pytest.raises(ConfigError):
         classify_file(classifier, source, tmp_path / "out.csv", options)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
@@ -293,9 +298,8 @@ def test_sets_neighbours_and_passages_are_written_with_the_predictions(
     assert all(row["label_set"] and len(row["neighbours"]) == 2 for row in good)
     assert all(len(row["passages"]) == 2 for row in good)
     assert [entry["label"] for entry in good[0]["path"]] == ["A", good[0]["class"]]
-    assert {key for row in bad for key, value in row.items() if value is not None} == {
-        *("id", "error")
-    }
+    (failed,) = ({key for key, value in row.items() if value is not None} for row in bad)
+    assert failed == {*rows[4], "error"}
 
 
 def test_an_interruption_leaves_no_output_file(classifier: Classifier, tmp_path: Path):
@@ -325,7 +329,7 @@ def test_rows_are_read_in_chunks(
     taken: list[int] = []
     ahead: list[int] = []
 
-    def rows(table: Table, wanted: object) -> Iterator[Row]:
+    def rows(wanted: object) -> Iterator[Row]:
         for number in range(1, 51):
             taken.append(number)
             yield Row(number, {"text": "antenna"})
@@ -336,9 +340,9 @@ def test_rows_are_read_in_chunks(
         ahead.append(len(taken) - done)
 
     done = 0
-    monkeypatch.setattr(Table, "rows", rows)
-    source = write(tmp_path / "in.csv", patents(1))
-    result = classify_file(classifier, source, tmp_path / "out.csv", on_progress=on_progress)
+    task = file_task(write(tmp_path / "in.csv", patents(1)), tmp_path / "out.csv")
+    task = replace(task, table=replace(task.table, read=rows))
+    result = classify_rows(classifier, task, on_progress=on_progress)
     assert result.rows == done == 50
     assert len(ahead) == 13
     assert max(ahead) == 0
@@ -355,3 +359,51 @@ def test_predictions_are_written_as_they_arrive(classifier: Classifier, tmp_path
     # The file buffers some kilobytes; a list of all predictions would leave it empty to the end.
     assert len(sizes) == 100
     assert 0 < sizes[50] < sizes[-1]
+
+
+def test_the_answers_stand_beside_the_columns_of_the_file(classifier: Classifier, tmp_path: Path):
+    rows = [{"No": "EP1", "Kurz": "antenna circuit", "label": "mine"}]
+    source, target = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"
+    options = TableOptions(id="No", abstract="Kurz")
+    assert classify_file(classifier, source, target, table=options) == FileResult(1, 0)
+    (row,) = read(target)
+    assert list(row)[:4] == ["No", "Kurz", "label (input)", "id"]
+    assert (row["Kurz"], row["label (input)"], row["id"]) == ("antenna circuit", "mine", "EP1")
+    assert row["label"] == classifier.predict(["antenna circuit"])[0]
+
+
+def test_the_text_may_be_stated(classifier: Classifier, tmp_path: Path):
+    rows = [{"title": "plough seed harvest", "a": "antenna circuit", "b": "voltage"}]
+    source = write(tmp_path / "in.jsonl", rows)
+    classify_file(classifier, source, tmp_path / "out.jsonl", text="a+b", columns=["b"])
+    (row,) = read(tmp_path / "out.jsonl")
+    (expected,) = classifier.classify(["antenna circuit. voltage"])
+    assert (row["label"], row["confidence"]) == (expected.label, pytest.approx(expected.confidence))
+    assert (row["b"], "a" in row, "title" in row) == ("voltage", False, False)
+    with pytest.raises(DataError, match="no column 'c' for the text"):
+        classify_file(classifier, source, tmp_path / "out.jsonl", text="a+c")
+
+
+def test_a_file_is_recognised_once(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opened: list[Path] = []
+    monkeypatch.setattr(files, "open_table", lambda *args: opened.append(args[0]) or table)
+    source = write(tmp_path / "in.csv", patents(3))
+    table = tables.open_table(source)
+    assert classify_file(classifier, source, tmp_path / "out.csv").rows == 3
+    assert opened == [source]
+
+
+def test_the_first_chunk_is_small_and_long_texts_make_small_chunks(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(files, "CHUNK_ROWS", 64)
+    done: list[int] = []
+    source = write(tmp_path / "in.jsonl", [{"text": "antenna " * 40}] * 200)
+    classify_file(classifier, source, tmp_path / "out.csv", on_progress=done.append)
+    assert done == [16, 32, 64, 64, 24]
+    monkeypatch.setattr(files, "CHUNK_CHARACTERS", 1000)
+    done.clear()
+    classify_file(classifier, source, tmp_path / "out.csv", on_progress=done.append)
+    assert max(done) == 4

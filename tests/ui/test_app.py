@@ -341,6 +341,7 @@ def test_a_file_is_recognised_classified_and_offered_for_download(
     assert not app.exception
     assert [metric.value for metric in app.metric] == ["40", "0", "0", "0"]
     assert len(app.dataframe[0].value) == 40
+    assert list(app.dataframe[0].value)[:3] == ["Patent", "title", "Code"]
     assert app.multiselect[0].options == ["B", "B23", "B23B", "E", "E21", "E21B"]
     app.multiselect[0].select("E").run()
     assert len(app.dataframe[0].value) == 10
@@ -376,6 +377,19 @@ def test_the_columns_of_another_file_are_recognised_as_well(page: Callable[[str]
     assert not app.exception
     assert field(app.selectbox, "Abstract").value == "abstract"
     assert field(app.selectbox, "Title").value == "(none)"
+
+
+def test_how_a_file_is_written_can_be_stated(page: Callable[[str], AppTest]):
+    content = b"id;a,b,title\n1;2,3,A loom.\n2;4,5,A pump.\n"
+    app = page("file")
+    app.file_uploader[0].upload("a.csv", content, "text/csv").run()
+    assert list(app.dataframe[0].value) == ["id;a", "b", "title"]
+    field(app.selectbox, "Delimiter").select("Semicolon").run()
+    assert not app.exception
+    assert list(app.dataframe[0].value) == ["id", "a,b,title"]
+    field(app.selectbox, "Delimiter").select("Vertical bar").run()
+    assert "stands in none" in app.error[0].value
+    assert list(app.dataframe[0].value) == ["id;a", "b", "title"]
 
 
 def test_a_job_that_could_not_start_can_be_started_again(

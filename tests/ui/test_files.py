@@ -10,7 +10,7 @@ from openpyxl import load_workbook
 import office_documents as office
 from documents import pdf_of
 from fake_service import result_of
-from patclass.data.rows import Row
+from patclass.data.table import Row
 from patclass.ui.client import PageError
 from patclass.ui.files import (
     COLUMNS,
@@ -211,3 +211,60 @@ def test_long_fields_are_truncated_to_the_limit_of_the_service():
     row = Row(1, {"c": "c" * 90_000, "d": "d" * 200_000, "t": "T"})
     patent = patent_of(row, {"claims": "c", "description": "d", "title": "t"})
     assert sum(len(value or "") for value in patent.values()) < 100_000
+
+
+OWN = """\
+id,title,Code,year,codes,mixed
+EP1,Loom,mine,2006,"=1+1",1
+EP2,,,,,x
+"""
+
+
+def test_results_stand_beside_the_columns_of_the_file():
+    table = read_table("a.csv", OWN.encode())
+    own = table.own_cells()
+    found = results_table([result_of("", id="EP1"), result_of("", id="EP2")], own)
+    assert list(found.columns) == [
+        "id",
+        "title",
+        "Code (input)",
+        "year",
+        "codes",
+        "mixed",
+        *COLUMNS,
+    ]
+    assert list(found["title"]) == ["Loom", ""]
+    assert (found["Code (input)"][0], found["Code"][0]) == ("mine", "E21B")
+    csv = pd.read_csv(io.BytesIO(as_csv(found)), dtype=str)
+    assert (csv["codes"][0], csv["year"][0]) == ("'=1+1", "2006")
+    xlsx = load_workbook(io.BytesIO(as_xlsx(found))).active
+    assert [cell.value for cell in xlsx[2]][:4] == ["EP1", "Loom", "mine", "2006"]
+    parquet = pd.read_parquet(io.BytesIO(as_parquet(found)))
+    assert list(parquet.columns) == list(found.columns)
+
+
+def test_the_cells_of_a_file_keep_their_types_where_they_have_one():
+    lines = [
+        {"no": 1, "codes": ["A61K"], "any": 1, "share": 0.5, "sure": True},
+        {"no": None, "codes": None, "any": "x", "share": None, "sure": False},
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    found = results_table([result_of("")] * 2, read_table("a.jsonl", content).own_cells())
+    assert found["no"].tolist()[0] == 1
+    assert str(found["no"].dtype).startswith("int64")
+    assert found["codes"][0] == '["A61K"]'
+    assert found["any"].tolist() == ["1", "x"]
+    assert as_xlsx(found)
+
+
+def test_a_job_that_was_stopped_has_the_cells_of_its_results():
+    table = read_table("a.csv", OWN.encode())
+    assert len(results_table([result_of("", id="EP1")], table.own_cells())) == 1
+
+
+def test_how_a_file_is_written_can_be_stated():
+    content = "id^Titel\n1^Gerät\n".encode("cp1252")
+    table = read_table("a.csv", content, "^", "cp1252")
+    assert (table.columns, table.rows[0].fields["Titel"]) == (["id", "Titel"], "Gerät")
+    with pytest.raises(PageError, match=r"delimiter ';' stands in none"):
+        read_table("a.csv", content, ";")

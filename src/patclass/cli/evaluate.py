@@ -13,7 +13,7 @@ from patclass.cli.options import (
     settings_options,
     split_option,
 )
-from patclass.core.settings import TrainSettings
+from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle.description import Description
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Levels at which the baselines are fitted, comma-separated; deeper ones take longer.  "
     "[default: the coarsest]",
 )
-@settings_options(TrainSettings, "data", "labels", "code_column", "test_rows", "truncation")
+@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows", "truncation")
 @device_option
 def evaluate(
     bundle: str | None,
@@ -112,7 +112,7 @@ def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any
 @click.option("--level", help="Level to compare at.  [default: the coarsest]")
 @split_option
 @output_option("Also write the figures, as JSON.", required=False)
-@settings_options(TrainSettings, "data", "labels", "code_column", "test_rows")
+@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows")
 @device_option
 def compare(
     a: str,
@@ -184,7 +184,7 @@ def compare(
     show_default=True,
     help="Folds of the cross-validation.",
 )
-@settings_options(TrainSettings, "data", "labels", "text", "code_column", "train_rows", "seed")
+@settings_options(TrainSettings, "data", "labels", "text", *TABLE_SETTINGS, "train_rows", "seed")
 def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     """List the training rows whose labels are probably wrong, for review.
 
@@ -199,7 +199,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     from patclass.core.progress import progress
     from patclass.data.corpus import load_corpus
     from patclass.data.examples import known_at
-    from patclass.data.rows import file_format
+    from patclass.data.files import file_format
     from patclass.evaluation.audit import disputed, label_noise, out_of_fold, write_disputes
     from patclass.inference.prediction import check_level
 

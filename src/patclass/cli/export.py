@@ -16,7 +16,7 @@ from patclass.cli.options import (
     output_option,
     settings_options,
 )
-from patclass.core.settings import TrainSettings
+from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     help="int8 or float32 weights for OpenVINO on a CPU, without torch; or a plain transformers "
     "model with the adapter merged into it.",
 )
-@settings_options(TrainSettings, "data", "labels", "code_column")
+@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS)
 def export(bundle: str | None, output: Path, form: Any, **flags: Any) -> int:
     """Convert BUNDLE (a folder, or 'shipped') for fast inference on a CPU.
 

@@ -15,7 +15,9 @@ from patclass.cli.options import (
     model_option,
     open_bundle,
     output_option,
+    settings_options,
 )
+from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.inference import Prediction, ScoredLabel
@@ -124,37 +126,62 @@ def _standard_input() -> str:
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @output_option("File of the answers; its suffix chooses the format.")
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    default="all",
+    show_default=True,
+    help="Columns of IN to repeat before the answers: names joined by commas, all, or none.",
+)
+@click.option(
+    "--text",
+    metavar="TEXT",
+    help="Column of the text, or fields joined by '+' (title+abstract).  [default: those that the "
+    "model was trained on, else any that hold a text]",
+)
+@settings_options(TrainSettings, *(name for name in TABLE_SETTINGS if name != "codes"))
 @answer_options
 @model_option
 @device_option
-def classify(source: Path, output: Path, model: str | None, device: str, **options: Any) -> int:
+def classify(
+    source: Path,
+    output: Path,
+    columns: str,
+    text: str | None,
+    model: str | None,
+    device: str,
+    **options: Any,
+) -> int:
     """Classify every row of the file IN, and write the answers to another file.
 
     IN is a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip.
     Encoding, delimiter, header and columns are recognised, as in exports of Espacenet, Google
-    Patents, Lens and others; what was recognised is printed. The output is CSV, TSV, JSONL or
-    Parquet, by its suffix. The answers are in the same order and have the columns id, label, name,
-    confidence, level, section, class and subclass with their confidences, the most probable
-    labels, warnings, and error for rows that could not be classified. The file appears when all
-    rows are done, or not at all. The exit code is 1 if every row has an error.
+    Patents, Lens and others; one line says what was recognised, and each can be overruled.
+
+    The output is CSV, TSV, JSONL or Parquet, by its suffix. It has the columns of IN as they were,
+    then those of the answers: id, label, name, confidence, level, section, class and subclass with
+    their confidences, the most probable labels, warnings, and error for rows that could not be
+    classified. A column of IN that has the name of one of these is called e.g. 'label (input)'.
+    The rows keep their order. The file appears when all rows are done, or not at all. The exit
+    code is 1 if every row has an error.
 
     \b
         patclass classify patents.csv -o answers.parquet
         patclass classify patents.jsonl -o answers.csv --level subclass --coverage 0.9
+        patclass classify export.csv -o answers.csv --abstract Kurzfassung --columns none
     """
     from patclass.core.progress import progress
-    from patclass.data.rows import count_rows
+    from patclass.data.options import TableOptions
     from patclass.inference import Classifier, Options
-    from patclass.inference.files import check_files, classify_file
+    from patclass.inference.files import classify_rows, file_task
 
-    check_files(source, output)
+    stated = {name: options.pop(name) for name in TABLE_SETTINGS if name in options}
+    own = {"all": None, "none": []}.get(columns, columns.split(","))
+    task = file_task(source, output, TableOptions(**stated), text, own)
     classifier = Classifier(open_bundle(model), device)
-    # Without a terminal the file is not read twice: a line then shows the count alone.
-    total = count_rows(source) if sys.stderr.isatty() else None
     echo = partial(click.echo, err=True)
-    with progress("classifying", total) as bar:
-        chosen = Options(**options)
-        result = classify_file(classifier, source, output, chosen, bar.update, echo)
+    with progress("classifying", task.table.estimate()) as bar:
+        result = classify_rows(classifier, task, Options(**options), bar.update, echo)
     bad = f", {result.errors:,} of them with an error" if result.errors else ""
     click.echo(f"{output}: {result.rows:,} rows{bad}")
     return 1 if result.rows and result.errors == result.rows else 0

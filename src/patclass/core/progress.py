@@ -44,7 +44,7 @@ class ProgressLines:
     ) -> None:
         """Start the clock.
 
-        :param total: units in all; None if unknown.
+        :param total: units in all, which may be estimated; None if unknown.
         :param initial: units that were done before, by an earlier run.
         :param clock: seconds, increasing.
         """
@@ -70,11 +70,11 @@ class ProgressLines:
         """``training: 20 of 80 steps (25 %), 1:30 left, loss 0.512``."""
         seconds = self._clock() - self._began
         parts = [f"{self.done:,} {self.unit}s"]
-        if self.total:
+        if self.total and self.done <= self.total:  # it may be an estimate
             share = self.done / self.total
             parts = [f"{self.done:,} of {self.total:,} {self.unit}s ({share:.0%})"]
         new = self.done - self.initial
-        if self.total and new:
+        if self.total and new and self.done <= self.total:
             parts.append(f"{_clock_time(seconds / new * (self.total - self.done))} left")
         else:
             parts.append(f"{_clock_time(seconds)} elapsed")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from patclass.core.config import Settings, SettingsGroup
@@ -21,6 +21,13 @@ FEEDBACK_WEIGHT = 2.0
 
 # New feedback from which on training a candidate is worth its cost.
 LEAST_FEEDBACK = 100
+
+
+# Settings of a table that overrule what would be recognised.
+TABLE_SETTINGS = (
+    *("id", "title", "abstract", "claims", "description", "codes"),
+    *("delimiter", "encoding", "sheet"),
+)
 
 
 class DataSettings(SettingsGroup):
@@ -48,8 +55,34 @@ class DataSettings(SettingsGroup):
     min_leaf_rows: int = Field(
         5, ge=1, description="With labels cpc: codes of fewer training rows become 'other'."
     )
-    code_column: str | None = Field(
-        None, description="Column of the CPC/IPC symbols if it has an unusual name."
+    codes: str | None = Field(
+        None,
+        validation_alias=AliasChoices("codes", "code_column"),  # its name in older bundles
+        description="Column of the CPC/IPC symbols if it has an unusual name; no other is read.",
+    )
+    id: str | None = Field(
+        None, description="Column of the publication number, if it is not recognised."
+    )
+    title: str | None = Field(None, description="Column of the title, if it is not recognised.")
+    abstract: str | None = Field(
+        None, description="Column of the abstract, if it is not recognised."
+    )
+    claims: str | None = Field(None, description="Column of the claims, if it is not recognised.")
+    description: str | None = Field(
+        None, description="Column of the description, if it is not recognised."
+    )
+    delimiter: str | None = Field(
+        None,
+        description="Character between the cells of delimited text, or 'tab', if it is not "
+        "recognised.",
+    )
+    encoding: str | None = Field(
+        None,
+        description="Encoding of delimited text, such as cp1252 or shift_jis, if it is not "
+        "recognised.",
+    )
+    sheet: str | None = Field(
+        None, description="Sheet of a workbook, if it is not the one with the usual columns."
     )
     train_rows: int | None = Field(
         None, ge=2, description="Train on this many rows: seeded, shuffled, stratified."
@@ -179,6 +212,7 @@ def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
     :raises ConfigError: if a value does not fit.
     """
     defaults = dict(stored)
-    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
-        defaults |= {"train_rows": None, "validation_rows": None, "test_rows": None}
+    if flags["data"] is not None:  # limits and corrections mean nothing for other files
+        limits = ("train_rows", "validation_rows", "test_rows")
+        defaults |= dict.fromkeys((*limits, *TABLE_SETTINGS))
     return TrainSettings.load(flags, environment={}, defaults=defaults).data

@@ -7,7 +7,8 @@ Derwent, in English and in the language of the site.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 # What a column may hold, with the usual names, folded; the first that is there is taken.
@@ -66,6 +67,9 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# Roles whose column has symbols.
+_CODE_ROLES = ("main_code", "cpc", "ipc")
+
 # The same names, for the row that names the columns to be recognised among others.
 _KNOWN = {name for names in ROLES.values() for name in names} - {"fi", "ab", "ti", "pn", "nr"}
 
@@ -81,8 +85,13 @@ def known_names(cells: Sequence[object]) -> int:
     return sum(fold(cell) in _KNOWN for cell in cells if isinstance(cell, str))
 
 
-def columns_by_role(columns: Sequence[str]) -> dict[str, str]:
-    """The column of each role that has one, in the order of the roles."""
+def columns_by_role(
+    columns: Sequence[str], stated: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """The column of each role that has one, in the order of the roles.
+
+    :param stated: the columns of some roles, which are not looked for.
+    """
     by_name: dict[str, str] = {}
     for column in columns:
         by_name.setdefault(fold(column), column)
@@ -91,12 +100,31 @@ def columns_by_role(columns: Sequence[str]) -> dict[str, str]:
         present = [by_name[name] for name in names if name in by_name]
         if present:
             found[role] = present[0]
+    found |= stated
+    if "codes" in stated:
+        found = {role: column for role, column in found.items() if role not in _CODE_ROLES}
     if fold(found.get("text", "text")) != "text" and found.keys() & {"title", "abstract"}:
         del found["text"]  # the whole text is a title and an abstract, with much else
     return found
 
 
-def with_roles(fields: dict[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a row, and those of the roles under their names."""
-    added = {role: fields.get(column) for role, column in roles.items() if role not in fields}
+def with_roles(
+    fields: dict[str, Any], roles: Mapping[str, str], stated: Collection[str] = ()
+) -> dict[str, Any]:
+    """The fields of a row, and those of the roles under their names.
+
+    :param stated: roles that replace a column of their name.
+    """
+    added = {
+        role: fields.get(column)
+        for role, column in roles.items()
+        if role not in fields or role in stated
+    }
     return fields | added
+
+
+def free_name(column: str, taken: Collection[str]) -> str:
+    """The name of a column of the input beside other columns: ``label (input)`` if one has it."""
+    while column in taken:
+        column += " (input)"
+    return column

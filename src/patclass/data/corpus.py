@@ -24,9 +24,10 @@ from patclass.data.examples import (
     Reject,
 )
 from patclass.data.labels import LabelScheme, RowLabel, label_scheme
-from patclass.data.rows import Row
+from patclass.data.options import TableOptions
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
+from patclass.data.table import Row
 from patclass.data.text import TextView, text_sha256
 
 # What is set aside where the data has no such split of its own.
@@ -62,9 +63,9 @@ def load_corpus(
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
-    source = open_source(settings.data)
+    source = open_source(settings.data, TableOptions.of(settings))
     view = TextView.parse(settings.text, source.columns)
-    scheme = label_scheme(settings.labels, source.columns, source.names, settings.code_column)
+    scheme = label_scheme(settings.labels, source.columns, source.names, settings.codes)
     rejects: list[Reject] = []
     coded = {
         split: _usable(read(), split, view, scheme, rejects)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from patclass.core.errors import DataError
 from patclass.data.columns import known_names
 from patclass.data.text import SURROGATE
 
@@ -63,14 +64,20 @@ class Dialect:
     def __str__(self) -> str:
         names = {"\t": "tab", _NO_DELIMITER: "one column"}
         delimiter = names.get(self.delimiter, f"'{self.delimiter}'")
-        return f"{delimiter}, {_ENCODING_NAMES[self.encoding]}, header in line {self.header}"
+        return f"{delimiter}, {self.encoding_name}, header in line {self.header}"
+
+    @property
+    def encoding_name(self) -> str:
+        """The encoding as it is usually written."""
+        return _ENCODING_NAMES.get(self.encoding, self.encoding)
 
 
 @dataclass(frozen=True)
 class Record:
-    """The cells of a record, or why they cannot be read.
+    """The cells of a record, or why it cannot be used.
 
     :param line: its first line, counted from 1.
+    :param cells: as many as there are columns; if there is an error, what is known of them.
     """
 
     line: int
@@ -98,27 +105,41 @@ def _errors(encoding: str) -> str:
     return "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
 
 
-def recognise(sample: bytes, suffix: str = "") -> Dialect:
+def recognise(
+    sample: bytes,
+    suffix: str = "",
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Dialect:
     """Find encoding, delimiter and header of a file by its beginning.
 
     The header is the line with the most usual names of columns, else the first line with as many
     cells as those after it.
 
     :param suffix: of the file; decides between delimiters that fit equally well.
+    :param encoding: if it is known; likewise the delimiter.
+    :raises DataError: if no header has the given delimiter.
     """
-    encoding = encoding_of(sample)
+    encoding = encoding or encoding_of(sample)
     text = sample.decode(encoding, errors=_errors(encoding)).replace("\x00", " ")
     lines = list(io.StringIO(text, newline=""))
     if len(sample) >= SAMPLE and len(lines) > 1:
         lines.pop()  # cut off
     usual = "\t" if suffix == ".tsv" else ","
     stated = _stated_delimiter(lines[0]) if lines else None
-    if stated is not None:
-        candidates: tuple[str, ...] = (stated,)
+    if (known := delimiter or stated) is not None:
+        candidates: tuple[str, ...] = (known,)
     else:
-        candidates = tuple(sorted(DELIMITERS, key=lambda delimiter: delimiter != usual))
-    found = [_header(lines, delimiter, stated is not None) for delimiter in candidates]
+        candidates = tuple(sorted(DELIMITERS, key=lambda each: each != usual))
+    found = [_header(lines, each, stated is not None) for each in candidates]
     best = max(found, key=lambda header: header.score)
+    if len(best.cells) < 2 and delimiter is not None:
+        raise DataError(
+            f"delimiter {delimiter!r} stands in none of the first {HEADER_LINES} lines; leave it "
+            "out, it is then recognised.",
+            setting="delimiter",
+        )
     delimiter = candidates[found.index(best)]
     if len(best.cells) < 2 and stated is None:
         delimiter = _NO_DELIMITER
@@ -175,7 +196,7 @@ def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Names of columns: without spaces around them, numbered where they are empty or repeated."""
     names: list[str] = []
     for place, cell in enumerate(trimmed([cell.strip("\ufeff \t\r\n") for cell in cells], 0), 1):
-        name = cell or f"column {place}"
+        name = SURROGATE.sub("\ufffd", cell) or f"column {place}"
         number, base = 2, name
         while name in names:
             name, number = f"{base} ({number})", number + 1
@@ -221,11 +242,11 @@ def _record(line: int, cells: Sequence[str], dialect: Dialect) -> Record:
     count = len(dialect.columns)
     if len(cells) != count:
         cells = trimmed(cells, count)
-    if len(cells) > count:
-        return Record(line, error="more cells than the header has columns")
+    error = "more cells than the header has columns" if len(cells) > count else None
     if any(not cell.isascii() and SURROGATE.search(cell) for cell in cells):
-        return Record(line, error=f"undecodable: not {_ENCODING_NAMES[dialect.encoding]}")
-    return Record(line, (*cells, *[""] * (count - len(cells))))
+        cells = [SURROGATE.sub("\ufffd", cell) for cell in cells]
+        error = error or f"undecodable: not {dialect.encoding_name}"
+    return Record(line, (*cells[:count], *[""] * (count - len(cells))), error)
 
 
 class _Lines:

@@ -1,6 +1,6 @@
 """Hub data sets through the ``datasets`` library. Knows no labels beyond a ClassLabel's names."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
@@ -10,18 +10,25 @@ from patclass.core.errors import DataError
 from patclass.cpc.scheme import SECTIONS
 from patclass.data.columns import columns_by_role, with_roles
 from patclass.data.examples import SPLITS
-from patclass.data.rows import Row
+from patclass.data.options import RECOGNISED, TableOptions
+from patclass.data.rows import check_stated
 from patclass.data.sources import Source
+from patclass.data.table import Row
 
 # Some copies of this data set store plain integers; its nine labels are the CPC sections.
 KNOWN_LABEL_NAMES = {"ccdv/patent-classification": {"label": tuple(SECTIONS.values())}}
 
 
-def open_hub(repo: str, config: str | None, revision: str | None) -> Source:
+def open_hub(
+    repo: str, config: str | None, revision: str | None, options: TableOptions = RECOGNISED
+) -> Source:
     """Open a data set of the hub, or a local folder in the hub's layout.
 
-    :raises DataError: if it or its config does not exist or cannot be reached.
+    :param options: the columns of roles; there is no file that another option could apply to.
+    :raises DataError: if it or its config does not exist or cannot be reached, or an option does
+        not fit it.
     """
+    options.check("a hub data set", ())
     splits = _load(repo, config, revision)
     found = {split: splits[split] for split in SPLITS if split in splits}
     if not found:
@@ -32,11 +39,14 @@ def open_hub(repo: str, config: str | None, revision: str | None) -> Source:
         for column, feature in features.items()
         if isinstance(feature, ClassLabel)
     }
+    stated = options.columns
+    check_stated(repo, list(features), stated)
+    roles = columns_by_role(list(features), stated)
     name = repo + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
     return Source(
         name,
-        tuple(dict.fromkeys((*features, *columns_by_role(list(features))))),
-        {split: partial(_rows, dataset) for split, dataset in found.items()},
+        tuple(dict.fromkeys((*features, *roles))),
+        {split: partial(_rows, dataset, roles, stated) for split, dataset in found.items()},
         names or KNOWN_LABEL_NAMES.get(repo, {}),
         tuple(split for split in splits if split not in found),
     )
@@ -60,7 +70,6 @@ def _load(repo: str, config: str | None, revision: str | None) -> DatasetDict:
         ) from problem
 
 
-def _rows(dataset: Dataset) -> Iterator[Row]:
-    roles = columns_by_role(list(dataset.features))
+def _rows(dataset: Dataset, roles: Mapping[str, str], stated: Collection[str]) -> Iterator[Row]:
     for number, fields in enumerate(dataset, start=1):
-        yield Row(number, with_roles(dict(fields), roles))
+        yield Row(number, with_roles(dict(fields), roles, stated))

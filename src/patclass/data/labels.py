@@ -296,7 +296,7 @@ def label_scheme(
     wanted: str,
     columns: Collection[str],
     names: Mapping[str, tuple[str, ...]],
-    code_column: str | None = None,
+    codes: str | None = None,
 ) -> LabelScheme:
     """Choose the scheme for ``--labels``.
 
@@ -304,13 +304,13 @@ def label_scheme(
         a column.
     :param columns: columns of the data.
     :param names: names of integer labels, by column, where the data set knows them.
-    :param code_column: the column that holds the symbols, if it has an unusual name.
+    :param codes: the only column that holds symbols, if it is stated.
     :raises DataError: if the value fits none of these, or the columns it needs are missing.
     """
     if wanted == "auto":
         wanted = "label" if "label" in columns else "section"
     if wanted in (*LEVELS, CPC) or "," in wanted:
-        return _symbol_scheme(wanted, columns, code_column)
+        return _symbol_scheme(wanted, columns, codes)
     if wanted in names:
         return NamedLabels(wanted, names[wanted], LabelSet.of_names(names[wanted]))
     if wanted in columns:
@@ -321,25 +321,27 @@ def label_scheme(
     )
 
 
-def _symbol_scheme(wanted: str, columns: Collection[str], code_column: str | None) -> LabelScheme:
-    if code_column is not None and code_column not in columns:
+def _symbol_scheme(wanted: str, columns: Collection[str], codes: str | None) -> LabelScheme:
+    if codes is not None and codes not in columns:
         raise DataError(
-            f"no column '{code_column}' (--code-column); there are {', '.join(sorted(columns))}."
+            f"codes {codes!r}: no such column; there are {', '.join(sorted(columns))}.",
+            setting="codes",
         )
-    main = (code_column,) if code_column else tuple(c for c in MAIN_CODE_COLUMNS if c in columns)
-    codes = () if code_column else tuple(c for c in CODE_COLUMNS if c in columns)
+    main = (codes,) if codes else tuple(c for c in MAIN_CODE_COLUMNS if c in columns)
+    listed = () if codes else tuple(c for c in CODE_COLUMNS if c in columns)
     levels = tuple(c for names in LEVEL_COLUMNS.values() for c in names if c in columns)
-    if not main and not codes and not levels:
+    if not main and not listed and not levels:
         raise DataError(
             f"labels '{wanted}' need CPC/IPC symbols, but no column holds them; there are "
-            f"{', '.join(sorted(columns))}. Name the right one with --code-column, or label by "
-            "a column with --labels NAME."
+            f"{', '.join(sorted(columns))}. Name the right one with codes, or label by a column "
+            "with labels.",
+            setting=("labels", "codes"),
         )
     if wanted == CPC:
-        return CpcLabels(main, levels, codes)
+        return CpcLabels(main, levels, listed)
     if wanted in LEVELS:
-        return LevelLabels(wanted, main, levels, codes)
-    return ListLabels(_parse_list(wanted), main, levels, codes)
+        return LevelLabels(wanted, main, levels, listed)
+    return ListLabels(_parse_list(wanted), main, levels, listed)
 
 
 def _parse_list(wanted: str) -> tuple[str, ...]:

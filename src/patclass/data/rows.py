@@ -5,178 +5,102 @@ header, sheet and the meaning of columns are recognised. A row that cannot be re
 row with an error, in its place, so that nothing vanishes and one bad row does not end a long job.
 """
 
-import gzip
+import io
 import json
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
-from patclass.data.columns import columns_by_role, with_roles
+from patclass.data.columns import columns_by_role
 from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, first_form, read_documents
+from patclass.data.files import (
+    DOCUMENTS,
+    JSON,
+    PACKED,
+    SHEETS,
+    TABLE_SUFFIXES,
+    TABLES,
+    opened,
+    seekable,
+    table_suffix,
+    unpacked_size,
+)
+from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.sheets import open_sheet
+from patclass.data.table import Row, Table
 from patclass.data.text import SURROGATE
-
-# Formats of files that are written.
-FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
-
-_DELIMITED = (".csv", ".tsv", ".txt", ".tab")
-_JSON = (".json", ".jsonl", ".ndjson")
-_SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
-_PACKED = (".gz", ".zip")
-_DOCUMENTS = (".xml", ".sgml", ".sgm", ".tar", ".tgz", ".pdf")
-_TABLES = (*_DELIMITED, *_JSON, *_SHEETS, ".parquet")
-TABLE_SUFFIXES = (*_TABLES, *_DOCUMENTS)
 
 # Rows by which the columns of JSON lines are recognised.
 _FIRST_ROWS = 100
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of a source: its fields, or why it has none.
-
-    :param number: its position, from 1.
-    :param line: its line in the file, where it has one.
-    """
-
-    number: int
-    fields: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    line: int | None = field(default=None, compare=False)
-
-    @property
-    def id(self) -> str:
-        """The patent's number, or the row's where there is none; of several, the first."""
-        return first_line(self.fields.get("id")) or str(self.number)
-
-
-def first_line(value: object) -> str:
-    """The first line of a cell: of several publication numbers, the first; empty for NaN."""
-    text = "" if value is None or value != value else str(value).strip()
-    return text.splitlines()[0].strip() if text else ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file of patents with its columns, as they were recognised.
-
-    :param columns: as they are named in the file.
-    :param roles: the column of each role that one was recognised for.
-    :param form: in words, how the file is written.
-    """
-
-    path: Path
-    columns: tuple[str, ...]
-    roles: Mapping[str, str]
-    form: str
-    read: Callable[[Collection[str] | None], Iterator[Row]]
-
-    @property
-    def names(self) -> list[str]:
-        """The columns and the roles, by which fields of a row are found."""
-        return list(dict.fromkeys((*self.columns, *self.roles)))
-
-    @property
-    def recognised(self) -> str:
-        """What was recognised, in one line."""
-        roles = ", ".join(f"{role}: {column}" for role, column in self.roles.items())
-        return f"{self.path.name}: {self.form}; {roles or 'no usual name of a column'}"
-
-    def rows(self, wanted: Collection[str] | None = None) -> Iterator[Row]:
-        """The rows in their order; their fields are named by columns and roles.
-
-        :param wanted: the only columns or roles that are needed.
-        :raises DataError: if the file turns out to be corrupt.
-        """
-        needed = None
-        if wanted is not None:
-            needed = {self.roles.get(name, name) for name in wanted} | set(wanted)
-        for row in self.read(needed):
-            if not row.error:
-                row = Row(row.number, with_roles(row.fields, self.roles), line=row.line)
-            yield row
-
-
-def file_format(path: Path) -> str:
-    """The suffix that decides how ``path`` is written.
-
-    :raises DataError: if it is none of the formats.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise DataError(
-            f"{path}: '{suffix or path.name}' is no known format; use {', '.join(FORMATS)}."
-        )
-    return suffix
-
-
-def stem_of(path: Path) -> str:
-    """The name of a file without its suffixes of format and packing."""
-    name = Path(path.stem) if path.suffix.lower() in _PACKED else path
-    return name.stem if name.suffix.lower() in TABLE_SUFFIXES else name.name
-
-
-def is_table(path: Path) -> bool:
-    """Whether the name of a file is that of a table."""
-    return table_suffix(path.name) in (*TABLE_SUFFIXES, ".zip")
-
-
-def table_suffix(name: str) -> str:
-    """The suffix of a name, without that of a packed file."""
-    path = Path(name.lower())
-    inner = Path(path.stem).suffix
-    return inner if path.suffix in _PACKED and inner else path.suffix
-
-
-def open_table(path: Path) -> Table:
+def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
     """Recognise a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also as .gz or .zip.
 
     A file or archive of patent documents, such as the weekly files of the USPTO, is one as well.
 
+    :param options: what overrules the recognition.
     :raises DataError: if the file is missing, empty, corrupt, without columns or of an unknown
-        format.
+        format, or an option does not fit it.
     """
-    table = _recognise(path)
+    table = _with_roles(_recognise(path, options), options.columns)
+    options.check(f"{path.name}, {table.form}", table.options)
     if not table.columns:
         raise DataError(f"{path} has no columns; expected named fields such as text or title.")
     return table
 
 
-def _recognise(path: Path) -> Table:
+def _with_roles(table: Table, stated: Mapping[str, str]) -> Table:
+    check_stated(table.path.name, table.columns, stated)
+    return replace(table, roles=columns_by_role(table.columns, stated), stated=tuple(stated))
+
+
+def check_stated(name: str, columns: Sequence[str], stated: Mapping[str, str]) -> None:
+    """Check that the columns that are stated for roles exist.
+
+    :raises DataError: naming the columns of the file or data set ``name``.
+    """
+    for role, column in stated.items():
+        if column not in columns:
+            raise DataError(
+                f"{role} {column!r}: {name} has no such column; it has "
+                f"{', '.join(map(repr, columns))}.",
+                setting=role,
+            )
+
+
+def _recognise(path: Path, options: TableOptions) -> Table:
     form = first_form(path) if path.is_file() else None
     if form is not None:
         return _documents_table(path, form)
     suffix = table_suffix(path.name)
-    if suffix not in (*_TABLES, ".zip"):
-        what = "holds no patent document" if suffix in _DOCUMENTS else "is no known format"
+    if suffix not in (*TABLES, ".zip"):
+        what = "holds no patent document" if suffix in DOCUMENTS else "is no known format"
         raise DataError(
             f"{path}: '{suffix or path.name}' {what}; use {', '.join(TABLE_SUFFIXES)}, also "
-            f"packed as {' or '.join(_PACKED)}."
+            f"packed as {' or '.join(PACKED)}."
         )
-    with _opened(path) as (name, file):
+    with opened(path) as (name, file):
         sample = file.read(SAMPLE)
     if not sample:
         raise DataError(f"{path} is empty; expected a header and at least one row.")
     suffix = table_suffix(name)
     if sample.startswith(b"PAR1") or suffix == ".parquet":
         return _parquet_table(path)
-    if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or suffix in _SHEETS:
-        return _sheet_table(path)
-    if suffix in _JSON:
+    if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or suffix in SHEETS:
+        return _sheet_table(path, options.sheet)
+    if suffix in JSON:
         return _json_table(path, sample)
-    return _delimited_table(path, sample, suffix)
+    return _delimited_table(path, sample, suffix, options)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -188,86 +112,37 @@ def columns_of(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row]:
-    """The rows of a table, as ``open_table`` and ``Table.rows`` give them."""
-    return _recognise(path).rows(wanted)
+    """Stream the rows of a table in their order.
+
+    :param wanted: the only columns or roles that are needed.
+    :raises DataError: if the file is missing, empty, corrupt or of an unknown format.
+    """
+    return _with_roles(_recognise(path, RECOGNISED), {}).rows(wanted)
 
 
-def count_rows(path: Path) -> int:
-    """The number of rows, bad ones included; reads the whole file unless it is Parquet."""
-    table = _recognise(path)
-    if table_suffix(path.name) == path.suffix.lower() == ".parquet":
-        with _open_parquet(path) as file:
-            return int(file.metadata.num_rows)
-    return sum(1 for _ in table.rows(()))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """The name and the content of a file, unpacked."""
-    try:
-        if path.suffix.lower() == ".gz":
-            with gzip.open(path) as file:
-                yield path.stem, cast(BinaryIO, file)
-        elif path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                name = _only_table(path, archive)
-                with archive.open(name) as file:
-                    yield name, cast(BinaryIO, file)
-        else:
-            with path.open("rb") as file:
-                yield path.name, file
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is damaged: {problem}. Make or download it again.") from problem
-    except OSError as problem:
-        raise DataError(f"cannot read {path}: {problem.strerror or problem}.") from problem
-
-
-def _only_table(path: Path, archive: zipfile.ZipFile) -> str:
-    names = [name for name in archive.namelist() if table_suffix(name) in TABLE_SUFFIXES]
-    names = [name for name in names if not name.startswith("__MACOSX")]
-    if len(names) != 1:
-        found = f"{len(names)} tables: {', '.join(names[:5])}" if names else "no table"
-        raise DataError(f"{path} holds {found}; unpack it, and name one.")
-    return names[0]
-
-
-@contextmanager
-def _seekable(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """The same as a file in which any place can be read."""
-    with _opened(path) as (name, file):
-        if path.suffix.lower() not in _PACKED:
-            yield name, file
-            return
-        with tempfile.SpooledTemporaryFile(1 << 24) as copy:
-            while piece := file.read(1 << 20):
-                copy.write(piece)
-            copy.seek(0)
-            yield name, cast(BinaryIO, copy)
-
-
-def _delimited_table(path: Path, sample: bytes, suffix: str) -> Table:
-    dialect = recognise(sample, suffix)
-    columns = dialect.columns
+def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
+    encoding, delimiter = options.encoding, options.delimiter
+    dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
     read = partial(_read_delimited, path, dialect)
-    return Table(path, columns, columns_by_role(columns), f"read as {dialect}", read)
+    estimate = partial(_estimate, path, lambda file: read_records(file, dialect))
+    form = f"read as {dialect}"
+    usable = ("delimiter", "encoding")
+    return Table(path, dialect.columns, {}, form, read, options=usable, estimate=estimate)
 
 
 def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None) -> Iterator[Row]:
-    with _opened(path) as (_, file):
+    with opened(path) as (_, file):
         for number, record in enumerate(read_records(file, dialect), 1):
             yield _delimited_row(number, record, dialect.columns)
 
 
 def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row:
-    if record.error is not None:
-        return Row(number, error=record.error, line=record.line)
-    return Row(number, dict(zip(columns, record.cells, strict=True)), None, record.line)
+    return Row(number, dict(zip(columns, record.cells, strict=True)), record.error, record.line)
 
 
 def _documents_table(path: Path, form: str) -> Table:
-    roles = columns_by_role(DOCUMENT_COLUMNS)
     read = partial(_read_documents, path)
-    return Table(path, DOCUMENT_COLUMNS, roles, f"patent documents ({form})", read)
+    return Table(path, DOCUMENT_COLUMNS, {}, f"patent documents ({form})", read)
 
 
 def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
@@ -278,25 +153,49 @@ def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]
             yield Row(number, {"id": document.id}, document.reason)
 
 
-def _sheet_table(path: Path) -> Table:
-    with _seekable(path) as (_, file):
-        sheet = open_sheet(str(path), file)
+def _estimate(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
+    """The number of records, if those after the first megabyte are as long as those in it."""
+    with opened(path) as (_, file):
+        sample = file.read(SAMPLE)
+    rows = sum(1 for _ in read(io.BytesIO(sample)))
+    if len(sample) < SAMPLE:
+        return rows
+    return max(1, rows - 1) * unpacked_size(path) // len(sample)  # the last record is cut off
+
+
+def _sheet_table(path: Path, wanted: str | None) -> Table:
+    with seekable(path) as (_, file):
+        sheet = open_sheet(str(path), file, wanted)
     form = f"read from sheet '{sheet.name}', header in row {sheet.header}"
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:
         for number, (line, fields) in enumerate(sheet.rows(), 1):
             yield Row(number, fields, None, line)
 
-    return Table(path, sheet.columns, columns_by_role(sheet.columns), form, read)
+    count = max(0, sheet.cells.total_height - sheet.header)
+    return Table(
+        path=path,
+        columns=sheet.columns,
+        roles={},
+        form=form,
+        read=read,
+        options=("sheet",),
+        sheets=sheet.names,
+        estimate=lambda: count,
+    )
 
 
 def _json_table(path: Path, sample: bytes) -> Table:
-    lines = _is_json_lines(sample) or table_suffix(path.name) in (".jsonl", ".ndjson")
-    read = partial(_read_jsonl if lines else _read_json, path)
+    if _is_json_lines(sample) or table_suffix(path.name) in (".jsonl", ".ndjson"):
+        form, read = "read as JSON lines", partial(_read_jsonl, path)
+        estimate = partial(_estimate, path, lambda file: filter(bytes.strip, file))
+    else:
+        values = _json_values(path)
+        form, read = "read as one JSON document", partial(_read_json, values)
+        estimate = partial(len, values)
     first = islice(read(None), _FIRST_ROWS)
     columns = tuple(dict.fromkeys(key for row in first for key in row.fields))
-    form = "read as JSON lines" if lines else "read as one JSON document"
-    return Table(path, columns, columns_by_role(columns), form, read)
+    return Table(path, columns, {}, form, read, estimate=estimate)
 
 
 def _is_json_lines(sample: bytes) -> bool:
@@ -313,7 +212,7 @@ def _is_json_lines(sample: bytes) -> bool:
 
 
 def _read_jsonl(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
-    with _opened(path) as (_, file):
+    with opened(path) as (_, file):
         number = 0
         for place, line in enumerate(file, 1):
             if line.strip():
@@ -328,26 +227,32 @@ def _json_row(number: int, line: bytes, place: int) -> Row:
         return Row(number, error="undecodable: not UTF-8", line=place)
     except (ValueError, RecursionError) as problem:
         return Row(number, error=f"undecodable: not JSON ({problem})", line=place)
-    return _object_row(number, fields, place)
+    # In UTF-8, only an escape can stand for half a pair.
+    return _object_row(number, fields, place, b"\\u" in line)
 
 
-def _object_row(number: int, fields: object, line: int | None = None) -> Row:
+def _object_row(number: int, fields: object, line: int | None = None, escapes: bool = True) -> Row:
     if not isinstance(fields, dict):
         return Row(number, error="undecodable: not a JSON object", line=line)
-    if SURROGATE.search(json.dumps(fields, ensure_ascii=False)):
-        return Row(number, error="undecodable: half a surrogate pair", line=line)
+    text = json.dumps(fields, ensure_ascii=False) if escapes else ""
+    if SURROGATE.search(text):
+        known = json.loads(SURROGATE.sub("\ufffd", text))
+        return Row(number, known, "undecodable: half a surrogate pair", line)
     return Row(number, fields, None, line)
 
 
-def _read_json(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
+def _json_values(path: Path) -> list[Any]:
     """The rows of one JSON document: a list, or an object with a list of objects in it."""
-    with _opened(path) as (_, file):
+    with opened(path) as (_, file):
         try:
             value = json.loads(file.read().decode("utf-8-sig"))
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{path} is not JSON: {problem}.") from problem
-    rows = value if isinstance(value, list) else (_rows_within(value) or [value])
-    for number, fields in enumerate(rows, 1):
+    return value if isinstance(value, list) else (_rows_within(value) or [value])
+
+
+def _read_json(values: Sequence[Any], wanted: Collection[str] | None) -> Iterator[Row]:
+    for number, fields in enumerate(values, 1):
         yield _object_row(number, fields)
 
 
@@ -368,7 +273,7 @@ def _rows_within(value: object) -> list[Any] | None:
 
 @contextmanager
 def _open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    with _seekable(path) as (_, source):
+    with seekable(path) as (_, source):
         try:
             file = pq.ParquetFile(source)
         except (pa.ArrowException, OSError) as problem:
@@ -379,9 +284,16 @@ def _open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
 
 def _parquet_table(path: Path) -> Table:
     with _open_parquet(path) as file:
-        columns = tuple(file.schema_arrow.names)
+        schema, count = file.schema_arrow, int(file.metadata.num_rows)
     read = partial(_read_parquet, path)
-    return Table(path, columns, columns_by_role(columns), "read as Parquet", read)
+    types = {field.name: _plain_type(field.type) for field in schema}
+    columns = tuple(types)
+    return Table(path, columns, {}, "read as Parquet", read, types=types, estimate=lambda: count)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values, however they are stored."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
@@ -391,10 +303,35 @@ def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
             names = file.schema_arrow.names
             columns = names if wanted is None else [name for name in names if name in wanted]
             for batch in file.iter_batches(batch_size=256, columns=columns):
-                for fields in batch.to_pylist():
+                for row in _batch_rows(batch, number):
                     number += 1
-                    yield Row(number, fields)
+                    yield row
         except (pa.ArrowException, OSError, ValueError, OverflowError) as problem:
             raise DataError(
                 f"{path} is corrupt after row {number}: {problem}. Make the file again."
             ) from problem
+
+
+def _batch_rows(batch: pa.RecordBatch, before: int) -> Iterator[Row]:
+    """The rows of a batch; a cell that cannot be read is an error of its row if it is text."""
+    try:
+        for number, fields in enumerate(batch.to_pylist(), before + 1):
+            yield Row(number, fields)
+    except (ValueError, OverflowError):
+        errors: dict[int, str] = {}
+        columns = [_cells(batch, name, errors) for name in batch.schema.names]
+        for place, values in enumerate(zip(*columns, strict=True)):
+            fields = dict(zip(batch.schema.names, values, strict=True))
+            yield Row(before + place + 1, fields, errors.get(place))
+
+
+def _cells(batch: pa.RecordBatch, name: str, errors: dict[int, str]) -> list[Any]:
+    values: list[Any] = []
+    for place, cell in enumerate(batch.column(name)):
+        try:
+            values.append(cell.as_py())
+        except (ValueError, OverflowError):  # not UTF-8, or a date that Python does not have
+            values.append(None)
+            if pa.types.is_string(cell.type) or pa.types.is_large_string(cell.type):
+                errors[place] = f"undecodable: {name} is not UTF-8"
+    return values

@@ -16,9 +16,11 @@ class Sheet:
     """A sheet of a workbook with its header.
 
     :param header: the row of the column names, counted from 1.
+    :param names: of all sheets of the workbook.
     """
 
     name: str
+    names: tuple[str, ...]
     header: int
     columns: tuple[str, ...]
     cells: CalamineSheet
@@ -47,7 +49,7 @@ def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
                 f"{name} has no sheet '{wanted}'; it has {', '.join(book.sheet_names)}.",
                 setting="sheet",
             )
-        sheets = [_with_header(book.get_sheet_by_name(sheet), sheet) for sheet in names]
+        sheets = [_with_header(book, sheet) for sheet in names]
     except PasswordError as problem:
         raise DataError(f"{name} is protected by a password; save it without one.") from problem
     except (CalamineError, OSError, ValueError) as problem:
@@ -60,12 +62,13 @@ def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
     return max(filled, key=lambda sheet: known_names(sheet.columns))
 
 
-def _with_header(cells: CalamineSheet, name: str) -> Sheet:
+def _with_header(book: CalamineWorkbook, name: str) -> Sheet:
+    cells = book.get_sheet_by_name(name)
     lines = cells.to_python(skip_empty_area=False, nrows=HEADER_LINES)
     rows = [[str(plain_value(cell) or "") for cell in row] for row in lines]
     header = max(range(len(rows)), key=lambda row: _score(rows, row), default=0)
     columns: Sequence[str] = rows[header] if rows else ()
-    return Sheet(name, header + 1, unique_names(columns), cells)
+    return Sheet(name, tuple(book.sheet_names), header + 1, unique_names(columns), cells)
 
 
 def _score(rows: Sequence[Sequence[str]], row: int) -> tuple[int, int, int]:

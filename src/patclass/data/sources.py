@@ -8,7 +8,10 @@ from pathlib import Path
 
 from patclass.core.errors import DataError
 from patclass.data.examples import SPLITS
-from patclass.data.rows import TABLE_SUFFIXES, Row, is_table, open_table, stem_of
+from patclass.data.files import TABLE_SUFFIXES, is_table, stem_of
+from patclass.data.options import RECOGNISED, TableOptions
+from patclass.data.rows import open_table
+from patclass.data.table import Row
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {
@@ -36,17 +39,18 @@ class Source:
     recognised: tuple[str, ...] = ()
 
 
-def open_source(spec: str) -> Source:
+def open_source(spec: str, options: TableOptions = RECOGNISED) -> Source:
     """Open ``--data``: ``sample``, a file, a folder of splits, or a hub data set.
 
     A hub data set is ``owner/name``, ``owner/name:config`` or ``owner/name:config@revision``;
     a local folder in the hub's layout (a README.md that lists configs) works the same way.
 
-    :raises DataError: if nothing of that name can be read.
+    :param options: what overrules the recognition of its tables.
+    :raises DataError: if nothing of that name can be read, or an option does not fit it.
     """
     if spec == "sample":
-        return _local_folder(sample_folder(), "sample")
-    local = _local(spec)
+        return _local_folder(sample_folder(), options, "sample")
+    local = _local(spec, options)
     if local is not None:
         return local
     match = _HUB.fullmatch(spec)
@@ -56,16 +60,18 @@ def open_source(spec: str) -> Source:
             "a folder with train/validation/test files, a hub data set such as "
             "ccdv/patent-classification:abstract, or 'sample'."
         )
-    return _hub(match["repo"], match["config"], match["revision"])
+    return _hub(match["repo"], match["config"], match["revision"], options)
 
 
-def _local(spec: str) -> Source | None:
+def _local(spec: str, options: TableOptions) -> Source | None:
     """A file or folder named by ``spec``, or by its part before a config; None if neither."""
     if _exists(spec):
         path = Path(spec)
         if path.is_file():
-            return _local_file(path)
-        return _hub(spec, None, None) if _has_configs(path) else _local_folder(path)
+            return _local_file(path, options)
+        if _has_configs(path):
+            return _hub(spec, None, None, options)
+        return _local_folder(path, options)
     name, _, config = spec.rpartition(":")
     if not _exists(name):
         return None
@@ -74,7 +80,7 @@ def _local(spec: str) -> Source | None:
             f"'{name}' has no configs, so '{config}' cannot be one of them (--data {spec}); "
             "leave it out."
         )
-    return _hub(name, config, None)
+    return _hub(name, config, None, options)
 
 
 def _exists(name: str) -> bool:
@@ -89,14 +95,14 @@ def sample_folder() -> Path:
     return Path(str(resources.files("patclass") / "sample"))
 
 
-def _local_file(path: Path) -> Source:
-    table = open_table(path)
+def _local_file(path: Path, options: TableOptions) -> Source:
+    table = open_table(path, options)
     return Source(
         path.name, tuple(table.names), {"train": table.rows}, recognised=(table.recognised,)
     )
 
 
-def _local_folder(folder: Path, name: str | None = None) -> Source:
+def _local_folder(folder: Path, options: TableOptions, name: str | None = None) -> Source:
     files = sorted(path for path in folder.iterdir() if is_table(path) and path.suffix != ".txt")
     found: dict[str, Path] = {}
     for split in SPLITS:
@@ -115,7 +121,7 @@ def _local_folder(folder: Path, name: str | None = None) -> Source:
             f"{folder} has no train or test file; name them e.g. train.csv, validation.csv, "
             f"test.csv ({', '.join(TABLE_SUFFIXES)})."
         )
-    tables = {split: open_table(path) for split, path in found.items()}
+    tables = {split: open_table(path, options) for split, path in found.items()}
     columns = dict.fromkeys(name for table in tables.values() for name in table.names)
     return Source(
         name or folder.name,
@@ -139,7 +145,7 @@ def _has_configs(folder: Path) -> bool:
     return head.startswith("---") and re.search(r"^configs:", head, re.MULTILINE) is not None
 
 
-def _hub(repo: str, config: str | None, revision: str | None) -> Source:
+def _hub(repo: str, config: str | None, revision: str | None, options: TableOptions) -> Source:
     from patclass.data.hub import open_hub  # the datasets library takes a second to import
 
-    return open_hub(repo, config, revision)
+    return open_hub(repo, config, revision, options)

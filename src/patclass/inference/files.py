@@ -4,113 +4,45 @@ Rows keep their order; files may be larger than memory; the output file appears 
 all.
 """
 
-import csv
-import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
 from patclass.core.types import Echo, OnProgress
-from patclass.data.rows import Row, Table, file_format, open_table
+from patclass.data.files import file_format
+from patclass.data.options import RECOGNISED, TableOptions
+from patclass.data.rows import open_table
+from patclass.data.table import Row, Table
 from patclass.data.text import FIELDS, TextView
 from patclass.inference.classifier import DEFAULTS, Classifier
-from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS, Options, record_of
-
-_SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
-
-
-def _arrow_type(kind: Any) -> Any:
-    """The Arrow type of a column's Python type."""
-    if kind in _SCALARS:
-        return _SCALARS[kind]
-    if is_dataclass(kind):
-        types = get_type_hints(kind)
-        return pa.struct([(field.name, _arrow_type(types[field.name])) for field in fields(kind)])
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return pa.string()
-    if origin is tuple:
-        return pa.list_(_arrow_type(arguments[0]))
-    (required,) = (argument for argument in arguments if argument is not NoneType)
-    return _arrow_type(required)
-
-
-# The schema of a file of predictions.
-SCHEMA = pa.schema([(column.name, _arrow_type(column.type)) for column in ANSWER_COLUMNS])
-
-
-class Sink(Protocol):
-    """Writes rows with the keys of ``COLUMNS``; None is an empty cell."""
-
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append rows."""
-
-
-class _JsonSink:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            filled = {key: value for key, value in row.items() if value not in (None, ())}
-            self._file.write(json.dumps(filled, ensure_ascii=False) + "\n")
-
-
-class _CsvSink:
-    def __init__(self, file: Any, delimiter: str) -> None:
-        self._writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter, lineterminator="\n")
-        self._writer.writeheader()
-
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            self._writer.writerow({key: _cell(value) for key, value in row.items()})
-
-
-def _cell(value: Any) -> Any:
-    """A list is written as JSON, an empty list as an empty cell."""
-    if isinstance(value, (list, tuple)):
-        return json.dumps(value, ensure_ascii=False) if value else None
-    return value
-
-
-class _ParquetSink:
-    def __init__(self, writer: pq.ParquetWriter) -> None:
-        self._writer = writer
-
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
-
-
-@contextmanager
-def open_sink(path: Path) -> Iterator[Sink]:
-    """Open ``path`` for rows; its suffix determines the format.
-
-    :raises DataError: if the suffix is no supported format.
-    """
-    suffix = file_format(path)
-    if suffix == ".parquet":
-        with pq.ParquetWriter(path, SCHEMA) as writer:
-            yield _ParquetSink(writer)
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        if suffix == ".jsonl":
-            yield _JsonSink(file)
-        else:
-            yield _CsvSink(file, "\t" if suffix == ".tsv" else ",")
-
+from patclass.inference.prediction import COLUMNS, Options, record_of
+from patclass.inference.sinks import OwnColumns, open_sink
 
 # Large enough that sorting by length leaves little padding, small enough for any memory.
 CHUNK_ROWS = 256
+CHUNK_CHARACTERS = 16_000_000
+
+# The first chunk is small, so that the first answers are there at once.
+FIRST_CHUNK_ROWS = 16
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """A file to classify, as it was recognised, and what to write where.
+
+    :param view: of what the text is made; None for the view of the model.
+    :param own: the columns of the input that stand before those of the answers.
+    """
+
+    table: Table
+    target: Path
+    view: TextView | None
+    own: OwnColumns
 
 
 @dataclass(frozen=True)
@@ -128,49 +60,86 @@ def classify_file(
     options: Options = DEFAULTS,
     on_progress: OnProgress = lambda rows: None,
     echo: Echo = lambda line: None,
+    *,
+    table: TableOptions = RECOGNISED,
+    text: str | None = None,
+    columns: Collection[str] | None = None,
 ) -> FileResult:
     """Classify every row of ``source`` into a row of ``target``; unusable rows get an ``error``.
 
-    :param on_progress: called with the number of rows that were written.
-    :param echo: called with a line that says what was recognised of ``source``.
+    The output has the columns of the input, then those of the answers. The parameters that are not
+    listed here are those of ``file_task`` and ``classify_rows``.
+
     :raises DataError: if ``source`` cannot be read or has no text column.
     :raises OutputError: if ``target`` cannot be written; no part of it is then left.
     """
-    table = check_files(source, target)
-    classifier.check_options(options)
-    _check_columns(classifier.view, table)
-    echo(table.recognised)
-    total = errors = 0
-    with atomic_write(target) as partial, open_sink(partial) as sink:
-        for chunk in _chunks(table.rows(("id", *_text_columns(classifier.view)))):
-            answers = _answers(classifier, chunk, options)
-            sink.write(answers)
-            total += len(answers)
-            errors += sum(answer["error"] is not None for answer in answers)
-            on_progress(len(answers))
-    return FileResult(total, errors)
+    task = file_task(source, target, table, text, columns)
+    return classify_rows(classifier, task, options, on_progress, echo)
 
 
-def check_files(source: Path, target: Path) -> Table:
+def file_task(
+    source: Path,
+    target: Path,
+    table: TableOptions = RECOGNISED,
+    text: str | None = None,
+    columns: Collection[str] | None = None,
+) -> FileTask:
     """Check input and output files before a model is loaded, and recognise the input.
 
-    :raises DataError: if a format is not supported or ``source`` cannot be read.
+    :param table: what overrules the recognition of the input.
+    :param text: the column of the text, or fields joined by '+'; None for those of the model.
+    :param columns: the columns of the input to write beside the answers; None for all of them.
+    :raises DataError: if a format is not supported, ``source`` cannot be read or lacks a column.
     :raises OutputError: if ``target`` is ``source`` or cannot be written.
     """
     file_format(target)
     check_writable(target)
-    table = open_table(source)
+    opened = open_table(source, table)
     if target.exists() and os.path.samefile(source, target):
         raise OutputError(f"{target} is the input itself; choose another output file.")
-    return table
+    view = None if text is None else TextView.parse(text, opened.names)
+    return FileTask(opened, target, view, OwnColumns.of(opened, columns))
+
+
+def classify_rows(
+    classifier: Classifier,
+    task: FileTask,
+    options: Options = DEFAULTS,
+    on_progress: OnProgress = lambda rows: None,
+    echo: Echo = lambda line: None,
+) -> FileResult:
+    """Classify the rows of a task into its file.
+
+    :param on_progress: called with the number of rows that were written.
+    :param echo: called with lines that say what was recognised of the input, and what is unsure.
+    :raises DataError: if the input turns out to be corrupt, or has no text column.
+    :raises OutputError: if the output cannot be written; no part of it is then left.
+    """
+    table, own = task.table, task.own
+    view = task.view or TextView(_text_columns(classifier.view))
+    classifier.check_options(options)
+    _check_columns(view, table)
+    echo(table.recognised)
+    total = errors = 0
+    needed = None if own.complete else table.needed(("id", *view.columns)) | own.names.keys()
+    with atomic_write(task.target) as partial, open_sink(partial, own) as sink:
+        for rows in _chunks(table.read(needed)):
+            answers = _answers(classifier, [table.with_roles(row) for row in rows], task, options)
+            sink.write(rows, answers)
+            total += len(answers)
+            errors += sum(answer["error"] is not None for answer in answers)
+            on_progress(len(answers))
+    if own.late:
+        echo(f"first met after the output was begun, and not written: {', '.join(own.late)}")
+    return FileResult(total, errors)
 
 
 def _check_columns(view: TextView, table: Table) -> None:
-    usable = _text_columns(view)
-    if not set(usable) & set(table.names):
+    if not set(view.columns) & set(table.names):
         raise DataError(
-            f"{table.path} has no column {', '.join(usable)}; it has "
-            f"{', '.join(map(repr, table.columns[:20]))}. Rename the column that holds the text."
+            f"{table.path} has no column {', '.join(view.columns)}; it has "
+            f"{', '.join(map(repr, table.columns[:20]))}. Name the column that holds the text.",
+            setting="text",
         )
 
 
@@ -179,11 +148,25 @@ def _text_columns(view: TextView) -> tuple[str, ...]:
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
+    size = min(FIRST_CHUNK_ROWS, CHUNK_ROWS)
+    while chunk := list(_up_to(islice(rows, size))):
         yield chunk
+        size = min(2 * size, CHUNK_ROWS)
 
 
-def _answers(classifier: Classifier, rows: list[Row], options: Options) -> list[dict[str, Any]]:
+def _up_to(rows: Iterator[Row]) -> Iterator[Row]:
+    """Rows until their cells have as many characters as a chunk may have."""
+    characters = 0
+    for row in rows:
+        yield row
+        characters += sum(len(cell) for cell in row.fields.values() if isinstance(cell, str))
+        if characters > CHUNK_CHARACTERS:
+            return
+
+
+def _answers(
+    classifier: Classifier, rows: list[Row], task: FileTask, options: Options
+) -> list[dict[str, Any]]:
     """One answer per row, in order; the usable rows are classified together."""
     answers = [dict.fromkeys(COLUMNS) | {"id": row.id} for row in rows]
     texts: dict[int, str] = {}
@@ -191,7 +174,8 @@ def _answers(classifier: Classifier, rows: list[Row], options: Options) -> list[
         try:
             if row.error is not None:
                 raise DataError(row.error if row.line is None else f"line {row.line}: {row.error}")
-            texts[position] = classifier.text_of(row.fields)
+            fields = row.fields if task.view is None else {"text": task.view.text_of(row.fields)}
+            texts[position] = classifier.text_of(fields)
         except DataError as problem:
             answers[position]["error"] = str(problem)
     predictions = classifier.classify(list(texts.values()), options)

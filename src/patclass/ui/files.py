@@ -1,6 +1,7 @@
 """Uploaded documents and tables, and the table of results as a download. Knows no service."""
 
 import io
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.utils import get_column_letter
+from pandas.api.types import is_numeric_dtype
 
 from patclass.core.errors import DataError
 from patclass.data.cleaning import clean
+from patclass.data.columns import free_name
 from patclass.data.documents import Document, RejectedDocument, documents_of
-from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
-from patclass.data.rows import Row, first_line, is_table, open_table
+from patclass.data.files import TABLE_SUFFIXES as SUFFIXES
+from patclass.data.files import is_table
+from patclass.data.options import TableOptions
+from patclass.data.rows import open_table
+from patclass.data.table import Row, first_line
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError, Patent
 from patclass.ui.formatting import confidence_level
@@ -49,6 +58,7 @@ _WIDTHS = {
     "Error": 40,
 }
 COLUMNS = list(_WIDTHS)
+_OWN_WIDTH = 20  # of a column of the file
 
 # A spreadsheet evaluates a cell that begins with one of these as a formula.
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
@@ -125,6 +135,8 @@ class UploadedTable:
 
     :param roles: the column of each role that one was recognised for.
     :param form: in words, how the file is written.
+    :param options: those of delimiter, encoding and sheet that apply to the file.
+    :param sheets: of a workbook, all of them.
     """
 
     name: str
@@ -132,11 +144,51 @@ class UploadedTable:
     roles: dict[str, str]
     form: str
     rows: list[Row]
+    options: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
+
+    def own_cells(self) -> bytes:
+        """The cells of all rows as Parquet, a fraction of their size as objects."""
+        columns = {name: [row.fields.get(name) for row in self.rows] for name in self.columns}
+        table = pa.table({name: _array(values) for name, values in columns.items()})
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        return sink.getvalue()
 
 
-def read_table(name: str, content: bytes) -> UploadedTable:
+_PLAIN_TYPES = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date),
+    pa.types.is_string,
+)
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """The values of a column; as text if they are of several types, or of none of a spreadsheet."""
+    try:
+        array = pa.array(values)
+        if any(is_plain(array.type) for is_plain in _PLAIN_TYPES):
+            return array
+    except (pa.ArrowException, ValueError, OverflowError):
+        pass
+    return pa.array([None if value is None else _as_text(value) for value in values], pa.string())
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def read_table(
+    name: str,
+    content: bytes,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+) -> UploadedTable:
     """Read a table by the suffix of its name.
 
+    :param delimiter: overrules what is recognised; likewise encoding and sheet.
     :raises PageError: if the format is not supported, or the file is damaged, empty or too long.
     """
     if not is_table(Path(name)):
@@ -146,7 +198,8 @@ def read_table(name: str, content: bytes) -> UploadedTable:
         path = Path(folder) / f"upload{''.join(Path(name).suffixes[-2:])}"
         path.write_bytes(content)
         try:
-            table = open_table(path)
+            options = TableOptions(delimiter=delimiter, encoding=encoding, sheet=sheet)
+            table = open_table(path, options)
             rows = list(islice(table.read(None), MAX_ROWS + 1))
         except DataError as problem:
             message = str(problem).replace(str(path), f"'{name}'")
@@ -161,7 +214,15 @@ def read_table(name: str, content: bytes) -> UploadedTable:
         raise PageError(
             "invalid_input", f"'{name}' has no rows. The first line must contain column names."
         )
-    return UploadedTable(name, list(table.columns), dict(table.roles), table.form, rows)
+    return UploadedTable(
+        name=name,
+        columns=list(table.columns),
+        roles=dict(table.roles),
+        form=table.form,
+        rows=rows,
+        options=table.options,
+        sheets=table.sheets,
+    )
 
 
 def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | str:
@@ -185,8 +246,12 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | s
     return {**patent, "id": (number or str(row.number))[:200]}
 
 
-def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per result with the columns ``COLUMNS``; of a failed result only id and error."""
+def results_table(results: Sequence[Mapping[str, Any]], own: bytes | None = None) -> pd.DataFrame:
+    """One row per result with the columns ``COLUMNS``; of a failed result only id and error.
+
+    :param own: the cells of the file as ``UploadedTable.own_cells``; they come first. A column with
+        one of the names ``COLUMNS`` is renamed.
+    """
     rows = []
     for result in results:
         if result["error"] is not None:
@@ -208,7 +273,16 @@ def results_table(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "Warnings": "; ".join(warning["message"] for warning in result["warnings"]),
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    if own is None:
+        return found
+    cells = pq.read_table(io.BytesIO(own)).slice(0, len(found))
+    names: list[str] = []
+    for name in cells.column_names:
+        names.append(free_name(name, (*COLUMNS, *names)))
+    # Types of Arrow keep whole numbers whole where some are missing.
+    table: pd.DataFrame = cells.rename_columns(names).to_pandas(types_mapper=pd.ArrowDtype)
+    return pd.concat([table, found], axis=1)
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
@@ -224,8 +298,8 @@ def as_xlsx(table: pd.DataFrame) -> bytes:
         _without_formulas(table).to_excel(writer, sheet_name="patents", index=False)
         sheet = writer.sheets["patents"]
         sheet.freeze_panes = "A2"
-        for letter, width in zip("ABCDEFGHIJKLM", _WIDTHS.values(), strict=True):
-            sheet.column_dimensions[letter].width = width
+        for place, name in enumerate(table.columns, 1):
+            sheet.column_dimensions[get_column_letter(place)].width = _WIDTHS.get(name, _OWN_WIDTH)
     return buffer.getvalue()
 
 
@@ -237,7 +311,7 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 
 
 def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    texts = table.select_dtypes(include=["object", "string"]).columns
+    texts = [name for name in table.columns if not is_numeric_dtype(table[name].dtype)]
     return table.assign(**{name: table[name].map(_escaped, na_action="ignore") for name in texts})
 
 

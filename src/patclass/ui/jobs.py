@@ -53,6 +53,8 @@ class BatchJob:
 
     :param patents: a string in place of a patent says why its row cannot be read.
     :param titles: titles of the model's codes.
+    :param own: the cells of the file as Parquet, for the results.
+    :param title_column: the column of the file that is shown beside the results.
     :param total: number of patents, which themselves are dropped when the job ends.
     :param started: seconds of the monotonic clock.
     :param waited: seconds spent waiting for the service.
@@ -64,6 +66,8 @@ class BatchJob:
     model: str
     patents: Sequence[Patent | str]
     titles: Mapping[str, str] = field(default_factory=dict)
+    own: bytes | None = None
+    title_column: str | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     results: list[dict[str, Any]] = field(default_factory=list)
     total: int = field(init=False)

@@ -6,8 +6,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from patclass.data.columns import free_name
+from patclass.data.options import FORM_OPTIONS
 from patclass.ui.charts import code_counts
 from patclass.ui.client import PageError
+from patclass.ui.files import COLUMNS as RESULT_COLUMNS
 from patclass.ui.files import (
     ROLES,
     TABLE_SUFFIXES,
@@ -37,6 +40,17 @@ _ROLE_NAMES = {
     "claims": "Claims",
     "description": "Description",
 }
+_RECOGNISED = "(recognised)"
+_DELIMITERS = {"Comma": ",", "Semicolon": ";", "Tab": "tab", "Vertical bar": "|"}
+_ENCODINGS = {
+    "UTF-8": "utf-8",
+    "Windows-1252": "cp1252",
+    "UTF-16": "utf-16",
+    "Shift JIS": "shift_jis",
+    "GB 18030": "gb18030",
+    "EUC-KR": "euc_kr",
+}
+_FORM_VALUES: dict[str, str | None] = {_RECOGNISED: None, **_DELIMITERS, **_ENCODINGS}
 
 _DOWNLOADS = {
     "CSV": (as_csv, "csv", "text/csv"),
@@ -112,7 +126,7 @@ def _upload() -> None:
     if upload is None:
         return
     with st.spinner("Reading the file…"):
-        table = _read(upload.name, upload.file_id, upload.getvalue())
+        table = _table_of(upload.name, upload.file_id, upload.getvalue())
     mapping = _map_columns(table, upload.file_id)
     _preview(table)
     if not any(column for role, column in mapping.items() if role != "id"):
@@ -133,9 +147,31 @@ def _upload() -> None:
             st.rerun()
 
 
+def _table_of(name: str, file_id: str, content: bytes) -> UploadedTable:
+    """The table, read as the visitor states; as it is recognised if it cannot be read so."""
+    stated = {
+        option: st.session_state.get(f"{option}-{file_id}") or _RECOGNISED
+        for option in FORM_OPTIONS
+    }
+    values = {option: _FORM_VALUES.get(value, value) for option, value in stated.items()}
+    if any(values.values()):
+        try:
+            return _read(name, file_id, content, **values)
+        except PageError as error:
+            show_error(error, repeated=False)
+    return _read(name, file_id, content)
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
-def _read(name: str, file_id: str, _content: bytes) -> UploadedTable:
-    return read_table(name, _content)
+def _read(
+    name: str,
+    file_id: str,
+    _content: bytes,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+) -> UploadedTable:
+    return read_table(name, _content, delimiter, encoding, sheet)
 
 
 def _map_columns(table: UploadedTable, file_id: str) -> dict[str, str | None]:
@@ -153,7 +189,17 @@ def _map_columns(table: UploadedTable, file_id: str) -> dict[str, str | None]:
             index = options.index(table.roles.get(role, _NO_COLUMN))
             column = st.selectbox(_ROLE_NAMES[role], options, index=index, key=f"{role}-{file_id}")
             mapping[role] = None if column == _NO_COLUMN else column
+        _state_form(table, file_id)
     return mapping
+
+
+def _state_form(table: UploadedTable, file_id: str) -> None:
+    """Let the visitor state how the file is written, where it is not recognised."""
+    choices = {"delimiter": _DELIMITERS, "encoding": _ENCODINGS, "sheet": table.sheets}
+    for option in table.options:
+        if len(choices[option]) > 1:
+            names = [_RECOGNISED, *choices[option]]
+            st.selectbox(option.capitalize(), names, key=f"{option}-{file_id}")
 
 
 def _preview(table: UploadedTable) -> None:
@@ -175,7 +221,15 @@ def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
     patents = [patent_of(row, mapping) for row in table.rows]
     model = selected_model(models())
     titles = {label.code: label.title for label in labels(model)}
-    _remember(jobs().start(BatchJob(table.name, model.name, patents, titles), api()))
+    job = BatchJob(
+        name=table.name,
+        model=model.name,
+        patents=patents,
+        titles=titles,
+        own=table.own_cells(),
+        title_column=mapping["title"],
+    )
+    _remember(jobs().start(job, api()))
 
 
 @st.fragment(run_every=1.0)
@@ -218,7 +272,9 @@ def _results(job: BatchJob) -> None:
         shown = _filtered(classified)
         st.markdown(f"**{plural(len(shown), 'patent', 'patents')}**")
         st.dataframe(
-            shown[_SHOWN_COLUMNS].assign(Confidence=(100 * shown["Confidence"]).round()),
+            shown[_shown_columns(job, shown)].assign(
+                Confidence=(100 * shown["Confidence"]).round()
+            ),
             hide_index=True,
             column_config=_COLUMN_FORMATS,
             key="results",
@@ -233,7 +289,14 @@ def _results(job: BatchJob) -> None:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _table(job_id: str, _job: BatchJob) -> pd.DataFrame:
     """The results of a finished job; cached, as each change of a filter redraws the page."""
-    return results_table(_job.results)
+    return results_table(_job.results, _job.own)
+
+
+def _shown_columns(job: BatchJob, table: pd.DataFrame) -> list[str]:
+    """Number, the title of the file, answer; the downloads have all columns."""
+    title = free_name(job.title_column, RESULT_COLUMNS) if job.title_column else ""
+    first, *others = _SHOWN_COLUMNS
+    return [first, *([title] if title in table.columns else []), *others]
 
 
 def _filtered(classified: pd.DataFrame) -> pd.DataFrame:

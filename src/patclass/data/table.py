@@ -1,0 +1,92 @@
+"""A table of patents: its columns as they were recognised, and its rows. Knows no file formats."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from patclass.data.columns import with_roles
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a source: its fields, or why it cannot be used.
+
+    :param number: its position, from 1.
+    :param fields: if there is an error, what is known of them.
+    :param line: its line in the file, where it has one.
+    """
+
+    number: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def id(self) -> str:
+        """The patent's number, or the row's where there is none; of several, the first."""
+        return first_line(self.fields.get("id")) or str(self.number)
+
+
+def first_line(value: object) -> str:
+    """The first line of a cell: of several publication numbers, the first; empty for NaN."""
+    text = "" if value is None or value != value else str(value).strip()
+    return text.splitlines()[0].strip() if text else ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of patents with its columns, as they were recognised.
+
+    :param columns: as they are named in the file.
+    :param roles: the column of each role that one was recognised for.
+    :param form: in words, how the file is written.
+    :param read: yields the rows with the fields of the file, given the only columns needed.
+    :param stated: the roles whose column was not recognised but stated.
+    :param options: those of delimiter, encoding and sheet that apply to the file.
+    :param sheets: of a workbook, all of them.
+    :param types: of the columns of a Parquet file.
+    :param estimate: of the number of rows, from no more than the first megabyte of the file.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    roles: Mapping[str, str]
+    form: str
+    read: Callable[[Collection[str] | None], Iterator[Row]]
+    stated: Collection[str] = ()
+    options: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    estimate: Callable[[], int] = lambda: 0
+
+    @property
+    def names(self) -> list[str]:
+        """The columns and the roles, by which fields of a row are found."""
+        return list(dict.fromkeys((*self.columns, *self.roles)))
+
+    @property
+    def recognised(self) -> str:
+        """What was recognised, in one line."""
+        roles = ", ".join(f"{role}: {column}" for role, column in self.roles.items())
+        return f"{self.path.name}: {self.form}; {roles or 'no usual name of a column'}"
+
+    def rows(self, wanted: Collection[str] | None = None) -> Iterator[Row]:
+        """The rows in their order; their fields are named by columns and roles.
+
+        :param wanted: the only columns or roles that are needed.
+        :raises DataError: if the file turns out to be corrupt.
+        """
+        for row in self.read(None if wanted is None else self.needed(wanted)):
+            yield self.with_roles(row)
+
+    def needed(self, wanted: Collection[str]) -> set[str]:
+        """The columns of which the wanted columns and roles are made."""
+        return {self.roles.get(name, name) for name in wanted} | set(wanted)
+
+    def with_roles(self, row: Row) -> Row:
+        """A row as it was read, with the fields of the roles."""
+        fields = with_roles(row.fields, self.roles, self.stated)
+        return Row(row.number, fields, row.error, row.line)

@@ -131,7 +131,7 @@ def test_classify_predicts_every_row_at_the_level(cli: Cli, tree_bundle: Path, t
     flags = ("--level", "class", "--coverage", 0.8, "--neighbours", 2, "--explain", "-k", 4)
     outcome = cli("classify", source, "-o", tmp_path / "out.csv", "--model", tree_bundle, *flags)
     assert outcome == Outcome(0, outcome.err, f"{tmp_path / 'out.csv'}: 9 rows\n")
-    assert outcome.err.startswith("in.jsonl: read as JSON lines; id: id, ")
+    assert outcome.err.startswith("in.jsonl: read as JSON lines; id, ")
     assert outcome.err.count("\n") == 1
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

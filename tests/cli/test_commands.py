@@ -23,7 +23,7 @@ from patclass.model.base import PRESETS
 
 PATENT = patent_rows(3, seed=8)[2]
 # What is recognised of a file of ``patent_rows``.
-PATENT_COLUMNS = "id: id, title: title, abstract: abstract, main_code: main_code"
+PATENT_COLUMNS = "id, title, abstract, main_code"
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
 
 

@@ -68,6 +68,6 @@ def test_a_workbook_is_recognised_by_its_content(tmp_path: Path):
     path.write_bytes(workbook(first=ROWS).getvalue())
     table = open_table(path)
     assert table.recognised == (
-        "export.csv: read from sheet 'first', header in row 1; id: id, title: title, date: year"
+        "export.csv: read from sheet 'first', header in row 1; id, title, date: year"
     )
     assert [row.fields["date"] for row in table.rows()] == [2006, 2007.5]

@@ -70,7 +70,9 @@ class Table:
     @property
     def recognised(self) -> str:
         """What was recognised, in one line."""
-        roles = ", ".join(f"{role}: {column}" for role, column in self.roles.items())
+        roles = ", ".join(
+            role if role == column else f"{role}: {column}" for role, column in self.roles.items()
+        )
         return f"{self.path.name}: {self.form}; {roles or 'no usual name of a column'}"
 
     def rows(self, wanted: Collection[str] | None = None) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings themselves."""
+"""Write docs/settings.md from the settings, and the tables of docs/formats.md from the tests."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,10 @@ from patclass.core.config import Settings, expected
 from patclass.core.settings import TrainSettings
 from patclass.service.settings import ServiceSettings
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "docs" / "settings.md"
+FORMATS = ROOT / "docs" / "formats.md"
+BEGIN, END = "<!-- written by make docs -->", "<!-- end -->"
 
 HEAD = """# Settings
 
@@ -66,6 +69,49 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+ROLE_NAMES = ("id", "title", "abstract", "claims", "description", "main_code", "cpc", "ipc", "date")
+
+
+def formats() -> str:
+    """The tables of sources, from the list that the tests go through."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from sources import EXPORTS, PUBLICATIONS
+
+    head = ["| source | read | checked with |", "|---|---|---|"]
+    exports = [
+        f"| {one.name} | {_roles(one.roles)} | {_checked(one.real, one.sample)} |"
+        for one in EXPORTS
+    ]
+    publications = [
+        f"| {one.name} | {', '.join(one.fields)} | {_checked(one.real)} |" for one in PUBLICATIONS
+    ]
+    return "\n".join(
+        [
+            *("### Exports of databases", "", *head, *exports, ""),
+            *("### Documents of offices", "", *head, *publications),
+        ]
+    )
+
+
+def _checked(real: str, sample: str = "") -> str:
+    """What a source is tested with, besides what is written for the tests."""
+    if real:
+        return "a real file"
+    return "a sample in its form, with real patents" if sample else "its form, as it is documented"
+
+
+def _roles(roles: dict[str, str]) -> str:
+    return ", ".join(role for role in ROLE_NAMES if role in roles)
+
+
+def formats_page(text: str) -> str:
+    """docs/formats.md with its tables written again."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{formats()}\n\n{END}{after}"
+
+
 if __name__ == "__main__":
     TARGET.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{TARGET.name} written\n")
+    FORMATS.write_text(formats_page(FORMATS.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"{TARGET.name} and {FORMATS.name} written\n")

@@ -121,6 +121,8 @@ def docdb_file(*documents: str) -> str:
 
 DOCDB = docdb_file(docdb())
 
+OPS_BIBLIO = docdb_file(docdb()).replace("exch:", "").replace("xmlns:exch=", "xmlns=")
+
 OPS_CLAIMS = """<?xml version="1.0" encoding="UTF-8"?>
 <ops:world-patent-data xmlns="http://www.epo.org/exchange" xmlns:ops="http://ops.epo.org">
 <ftxt:fulltext-documents xmlns="http://www.epo.org/fulltext" xmlns:ftxt="http://www.epo.org/fulltext">
@@ -152,8 +154,8 @@ CNIPA = """<?xml version="1.0" encoding="UTF-8"?>
 </cn-patent-document>
 """
 
-# WIPO ST.96 and what CNIPA made of it: names in capitals, each with a namespace.
-ST96 = """<?xml version="1.0" encoding="UTF-8"?>
+# What CNIPA made of WIPO ST.96: names in capitals, each with a namespace.
+CNIPA_ST96 = """<?xml version="1.0" encoding="UTF-8"?>
 <business:PatentDocumentAndRelated xmlns:base="http://example.org/base" xmlns:business="http://example.org/business"
  lang="zh" country="CN" docNumber="104000001" kind="A" datePublication="20170412">
 <business:BibliographicData><business:PublicationReference><base:DocumentID><base:WIPOST3Code>CN</base:WIPOST3Code>
@@ -164,6 +166,32 @@ ST96 = """<?xml version="1.0" encoding="UTF-8"?>
 <business:Abstract><base:Paragraphs>一种泵，具有转子。</base:Paragraphs></business:Abstract>
 <business:Claims><business:Claim><business:ClaimText>1.一种泵。</business:ClaimText></business:Claim></business:Claims>
 </business:PatentDocumentAndRelated>
+"""
+
+ST96 = """<?xml version="1.0" encoding="UTF-8"?>
+<pat:PatentPublication xmlns:com="http://www.wipo.int/standards/XMLSchema/ST96/Common"
+ xmlns:pat="http://www.wipo.int/standards/XMLSchema/ST96/Patent" com:languageCode="en"><pat:BibliographicData>
+<pat:PatentPublicationIdentification><com:IPOfficeCode>WO</com:IPOfficeCode><pat:PublicationNumber>2022000003</pat:PublicationNumber>
+<com:PatentDocumentKindCode>A1</com:PatentDocumentKindCode><com:PublicationDate>2022-12-15</com:PublicationDate></pat:PatentPublicationIdentification>
+<pat:ApplicationIdentification><pat:FilingDate>2021-01-05</pat:FilingDate></pat:ApplicationIdentification>
+<pat:PatentClassificationBag><pat:CPCClassificationBag><pat:MainCPC><pat:CPCClassification>
+<pat:ClassificationVersionDate>2013-01-01</pat:ClassificationVersionDate><pat:CPCSection>F</pat:CPCSection><pat:Class>04</pat:Class>
+<pat:Subclass>D</pat:Subclass><pat:MainGroup>29</pat:MainGroup><pat:Subgroup>10</pat:Subgroup>
+<pat:SymbolPositionCode>F</pat:SymbolPositionCode><pat:CPCClassificationValueCode>I</pat:CPCClassificationValueCode>
+</pat:CPCClassification></pat:MainCPC></pat:CPCClassificationBag></pat:PatentClassificationBag>
+<pat:InventionTitle com:languageCode="en">Pump</pat:InventionTitle></pat:BibliographicData>
+<pat:Abstract com:languageCode="en"><com:P>A pump has a rotor and a seal of rubber.</com:P></pat:Abstract>
+<pat:Claims><pat:Claim><pat:ClaimText>1. A pump with a rotor.</pat:ClaimText></pat:Claim></pat:Claims></pat:PatentPublication>
+"""
+
+ST36 = """<?xml version="1.0" encoding="UTF-8"?>
+<wo-published-application lang="en" country="WO" doc-number="2022000004" kind="A1"><wo-bibliographic-data>
+<publication-reference><document-id lang="en"><country>WO</country><doc-number>2022000004</doc-number><kind>A1</kind>
+<date>20221215</date></document-id></publication-reference><classifications-ipcr><classification-ipcr>
+<text>F04D  29/10        20060101AFI20221215BHEP        </text></classification-ipcr></classifications-ipcr>
+<invention-title lang="en">Pump</invention-title></wo-bibliographic-data>
+<abstract lang="en"><p>A pump has a rotor and a seal of rubber.</p></abstract><description lang="en"><p>Pumps.</p></description>
+<claims lang="en"><claim><claim-text>1. A pump with a rotor.</claim-text></claim></claims></wo-published-application>
 """
 
 GREENBOOK = """PATN

@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 
+import office_documents as office
 from conftest import ROOT, patent_rows, write_jsonl
 from patclass.cli.main import main
 from patclass.core.errors import PatclassError
@@ -74,6 +75,46 @@ def test_the_commands_of_the_readme_run_in_order(
     assert capsys.readouterr().out
 
 
+def write_exports(folder: Path) -> None:
+    """What the page of first steps begins with: exports, and documents of an office."""
+    rows = patent_rows(60)
+    espacenet = ["1000 results found", *[""] * 6, "No;Title;Publication number;CPC"]
+    espacenet += [f"{n};{row['title']};EP{n}A1;{row['main_code']}" for n, row in enumerate(rows)]
+    (folder / "espacenet.csv").write_text("\n".join(espacenet), encoding="utf-8")
+    (folder / "list.csv").write_text("Nr,Kurztext\n1,A pump\n", encoding="utf-8")
+    with (folder / "lens.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(["#", "Display Key", "Title", "Abstract", "CPC Classifications"])
+        for number, row in enumerate(rows):
+            writer.writerow(
+                [number, f"US {number} A1", row["title"], row["abstract"], row["main_code"]]
+            )
+    grants = [
+        office.grant(str(11000000 + number), title=row["title"]).replace(
+            "<section>F</section>", f"<section>{row['main_code'][0]}</section>"
+        )
+        for number, row in enumerate(rows)
+    ]
+    (folder / "grants.xml").write_text("".join(grants), encoding="utf-8")
+    (folder / "downloads").mkdir()
+    (folder / "downloads" / "old.txt").write_text(office.GREENBOOK, encoding="utf-8")
+
+
+def test_the_first_steps_run_in_order(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_exports(workplace)
+    for line in commands(ROOT / "docs" / "first-steps.md"):
+        # On so few rows a model need not beat its baseline, and 'evaluate' then exits with 1.
+        assert run(line, monkeypatch) in ((0, 1) if "evaluate" in line else (0,)), line
+    told = capsys.readouterr().err
+    assert "header in line 8; id: Publication number, title: Title" in told
+    assert "list.csv: read as ','; id: Nr, title: Kurztext" in told.replace(
+        ", UTF-8, header in line 1", ""
+    )
+    assert "grants.xml: patent documents (XML)" in told
+
+
 def test_the_python_of_the_readme_runs():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -118,9 +159,13 @@ def test_every_flag_of_the_original_first_run_is_accepted(monkeypatch: pytest.Mo
         command.main(["--nosuch", "1"], standalone_mode=False)
 
 
-def test_the_settings_page_matches_the_code():
-    page = runpy.run_path(str(ROOT / "scripts" / "docs.py"))["page"]()
-    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run 'make docs'"
+def test_generated_pages_match_the_code():
+    scope = runpy.run_path(str(ROOT / "scripts" / "docs.py"))
+    pages = {
+        name: (ROOT / "docs" / name).read_text("utf-8") for name in ("settings.md", "formats.md")
+    }
+    assert pages["settings.md"] == scope["page"](), "run 'make docs'"
+    assert pages["formats.md"] == scope["formats_page"](pages["formats.md"]), "run 'make docs'"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

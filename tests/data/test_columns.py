@@ -1,6 +1,7 @@
 import pytest
 
 from patclass.data.columns import ROLES, columns_by_role, fold, known_names, with_roles
+from sources import EXPORTS, Export
 
 
 @pytest.mark.parametrize(
@@ -23,41 +24,13 @@ def test_usual_names_are_folded():
         assert [fold(name) for name in names] == list(names)
 
 
-@pytest.mark.parametrize(
-    ("columns", "roles"),
-    [
-        (
-            ["No", "Title", "Publication number", "IPC", "CPC", "Publication date"],
-            {
-                **{"id": "Publication number", "title": "Title", "cpc": "CPC", "ipc": "IPC"},
-                **{"date": "Publication date"},
-            },
-        ),
-        (
-            ["#", "Display Key", "Lens ID", "Title", "Abstract", "CPC Classifications"],
-            {
-                **{"id": "Display Key", "title": "Title", "abstract": "Abstract"},
-                "cpc": "CPC Classifications",
-            },
-        ),
-        (
-            ["Veröffentlichungsnummer", "Titel", "Zusammenfassung", "Patentansprüche"],
-            {
-                **{"id": "Veröffentlichungsnummer", "title": "Titel"},
-                **{"abstract": "Zusammenfassung", "claims": "Patentansprüche"},
-            },
-        ),
-        (
-            ["文献番号", "発明の名称", "要約", "FI"],
-            {"id": "文献番号", "title": "発明の名称", "abstract": "要約", "ipc": "FI"},
-        ),
-        (["公开（公告）号", "标题"], {"id": "公开（公告）号", "title": "标题"}),
-        (["발명의 명칭", "요약"], {"title": "발명의 명칭", "abstract": "요약"}),
-        (["remarks", "label"], {}),
-    ],
-)
-def test_columns_of_databases_are_recognised(columns: list[str], roles: dict[str, str]):
-    assert columns_by_role(columns) == roles
+@pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
+def test_columns_of_databases_are_recognised(export: Export):
+    assert columns_by_role(export.header) == export.roles
+
+
+def test_columns_without_a_usual_name_have_no_role():
+    assert columns_by_role(["remarks", "label"]) == {}
 
 
 def test_a_whole_text_is_taken_where_there_is_no_title_and_abstract():

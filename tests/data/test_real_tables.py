@@ -8,6 +8,7 @@ from conftest import SHARED
 from patclass.data.rows import open_table
 from patclass.data.table import Row
 from patclass.data.text import TextView
+from sources import EXPORTS, Export
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "files").is_dir(), reason="the shared inputs are not on this machine"
@@ -56,6 +57,16 @@ def test_every_row_is_read_with_its_columns(kind: str, name: str, rows: int, rol
     assert len(read_rows) == rows, kind
     assert roles.items() <= found.items(), kind
     assert texts(read_rows) == rows, kind
+
+
+@pytest.mark.parametrize(
+    "export",
+    [export for export in EXPORTS if export.real or export.sample],
+    ids=lambda export: export.name,
+)
+def test_the_roles_of_a_source_are_those_that_the_documentation_says(export: Export):
+    roles, _ = read(export.real or export.sample)
+    assert {"id"} < set(roles) <= set(export.roles)
 
 
 def test_a_list_of_publications_gives_the_first_as_id():

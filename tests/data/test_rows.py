@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+import office_documents as office
 from patclass.core.errors import DataError
 from patclass.data.rows import columns_of, open_table, read_rows
 from patclass.data.table import Row
@@ -299,3 +300,33 @@ def test_the_number_of_rows_of_a_long_file_is_estimated(tmp_path: Path, name: st
     else:
         path.write_text(content, encoding="utf-8")
     assert open_table(path).estimate() == pytest.approx(10_000, rel=0.01)
+
+
+def test_a_file_of_patent_documents_is_a_table_with_an_error_for_what_has_no_text(tmp_path: Path):
+    path = tmp_path / "week.dat"
+    path.write_text(office.grant("11000001") + office.grant("900001", "S1"))
+    table = open_table(path)
+    assert (table.form, table.roles["cpc"]) == ("patent documents (XML)", "codes")
+    first, design = table.rows(("id", "claims"))
+    assert (first.id, first.fields["claims"][0], first.error) == (
+        "US11000001B2",
+        office.CLAIM,
+        None,
+    )
+    assert (design.id, design.fields["claims"]) == ("US900001S1", None)
+    assert "design patent" in str(design.error)
+    assert next(table.rows(("title",))).fields["description"] == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "form"),
+    [('{"count": 2, "patents": [', ", ", "document"), ("", "\n", "lines")],
+)
+def test_json_of_one_long_line_is_told_from_long_lines(
+    tmp_path: Path, before: str, between: str, form: str
+):
+    rows = [json.dumps({"id": id, "text": "x" * 1_100_000}) for id in "ab"]
+    (tmp_path / "a.json").write_text(before + between.join(rows) + ("]}" if before else ""))
+    table = open_table(tmp_path / "a.json")
+    assert form in table.form
+    assert [row.id for row in table.rows()] == ["a", "b"]

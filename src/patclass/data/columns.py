@@ -19,16 +19,25 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("publication_numbers", "publication_number_s", "patent_numbers", "patent", "pgpub_id"),
         *("publication_numbers_with_kind_code", "best_publication_number", "patentnumber"),
         *("application_id", "application_number", "application_no", "applicationnumbertext"),
-        *("lens_id", "nr", "veröffentlichungsnummer", "publikationsnummer", "patentnummer"),
+        *("lens_id", "veröffentlichungsnummer", "publikationsnummer", "patentnummer"),
         *("numéro_de_publication", "n_de_publication", "文献番号", "公開番号", "公開_公告_番号"),
         *("公开_公告_号", "公开号", "公告号", "专利号"),
-        *("문헌번호", "공개번호", "등록번호", "출원번호"),
+        *("문헌번호", "공개번호", "등록번호", "출원번호", "nr"),
     ),
     "text": ("text", "full_text", "fulltext", "content", "body", "patent_text"),
     "title": (
         *("title", "invention_title", "patent_title", "title_localized", "title_en"),
         *("title_english", "english_title", "title_original_language", "inventiontitle"),
-        *("title_dwpi", "dwpi_title", "ti", "titel", "bezeichnung", "titre", "título"),
+        *(
+            "title_of_the_invention",
+            "title_dwpi",
+            "dwpi_title",
+            "ti",
+            "titel",
+            "bezeichnung",
+            "titre",
+            "título",
+        ),
         *("発明の名称", "发明名称", "标题", "专利名称", "발명의_명칭", "발명의명칭"),
     ),
     "abstract": (
@@ -39,7 +48,13 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "claims": (
         *("claims", "claim", "claims_localized", "first_claim", "claims_en", "independent_claims"),
-        *("first_claim_english", "claims_english", "ansprüche", "patentansprüche"),
+        *(
+            "representative_claim",
+            "first_claim_english",
+            "claims_english",
+            "ansprüche",
+            "patentansprüche",
+        ),
         *("revendications", "請求の範囲", "权利要求", "청구항", "대표청구항"),
     ),
     "description": (
@@ -53,17 +68,29 @@ ROLES: dict[str, tuple[str, ...]] = {
     "cpc": (
         *("cpc", "cpcs", "codes", "cpc_codes", "cpc_code", "cpc_classifications"),
         *("cpc_classification", "cpc_labels", "cpc_label", "cpc_current", "cpc_all"),
-        *("cooperative_patent_classification", "cpc分类号", "cpc_group", "code"),
+        *("cooperative_patent_classification", "cooperative_classification", "original_cpc_all"),
+        *("cpc分类号", "cpc_group", "code"),
     ),
     "date": (
         *("year", "publication_year", "date", "publication_date", "grant_date", "date_published"),
+        *("patent_date", "publication_dates", "公知日", "fecha_de_publicación"),
         *("veröffentlichungsdatum", "date_de_publication", "公開日", "公开_公告_日", "공개일"),
     ),
     "ipc": (
         *("ipc", "ipcr", "ipcs", "ipc_codes", "ipc_code", "ipcr_classifications"),
         *("ipc_classification", "ipc_classifications", "ipcr_labels", "ipc_label", "ipc_labels"),
         *("i_p_c", "ipc_8", "ipc_current", "international_class", "international_classification"),
-        *("internationale_klassifikation", "fi", "国际分类号", "ipc分类号", "국제특허분류"),
+        *(
+            "original_ipc_all",
+            "cib",
+            "cip",
+            "ipk",
+            "internationale_klassifikation",
+            "fi",
+            "国际分类号",
+            "ipc分类号",
+            "국제특허분류",
+        ),
     ),
 }
 

@@ -150,7 +150,8 @@ def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]
         if isinstance(document, Document):
             yield Row(number, document.fields())
         else:
-            yield Row(number, {"id": document.id}, document.reason)
+            known = dict.fromkeys(DOCUMENT_COLUMNS) | {"id": document.id}
+            yield Row(number, known, document.reason)
 
 
 def _estimate(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
@@ -186,7 +187,7 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
 
 
 def _json_table(path: Path, sample: bytes) -> Table:
-    if _is_json_lines(sample) or table_suffix(path.name) in (".jsonl", ".ndjson"):
+    if _is_json_lines(path, sample) or table_suffix(path.name) in (".jsonl", ".ndjson"):
         form, read = "read as JSON lines", partial(_read_jsonl, path)
         estimate = partial(_estimate, path, lambda file: filter(bytes.strip, file))
     else:
@@ -198,17 +199,29 @@ def _json_table(path: Path, sample: bytes) -> Table:
     return Table(path, columns, {}, form, read, estimate=estimate)
 
 
-def _is_json_lines(sample: bytes) -> bool:
+def _is_json_lines(path: Path, sample: bytes) -> bool:
     """Whether the first line is a whole value that is no list of rows."""
     text = sample.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"["):
         return False
-    line, _, rest = text.partition(b"\n")
+    line, end, rest = text.partition(b"\n")
+    if not end:
+        return len(sample) >= SAMPLE and _has_lines(path)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return not line.rstrip().endswith((b"{", b"[", b","))
     return bool(rest.strip()) or _rows_within(value) is None
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether anything follows the first line of a file."""
+    with opened(path) as (_, file):
+        while block := file.read(SAMPLE):
+            _, end, rest = block.partition(b"\n")
+            if end:
+                return bool((rest or file.read(SAMPLE)).strip())
+    return False
 
 
 def _read_jsonl(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:

@@ -7,6 +7,7 @@ import pytest
 import office_documents as office
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.documents.document import Code
+from sources import PUBLICATIONS, Publication
 
 
 def one(text: str | bytes, name: str = "file") -> Document:
@@ -29,6 +30,8 @@ def rejected(text: str | bytes) -> RejectedDocument:
         (office.SGML, "US6000001B1", "2001-01-02", "en"),
         (office.DOCDB, "WO2022000001A1", "2022-12-15", "en"),
         (office.MAREC, "EP900001A1", "2000-05-17", "en"),
+        (office.ST36, "WO2022000004A1", "2022-12-15", "en"),
+        (office.ST96, "WO2022000003A1", "2022-12-15", "en"),
         (office.GREENBOOK, "US4000001A", "1982-09-07", "en"),
     ],
 )
@@ -84,7 +87,9 @@ def test_codes_of_a_grant_have_position_value_scheme_and_version():
         ),
         (office.MAREC, [("F04D29/10", None, "IPC")]),
         (office.CNIPA, [("F04D29/10", None, "IPC")]),
-        (office.ST96, [("F04D29/10", None, "IPC")]),
+        (office.CNIPA_ST96, [("F04D29/10", None, "IPC")]),
+        (office.ST36, [("F04D29/10", True, "IPC")]),
+        (office.ST96, [("F04D29/10", True, "CPC")]),
         (office.GREENBOOK, [("F04D29/10", True, "IPC"), ("G06F7/28", False, "IPC")]),
         (office.ODP, [("F04D29/10", None, "CPC"), ("F16J15/00", None, "CPC")]),
     ],
@@ -110,13 +115,14 @@ def test_the_value_of_a_code_is_stated_by_its_scheme_in_docdb():
         (office.DOCDB, "2022-06-09"),
         (office.GREENBOOK, "1980-03-10"),
         (office.ODP, "2021-01-05"),
+        (office.ST96, "2021-01-05"),
     ],
 )
 def test_the_date_of_the_application_is_not_that_of_the_priority(text: str, date: str):
     assert one(text).application_date == date
 
 
-@pytest.mark.parametrize("text", [office.CNIPA, office.ST96])
+@pytest.mark.parametrize("text", [office.CNIPA, office.CNIPA_ST96])
 def test_chinese_documents(text: str):
     found = one(text)
     assert (found.title, found.abstract, found.language) == ("泵", "一种泵，具有转子。", "zh")
@@ -201,6 +207,14 @@ def test_fields_are_a_row_that_json_and_parquet_take():
         "version": "2013.01",
     }
     assert json.loads(json.dumps(row)) == row
+
+
+@pytest.mark.parametrize("source", PUBLICATIONS, ids=lambda source: source.name)
+def test_what_is_read_of_each_format_is_what_the_documentation_says(source: Publication):
+    row = one(source.text).fields()
+    found = ("title", "abstract", "claims", "description", "codes")
+    assert tuple(name for name in found if row[name]) == source.fields
+    assert row["id"]
 
 
 def test_no_person_or_company_is_kept():

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
-from patclass.offices.settings import OfficesSettings
+from patclass.offices.settings import PREFIX, OfficesSettings
 
 EPO_KEY, EPO_SECRET, USPTO_KEY = "epo-key-91", "epo-secret-92", "uspto-key-93"
 SECRETS = (EPO_KEY, EPO_SECRET, USPTO_KEY, "token-1", "token-2")
@@ -140,6 +141,18 @@ class FakeOffice:
                 return Answer(json.dumps(token).encode())
             answers = self.answers.get(parts.path, [Answer(b"<fault/>", 404)])
             return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def environment(self, cache: Path) -> dict[str, str]:
+        """Variables with keys, to ask this server."""
+        values = {
+            "EPO_KEY": EPO_KEY,
+            "EPO_SECRET": EPO_SECRET,
+            "USPTO_KEY": USPTO_KEY,
+            "EPO_URL": self.url,
+            "USPTO_URL": self.url,
+            "CACHE": str(cache),
+        }
+        return {PREFIX + name: value for name, value in values.items()}
 
     def settings(self, **changes: Any) -> OfficesSettings:
         """Settings with keys, to ask this server."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, Self
 
 from patclass.core.errors import ConfigError, OfficeError
 from patclass.data.documents import Document, RejectedDocument, documents_of
+from patclass.data.language import NAMES
 from patclass.offices import epo, uspto
 from patclass.offices.cache import Cache
 from patclass.offices.connection import Connection, Deadline
@@ -153,14 +154,16 @@ def _document(office: _Office, number: PublicationNumber, content: bytes) -> Doc
     """
     if not content:
         return None
-    found = list(documents_of(content, str(number)))
+    found = list(documents_of(content))
     documents = [each for each in found if isinstance(each, Document)]
     same = [each for each in documents if _is_of(each, number)]
     if same:
         return next((each for each in same if each.abstract), same[0])
-    rejected = [each for each in found if isinstance(each, RejectedDocument)]
-    if not documents and rejected:
-        raise OfficeError(f"{number} cannot be classified: {rejected[0].reason}.", reason="no_text")
+    for each in found:
+        # One without a number is damaged.
+        if isinstance(each, RejectedDocument) and _number_of(each) is not None:
+            message = f"{number} cannot be classified: {each.reason}."
+            raise OfficeError(message, reason="no_text")
     raise office.connection.unavailable(f"it does not answer with the publication {number}")
 
 
@@ -169,7 +172,7 @@ def _is_of(document: Document, number: PublicationNumber) -> bool:
     return found is not None and number.is_same(found)
 
 
-def _number_of(document: Document) -> PublicationNumber | None:
+def _number_of(document: Document | RejectedDocument) -> PublicationNumber | None:
     try:
         return PublicationNumber.parse(document.id)
     except OfficeError:
@@ -189,7 +192,7 @@ def _codes(document: Document) -> tuple[str, ...]:
 def _no_text(office: _Office, number: PublicationNumber, record: Document) -> OfficeError:
     only = ", only a title" if record.title else ""
     if record.abstract:
-        only = f", only in another language ({record.language})"
+        only = f", only in {NAMES.get(record.language, 'another language')}"
     return OfficeError(
         f"the {office.name} has no text of {number} in English{only}. Look up another publication "
         "of the same family, or classify its text.",

@@ -44,7 +44,9 @@ class OfficesSettings(Settings):
     )
     cache_days: float = Field(30.0, gt=0, description="Days after which a patent is fetched again.")
     cache_megabytes: float = Field(
-        50.0, ge=0, description="Size of the folder at most; the oldest files yield. 0: none."
+        50.0,
+        ge=0,
+        description="Size of the folder at most; the oldest files yield. 0 keeps nothing.",
     )
 
     @field_validator("epo_url", "uspto_url")

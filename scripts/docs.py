@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patclass.core.config import Settings, expected
 from patclass.core.settings import TrainSettings
+from patclass.offices.settings import OfficesSettings
 from patclass.service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,23 +50,36 @@ cors = ["https://patents.example"]
 """
 
 
+OFFICES = """## Look-ups by number
+
+For `patclass predict --number` and `patclass serve --offices`: environment variables alone, which
+begin with `PATCLASS_OFFICES_`, so that keys are in no file and in no list of processes. The
+[EPO](https://developers.epo.org) and the [USPTO](https://data.uspto.gov/myodp) give keys free of
+charge; one of the two offices is enough for its own patents.
+"""
+
+
 def table(settings: type[Settings], name: str) -> str:
-    """The settings of one TOML table as Markdown."""
+    """The settings of one group as Markdown."""
     rows = []
     for key, (owner, info) in settings.fields().items():
         if owner == name:
             default = "" if info.default in (None, ()) else f"`{info.default}`".lower()
             rows.append(f"| `{key}` | {default} | {expected(info)} | {info.description} |")
-    head = [f"### [{name}]", "", "| key | default | accepts | meaning |", "|---|---|---|---|"]
+    head = ["| key | default | accepts | meaning |", "|---|---|---|---|"]
     return "\n".join([*head, *rows])
 
 
 def page() -> str:
     """The whole page."""
     parts = [HEAD.strip()]
-    for intro, settings in ((TRAIN, TrainSettings), (SERVE, ServiceSettings)):
+    groups = ((TRAIN, TrainSettings), (SERVE, ServiceSettings), (OFFICES, OfficesSettings))
+    for intro, settings in groups:
         tables = dict.fromkeys(owner for owner, _ in settings.fields().values())
-        parts += [intro.strip(), *(table(settings, name) for name in tables)]
+        parts.append(intro.strip())
+        for name in tables:
+            heading = [] if settings is OfficesSettings else [f"### [{name}]"]
+            parts += [*heading, table(settings, name)]
     return "\n\n".join(parts) + "\n"
 
 

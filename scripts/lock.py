@@ -24,6 +24,8 @@ DEV = (
     "schemathesis",
     "setuptools",
 )
+# The extras in the image of the service.
+SERVICE = ("serve", "store", "postgres", "offices")
 TORCH_FIRST = "Install torch first, so that a CPU wheel at hand is taken."
 
 
@@ -77,7 +79,7 @@ def main() -> None:
     write(
         "requirements-serve.txt",
         "What a service needs, and no more.",
-        pinned(closure(core + external(extras["serve"]) + extras["store"] + extras["postgres"])),
+        pinned(closure(core + external([name for part in SERVICE for name in extras[part]]))),
     )
     write(
         "requirements-dev.txt",

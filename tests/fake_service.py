@@ -62,6 +62,7 @@ def result_of(text: str, **changes: Any) -> Result:
             {"id": "US1", "title": "A bit", "codes": ["E", "E21", "E21B"], "similarity": 0.9}
         ],
         "warnings": [],
+        "patent": None,
         "error": None,
     } | changes
 
@@ -199,6 +200,10 @@ class FakeApi:
     decisions: list[dict[str, Any]] = field(default_factory=list)
     is_ready: bool = True
     required_key: str | None = None
+    numbers: bool = False
+
+    def accepts_numbers(self) -> bool:
+        return self.numbers
 
     def models(self) -> list[Model]:
         self._raise()

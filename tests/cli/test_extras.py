@@ -77,6 +77,9 @@ def run_without(tmp_path: Path) -> Without:
         ("alembic", ["feedback", "export", "-o", "feedback.jsonl"], "store"),
         ("openvino", ["export", "shipped", "-o", "nowhere"], "export"),
         ("torch", ["predict", "A loom.", "--model", "shipped"], "train"),
+        ("httpx", ["predict", "--number", "EP1000000A1", "--model", "shipped"], "offices"),
+        ("lxml", ["predict", "--number", "EP1000000A1", "--model", "shipped"], "offices"),
+        ("httpx", ["serve", "--offices", "--model", "shipped"], "offices"),
         ("pyarrow", ["classify", "patents.csv", "-o", "answers.csv"], "train"),
     ],
 )
@@ -93,6 +96,14 @@ def test_one_missing_module_of_several_is_reported(run_without: Without):
     done = run_without(EXTRAS["train"], "train", "--data", "sample")
     assert done.returncode == 2
     assert re.fullmatch(r"error: .*pip install 'patclass\[train\]'\n", done.stderr)
+
+
+def test_a_look_up_needs_no_other_extra(run_without: Without):
+    """It ends with the error about keys, as the environment has none."""
+    others = set().union(*EXTRAS.values()) - EXTRAS["offices"]
+    done = run_without(others, "predict", "--number", "EP1000000A1", "--model", "shipped")
+    assert done.returncode == 2
+    assert "PATCLASS_OFFICES_EPO_KEY" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["secrets", "patclass.service.keys"])

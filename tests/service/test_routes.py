@@ -110,7 +110,7 @@ def test_classify_matches_the_library(
     given = patents if isinstance(patents, list) else [patents]
     expected = [record_of(prediction) for prediction in reference.classify(given)]
     for patent, result, record in zip(given, body["results"], expected, strict=True):
-        assert result.keys() == {*COLUMNS, "prediction_id", "text", "alternatives"}
+        assert result.keys() == {*COLUMNS, "prediction_id", "text", "alternatives", "patent"}
         assert result.pop("text") is None
         assert result.pop("alternatives") is None
         number = patent.get("id") if isinstance(patent, dict) else None

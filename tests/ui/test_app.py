@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from documents import pdf_of
 from fake_service import FakeApi, WithKey, scored, warning
 from patclass.ui import session
-from patclass.ui.client import PageError
+from patclass.ui.client import PageError, response_error
 
 SCRIPT = Path(__file__).resolve().parents[2] / "src" / "frontend.py"
 JARGON = ("logit", "softmax", "token", "calibrat", "conformal", "traceback", "exception")
@@ -130,6 +130,67 @@ def test_separate_fields_are_sent_separately(app: AppTest, api: FakeApi):
     field(app.text_area, "Claims").input("1. A bit.")
     button(app, "Classify").click().run()
     assert api.patents == [{"title": "Drill bit", "abstract": "", "claims": "1. A bit."}]
+
+
+def test_the_number_is_only_asked_for_if_the_service_looks_it_up(app: AppTest):
+    assert "Number" not in app.segmented_control[0].options
+
+
+PATENT = {
+    "number": "EP1000000A1",
+    "office": "EPO",
+    "title": "Drill <i>bit</i>",
+    "abstract": "A bit **with** blades.",
+    "codes": ["E21B10/00"],
+}
+
+
+@pytest.fixture
+def numbers(api: FakeApi) -> AppTest:
+    """The page of a service that looks numbers up."""
+    api.numbers, api.changes = True, {"patent": PATENT}
+    started = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
+    return started.segmented_control[0].set_value("Number").run()
+
+
+def test_a_patent_is_classified_by_its_number(numbers: AppTest, api: FakeApi):
+    field(numbers.text_input, "Publication number").input("EP 1 000 000 A1")
+    button(numbers, "Classify").click().run()
+    assert not numbers.exception
+    assert api.patents == [{"number": "EP 1 000 000 A1"}]
+    shown = "\n".join(element.proto.body for element in numbers.get("html"))
+    assert "EP1000000A1 (EPO): Drill &lt;i&gt;bit&lt;/i&gt;" in shown
+    assert "A bit **with** blades." in shown
+    assert "Codes assigned by patent offices: E21B10/00" in words(numbers)
+    assert numbers.header[0].value == "E21B  Earth drilling"
+
+
+def test_what_is_missing_of_a_patent_is_said(numbers: AppTest, api: FakeApi):
+    api.changes = {"patent": PATENT | {"title": None, "abstract": None, "codes": []}}
+    field(numbers.text_input, "Publication number").input("EP1")
+    button(numbers, "Classify").click().run()
+    shown = "\n".join(element.proto.body for element in numbers.get("html"))
+    assert "EP1000000A1 (EPO): without a title" in shown
+    assert "no abstract in English" in shown
+    assert "assigned by patent offices" not in words(numbers)
+
+
+def test_an_empty_number_is_not_sent(numbers: AppTest, api: FakeApi):
+    button(numbers, "Classify").click().run()
+    assert "Enter a publication number" in numbers.error[0].value
+    assert api.patents == []
+
+
+def test_an_error_of_an_office_is_shown(
+    numbers: AppTest, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+):
+    def explain(patent: object, model: object) -> Any:
+        raise response_error(422, "unknown_number", "the EPO has no publication EP9A1. Check it.")
+
+    monkeypatch.setattr(api, "explain", explain)
+    field(numbers.text_input, "Publication number").input("EP9A1")
+    button(numbers, "Classify").click().run()
+    assert numbers.error[0].value == "The EPO has no publication EP9A1. Check it."
 
 
 def test_an_example_is_classified(app: AppTest, api: FakeApi):

@@ -58,6 +58,18 @@ def test_models_labels_and_report_are_read(api: Api):
     assert report is not None
 
 
+def test_whether_numbers_are_looked_up_is_read(api: Api):
+    assert api.accepts_numbers() is False
+    (model,) = api.models()
+    with pytest.raises(PageError, match="does not look numbers up"):
+        api.explain({"number": "EP1000000A1"}, model)
+
+
+def test_an_office_that_is_busy_is_a_transient_error():
+    error = response_error(422, "office_busy", "the EPO is busy. Try again later.")
+    assert (error.transient, error.message) == (True, "The EPO is busy. Try again later.")
+
+
 def test_the_state_of_the_monitor_is_read(api: Api):
     found = api.monitor("default")
     assert (found["monitored"], found["window"], found["windows"]) == (True, WINDOW, [])

@@ -40,6 +40,7 @@ _TRAIN = {
 }
 _STORE = {"alembic", "sqlalchemy"}
 EXTRAS = {
+    "offices": {"httpx", "lxml"},
     "train": _TRAIN,
     "store": _STORE,
     "serve": {

@@ -20,15 +20,24 @@ from patclass.cli.options import (
 from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
+    from patclass.bundle import Bundle
     from patclass.inference import Prediction, ScoredLabel
-
+    from patclass.offices.patent import OfficePatent
 
 # Characters of a passage that are printed.
 EXCERPT = 70
 
+# Codes of the office that are printed.
+MAX_CODES = 12
+
 
 @click.command()
 @click.argument("text", required=False)
+@click.option(
+    "--number",
+    help="Publication number of the patent instead of its text, such as EP1000000A1. It is looked "
+    "up at the EPO or the USPTO, with your keys (PATCLASS_OFFICES_...).",
+)
 @answer_options
 @click.option(
     "--format",
@@ -40,32 +49,68 @@ EXCERPT = 70
 )
 @model_option
 @device_option
-def predict(text: str | None, form: str, model: str | None, device: str, **options: Any) -> int:
-    """Classify one patent: TEXT, or standard input.
+def predict(
+    text: str | None,
+    number: str | None,
+    form: str,
+    model: str | None,
+    device: str,
+    **options: Any,
+) -> int:
+    """Classify one patent: TEXT, standard input, or the one of a publication NUMBER.
 
     Prints the label at the deepest level at which the model is sure, with the levels above it,
-    their confidence, and the next most probable labels. Warnings go to standard error.
+    their confidence, and the next most probable labels. Warnings go to standard error. Of a number,
+    the title and the codes that offices have assigned are printed as well.
 
     \b
         patclass predict "A drill bit with cutting inserts ..." -k 5
         patclass predict "A drill bit ..." --level subclass --coverage 0.9
         patclass predict --format json --neighbours 5 < abstract.txt
+        patclass predict --number EP1000000A1
     """
     from patclass.inference import Classifier, Options
     from patclass.inference.prediction import record_of
 
-    if text is None:
+    if text is not None and number is not None:
+        raise click.UsageError("TEXT and --number: pass one of them.")
+    if number is None and text is None:
         text = _standard_input()
-    classifier = Classifier(open_bundle(model), device)
-    prediction = classifier.classify([text], Options(**options))[0]
+    bundle = open_bundle(model)
+    found = None if number is None else _look_up(number, bundle)
+    classifier = Classifier(bundle, device)
+    patent = text or "" if found is None else found.fields()
+    prediction = classifier.classify([patent], Options(**options))[0]
     if form == "json":
         record = {k: v for k, v in record_of(prediction).items() if v is not None}
+        record |= {} if found is None else {"patent": found.record()}
         click.echo(json.dumps(record, ensure_ascii=False))
         return 0
-    _print(prediction, classifier.text_of(text), options["explain"])
+    if found is not None:
+        _print_found(found)
+    _print(prediction, classifier.text_of(patent), options["explain"])
     for warning in prediction.warnings:
         click.echo(f"warning: {warning.message}", err=True)
     return 0
+
+
+def _look_up(number: str, bundle: "Bundle") -> "OfficePatent":
+    from patclass.offices.lookup import Offices
+
+    offices = Offices.from_environment()
+    try:
+        wanted = set(bundle.description.text.view.split("+")) & {"claims", "description"}
+        return offices.find(number, wanted)
+    finally:
+        offices.close()
+
+
+def _print_found(patent: "OfficePatent") -> None:
+    click.echo(f"{patent.number} ({patent.office})  {patent.title or ''}".rstrip())
+    if patent.codes:
+        shown = ", ".join(patent.codes[:MAX_CODES])
+        click.echo(f"assigned codes: {shown}{', …' if len(patent.codes) > MAX_CODES else ''}")
+    click.echo()
 
 
 def _print(prediction: "Prediction", text: str, explain: bool) -> None:
@@ -109,7 +154,7 @@ def _standard_input() -> str:
     from patclass.data.cleaning import MAX_CHARS
 
     if sys.stdin.isatty():
-        raise click.UsageError("no TEXT: pass it as an argument or on standard input.")
+        raise click.UsageError("no TEXT: pass it as an argument or on standard input, or --number.")
     # A character takes up to four bytes, so anything longer is over the limit for certain.
     raw = sys.stdin.buffer.read(4 * MAX_CHARS + 1)
     if len(raw) > 4 * MAX_CHARS:

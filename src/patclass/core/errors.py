@@ -6,6 +6,12 @@ a traceback and exits with 2.
 
 import re
 from collections.abc import Callable
+from typing import Literal
+
+# Why a patent cannot be had by its number.
+OfficeReason = Literal[
+    "number_invalid", "unknown_number", "no_text", "office_busy", "office_unavailable"
+]
 
 
 class PatclassError(Exception):
@@ -64,6 +70,26 @@ class StoreError(PatclassError):
 
 class OutputError(PatclassError):
     """A file or folder cannot be written."""
+
+
+class OfficeError(PatclassError):
+    """A patent cannot be had by its number.
+
+    :param reason: for programs: ``number_invalid`` (it is no publication number),
+        ``unknown_number``, ``no_text`` (there is none in English), ``office_busy`` (later it may
+        work) or ``office_unavailable``.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: OfficeReason = "office_unavailable",
+        setting: str | tuple[str, ...] = (),
+    ) -> None:
+        """Keep the message, the reason, and the settings that it is about."""
+        super().__init__(message, setting=setting)
+        self.reason = reason
 
 
 def cannot_write(target: object, problem: OSError) -> OutputError:

@@ -24,6 +24,7 @@ from patclass.service.classification import ClassificationService
 from patclass.service.errors import install
 from patclass.service.feedback import IDEMPOTENCY, FeedbackService, add_feedback
 from patclass.service.keys import KeyFile, Role
+from patclass.service.lookups import Lookups
 from patclass.service.metrics import Metrics
 from patclass.service.middleware import RequestMiddleware
 from patclass.service.models import Models, load_model
@@ -62,6 +63,7 @@ class Service:
         self.metrics = Metrics()
         self.draining = False
         self.failure: Exception | None = None
+        self.lookups = Lookups(settings, self.metrics)
         self.database = locate_store(settings.store)
         self.recorder = Recorder(PredictionStore(self.database), self.metrics)
         self.shadow = Shadow(self.recorder, self.metrics)
@@ -116,6 +118,7 @@ class Service:
         """Classify what was accepted, then end all threads."""
         self.draining = True
         self.queue.close()
+        self.lookups.close()
         self.shadow.close()
         self.recorder.close()
         self.watcher.close()
@@ -165,7 +168,13 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     settings, models = service.settings, service.models
     keys = None if settings.keys is None else KeyFile(settings.keys)
     classification = ClassificationService(
-        settings, models, service.queue, service.metrics, service.recorder, service.shadow
+        settings,
+        models,
+        service.queue,
+        service.metrics,
+        service.recorder,
+        service.shadow,
+        service.lookups,
     )
     feedback = FeedbackService(service.database, service.recorder, models, service.metrics)
     reviews = ReviewService(service.database, models)
@@ -176,11 +185,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     admin_router = guarded_router(keys, Role.ADMIN, "models")
     for router in (
         add_classification(classify_router, classification, settings.max_items),
-        add_models(models_router, models, service.metrics),
+        add_models(models_router, models, service.metrics, settings.offices),
         add_feedback(feedback_router, feedback, settings.feedback_rate),
         add_reviews(reviews_router, reviews, feedback, models),
         add_monitoring(monitoring_router, models, service.monitor, service.database),
-        add_reload(admin_router, models, service.load),
+        add_reload(admin_router, models, service.load, settings.offices),
         health_routes(lambda: service.ready),
         documentation_routes(app.title, "openapi.json"),
     ):

@@ -5,18 +5,20 @@ import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
-from patclass.core.errors import ConfigError, DataError
+from patclass.core.errors import ConfigError, DataError, OfficeError
 from patclass.inference.classifier import Patent
 from patclass.inference.explain import MAX_SENTENCES
 from patclass.inference.prediction import Options, Prediction
 from patclass.model.tokenizer import EncodedText
+from patclass.offices.patent import OfficePatent
 from patclass.service.background import Shadow
 from patclass.service.context import began_at, note
 from patclass.service.errors import ApiError
+from patclass.service.lookups import Found, Lookups
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel, Models
 from patclass.service.queue import (
@@ -35,10 +37,14 @@ _INLINE_CHARS = 20_000
 
 @dataclass(frozen=True)
 class ServedPrediction:
-    """A prediction and the id under which it is stored."""
+    """A prediction and the id under which it is stored.
+
+    :param patent: what was looked up, if the patent was named by its number.
+    """
 
     id: str
     prediction: Prediction
+    patent: OfficePatent | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class ServedBatch:
     """The results of a request: for each patent a prediction, or the error of its text."""
 
     model: LoadedModel
-    results: list[ServedPrediction | DataError]
+    results: list[ServedPrediction | DataError | OfficeError]
 
 
 def model_named(models: Models, name: str | None) -> LoadedModel:
@@ -73,8 +79,9 @@ class ClassificationService:
         metrics: Metrics,
         recorder: Recorder,
         shadow: Shadow,
+        lookups: Lookups,
     ) -> None:
-        self._settings, self._models = settings, models
+        self._settings, self._models, self._lookups = settings, models, lookups
         self._queue, self._metrics = queue, metrics
         self._recorder, self._shadow = recorder, shadow
 
@@ -86,7 +93,7 @@ class ClassificationService:
         options: Options,
         deadline_ms: int | None,
     ) -> ServedBatch:
-        """Classify patents, in order, with one model.
+        """Classify patents, in order, with one model; those with a ``number`` are looked up.
 
         :param deadline_ms: milliseconds from the start of the request, if the client set any.
         :raises ApiError: if the request as a whole is refused.
@@ -96,7 +103,9 @@ class ClassificationService:
             seconds = min(seconds, deadline_ms / 1000)
         deadline = began_at(request.scope) + seconds
         model = self._checked_model(model_name, options)
-        texts = [self._text(model, patent) for patent in patents]
+        left = deadline - time.monotonic()
+        found = await self._lookups.find(patents, model.classifier.view.columns, left)
+        texts = [self._text(model, patent) for patent in found]
         usable = [text for text in texts if isinstance(text, str)]
         encodings = await self._encode(model, usable)
         queued = [
@@ -106,13 +115,23 @@ class ClassificationService:
         tokens = sum(patent.weight for patent in queued)
         note(request.scope, model=model.name, version=model.version)
         note(request.scope, items=len(texts), tokens=tokens)
+        if lookups := sum(isinstance(each, OfficePatent | OfficeError) for each in found):
+            note(request.scope, lookups=lookups)
         if self._settings.log_texts:
             note(request.scope, texts=usable)
         if queued:
             self._enqueue(queued, tokens)
         predictions = await self._wait(request, queued) if queued else []
         served = iter(self._record(model, predictions, began_at(request.scope)))
-        return ServedBatch(model, [t if isinstance(t, DataError) else next(served) for t in texts])
+        return ServedBatch(
+            model,
+            [
+                replace(next(served), patent=patent if isinstance(patent, OfficePatent) else None)
+                if isinstance(text, str)
+                else text
+                for patent, text in zip(found, texts, strict=True)
+            ],
+        )
 
     def _record(
         self, model: LoadedModel, predictions: Sequence[Prediction], began: float
@@ -136,8 +155,12 @@ class ClassificationService:
             raise ApiError(422, "invalid", str(error)) from error
         return model
 
-    def _text(self, model: LoadedModel, patent: Patent) -> str | DataError:
+    def _text(self, model: LoadedModel, patent: Found) -> str | DataError | OfficeError:
         """The text of a patent; its length is checked before anything else."""
+        if isinstance(patent, OfficeError):
+            return patent
+        if isinstance(patent, OfficePatent):
+            patent = patent.fields(self._settings.max_chars)
         length = len(patent) if isinstance(patent, str) else sum(map(len, _field_texts(patent)))
         if length > self._settings.max_chars:
             return DataError(

@@ -35,6 +35,11 @@ Code = Literal[
     "key_reused",
     "not_stored",
     "not_ready",
+    "number_invalid",
+    "unknown_number",
+    "no_text",
+    "office_busy",
+    "office_unavailable",
     "deadline_exceeded",
     "internal",
 ]

@@ -32,13 +32,18 @@ class Metrics:
             "patclass_request_seconds", "Duration of a request within the service.", "route"
         )
         self.stage_seconds = self._seconds(
-            "patclass_stage_seconds", "Duration of a stage: tokenise, queue, infer.", "stage"
+            "patclass_stage_seconds",
+            "Duration of a stage: look_up, tokenise, queue, infer.",
+            "stage",
         )
         self.queue_tokens = self._gauge("patclass_queue_tokens", "Tokens in the queue.")
         self.queue_items = self._gauge("patclass_queue_items", "Patents in the queue.")
         self.tokens = self._counter("patclass_tokens", "Tokens classified.", "model")
         self.refused = self._counter(
             "patclass_refused_items", "Patents that were not classified, by reason.", "reason"
+        )
+        self.lookups = self._counter(
+            "patclass_lookups", "Patents looked up by their number, by outcome.", "outcome"
         )
         self.confidence = Histogram(
             "patclass_confidence",

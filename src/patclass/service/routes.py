@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import HTMLResponse
 
-from patclass.core.errors import DataError, PatclassError
+from patclass.core.errors import DataError, OfficeError, PatclassError
 from patclass.inference.prediction import Options
 from patclass.monitoring.drift import SIGNALS, Assessment
 from patclass.monitoring.monitor import Monitor
@@ -98,7 +98,7 @@ def add_classification(
         """Classify one text, at the deepest level at which the prediction is sure."""
         batch = await service.classify(request, [body.text], None, Options(), deadline)
         (served,) = batch.results
-        if isinstance(served, DataError):
+        if not isinstance(served, ServedPrediction):
             raise ApiError(422, "text_invalid", str(served))
         fields = result_of(served.prediction, served.id, None)
         return PredictResponse.model_validate(
@@ -134,14 +134,17 @@ def add_classification(
     return router
 
 
-def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter:
-    """``/v1/models`` and ``/metrics``."""
+def add_models(router: APIRouter, models: Models, metrics: Metrics, numbers: bool) -> APIRouter:
+    """``/v1/models`` and ``/metrics``.
+
+    :param numbers: whether patents can be named by their number.
+    """
 
     @router.get("/v1/models", responses=documented(401, 503))
     async def list_models() -> ModelsResponse:
         """The models that are loaded, the default first."""
         model_named(models, None)  # refuses until all models are loaded
-        return _models_response(models)
+        return _models_response(models, numbers)
 
     @router.get("/v1/models/{name}/labels", responses=documented(401, 404, 422, 503))
     async def list_labels(name: str) -> LabelsResponse:
@@ -174,7 +177,9 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics) -> APIRouter
     return router
 
 
-def add_reload(router: APIRouter, models: Models, reload: Callable[[], Any]) -> APIRouter:
+def add_reload(
+    router: APIRouter, models: Models, reload: Callable[[], Any], numbers: bool
+) -> APIRouter:
     """``/v1/models/reload``."""
 
     @router.post("/v1/models/reload", responses=documented(401, 403, 409, 503))
@@ -184,7 +189,7 @@ def add_reload(router: APIRouter, models: Models, reload: Callable[[], Any]) -> 
             await asyncio.to_thread(reload)
         except PatclassError as error:
             raise ApiError(409, "reload_failed", str(error)) from error
-        return _models_response(models)
+        return _models_response(models, numbers)
 
     return router
 
@@ -283,19 +288,21 @@ def health_routes(ready: Callable[[], bool]) -> APIRouter:
     return router
 
 
-def _models_response(models: Models) -> ModelsResponse:
+def _models_response(models: Models, numbers: bool) -> ModelsResponse:
     infos = [_info(model, models.names[0]) for model in models.loaded()]
-    return ModelsResponse(models=infos)
+    return ModelsResponse(models=infos, numbers=numbers)
 
 
 def _result(
-    patent: str | PatentFields, served: ServedPrediction | DataError, text: bool
+    patent: str | PatentFields, served: ServedPrediction | DataError | OfficeError, text: bool
 ) -> Result | FailedResult:
     patent_id = patent.id if isinstance(patent, PatentFields) else None
-    if isinstance(served, DataError):
-        error = ErrorBody(code="text_invalid", message=str(served))
-        return FailedResult(id=patent_id, error=error)
-    return Result.model_validate(result_of(served.prediction, served.id, patent_id, text))
+    if not isinstance(served, ServedPrediction):
+        code = served.reason if isinstance(served, OfficeError) else "text_invalid"
+        return FailedResult(id=patent_id, error=ErrorBody(code=code, message=str(served)))
+    fields = result_of(served.prediction, served.id, patent_id, text)
+    found = None if served.patent is None else served.patent.record()
+    return Result.model_validate(fields | {"patent": found})
 
 
 def _options(body: ClassifyRequest) -> Options:

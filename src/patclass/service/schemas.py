@@ -42,6 +42,12 @@ class PatentFields(Strict):
     """
 
     id: Name = Field(None, max_length=200, description="Returned with the result.")
+    number: Name = Field(
+        None,
+        max_length=200,
+        description="Publication number, instead of all that follows; `GET /v1/models` says "
+        "whether the service looks numbers up.",
+    )
     text: Text = None
     title: Text = None
     abstract: Text = None
@@ -127,6 +133,16 @@ else:
     )
 
 
+class FoundPatent(BaseModel):
+    """A patent that was looked up by its number."""
+
+    number: str = Field(examples=["EP1000000A1"])
+    office: str = Field(description="`EPO` or `USPTO`.")
+    title: str | None
+    abstract: str | None
+    codes: list[str] = Field(description="CPC and IPC symbols that the office has assigned.")
+
+
 class Result(_Answer):
     """The prediction for one patent, with the columns of a file of answers."""
 
@@ -136,6 +152,7 @@ class Result(_Answer):
     alternatives: dict[str, list[ScoredLabel]] | None = Field(
         None, description="By level, most probable first; if requested."
     )
+    patent: FoundPatent | None = Field(None, description="What was found under the `number`.")
     error: None = None
 
 
@@ -183,6 +200,7 @@ class ModelsResponse(BaseModel):
     """All loaded models, the default first."""
 
     models: list[ModelInfo]
+    numbers: bool = Field(description="Whether patents can be named by their `number`.")
 
 
 class Label(BaseModel):

@@ -70,6 +70,14 @@ class ServiceSettings(Settings):
     feedback_rate: int = Field(
         120, ge=1, description="Feedback that one caller may send in a minute; more gets 429."
     )
+    offices: bool = Field(
+        False,
+        description="Let callers name patents by their number: they are looked up at the EPO and "
+        "the USPTO with the keys in PATCLASS_OFFICES_...",
+    )
+    max_numbers: int = Field(
+        8, ge=1, description="Numbers to look up in one request; more is refused."
+    )
     log_texts: bool = Field(False, description="Write the texts of requests to the log.")
     trace: bool = Field(
         False, description="Send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT."

@@ -106,6 +106,8 @@ def response_error(
         return PageError("loading", "The service is still loading its model.", seconds or 2.0)
     if code == "deadline_exceeded":
         return PageError("busy", "The service took too long. Try again in a moment.", 2.0)
+    if code == "office_busy":
+        return PageError("busy", as_sentence(message), 5.0)
     if code == "not_stored":
         return PageError("busy", "The database of the service is unavailable.", 5.0)
     if code == "no_case":
@@ -222,6 +224,11 @@ class Api:
                 )
                 for info in self._request("GET", "/v1/models")["models"]
             ]
+
+    def accepts_numbers(self) -> bool:
+        """Whether the service looks patents up by their publication number."""
+        with _checked_fields(self.address):
+            return bool(self._request("GET", "/v1/models")["numbers"])
 
     def labels(self, model: str) -> list[Label]:
         """All codes of a model, the coarsest level first."""

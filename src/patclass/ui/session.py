@@ -24,13 +24,18 @@ _KEY_FIELD = "access_key_field"
 _MODEL = "model"
 _LAST_CHECK = "last_check"  # of the service, in seconds of the monotonic clock
 _CHECK_INTERVAL = 2.0
+_ASKED_AGAIN = 10.0  # seconds after which the service is asked again whether it accepts numbers
 
 
 def api() -> Api:
     """The client, with the visitor's access key or that of the page."""
+    return _api(*_access())
+
+
+def _access() -> tuple[str, str]:
+    """Address and access key."""
     address = os.environ.get(ADDRESS_VARIABLE) or ADDRESS
-    key = st.session_state.get(_KEY) or os.environ.get(KEY_VARIABLE, "")
-    return _api(address, key)
+    return address, st.session_state.get(_KEY) or os.environ.get(KEY_VARIABLE, "")
 
 
 @st.cache_resource(max_entries=100, show_spinner=False)
@@ -50,6 +55,19 @@ def models() -> list[Model]:
     :raises PageError: if the request fails.
     """
     return api().models()
+
+
+def accepts_numbers() -> bool:
+    """Whether patents can be named by their number; False while the service does not say."""
+    return _accepts_numbers(*_access())
+
+
+@st.cache_data(max_entries=100, ttl=_ASKED_AGAIN, show_spinner=False)
+def _accepts_numbers(address: str, key: str) -> bool:
+    try:
+        return _api(address, key).accepts_numbers()
+    except PageError:
+        return False
 
 
 def selected_model(loaded: list[Model]) -> Model:

@@ -8,7 +8,6 @@ from patclass.data.documents.document import COLUMNS as DOCUMENT_COLUMNS
 from patclass.data.documents.document import Document, RejectedDocument
 from patclass.data.documents.greenbook import read_greenbook
 from patclass.data.documents.odp import read_odp
-from patclass.data.documents.pdf import read_pdf
 from patclass.data.documents.records import (
     Record,
     damage_named,
@@ -63,6 +62,9 @@ def documents_of_record(
         elif record.form == "Green Book":
             yield read_greenbook(record.content)
         elif record.form == "PDF":
+            # Where no PDF is read, its library need not be there.
+            from patclass.data.documents.pdf import read_pdf
+
             yield read_pdf(record.content, record.source)
         else:
             yield from read_odp(record.content)

@@ -1,13 +1,22 @@
-"""One patent: entered as text or fields, uploaded as a document, or taken from the examples."""
+"""One patent: entered as text, fields or number, uploaded, or taken from the examples."""
 
 from collections.abc import Mapping
+from html import escape
 
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from patclass.ui.client import PageError, Patent
+from patclass.ui.client import PageError, Patent, Result
 from patclass.ui.files import DOCUMENT_SUFFIXES, patent_of_document
-from patclass.ui.session import api, errors_shown, models, selected_model, show_error
+from patclass.ui.formatting import plain
+from patclass.ui.session import (
+    accepts_numbers,
+    api,
+    errors_shown,
+    models,
+    selected_model,
+    show_error,
+)
 from patclass.ui.views.prediction import draw
 
 EXAMPLES = {
@@ -41,6 +50,8 @@ EXAMPLES = {
 }
 
 _TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "Document", "Example"
+_NUMBER = "Number"  # only if the service looks numbers up
+_MAX_CODES = 12
 _RESULT = "result"  # the last result, kept while the visitor looks at it
 _PENDING = "pending"  # a patent that could not be classified yet
 
@@ -58,7 +69,23 @@ def page() -> None:
     shown = st.session_state.get(_RESULT)
     if shown is not None:
         with errors_shown():
+            _found_patent(shown["result"])
             draw(shown["result"], shown["model"])
+
+
+def _found_patent(result: Result) -> None:
+    """Title, abstract and assigned codes of a patent that was looked up."""
+    patent = result.get("patent")
+    if not patent:
+        return
+    with st.container(border=True):
+        head = f"{patent['number']} ({patent['office']}): {patent['title'] or 'without a title'}"
+        st.html(f"<b>{escape(head)}</b>")
+        st.html(plain(patent["abstract"] or "The office has no abstract in English."))
+        codes = patent["codes"][:_MAX_CODES]
+        if codes:
+            more = ", …" if len(patent["codes"]) > _MAX_CODES else ""
+            st.caption(f"Codes assigned by patent offices: {', '.join(codes)}{more}")
 
 
 def _classify(patent: Patent) -> None:
@@ -80,7 +107,7 @@ def _enter_patent() -> Patent | None:
     """The patent that was just submitted, if one was."""
     source = st.segmented_control(
         "Input",
-        [_TEXT, _FIELDS, _DOCUMENT, _EXAMPLE],
+        [_TEXT, _FIELDS, *([_NUMBER] if accepts_numbers() else []), _DOCUMENT, _EXAMPLE],
         default=_TEXT,
         required=True,
         key="source",
@@ -92,6 +119,8 @@ def _enter_patent() -> Patent | None:
             entered: Patent | UploadedFile | None = _text()
         elif source == _FIELDS:
             entered = _fields()
+        elif source == _NUMBER:
+            entered = _number()
         else:
             entered = _document()
         submitted = st.form_submit_button(
@@ -124,6 +153,17 @@ def _fields() -> dict[str, str]:
     }
 
 
+def _number() -> dict[str, str]:
+    number = st.text_input(
+        "Publication number",
+        placeholder="EP1000000A1, US 11,646,472 or WO2022/259205",
+        max_chars=60,
+        key="number",
+    )
+    st.caption("The title and abstract are requested from the EPO or the USPTO.")
+    return {"number": number}
+
+
 def _document() -> UploadedFile | None:
     return st.file_uploader(
         "Upload a PDF, the XML of a patent office, or a text file",
@@ -153,6 +193,8 @@ def _read(entered: Patent | UploadedFile | None) -> Patent:
         return patent_of_document(entered.name, entered.getvalue())
     texts = entered.values() if isinstance(entered, Mapping) else [entered]
     if not any(text and text.strip() for text in texts):
+        if isinstance(entered, Mapping) and "number" in entered:
+            raise PageError("invalid_input", "Enter a publication number, such as EP1000000A1.")
         raise PageError(
             "invalid_input", "The text is empty. Paste the title and abstract, or the full text."
         )

@@ -1,0 +1,205 @@
+"""A patent by its number: which office has it, what is needed of it, whether that is enough.
+
+Knows numbers, documents and the cache; the offices know their addresses.
+"""
+
+from collections.abc import Collection
+from typing import Literal, Protocol, Self
+
+from patclass.core.errors import ConfigError, OfficeError
+from patclass.data.documents import Document, RejectedDocument, documents_of
+from patclass.data.language import NAMES
+from patclass.offices import epo, uspto
+from patclass.offices.cache import Cache
+from patclass.offices.connection import Connection, Deadline
+from patclass.offices.numbers import PublicationNumber
+from patclass.offices.patent import OfficePatent
+from patclass.offices.settings import OfficesSettings, default_cache
+
+
+class _Office(Protocol):
+    name: str
+    connection: Connection
+
+    def fetch(self, number: PublicationNumber, part: str, deadline: Deadline) -> bytes | None: ...
+
+
+class Offices:
+    """Finds patents; may be used by several threads at once.
+
+    :raises ConfigError: if there are keys for no office.
+    """
+
+    def __init__(self, settings: OfficesSettings) -> None:
+        self._seconds = settings.seconds
+        max_bytes = int(settings.cache_megabytes * 1_000_000)
+        self._cache = Cache(settings.cache or default_cache(), settings.cache_days, max_bytes)
+        self._offices: dict[str, _Office] = {}
+        self._without: dict[str, OfficeError] = {}
+        for name, kind in ((epo.NAME, epo.Epo), (uspto.NAME, uspto.Uspto)):
+            try:
+                self._offices[name] = kind(settings)
+            except OfficeError as problem:
+                self._without[name] = problem
+        if not self._offices:
+            raise ConfigError(" ".join(_sentence(each) for each in self._without.values()))
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """With the keys and limits of ``PATCLASS_OFFICES_...``.
+
+        :raises ConfigError: if a setting does not fit, or there are keys for no office.
+        """
+        return cls(OfficesSettings.load({}))
+
+    def close(self) -> None:
+        """Close all connections."""
+        for office in self._offices.values():
+            office.connection.close()
+
+    def find(
+        self, number: str, wanted: Collection[str] = (), seconds: float | None = None
+    ) -> OfficePatent:
+        """The patent of a number.
+
+        :param wanted: of ``claims`` and ``description``, those to fetch even with an abstract.
+        :param seconds: within which it must be found, if less than the setting.
+        :raises OfficeError: if it is no number, unknown, without a text, or cannot be had now.
+        """
+        parsed = PublicationNumber.parse(number)
+        if parsed.is_us_design:
+            raise OfficeError(
+                f"{parsed} is a design patent: designs have drawings but no abstract, and classes "
+                "of their own (Locarno).",
+                reason="no_text",
+            )
+        office = self._office(uspto.NAME if parsed.country == "US" else epo.NAME)
+        deadline = Deadline(self._seconds if seconds is None else min(seconds, self._seconds))
+        record = self._read(office, parsed, "record", deadline)
+        if record is None:
+            raise OfficeError(
+                f"the {office.name} has no publication {parsed}. Check number and kind, or leave "
+                "the kind out.",
+                reason="unknown_number",
+            )
+        return self._complete(office, parsed, record, wanted, deadline)
+
+    def _office(self, name: str) -> _Office:
+        if name in self._without:
+            problem = self._without[name]
+            raise OfficeError(str(problem), reason=problem.reason)
+        return self._offices[name]
+
+    def _complete(
+        self,
+        office: _Office,
+        number: PublicationNumber,
+        record: Document,
+        wanted: Collection[str],
+        deadline: Deadline,
+    ) -> OfficePatent:
+        """With the parts that are wanted, and those that stand in for a missing abstract."""
+        exact = _number_of(record) or number
+        abstract = record.abstract if _is_english(record) else ""
+        claims = description = ""
+        if "claims" in wanted or not abstract:
+            claims = "\n".join(self._part(office, exact, record, "claims", deadline).claims)
+        if "description" in wanted or not (abstract or claims):
+            description = self._part(office, exact, record, "description", deadline).description
+        if not (abstract or claims or description):
+            raise _no_text(office, exact, record)
+        return OfficePatent(
+            number=str(exact),
+            office=office.name,
+            title=record.title or None,
+            abstract=abstract or None,
+            claims=claims or None,
+            description=description or None,
+            codes=_codes(record),
+        )
+
+    def _part(
+        self,
+        office: _Office,
+        number: PublicationNumber,
+        record: Document,
+        part: Literal["claims", "description"],
+        deadline: Deadline,
+    ) -> Document:
+        """The document with a part in English: the record itself, else what the office adds."""
+        found = record if getattr(record, part) else self._read(office, number, part, deadline)
+        return found if found is not None and _is_english(found) else Document(id="")
+
+    def _read(
+        self, office: _Office, number: PublicationNumber, part: str, deadline: Deadline
+    ) -> Document | None:
+        """A part of a publication, from the cache if it is there; None if the office has none."""
+        name = f"{office.name}-{number}-{part}"
+        content = self._cache.get(name)
+        if content is not None:
+            return _document(office, number, content)
+        with office.connection.turn(deadline):
+            content = self._cache.get(name)  # another look-up may have fetched it meanwhile
+            if content is None:
+                content = office.fetch(number, part, deadline) or b""
+            document = _document(office, number, content)
+            self._cache.put(name, content)  # only what could be read
+            return document
+
+
+def _document(office: _Office, number: PublicationNumber, content: bytes) -> Document | None:
+    """The document of a number in an answer; of several, the first with an abstract.
+
+    :raises OfficeError: if there is none of that number, or none that can be classified.
+    """
+    if not content:
+        return None
+    found = list(documents_of(content))
+    documents = [each for each in found if isinstance(each, Document)]
+    same = [each for each in documents if _is_of(each, number)]
+    if same:
+        return next((each for each in same if each.abstract), same[0])
+    for each in found:
+        # One without a number is damaged.
+        if isinstance(each, RejectedDocument) and _number_of(each) is not None:
+            message = f"{number} cannot be classified: {each.reason}."
+            raise OfficeError(message, reason="no_text")
+    raise office.connection.unavailable(f"it does not answer with the publication {number}")
+
+
+def _is_of(document: Document, number: PublicationNumber) -> bool:
+    found = _number_of(document)
+    return found is not None and number.is_same(found)
+
+
+def _number_of(document: Document | RejectedDocument) -> PublicationNumber | None:
+    try:
+        return PublicationNumber.parse(document.id)
+    except OfficeError:
+        return None
+
+
+def _is_english(document: Document) -> bool:
+    """Whether its text is in English, as far as the office says."""
+    return document.language in ("", "en")
+
+
+def _codes(document: Document) -> tuple[str, ...]:
+    """Each symbol once: offices state one for each scheme."""
+    return tuple(dict.fromkeys(code.code for code in document.codes))
+
+
+def _no_text(office: _Office, number: PublicationNumber, record: Document) -> OfficeError:
+    only = ", only a title" if record.title else ""
+    if record.abstract:
+        only = f", only in {NAMES.get(record.language, 'another language')}"
+    return OfficeError(
+        f"the {office.name} has no text of {number} in English{only}. Look up another publication "
+        "of the same family, or classify its text.",
+        reason="no_text",
+    )
+
+
+def _sentence(problem: OfficeError) -> str:
+    text = str(problem)
+    return text[:1].upper() + text[1:]

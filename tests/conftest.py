@@ -26,7 +26,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from helpers import FULL_LANE, Cli, Outcome, full, tiny_run, verified_here
 from kept import FolderCache
 from patclass.bundle import read_bundle
+from patclass.bundle.registry import SHIPPED, locate
 from patclass.cli.main import run
+from patclass.core.settings import data_like
 from patclass.data.corpus import load_corpus
 from patclass.inference import Classifier, load
 from patclass.store.database import Database, locate_store
@@ -354,14 +356,24 @@ def exported_flat(bundle: Path, folder_cache: FolderCache) -> Path:
     )
 
 
-def export_float(bundle: Path, target: Path) -> None:
-    """Write a tiny bundle for OpenVINO, in float32."""
+@pytest.fixture(scope="session")
+def exported_shipped(folder_cache: FolderCache) -> Path:
+    """The shipped model for OpenVINO, in float32: the same answers from a server without torch."""
+
+    def make(home: Path) -> None:
+        export_float(locate(SHIPPED), home / "model", texts=20, data="sample")
+
+    return folder_cache.folder("exported-shipped", make) / "model"
+
+
+def export_float(bundle: Path, target: Path, texts: int = 60, data: str | None = None) -> None:
+    """Write a bundle for OpenVINO, in float32; compare on other data than its own if named."""
     from patclass.export.run import export
 
     opened = read_bundle(bundle)
-    corpus = load_corpus(opened.description.data_settings(), opened.tree)
+    corpus = load_corpus(data_like(opened.description.data_settings(), {"data": data}), opened.tree)
     with verified_here():
-        export(opened, "openvino-f32", target, corpus, texts=60)
+        export(opened, "openvino-f32", target, corpus, texts=texts)
 
 
 @pytest.fixture(scope="session")

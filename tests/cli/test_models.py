@@ -109,36 +109,14 @@ def invoke(*arguments: object) -> Result:
 
 
 @contextmanager
-def folder_with_feedback(folder: Path, champion: Path) -> Iterator[Database]:
-    """A folder with a champion and feedback on its predictions, to be copied by tests."""
-    with chdir(folder), verified_here():
-        assert invoke("models", "promote", champion).exit_code == 0
-        database = locate_store(None, {})
-        give_feedback(database, Registry(Path("models")))
-        yield database
-        database.close()
+def copy_of(folder: Path, target: Path) -> Iterator[Path]:
+    """Go on in a copy of a folder, where commands run as in ``home``."""
+    shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
+    with chdir(target), verified_here():
+        yield target
 
 
-@pytest.fixture(scope="module")
-def retrained(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A candidate has been trained and not yet evaluated."""
-    folder = tmp_path_factory.mktemp("retrained")
-    with folder_with_feedback(folder, champion):
-        assert invoke("retrain").exit_code == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def unrecorded(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A candidate has been trained, but the process ended before it was recorded in the store."""
-    folder = tmp_path_factory.mktemp("orphaned")
-    error = StoreError("the process ended here")
-    with (
-        folder_with_feedback(folder, champion),
-        patch.object(ModelStore, "add", side_effect=[error]),
-    ):
-        assert isinstance(invoke("retrain").exception, StoreError)
-    return folder
+# Each of the following folders goes on from the one before it, so that a candidate is trained once.
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +124,33 @@ def interrupted(champion: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The training of a candidate was interrupted before its bundle was saved."""
     folder = tmp_path_factory.mktemp("stopped")
     error = TrainingError("stopped before it was finished")
+    with chdir(folder), verified_here():
+        assert invoke("models", "promote", champion).exit_code == 0
+        database = locate_store(None, {})
+        give_feedback(database, Registry(Path("models")))
+        database.close()
+        with patch.object(training, "fit_components", side_effect=error):
+            assert isinstance(invoke("retrain").exception, TrainingError)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unrecorded(interrupted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate has been trained, but the process ended before it was recorded in the store."""
+    error = StoreError("the process ended here")
     with (
-        folder_with_feedback(folder, champion),
-        patch.object(training, "fit_components", side_effect=error),
+        copy_of(interrupted, tmp_path_factory.mktemp("orphaned")) as folder,
+        patch.object(ModelStore, "add", side_effect=[error]),
     ):
-        assert isinstance(invoke("retrain").exception, TrainingError)
+        assert isinstance(invoke("retrain").exception, StoreError)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def retrained(unrecorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A candidate has been trained and not yet evaluated."""
+    with copy_of(unrecorded, tmp_path_factory.mktemp("retrained")) as folder:
+        assert invoke("retrain").exit_code == 0
     return folder
 
 

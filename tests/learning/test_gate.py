@@ -1,6 +1,7 @@
 """The gate: what it accepts, what it refuses, and the reasons that it reports."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import full
+from patclass.learning import gate
 from patclass.learning.gate import Check, Decision, LevelPredictions, PairedPredictions, decide
 
 CODES = np.array(list("ABCD"))
@@ -19,6 +21,13 @@ INITIAL_STATE = RANDOM.bit_generator.state
 def _reset_random_state() -> None:
     """Every test draws the same numbers, whatever ran before."""
     RANDOM.bit_generator.state = INITIAL_STATE
+
+
+@pytest.fixture(autouse=True)
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decision depends on the last digit of an interval."""
+    quick = partial(gate.compare, resamples=full(1000, 10_000))
+    monkeypatch.setattr(gate, "compare", quick)
 
 
 def predictions_of(

@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real service with the shipped model.
+"""The page in a real browser, against a real service with the shipped model, exported.
 
 With PATCLASS_PICTURES the screenshots of the documentation are written there ('make pictures').
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from helpers import wait_until
 from patclass.learning.review_queue import REASONS
@@ -70,8 +70,8 @@ def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.P
 class Stage:
     """The service, which can be stopped and started, and the page before it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, model: Path | str) -> None:
+        self.folder, self.model = folder, model
         self.port, self.page_port = free_port(), free_port()
         self._service = ExitStack()
 
@@ -84,7 +84,7 @@ class Stage:
         return f"http://127.0.0.1:{self.port}"
 
     def start_service(self) -> None:
-        flags = ("--model", "shipped", "--port", str(self.port), "--keep-texts")
+        flags = ("--model", str(self.model), "--port", str(self.port), "--keep-texts")
         context = running(self.folder, f"{self.service}/readyz", "serve", *flags)
         self._service.enter_context(context)
 
@@ -93,8 +93,9 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("stage"))
+def stage(exported_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    model = "shipped" if PICTURES else exported_shipped
+    stage = Stage(tmp_path_factory.mktemp("stage"), model)
     stage.start_service()
     flags = ("--port", str(stage.page_port), "--api", stage.service)
     with running(stage.folder, f"{stage.page}/_stcore/health", "ui", *flags):
@@ -105,28 +106,38 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One profile for all pages, which loads and compiles the scripts of the page once."""
+    with browser.new_context(reduced_motion="reduce") as context:
+        context.set_default_timeout(120_000)
+        yield context
 
 
 Open = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, stage: Stage) -> Iterator[Open]:
-    """Open the page in a new browser profile."""
+def visit(profile: BrowserContext, stage: Stage) -> Iterator[Open]:
+    """Open the page in a new window, as another visitor: nothing is kept of the one before."""
     with ExitStack() as stack:
 
         def open_page(path: str = "", size: dict[str, int] = WIDE, scheme: str = "light") -> Page:
-            context = browser.new_context(viewport=size, color_scheme=scheme)
-            stack.callback(context.close)
-            context.set_default_timeout(120_000)
-            page = context.new_page()
+            page = profile.new_page()
+            stack.callback(page.close)
+            page.set_viewport_size(size)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.goto(f"{stage.page}/{path}")
             return page
 
         yield open_page
+        profile.clear_cookies()
 
 
 def wait_until_rendered(page: Page) -> None:

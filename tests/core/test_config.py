@@ -31,6 +31,14 @@ def test_flags_override_the_environment_which_overrides_the_file_and_the_default
     assert (fit.batch_tokens, fit.warmup) == (13, 0.14)
 
 
+def test_a_file_as_editors_of_windows_save_it_is_read(tmp_path: Path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(b'\xef\xbb\xbf[data]\r\ndata = "a.csv"\r\n')
+    assert TrainSettings.load({}, file, environment={}).data.data == "a.csv"
+    file.write_bytes(b"\xef\xbb\xbf[serve]\r\nport = 9100\r\n")
+    assert ServiceSettings.load({}, file, environment={}).port == 9100
+
+
 def test_every_table_of_the_file_fills_its_group(tmp_path: Path):
     file = write(
         tmp_path,

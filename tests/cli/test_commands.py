@@ -208,6 +208,14 @@ def test_predict_reads_standard_input(cli: Cli, bundle: Path):
     assert read.out == given.out
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_predict_reads_standard_input_in_any_usual_encoding(cli: Cli, bundle: Path, encoding: str):
+    text = "Gerät mit größerer Öffnung, polymer catalyst acid"
+    given = cli("predict", text, "--format", "json", "--model", bundle)
+    read = cli("predict", "--format", "json", "--model", bundle, stdin=text.encode(encoding))
+    assert (read.code, read.out) == (0, given.out)
+
+
 def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path):
     outcome = cli(
         "predict", "--format", "json", "--model", bundle, stdin="größe 半導体 🧪".encode()

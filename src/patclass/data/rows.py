@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role, with_roles
-from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
+from patclass.data.delimited import Dialect, Record, read_records, recognise
+from patclass.data.encoding import SAMPLE
 from patclass.data.sheets import open_sheet
 from patclass.data.text import SURROGATE
 

@@ -13,6 +13,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from pypdf import PdfReader
 
 from patclass.core.errors import DataError
+from patclass.data.encoding import decoded
 from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.rows import Row, first_line, is_table, open_table
 from patclass.data.text import FIELDS
@@ -74,24 +75,13 @@ def text_of_document(name: str, content: bytes) -> str:
 
 
 def _txt_text(name: str, content: bytes) -> str:
-    text = decoded(content)
-    if text is None:
+    try:
+        return decoded(content)
+    except DataError as problem:
         raise PageError(
             "invalid_input",
             f"The encoding of '{name}' is not supported. Save it as UTF-8, or paste the text.",
-        )
-    return text
-
-
-def decoded(content: bytes) -> str | None:
-    """The text of a file in UTF-8, UTF-16 with a byte order mark, or Windows-1252; else None."""
-    with_mark = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if with_mark else ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
+        ) from problem
 
 
 def _pdf_text(name: str, content: bytes) -> str:

@@ -217,6 +217,8 @@ def import_feedback(file: Path, name: str, store: Path | None) -> int:
 
     left_out: Counter[str] = Counter()
     result = _format(name).read(locate_store(store), _content(file), left_out)
+    if result.recognised is not None:
+        click.echo(f"{file}: {result.recognised}", err=True)
     click.echo(f"{result.added:,} added, {result.duplicates:,} known")
     _report(left_out)
     return 0

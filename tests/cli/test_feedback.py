@@ -76,6 +76,21 @@ def test_an_invalid_import_is_a_one_line_error(cli: Cli, file: Path):
     assert len(rows(file)) == 2
 
 
+def test_what_an_import_reads_and_leaves_out_is_printed(cli: Cli, file: Path, tmp_path: Path):
+    result = {"from_name": "topic", "type": "choices", "value": {"choices": ["G06F 3/01"]}}
+    annotations = [{"id": 1, "result": [result], "created_at": "2026-11-01T10:00:00Z"}]
+    tasks = [{"data": data, "annotations": annotations} for data in ({"prediction_id": ID(1)}, {})]
+    source = tmp_path / "annotated.json"
+    source.write_text(json.dumps(tasks), encoding="utf-8")
+    done = cli("feedback", "import", source, "--format", "label-studio", "--store", file)
+    assert (done.code, done.out) == (0, "1 added, 0 known\n")
+    assert done.err == (
+        f"{source}: labels from 'topic' (choices)\nleft out: 1 tasks without prediction_id; "
+        "have the service classify their texts first\n"
+    )
+    assert rows(file)[-1].feedback.label == "G06F"
+
+
 def test_an_import_that_is_no_text_is_named(cli: Cli, file: Path, tmp_path: Path):
     (tmp_path / "feedback.jsonl").write_bytes(b"a\x81")
     done = cli("feedback", "import", tmp_path / "feedback.jsonl", "--store", file)

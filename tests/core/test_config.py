@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from conftest import SHARED
 from patclass.cli.options import flag_of
 from patclass.core.config import Settings
 from patclass.core.errors import ConfigError
@@ -37,6 +38,13 @@ def test_a_file_as_editors_of_windows_save_it_is_read(tmp_path: Path):
     assert TrainSettings.load({}, file, environment={}).data.data == "a.csv"
     file.write_bytes(b"\xef\xbb\xbf[serve]\r\nport = 9100\r\n")
     assert ServiceSettings.load({}, file, environment={}).port == 9100
+
+
+def test_a_shared_file_with_a_mark_is_read():
+    if not SHARED.is_dir():
+        pytest.skip("the shared inputs are not on this machine")
+    settings = TrainSettings.load({}, SHARED / "cases" / "bom.toml", environment={})
+    assert (settings.data.data, settings.data.labels) == ("lab.csv", "section")
 
 
 def test_every_table_of_the_file_fills_its_group(tmp_path: Path):

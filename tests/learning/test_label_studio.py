@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import SHARED
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import ImportResult
@@ -276,6 +278,30 @@ def test_controls_that_are_not_read_are_named(
     assert left_out == {
         f"annotations by {names}; name the control of the codes 'label'": len(annotations)
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "added", "recognised"),
+    [
+        ("ls-taxonomy.json", 1, "labels from 'label' (taxonomy)"),
+        ("ls-othername.json", 1, "labels from 'sentiment' (choices)"),
+        ("ls-newtask.json", 0, "labels from 'label' (choices)"),
+    ],
+)
+def test_shared_exports_are_read_or_counted(
+    database: Database, name: str, added: int, recognised: str
+):
+    if not SHARED.is_dir():
+        pytest.skip("the shared inputs are not on this machine")
+    raw = (SHARED / "cases" / name).read_bytes()
+    (data,) = [task["data"] for task in json.loads(raw)]
+    if "prediction_id" in data:
+        known = prediction(5, label="D", text_sha256=text_sha256(data["text"]))
+        PredictionStore(database).add([replace(known, id=data["prediction_id"])])
+    left_out: Counter[str] = Counter()
+    found = read(database, raw, left_out)
+    assert (found, found.recognised) == (ImportResult(added, 0), recognised)
+    assert left_out.total() == 1 - added
 
 
 @pytest.mark.parametrize("number", [None, ""])

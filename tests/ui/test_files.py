@@ -17,6 +17,7 @@ from patclass.ui.files import (
     as_parquet,
     as_xlsx,
     patent_of,
+    patent_or_error,
     read_table,
     results_table,
     text_of_document,
@@ -175,6 +176,24 @@ def test_characters_that_a_workbook_cannot_store_are_replaced():
     table = results_table([result_of("", id="EP\u000b1")])
     sheet = load_workbook(io.BytesIO(as_xlsx(table))).worksheets[0]
     assert sheet["A2"].value == "EP 1"
+
+
+def test_lists_and_bytes_are_sent_as_their_texts():
+    abstract = [{"text": "Ein Webstuhl.", "language": "de"}, {"text": "A loom.", "language": "en"}]
+    row = Row(1, {"t": b"Loom", "a": abstract, "c": ["1. A loom.", "2. A heald."]})
+    assert patent_or_error(row, {"title": "t", "abstract": "a", "claims": "c"}) == {
+        "id": "1",
+        "title": "Loom",
+        "abstract": "A loom.",
+        "claims": "1. A loom. 2. A heald.",
+    }
+
+
+def test_a_row_whose_field_is_no_text_says_so():
+    assert patent_or_error(Row(1, {"t": True}), {"title": "t"}) == (
+        "not a text but a value of type bool"
+    )
+    assert patent_or_error(Row(1, error="undecodable"), {"title": "t"}) == "undecodable"
 
 
 def test_long_fields_are_truncated_to_the_limit_of_the_service():

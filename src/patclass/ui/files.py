@@ -13,6 +13,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from pypdf import PdfReader
 
 from patclass.core.errors import DataError
+from patclass.data.cleaning import as_text
 from patclass.data.encoding import decoded
 from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.rows import Row, first_line, is_table, open_table
@@ -152,14 +153,23 @@ def read_table(name: str, content: bytes) -> UploadedTable:
     return UploadedTable(name, list(table.columns), dict(table.roles), table.form, rows)
 
 
+def patent_or_error(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | None] | str:
+    """A patent as ``patent_of`` gives it, or why the row has none."""
+    try:
+        return row.error or patent_of(row, mapping)
+    except DataError as problem:
+        return str(problem)
+
+
 def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
     """The fields of a row as the service takes them; the row number is the default id.
 
     :param mapping: the column for each role.
+    :raises DataError: if a field is no text.
     """
     values = {role: row.fields.get(column) for role, column in mapping.items() if column}
     patent = {
-        role: str(value)[: _MAX_FIELD_CHARACTERS.get(role)]
+        role: (str(value) if role == "id" else as_text(value))[: _MAX_FIELD_CHARACTERS.get(role)]
         for role, value in values.items()
         if not _is_missing(value)
     }

@@ -15,7 +15,7 @@ from patclass.ui.files import (
     as_csv,
     as_parquet,
     as_xlsx,
-    patent_of,
+    patent_or_error,
     read_table,
     results_table,
 )
@@ -172,7 +172,7 @@ def _shortened(value: object) -> str:
 
 
 def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
-    patents = [row.error or patent_of(row, mapping) for row in table.rows]
+    patents = [patent_or_error(row, mapping) for row in table.rows]
     model = selected_model(models())
     titles = {label.code: label.title for label in labels(model)}
     _remember(jobs().start(BatchJob(table.name, model.name, patents, titles), api()))

@@ -393,7 +393,10 @@ def test_the_size_of_standard_input_is_reported_correctly(cli: Cli, bundle: Path
 
 @pytest.mark.parametrize(
     ("stdin", "named"),
-    [(b"", "no text"), (b" \n", "no text"), (b"\xff\xfe", "standard input is not UTF-8")],
+    [
+        *((b"", "no text"), (b" \n", "no text"), (b"\xff\xfe", "no text")),
+        (b"a \x81 loom", "standard input: no text in UTF-8, UTF-16 or Windows-1252: "),
+    ],
 )
 def test_unusable_standard_input_is_refused(cli: Cli, bundle: Path, stdin: bytes, named: str):
     check_refused(cli("predict", "--model", bundle, stdin=stdin), named)

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 import patclass
-from conftest import ROOT, patent_rows, write_jsonl
+from conftest import ROOT, SHARED, patent_rows, write_jsonl
 from helpers import Cli, Outcome, verified_here
 from patclass.bundle import read_bundle
 from patclass.cli.main import main
@@ -206,6 +206,23 @@ def test_predict_reads_standard_input(cli: Cli, bundle: Path):
     read = cli("predict", "--format", "json", "--model", bundle, stdin=f"{TEXT}\n".encode())
     assert read.code == 0
     assert read.out == given.out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_predict_reads_standard_input_in_any_usual_encoding(cli: Cli, bundle: Path, encoding: str):
+    text = "Gerät mit größerer Öffnung, polymer catalyst acid"
+    given = cli("predict", text, "--format", "json", "--model", bundle)
+    read = cli("predict", "--format", "json", "--model", bundle, stdin=text.encode(encoding))
+    assert (read.code, read.out) == (0, given.out)
+
+
+def test_predict_reads_a_shared_file_in_utf_16(cli: Cli, bundle: Path):
+    if not SHARED.is_dir():
+        pytest.skip("the shared inputs are not on this machine")
+    raw = (SHARED / "cases" / "stdin-utf16.txt").read_bytes()
+    given = cli("predict", raw.decode("utf-16"), "--format", "json", "--model", bundle)
+    read = cli("predict", "--format", "json", "--model", bundle, stdin=raw)
+    assert (read.code, read.out) == (0, given.out)
 
 
 def test_predict_reads_other_scripts_from_standard_input(cli: Cli, bundle: Path):

@@ -49,9 +49,10 @@ def test_feedback_is_copied_from_store_to_store(cli: Cli, file: Path, tmp_path: 
 def test_feedback_is_copied_through_standard_streams(cli: Cli, file: Path, tmp_path: Path):
     done = cli("feedback", "export", "-o", "-", "--store", file)
     assert [json.loads(line)["key"] for line in done.out.splitlines()] == ["with-text", "without"]
-    raw = b"\xef\xbb\xbf" + done.out.encode()
-    again = cli("feedback", "import", "-", "--store", tmp_path / "other.db", stdin=raw)
-    assert again.out == "2 added, 0 known\n"
+    for encoding in ("utf-8-sig", "utf-16"):  # as shells write redirected output
+        store, raw = tmp_path / f"{encoding}.db", done.out.encode(encoding)
+        again = cli("feedback", "import", "-", "--store", store, stdin=raw)
+        assert again.out == "2 added, 0 known\n"
 
 
 @pytest.mark.parametrize("name", ["label-studio", "argilla"])
@@ -73,6 +74,28 @@ def test_an_invalid_import_is_a_one_line_error(cli: Cli, file: Path):
     assert done.code == 2
     assert done.err == "error: nothing was imported: line 1: key: field required.\n"
     assert len(rows(file)) == 2
+
+
+def test_what_an_import_reads_and_leaves_out_is_printed(cli: Cli, file: Path, tmp_path: Path):
+    result = {"from_name": "topic", "type": "choices", "value": {"choices": ["G06F 3/01"]}}
+    annotations = [{"id": 1, "result": [result], "created_at": "2026-11-01T10:00:00Z"}]
+    tasks = [{"data": data, "annotations": annotations} for data in ({"prediction_id": ID(1)}, {})]
+    source = tmp_path / "annotated.json"
+    source.write_text(json.dumps(tasks), encoding="utf-8")
+    done = cli("feedback", "import", source, "--format", "label-studio", "--store", file)
+    assert (done.code, done.out) == (0, "1 added, 0 known\n")
+    assert done.err == (
+        f"{source}: labels from 'topic' (choices)\nleft out: 1 tasks without prediction_id; "
+        "have the service classify their texts first\n"
+    )
+    assert rows(file)[-1].feedback.label == "G06F"
+
+
+def test_an_import_that_is_no_text_is_named(cli: Cli, file: Path, tmp_path: Path):
+    (tmp_path / "feedback.jsonl").write_bytes(b"a\x81")
+    done = cli("feedback", "import", tmp_path / "feedback.jsonl", "--store", file)
+    assert done.code == 2
+    assert "feedback.jsonl: no text in UTF-8" in done.err
 
 
 def test_a_missing_file_is_named(cli: Cli, file: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from conftest import SHARED
 from patclass.cli.options import flag_of
 from patclass.core.config import Settings
 from patclass.core.errors import ConfigError
@@ -29,6 +30,21 @@ def test_flags_override_the_environment_which_overrides_the_file_and_the_default
     fit = TrainSettings.load({"warmup": 0.14}, file, environment, defaults).fit
     assert (fit.weight_decay, fit.checkpoint_steps, fit.epochs) == (0.01, 11, 12)
     assert (fit.batch_tokens, fit.warmup) == (13, 0.14)
+
+
+def test_a_file_as_editors_of_windows_save_it_is_read(tmp_path: Path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(b'\xef\xbb\xbf[data]\r\ndata = "a.csv"\r\n')
+    assert TrainSettings.load({}, file, environment={}).data.data == "a.csv"
+    file.write_bytes(b"\xef\xbb\xbf[serve]\r\nport = 9100\r\n")
+    assert ServiceSettings.load({}, file, environment={}).port == 9100
+
+
+def test_a_shared_file_with_a_mark_is_read():
+    if not SHARED.is_dir():
+        pytest.skip("the shared inputs are not on this machine")
+    settings = TrainSettings.load({}, SHARED / "cases" / "bom.toml", environment={})
+    assert (settings.data.data, settings.data.labels) == ("lab.csv", "section")
 
 
 def test_every_table_of_the_file_fills_its_group(tmp_path: Path):

@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import SHARED
 from patclass.core.errors import DataError
 from patclass.data.text import text_sha256
 from patclass.learning.exchange import ImportResult
@@ -205,6 +207,112 @@ def test_annotations_without_a_label_are_counted(database: Database):
     ]
     assert read(database, json.dumps(file).encode(), left_out) == ImportResult(0, 0)
     assert left_out == {"annotations that were skipped or have no label": 3}
+
+
+def renamed(annotation: dict[str, Any], name: str) -> dict[str, Any]:
+    return annotation | {"result": [annotation["result"][0] | {"from_name": name}]}
+
+
+def of_taxonomy(annotation: dict[str, Any], *paths: list[str], name: str) -> dict[str, Any]:
+    result = {"from_name": name, "type": "taxonomy", "value": {"taxonomy": list(paths)}}
+    return annotation | {"result": [annotation["result"][0] | result]}
+
+
+@pytest.mark.parametrize("name", ["label", "topic"])
+@pytest.mark.parametrize(
+    "paths",
+    [[["A", "A61"]], [["A"], ["A", "A61"]], [["CPC", "A", "A 61"]]],
+    ids=["path", "and its parent", "spelling"],
+)
+def test_the_end_of_a_taxonomy_path_is_the_label(
+    database: Database, paths: list[list[str]], name: str
+):
+    found = imported(database, task(of_taxonomy(annotation(1, "x"), *paths, name=name)))
+    assert found == ImportResult(1, 0)
+    assert found.recognised == f"labels from '{name}' (taxonomy)"
+    assert all_feedback(database) == [(True, None, "ada@example.com")]
+
+
+def test_a_taxonomy_of_several_ends_is_several_labels(database: Database):
+    several = of_taxonomy(annotation(1, "x"), ["A", "A61"], ["G", "G06"], name="label")
+    with pytest.raises(DataError, match="task 42: chosen are A61, G06; expected one label"):
+        imported(database, task(several))
+
+
+def test_the_only_control_of_codes_is_read_whatever_its_name(database: Database):
+    mood = {"from_name": "mood", "type": "choices", "value": {"choices": ["happy"]}}
+    one = renamed(annotation(1, "G06F 3/01"), "topic")
+    found = imported(database, task(one | {"result": [*one["result"], mood]}))
+    assert (found, found.recognised) == (ImportResult(1, 0), "labels from 'topic' (choices)")
+    assert all_feedback(database) == [(False, "G06F", "ada@example.com")]
+
+
+def test_the_control_label_is_read_before_others(database: Database):
+    other = annotation(1, "G06")["result"][0] | {"from_name": "second"}
+    both = annotation(2, "A61")
+    found = imported(database, task(both | {"result": [other, *both["result"]]}))
+    assert found.recognised == "labels from 'label' (choices)"
+    assert all_feedback(database) == [(True, None, "ada@example.com")]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names"),
+    [
+        ([renamed(annotation(1, "happy"), "mood")], "'mood' (choices)"),
+        (
+            [
+                renamed(annotation(1, "A61"), "first"),
+                of_taxonomy(annotation(2, "x"), ["A", "A61"], name="second"),
+            ],
+            "'first' (choices), 'second' (taxonomy)",
+        ),
+    ],
+    ids=["no codes", "several"],
+)
+def test_controls_that_are_not_read_are_named(
+    database: Database, annotations: list[dict[str, Any]], names: str
+):
+    left_out: Counter[str] = Counter()
+    found = read(database, json.dumps([task(*annotations)]).encode(), left_out)
+    assert (found, found.recognised) == (ImportResult(0, 0), None)
+    assert left_out == {
+        f"annotations by {names}; name the control of the codes 'label'": len(annotations)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "added", "recognised"),
+    [
+        ("ls-taxonomy.json", 1, "labels from 'label' (taxonomy)"),
+        ("ls-othername.json", 1, "labels from 'sentiment' (choices)"),
+        ("ls-newtask.json", 0, "labels from 'label' (choices)"),
+    ],
+)
+def test_shared_exports_are_read_or_counted(
+    database: Database, name: str, added: int, recognised: str
+):
+    if not SHARED.is_dir():
+        pytest.skip("the shared inputs are not on this machine")
+    raw = (SHARED / "cases" / name).read_bytes()
+    (data,) = [task["data"] for task in json.loads(raw)]
+    if "prediction_id" in data:
+        known = prediction(5, label="D", text_sha256=text_sha256(data["text"]))
+        PredictionStore(database).add([replace(known, id=data["prediction_id"])])
+    left_out: Counter[str] = Counter()
+    found = read(database, raw, left_out)
+    assert (found, found.recognised) == (ImportResult(added, 0), recognised)
+    assert left_out.total() == 1 - added
+
+
+@pytest.mark.parametrize("number", [None, ""])
+def test_tasks_that_were_made_there_are_counted(database: Database, number: str | None):
+    new = task(annotation(1, "G06"), prediction_id=number)
+    left_out: Counter[str] = Counter()
+    found = read(database, json.dumps([new, task(annotation(1, "A61"))]).encode(), left_out)
+    assert found == ImportResult(1, 0)
+    assert left_out == {
+        "tasks without prediction_id; have the service classify their texts first": 1
+    }
 
 
 @pytest.mark.parametrize(

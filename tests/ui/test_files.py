@@ -207,6 +207,22 @@ def test_characters_that_a_workbook_cannot_store_are_replaced():
     assert sheet["A2"].value == "EP 1"
 
 
+def test_lists_and_bytes_are_sent_as_their_texts():
+    abstract = [{"text": "Ein Webstuhl.", "language": "de"}, {"text": "A loom.", "language": "en"}]
+    row = Row(1, {"t": b"Loom", "a": abstract, "c": ["1. A loom.", "2. A heald."]})
+    assert patent_of(row, {"title": "t", "abstract": "a", "claims": "c"}) == {
+        "id": "1",
+        "title": "Loom",
+        "abstract": "A loom.",
+        "claims": "1. A loom. 2. A heald.",
+    }
+
+
+def test_a_row_whose_field_is_no_text_says_so():
+    assert patent_of(Row(1, {"t": True}), {"title": "t"}) == ("not a text but a value of type bool")
+    assert patent_of(Row(1, error="undecodable"), {"title": "t"}) == "undecodable"
+
+
 def test_long_fields_are_truncated_to_the_limit_of_the_service():
     row = Row(1, {"c": "c" * 90_000, "d": "d" * 200_000, "t": "T"})
     patent = patent_of(row, {"claims": "c", "description": "d", "title": "t"})

@@ -152,6 +152,7 @@ def _line(scored: "ScoredLabel", width: int = 0) -> str:
 def _standard_input() -> str:
     from patclass.core.errors import DataError
     from patclass.data.cleaning import MAX_CHARS
+    from patclass.data.encoding import decoded
 
     if sys.stdin.isatty():
         raise click.UsageError("no TEXT: pass it as an argument or on standard input, or --number.")
@@ -163,9 +164,9 @@ def _standard_input() -> str:
             "accepted. Give the title and the abstract, or cut it."
         )
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        raise DataError(f"standard input is not UTF-8: {problem}.") from problem
+        return decoded(raw)
+    except DataError as problem:
+        raise DataError(f"standard input: {problem}") from problem
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -218,6 +217,8 @@ def import_feedback(file: Path, name: str, store: Path | None) -> int:
 
     left_out: Counter[str] = Counter()
     result = _format(name).read(locate_store(store), _content(file), left_out)
+    if result.recognised is not None:
+        click.echo(f"{file}: {result.recognised}", err=True)
     click.echo(f"{result.added:,} added, {result.duplicates:,} known")
     _report(left_out)
     return 0
@@ -234,13 +235,18 @@ def _format(name: str) -> _Format:
 
 
 def _content(file: Path) -> bytes:
+    """The content of a file in UTF-8."""
     from patclass.core.errors import DataError
+    from patclass.data.encoding import decoded
 
     try:
         raw = sys.stdin.buffer.read() if file == _STANDARD else file.read_bytes()
     except OSError as problem:
         raise DataError(f"cannot read {file}: {problem.strerror}.") from problem
-    return raw.removeprefix(BOM_UTF8)
+    try:
+        return decoded(raw).encode()
+    except DataError as problem:
+        raise DataError(f"{file}: {problem}") from problem
 
 
 def _report(left_out: Counter[str]) -> None:

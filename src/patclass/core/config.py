@@ -173,7 +173,7 @@ class _TomlFile(_Source):
 
     def _read(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self.file.read_text(encoding="utf-8"))
+            return tomllib.loads(self.file.read_text(encoding="utf-8-sig"))
         except OSError as problem:
             raise ConfigError(f"cannot read {self.file}: {problem.strerror}.") from problem
         except ValueError as problem:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patclass.core.errors import DataError
+from patclass.data.encoding import decoded
 
 # Hostile or damaged input must cost nothing: a tokenizer takes over a second for 1 MB of
 # dots even when it keeps 256 tokens, so text is bounded before any tokenizer sees it.
@@ -103,7 +104,7 @@ def _text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
-        return _decoded(value)
+        return decoded(value)
     if isinstance(value, Mapping):
         return _text_of_record(value)
     if isinstance(value, (list, tuple)):
@@ -111,13 +112,6 @@ def _text_of(value: object) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     raise DataError(f"not a text but a value of type {type(value).__name__}")
-
-
-def _decoded(value: bytes) -> str:
-    try:
-        return value.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return value.decode("cp1252", errors="replace")
 
 
 def _text_of_record(record: Mapping[Any, Any]) -> str:

@@ -4,7 +4,6 @@ No line is lost: quotation marks that do not fit are read as text, and a record 
 from the next ones is an error with its line number.
 """
 
-import codecs
 import csv
 import io
 from collections import deque
@@ -14,15 +13,13 @@ from typing import BinaryIO
 
 from patclass.core.errors import DataError
 from patclass.data.columns import known_names
+from patclass.data.encoding import SAMPLE, encoding_of
 from patclass.data.text import SURROGATE
 
 DELIMITERS = (",", ";", "\t", "|")
 
 # Above the names of the columns, exports have titles, searches and empty lines.
 HEADER_LINES = 20
-
-# What is read ahead to recognise a file, in bytes.
-SAMPLE = 1 << 20
 
 # A cell longer than this, or over more lines, is taken for a quotation mark that is not closed.
 _MAX_CELL = 4_000_000
@@ -31,15 +28,6 @@ csv.field_size_limit(_MAX_CELL)
 
 # Stands for the delimiter where a table has one column only.
 _NO_DELIMITER = "\x1f"
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
 
 _ENCODING_NAMES = {
     **{"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252", "utf-32": "UTF-32"},
@@ -83,21 +71,6 @@ class Record:
     line: int
     cells: tuple[str, ...] = ()
     error: str | None = None
-
-
-def encoding_of(sample: bytes) -> str:
-    """The encoding of a text by its beginning: by its mark, UTF-16, UTF-8, else Windows-1252."""
-    for mark, encoding in _MARKS:
-        if sample.startswith(mark):
-            return encoding
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if len(sample) >= 16 and max(even, odd) > len(sample) / 4 > 2 * min(even, odd):
-        return "utf-16-le" if odd > even else "utf-16-be"
-    text = sample.decode("utf-8", errors="surrogateescape")
-    # The sample may end within a character.
-    undecodable = sum("\ud800" <= char <= "\udfff" for char in text[:-3])
-    decodable = sum(char > "\x7f" for char in text) - undecodable
-    return "utf-8" if decodable >= undecodable else "cp1252"
 
 
 def _errors(encoding: str) -> str:

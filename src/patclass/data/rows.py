@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role
-from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
+from patclass.data.delimited import Dialect, Record, read_records, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, first_form, read_documents
+from patclass.data.encoding import SAMPLE
 from patclass.data.files import (
     DOCUMENTS,
     JSON,

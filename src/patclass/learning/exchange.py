@@ -6,7 +6,7 @@ An import is validated as a whole before anything is stored, and stored as a who
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,10 +42,14 @@ class ImportedFeedback:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """Number of rows of a file that were added, and of those that were stored already."""
+    """Number of rows of a file that were added, and of those that were stored already.
+
+    :param recognised: what was recognised of the file, for the user.
+    """
 
     added: int
     duplicates: int
+    recognised: str | None = field(default=None, compare=False)
 
 
 class FeedbackLine(BaseModel):

@@ -1,17 +1,21 @@
 """Feedback as tasks of Label Studio. Knows its JSON; ``labelling`` knows the store.
 
-Labels are the choices of a control "label" over a text "text". Label Studio keeps the ids of the
-results that it imports, so the idempotency key is used as id, and recognised when it comes back.
+Labels are the choices of a control "label" over a text "text"; a control of another name or a
+taxonomy is read too if it is the only one of codes. Label Studio keeps the ids of the results that
+it imports, so the idempotency key is used as id, and recognised when it comes back.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from patclass.core.errors import DataError
+from patclass.cpc.scheme import parse_code
 from patclass.learning.exchange import ImportResult, first_error
 from patclass.learning.labelling import (
     Annotation,
@@ -23,6 +27,7 @@ from patclass.learning.labelling import (
 )
 from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
+from patclass.store.feedback import FeedbackStore
 
 _CONTROL, _OBJECT = "label", "text"
 
@@ -34,6 +39,7 @@ class _User(BaseModel):
 
 class _Value(BaseModel):
     choices: list[str] = []
+    taxonomy: list[list[str]] = []
 
 
 class _Result(BaseModel):
@@ -41,6 +47,22 @@ class _Result(BaseModel):
     from_name: str | None = None
     type: str | None = None
     value: _Value = _Value()
+
+    @property
+    def control(self) -> str:
+        """The control in words: its name and its type."""
+        return f"'{self.from_name}' ({self.type})"
+
+    @property
+    def labels(self) -> list[str]:
+        """The choices; of a taxonomy, the ends of the paths."""
+        paths = self.value.taxonomy
+        ends = [
+            path[-1]
+            for path in paths
+            if path and not any(len(o) > len(path) and o[: len(path)] == path for o in paths)
+        ]
+        return [*self.value.choices, *ends]
 
 
 class _StudioAnnotation(BaseModel):
@@ -53,7 +75,7 @@ class _StudioAnnotation(BaseModel):
 
 
 class _Data(BaseModel):
-    prediction_id: str
+    prediction_id: str | None = None
     text: str | None = None
 
 
@@ -78,7 +100,8 @@ def write(database: Database, left_out: Counter[str]) -> Iterator[str]:
 def read(database: Database, raw: bytes, left_out: Counter[str]) -> ImportResult:
     """Import the annotations of an export as feedback.
 
-    :param left_out: is increased by the number of annotations without a label.
+    :param left_out: is increased by the number of annotations without a label, and of tasks without
+        a prediction.
     :raises DataError: if the file is malformed, or contradicts this store.
     :raises StoreError: if the store cannot be used.
     """
@@ -88,17 +111,70 @@ def read(database: Database, raw: bytes, left_out: Counter[str]) -> ImportResult
         raise DataError(
             f"expected what Label Studio exports as JSON, not as JSON-MIN: {first_error(problem)}."
         ) from problem
+    codes = _Codes(database)
+    every = _controls_in(studio_tasks)
+    controls = _controls_of_labels(every, codes)
     annotations = []
     for number, task in enumerate(studio_tasks, 1):
+        if not task.data.prediction_id:
+            left_out[
+                "tasks without prediction_id; have the service classify their texts first"
+            ] += 1
+            continue
         for studio_annotation in task.annotations:
-            annotation = _read_annotation(f"task {task.id or number}", task, studio_annotation)
-            if annotation is None:
-                left_out["annotations that were skipped or have no label"] += 1
-            else:
+            annotation = _read_annotation(
+                f"task {task.id or number}", task, studio_annotation, controls, codes
+            )
+            if annotation is not None:
                 annotations.append(annotation)
+            elif not controls and _labelled(studio_annotation):
+                names = ", ".join(every)
+                left_out[f"annotations by {names}; name the control of the codes 'label'"] += 1
+            else:
+                left_out["annotations that were skipped or have no label"] += 1
     # The latest annotation of a reviewer counts, and it need not be the last in the file.
     annotations.sort(key=lambda each: each.created or datetime.max.replace(tzinfo=UTC))
-    return import_annotations(database, annotations)
+    found = f"labels from {' and '.join(controls)}" if controls else None
+    return replace(import_annotations(database, annotations), recognised=found)
+
+
+class _Codes:
+    """What counts as a label: codes of the CPC in any spelling, and labels of predictions."""
+
+    def __init__(self, database: Database) -> None:
+        self._predicted = FeedbackStore(database).predicted_labels()
+
+    def find(self, label: str) -> str | None:
+        """The label that is meant; None if it is none."""
+        if label in self._predicted:
+            return label
+        with suppress(DataError):
+            return parse_code(label)
+        return None
+
+
+def _labelled(annotation: _StudioAnnotation) -> list[_Result]:
+    """The results that may be labels; none if the annotation was skipped."""
+    if annotation.was_cancelled:
+        return []
+    return [result for result in annotation.result if result.from_name and result.labels]
+
+
+def _controls_in(tasks: Sequence[_StudioTask]) -> dict[str, set[str]]:
+    """The labels of each control."""
+    labels: dict[str, set[str]] = {}
+    for task in tasks:
+        for annotation in task.annotations:
+            for result in _labelled(annotation):
+                labels.setdefault(result.control, set()).update(result.labels)
+    return labels
+
+
+def _controls_of_labels(labels: Mapping[str, Collection[str]], codes: _Codes) -> list[str]:
+    """The controls that are read: "label", else the only one that gives codes alone."""
+    named = [control for control in labels if control.startswith(f"'{_CONTROL}' ")]
+    giving = [control for control in labels if None not in map(codes.find, labels[control])]
+    return named or (giving if len(giving) == 1 else [])
 
 
 def _studio_task(task: Task, left_out: Counter[str]) -> dict[str, Any]:
@@ -146,22 +222,27 @@ def _studio_result(id: str, label: str) -> dict[str, Any]:
 
 
 def _read_annotation(
-    location: str, task: _StudioTask, annotation: _StudioAnnotation
+    location: str,
+    task: _StudioTask,
+    annotation: _StudioAnnotation,
+    controls: Sequence[str],
+    codes: _Codes,
 ) -> Annotation | None:
     """An annotation's label; None if it was skipped or has none.
 
     :raises DataError: if it has more than one label.
     """
-    results = [r for r in annotation.result if r.type == "choices" and r.from_name == _CONTROL]
-    labels = [label for result in results for label in result.value.choices]
-    if annotation.was_cancelled or not labels:
+    results = [result for result in _labelled(annotation) if result.control in controls]
+    labels = [label for result in results for label in result.labels]
+    if task.data.prediction_id is None or not labels:
         return None
     if len(labels) > 1:
         raise DataError(
             f"nothing was imported: {location}: chosen are {', '.join(labels)}; expected one "
             'label. Set choice="single" and correct it there.'
         )
-    prediction_id, label, result_id = task.data.prediction_id, labels[0], results[0].id
+    label = codes.find(labels[0]) or labels[0]
+    prediction_id, result_id = task.data.prediction_id, results[0].id
     reviewer, updated = _reviewer(annotation.completed_by), annotation.updated_at
     parts = (task.id, annotation.id, result_id, reviewer, updated and updated.isoformat())
     created = updated or annotation.created_at

@@ -17,9 +17,10 @@ from openpyxl.utils import get_column_letter
 from pandas.api.types import is_numeric_dtype
 
 from patclass.core.errors import DataError
-from patclass.data.cleaning import clean
+from patclass.data.cleaning import as_text
 from patclass.data.columns import free_name
 from patclass.data.documents import Document, RejectedDocument, documents_of
+from patclass.data.encoding import decoded
 from patclass.data.files import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.files import is_table
 from patclass.data.options import TableOptions
@@ -107,26 +108,16 @@ def _txt_text(name: str, content: bytes) -> str:
             f"'{name}' is not a document of a patent office, a PDF or a text file. Upload one of "
             "these, or paste the text.",
         )
-    text = decoded(content)
-    if text is None:
+    try:
+        text = decoded(content)
+    except DataError as problem:
         raise PageError(
             "invalid_input",
             f"The encoding of '{name}' is not supported. Save it as UTF-8, or paste the text.",
-        )
+        ) from problem
     if not text.strip():
         raise PageError("invalid_input", f"'{name}' is empty. Paste the text instead.")
     return text[:MAX_CHARACTERS]
-
-
-def decoded(content: bytes) -> str | None:
-    """The text of a file in UTF-8, UTF-16 with a byte order mark, or Windows-1252; else None."""
-    with_mark = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if with_mark else ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
 
 
 @dataclass(frozen=True)
@@ -235,7 +226,9 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | s
     if row.error is not None:
         return row.error
     try:
-        values = {role: clean(row.fields.get(column)) for role, column in mapping.items() if column}
+        values = {
+            role: as_text(row.fields.get(column)) for role, column in mapping.items() if column
+        }
     except DataError as problem:
         return str(problem)
     patent = {

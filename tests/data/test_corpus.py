@@ -613,3 +613,11 @@ def test_a_listed_label_without_rows_is_reported(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G16"))
     assert "labels without a training row: G16" in corpus.notes
+
+
+def test_what_may_have_been_read_wrongly_is_noted(tmp_path: Path):
+    lines = [f"{number},{'AB'[number % 2]},text {number}" for number in range(40)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["id,label,text", *lines, "41,A"]), encoding="utf-8")
+    notes = load(path).notes
+    assert notes[1].startswith("a.csv: 1 record with fewer cells than the header has columns")

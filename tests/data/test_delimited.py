@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.data.delimited import Record, encoding_of, read_records, recognise
+from patclass.data.delimited import encoding_of, recognise
+from patclass.data.records import Record, read_records
 
 quick = settings(deadline=None, max_examples=150)
 

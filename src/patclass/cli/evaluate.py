@@ -206,6 +206,8 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     file_format(output)
     check_writable(output)
     corpus = load_corpus(TrainSettings.load(flags).data)
+    for note in corpus.notes:
+        click.echo(f"note: {note}", err=True)
     level = level or corpus.tree.levels[0]
     check_level(corpus.tree, level)
     labels = corpus.tree.at(level)

@@ -79,7 +79,7 @@ def load_corpus(
         tree = known
         _check_known(tree, labels, source)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
-    notes = [*source.recognised, *(f"ignored: {name}" for name in source.ignored)]
+    notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
     not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
     if not_understood:
         notes.append(_reasons(not_understood))

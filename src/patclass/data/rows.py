@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
-from patclass.data.columns import columns_by_role, with_roles
-from patclass.data.delimited import SAMPLE, Dialect, Record, read_records, recognise
+from patclass.data.columns import add_roles, columns_by_role
+from patclass.data.delimited import SAMPLE, Dialect, recognise
 from patclass.data.options import RECOGNISED, TableOptions
+from patclass.data.records import Doubts, read_records
 from patclass.data.sheets import open_sheet
 from patclass.data.text import SURROGATE
 
@@ -42,7 +43,8 @@ TABLE_SUFFIXES = (*_DELIMITED, *_JSON, *_SHEETS, ".parquet")
 _FIRST_ROWS = 100
 
 
-@dataclass(frozen=True)
+# Not frozen, which would take several times as long for each of millions.
+@dataclass(slots=True)
 class Row:
     """One row of a source: its fields, or why it cannot be used.
 
@@ -81,6 +83,7 @@ class Table:
     :param sheets: of a workbook, all of them.
     :param types: of the columns of a Parquet file.
     :param estimate: of the number of rows, from no more than the first megabyte of the file.
+    :param doubts: after the rows were read, what of them may have been read wrongly.
     """
 
     path: Path
@@ -93,6 +96,7 @@ class Table:
     sheets: tuple[str, ...] = ()
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     estimate: Callable[[], int] = lambda: 0
+    doubts: Callable[[], tuple[str, ...]] = lambda: ()
 
     @property
     def names(self) -> list[str]:
@@ -111,8 +115,10 @@ class Table:
         :param wanted: the only columns or roles that are needed.
         :raises DataError: if the file turns out to be corrupt.
         """
+        named, stated = self._named, self.stated
         for row in self.read(None if wanted is None else self.needed(wanted)):
-            yield self.with_roles(row)
+            add_roles(row.fields, named, stated)
+            yield row
 
     def needed(self, wanted: Collection[str]) -> set[str]:
         """The columns of which the wanted columns and roles are made."""
@@ -120,8 +126,19 @@ class Table:
 
     def with_roles(self, row: Row) -> Row:
         """A row as it was read, with the fields of the roles."""
-        fields = with_roles(row.fields, self.roles, self.stated)
-        return Row(row.number, fields, row.error, row.line)
+        found = replace(row, fields=dict(row.fields))
+        add_roles(found.fields, self._named, self.stated)
+        return found
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """The roles whose column has another name."""
+        return {role: column for role, column in self.roles.items() if role != column}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After the rows were read, what of them may have been read wrongly, a line each."""
+        return tuple(f"{self.path.name}: {doubt}" for doubt in self.doubts())
 
 
 def file_format(path: Path) -> str:
@@ -273,21 +290,35 @@ def _seekable(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
     encoding, delimiter = options.encoding, options.delimiter
     dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
-    read = partial(_read_delimited, path, dialect)
+    doubts = Doubts()
+    read = partial(_read_delimited, path, dialect, doubts)
     estimate = partial(_estimate, path, lambda file: read_records(file, dialect))
     form = f"read as {dialect}"
-    usable = ("delimiter", "encoding")
-    return Table(path, dialect.columns, {}, form, read, options=usable, estimate=estimate)
+    return Table(
+        path=path,
+        columns=dialect.columns,
+        roles={},
+        form=form,
+        read=read,
+        options=("delimiter", "encoding"),
+        estimate=estimate,
+        doubts=doubts.notes,
+    )
 
 
-def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None) -> Iterator[Row]:
+def _read_delimited(
+    path: Path, dialect: Dialect, doubts: Doubts, wanted: Collection[str] | None
+) -> Iterator[Row]:
+    names = [name for name in dialect.columns if wanted is None or name in wanted]
+    places = [dialect.columns.index(name) for name in names]
+    whole = len(names) == len(dialect.columns)
+    doubts.clear()
     with _opened(path) as (_, file):
         for number, record in enumerate(read_records(file, dialect), 1):
-            yield _delimited_row(number, record, dialect.columns)
-
-
-def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row:
-    return Row(number, dict(zip(columns, record.cells, strict=True)), record.error, record.line)
+            if record.doubt is not None:
+                doubts.add(record)
+            cells = record.cells if whole else [record.cells[place] for place in places]
+            yield Row(number, dict(zip(names, cells, strict=True)), record.error, record.line)
 
 
 def _estimate(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
@@ -405,7 +436,7 @@ def _json_values(path: Path) -> list[Any]:
 
 def _read_json(values: Sequence[Any], wanted: Collection[str] | None) -> Iterator[Row]:
     for number, fields in enumerate(values, 1):
-        yield _object_row(number, fields)
+        yield _object_row(number, dict(fields) if isinstance(fields, dict) else fields)
 
 
 def _rows_within(value: object) -> list[Any] | None:

@@ -133,6 +133,7 @@ class UploadedTable:
     :param form: in words, how the file is written.
     :param options: those of delimiter, encoding and sheet that apply to the file.
     :param sheets: of a workbook, all of them.
+    :param doubts: what of the rows may have been read wrongly, a line each.
     """
 
     name: str
@@ -142,6 +143,7 @@ class UploadedTable:
     rows: list[Row]
     options: tuple[str, ...] = ()
     sheets: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def own_cells(self) -> bytes:
         """The cells of all rows as Parquet, a fraction of their size as objects."""
@@ -218,6 +220,7 @@ def read_table(
         rows=rows,
         options=table.options,
         sheets=table.sheets,
+        doubts=table.doubts(),
     )
 
 

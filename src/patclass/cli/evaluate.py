@@ -46,8 +46,10 @@ def evaluate(
 
     Reports accuracy with confidence intervals, calibration, label sets, slices and confusions at
     every level. The baselines, majority class and TF-IDF + logistic regression, are fitted on the
-    train split of the same data, so the data must have one. Without --data, the test split of the
-    training data is used. Exit code 1 if the model does not beat the baselines.
+    train split of the same data; without one, the model is compared with nothing. Of other data
+    than that of the training, a file is tested on with all its rows. Without --data, or with the
+    file of the training, the rows that the training held out are used. Exit code 1 if the model
+    does not beat the baselines, or is no better than guessing.
 
     \b
         patclass evaluate final_model -o report.html
@@ -77,7 +79,10 @@ def evaluate(
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
+    stored = opened.description.data_settings()
+    test_only = _is_other(flags["data"], stored.data)
+    corpus = load_corpus(data_like(stored, flags), opened.tree, test_only=test_only)
+    _check_split(corpus, split)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
@@ -93,7 +98,28 @@ def evaluate(
             facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
             page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
             partial.write_text(page, encoding="utf-8")
-    return 0 if report.passed else 1
+    return 0 if report.passed or not (corpus["train"] or report.failures) else 1
+
+
+def _is_other(data: str | None, trained_on: str) -> bool:
+    """Whether data is not that of the training, of which a part was held out."""
+    if data is None or data == trained_on:
+        return False
+    try:
+        return not Path(data).samefile(trained_on)
+    except OSError:  # one of them is no path, or is gone
+        return True
+
+
+def _check_split(corpus: "Corpus", split: str) -> None:
+    from patclass.core.errors import DataError
+
+    if not corpus[split]:
+        raise DataError(
+            f"split {split}: {corpus.source} has no usable row in it; check the labels and texts, "
+            "or choose the other split.",
+            setting="split",
+        )
 
 
 def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any]) -> list[str]:
@@ -152,7 +178,10 @@ def compare(
     answers = []
     for bundle in bundles:
         stored = bundle.description.data_settings()
-        rows = load_corpus(data_like(stored, flags), bundle.tree)[split]
+        test_only = _is_other(flags["data"], stored.data)
+        corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
+        _check_split(corpus, split)
+        rows = corpus[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         answers.append(codes_by_id(scored, level))
     of_a, of_b = answers

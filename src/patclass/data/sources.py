@@ -27,6 +27,7 @@ class Source:
     :param names: the label names of integer columns.
     :param ignored: files that were not read.
     :param tables: the files, where there are any.
+    :param undivided: one file without splits, whose rows stand under ``train``.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
+    undivided: bool = False
 
     @property
     def recognised(self) -> tuple[str, ...]:
@@ -105,7 +107,9 @@ def sample_folder() -> Path:
 
 def _local_file(path: Path, options: TableOptions) -> Source:
     table = open_table(path, options)
-    return Source(path.name, tuple(table.names), {"train": table.rows}, tables=(table,))
+    return Source(
+        path.name, tuple(table.names), {"train": table.rows}, tables=(table,), undivided=True
+    )
 
 
 def _local_folder(folder: Path, options: TableOptions, name: str | None = None) -> Source:

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup \
+.PHONY: help demo test test-full test-loop types pytest lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
 	bench-serve bench-serve-llama bench-drift clean
 
 help:  ## show these targets
@@ -121,6 +121,9 @@ bench-drift: .venv/ready build/patents  ## how often drift raises an alert on th
 
 bench-markup: .venv/ready  ## how many marked-up texts get the prediction of their plain twins
 	$(BIN)/python scripts/bench_markup.py
+
+bench-read: .venv/ready build/patents  ## how fast files are read, compared with plain readers
+	$(BIN)/python scripts/bench_read.py
 
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready build/patents  ## compare the service with two others; writes docs/benchmarks.md

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
@@ -302,6 +303,36 @@ def test_evaluate_accepts_other_data_and_another_split(cli: Cli, bundle: Path, t
         f"note: {split}.jsonl: read as JSON lines; {PATENT_COLUMNS}\n"
         for split in ("train", "validation", "test")
     )
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_evaluate_needs_no_training_rows(cli: Cli, bundle: Path, tmp_path: Path, folder: bool):
+    path = write_jsonl(tmp_path / "test.jsonl", patent_rows(12, 6))
+    report = tmp_path / "out" / "report.html"
+    outcome = cli("evaluate", bundle, "--data", tmp_path if folder else path, "-o", report)
+    assert outcome.out.splitlines()[-1].startswith("test, 12 rows: not compared: ")
+    assert "no baseline is fitted" in outcome.err
+    assert (outcome.code, report.is_file()) == (0, True)
+
+
+def test_evaluate_refuses_a_split_without_rows(cli: Cli, bundle: Path, tmp_path: Path):
+    path = write_jsonl(tmp_path / "new.jsonl", patent_rows(12, 6))
+    outcome = cli("evaluate", bundle, "--data", path, "--split", "validation")
+    assert outcome.code == 2
+    assert "--split validation: new.jsonl has no usable row in it" in outcome.err
+
+
+def test_evaluate_holds_out_the_same_rows_of_the_file_of_the_training(
+    cli: Cli, bundle: Path, tmp_path: Path
+):
+    path = write_jsonl(tmp_path / "new.jsonl", patent_rows(60, 6))
+    description = read_bundle(bundle).description.settings.data.model_copy(
+        update={"data": str(tmp_path / "." / "new.jsonl")}
+    )
+    settings_of = "patclass.bundle.description.Description.data_settings"
+    with mock.patch(settings_of, return_value=description):
+        outcome = cli("evaluate", bundle, "--data", path)
+    assert "test, 6 rows" in outcome.out
 
 
 def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):

@@ -1,6 +1,6 @@
 import pytest
 
-from patclass.data.columns import ROLES, columns_by_role, fold, known_names, with_roles
+from patclass.data.columns import ROLES, add_roles, columns_by_role, fold, known_names
 from sources import EXPORTS, Export
 
 
@@ -45,9 +45,17 @@ def test_the_first_of_several_columns_of_a_role_is_taken():
 
 
 def test_fields_are_found_by_their_role_and_by_their_own_name():
-    fields = with_roles({"Titel": "Pumpe", "x": 1}, {"title": "Titel"})
+    fields = {"Titel": "Pumpe", "x": 1}
+    add_roles(fields, {"title": "Titel"})
     assert fields == {"Titel": "Pumpe", "x": 1, "title": "Pumpe"}
-    assert with_roles({"title": "a", "Titel": "b"}, {"title": "Titel"})["title"] == "a"
+
+
+def test_a_column_of_the_name_of_a_role_is_replaced_only_if_another_is_stated():
+    fields = {"title": "a", "Titel": "b"}
+    add_roles(fields, {"title": "Titel"})
+    assert fields["title"] == "a"
+    add_roles(fields, {"title": "Titel"}, ("title",))
+    assert fields["title"] == "b"
 
 
 def test_a_header_is_told_from_data():

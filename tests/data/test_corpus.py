@@ -613,3 +613,50 @@ def test_a_listed_label_without_rows_is_reported(tmp_path: Path):
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     corpus = load_corpus(DataSettings(data=str(path), labels="A61,G06,G16"))
     assert "labels without a training row: G16" in corpus.notes
+
+
+def test_what_may_have_been_read_wrongly_is_noted(tmp_path: Path):
+    lines = [f"{number},{'AB'[number % 2]},text {number}" for number in range(40)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["id,label,text", *lines, "41,A"]), encoding="utf-8")
+    notes = load(path).notes
+    assert notes[1].startswith("a.csv: 1 record with fewer cells than the header has columns")
+
+
+# Data that a model is only tested on
+
+
+def test_a_file_without_splits_is_tested_on_as_a_whole(tmp_path: Path):
+    tree = load(three_splits(tmp_path / "mine")).tree
+    path = write_jsonl(tmp_path / "new.jsonl", labelled(5, start=500))
+    corpus = load_corpus(DataSettings(data=str(path)), tree, test_only=True)
+    assert texts(corpus, "test") == [f"text {number}" for number in range(500, 505)]
+    assert (corpus["train"], corpus["validation"]) == ([], [])
+    assert "there are no training rows to compare with: no baseline is fitted" in corpus.notes
+    assert len(load_corpus(DataSettings(data=str(path)), tree)["train"]) < 5
+
+
+def test_a_folder_with_a_test_file_alone_can_be_tested_on(tmp_path: Path):
+    tree = load(three_splits(tmp_path / "mine")).tree
+    (tmp_path / "other").mkdir()
+    write_jsonl(tmp_path / "other" / "test.jsonl", labelled(5, "A", start=500))
+    settings = DataSettings(data=str(tmp_path / "other"))
+    corpus = load_corpus(settings, tree, test_only=True)
+    assert [len(corpus[split]) for split in SPLITS] == [0, 0, 5]
+    with pytest.raises(DataError, match=r"has no usable training row \(no train split\)"):
+        load(tmp_path / "other")
+
+
+def test_training_rows_are_kept_where_there_are_any(tmp_path: Path):
+    tree = load(three_splits(tmp_path / "mine")).tree
+    settings = DataSettings(data=str(three_splits(tmp_path / "other")))
+    corpus = load_corpus(settings, tree, test_only=True)
+    assert [len(corpus[split]) for split in SPLITS] == [8, 8, 8]
+
+
+def test_rows_without_a_label_say_why_none_can_be_tested_on(tmp_path: Path):
+    tree = load(three_splits(tmp_path / "mine")).tree
+    rows = [{"text": "a", "label": ""}, {"text": "", "label": "A"}]
+    path = write_jsonl(tmp_path / "new.jsonl", rows)
+    with pytest.raises(DataError, match=r"no usable row \(no label: 1; no text: 1\)"):
+        load_corpus(DataSettings(data=str(path)), tree, test_only=True)

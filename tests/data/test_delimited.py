@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.data.delimited import Record, read_records, recognise
+from patclass.data.delimited import recognise
 from patclass.data.encoding import encoding_of
+from patclass.data.records import Record, read_records
 
 quick = settings(deadline=None, max_examples=150)
 

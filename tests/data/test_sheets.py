@@ -58,6 +58,12 @@ def test_what_is_no_workbook_is_refused(content: bytes):
         open_sheet("a.xlsx", io.BytesIO(content))
 
 
+def test_cells_right_of_the_named_columns_are_kept():
+    sheet = open_sheet("a.xlsx", workbook(first=[*ROWS, ["EP3", "Seat", 2008, None, "new"]]))
+    assert [fields for _, fields in sheet.rows()][-1]["column 5"] == "new"
+    assert "column 4" not in list(sheet.rows())[-1][1]
+
+
 def test_an_empty_workbook_is_refused():
     with pytest.raises(DataError, match=r"a\.xlsx is empty"):
         open_sheet("a.xlsx", workbook(first=[]))

@@ -407,3 +407,14 @@ def test_the_first_chunk_is_small_and_long_texts_make_small_chunks(
     done.clear()
     classify_file(classifier, source, tmp_path / "out.csv", on_progress=done.append)
     assert max(done) == 4
+
+
+def test_what_may_have_been_read_wrongly_is_said_after_the_rows(
+    classifier: Classifier, tmp_path: Path
+):
+    source, lines = tmp_path / "in.csv", []
+    source.write_text('id,text\n1,antenna\n2,"never closed\n3,voltage\n', encoding="utf-8")
+    assert classify_file(classifier, source, tmp_path / "out.csv", echo=lines.append).rows == 3
+    assert lines[0].startswith("in.csv: read as ','")
+    assert lines[1].startswith("in.csv: 1 record with quotation marks that do not fit, e.g. line 3")
+    assert len(lines) == 2

@@ -284,3 +284,8 @@ def test_how_a_file_is_written_can_be_stated():
     assert (table.columns, table.rows[0].fields["Titel"]) == (["id", "Titel"], "Gerät")
     with pytest.raises(PageError, match=r"delimiter ';' stands in none"):
         read_table("a.csv", content, ";")
+
+
+def test_what_may_have_been_read_wrongly_is_said():
+    (doubt,) = read_table("a.csv", b'id,text\n1,"never closed\n2,b\n').doubts
+    assert doubt.startswith("1 record with quotation marks that do not fit, e.g. line 2")

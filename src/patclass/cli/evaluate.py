@@ -16,6 +16,7 @@ from patclass.cli.options import (
 from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
+    from patclass.bundle import Bundle
     from patclass.bundle.description import Description
     from patclass.data.examples import Corpus
 
@@ -46,8 +47,10 @@ def evaluate(
 
     Reports accuracy with confidence intervals, calibration, label sets, slices and confusions at
     every level. The baselines, majority class and TF-IDF + logistic regression, are fitted on the
-    train split of the same data, so the data must have one. Without --data, the test split of the
-    training data is used. Exit code 1 if the model does not beat the baselines.
+    train split of the same data; without one, the model is compared with nothing. Of other data
+    than that of the training, a file is tested on with all its rows. Without --data, or with the
+    file of the training, the rows that the training held out are used. Exit code 1 if the model
+    does not beat the baselines, or is no better than guessing.
 
     \b
         patclass evaluate final_model -o report.html
@@ -57,8 +60,6 @@ def evaluate(
 
     from patclass.core.errors import ConfigError
     from patclass.core.files import atomic_write, check_writable, write_json
-    from patclass.core.settings import data_like
-    from patclass.data.corpus import load_corpus
     from patclass.evaluation.html import html_report
     from patclass.evaluation.report import measure
     from patclass.inference.prediction import check_level
@@ -77,7 +78,7 @@ def evaluate(
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    corpus = load_corpus(data_like(opened.description.data_settings(), flags), opened.tree)
+    corpus = _corpus_of(opened, flags, split)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
@@ -93,7 +94,35 @@ def evaluate(
             facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
             page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
             partial.write_text(page, encoding="utf-8")
-    return 0 if report.passed else 1
+    return 0 if report.passed or not (corpus["train"] or report.failures) else 1
+
+
+def _is_other(data: str | None, trained_on: str) -> bool:
+    """Whether data is not that of the training, of which a part was held out."""
+    if data is None or data == trained_on:
+        return False
+    try:
+        return not Path(data).samefile(trained_on)
+    except OSError:  # one of them is no path, or is gone
+        return True
+
+
+def _corpus_of(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
+    """The data to measure a bundle on: other data than that of its training as a whole."""
+    from patclass.core.errors import DataError
+    from patclass.core.settings import data_like
+    from patclass.data.corpus import load_corpus
+
+    stored = bundle.description.data_settings()
+    test_only = _is_other(flags["data"], stored.data)
+    corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
+    if not corpus[split]:
+        raise DataError(
+            f"split {split}: {corpus.source} has no usable row in it; check the labels and texts, "
+            "or choose the other split.",
+            setting="split",
+        )
+    return corpus
 
 
 def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any]) -> list[str]:
@@ -137,8 +166,6 @@ def compare(
     from patclass.bundle.registry import locate
     from patclass.core.errors import DataError
     from patclass.core.files import atomic_write, write_json
-    from patclass.core.settings import data_like
-    from patclass.data.corpus import load_corpus
     from patclass.evaluation.compare import compare as paired
     from patclass.inference.prediction import check_level
     from patclass.predictor.scored import codes_by_id, score_rows
@@ -151,8 +178,7 @@ def compare(
     flags["data"] = flags["data"] or bundles[0].description.settings.data.data
     answers = []
     for bundle in bundles:
-        stored = bundle.description.data_settings()
-        rows = load_corpus(data_like(stored, flags), bundle.tree)[split]
+        rows = _corpus_of(bundle, flags, split)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         answers.append(codes_by_id(scored, level))
     of_a, of_b = answers
@@ -206,6 +232,8 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     file_format(output)
     check_writable(output)
     corpus = load_corpus(TrainSettings.load(flags).data)
+    for note in corpus.notes:
+        click.echo(f"note: {note}", err=True)
     level = level or corpus.tree.levels[0]
     check_level(corpus.tree, level)
     labels = corpus.tree.at(level)

@@ -135,19 +135,17 @@ def columns_by_role(
     return found
 
 
-def with_roles(
+def add_roles(
     fields: dict[str, Any], roles: Mapping[str, str], stated: Collection[str] = ()
-) -> dict[str, Any]:
-    """The fields of a row, and those of the roles under their names.
+) -> None:
+    """Add the cells of a row under the names of the roles.
 
+    :param roles: the column of each role.
     :param stated: roles that replace a column of their name.
     """
-    added = {
-        role: fields.get(column)
-        for role, column in roles.items()
-        if role not in fields or role in stated
-    }
-    return fields | added
+    for role, column in roles.items():
+        if role not in fields or role in stated:
+            fields[role] = fields.get(column)
 
 
 def free_name(column: str, taken: Collection[str]) -> str:

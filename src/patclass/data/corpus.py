@@ -4,7 +4,7 @@ Whatever cannot be used is counted by reason and kept as a reject; nothing vanis
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -54,12 +54,14 @@ def load_corpus(
     settings: DataSettings,
     known: LabelTree | None = None,
     feedback: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
+    test_only: bool = False,
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
     :param known: the labels of an existing model; rows with others are rejected.
     :param feedback: by split, texts labelled by reviewers, in addition to the rows of the data.
-
+    :param test_only: a model is only tested: a file without splits is the test split, and there
+        need be no training rows.
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
@@ -69,7 +71,7 @@ def load_corpus(
     rejects: list[Reject] = []
     coded = {
         split: _usable(read(), split, view, scheme, rejects)
-        for split, read in source.splits.items()
+        for split, read in _splits(source, test_only).items()
     }
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
     labels = [row.label for row in (*coded.get("train", []), *labelled.get("train", []))]
@@ -77,13 +79,18 @@ def load_corpus(
         tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
     else:
         tree = known
-        _check_known(tree, labels, source)
+        every = [row.label for rows in coded.values() for row in rows]
+        _check_known(tree, labels or every, source, rejects)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
-    notes = [*source.recognised, *(f"ignored: {name}" for name in source.ignored)]
+    notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
     not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
     if not_understood:
         notes.append(_reasons(not_understood))
-    splits = _complete(splits, settings.seed, notes)
+    if test_only and not splits.get("train"):
+        splits = {split: splits.get(split, []) for split in SPLITS}
+        notes.append("there are no training rows to compare with: no baseline is fitted")
+    else:
+        splits = _complete(splits, settings.seed, notes)
     sizes = {
         "train": settings.train_rows,
         "validation": settings.validation_rows,
@@ -93,17 +100,33 @@ def load_corpus(
     splits = _with_feedback(
         splits, {s: _examples(rows, s, tree, rejects) for s, rows in labelled.items()}
     )
-    strata = {row.stratum for row in splits["train"]} - {UNKNOWN_LABEL}
+    if splits["train"] or not test_only:
+        notes += _check_training(splits["train"], tree)
+    return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
+
+
+def _splits(source: Source, test_only: bool) -> Mapping[str, Callable[[], Iterator[Row]]]:
+    """The splits of a source; where a model is only tested, a file without any is one."""
+    if test_only and source.undivided:
+        return {"test": source.splits["train"]}
+    return source.splits
+
+
+def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
+    """Notes on labels without a training row.
+
+    :raises DataError: if there are not two labels to learn.
+    """
+    strata = {row.stratum for row in rows} - {UNKNOWN_LABEL}
     if len(strata) < 2:
         raise DataError(
-            f"only {len(splits['train'])} rows of one label or none are left to train on; give "
-            "more rows, or raise --train-rows."
+            f"only {len(rows)} rows of one label or none are left to train on; give more rows, or "
+            "raise train_rows.",
+            setting="train_rows",
         )
     coarsest = tree.at(tree.levels[0])
     missing = [label.code for position, label in enumerate(coarsest) if position not in strata]
-    if missing:
-        notes.append(f"labels without a training row: {', '.join(missing[:20])}")
-    return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
+    return [f"labels without a training row: {', '.join(missing[:20])}"] if missing else []
 
 
 def _usable(
@@ -195,9 +218,17 @@ def _reasons(rejects: Sequence[Reject]) -> str:
     )
 
 
-def _check_known(tree: LabelTree, labels: Sequence[RowLabel], source: Source) -> None:
+def _check_known(
+    tree: LabelTree, labels: Sequence[RowLabel], source: Source, rejects: Sequence[Reject]
+) -> None:
     known = tree.at(tree.levels[0]).codes
     found = {label.path[0] for label in labels if label.path}
+    if not found:
+        raise DataError(
+            f"{source.name} has no usable row ({_reasons(rejects) or 'it is empty'}). Check text, "
+            "labels and codes.",
+            setting=("text", "labels", "codes"),
+        )
     if not found & set(known):
         raise DataError(
             f"labels disagree: the model knows {known[:12]}, {source.name} has "

@@ -1,15 +1,9 @@
-"""Delimited text as programs write it: encoding, delimiter, header and records. Knows no roles.
-
-No line is lost: quotation marks that do not fit are read as text, and a record that cannot be told
-from the next ones is an error with its line number.
-"""
+"""How delimited text is written: encoding, delimiter and header. Knows no roles and no records."""
 
 import csv
 import io
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
 from patclass.core.errors import DataError
 from patclass.data.columns import known_names
@@ -21,10 +15,9 @@ DELIMITERS = (",", ";", "\t", "|")
 # Above the names of the columns, exports have titles, searches and empty lines.
 HEADER_LINES = 20
 
-# A cell longer than this, or over more lines, is taken for a quotation mark that is not closed.
-_MAX_CELL = 4_000_000
-_MAX_LINES = 20_000
-csv.field_size_limit(_MAX_CELL)
+# A cell longer than this is taken for a quotation mark that is not closed.
+MAX_CELL = 4_000_000
+csv.field_size_limit(MAX_CELL)
 
 # Stands for the delimiter where a table has one column only.
 _NO_DELIMITER = "\x1f"
@@ -60,20 +53,7 @@ class Dialect:
         return _ENCODING_NAMES.get(self.encoding, self.encoding)
 
 
-@dataclass(frozen=True)
-class Record:
-    """The cells of a record, or why it cannot be used.
-
-    :param line: its first line, counted from 1.
-    :param cells: as many as there are columns; if there is an error, what is known of them.
-    """
-
-    line: int
-    cells: tuple[str, ...] = ()
-    error: str | None = None
-
-
-def _errors(encoding: str) -> str:
+def errors_of(encoding: str) -> str:
     """How undecodable bytes are read: as surrogates, by which rows with them are found."""
     return "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
 
@@ -95,7 +75,7 @@ def recognise(
     :raises DataError: if no header has the given delimiter.
     """
     encoding = encoding or encoding_of(sample)
-    text = sample.decode(encoding, errors=_errors(encoding)).replace("\x00", " ")
+    text = sample.decode(encoding, errors=errors_of(encoding)).replace("\x00", " ")
     lines = list(io.StringIO(text, newline=""))
     if len(sample) >= SAMPLE and len(lines) > 1:
         lines.pop()  # cut off
@@ -183,130 +163,3 @@ def trimmed(cells: Sequence[str], count: int) -> list[str]:
     while end > count and not cells[end - 1].strip():
         end -= 1
     return list(cells[:end])
-
-
-def read_records(file: BinaryIO, dialect: Dialect) -> Iterator[Record]:
-    """The records after the header, one for each line that is not part of a quoted cell.
-
-    Empty lines are left out. Cells that a record lacks are empty.
-    """
-    encoding = dialect.encoding
-    text = io.TextIOWrapper(file, encoding=encoding, errors=_errors(encoding), newline="")
-    try:
-        yield from _records(_Lines(text), dialect)
-    finally:
-        text.detach()  # the file is closed by who opened it
-
-
-def _records(lines: "_Lines", dialect: Dialect) -> Iterator[Record]:
-    while lines.number < dialect.header_end and lines.take() is not None:
-        pass
-    while (first := lines.take()) is not None:
-        if not first.strip("\r\n"):
-            continue
-        line = lines.number
-        cells = _quoted_record(first, lines, dialect)
-        if cells is None:
-            cells = _plain_record(first, dialect)
-        yield _record(line, cells, dialect)
-
-
-def _record(line: int, cells: Sequence[str], dialect: Dialect) -> Record:
-    count = len(dialect.columns)
-    if len(cells) != count:
-        cells = trimmed(cells, count)
-    error = "more cells than the header has columns" if len(cells) > count else None
-    if any(not cell.isascii() and SURROGATE.search(cell) for cell in cells):
-        cells = [SURROGATE.sub("\ufffd", cell) for cell in cells]
-        error = error or f"undecodable: not {dialect.encoding_name}"
-    return Record(line, (*cells[:count], *[""] * (count - len(cells))), error)
-
-
-class _Lines:
-    """Lines of a text that can be looked ahead at."""
-
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
-        self._ahead: deque[str] = deque()
-        self.number = 0
-
-    def take(self) -> str | None:
-        """The next line; None at the end."""
-        line = self._ahead.popleft() if self._ahead else self._read()
-        self.number += line is not None
-        return line
-
-    def peek(self, place: int) -> str | None:
-        """The line ``place`` lines after the next one; None if there is none."""
-        while len(self._ahead) <= place:
-            line = self._read()
-            if line is None:
-                return None
-            self._ahead.append(line)
-        return self._ahead[place]
-
-    def skip(self, count: int) -> None:
-        """Leave out lines that were looked at."""
-        for _ in range(count):
-            self._ahead.popleft()
-        self.number += count
-
-    def _read(self) -> str | None:
-        line = self._text.readline(_MAX_CELL)
-        return (line.replace("\x00", " ") if "\x00" in line else line) or None
-
-
-def _quoted_record(first: str, lines: _Lines, dialect: Dialect) -> list[str] | None:
-    """The cells of a record that begins with a line; None if its quotation marks do not fit."""
-    if '"' not in first:
-        return first.rstrip("\r\n").split(dialect.delimiter)
-    used = 0
-
-    def more() -> Iterator[str]:
-        nonlocal used
-        yield first
-        while used < _MAX_LINES and (line := lines.peek(used)) is not None:
-            used += 1
-            yield line
-
-    try:
-        cells = next(csv.reader(more(), delimiter=dialect.delimiter, strict=True))
-    except (csv.Error, StopIteration):
-        return None
-    if used and _has_swallowed(
-        cells, [lines.peek(place) or "" for place in range(used - 1)], dialect
-    ):
-        return None
-    lines.skip(used)
-    return cells
-
-
-def _has_swallowed(cells: Sequence[str], inner: Sequence[str], dialect: Dialect) -> bool:
-    """Whether a quotation mark that was not closed has taken other records into a cell.
-
-    A record with as many cells as there are columns is trusted, unless every line within it looks
-    like a record of a table of at least three columns.
-
-    :param inner: the lines of the record without the first and the last.
-    """
-    columns = len(dialect.columns)
-    filled = [line for line in inner if line.strip()]
-    # A quotation mark in a line within would have ended the cell, or doubled, is part of it.
-    alike = sum(line.count(dialect.delimiter) == columns - 1 and '"' not in line for line in filled)
-    if len(trimmed(cells, columns)) == columns:
-        return columns > 2 and len(filled) > 1 and alike == len(filled)
-    return columns > 1 and 2 * alike > len(filled)
-
-
-def _plain_record(line: str, dialect: Dialect) -> list[str]:
-    """The cells of one line, quotation marks within them being text."""
-    cells = line.rstrip("\r\n").split(dialect.delimiter)
-    return [_unquoted(cell) for cell in cells]
-
-
-def _unquoted(cell: str) -> str:
-    """A cell without the quotation marks around it, if both are there."""
-    text = cell.strip()
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1].replace('""', '"')
-    return cell

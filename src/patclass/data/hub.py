@@ -8,7 +8,7 @@ from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import SECTIONS
-from patclass.data.columns import columns_by_role, with_roles
+from patclass.data.columns import add_roles, columns_by_role
 from patclass.data.examples import SPLITS
 from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import check_stated
@@ -72,4 +72,6 @@ def _load(repo: str, config: str | None, revision: str | None) -> DatasetDict:
 
 def _rows(dataset: Dataset, roles: Mapping[str, str], stated: Collection[str]) -> Iterator[Row]:
     for number, fields in enumerate(dataset, start=1):
-        yield Row(number, with_roles(dict(fields), roles, stated))
+        row = Row(number, dict(fields))
+        add_roles(row.fields, roles, stated)
+        yield row

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role
-from patclass.data.delimited import Dialect, Record, read_records, recognise
+from patclass.data.delimited import Dialect, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, first_form, read_documents
 from patclass.data.encoding import SAMPLE
 from patclass.data.files import (
@@ -36,6 +36,7 @@ from patclass.data.files import (
     unpacked_size,
 )
 from patclass.data.options import RECOGNISED, TableOptions
+from patclass.data.records import Doubts, read_records
 from patclass.data.sheets import open_sheet
 from patclass.data.table import Row, Table
 from patclass.data.text import SURROGATE
@@ -124,21 +125,35 @@ def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row
 def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
     encoding, delimiter = options.encoding, options.delimiter
     dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
-    read = partial(_read_delimited, path, dialect)
+    doubts = Doubts()
+    read = partial(_read_delimited, path, dialect, doubts)
     estimate = partial(_estimate, path, lambda file: read_records(file, dialect))
     form = f"read as {dialect}"
-    usable = ("delimiter", "encoding")
-    return Table(path, dialect.columns, {}, form, read, options=usable, estimate=estimate)
+    return Table(
+        path=path,
+        columns=dialect.columns,
+        roles={},
+        form=form,
+        read=read,
+        options=("delimiter", "encoding"),
+        estimate=estimate,
+        doubts=doubts.notes,
+    )
 
 
-def _read_delimited(path: Path, dialect: Dialect, wanted: Collection[str] | None) -> Iterator[Row]:
+def _read_delimited(
+    path: Path, dialect: Dialect, doubts: Doubts, wanted: Collection[str] | None
+) -> Iterator[Row]:
+    names = [name for name in dialect.columns if wanted is None or name in wanted]
+    places = [dialect.columns.index(name) for name in names]
+    whole = len(names) == len(dialect.columns)
+    doubts.clear()
     with opened(path) as (_, file):
         for number, record in enumerate(read_records(file, dialect), 1):
-            yield _delimited_row(number, record, dialect.columns)
-
-
-def _delimited_row(number: int, record: Record, columns: tuple[str, ...]) -> Row:
-    return Row(number, dict(zip(columns, record.cells, strict=True)), record.error, record.line)
+            if record.doubt is not None:
+                doubts.add(record)
+            cells = record.cells if whole else [record.cells[place] for place in places]
+            yield Row(number, dict(zip(names, cells, strict=True)), record.error, record.line)
 
 
 def _documents_table(path: Path, form: str) -> Table:
@@ -267,7 +282,7 @@ def _json_values(path: Path) -> list[Any]:
 
 def _read_json(values: Sequence[Any], wanted: Collection[str] | None) -> Iterator[Row]:
     for number, fields in enumerate(values, 1):
-        yield _object_row(number, fields)
+        yield _object_row(number, dict(fields) if isinstance(fields, dict) else fields)
 
 
 def _rows_within(value: object) -> list[Any] | None:

@@ -31,7 +31,12 @@ class Sheet:
         for number, row in enumerate(lines, 1):
             values = [plain_value(cell) for cell in row]
             if number > self.header and any(value not in ("", None) for value in values):
-                yield number, dict(zip(self.columns, values, strict=False))
+                fields = dict(zip(self.columns, values, strict=False))
+                # Remarks may stand right of the columns that have names.
+                for place, value in enumerate(values[len(fields) :], len(fields) + 1):
+                    if value not in ("", None):
+                        fields[f"column {place}"] = value
+                yield number, fields
 
 
 def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:

@@ -11,7 +11,7 @@ from patclass.data.examples import SPLITS
 from patclass.data.files import TABLE_SUFFIXES, is_table, stem_of
 from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import open_table
-from patclass.data.table import Row
+from patclass.data.table import Row, Table
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {
@@ -28,7 +28,8 @@ class Source:
     :param columns: of the files, and the roles that columns were recognised for.
     :param names: the label names of integer columns.
     :param ignored: files that were not read.
-    :param recognised: what was recognised of each file, a line each.
+    :param tables: the files, where there are any.
+    :param undivided: one file without splits, whose rows stand under ``train``.
     """
 
     name: str
@@ -36,7 +37,18 @@ class Source:
     splits: Mapping[str, Callable[[], Iterator[Row]]]
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
-    recognised: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    undivided: bool = False
+
+    @property
+    def recognised(self) -> tuple[str, ...]:
+        """What was recognised of each file, a line each."""
+        return tuple(table.recognised for table in self.tables)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After the rows were read, what of them may have been read wrongly, a line each."""
+        return tuple(note for table in self.tables for note in table.notes)
 
 
 def open_source(spec: str, options: TableOptions = RECOGNISED) -> Source:
@@ -98,7 +110,7 @@ def sample_folder() -> Path:
 def _local_file(path: Path, options: TableOptions) -> Source:
     table = open_table(path, options)
     return Source(
-        path.name, tuple(table.names), {"train": table.rows}, recognised=(table.recognised,)
+        path.name, tuple(table.names), {"train": table.rows}, tables=(table,), undivided=True
     )
 
 
@@ -128,7 +140,7 @@ def _local_folder(folder: Path, options: TableOptions, name: str | None = None) 
         tuple(columns),
         {split: table.rows for split, table in tables.items()},
         ignored=tuple(path.name for path in files if path not in found.values()),
-        recognised=tuple(table.recognised for table in tables.values()),
+        tables=tuple(tables.values()),
     )
 
 

@@ -1,16 +1,18 @@
 """A table of patents: its columns as they were recognised, and its rows. Knows no file formats."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from patclass.data.columns import with_roles
+from patclass.data.columns import add_roles
 
 
-@dataclass(frozen=True)
+# Not frozen, which would take several times as long for each of millions.
+@dataclass(slots=True)
 class Row:
     """One row of a source: its fields, or why it cannot be used.
 
@@ -49,6 +51,7 @@ class Table:
     :param sheets: of a workbook, all of them.
     :param types: of the columns of a Parquet file.
     :param estimate: of the number of rows, from no more than the first megabyte of the file.
+    :param doubts: after the rows were read, what of them may have been read wrongly.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Table:
     sheets: tuple[str, ...] = ()
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     estimate: Callable[[], int] = lambda: 0
+    doubts: Callable[[], tuple[str, ...]] = lambda: ()
 
     @property
     def names(self) -> list[str]:
@@ -81,8 +85,10 @@ class Table:
         :param wanted: the only columns or roles that are needed.
         :raises DataError: if the file turns out to be corrupt.
         """
+        named, stated = self._named, self.stated
         for row in self.read(None if wanted is None else self.needed(wanted)):
-            yield self.with_roles(row)
+            add_roles(row.fields, named, stated)
+            yield row
 
     def needed(self, wanted: Collection[str]) -> set[str]:
         """The columns of which the wanted columns and roles are made."""
@@ -90,5 +96,16 @@ class Table:
 
     def with_roles(self, row: Row) -> Row:
         """A row as it was read, with the fields of the roles."""
-        fields = with_roles(row.fields, self.roles, self.stated)
-        return Row(row.number, fields, row.error, row.line)
+        found = replace(row, fields=dict(row.fields))
+        add_roles(found.fields, self._named, self.stated)
+        return found
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        """The roles whose column has another name."""
+        return {role: column for role, column in self.roles.items() if role != column}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After the rows were read, what of them may have been read wrongly, a line each."""
+        return tuple(f"{self.path.name}: {doubt}" for doubt in self.doubts())

@@ -129,6 +129,8 @@ def classify_rows(
             total += len(answers)
             errors += sum(answer["error"] is not None for answer in answers)
             on_progress(len(answers))
+    for note in table.notes:
+        echo(note)
     if own.late:
         echo(f"first met after the output was begun, and not written: {', '.join(own.late)}")
     return FileResult(total, errors)

@@ -128,6 +128,7 @@ class UploadedTable:
     :param form: in words, how the file is written.
     :param options: those of delimiter, encoding and sheet that apply to the file.
     :param sheets: of a workbook, all of them.
+    :param doubts: what of the rows may have been read wrongly, a line each.
     """
 
     name: str
@@ -137,6 +138,7 @@ class UploadedTable:
     rows: list[Row]
     options: tuple[str, ...] = ()
     sheets: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def own_cells(self) -> bytes:
         """The cells of all rows as Parquet, a fraction of their size as objects."""
@@ -213,6 +215,7 @@ def read_table(
         rows=rows,
         options=table.options,
         sheets=table.sheets,
+        doubts=table.doubts(),
     )
 
 

@@ -203,6 +203,8 @@ def _state_form(table: UploadedTable, file_id: str) -> None:
 
 
 def _preview(table: UploadedTable) -> None:
+    for doubt in table.doubts:
+        st.warning(f"{doubt[0].upper()}{doubt[1:]}.", icon=":material/help:")
     count = plural(len(table.rows), "row", "rows")
     first = f"; the first {_PREVIEW_ROWS}:" if len(table.rows) > _PREVIEW_ROWS else ":"
     st.markdown(f"**{count}**{first}")

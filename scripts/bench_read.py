@@ -1,0 +1,127 @@
+"""How fast files are read, compared with plain readers in the same run.
+
+A table of a million patents is made from the shared ones in build/bench-read, once.
+"""
+
+import csv
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+PATENTS = ROOT / "build" / "patents"
+FOLDER = ROOT / "build" / "bench-read"
+TABLE_ROWS = 1_000_000
+COLUMNS = ("id", "title", "abstract", "codes", "year")
+
+
+def make_table(path: Path, rows: int) -> None:
+    """A CSV of the shared training patents, repeated, with a bundle's usual columns."""
+    patents = pq.read_table(PATENTS / "patents-train.parquet", columns=list(COLUMNS)).to_pylist()
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for patent in islice(cycle(patents), rows):
+            writer.writerow(
+                [*map(patent.get, COLUMNS[:3]), "; ".join(patent["codes"] or ()), patent["year"]]
+            )
+    partial.rename(path)
+
+
+def patclass_rows(path: Path) -> int:
+    """Recognised and streamed as for ``patclass classify``."""
+    from patclass.data.rows import open_table
+
+    return sum(1 for _ in open_table(path).rows())
+
+
+def patclass_texts(path: Path) -> int:
+    """The same for the columns of a text alone."""
+    from patclass.data.rows import open_table
+
+    return sum(1 for _ in open_table(path).rows(("id", "title", "abstract")))
+
+
+def dict_reader(path: Path) -> int:
+    """The reader of Python, told how the file is written."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
+def arrow_rows(path: Path) -> int:
+    """Batches of Arrow made into dictionaries, told how the file is written."""
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    with pa.csv.open_csv(path, parse_options=parse) as batches:
+        return sum(len(batch.to_pylist()) for batch in batches)
+
+
+READERS: dict[str, Callable[[Path], int]] = {
+    "patclass, all columns": patclass_rows,
+    "patclass, text columns": patclass_texts,
+    "csv.DictReader": dict_reader,
+    "pyarrow.csv, as dictionaries": arrow_rows,
+}
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in MiB; not that of its parent."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def measure(name: str, path: Path) -> None:
+    """Read a file in this process, and print how fast and in how much memory."""
+    began = time.perf_counter()
+    rows = READERS[name](path)
+    seconds = time.perf_counter() - began
+    memory = peak_memory()
+    speed = path.stat().st_size / 1e6 / seconds
+    print(
+        f"{name:30}{rows:>12,} rows{seconds:>8.1f} s{speed:>8.0f} MB/s{memory:>8.0f} MiB",
+        flush=True,
+    )
+
+
+def first_row(path: Path) -> None:
+    """Print how long the first row takes."""
+    from patclass.data.rows import open_table
+
+    began = time.perf_counter()
+    table = open_table(path)
+    next(table.rows())
+    rows = table.estimate()
+    seconds = time.perf_counter() - began
+    print(f"recognised, first row, estimate of {rows:,} rows: {seconds:.2f} s", flush=True)
+
+
+def bench_table() -> None:
+    """A CSV of a million rows by every reader, each in a process of its own."""
+    path = FOLDER / "table.csv"
+    if not path.is_file():
+        make_table(path, TABLE_ROWS)
+    print(f"table: {path.stat().st_size / 1e6:,.0f} MB")
+    first_row(path)
+    for name in READERS:
+        subprocess.run([sys.executable, __file__, name, str(path)], check=True)
+
+
+def main() -> None:
+    """Everything that is read; with a reader and a file, this alone."""
+    if len(sys.argv) == 3:
+        measure(sys.argv[1], Path(sys.argv[2]))
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    bench_table()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.cpc.scheme import SECTIONS, parse_code, path_titles, section_of, title_of, titles
+from patclass.cpc.scheme import (
+    SECTIONS,
+    absence_of,
+    changes,
+    parse_code,
+    path_titles,
+    section_of,
+    title_of,
+    titles,
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,19 +159,21 @@ def test_a_long_input_is_shortened_in_the_error():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "code", "offered"),
     [
-        ("A61Z", "A61Z does not exist in CPC; A61 has A61L, A61M, A61N, A61P, A61Q, …."),
-        ("a61a 1/00", "A61A does not exist in CPC; A61 has A61B, A61C, A61D, A61F, A61G, …."),
-        ("A55", "A55 does not exist in CPC; A has A46, A47, A61, A62, A63, …."),
-        ("A55K", "A55K does not exist in CPC; A has A46, A47, A61, A62, A63, …."),
-        ("Y11", "Y11 does not exist in CPC; Y has Y02, Y04, Y10."),
+        ("A61Z", "A61Z", "A61 has A61L, A61M, A61N, A61P, A61Q, …"),
+        ("a61a 1/00", "A61A", "A61 has A61B, A61C, A61D, A61F, A61G, …"),
+        ("A55", "A55", "A has A46, A47, A61, A62, A63, …"),
+        ("A55K", "A55K", "A has A46, A47, A61, A62, A63, …"),
+        ("Y11", "Y11", "Y has Y02, Y04, Y10"),
     ],
 )
-def test_an_unknown_code_is_reported_with_its_known_parent(text: str, message: str):
+def test_an_unknown_code_is_reported_with_its_known_parent(text: str, code: str, offered: str):
     with pytest.raises(DataError) as caught:
         parse_code(text)
-    assert str(caught.value) == message
+    assert str(caught.value) == (
+        f"{code} is no code of the CPC, nor a known former one; {offered}."
+    )
 
 
 def test_the_path_runs_from_the_section_down():
@@ -177,7 +188,7 @@ def test_the_path_runs_from_the_section_down():
 
 
 def test_the_path_of_an_unknown_code_is_refused_too():
-    with pytest.raises(DataError, match="A61Z does not exist"):
+    with pytest.raises(DataError, match="A61Z is no code of the CPC"):
         path_titles("A61Z")
 
 
@@ -202,3 +213,39 @@ def test_any_input_is_a_known_code_or_a_clear_error(text: str):
         return
     assert code in titles()
     assert [part for part, _ in path_titles(text)][-1] == code
+
+
+# Codes that the scheme had before its table, or has had since
+
+
+def test_changes_are_of_subclasses_that_the_table_lacks():
+    table = resources.files("patclass.cpc") / "changes.tsv"
+    assert table.read_text(encoding="utf-8").startswith("code\tsince\tuntil\trelated\n")
+    assert list(changes()) == sorted(changes())
+    for change in changes().values():
+        assert re.fullmatch(r"[A-HY]\d\d[A-Z]", change.code)
+        assert change.code not in titles()
+        assert set(change.related) <= set(titles())
+        assert all(year is None or 1970 < int(year) < 2030 for year in (change.since, change.until))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("A61K", None),
+        ("A61", None),
+        ("F24J", "is no longer in the CPC (until 2017; now F24S, F24T, F24V)"),
+        ("C12S", "is no longer in the CPC"),
+        ("A23Y", "is no longer in the CPC (now A23V)"),
+        ("H10W", "is newer than the table of the CPC here (since 2026; before H01L)"),
+        ("C01L", "is no code of the CPC, nor a known former one"),
+        ("A97", "is no code of the CPC, nor a known former one"),
+    ],
+)
+def test_former_codes_and_those_that_never_were_are_told_apart(code: str, why: str | None):
+    assert absence_of(code) == why
+
+
+def test_a_former_code_is_refused_with_what_became_of_it():
+    with pytest.raises(DataError, match=r"^F24J is no longer in the CPC \(until 2017; now F24S, "):
+        parse_code("F24J 2/54")

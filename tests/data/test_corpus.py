@@ -660,3 +660,28 @@ def test_rows_without_a_label_say_why_none_can_be_tested_on(tmp_path: Path):
     path = write_jsonl(tmp_path / "new.jsonl", rows)
     with pytest.raises(DataError, match=r"no usable row \(no label: 1; no text: 1\)"):
         load_corpus(DataSettings(data=str(path)), tree, test_only=True)
+
+
+# Codes that the CPC does not have
+
+
+def test_former_codes_are_noted_with_what_became_of_them(tmp_path: Path):
+    cells = [["F24J"], ["F24J"], ["C01L"], ["H04L"], ["A61K"]] * 6
+    corpus = tree_corpus(tmp_path / "mine", train=rows_with_codes(*cells))
+    (note,) = (note for note in corpus.notes if note.startswith("codes: "))
+    assert "F24J is no longer in the CPC (until 2017; now F24S, F24T, F24V) (12 rows)" in note
+    assert "C01L is no code of the CPC, nor a known former one (6 rows)" in note
+    assert "A61K" not in note
+
+
+def test_a_row_of_a_former_code_is_rejected_with_what_became_of_it(tmp_path: Path):
+    rows = [{"text": f"text {n}", "main_code": ["F24S", "A61K", "F24J"][n % 3]} for n in range(60)]
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", rows), labels="A61K,F24S")
+    reject = corpus.rejects[0]
+    assert reject.reason == "label not in the list"
+    assert reject.example == "F24J is no longer in the CPC (until 2017; now F24S, F24T, F24V)"
+
+
+def test_columns_of_labels_are_no_codes(tmp_path: Path):
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(40, ["F24J", "red"])))
+    assert [note for note in corpus.notes if note.startswith("codes: ")] == []

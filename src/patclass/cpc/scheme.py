@@ -1,5 +1,6 @@
-"""The CPC scheme down to subclasses: titles, sections, and codes in any spelling."""
+"""The CPC scheme down to subclasses: titles, sections, changes, and codes in any spelling."""
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -13,6 +14,57 @@ def titles() -> dict[str, str]:
     table = resources.files("patclass.cpc") / "cpc.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()[1:]
     return dict(line.split("\t") for line in lines)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A subclass of CPC or IPC that the table of titles does not have, and its relatives there.
+
+    :param since: the first year of a subclass that is newer than the table; None if it is older.
+    :param until: the last year of one that was deleted; None if that is not certain.
+    :param related: where its subject matter went, or was before; empty if that is not certain.
+    """
+
+    code: str
+    since: str | None
+    until: str | None
+    related: tuple[str, ...]
+
+    def __str__(self) -> str:
+        related = ", ".join(self.related)
+        if self.since:
+            return f"is newer than the table of the CPC here (since {self.since}; before {related})"
+        facts = [f"until {self.until}"] if self.until else []
+        facts += [f"now {related}"] if related else []
+        return "is no longer in the CPC" + (f" ({'; '.join(facts)})" if facts else "")
+
+
+_UNKNOWN = "is no code of the CPC, nor a known former one"
+
+
+@cache
+def changes() -> dict[str, Change]:
+    """The known subclasses that the scheme had before its table of titles, or has had since.
+
+    Of the lists of deleted and new subclasses of the revisions of IPC and CPC, those that are
+    certain; there are others.
+    """
+    table = resources.files("patclass.cpc") / "changes.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()[1:]
+    cells = (line.split("\t") for line in lines)
+    return {
+        code: Change(code, since or None, until or None, tuple(related.split()))
+        for code, since, until, related in cells
+    }
+
+
+def absence_of(code: str) -> str | None:
+    """Why a code, as far as its subclass, is not in the scheme; None if it is."""
+    path = code_path(code)
+    if path[-1] in titles():
+        return None
+    change = changes().get(path[-1])
+    return str(change) if change else _UNKNOWN
 
 
 def title_of(code: str) -> str:
@@ -76,12 +128,14 @@ def path_titles(code: str) -> tuple[tuple[str, str], ...]:
 
 def _unknown(path: tuple[str, ...], known: list[str]) -> str:
     """What is wrong with a path of which only ``known`` exists, at least its section."""
+    if path[-1] in changes():
+        return f"{path[-1]} {changes()[path[-1]]}."
     missing, parent = path[len(known)], known[-1]
     children = [code for code in titles() if list(code_path(code)[:-1]) == known]
     # Numbers and letters both count up along the scheme, so the nearest are likely meant.
     nearest = sorted(children, key=lambda code: abs(_rank(code) - _rank(missing)))[:OFFERED]
     offered = ", ".join(sorted(nearest)) + (", …" if len(children) > OFFERED else "")
-    return f"{path[-1]} does not exist in CPC; {parent} has {offered}."
+    return f"{path[-1]} {_UNKNOWN}; {parent} has {offered}."
 
 
 def _rank(code: str) -> int:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from patclass.core.errors import DataError
 from patclass.core.progress import track
 from patclass.core.settings import DataSettings
+from patclass.cpc.scheme import absence_of, changes
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.cleaning import MAX_CHARS
 from patclass.data.codes import NOT_UNDERSTOOD, UnusableRowError
@@ -23,7 +24,7 @@ from patclass.data.examples import (
     FeedbackExample,
     Reject,
 )
-from patclass.data.labels import LabelScheme, RowLabel, label_scheme
+from patclass.data.labels import CpcLabels, LabelScheme, LevelLabels, RowLabel, label_scheme
 from patclass.data.options import TableOptions
 from patclass.data.sources import Source, open_source
 from patclass.data.splits import split_off, stratified
@@ -33,6 +34,9 @@ from patclass.data.text import TextView, text_sha256
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
+
+# Codes that a note names.
+MAX_ABSENT = 5
 
 # Up to here, rare labels are a matter of taste; above, a column of texts or numbers is meant.
 MANY_LABELS = 20
@@ -75,14 +79,15 @@ def load_corpus(
     }
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
     labels = [row.label for row in (*coded.get("train", []), *labelled.get("train", []))]
+    every = [row.label for rows in (*coded.values(), *labelled.values()) for row in rows]
     if known is None:
         tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
     else:
         tree = known
-        every = [row.label for rows in coded.values() for row in rows]
         _check_known(tree, labels or every, source, rejects)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
     notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
+    notes += _absent_codes(scheme, every)
     not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
     if not_understood:
         notes.append(_reasons(not_understood))
@@ -218,6 +223,17 @@ def _reasons(rejects: Sequence[Reject]) -> str:
     )
 
 
+def _absent_codes(scheme: LabelScheme, labels: Iterable[RowLabel]) -> list[str]:
+    """A note on codes of labels that the CPC does not have: former ones, and such as never were."""
+    if not isinstance(scheme, (LevelLabels, CpcLabels)):
+        return []
+    counts = Counter(path[-1] for label in labels for path in {*label.candidates} if path)
+    absent = [(code, n, absence_of(code)) for code, n in counts.most_common()]
+    found = [f"{code} {why} ({n:,} rows)" for code, n, why in absent if why]
+    more = [f"{len(found) - MAX_ABSENT:,} more"] if len(found) > MAX_ABSENT else []
+    return [f"codes: {', '.join([*found[:MAX_ABSENT], *more])}"] if found else []
+
+
 def _check_known(
     tree: LabelTree, labels: Sequence[RowLabel], source: Source, rejects: Sequence[Reject]
 ) -> None:
@@ -244,13 +260,20 @@ def _examples(
         example = _example(row, tree)
         if not example.leaves:
             codes = ", ".join(sorted({path[0] for path in row.label.candidates}))
-            rejects.append(Reject(split, row.row, row.id, f"label '{codes}' not known"))
+            absence = _absence(row.label)
+            rejects.append(Reject(split, row.row, row.id, f"label '{codes}' not known", absence))
         elif not row.label.path and split != "train":
             # It can be learnt from, but there is no right answer to compare with.
             rejects.append(Reject(split, row.row, row.id, "ambiguous label"))
         else:
             known.append(example)
     return known
+
+
+def _absence(label: RowLabel) -> str | None:
+    """What became of the code of a label, if it is a former or new one of the CPC."""
+    code = label.path[-1] if label.path else ""
+    return f"{code} {changes()[code]}" if code in changes() else None
 
 
 def _example(row: _Coded, tree: LabelTree) -> Example:

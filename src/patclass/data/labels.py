@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from patclass.core.errors import DataError
-from patclass.cpc.scheme import parse_code
+from patclass.cpc.scheme import changes, parse_code
 from patclass.cpc.symbols import LEVELS, Symbol, code_path
 from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
 from patclass.data.codes import (
@@ -211,7 +211,7 @@ class ListLabels(_FlatScheme):
             raise UnusableRowError("no label")
         found = {self._match(symbol) for symbol in symbols} - {None}
         if not found:
-            raise UnusableRowError("label not in the list")
+            raise UnusableRowError("label not in the list", _former(symbols))
         return _unanimous(found)
 
     def label_of_code(self, code: str) -> RowLabel:
@@ -231,6 +231,12 @@ class ListLabels(_FlatScheme):
 
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:
         return LabelSet.of_codes(self.codes)
+
+
+def _former(symbols: Iterable[Symbol]) -> str | None:
+    """What became of a symbol's subclass that the CPC no longer has; None if it has all."""
+    codes = [code_path(symbol.text)[-1] for symbol in symbols]
+    return next((f"{code} {changes()[code]}" for code in codes if code in changes()), None)
 
 
 @dataclass(frozen=True)

@@ -182,9 +182,11 @@ class _Lines:
 
     def take(self) -> str | None:
         """The next line; None at the end."""
-        line = self._ahead.popleft() if self._ahead else self._read()
-        self.number += line is not None
-        return line
+        line = self._ahead.popleft() if self._ahead else self._readline(MAX_CELL)
+        if not line:
+            return None
+        self.number += 1
+        return line.replace("\x00", " ") if "\x00" in line else line
 
     def peek(self, place: int) -> str | None:
         """The line ``place`` lines after the next one; None if there is none."""

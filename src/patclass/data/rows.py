@@ -40,6 +40,14 @@ from patclass.data.records import Doubts, read_records
 from patclass.data.sheets import open_sheet
 from patclass.data.table import Row, Table
 from patclass.data.text import SURROGATE
+from patclass.data.wrong_files import (
+    COMPOUND,
+    ZIP,
+    check_columns,
+    check_content,
+    check_text,
+    check_workbook,
+)
 
 # Rows by which the columns of JSON lines are recognised.
 _FIRST_ROWS = 100
@@ -58,6 +66,7 @@ def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
     options.check(f"{path.name}, {table.form}", table.options)
     if not table.columns:
         raise DataError(f"{path} has no columns; expected named fields such as text or title.")
+    check_columns(path, table.columns)
     return table
 
 
@@ -96,9 +105,10 @@ def _recognise(path: Path, options: TableOptions) -> Table:
     if not sample:
         raise DataError(f"{path} is empty; expected a header and at least one row.")
     suffix = table_suffix(name)
+    check_content(path, sample)
     if sample.startswith(b"PAR1") or suffix == ".parquet":
         return _parquet_table(path)
-    if sample.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")) or suffix in SHEETS:
+    if sample.startswith((ZIP, COMPOUND)) or suffix in SHEETS:
         return _sheet_table(path, options.sheet)
     if suffix in JSON:
         return _json_table(path, sample)
@@ -125,6 +135,8 @@ def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row
 def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
     encoding, delimiter = options.encoding, options.delimiter
     dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
+    if not dialect.encoding.startswith("utf-16") and encoding is None:
+        check_text(path, sample)
     doubts = Doubts()
     read = partial(_read_delimited, path, dialect, doubts)
     estimate = partial(_estimate, path, lambda file: read_records(file, dialect))
@@ -182,8 +194,10 @@ def _estimate(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
 
 def _sheet_table(path: Path, wanted: str | None) -> Table:
     with seekable(path) as (_, file):
+        has_macros = check_workbook(path, file)
         sheet = open_sheet(str(path), file, wanted)
     form = f"read from sheet '{sheet.name}', header in row {sheet.header}"
+    form += ", macros not run" if has_macros else ""
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:
         for number, (line, fields) in enumerate(sheet.rows(), 1):

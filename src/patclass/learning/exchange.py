@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from patclass.core.errors import DataError
 from patclass.core.progress import track
-from patclass.cpc.scheme import titles
+from patclass.cpc.scheme import changes, titles
 from patclass.data.text import text_sha256
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database
@@ -208,6 +208,8 @@ def _problem_with(
         return f"created: {row.created.isoformat()} is in the future; correct it"
     label = feedback.label
     if label is not None and label not in titles() and label not in labels:
+        if label in changes():
+            return f"label '{label}' {changes()[label]}; correct it"
         return (
             f"label '{label}' is no section, class or subclass of the CPC, and was never "
             "predicted; correct it"

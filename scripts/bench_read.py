@@ -1,7 +1,7 @@
 """How fast files are read, compared with plain readers in the same run.
 
-A table of a million patents is made from the shared ones in build/bench-read, once; a weekly file of
-200 MB and one of 2 GB are made of the shared grants of the USPTO, each with a number of its own.
+A table of a million patents is made from the shared ones in build/bench-read, once; a weekly file
+of 200 MB and one of 2 GB are made of the shared grants of the USPTO, each with a number of its own.
 """
 
 import csv
@@ -104,7 +104,7 @@ def converted(path: Path) -> int:
 
 
 def parsed_only(path: Path) -> int:
-    """Split at the XML declarations and parsed by lxml, nothing read: the least that is possible."""
+    """Split at the XML declarations and parsed by lxml, nothing read: the least possible."""
     from lxml import etree
 
     parts = path.read_bytes().split(b"<?xml version")[1:]

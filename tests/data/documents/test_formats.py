@@ -7,6 +7,7 @@ import pytest
 import office_documents as office
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.documents.document import Code
+from patclass.data.documents.elements import parse, plain_text, text_of
 from sources import PUBLICATIONS, Publication
 
 
@@ -193,7 +194,22 @@ def test_entities_of_the_document_itself_are_not_expanded():
 
 def test_depth_is_bounded():
     deep = "<p>" * 5_000 + "</p>" * 5_000
-    assert "not well-formed" in rejected(office.grant(more=deep)).reason
+    assert "not well-formed" in rejected(office.grant(title=deep)).reason
+    assert one(office.grant(more=deep)).description.startswith("FIELD")
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<p>a<sub>2</sub> b</p><p>c</p>",
+        "<p>&lt;tag&gt; &amp; &#x201c;word&#8221; &alpha; &unknown;</p>",
+        '<p id="1">line\n<br/>end <figref idref="D1">FIG. <b>1</b></figref>.</p><?pi x?>',
+        "<p><x:custom-character>x</x:custom-character>y</p>",
+    ],
+)
+def test_text_is_the_same_without_a_parser(markup: str):
+    element = parse(f'<d xmlns:x="x">{markup}</d>'.encode())
+    assert plain_text(markup.encode()) == text_of(element)
 
 
 def test_fields_are_a_row_that_json_and_parquet_take():

@@ -3,7 +3,6 @@
 import html
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from typing import TypeAlias
 
 from lxml import etree
@@ -26,18 +25,66 @@ _INLINE = frozenset(
 _ENTITY = re.compile(rb"&(?!amp;|lt;|gt;|quot;|apos;|#)([A-Za-z][\w.-]{0,40});")
 _PREFIXES = re.compile(rb"[<\s/]([A-Za-z_][\w.-]{0,30}):[A-Za-z]")
 _PREFIX_OF_OFFICE = re.compile(r"^(?:us|ep|wo|cn|jp|kr|tw|de|gb|fr)-(?=[a-z])")
+_TAG = re.compile(rb"<(/?[\w:.-]*)[^<>]*>")
+
+# Hostile documents have any number of names; only so many are remembered.
+_MAX_TAGS = 10_000
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def without(record: bytes, names: Collection[bytes]) -> bytes:
-    """The record without the elements of some names; their content is not looked at."""
-    for name in names:
-        start = record.find(b"<" + name)
-        end = record.find(b"</" + name + b">", start) if start >= 0 else -1
+def _place(record: bytes, name: bytes, start: int = 0) -> tuple[int, int, int] | None:
+    """Where the first element of a name begins, its content begins, and its content ends."""
+    while (start := record.find(b"<" + name, start)) >= 0:
         follows = record[start + len(name) + 1 : start + len(name) + 2]
-        if end >= 0 and follows in b"> \t\r\n":
-            record = record[:start] + record[end + len(name) + 3 :]
+        if follows and follows in b"> \t\r\n":
+            content = record.find(b">", start) + 1
+            end = record.find(b"</" + name + b">", content)
+            return (start, content, end) if content and end >= 0 else None
+        start += 1
+    return None
+
+
+def without(record: bytes, names: Collection[bytes]) -> bytes:
+    """The record without the first element of each name; its content is not looked at."""
+    for name in names:
+        if place := _place(record, name):
+            record = record[: place[0]] + record[place[2] + len(name) + 3 :]
     return record
+
+
+def emptied(record: bytes, names: Collection[bytes]) -> tuple[bytes, bytes]:
+    """The record with its only element of the names made empty, and what was in that.
+
+    Nothing is taken out if there are several of them, or comments or the like in it.
+    """
+    for name in names:
+        if place := _place(record, name):
+            _, start, end = place
+            if _place(record, name, end) is None and b"<!" not in record[start:end]:
+                return record[:start] + record[end:], record[start:end]
+    return record, b""
+
+
+class _Between(dict[bytes, bytes]):
+    """What stands for a tag in the text, by its name."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        folded = _FOLDED[name.decode("utf-8", errors="replace").lstrip("/")]
+        between = b"" if folded in _INLINE else b" "
+        if len(self) < _MAX_TAGS:
+            self[name] = between
+        return between
+
+
+_BETWEEN = _Between()
+
+
+def plain_text(content: bytes) -> str:
+    """The text of what is in an element, as ``text_of`` gives it; several times as fast."""
+    parts = _TAG.split(_without_entities(content))
+    parts[1::2] = [_BETWEEN[name] for name in parts[1::2]]
+    text = b"".join(parts).decode("utf-8", errors="replace")
+    return " ".join((html.unescape(text) if "&" in text else text).split())
 
 
 def parse(record: bytes) -> Element:
@@ -45,8 +92,7 @@ def parse(record: bytes) -> Element:
 
     :raises ValueError: if it is not well-formed, or nested too deeply.
     """
-    if b"&" in record:
-        record = _ENTITY.sub(_character, record)
+    record = _without_entities(record)
     try:
         return etree.fromstring(record, _parser())
     except etree.XMLSyntaxError as problem:
@@ -73,6 +119,10 @@ def _parser(recover: bool = False) -> etree.XMLParser:
     )
 
 
+def _without_entities(record: bytes) -> bytes:
+    return _ENTITY.sub(_character, record) if b"&" in record else record
+
+
 def _character(match: "re.Match[bytes]") -> bytes:
     """A named character of SGML or HTML; of any other entity, a space is left."""
     plain = html.unescape(match.group().decode())
@@ -81,23 +131,32 @@ def _character(match: "re.Match[bytes]") -> bytes:
     return b"".join(f"&#{ord(char)};".encode() for char in plain)
 
 
-@lru_cache(maxsize=4096)
-def fold(tag: str) -> str:
-    """``invention-title`` of itself, ``InventionTitle`` and ``{namespace}InventionTitle``."""
-    name = tag.rpartition("}")[2].rpartition(":")[2]
-    lower = name.lower() if name.isupper() else _WORDS.sub("-", name).lower()
-    return _PREFIX_OF_OFFICE.sub("", lower)
+class _Folded(dict[object, str]):
+    """Folded names by tag: ``invention-title`` of itself and of ``{namespace}InventionTitle``."""
+
+    def __missing__(self, tag: object) -> str:
+        # A tag that is no text stands for an entity.
+        name = str(tag).rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
+        lower = name.lower() if name.isupper() else _WORDS.sub("-", name).lower()
+        folded = _PREFIX_OF_OFFICE.sub("", lower)
+        if len(self) < _MAX_TAGS:
+            self[tag] = folded
+        return folded
+
+
+_FOLDED = _Folded()
 
 
 def name_of(element: Element) -> str:
     """The folded name; empty for an entity."""
-    return fold(element.tag) if isinstance(element.tag, str) else ""
+    return _FOLDED[element.tag]
 
 
 def attribute(element: Element, *names: str) -> str:
     """The first attribute of a folded name; empty without one."""
     for key, value in element.attrib.items():
-        if fold(str(key)) in names or fold(str(key)).removesuffix("-code") in names:
+        name = _FOLDED[key]
+        if name in names or name.removesuffix("-code") in names:
             return str(value)
     return ""
 
@@ -107,7 +166,7 @@ def leaves_of(element: Element) -> dict[str, str]:
     found: dict[str, str] = {}
     for inner in element.iter():
         if not len(inner) and inner.text:
-            found.setdefault(name_of(inner), inner.text.strip())
+            found.setdefault(_FOLDED[inner.tag], inner.text.strip())
     return found
 
 
@@ -115,10 +174,8 @@ def text_of(element: Element | None) -> str:
     """The text with single spaces; only inline elements leave the text on both sides together."""
     if element is None:
         return ""
-    for inner in element.iter():
-        if not isinstance(inner.tag, str):  # an entity that stands for nothing
-            inner.text = " "
-        elif fold(inner.tag) not in _INLINE:
+    for inner in element.iter("*"):
+        if _FOLDED[inner.tag] not in _INLINE:
             inner.text = " " + (inner.text or "")
             inner.tail = " " + (inner.tail or "")
     text = etree.tostring(element, method="text", encoding="unicode", with_tail=False)

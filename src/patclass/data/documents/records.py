@@ -293,8 +293,11 @@ def _split_xml(blocks: Iterator[bytes]) -> _Split:
 
 
 def _next_start(buffer: bytes, tag: bytes, start: int, end: int) -> int | None:
-    found = (buffer.find(b"<" + tag + after, start, end) for after in (b" ", b">", b"\n", b"\r"))
-    return min((place for place in found if place >= 0), default=None)
+    while (start := buffer.find(b"<" + tag, start, end)) >= 0:
+        if buffer[start + len(tag) + 1 : start + len(tag) + 2] in (b" ", b">", b"\n", b"\r"):
+            return start
+        start += 1
+    return None
 
 
 def _split_greenbook(blocks: Iterator[bytes]) -> _Split:

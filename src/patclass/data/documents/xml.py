@@ -7,7 +7,7 @@ document refers to: document types and entities are never resolved, and size and
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from patclass.cpc.symbols import Scheme
 from patclass.data.documents.document import (
@@ -24,9 +24,11 @@ from patclass.data.documents.document import (
 from patclass.data.documents.elements import (
     Element,
     attribute,
+    emptied,
     leaves_of,
     name_of,
     parse,
+    plain_text,
     text_of,
     without,
 )
@@ -42,11 +44,12 @@ ROOTS = (
     *("kr-patent-document", "jp-official-gazette", "tw-patent-grant", "tw-patent-application"),
 )
 
-# What no field is read from, and is most of many documents.
-_UNREAD = (
-    *(b"us-references-cited", b"references-cited", b"us-field-of-classification-search"),
-    *(b"drawings", b"search-report-data", b"us-chemistry", b"us-math", b"SDODR", b"B560"),
-)
+# What no field is read from, and is most of many documents, by how the record begins.
+_UNREAD: dict[bytes, tuple[bytes, ...]] = {
+    b"<us-": (b"us-references-cited", b"us-field-of-classification-search", b"drawings"),
+    b"<PATDOC": (b"SDODR", b"B560"),
+    b"<": (b"references-cited", b"exch:references-cited", b"search-report-data", b"drawings"),
+}
 _DESCRIPTIONS = (b"description", b"subdoc-description", b"SDODE")
 
 # Of elements, by their folded names.
@@ -91,11 +94,14 @@ def read_xml(record: bytes, columns: Collection[str] | None = None) -> Document 
     :param columns: what is needed of it; the rest may be left empty.
     :raises ValueError: if it is not well-formed, or has no publication number.
     """
-    unread = _UNREAD if wants(columns, "description") else (*_UNREAD, *_DESCRIPTIONS)
-    root = parse(without(record, unread))
+    unread = next(names for start, names in _UNREAD.items() if record.startswith(start))
+    record, content = emptied(without(record, unread), _DESCRIPTIONS)
+    root = parse(record)
     parts = _Parts(attribute(root, "lang"))
     _collect(root, parts)
     document = _document(root, parts, columns)
+    if content and wants(columns, "description"):
+        document = replace(document, description=plain_text(content))
     status = attribute(root, "status").lower()
     return checked(document, status in ("d", "deleted", "withdrawn"))
 
@@ -136,11 +142,9 @@ def _document(root: Element, parts: _Parts, columns: Collection[str] | None) -> 
     country, number, kind, date = _publication(root, parts)
     title, abstract = parts.best(_TITLE), parts.best(_ABSTRACT)
     claims, description = parts.best(_CLAIMS), parts.best(_DESCRIPTION)
-    languages = [
-        *map(_language, (abstract, title, claims, description)),
-        parts.language.lower()[:2],
-    ]
-    languages += ["en"] if country == "US" else []
+    described = next(iter(parts.of(_DESCRIPTION)), None)
+    languages = [_language(part) for part in (abstract, title, claims, described)]
+    languages += [parts.language.lower()[:2], "en" if country == "US" else ""]
     applications = (_date(element) for element in parts.of(_APPLICATION))
     return Document(
         id=publication_number(country, number, kind),

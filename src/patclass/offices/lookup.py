@@ -85,7 +85,7 @@ class Offices:
         raise problems[0]
 
     def _offices_of(self, number: PublicationNumber) -> list[_Office]:
-        """Who may have a patent: the EPO all, of old US ones no claims; the USPTO its own."""
+        """Those that may have it, best first: of US patents the EPO has no claims."""
         names = (uspto.NAME, epo.NAME) if number.country == "US" else (epo.NAME,)
         found = [self._offices[name] for name in names if name in self._offices]
         if not found:

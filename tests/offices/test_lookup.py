@@ -153,6 +153,25 @@ def test_a_number_that_no_office_has(office: FakeOffice, make: Make):
     )
 
 
+def test_what_the_uspto_does_not_have_may_be_at_the_epo(office: FakeOffice, make: Make):
+    """Patents of before 2001, or any US patent without a key of the USPTO."""
+    record = ops_biblio(exchange_document("US", "4347903", "A"))
+    office.put_epo("docdb/US.4347903.A", "biblio", record)
+    found = make().find("US 4,347,903 A")
+    assert (found.number, found.office, found.abstract) == ("US4347903A", "EPO", ABSTRACT)
+    record = ops_biblio(exchange_document("US", "2025204297", "A1"))
+    office.put_epo("docdb/US.2025204297.A1", "biblio", record)
+    found = make(uspto_key=None).find("US2025/0204297 A1")
+    assert (found.number, found.office) == ("US20250204297A1", "EPO")
+    assert "before 2001" in failing(make, "US1234567", "unknown_number", epo_key=None)
+
+
+def test_the_uspto_is_not_passed_over_while_it_is_busy(office: FakeOffice, make: Make):
+    office.put(SEARCH, Answer(status=429, headers={"Retry-After": "5000"}))
+    failing(make, "US4347903A", "office_busy")
+    assert set(office.requests) == {SEARCH}
+
+
 def test_an_office_without_keys_says_so_only_for_its_numbers(office: FakeOffice, make: Make):
     office.put_grant("11646472")
     assert make(epo_key=None).find("US11646472").office == "USPTO"

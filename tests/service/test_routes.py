@@ -113,6 +113,7 @@ def test_classify_matches_the_library(
         assert result.keys() == {*COLUMNS, "prediction_id", "text", "alternatives", "patent"}
         assert result.pop("text") is None
         assert result.pop("alternatives") is None
+        assert result.pop("patent") is None
         number = patent.get("id") if isinstance(patent, dict) else None
         assert same(result, record | {"id": number, "prediction_id": result["prediction_id"]})
 
@@ -196,7 +197,7 @@ def test_fields_are_read_as_those_of_files(
         (
             {"id": "EP2", "titel": "Loom"},
             "EP2",
-            "titel: unknown field; a patent has id, text, title, abstract, claims, description",
+            "titel: unknown field; a patent has id, number, text, title, abstract, claims",
         ),
         ({"id": 7, "title": True}, "7", "title: not a text but a value of type bool"),
         ({"claims": [{"number": 1}]}, None, "claims: not a text but a record of number"),

@@ -165,6 +165,15 @@ def test_a_patent_is_classified_by_its_number(numbers: AppTest, api: FakeApi):
     assert numbers.header[0].value == "E21B  Earth drilling"
 
 
+def test_the_number_stays_while_the_service_does_not_respond(numbers: AppTest, api: FakeApi):
+    st.cache_data.clear()
+    api.numbers = False
+    numbers.run()
+    assert not numbers.exception
+    assert numbers.segmented_control[0].value == "Number"
+    assert field(numbers.text_input, "Publication number")
+
+
 def test_what_is_missing_of_a_patent_is_said(numbers: AppTest, api: FakeApi):
     api.changes = {"patent": PATENT | {"title": None, "abstract": None, "codes": []}}
     field(numbers.text_input, "Publication number").input("EP1")

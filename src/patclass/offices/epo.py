@@ -131,6 +131,9 @@ def _basic(key: SecretStr | None, secret: SecretStr | None) -> str:
 
 def _path(number: PublicationNumber) -> str:
     """The number as OPS writes it; with its kind it is one publication, else all of that number."""
+    digits = number.number
+    if number.is_us_application and digits[4] == "0":
+        digits = digits[:4] + digits[5:]
     if number.kind is None:
-        return f"epodoc/{number.country}{number.number}"
-    return f"docdb/{number.country}.{number.number}.{number.kind}"
+        return f"epodoc/{number.country}{digits}"
+    return f"docdb/{number.country}.{digits}.{number.kind}"

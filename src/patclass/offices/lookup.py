@@ -73,22 +73,41 @@ class Offices:
                 "of their own (Locarno).",
                 reason="no_text",
             )
-        office = self._office(uspto.NAME if parsed.country == "US" else epo.NAME)
         deadline = Deadline(self._seconds if seconds is None else min(seconds, self._seconds))
-        record = self._read(office, parsed, "record", deadline)
-        if record is None:
-            raise OfficeError(
-                f"the {office.name} has no publication {parsed}. Check number and kind, or leave "
-                "the kind out.",
-                reason="unknown_number",
-            )
-        return self._complete(office, parsed, record, wanted, deadline)
+        problems = []
+        for office in self._offices_of(parsed):
+            try:
+                return self._found(office, parsed, wanted, deadline)
+            except OfficeError as problem:
+                if problem.reason not in ("unknown_number", "no_text"):
+                    raise
+                problems.append(problem)
+        raise problems[0]
 
-    def _office(self, name: str) -> _Office:
-        if name in self._without:
-            problem = self._without[name]
-            raise OfficeError(str(problem), reason=problem.reason)
-        return self._offices[name]
+    def _offices_of(self, number: PublicationNumber) -> list[_Office]:
+        """Those that may have it, best first: of US patents the EPO has no claims."""
+        names = (uspto.NAME, epo.NAME) if number.country == "US" else (epo.NAME,)
+        found = [self._offices[name] for name in names if name in self._offices]
+        if not found:
+            raise OfficeError(str(self._without[names[0]]))
+        return found
+
+    def _found(
+        self,
+        office: _Office,
+        number: PublicationNumber,
+        wanted: Collection[str],
+        deadline: Deadline,
+    ) -> OfficePatent:
+        record = self._read(office, number, "record", deadline)
+        if record is not None:
+            return self._complete(office, number, record, wanted, deadline)
+        others = "Check number and kind, or leave the kind out."
+        if office.name == uspto.NAME and epo.NAME in self._without:
+            others += " Patents of before 2001 are only at the EPO, for which there are no keys."
+        raise OfficeError(
+            f"the {office.name} has no publication {number}. {others}", reason="unknown_number"
+        )
 
     def _complete(
         self,

@@ -52,6 +52,7 @@ EXAMPLES = {
 _TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "Document", "Example"
 _NUMBER = "Number"  # only if the service looks numbers up
 _MAX_CODES = 12
+_SOURCE = "source"  # which of these is chosen
 _RESULT = "result"  # the last result, kept while the visitor looks at it
 _PENDING = "pending"  # a patent that could not be classified yet
 
@@ -105,12 +106,14 @@ def _classify(patent: Patent) -> None:
 
 def _enter_patent() -> Patent | None:
     """The patent that was just submitted, if one was."""
+    # What the visitor has chosen stays while the service does not respond.
+    by_number = accepts_numbers() or st.session_state.get(_SOURCE) == _NUMBER
     source = st.segmented_control(
         "Input",
-        [_TEXT, _FIELDS, *([_NUMBER] if accepts_numbers() else []), _DOCUMENT, _EXAMPLE],
+        [_TEXT, _FIELDS, *([_NUMBER] if by_number else []), _DOCUMENT, _EXAMPLE],
         default=_TEXT,
         required=True,
-        key="source",
+        key=_SOURCE,
     )
     if source == _EXAMPLE:
         return _example()

@@ -112,7 +112,7 @@ def test_the_first_steps_run_in_order(
     assert "list.csv: read as ','; id: Nr, title: Kurztext" in told.replace(
         ", UTF-8, header in line 1", ""
     )
-    assert "grants.xml: patent documents (XML)" in told
+    assert "grants.xml: patent documents in XML" in told
 
 
 def test_the_python_of_the_readme_runs():

@@ -314,7 +314,7 @@ def test_a_file_of_patent_documents_is_a_table_with_an_error_for_what_has_no_tex
     path = tmp_path / "week.dat"
     path.write_text(office.grant("11000001") + office.grant("900001", "S1"))
     table = open_table(path)
-    assert (table.form, table.roles["cpc"]) == ("patent documents (XML)", "codes")
+    assert (table.form, table.roles["cpc"]) == ("patent documents in XML", "codes")
     first, design = table.rows(("id", "claims"))
     assert (first.id, first.fields["claims"][0], first.error) == (
         "US11000001B2",

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+import office_documents as office
 from helpers import wait_until
 from patclass.learning.review_queue import REASONS
 from patclass.store.database import locate_store
@@ -310,6 +311,39 @@ def test_a_file_is_classified_and_downloaded(visit: Open, patents: Path, tmp_pat
         assert table["Error"].notna().sum() == 1
         sections = table["Section"].drop(7)
         assert (sections[sections.index % 3 == 0] == "E").mean() > 0.9
+
+
+TITLES = ("Drill bit with cutters of diamond", "Bandage for wounds", "Handover in a radio network")
+
+EXPORTS = {
+    "espacenet.csv": "3 results found in the Worldwide database\n" + "\n" * 6
+    + "No;Title;Publication number;IPC;CPC\n"
+    + "".join(f"{n};{title};EP{n}A1;;\n" for n, title in enumerate(TITLES)),
+    "lens-export.csv": "\ufeff#,Display Key,Title,Abstract,CPC Classifications\n"
+    + "".join(f"{n},US {n} A1,{title},,E21B10/00;;E21B10/46\n" for n, title in enumerate(TITLES)),
+    "gp-search.csv": "search URL:,https://example.org/?q=drill\n"
+    + "id,title,assignee,publication date\n"
+    + "".join(f'US-{n}-A1,"{title}",,2024-01-02\n' for n, title in enumerate(TITLES)),
+    "ipg240102.xml": "".join(
+        office.grant(str(11000000 + n), title=title) for n, title in enumerate(TITLES)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_and_documents_of_an_office_are_classified(visit: Open, name: str, tmp_path: Path):
+    """As Espacenet, Lens and Google Patents write them, and the XML of a week."""
+    (tmp_path / name).write_text(EXPORTS[name], encoding="utf-8")
+    page = visit("file")
+    page.locator("input[type=file]").set_input_files(tmp_path / name)
+    page.get_by_text(re.compile("Recognised columns: publication number, title")).wait_for()
+    page.get_by_role("button", name="Classify 3 patents").click()
+    page.get_by_text("Download results").wait_for(timeout=300_000)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    table = pd.read_csv(download.value.path())
+    assert table["Error"].isna().all()
+    assert list(table["Section"])[::2] == ["E", "H"] or name.endswith(".xml")
 
 
 def test_the_page_recovers_when_the_service_restarts(visit: Open, stage: Stage, patents: Path):

@@ -170,7 +170,7 @@ def _read_delimited(
 
 def _documents_table(path: Path, form: str) -> Table:
     read = partial(_read_documents, path)
-    return Table(path, DOCUMENT_COLUMNS, {}, f"patent documents ({form})", read)
+    return Table(path, DOCUMENT_COLUMNS, {}, f"patent documents in {form}", read)
 
 
 def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:

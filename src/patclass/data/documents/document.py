@@ -62,14 +62,12 @@ class Document:
 
     def fields(self) -> dict[str, Any]:
         """The row of a table with ``COLUMNS``."""
-        return {column: getattr(self, column) for column in COLUMNS if column in _PLAIN} | {
+        values = vars(self) | {
             "claims": list(self.claims),
             "first_claim": self.claims[0] if self.claims else "",
             "codes": [vars(code) for code in self.codes],
         }
-
-
-_PLAIN = set(Document.__dataclass_fields__) - {"claims", "codes"}
+        return {column: values[column] for column in COLUMNS}
 
 
 @dataclass(frozen=True)

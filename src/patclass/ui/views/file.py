@@ -119,7 +119,7 @@ def _upload() -> None:
         "and claims."
     )
     upload = st.file_uploader(
-        "Upload a CSV, TSV, Excel, JSON, JSONL or Parquet file",
+        "Upload a table (CSV, Excel, JSON, Parquet) or documents of a patent office (XML, PDF, ZIP)",
         type=list(TABLE_SUFFIXES),
         key="table",
     )

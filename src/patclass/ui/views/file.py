@@ -119,7 +119,7 @@ def _upload() -> None:
         "and claims."
     )
     upload = st.file_uploader(
-        "Upload a table (CSV, Excel, JSON, Parquet) or documents of a patent office (XML, PDF, ZIP)",
+        "Upload a table (CSV, Excel, JSON, Parquet) or documents of an office (XML, PDF, ZIP)",
         type=list(TABLE_SUFFIXES),
         key="table",
     )

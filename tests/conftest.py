@@ -39,8 +39,10 @@ SHARED = ROOT.parent / "shared"
 
 # The slowest modules: they start first, so that they do not delay the end of the run.
 LONGEST = (
-    *("test_whole_loop", "test_containers", "test_browser", "test_under_load", "test_models"),
-    *("test_crash", "test_docs", "test_commands", "test_resume", "test_schemathesis"),
+    *("test_whole_loop", "test_containers", "test_browser", "test_under_load", "test_run"),
+    *("test_models", "test_docs", "test_crash", "test_resume", "test_shipped", "test_background"),
+    *("test_accounts", "test_app", "test_serve", "test_openvino", "test_up", "test_commands"),
+    *("test_schemathesis", "test_drift", "test_bad_input"),
 )
 
 

@@ -594,6 +594,7 @@ def test_the_shared_patents_have_the_section_counts_of_their_readme(shared: Path
     assert set(corpus.reject_counts) == {f"{split}: ambiguous label" for split in SPLITS}
 
 
+@pytest.mark.full  # the section counts are those of the same rows
 def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared: Path):
     corpus = load(shared, labels=NINE_CLASSES, train_rows=900)
     assert known(corpus) == NINE_CLASSES.split(",")

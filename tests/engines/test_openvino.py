@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import full
 from patclass.core.errors import ModelError
 from patclass.data.batches import BATCH_TOKENS, STEP, cut_batches, rounded
 from patclass.engines.base import Outputs
@@ -36,7 +37,7 @@ LIMIT = 100
 
 MANY_LENGTHS = [1, 2, 31, 32, 33, 50, 63, 64, 65, 96, 97, 99, 100]
 
-quick = settings(deadline=None, max_examples=200)
+quick = settings(deadline=None, max_examples=full(60, 200))
 thorough = settings(deadline=None, max_examples=25)
 
 some_lengths = st.lists(st.integers(0, 3 * BATCH_TOKENS), max_size=60)

@@ -12,7 +12,9 @@ from service_process import free_port, is_available
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
+)
 def test_service_and_page_start_and_stop_together(
     exported: Path, tmp_path: Path, ending: signal.Signals
 ):

@@ -1,6 +1,6 @@
 import pytest
 
-from patclass.data.columns import ROLES, columns_by_role, fold, known_names, with_roles
+from patclass.data.columns import ROLES, add_roles, columns_by_role, fold, free_name, known_names
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,20 @@ def test_the_first_of_several_columns_of_a_role_is_taken():
 
 
 def test_fields_are_found_by_their_role_and_by_their_own_name():
-    fields = with_roles({"Titel": "Pumpe", "x": 1}, {"title": "Titel"})
+    fields = {"Titel": "Pumpe", "x": 1}
+    add_roles(fields, {"title": "Titel"})
     assert fields == {"Titel": "Pumpe", "x": 1, "title": "Pumpe"}
-    assert with_roles({"title": "a", "Titel": "b"}, {"title": "Titel"})["title"] == "a"
+    own = {"title": "a", "Titel": "b"}
+    add_roles(own, {"title": "Titel"})
+    assert own["title"] == "a"
+    add_roles(own, {"title": "Titel"}, stated=("title",))
+    assert own["title"] == "b"
+
+
+def test_a_name_that_is_taken_is_marked_as_of_the_input():
+    assert free_name("label", ("id",)) == "label"
+    assert free_name("label", ("label",)) == "label (input)"
+    assert free_name("label", ("label", "label (input)")) == "label (input) (input)"
 
 
 def test_a_header_is_told_from_data():

@@ -8,8 +8,9 @@ from openpyxl import Workbook
 from patclass.core.errors import DataError
 from patclass.core.settings import TABLE_SETTINGS, DataSettings
 from patclass.data.options import TableOptions
-from patclass.data.rows import Row, open_table
+from patclass.data.rows import open_table
 from patclass.data.sources import open_source
+from patclass.data.table import Row
 
 
 def rows(path: Path, **options: str) -> list[Row]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from conftest import SHARED
-from patclass.data.rows import Row, open_table
+from patclass.data.rows import open_table
+from patclass.data.table import Row
 from patclass.data.text import TextView
 
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.data.rows import Row, columns_of, open_table, read_rows
+from patclass.data.rows import columns_of, open_table, read_rows
+from patclass.data.table import Row
 from patclass.data.wrong_files import check_content
 
 quick = settings(deadline=None, max_examples=60)

@@ -13,7 +13,7 @@ import pytest
 from conftest import patent_rows
 from patclass.core.errors import ConfigError
 from patclass.cpc.tree import LabelTree
-from patclass.data.rows import Row
+from patclass.data.table import Row
 from patclass.inference import Classifier, Options, Prediction
 from patclass.inference.prediction import (
     COLUMNS,

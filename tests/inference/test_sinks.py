@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.data.rows import Row, Table, open_table
+from patclass.data.rows import open_table
+from patclass.data.table import Row, Table
 from patclass.inference.prediction import COLUMNS
 from patclass.inference.sinks import OwnColumns, open_sink
 

@@ -18,7 +18,7 @@ from patclass.core.errors import ConfigError, DataError, OutputError
 from patclass.data import rows as tables
 from patclass.data.cleaning import MAX_CHARS
 from patclass.data.options import TableOptions
-from patclass.data.rows import Row
+from patclass.data.table import Row
 from patclass.inference import Classifier, Options, files
 from patclass.inference.files import FileResult, classify_file, classify_rows, file_task
 from patclass.inference.prediction import COLUMNS

@@ -9,7 +9,7 @@ from openpyxl import load_workbook
 
 from documents import pdf_of
 from fake_service import result_of
-from patclass.data.rows import Row
+from patclass.data.table import Row
 from patclass.ui.client import PageError
 from patclass.ui.files import (
     COLUMNS,

@@ -16,6 +16,7 @@ from patclass.cli.options import (
 from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
+    from patclass.bundle import Bundle
     from patclass.bundle.description import Description
     from patclass.data.examples import Corpus
 
@@ -59,8 +60,6 @@ def evaluate(
 
     from patclass.core.errors import ConfigError
     from patclass.core.files import atomic_write, check_writable, write_json
-    from patclass.core.settings import data_like
-    from patclass.data.corpus import load_corpus
     from patclass.evaluation.html import html_report
     from patclass.evaluation.report import measure
     from patclass.inference.prediction import check_level
@@ -79,10 +78,7 @@ def evaluate(
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    stored = opened.description.data_settings()
-    test_only = _is_other(flags["data"], stored.data)
-    corpus = load_corpus(data_like(stored, flags), opened.tree, test_only=test_only)
-    _check_split(corpus, split)
+    corpus = _test_corpus(opened, flags, split)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
@@ -111,15 +107,25 @@ def _is_other(data: str | None, trained_on: str) -> bool:
         return True
 
 
-def _check_split(corpus: "Corpus", split: str) -> None:
-    from patclass.core.errors import DataError
+def _test_corpus(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
+    """The data that a model is tested on.
 
+    :raises DataError: if its split has no usable row.
+    """
+    from patclass.core.errors import DataError
+    from patclass.core.settings import data_like
+    from patclass.data.corpus import load_corpus
+
+    stored = bundle.description.data_settings()
+    test_only = _is_other(flags["data"], stored.data)
+    corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
     if not corpus[split]:
         raise DataError(
             f"split {split}: {corpus.source} has no usable row in it; check the labels and texts, "
             "or choose the other split.",
             setting="split",
         )
+    return corpus
 
 
 def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any]) -> list[str]:
@@ -163,8 +169,6 @@ def compare(
     from patclass.bundle.registry import locate
     from patclass.core.errors import DataError
     from patclass.core.files import atomic_write, write_json
-    from patclass.core.settings import data_like
-    from patclass.data.corpus import load_corpus
     from patclass.evaluation.compare import compare as paired
     from patclass.inference.prediction import check_level
     from patclass.predictor.scored import codes_by_id, score_rows
@@ -177,11 +181,7 @@ def compare(
     flags["data"] = flags["data"] or bundles[0].description.settings.data.data
     answers = []
     for bundle in bundles:
-        stored = bundle.description.data_settings()
-        test_only = _is_other(flags["data"], stored.data)
-        corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
-        _check_split(corpus, split)
-        rows = corpus[split]
+        rows = _test_corpus(bundle, flags, split)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         answers.append(codes_by_id(scored, level))
     of_a, of_b = answers
@@ -228,7 +228,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     from patclass.core.progress import progress
     from patclass.data.corpus import load_corpus
     from patclass.data.examples import known_at
-    from patclass.data.rows import file_format
+    from patclass.data.formats import file_format
     from patclass.evaluation.audit import disputed, label_noise, out_of_fold, write_disputes
     from patclass.inference.prediction import check_level
 

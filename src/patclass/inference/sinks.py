@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
 from patclass.data.columns import free_name
-from patclass.data.rows import Row, Table, file_format, first_line
+from patclass.data.formats import file_format
+from patclass.data.table import Row, Table, first_line
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS
 
 _SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}

@@ -19,9 +19,11 @@ from pypdf import PdfReader
 
 from patclass.core.errors import DataError
 from patclass.data.columns import free_name
+from patclass.data.formats import TABLE_SUFFIXES as SUFFIXES
+from patclass.data.formats import is_table
 from patclass.data.options import TableOptions
-from patclass.data.rows import TABLE_SUFFIXES as SUFFIXES
-from patclass.data.rows import Row, first_line, is_table, open_table
+from patclass.data.rows import open_table
+from patclass.data.table import Row, first_line
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError
 from patclass.ui.formatting import confidence_level

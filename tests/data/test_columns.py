@@ -1,6 +1,6 @@
 import pytest
 
-from patclass.data.columns import ROLES, add_roles, columns_by_role, fold, known_names
+from patclass.data.columns import ROLES, add_roles, columns_by_role, fold, free_name, known_names
 from sources import EXPORTS, Export
 
 
@@ -48,14 +48,17 @@ def test_fields_are_found_by_their_role_and_by_their_own_name():
     fields = {"Titel": "Pumpe", "x": 1}
     add_roles(fields, {"title": "Titel"})
     assert fields == {"Titel": "Pumpe", "x": 1, "title": "Pumpe"}
+    own = {"title": "a", "Titel": "b"}
+    add_roles(own, {"title": "Titel"})
+    assert own["title"] == "a"
+    add_roles(own, {"title": "Titel"}, stated=("title",))
+    assert own["title"] == "b"
 
 
-def test_a_column_of_the_name_of_a_role_is_replaced_only_if_another_is_stated():
-    fields = {"title": "a", "Titel": "b"}
-    add_roles(fields, {"title": "Titel"})
-    assert fields["title"] == "a"
-    add_roles(fields, {"title": "Titel"}, ("title",))
-    assert fields["title"] == "b"
+def test_a_name_that_is_taken_is_marked_as_of_the_input():
+    assert free_name("label", ("id",)) == "label"
+    assert free_name("label", ("label",)) == "label (input)"
+    assert free_name("label", ("label", "label (input)")) == "label (input) (input)"
 
 
 def test_a_header_is_told_from_data():

@@ -78,7 +78,7 @@ def evaluate(
     levels = [name.strip() for name in (baselines or opened.tree.levels[0]).split(",")]
     for level in levels:
         check_level(opened.tree, level)
-    corpus = _corpus_of(opened, flags, split)
+    corpus = _test_corpus(opened, flags, split)
     for note in (*corpus.notes, *_warnings(opened.description, corpus, flags)):
         click.echo(f"note: {note}", err=True)
     pipeline = opened.load_pipeline(device)
@@ -107,8 +107,11 @@ def _is_other(data: str | None, trained_on: str) -> bool:
         return True
 
 
-def _corpus_of(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
-    """The data to measure a bundle on: other data than that of its training as a whole."""
+def _test_corpus(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
+    """The data that a model is tested on.
+
+    :raises DataError: if its split has no usable row.
+    """
     from patclass.core.errors import DataError
     from patclass.core.settings import data_like
     from patclass.data.corpus import load_corpus
@@ -178,7 +181,7 @@ def compare(
     flags["data"] = flags["data"] or bundles[0].description.settings.data.data
     answers = []
     for bundle in bundles:
-        rows = _corpus_of(bundle, flags, split)[split]
+        rows = _test_corpus(bundle, flags, split)[split]
         scored = score_rows(bundle.load_pipeline(device), rows, bundle.folder.name)
         answers.append(codes_by_id(scored, level))
     of_a, of_b = answers
@@ -225,7 +228,7 @@ def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     from patclass.core.progress import progress
     from patclass.data.corpus import load_corpus
     from patclass.data.examples import known_at
-    from patclass.data.files import file_format
+    from patclass.data.formats import file_format
     from patclass.evaluation.audit import disputed, label_noise, out_of_fold, write_disputes
     from patclass.inference.prediction import check_level
 

@@ -212,7 +212,8 @@ def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
     :raises ConfigError: if a value does not fit.
     """
     defaults = dict(stored)
-    if flags["data"] is not None:  # limits and corrections mean nothing for other files
-        limits = ("train_rows", "validation_rows", "test_rows")
-        defaults |= dict.fromkeys((*limits, *TABLE_SETTINGS))
+    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
+        defaults |= dict.fromkeys(("train_rows", "validation_rows", "test_rows"))
+        if flags["data"] != stored.data:  # neither do corrections of its files for other files
+            defaults |= dict.fromkeys(TABLE_SETTINGS)
     return TrainSettings.load(flags, environment={}, defaults=defaults).data

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from patclass.core.errors import DataError
 from patclass.data.examples import SPLITS
-from patclass.data.files import TABLE_SUFFIXES, is_table, stem_of
+from patclass.data.formats import TABLE_SUFFIXES, is_table, stem_of
 from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import open_table
 from patclass.data.table import Row, Table

@@ -1,6 +1,6 @@
-"""A table of patents: its columns as they were recognised, and its rows. Knows no file formats."""
+"""A table of patents as it was recognised, and its rows. Knows columns and roles, no format."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from patclass.core.errors import DataError
 from patclass.data.columns import add_roles
 
 
@@ -109,3 +110,17 @@ class Table:
     def notes(self) -> tuple[str, ...]:
         """After the rows were read, what of them may have been read wrongly, a line each."""
         return tuple(f"{self.path.name}: {doubt}" for doubt in self.doubts())
+
+
+def check_stated(name: str, columns: Sequence[str], stated: Mapping[str, str]) -> None:
+    """Check that the columns that are stated for roles exist.
+
+    :raises DataError: naming the columns of the file or data set ``name``.
+    """
+    for role, column in stated.items():
+        if column not in columns:
+            raise DataError(
+                f"{role} {column!r}: {name} has no such column; it has "
+                f"{', '.join(map(repr, columns))}.",
+                setting=role,
+            )

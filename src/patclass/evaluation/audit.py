@@ -26,7 +26,7 @@ from patclass.core.files import atomic_write
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelSet
 from patclass.data.examples import Example
-from patclass.data.files import file_format
+from patclass.data.formats import file_format
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import Any
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
 from patclass.core.types import Echo, OnProgress
-from patclass.data.files import file_format
+from patclass.data.formats import file_format
 from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import open_table
 from patclass.data.table import Row, Table

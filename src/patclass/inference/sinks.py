@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
 from patclass.data.columns import free_name
-from patclass.data.files import file_format
+from patclass.data.formats import file_format
 from patclass.data.table import Row, Table, first_line
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS
 

@@ -21,8 +21,8 @@ from patclass.data.cleaning import as_text
 from patclass.data.columns import free_name
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.encoding import decoded
-from patclass.data.files import TABLE_SUFFIXES as SUFFIXES
-from patclass.data.files import is_table
+from patclass.data.formats import TABLE_SUFFIXES as SUFFIXES
+from patclass.data.formats import is_table
 from patclass.data.options import TableOptions
 from patclass.data.rows import open_table
 from patclass.data.table import Row, first_line

@@ -1,25 +1,27 @@
-"""Files as tables are kept in: names, formats, packing. Knows no rows."""
+"""The formats that a file of patents may have, by its name, and files unpacked. Reads no rows."""
 
 import gzip
+import io
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from patclass.core.errors import DataError
+from patclass.data.encoding import SAMPLE
 
 # Formats of files that are written.
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-DELIMITED = (".csv", ".tsv", ".txt", ".tab")
+_DELIMITED = (".csv", ".tsv", ".txt", ".tab")
 JSON = (".json", ".jsonl", ".ndjson")
 SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 PACKED = (".gz", ".zip")
 DOCUMENTS = (".xml", ".sgml", ".sgm", ".tar", ".tgz", ".pdf")
-TABLES = (*DELIMITED, *JSON, *SHEETS, ".parquet")
+TABLES = (*_DELIMITED, *JSON, *SHEETS, ".parquet")
 TABLE_SUFFIXES = (*TABLES, *DOCUMENTS)
 
 
@@ -111,3 +113,13 @@ def unpacked_size(path: Path) -> int:
             stored = int.from_bytes(file.read(), "little")
         return stored + (-(-(size - stored) // 2**32) << 32 if stored < size else 0)
     return size
+
+
+def estimated_records(path: Path, read: Callable[[BinaryIO], Iterator[object]]) -> int:
+    """The number of records, if those after the first megabyte are as long as those in it."""
+    with opened(path) as (_, file):
+        sample = file.read(SAMPLE)
+    rows = sum(1 for _ in read(io.BytesIO(sample)))
+    if len(sample) < SAMPLE:
+        return rows
+    return max(1, rows - 1) * unpacked_size(path) // len(sample)  # the last record is cut off

@@ -354,6 +354,31 @@ def test_classify_refuses_a_file_it_cannot_read(
     assert list(results_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--title", "nosuch"), ("--title 'nosuch'", "'abstract'")),
+        (("--text", "title+nosuch"), ("'nosuch'", "abstract")),
+        (("--columns", "id,nosuch"), ("--columns 'nosuch'", "'title'")),
+        (("--delimiter", ";;"), ("--delimiter ';;'", "'tab'")),
+        (("--encoding", "utf-9"), ("--encoding 'utf-9'", "cp1252")),
+        (("--sheet", "x"), ("--sheet does not apply", "JSON lines")),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
+)
+def test_classify_refuses_to_read_a_file_in_a_way_that_does_not_fit(
+    cli: Cli,
+    bundle: Path,
+    patents: Path,
+    results_folder: Path,
+    flags: tuple[str, ...],
+    named: tuple[str, ...],
+):
+    source, target = patents / "test.jsonl", results_folder / "out.csv"
+    check_refused(cli("classify", source, "-o", target, "--model", bundle, *flags), *named)
+    assert list(results_folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.json"])
 def test_classify_refuses_a_format_it_cannot_write(
     cli: Cli, bundle: Path, patents: Path, results_folder: Path, name: str

@@ -248,6 +248,27 @@ def test_classify_writes_the_file_and_reports_the_row_count(cli: Cli, bundle: Pa
     assert [len(json.loads(row["top"])) for row in found[:5]] == [1] * 5
 
 
+def test_classify_reads_a_file_as_stated(cli: Cli, bundle: Path, tmp_path: Path):
+    rows = patent_rows(3, seed=8)
+    lines = ["No^Kurz^note", *(f"{row['id']}^{row['abstract']} Gerät^x" for row in rows)]
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("\n".join(lines), encoding="cp1252")
+    outcome = cli(
+        *("classify", source, "-o", target, "--model", bundle, "--id", "No", "--abstract", "Kurz"),
+        *("--delimiter", "^", "--encoding", "cp1252", "--columns", "note,No"),
+    )
+    assert outcome.err == (
+        "in.csv: read as '^', Windows-1252, header in line 1; id: No, abstract: Kurz\n"
+    )
+    with target.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0])[:4] == ["note", "No", "id", "label"]
+    assert [row["id"] for row in found] == [row["id"] for row in rows]
+    assert [row["label"] for row in found] == patclass.load(bundle).predict(
+        [f"{row['abstract']} Gerät" for row in rows]
+    )
+
+
 def test_verify_prints_the_difference(cli: Cli, bundle: Path):
     outcome = cli("verify", bundle)
     assert (outcome.code, outcome.err) == (0, "")

@@ -49,6 +49,13 @@ def test_without_a_total_the_elapsed_time_is_shown(clock: Clock):
     assert lines.line() == "reading train: 1,500 rows, 1:01 elapsed"
 
 
+def test_an_estimate_that_was_too_low_is_left_out(clock: Clock):
+    lines = ProgressLines("classifying", 90, "row", clock=clock)
+    lines.update(100)
+    clock.now += 60
+    assert lines.line() == "classifying: 100 rows, 1:00 elapsed"
+
+
 def test_a_line_is_written_every_30_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]):
     lines = ProgressLines("scoring", 4, "row", clock=clock)
 

@@ -112,7 +112,15 @@ def test_a_document_that_is_too_large_is_one_error(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "sample", [b"", b"id,title\n1,Pump\n", b"<html></html>", b'{"a": 1}', b"PATN is a word\n"]
+    "sample",
+    [
+        b"",
+        b"id,title\n1,Pump\n",
+        b"<html></html>",
+        b'{"a": 1}',
+        b"PATN is a word\n",
+        b"id,xml\n1,<us-patent-grant ></us-patent-grant>\n",
+    ],
 )
 def test_other_files_are_none(sample: bytes):
     assert form_of(sample) is None

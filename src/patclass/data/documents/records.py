@@ -68,9 +68,10 @@ def form_of(sample: bytes) -> Form | None:
     if sample.startswith(b"%PDF"):
         return "PDF"
     plain = _sample_text(sample)
-    if _START.search(plain):
+    # Tables may quote documents, so these must begin the file, with what stands around them.
+    if plain.startswith(b"<") and _START.search(plain):
         return "XML"
-    if _GREENBOOK_START.search(plain) and re.search(rb"\nWKU  ", plain):
+    if _GREENBOOK_START.search(plain[:4096]) and re.search(rb"\nWKU  ", plain):
         return "Green Book"
     return "Open Data Portal" if BAG.encode() in plain and plain[:1] == b"{" else None
 
@@ -78,8 +79,8 @@ def form_of(sample: bytes) -> Form | None:
 def _sample_text(sample: bytes) -> bytes:
     encoding = _encoding_of(sample)
     if encoding is None:
-        return sample.lstrip()
-    return sample.decode(encoding, errors="replace").encode().lstrip()
+        return sample.removeprefix(codecs.BOM_UTF8).lstrip()
+    return sample.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n").encode()
 
 
 def _encoding_of(sample: bytes) -> str | None:

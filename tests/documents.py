@@ -20,7 +20,8 @@ def pdf_of(text: str, password: str | None = None) -> bytes:
     fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})
     page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
     stream = DecodedStreamObject()
-    stream.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
+    lines = " 0 -14 Td ".join(f"({line}) Tj" for line in text.split("\n"))
+    stream.set_data(f"BT /F1 12 Tf 20 200 Td {lines} ET".encode())
     page[NameObject("/Contents")] = writer._add_object(stream)
     if password is not None:
         writer.encrypt(password, algorithm="AES-256")

@@ -338,3 +338,21 @@ def test_json_of_one_long_line_is_told_from_long_lines(
     table = open_table(tmp_path / "a.json")
     assert form in table.form
     assert [row.id for row in table.rows()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("members", "form", "ids"),
+    [
+        ({"a.csv": b"id,title\n1,Pump\n", "b.pdf": b"%PDF-1.7"}, "read as ','", ["1"]),
+        ({"a.xml": office.grant().encode(), "list.csv": b"x"}, "XML, list.csv", ["US11000001B2"]),
+    ],
+)
+def test_of_tables_and_documents_in_one_archive_the_patents_are_read(
+    tmp_path: Path, members: dict[str, bytes], form: str, ids: list[str]
+):
+    with zipfile.ZipFile(tmp_path / "export.2024.zip", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    table = open_table(tmp_path / "export.2024.zip")
+    assert form in table.form.replace("export.2024.zip/", "")
+    assert [row.id for row in table.rows()] == ids

@@ -51,4 +51,4 @@ def convert(sources: tuple[Path, ...], output: Path, restart: bool) -> int:
     left_out = sum(result.rejects.values())
     note = f", {left_out:,} left out ({rejects_path(output)})" if left_out else ""
     click.echo(f"{output}: {result.documents:,} documents{note}")
-    return 1 if left_out and not result.documents else 0
+    return 1 if result.damaged or (left_out and not result.documents) else 0

@@ -2,9 +2,7 @@
 
 import gzip
 import io
-import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import BinaryIO, cast
 
 from patclass.core.errors import DataError
 from patclass.data.encoding import SAMPLE
+from patclass.data.packed import damage_named, seekable_copy
 
 # Formats of files that are written.
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -53,13 +52,18 @@ def table_suffix(name: str) -> str:
     """The suffix of a name, without that of a packed file."""
     path = Path(name.lower())
     inner = Path(path.stem).suffix
-    return inner if path.suffix in PACKED and inner else path.suffix
+    return inner if path.suffix in PACKED and inner in TABLE_SUFFIXES else path.suffix
+
+
+def is_packed_table(name: str) -> bool:
+    """Whether a file in an archive is a table, by its name; texts and JSON may be anything."""
+    return Path(name.lower()).suffix in set(TABLES) - {".txt", ".json"}
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     """The name and the content of a file, unpacked."""
-    try:
+    with damage_named(path):
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as file:
                 yield path.stem, cast(BinaryIO, file)
@@ -71,14 +75,10 @@ def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         else:
             with path.open("rb") as file:
                 yield path.name, file
-    except (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is damaged: {problem}. Make or download it again.") from problem
-    except OSError as problem:
-        raise DataError(f"cannot read {path}: {problem.strerror or problem}.") from problem
 
 
 def _only_table(path: Path, archive: zipfile.ZipFile) -> str:
-    names = [name for name in archive.namelist() if table_suffix(name) in TABLE_SUFFIXES]
+    names = [name for name in archive.namelist() if table_suffix(name) in TABLES]
     names = [name for name in names if not name.startswith("__MACOSX")]
     if len(names) != 1:
         found = f"{len(names)} tables: {', '.join(names[:5])}" if names else "no table"
@@ -93,11 +93,8 @@ def seekable(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         if path.suffix.lower() not in PACKED:
             yield name, file
             return
-        with tempfile.SpooledTemporaryFile(1 << 24) as copy:
-            while piece := file.read(1 << 20):
-                copy.write(piece)
-            copy.seek(0)
-            yield name, cast(BinaryIO, copy)
+        with seekable_copy(name, file) as copy:
+            yield name, copy
 
 
 def unpacked_size(path: Path) -> int:

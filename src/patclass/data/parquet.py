@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
+from patclass.data.documents.document import TABLE_FORMAT
 from patclass.data.formats import seekable
 from patclass.data.table import Row, Table
 
@@ -32,6 +33,12 @@ def parquet_table(path: Path) -> Table:
     """
     with _open_parquet(path) as file:
         schema, count = file.schema_arrow, int(file.metadata.num_rows)
+    version = (schema.metadata or {}).get(b"patclass.documents", TABLE_FORMAT.encode()).decode()
+    if version != TABLE_FORMAT:
+        raise DataError(
+            f"{path} is a table of documents in format {version}, and this version of patclass "
+            f"reads format {TABLE_FORMAT}; make it again with 'patclass convert'."
+        )
     read = partial(_read_parquet, path)
     types = {field.name: _plain_type(field.type) for field in schema}
     columns = tuple(types)

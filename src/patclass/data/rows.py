@@ -13,7 +13,7 @@ from pathlib import Path
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role
 from patclass.data.delimited import Dialect, recognise
-from patclass.data.documents import DOCUMENT_COLUMNS, Document, first_form, read_documents
+from patclass.data.documents import DOCUMENT_COLUMNS, Document, forms_of, read_documents
 from patclass.data.encoding import SAMPLE
 from patclass.data.formats import (
     DOCUMENTS,
@@ -23,6 +23,7 @@ from patclass.data.formats import (
     TABLE_SUFFIXES,
     TABLES,
     estimated_records,
+    is_packed_table,
     opened,
     seekable,
     table_suffix,
@@ -66,10 +67,10 @@ def _with_roles(table: Table, stated: Mapping[str, str]) -> Table:
 
 
 def _recognise(path: Path, options: TableOptions) -> Table:
-    form = first_form(path) if path.is_file() else None
+    form = _form_of_documents(path) if path.is_file() else None
     if form is not None:
         read = partial(_read_documents, path)
-        return Table(path, DOCUMENT_COLUMNS, {}, f"patent documents in {form}", read)
+        return Table(path, DOCUMENT_COLUMNS, {}, form, read)
     suffix = table_suffix(path.name)
     if suffix not in (*TABLES, ".zip"):
         what = "holds no patent document" if suffix in DOCUMENTS else "is no known format"
@@ -90,6 +91,21 @@ def _recognise(path: Path, options: TableOptions) -> Table:
     if suffix in JSON:
         return json_table(path, sample)
     return _delimited_table(path, sample, suffix, options)
+
+
+def _form_of_documents(path: Path) -> str | None:
+    """In words, how the patent documents of a file are written; None if it holds none.
+
+    A table that is packed with PDFs is what is meant; one that is packed with other documents, as
+    lists of their contents are, is not read.
+    """
+    files = forms_of(path)
+    forms = list(dict.fromkeys(form for _, form in files if form is not None))
+    tables = [name for name, form in files if form is None and is_packed_table(name)]
+    if not forms or (forms == ["PDF"] and tables):
+        return None
+    ignored = f", {', '.join(tables[:3])} not read" if tables else ""
+    return f"patent documents in {' and '.join(forms)}{ignored}"
 
 
 def columns_of(path: Path) -> list[str]:
@@ -151,7 +167,7 @@ def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]
             yield Row(number, document.fields())
         else:
             known = dict.fromkeys(DOCUMENT_COLUMNS) | {"id": document.id}
-            yield Row(number, known, document.reason)
+            yield Row(number, known, str(document))
 
 
 def _sheet_table(path: Path, wanted: str | None) -> Table:

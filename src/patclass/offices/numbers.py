@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from patclass.core.errors import OfficeError
+from patclass.data.documents.document import canonical_number
 
 ACCEPTED = (
     "EP1000000A1, EP 1 000 000 A1, US11646472B2, US 11,646,472, US2025/0204297 A1 or WO2022/259205"
@@ -21,10 +22,6 @@ _NUMBER = re.compile(
 
 # Digits of a published US application: the year and seven more.
 _US_APPLICATION = re.compile(r"(?:19|20)[0-9]{9}")
-# As databases shorten it, to six after the year.
-_US_SHORTENED = re.compile(r"((?:19|20)[0-9]{2})([0-9]{6})")
-
-_EP_DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class PublicationNumber:
         country, series = (part or "" for part in _pair(countries))
         if not digits.strip("0"):
             raise _not_a_number(text)
-        return cls(country, _canonical(country, series, digits, kind), kind)
+        return cls(country, canonical_number(country, series, digits), kind)
 
     def is_same(self, other: "PublicationNumber") -> bool:
         """Whether both name one publication, with or without leading zeros.
@@ -90,19 +87,6 @@ def _pair(groups: list[str | None]) -> tuple[str | None, str | None]:
     """Country and series of whichever alternative matched."""
     us, us_series, jp, jp_series, at, at_series, other = groups
     return us or jp or at or other, us_series or jp_series or at_series
-
-
-def _canonical(country: str, series: str, digits: str, kind: str | None) -> str:
-    """The number as its office spells it."""
-    if country == "EP":
-        return digits.lstrip("0").zfill(_EP_DIGITS)
-    if country != "US":
-        return series + digits
-    digits = digits.lstrip("0")
-    shortened = _US_SHORTENED.fullmatch(digits)
-    if not series and shortened is not None:
-        return f"{shortened[1]}0{shortened[2]}"
-    return series + digits
 
 
 def _not_a_number(text: str) -> OfficeError:

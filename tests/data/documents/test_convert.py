@@ -109,3 +109,22 @@ def test_only_rejected_documents_give_an_empty_table(tmp_path: Path):
     (tmp_path / "a.xml").write_text(office.grant(kind="S1"))
     assert convert([tmp_path / "a.xml"], tmp_path / "o.parquet").documents == 0
     assert pq.read_table(tmp_path / "o.parquet").num_rows == 0
+
+
+def test_a_damaged_file_costs_no_other(tmp_path: Path, folder: Path):
+    (folder / "a.zip").write_bytes(b"PK\x03\x04 no archive, though it begins as one")
+    result = convert([folder], tmp_path / "out.parquet")
+    assert (result.documents, result.damaged) == (6, True)
+    first = json.loads(rejects_path(tmp_path / "out.parquet").read_text().splitlines()[-1])
+    assert first["source"] in ("a.zip", "a.xml")
+    assert result.rejects["a damaged file; what follows in it is lost"] == 1
+
+
+def test_a_table_of_another_format_is_refused(tmp_path: Path, folder: Path):
+    convert([folder], tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    pq.write_table(
+        table.replace_schema_metadata({"patclass.documents": "2"}), tmp_path / "new.parquet"
+    )
+    with pytest.raises(DataError, match=r"format 2, and this version .* format 1; make it again"):
+        open_table(tmp_path / "new.parquet")

@@ -6,7 +6,7 @@ import pytest
 
 import office_documents as office
 from patclass.data.documents import Document, RejectedDocument, documents_of
-from patclass.data.documents.document import Code
+from patclass.data.documents.document import Code, publication_number
 from patclass.data.documents.elements import parse, plain_text, text_of
 from sources import PUBLICATIONS, Publication
 
@@ -30,7 +30,7 @@ def rejected(text: str | bytes) -> RejectedDocument:
         (office.APPLICATION, "US20010000001A1", "2001-03-15", "en"),
         (office.SGML, "US6000001B1", "2001-01-02", "en"),
         (office.DOCDB, "WO2022000001A1", "2022-12-15", "en"),
-        (office.MAREC, "EP900001A1", "2000-05-17", "en"),
+        (office.MAREC, "EP0900001A1", "2000-05-17", "en"),
         (office.ST36, "WO2022000004A1", "2022-12-15", "en"),
         (office.ST96, "WO2022000003A1", "2022-12-15", "en"),
         (office.GREENBOOK, "US4000001A", "1982-09-07", "en"),
@@ -162,7 +162,7 @@ def test_what_was_withdrawn_is_left_out(status: str):
 
 def test_a_document_without_any_text_is_left_out():
     text = '<patent-document country="EP" doc-number="1" kind="A1"><claims/></patent-document>'
-    assert rejected(text) == RejectedDocument("EP1A1", "no text")
+    assert rejected(text) == RejectedDocument("EP0000001A1", "no text")
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ def test_a_document_without_any_text_is_left_out():
         ("<us-patent-grant><abstract></us-patent-grant>", "not well-formed XML"),
         ("<us-patent-grant><abstract/></us-patent-grant>", "no publication number"),
         ("<us-patent-grant><abstract>", "cut off"),
-        ("PATN\nTTL  Pump\nWKU  \n", "no WKU with the number"),
-        ('{"patentFileWrapperDataBag": 1}', "no patentFileWrapperDataBag"),
-        ('{"patentFileWrapperDataBag": [1]}', "an application without applicationMetaData"),
-        ('{"patentFileWrapperDataBag": [', "Expecting value"),
+        ("PATN\nTTL  Pump\nWKU  \n", "no publication number"),
+        ('{"patentFileWrapperDataBag": 1}', "no list patentFileWrapperDataBag"),
+        ('{"patentFileWrapperDataBag": [', "not JSON"),
+        ('{"patentFileWrapperDataBag": ' + "[" * 5_000, "not JSON"),
         ("%PDF-1.7 no more", "damaged, or not a PDF"),
     ],
 )
@@ -182,6 +182,43 @@ def test_a_damaged_document_is_one_error(text: str, reason: str):
     found = rejected(text)
     assert reason in found.reason
     assert found.id == "file.xml"
+
+
+def test_one_bad_application_does_not_cost_the_others():
+    text = office.ODP.replace('Bag": [{"app', 'Bag": [1, {"app')
+    bad, good = documents_of(text.encode())
+    assert bad == RejectedDocument("application 1", "no applicationMetaData")
+    assert good.id == "US11000001"
+
+
+def test_where_a_document_is_damaged_is_not_part_of_the_reason():
+    found = rejected("<us-patent-grant><abstract></us-patent-grant>")
+    assert found.reason == "not well-formed XML"
+    assert found.detail
+    assert str(found) == f"{found.reason} ({found.detail})"
+
+
+def test_an_empty_element_has_no_end_tag():
+    text = office.EP.replace(
+        '<description lang="de"><p>', '<description lang="fr"/><description><p>'
+    )
+    assert one(text).description == "Eine Pumpe."
+
+
+@pytest.mark.parametrize(
+    ("parts", "id"),
+    [
+        (("EP", "0123456", "A1"), "EP0123456A1"),
+        (("EP", "123456", "A1"), "EP0123456A1"),
+        (("US", "04347903", "A"), "US4347903A"),
+        (("US", "RE035312", "E"), "USRE35312E"),
+        (("US", "2001000001", "A1"), "US20010000001A1"),
+        (("WO", "00/12345", "A1"), "WO0012345A1"),
+        (("DE", "US 1", ""), "DEUS1"),
+    ],
+)
+def test_numbers_are_spelt_as_the_office_does(parts: tuple[str, str, str], id: str):
+    assert publication_number(*parts) == id
 
 
 def test_entities_of_the_document_itself_are_not_expanded():

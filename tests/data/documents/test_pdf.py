@@ -6,13 +6,19 @@ from patclass.data.documents.pdf import SCAN, _body, _parts
 
 
 def test_the_fields_of_the_first_page_by_their_inid_codes():
-    page = (
-        r"\(11\) EP 1 234 567 A1 \(51\) Int Cl.7: F04D 29/10 \(54\) Pump \(57\) A pump has a rotor."
-    )
-    (found,) = documents_of(pdf_of(page), "a.pdf")
+    page = [
+        r"\(11\) EP 1 234 567 A1",
+        r"\(51\) Int Cl.7: F04D 29/10",
+        r"\(54\) Pump",
+        r"\(57\) A pump \(10\) has a rotor \(12\) and a seal",
+        r"\(14\) of rubber.",
+    ]
+    (found,) = documents_of(pdf_of("\n".join(page)), "a.pdf")
     assert isinstance(found, Document)
     assert (found.id, found.kind, found.title) == ("EP1234567A1", "A1", "Pump")
-    assert found.abstract == "A pump has a rotor."
+    assert " ".join(found.abstract.split()) == (
+        "A pump (10) has a rotor (12) and a seal (14) of rubber."
+    )
     assert [code.code for code in found.codes] == ["F04D29/10"]
 
 

@@ -5,24 +5,19 @@ from io import BytesIO
 from pathlib import Path
 
 from patclass.data.documents.document import COLUMNS as DOCUMENT_COLUMNS
-from patclass.data.documents.document import Document, RejectedDocument
+from patclass.data.documents.document import Document, RejectedDocument, UnreadableError
 from patclass.data.documents.greenbook import read_greenbook
 from patclass.data.documents.odp import read_odp
-from patclass.data.documents.records import (
-    Record,
-    damage_named,
-    first_form,
-    read_records,
-    split_file,
-)
+from patclass.data.documents.split import RawDocument, forms_of, raw_documents, split_file
 from patclass.data.documents.xml import read_xml
+from patclass.data.packed import damage_named
 
 __all__ = [
     "DOCUMENT_COLUMNS",
     "Document",
     "RejectedDocument",
     "documents_of",
-    "first_form",
+    "forms_of",
     "read_documents",
 ]
 
@@ -35,8 +30,8 @@ def read_documents(
     :param columns: the fields of ``Document`` that are needed; others may be empty.
     :raises DataError: if the file cannot be read or is damaged.
     """
-    for record in read_records(path):
-        yield from documents_of_record(record, columns)
+    for raw in raw_documents(path):
+        yield from documents_of_raw(raw, columns)
 
 
 def documents_of(content: bytes, name: str = "") -> Iterator[Document | RejectedDocument]:
@@ -46,27 +41,27 @@ def documents_of(content: bytes, name: str = "") -> Iterator[Document | Rejected
     :raises DataError: if it is damaged.
     """
     with damage_named(name):
-        for record in split_file(name, BytesIO(content)):
-            yield from documents_of_record(record)
+        for raw in split_file(name, BytesIO(content)):
+            yield from documents_of_raw(raw)
 
 
-def documents_of_record(
-    record: Record, columns: Collection[str] | None = None
+def documents_of_raw(
+    raw: RawDocument, columns: Collection[str] | None = None
 ) -> Iterator[Document | RejectedDocument]:
-    """Read one record, which of some formats has several documents."""
+    """Read what was split off a file; of the Open Data Portal, that has several documents."""
     try:
-        if record.error is not None:
-            yield RejectedDocument(record.source, record.error)
-        elif record.form == "XML":
-            yield read_xml(record.content, columns)
-        elif record.form == "Green Book":
-            yield read_greenbook(record.content)
-        elif record.form == "PDF":
+        if raw.error is not None:
+            yield RejectedDocument(raw.source, raw.error)
+        elif raw.form == "XML":
+            yield read_xml(raw.content, columns)
+        elif raw.form == "Green Book":
+            yield read_greenbook(raw.content)
+        elif raw.form == "PDF":
             # Where no PDF is read, its library need not be there.
             from patclass.data.documents.pdf import read_pdf
 
-            yield read_pdf(record.content, record.source)
+            yield read_pdf(raw.content, raw.source)
         else:
-            yield from read_odp(record.content)
-    except ValueError as problem:
-        yield RejectedDocument(record.source, str(problem))
+            yield from read_odp(raw.content)
+    except UnreadableError as problem:
+        yield RejectedDocument(raw.source, problem.reason, problem.detail)

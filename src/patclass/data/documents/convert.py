@@ -18,12 +18,9 @@ import pyarrow.parquet as pq
 from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable, write_json
 from patclass.core.types import OnProgress
-from patclass.data.documents import documents_of_record, first_form
-from patclass.data.documents.document import COLUMNS, Document, RejectedDocument
-from patclass.data.documents.records import Record, read_records
-
-# The version of the table, in its metadata; another one has other columns.
-FORMAT = "1"
+from patclass.data.documents import documents_of_raw, forms_of
+from patclass.data.documents.document import COLUMNS, TABLE_FORMAT, Document, RejectedDocument
+from patclass.data.documents.split import RawDocument, raw_documents
 
 _CODE = pa.struct(
     {
@@ -41,7 +38,7 @@ _TYPES = {
 }
 SCHEMA = pa.schema(
     [(column, _TYPES.get(column, pa.string())) for column in COLUMNS],
-    metadata={"patclass.documents": FORMAT},
+    metadata={"patclass.documents": TABLE_FORMAT},
 )
 
 # Characters of text after which a part is written; limits the memory.
@@ -49,14 +46,19 @@ _PART_CHARS = 12_000_000
 
 _STATE = "state.json"
 
+DAMAGED = "a damaged file; what follows in it is lost"
+
 
 @dataclass
 class _State:
-    """How far a conversion is: so many records of the file at ``file`` are in the parts."""
+    """How far a conversion is: so much of the file at ``file`` is in the parts.
+
+    :param raw: the number of raw documents of that file.
+    """
 
     sources: list[list[Any]]
     file: int = 0
-    records: int = 0
+    raw: int = 0
     parts: int = 0
     documents: int = 0
     rejects: dict[str, int] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class ConvertResult:
 
     :param rejects: documents that were left out, by reason.
     :param ignored: files that hold no patent documents.
+    :param damaged: whether a file could not be read to its end.
     :param resumed: documents that an earlier, interrupted run had converted or left out.
     """
 
@@ -75,6 +78,7 @@ class ConvertResult:
     rejects: dict[str, int]
     ignored: tuple[Path, ...]
     resumed: int = 0
+    damaged: bool = False
 
 
 def convert(
@@ -89,7 +93,7 @@ def convert(
 
     :param restart: begin again instead of going on with an interrupted conversion.
     :param on_progress: called with the number of further documents that were read.
-    :raises DataError: if a source is missing or damaged, or none holds a patent document.
+    :raises DataError: if a source is missing, or none holds a patent document.
     :raises OutputError: if the target cannot be written, or parts of another conversion are there.
     """
     if target.suffix.lower() != ".parquet":
@@ -106,7 +110,8 @@ def convert(
         _write_part(folder, state, part)
         on_progress(len(part.documents) + len(part.rejects))
     _merge(folder, state, target)
-    return ConvertResult(state.documents, state.rejects, tuple(ignored), resumed)
+    damaged = DAMAGED in state.rejects
+    return ConvertResult(state.documents, state.rejects, tuple(ignored), resumed, damaged)
 
 
 def rejects_path(target: Path) -> Path:
@@ -125,7 +130,7 @@ def _files(sources: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     for source in sources:
         inside = sorted(path for path in source.rglob("*") if path.is_file())
         for path in inside if source.is_dir() else [source]:
-            (ignored if first_form(path) is None else found).append(path)
+            (found if _may_hold_documents(path) else ignored).append(path)
     if not found:
         names = ", ".join(map(str, ignored[:5])) or ", ".join(map(str, sources))
         raise DataError(
@@ -133,6 +138,16 @@ def _files(sources: Iterable[Path]) -> tuple[list[Path], list[Path]]:
             "office, or PDF, also packed as .zip, .gz or .tar."
         )
     return found, ignored
+
+
+def _may_hold_documents(path: Path) -> bool:
+    """Whether a file has documents, or is damaged, which is said when it is read."""
+    try:
+        return any(form is not None for _, form in forms_of(path))
+    except DataError:
+        if not path.is_file():
+            raise
+        return True
 
 
 def _load(folder: Path, files: Sequence[Path]) -> _State:
@@ -161,21 +176,22 @@ class _Part:
     """Documents that are written together, and up to where they were read."""
 
     file: int = 0
-    records: int = 0
+    raw: int = 0
     documents: list[Document] = field(default_factory=list)
     rejects: list[dict[str, str]] = field(default_factory=list)
 
 
 def _parts(files: Sequence[Path], state: _State) -> Iterator[_Part]:
     part, size = _Part(), 0
-    for file, number, record in _records_after(files, state.file, state.records):
-        for document in documents_of_record(record):
+    for file, number, raw in _raw_after(files, state.file, state.raw):
+        for document in documents_of_raw(raw):
             if isinstance(document, RejectedDocument):
-                part.rejects.append({"source": record.source, **vars(document)})
+                reject = {"source": raw.source, **vars(document)}
+                part.rejects.append({key: value for key, value in reject.items() if value})
                 continue
             part.documents.append(document)
             size += len(document.description) + sum(map(len, document.claims))
-        part.file, part.records = file, number
+        part.file, part.raw = file, number
         if size > _PART_CHARS or len(part.rejects) > 10_000:
             yield part
             part, size = _Part(), 0
@@ -183,14 +199,22 @@ def _parts(files: Sequence[Path], state: _State) -> Iterator[_Part]:
         yield part
 
 
-def _records_after(
+def _raw_after(
     files: Sequence[Path], first: int, done: int
-) -> Iterator[tuple[int, int, Record]]:
-    """File, number and content of each record that is not done."""
+) -> Iterator[tuple[int, int, RawDocument]]:
+    """File, number and content of each raw document that is not done."""
     for file in range(first, len(files)):
-        for number, record in enumerate(read_records(files[file]), 1):
+        for number, raw in enumerate(_raw_or_damaged(files[file]), 1):
             if file > first or number > done:
-                yield file, number, record
+                yield file, number, raw
+
+
+def _raw_or_damaged(path: Path) -> Iterator[RawDocument]:
+    """The raw documents of a file; if it is damaged, the last one says so."""
+    try:
+        yield from raw_documents(path)
+    except DataError:
+        yield RawDocument(path.name, "XML", error=DAMAGED)
 
 
 def _write_part(folder: Path, state: _State, part: _Part) -> None:
@@ -202,7 +226,7 @@ def _write_part(folder: Path, state: _State, part: _Part) -> None:
     lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in part.rejects)
     with atomic_write(_part_path(folder, state.parts).with_suffix(".jsonl")) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
-    state.file, state.records, state.parts = part.file, part.records, state.parts + 1
+    state.file, state.raw, state.parts = part.file, part.raw, state.parts + 1
     state.documents += len(part.documents)
     counts = Counter(state.rejects) + Counter(reject["reason"] for reject in part.rejects)
     state.rejects = dict(counts.most_common())

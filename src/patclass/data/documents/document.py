@@ -10,6 +10,9 @@ from typing import Any
 
 from patclass.cpc.symbols import Scheme, Symbol, read_symbols
 
+# The version of a table of documents, in its metadata; another one has other columns.
+TABLE_FORMAT = "1"
+
 # The columns of a table of documents. ``codes`` are records with the fields of ``Code``.
 COLUMNS = (
     *("id", "kind", "title", "abstract", "claims", "first_claim", "description", "codes"),
@@ -72,10 +75,29 @@ class Document:
 
 @dataclass(frozen=True)
 class RejectedDocument:
-    """A document that cannot be classified, with the reason under which it is counted."""
+    """A document that cannot be classified, with the reason under which it is counted.
+
+    :param detail: where or how, if more is known of it.
+    """
 
     id: str
     reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+class UnreadableError(ValueError):
+    """A document cannot be read.
+
+    :param reason: under which it is counted.
+    :param detail: as of a ``RejectedDocument``.
+    """
+
+    def __init__(self, reason: str, detail: object = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, str(detail)
 
 
 DESIGN, PLANT = "a design patent, which has a drawing instead of a text", "a plant patent"
@@ -94,12 +116,32 @@ def checked(document: Document, withdrawn: bool = False) -> Document | RejectedD
     return document if document.has_text else RejectedDocument(document.id, NO_TEXT)
 
 
+# Digits of a published US application: the year and seven more; databases leave a zero out.
+_US_SHORTENED = re.compile(r"((?:19|20)[0-9]{2})([0-9]{6})")
+
+_EP_DIGITS = 7
+
+
 def publication_number(country: str, number: str, kind: str) -> str:
     """``US11646472B2`` of ``US``, ``11646472`` or ``US 11,646,472``, and ``B2``."""
     plain = re.sub(r"[^0-9A-Z]", "", number.upper()).removeprefix(country)
     letters = re.match(r"[A-Z]*", plain)
-    prefix = letters.group() if letters else ""
-    return f"{country}{prefix}{plain[len(prefix) :].lstrip('0')}{kind}"
+    series = letters.group() if letters else ""
+    return f"{country}{canonical_number(country, series, plain[len(series) :])}{kind}"
+
+
+def canonical_number(country: str, series: str, digits: str) -> str:
+    """A number as its office spells it: EP with seven digits, US without leading zeros.
+
+    :param series: letters in front of it, such as ``D`` or ``RE``.
+    """
+    if country == "EP":
+        return series + digits.lstrip("0").zfill(_EP_DIGITS)
+    if country != "US":
+        return series + digits
+    digits = digits.lstrip("0")
+    shortened = None if series else _US_SHORTENED.fullmatch(digits)
+    return f"{shortened[1]}0{shortened[2]}" if shortened else series + digits
 
 
 def iso_date(text: str) -> str:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 from lxml import etree
 from lxml.etree import _Element
 
+from patclass.data.documents.document import UnreadableError
+
 Element: TypeAlias = _Element
 
 # Elements within a word or formula; text on both sides of any other is apart.
@@ -36,10 +38,11 @@ def _place(record: bytes, name: bytes, start: int = 0) -> tuple[int, int, int] |
     """Where the first element of a name begins, its content begins, and its content ends."""
     while (start := record.find(b"<" + name, start)) >= 0:
         follows = record[start + len(name) + 1 : start + len(name) + 2]
-        if follows and follows in b"> \t\r\n":
-            content = record.find(b">", start) + 1
+        content = record.find(b">", start) + 1
+        is_empty = record[content - 2 : content - 1] == b"/"
+        if follows and follows in b"> \t\r\n" and content and not is_empty:
             end = record.find(b"</" + name + b">", content)
-            return (start, content, end) if content and end >= 0 else None
+            return (start, content, end) if end >= 0 else None
         start += 1
     return None
 
@@ -90,7 +93,7 @@ def plain_text(content: bytes) -> str:
 def parse(record: bytes) -> Element:
     """The root element, without comments, processing instructions and entities.
 
-    :raises ValueError: if it is not well-formed, or nested too deeply.
+    :raises UnreadableError: if it is not well-formed, or nested too deeply.
     """
     record = _without_entities(record)
     try:
@@ -104,7 +107,7 @@ def parse(record: bytes) -> Element:
             around = b"<document" + stated.encode() + b">" + record + b"</document>"
             return etree.fromstring(around, _parser(loose))[0]
         except (etree.XMLSyntaxError, IndexError):
-            raise ValueError(f"not well-formed XML ({problem.msg})") from problem
+            raise UnreadableError("not well-formed XML", problem.msg) from problem
 
 
 def _parser(recover: bool = False) -> etree.XMLParser:

@@ -10,6 +10,7 @@ from patclass.data.documents.document import (
     Code,
     Document,
     RejectedDocument,
+    UnreadableError,
     checked,
     codes_of_text,
     iso_date,
@@ -29,7 +30,7 @@ _Line = tuple[str, str, str]  # section, tag, text
 def read_greenbook(record: bytes) -> Document | RejectedDocument:
     """Read one document, from ``PATN`` to before the next.
 
-    :raises ValueError: if it has no number.
+    :raises UnreadableError: if it has no number.
     """
     lines = list(_lines(record.decode("latin-1")))
     head = {tag: text for section, tag, text in reversed(lines) if section == "PATN"}
@@ -38,7 +39,7 @@ def read_greenbook(record: bytes) -> Document | RejectedDocument:
     prefix = letters.group() if letters else ""
     digits = re.sub(r"\D", "", number)[: 8 - len(prefix)]  # the last one is a check digit
     if not digits:
-        raise ValueError("no WKU with the number")
+        raise UnreadableError("no publication number", "no WKU")
     kind = _KINDS.get(prefix, "A")
     document = Document(
         id=publication_number("US", prefix + digits, kind),

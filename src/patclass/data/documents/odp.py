@@ -9,6 +9,7 @@ from patclass.data.documents.document import (
     PLANT,
     Document,
     RejectedDocument,
+    UnreadableError,
     checked,
     codes_of_text,
     iso_date,
@@ -23,16 +24,20 @@ _REFUSED = {"DSN": DESIGN, "PLT": PLANT}
 def read_odp(content: bytes) -> Iterator[Document | RejectedDocument]:
     """Read the applications of an answer; the number is that of the grant, if there is one.
 
-    :raises ValueError: if it is not JSON, or no such answer.
+    :raises UnreadableError: if it is not JSON, or no such answer.
     """
-    value = json.loads(content)
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        raise UnreadableError("not JSON", problem) from problem
     bag = value.get(BAG) if isinstance(value, dict) else None
     if not isinstance(bag, list):
-        raise ValueError(f"no {BAG}")
-    for item in bag:
+        raise UnreadableError(f"no list {BAG}")
+    for number, item in enumerate(bag, 1):
         data = item.get("applicationMetaData") if isinstance(item, dict) else None
         if not isinstance(data, dict):
-            raise ValueError("an application without applicationMetaData")
+            yield RejectedDocument(f"application {number}", "no applicationMetaData")
+            continue
         yield _document(data, str(item.get("applicationNumberText") or ""))
 
 

@@ -15,6 +15,7 @@ from patclass.data.documents.document import (
     Code,
     Document,
     RejectedDocument,
+    UnreadableError,
     codes_of_text,
     iso_date,
     publication_number,
@@ -24,7 +25,9 @@ from patclass.data.documents.document import (
 SCAN = "no text: a scan without a text layer"
 PASSWORD = "protected by a password"
 
-_INID = re.compile(r"\((\d\d)\)\s*")
+# At the beginning of a line, and before a name, number or title: reference signs in an abstract are
+# written in the same way.
+_INID = re.compile(r"^[ \t]*\((\d\d)\)\s*(?=[^\Wa-z_]|[\"'“„«(])", re.MULTILINE)
 _CLAIMS = re.compile(
     r"^\s*(?:claims|patent claims|what is claimed is ?:?|(?:i|we) claim ?:?"
     r"|patentansprüche|revendications)\s*$",
@@ -44,7 +47,7 @@ _MARGIN = re.compile(r"^[ \t]*\d{1,3}[ \t]*\n", re.MULTILINE)
 def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
     """Read one document; without a publication number its id is the name of the file.
 
-    :raises ValueError: if it is damaged.
+    :raises UnreadableError: if it is damaged.
     """
     pages = _pages(content)
     if pages is None:
@@ -76,7 +79,7 @@ def _pages(content: bytes) -> list[str] | None:
             return None
         return [_MARGIN.sub("", page.extract_text() + "\n") for page in reader.pages]
     except Exception as problem:  # the library raises exceptions of many types
-        raise ValueError(f"damaged, or not a PDF ({problem})") from problem
+        raise UnreadableError("damaged, or not a PDF", problem) from problem
 
 
 def _parts(page: str) -> dict[str, str]:

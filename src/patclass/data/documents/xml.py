@@ -14,6 +14,7 @@ from patclass.data.documents.document import (
     Code,
     Document,
     RejectedDocument,
+    UnreadableError,
     checked,
     codes_of_text,
     iso_date,
@@ -92,7 +93,7 @@ def read_xml(record: bytes, columns: Collection[str] | None = None) -> Document 
 
     :param record: in UTF-8, from the start tag of one of ``ROOTS`` to its end tag.
     :param columns: what is needed of it; the rest may be left empty.
-    :raises ValueError: if it is not well-formed, or has no publication number.
+    :raises UnreadableError: if it is not well-formed, or has no publication number.
     """
     unread = next(names for start, names in _UNREAD.items() if record.startswith(start))
     record, content = emptied(without(record, unread), _DESCRIPTIONS)
@@ -178,7 +179,7 @@ def _publication(root: Element, parts: _Parts) -> tuple[str, str, str, str]:
         kind = kind or _first(leaf, "kind", "kind-code", "patent-document-kind-code", "b130")
         date = date or _first(leaf, "date", "document-date", "publication-date", "b140")
     if not number:
-        raise ValueError("no publication number")
+        raise UnreadableError("no publication number")
     if not country and name_of(root) == "patent-application-publication":
         country = "US"  # these state no country
     return country.strip().upper(), number, kind.strip().upper(), date

@@ -1,19 +1,25 @@
 """Packed files: .gz, .zip and .tar, also one within another. Knows nothing of their content."""
 
+import bz2
 import gzip
 import lzma
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from patclass.core.errors import DataError
 
-_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".gz")
+_COMPRESSED: dict[str, Callable[[BinaryIO], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip", *_COMPRESSED)
 
 # A week of the USPTO is a TAR or ZIP of ZIPs.
 _MAX_DEPTH = 3
@@ -60,9 +66,9 @@ def unpacked(name: str, file: BinaryIO, depth: int = 0) -> Iterator[tuple[str, B
                     with archive.open(info) as member:
                         inner = f"{name}/{PurePosixPath(info.filename).name}"
                         yield from unpacked(inner, cast(BinaryIO, member), depth + 1)
-    elif suffix == ".gz":
-        with gzip.open(file) as plain:
-            yield from unpacked(name[: -len(".gz")], cast(BinaryIO, plain), depth + 1)
+    elif suffix in _COMPRESSED:
+        with _COMPRESSED[suffix](file) as plain:
+            yield from unpacked(name[: -len(suffix)], cast(BinaryIO, plain), depth + 1)
     else:
         with tarfile.open(fileobj=file, mode="r|*") as tar:
             for entry in tar:

@@ -151,8 +151,39 @@ def test_design_and_plant_patents_are_left_out(kind: str, reason: str):
     assert (found.id, found.reason) == (f"US11000001{kind}", reason)
 
 
-def test_design_applications_of_the_open_data_portal_are_left_out():
-    assert "design" in rejected(office.ODP.replace('"UTL"', '"DSN"')).reason
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"UTL"', '"DSN"', "a design patent"),
+        ('"11000001"', '"D800000"', "a design patent"),
+        ('"11000001"', '"PP30000"', "a plant patent"),
+    ],
+)
+def test_designs_of_the_open_data_portal_are_left_out(old: str, new: str, reason: str):
+    assert rejected(office.ODP.replace(old, new)).reason.startswith(reason)
+
+
+def test_what_an_office_does_not_have_has_no_text():
+    text = '<exchange-document country="EP" doc-number="9" kind="A1" status="not found"/>'
+    first, second = documents_of((text + office.DOCDB).encode())
+    assert first == RejectedDocument("EP0000009A1", "no text")
+    assert second.id == "WO2022000001A1"
+
+
+@pytest.mark.parametrize(
+    ("stated", "kind"), [("B2", "B2"), ("公開特許公報(A)", "A"), ("（B1）", "B1"), ("unknown", "")]
+)
+def test_a_kind_code_may_stand_in_words(stated: str, kind: str):
+    assert one(office.grant(kind=stated)).kind == kind
+
+
+@pytest.mark.parametrize(
+    "root", ["de-patent-document", "kr-patent-publication", "jp:UnexaminedPatentPublication"]
+)
+def test_documents_of_other_offices_are_known_by_their_root(root: str):
+    inside = office.MAREC[office.MAREC.index("<bibliographic-data>") :]
+    inside = inside.replace("</patent-document>", f"</{root}>")
+    assert one(f'<{root} country="EP" doc-number="1" kind="A1">{inside}').title == "Pump"
 
 
 @pytest.mark.parametrize("status", ["D", "deleted", "withdrawn"])

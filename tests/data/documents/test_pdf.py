@@ -22,6 +22,30 @@ def test_the_fields_of_the_first_page_by_their_inid_codes():
     assert [code.code for code in found.codes] == ["F04D29/10"]
 
 
+def test_codes_and_dates_of_the_first_page_of_the_uspto():
+    page = [
+        r"\(10\) Patent No.: US 10,000,001 B2",
+        r"\(45\) Date of Patent: Jun. 19, 2018",
+        r"\(52\) U.S. Cl.",
+        r"CPC ............ F04D 29/10 \(2013.01\); F16J 15/00 \(2013.01\)",
+        "USPC ............ 415/1",
+        r"\(54\) PUMP",
+        r"\(57\) ABSTRACT",
+        "A pump.",
+    ]
+    (found,) = documents_of(pdf_of("\n".join(page)), "a.pdf")
+    assert isinstance(found, Document)
+    assert (found.id, found.publication_date) == ("US10000001B2", "2018-06-19")
+    assert [code.code for code in found.codes] == ["F04D29/10", "F16J15/00"]
+    assert found.abstract.split() == ["A", "pump."]
+
+
+def test_a_design_in_a_pdf_is_told():
+    page = [r"\(10\) Patent No.: US D800,000 S", r"\(54\) CHAIR"]
+    (found,) = documents_of(pdf_of("\n".join(page)), "a.pdf")
+    assert (found.id, found.reason.split(",")[0]) == ("USD800000S", "a design patent")
+
+
 def test_a_text_without_codes_is_the_description():
     (found,) = documents_of(pdf_of("A pump has a rotor."), "a.pdf")
     assert isinstance(found, Document)

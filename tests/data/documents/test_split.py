@@ -1,7 +1,9 @@
 """Files of many documents, packed and broken."""
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 from pathlib import Path
@@ -52,6 +54,8 @@ def tarred(**members: bytes) -> bytes:
         ("week.dat", weekly()),
         ("week.zip", zipped(ipg_xml=weekly(), readme_txt=b"text")),
         ("week.xml.gz", gzip.compress(weekly())),
+        ("week.xml.bz2", bz2.compress(weekly())),
+        ("week.xml.xz", lzma.compress(weekly())),
         ("week.tar.gz", tarred(a_zip=zipped(a_xml=weekly(), drawing_TIF=b"II*\x00"))),
     ],
 )

@@ -106,12 +106,12 @@ NO_TEXT, WITHDRAWN = "no text", "withdrawn or deleted"
 
 def checked(document: Document, withdrawn: bool = False) -> Document | RejectedDocument:
     """The document, or why it is none that can be classified."""
-    country, kind = document.id[:2], document.kind
     if withdrawn:
         return RejectedDocument(document.id, WITHDRAWN)
-    if country == "US" and kind.startswith("S"):
+    # By the kind, or by the series of the number.
+    if re.match(r"US(?:D\d|.*\dS\d?$)", document.id):
         return RejectedDocument(document.id, DESIGN)
-    if country == "US" and kind.startswith("P"):
+    if re.match(r"US(?:PP\d|.*\dP\d?$)", document.id):
         return RejectedDocument(document.id, PLANT)
     return document if document.has_text else RejectedDocument(document.id, NO_TEXT)
 

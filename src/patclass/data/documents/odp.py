@@ -18,7 +18,7 @@ from patclass.data.documents.document import (
 )
 
 BAG = "patentFileWrapperDataBag"
-_REFUSED = {"DSN": DESIGN, "PLT": PLANT}
+_REFUSED = {"DSN": DESIGN, "DES": DESIGN, "PLT": PLANT}
 
 
 def read_odp(content: bytes) -> Iterator[Document | RejectedDocument]:
@@ -45,7 +45,8 @@ def _document(data: Mapping[str, Any], application: str) -> Document | RejectedD
     grant = data.get("patentNumber")
     published = data.get("earliestPublicationNumber")
     number = f"US{grant}" if grant else str(published or f"US{application}")
-    codes = data.get("cpcClassificationBag") or ()
+    codes = data.get("cpcClassificationBag")
+    codes = codes if isinstance(codes, list) else []
     document = Document(
         id=publication_number("US", number, ""),
         title=str(data.get("inventionTitle") or ""),

@@ -16,6 +16,7 @@ from patclass.data.documents.document import (
     Document,
     RejectedDocument,
     UnreadableError,
+    checked,
     codes_of_text,
     iso_date,
     publication_number,
@@ -35,11 +36,21 @@ _CLAIMS = re.compile(
 )
 _DESCRIPTION = re.compile(r"^\s*(?:description|beschreibung)\s*$", re.IGNORECASE | re.MULTILINE)
 _CLAIM = re.compile(r"^\s*(?=\d{1,3}\s*\.\s)", re.MULTILINE)
-_NUMBER = re.compile(r"\b(EP|WO|US|DE|GB|FR|CA|AU|CN|JP|KR)\s?(\d[\d ,/]{4,14}\d)\s?([A-Z]\d?)\b")
-_DATE = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b")
-# What stands in front of the symbols: "Int Cl.7:", "CPC ..."
-_SCHEME = re.compile(r"(?:CPC|Int\.? ?Cl\.? ?\d?|U\.S\. ?Cl\.)(?:[ .]{0,20}:)?", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\b(EP|WO|US|DE|GB|FR|CA|AU|CN|JP|KR) ?((?:D|PP|RE|H|T)? ?\d[\d ,/]{4,14}\d) ?([A-Z]\d?)\b"
+)
+_DATE = re.compile(r"\b(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})\b")
+_US_DATE = re.compile(r"\b([A-Z][a-z]{2})[a-z]*\.? (?P<day>\d{1,2}), (?P<year>\d{4})\b")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# What stands in front of symbols: "Int Cl.7:", "CPC ......", "International Patent Classification:"
+_SCHEME = re.compile(
+    r"(?:(?:Cooperative|International) Patent Classification|\(?CPC\)?|Int\.? ?Cl\.? ?\d?|U\.S\. ?Cl\.)"
+    r"[ .:]{0,60}",
+    re.IGNORECASE,
+)
 _SCHEMES: tuple[tuple[str, Scheme], ...] = (("52", "CPC"), ("51", "IPC"))
+# The classes of the USPTO, and the fields that were searched, are no symbols of the CPC.
+_OTHER_CLASSES = re.compile(r"\b(?:USPC|U\.S\. ?Cl\.(?! ?CPC))", re.IGNORECASE)
 # The numbers of lines or of the page, alone in a line.
 _MARGIN = re.compile(r"^[ \t]*\d{1,3}[ \t]*\n", re.MULTILINE)
 
@@ -58,7 +69,7 @@ def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
     parts = _parts(first)
     claims, description = _body(rest)
     number = _NUMBER.search(first)
-    return Document(
+    document = Document(
         id=publication_number(*number.groups()) if number else name,
         kind=number[3] if number else "",
         title=_line(parts.get("54", "")),
@@ -69,6 +80,7 @@ def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
         publication_date=_date(parts.get("43", "") or parts.get("45", "")),
         application_date=_date(parts.get("22", "")),
     )
+    return checked(document)
 
 
 def _pages(content: bytes) -> list[str] | None:
@@ -99,8 +111,10 @@ def _line(text: str) -> str:
 
 def _codes(parts: dict[str, str]) -> Iterator[Code]:
     for inid, scheme in _SCHEMES:
-        text = _SCHEME.sub(" ", _line(parts.get(inid, "")))
-        yield from (code for code in codes_of_text(text, scheme) if "/" in code.code)
+        text = _OTHER_CLASSES.split(_line(parts.get(inid, "")))[0]
+        for code in codes_of_text(_SCHEME.sub(" ", text), scheme):
+            if "/" in code.code:
+                yield code
 
 
 def _body(text: str) -> tuple[tuple[str, ...], str]:
@@ -116,5 +130,10 @@ def _body(text: str) -> tuple[tuple[str, ...], str]:
 
 
 def _date(text: str) -> str:
-    match = _DATE.search(text)
-    return iso_date(f"{match[3]}{int(match[2]):02}{int(match[1]):02}") if match else ""
+    if match := _DATE.search(text):
+        month = int(match["month"])
+    elif (match := _US_DATE.search(text)) and match[1] in _MONTHS:
+        month = _MONTHS.index(match[1]) + 1
+    else:
+        return ""
+    return iso_date(f"{match['year']}{month:02}{int(match['day']):02}")

@@ -30,10 +30,9 @@ CUT_OFF = "cut off: it has no end"
 _BLOCK = 1 << 20
 
 _PREFIX = rb"(?:[A-Za-z_][\w.-]{0,30}:)?"
-_START = re.compile(
-    rb"<(" + _PREFIX + rb"(?:" + b"|".join(re.escape(root.encode()) for root in ROOTS) + rb"))"
-    rb"(?=[\s>])"
-)
+_START = re.compile(rb"<(" + _PREFIX + rb"(?:" + ROOTS + rb")) (?=[\s>/])", re.VERBOSE)
+_EMPTY = re.compile(rb"[^<>]{0,2000}/>")
+
 # A start tag is not longer than this, so that one across two blocks is found.
 _MAX_TAG = 200
 
@@ -170,6 +169,11 @@ def _split_xml(blocks: Iterator[bytes]) -> _Parts:
                 return
             buffer, place = buffer[max(place, len(buffer) - _MAX_TAG) :] + block, 0
             closed = (b"", 0)
+            continue
+        empty = _EMPTY.match(buffer, match.end())
+        if empty is not None:
+            yield buffer[match.start() : empty.end()], None
+            place = empty.end()
             continue
         place, closing = match.start(), b"</" + match[1] + b">"
         searched, dropped = closed[1] if closed[0] == closing else place, False

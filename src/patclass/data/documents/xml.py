@@ -36,14 +36,10 @@ from patclass.data.documents.elements import (
 from patclass.data.documents.greenbook import with_slash
 
 # The elements that hold one document each, with any prefix of a namespace.
-ROOTS = (
-    *("us-patent-grant", "us-patent-application", "patent-application-publication", "PATDOC"),
-    *("ep-patent-document", "exchange-document", "fulltext-document", "patent-document"),
-    *("cn-patent-document", "PatentDocumentAndRelated", "PatentPublication", "PatentDocument"),
-    *("PatentGrantPublication", "PatentApplicationPublication", "wo-published-application"),
-    *("wo-ocr-published-application", "wo-patent-document", "wo-international-publication"),
-    *("kr-patent-document", "jp-official-gazette", "tw-patent-grant", "tw-patent-application"),
-)
+ROOTS = rb"""(?:[a-z]{2}-)?(?:ocr-)?patent-(?:document|grant|application|publication)
+    | (?:[a-z]{2}-)?(?:ocr-)?published-application | patent-application-publication | PATDOC
+    | exchange-document | fulltext-document | wo-international-publication | jp-official-gazette
+    | \w{0,30}Patent(?:Grant|Application)?(?:Publication|Document) | PatentDocumentAndRelated"""
 
 # What no field is read from, and is most of many documents, by how the record begins.
 _UNREAD: dict[bytes, tuple[bytes, ...]] = {
@@ -91,7 +87,7 @@ _SKIPPED = {
 def read_xml(record: bytes, columns: Collection[str] | None = None) -> Document | RejectedDocument:
     """Read one document.
 
-    :param record: in UTF-8, from the start tag of one of ``ROOTS`` to its end tag.
+    :param record: in UTF-8, from the start tag of one of ``ROOTS`` to its end.
     :param columns: what is needed of it; the rest may be left empty.
     :raises UnreadableError: if it is not well-formed, or has no publication number.
     """
@@ -182,7 +178,14 @@ def _publication(root: Element, parts: _Parts) -> tuple[str, str, str, str]:
         raise UnreadableError("no publication number")
     if not country and name_of(root) == "patent-application-publication":
         country = "US"  # these state no country
-    return country.strip().upper(), number, kind.strip().upper(), date
+    return country.strip().upper(), number, _kind(kind), date
+
+
+def _kind(text: str) -> str:
+    """The kind code, also of a text that has it in parentheses, as that of the JPO does."""
+    plain = text.strip().upper()
+    found = re.fullmatch(r"[A-Z]\d?", plain) or re.search(r"(?<=[(（])[A-Z]\d?(?=[)）])", plain)
+    return found.group() if found else ""
 
 
 def _first(leaf: Mapping[str, str], *names: str) -> str:

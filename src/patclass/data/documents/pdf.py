@@ -44,13 +44,17 @@ _US_DATE = re.compile(r"\b([A-Z][a-z]{2})[a-z]*\.? (?P<day>\d{1,2}), (?P<year>\d
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # What stands in front of symbols: "Int Cl.7:", "CPC ......", "International Patent Classification:"
 _SCHEME = re.compile(
-    r"(?:(?:Cooperative|International) Patent Classification|\(?CPC\)?|Int\.? ?Cl\.? ?\d?|U\.S\. ?Cl\.)"
+    r"(?:(?:Cooperative|International) Patent Classification|\(?CPC\)?|Int\.? ?Cl\.? ?\d?"
+    r"|U\.S\. ?Cl\.)"
     r"[ .:]{0,60}",
     re.IGNORECASE,
 )
 _SCHEMES: tuple[tuple[str, Scheme], ...] = (("52", "CPC"), ("51", "IPC"))
 # The classes of the USPTO, and the fields that were searched, are no symbols of the CPC.
 _OTHER_CLASSES = re.compile(r"\b(?:USPC|U\.S\. ?Cl\.(?! ?CPC))", re.IGNORECASE)
+# What stands before a title or abstract, and after an abstract of the USPTO.
+_HEADING = re.compile(r"^\s*(?:abstract|title|zusammenfassung|abrégé)\b\s*:?\s*", re.IGNORECASE)
+_COUNTS = re.compile(r"\b\d+ Claims?, .{0,40}Drawing Sheets?\s*$")
 # The numbers of lines or of the page, alone in a line.
 _MARGIN = re.compile(r"^[ \t]*\d{1,3}[ \t]*\n", re.MULTILINE)
 
@@ -72,8 +76,8 @@ def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
     document = Document(
         id=publication_number(*number.groups()) if number else name,
         kind=number[3] if number else "",
-        title=_line(parts.get("54", "")),
-        abstract=parts.get("57", "").strip(),
+        title=_line(_HEADING.sub("", parts.get("54", ""))),
+        abstract=_COUNTS.sub("", _HEADING.sub("", parts.get("57", ""))).strip(),
         claims=claims,
         description=description if parts or claims else "\n".join(pages),
         codes=unique(_codes(parts)),

@@ -54,6 +54,25 @@ def test_help_mentions_every_flag(name: str):
 
 
 @pytest.mark.parametrize(
+    ("name", "meaning", "default"),
+    [
+        ("train", "Patents to learn from: a CSV", "sample"),
+        ("evaluate", "Patents to test on: a CSV", "that of the training"),
+        ("compare", "Patents to test on: a CSV", "that of A's training"),
+        ("export", "Patents to quantise and compare with: a CSV", "that of the training if it is"),
+        ("audit", "Patents whose labels are audited: a CSV", "sample"),
+    ],
+)
+def test_help_says_what_the_data_is_for_and_where_it_comes_from(
+    name: str, meaning: str, default: str
+):
+    words = " ".join(help_of(name).split())
+    _, found, rest = words.partition(f"--data TEXT {meaning}")
+    assert found, words
+    assert rest.partition("[default: ")[2].startswith(default)
+
+
+@pytest.mark.parametrize(
     ("name", "flags"),
     [
         ("train", ["--config", "--resume", "--restart"]),
@@ -255,7 +274,7 @@ def test_classify_reads_a_file_as_stated(cli: Cli, bundle: Path, tmp_path: Path)
     source.write_text("\n".join(lines), encoding="cp1252")
     outcome = cli(
         *("classify", source, "-o", target, "--model", bundle, "--id", "No", "--abstract", "Kurz"),
-        *("--delimiter", "^", "--encoding", "cp1252", "--columns", "note,No"),
+        *("--delimiter", "^", "--encoding", "cp1252", "--columns", "note, No"),
     )
     assert outcome.err == (
         "in.csv: read as '^', Windows-1252, header in line 1; id: No, abstract: Kurz\n"

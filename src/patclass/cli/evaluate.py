@@ -13,12 +13,15 @@ from patclass.cli.options import (
     settings_options,
     split_option,
 )
-from patclass.core.settings import TABLE_SETTINGS, TrainSettings
+from patclass.core.settings import DATA_FORMS, TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
     from patclass.bundle.description import Description
     from patclass.data.examples import Corpus
+
+_OF_TRAINING = {"data": "that of the training", "labels": "those of the training"}
+_TESTED_ON = {"data": f"Patents to test on: {DATA_FORMS}."}
 
 
 @click.command()
@@ -33,7 +36,12 @@ if TYPE_CHECKING:
     help="Levels at which the baselines are fitted, comma-separated; deeper ones take longer.  "
     "[default: the coarsest]",
 )
-@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows", "truncation")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", *TABLE_SETTINGS, "test_rows", "truncation"),
+    defaults=_OF_TRAINING | {"truncation": "that of the model"},
+    helps=_TESTED_ON,
+)
 @device_option
 def evaluate(
     bundle: str | None,
@@ -97,27 +105,18 @@ def evaluate(
     return 0 if report.passed or not (corpus["train"] or report.failures) else 1
 
 
-def _is_other(data: str | None, trained_on: str) -> bool:
-    """Whether data is not that of the training, of which a part was held out."""
-    if data is None or data == trained_on:
-        return False
-    try:
-        return not Path(data).samefile(trained_on)
-    except OSError:  # one of them is no path, or is gone
-        return True
-
-
 def _test_corpus(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
     """The data that a model is tested on.
 
     :raises DataError: if its split has no usable row.
     """
     from patclass.core.errors import DataError
-    from patclass.core.settings import data_like
+    from patclass.core.settings import data_like, is_same_data
     from patclass.data.corpus import load_corpus
 
     stored = bundle.description.data_settings()
-    test_only = _is_other(flags["data"], stored.data)
+    # Of the data of the training, a part was held out.
+    test_only = flags["data"] is not None and not is_same_data(flags["data"], stored.data)
     corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
     if not corpus[split]:
         raise DataError(
@@ -144,7 +143,12 @@ def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any
 @click.option("--level", help="Level to compare at.  [default: the coarsest]")
 @split_option
 @output_option("Also write the figures, as JSON.", required=False)
-@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", *TABLE_SETTINGS, "test_rows"),
+    defaults={"data": "that of A's training", "labels": "those of each training"},
+    helps=_TESTED_ON,
+)
 @device_option
 def compare(
     a: str,
@@ -213,7 +217,15 @@ def compare(
     show_default=True,
     help="Folds of the cross-validation.",
 )
-@settings_options(TrainSettings, "data", "labels", "text", *TABLE_SETTINGS, "train_rows", "seed")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", "text", *TABLE_SETTINGS, "train_rows", "seed"),
+    helps={
+        "data": f"Patents whose labels are audited: {DATA_FORMS}.",
+        "train_rows": "Audit this many rows: seeded, shuffled, stratified.",
+        "seed": "Seed of subsets.",
+    },
+)
 def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     """List the training rows whose labels are probably wrong, for review.
 

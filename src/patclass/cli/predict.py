@@ -18,6 +18,7 @@ from patclass.cli.options import (
     settings_options,
 )
 from patclass.core.settings import TABLE_SETTINGS, TrainSettings
+from patclass.offices.patent import SHOWN_CODES
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 # Characters of a passage that are printed.
 EXCERPT = 70
-
-# Codes of the office that are printed.
-MAX_CODES = 12
 
 
 @click.command()
@@ -57,7 +55,7 @@ def predict(
     device: str,
     **options: Any,
 ) -> int:
-    """Classify one patent: TEXT, standard input, or the one of a publication NUMBER.
+    """Classify one patent, given as TEXT, on standard input or by --number.
 
     Prints the label at the deepest level at which the model is sure, with the levels above it,
     their confidence, and the next most probable labels. Warnings go to standard error. Of a number,
@@ -108,8 +106,8 @@ def _look_up(number: str, bundle: "Bundle") -> "OfficePatent":
 def _print_found(patent: "OfficePatent") -> None:
     click.echo(f"{patent.number} ({patent.office})  {patent.title or ''}".rstrip())
     if patent.codes:
-        shown = ", ".join(patent.codes[:MAX_CODES])
-        click.echo(f"assigned codes: {shown}{', …' if len(patent.codes) > MAX_CODES else ''}")
+        shown = ", ".join(patent.codes[:SHOWN_CODES])
+        click.echo(f"assigned codes: {shown}{', …' if len(patent.codes) > SHOWN_CODES else ''}")
     click.echo()
 
 
@@ -200,7 +198,8 @@ def classify(
 ) -> int:
     """Classify every row of the file IN, and write the answers to another file.
 
-    IN is a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip.
+    IN is a table (CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip) or
+    patent documents of offices (XML, PDF, archives).
     Encoding, delimiter, header and columns are recognised, as in exports of Espacenet, Google
     Patents, Lens and others; one line says what was recognised, and each can be overruled.
 
@@ -222,7 +221,8 @@ def classify(
     from patclass.inference.files import classify_rows, file_task
 
     stated = {name: options.pop(name) for name in TABLE_SETTINGS if name in options}
-    own = {"all": None, "none": []}.get(columns, columns.split(","))
+    names = [name.strip() for name in columns.split(",")]
+    own = {"all": None, "none": []}.get(columns.strip(), names)
     task = file_task(source, output, TableOptions(**stated), text, own)
     classifier = Classifier(open_bundle(model), device)
     echo = partial(click.echo, err=True)

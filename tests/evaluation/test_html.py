@@ -88,13 +88,13 @@ def test_all_sections_are_there(page: Page):
         "Level: section",
         "Level: class",
         "Figures and baselines",
-        "Labels one by one",
+        "Results by label",
         "Confusion matrix",
         "Confidence",
         "Operating points",
         "Label sets",
-        "Parts of the data",
-        "Most confident mistakes",
+        "Results by subset",
+        "Most confident errors",
         "Tags",
         "About this report",
     ):
@@ -115,10 +115,10 @@ def test_pictures_have_text_alternatives(page: Page):
 
 
 def test_cpc_codes_are_shown_with_their_titles(page: Page):
-    labels, rest = page.text.partition("Labels one by one")[2].split("Confusion matrix", 1)
+    labels, rest = page.text.partition("Results by label")[2].split("Confusion matrix", 1)
     assert "A Human necessities" in labels
     assert "title of the true label" in rest
-    mistakes = page.text.rpartition("Most confident mistakes")[2]
+    mistakes = page.text.rpartition("Most confident errors")[2]
     assert "A61 Medical or veterinary science; hygiene" in mistakes
 
 

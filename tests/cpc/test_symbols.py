@@ -215,6 +215,37 @@ def test_what_is_not_understood_is_kept(cell: object, symbols: list[str], remain
     assert list(found.remainder) == remainder
 
 
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("H05K   3/46      B", ["H05K3/46"]),
+        ("H05K   3/46      B;H05K   3/46      N", ["H05K3/46", "H05K3/46"]),
+        ("H05K3/46,B", ["H05K3/46"]),
+        ("H01L21/02,301,A", ["H01L21/02"]),
+        ("H01L21/02,101C", ["H01L21/02"]),
+        ("H01L21/02 101C", ["H01L21/02"]),
+        ("H01L21/02,101@C", ["H01L21/02"]),
+        ("H01L21/02, B 01 D 1/00", ["H01L21/02", "B01D1/00"]),
+        ("A61K31/00 (2006.01) A 61 P 3/00", ["A61K31/00", "A61P3/00"]),
+        ("A; B; C", ["A", "B", "C"]),
+        ("A,B", ["A", "B"]),
+        (["A", "B"], ["A", "B"]),
+        (["A", "A61K"], ["A", "A61K"]),
+    ],
+)
+def test_a_letter_after_a_symbol_is_no_section(cell: object, codes: list[str]):
+    assert texts(cell) == codes
+
+
+@pytest.mark.parametrize(
+    "cell", ["A61K31/00; B", "A61K31/00\nB", "A61K; B", "B; A61K", "A61K31/00 (2013.01) [B]", "A~C"]
+)
+def test_a_letter_that_says_nothing_known_is_not_understood(cell: str):
+    found = read_symbols(cell)
+    assert found.remainder
+    assert all(symbol.depth > 1 for symbol in found.symbols)
+
+
 @quick
 @example("A٦١")
 @example("a61ı")
@@ -237,7 +268,7 @@ def is_full_width(text: str) -> bool:
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", " ", "I", "Z01", "A6", "A61-K", "61A", "A61KK", "A61K/00", "A61K31/", "A61K31/0", "AA"],
+    ["", " ", "I", "Z01", "A6", "A61-K", "61A", "A61KK", "A61K/00", "A61K31/", "A61K31/5", "AA"],
 )
 def test_garbage_is_not_a_symbol(garbage: str):
     assert Symbol.parse(garbage) is None

@@ -81,6 +81,11 @@ def test_a_record_names_its_code_in_any_usual_way(record: dict[str, Any]):
     assert only(str(record)).text == "A61K31/00"
 
 
+@pytest.mark.parametrize("record", [{"list": []}, {"list": [{"element": None}]}, {"codes": None}])
+def test_a_list_without_records_is_an_empty_cell(record: dict[str, object]):
+    assert read_symbols(record) == read_symbols(None)
+
+
 def test_what_the_code_itself_says_is_kept():
     symbol = only(json.dumps({"code": "A61K31/00 (2006.01) I"}))
     assert (symbol.inventive, symbol.version) == (True, "2006.01")

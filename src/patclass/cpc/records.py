@@ -45,6 +45,11 @@ def code_of(fields: Fields) -> Any:
     return _joined_parts(fields) if whole is None else whole
 
 
+def has_records(fields: Fields) -> bool:
+    """Whether it only holds further records, perhaps none."""
+    return any(name in fields for name in _RECORDS)
+
+
 def _joined_parts(fields: Fields) -> str:
     path = ""
     for names in _PARTS:

@@ -19,6 +19,7 @@ from patclass.cpc.records import (
     code_of,
     fields_of,
     first_of,
+    has_records,
     inventive_of,
     scheme_of,
     version_of,
@@ -153,7 +154,7 @@ _SYMBOL = re.compile(
 _FI = re.compile(
     r"""
     (?: (?:[ ]?,[ ]?|[ ]{1,10}(?=[0-9]{3}[A-Z](?![A-Z0-9]))) [0-9]{3}(?![0-9/]) )?
-    (?: (?:[ ]?@|[ ]{0,10},?[ ]{0,10}) (?P<facet>[A-Z]) (?![A-Z0-9/]|[ ][0-9]) )?
+    (?: (?:[ ]?@|[ ]{0,20},?[ ]{0,2}) (?P<facet>[A-Z]) (?![A-Z0-9/]|[ ][0-9]) )?
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
@@ -176,7 +177,7 @@ _REMARK = re.compile(
 _FIXED_COLUMNS = re.compile(
     r"""
     # A missing date leaves its columns empty.
-    (?: [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2} | [ ]{8,20} (?=[ACSFL ]{0,3}[INA]\b) )
+    (?: [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2} | [ ]{8,20} (?=[ACSFL][ACSFL ]{0,2}[INA]\b) )
     (?: (?P<level>[ACS])? [ ]? (?P<position>[FL])? [ ]? (?P<value>[INA])? )
     (?: [ ]? [0-9]{8} [A-Z]{0,2} [ ]? [A-Z]{0,2} )? (?![A-Z0-9])
     """,
@@ -234,16 +235,18 @@ def _parsed(text: str) -> Any:
     """A list of records written as JSON or by Python; None if it is neither."""
     for parse in (json.loads, ast.literal_eval):
         try:
-            return parse(text)
+            records = parse(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+        # A set has no order.
+        return None if isinstance(records, set) else records
     return None
 
 
 def _read_record(record: Mapping[Any, Any], depth: int) -> SymbolCell:
     fields = fields_of(record)
     found = _read(code_of(fields), depth + 1)
-    if found.remainder:
+    if found.remainder or (has_records(fields) and not found.symbols):
         return found
     if not found.symbols:
         return SymbolCell(remainder=(reprlib.repr(dict(record))[:80],))

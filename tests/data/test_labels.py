@@ -134,6 +134,7 @@ def test_the_first_or_inventive_symbols_decide_where_they_are_stated():
         ({"section": "A", "ipc_class": "61", "subclass": "K", "main_group": "31"}, "A61K"),
         ({"section": "A", "class": 1, "subclass": "B"}, "A01B"),
         ({"section": "A", "class": 1.0, "subclass": None}, "A01"),
+        ({"section": "A", "ipc_section": " nan ", "class": 1, "subclass": "-"}, "A01"),
         ({"cpc_section": "A", "cpc_class": "A42", "cpc_subclass": "A42B"}, "A42B"),
     ],
 )

@@ -288,7 +288,7 @@ def _search(text: str) -> SymbolCell:
         elif match := _PREFIX.match(text, place):
             held, place = _with_prefix(held, match), match.end()
         elif (match := _SYMBOL.match(text, place)) and _stands_alone(text, match):
-            symbol = replace(_symbol(match), **held)
+            symbol = replace(_symbol(match), **held) if held else _symbol(match)
             symbol, place = _with_remarks(text, match.end(), symbol)
             symbols.append(symbol)
         else:

@@ -87,7 +87,7 @@ def _agree(coarser: Sequence[Symbol], finer: Sequence[Symbol]) -> None:
 
 def _text(value: object) -> str:
     """A cell as text; a number that a spreadsheet made of a class is whole again."""
-    text = "" if str(value).lower() in EMPTY else str(value).strip()
+    text = "" if str(value).strip().lower() in EMPTY else str(value).strip()
     return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
 
 

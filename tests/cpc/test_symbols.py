@@ -3,6 +3,7 @@ import re
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -173,6 +174,126 @@ def test_records_are_read_from_text_too(write: Callable[[object], str]):
     assert [symbol.first for symbol in read_symbols(write(records)).symbols] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("remark", "first", "inventive", "version"),
+    [
+        ("(I)", None, True, None),
+        ("[A]", None, False, None),
+        ("[F]", True, None, None),
+        ("(2013.01) [L]", False, None, "2013.01"),
+        ("(INV)", None, True, None),
+        ("(ADD)", None, False, None),
+        ("[I20060101]", None, True, "2006.01"),
+        ("[N20060101]", None, False, "2006.01"),
+        ("(20060101, A, I, R, EP, 20200101, B, H)", None, True, "2006.01"),
+        ("(20060101, A, F, I, B, H, US, 20200101)", True, True, "2006.01"),
+        ("(EP US)", None, None, None),
+        ("(2013.01,EP,US)", None, None, "2013.01"),
+        ("        N", None, None, None),
+    ],
+)
+def test_remarks_on_a_symbol_are_kept(
+    remark: str, first: bool | None, inventive: bool | None, version: str | None
+):
+    found = read_symbols(f"A61K31/00 {remark}; A61P3/00")
+    assert found.remainder == ()
+    assert [symbol.text for symbol in found.symbols] == ["A61K31/00", "A61P3/00"]
+    symbol = found.symbols[0]
+    assert (symbol.first, symbol.inventive, symbol.version) == (first, inventive, version)
+
+
+@pytest.mark.parametrize("remark", ["(XYZ)", "(B)", "(2006)", "[I2006]", "(A, B)", "(see below)"])
+def test_other_remarks_are_not_understood(remark: str):
+    assert read_symbols(f"A61K31/00 {remark}").remainder
+
+
+def test_a_heading_holds_for_the_symbols_after_it():
+    found = read_symbols("INV. A61K31/00 A61K9/20\nADD. A61P35/00 (2006.01) I; A61P3/00")
+    assert found.remainder == ()
+    assert [symbol.inventive for symbol in found.symbols] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("CPC-A61K-0031/00", "A61K_31_00", "A61K/31/00", "A61K31/0", "(A61K31/00)", "{A61K31/00}"),
+        *("A61K&nbsp;31/00", "<p>A61K31/00</p>", "b'A61K31/00'", "A61K&#160;31/00", "A61K31/00;-"),
+    ],
+)
+def test_other_spellings_are_the_same_symbol(written: str):
+    assert texts(written) == ["A61K31/00"]
+
+
+@pytest.mark.parametrize(
+    "separator",
+    [
+        *(
+            "、",
+            "・",
+            "･",
+            "&",
+            "&amp;",
+            "+",
+            "//",
+            "<br>",
+            "<br />",
+            "^",
+            "~",
+            ":",
+            "；",
+            "; nan; ",
+        ),
+        *("; None, ", " - ", ") (", "'\n '", '", "'),
+    ],
+)
+@pytest.mark.parametrize("space", ["", " "])
+def test_a_list_may_be_separated_by_any_usual_mark(separator: str, space: str):
+    assert texts(f"A61K31/00{space}{separator}{space}B01J1/00") == ["A61K31/00", "B01J1/00"]
+
+
+def test_symbols_of_fixed_length_need_no_separator():
+    assert texts("A61K0031000000B01J0001000000") == ["A61K31/00", "B01J1/00"]
+    assert read_symbols("A61K0031000000B01J").remainder
+
+
+@pytest.mark.parametrize("cell", ["C12R1:01", "C12R 1: 01", "A61K 31:505"])
+def test_a_colon_instead_of_the_slash_is_of_an_indexing_code(cell: str):
+    (symbol,) = read_symbols(cell).symbols
+    assert symbol.indexing
+    assert texts(cell) == [symbol.text]
+
+
+@pytest.mark.parametrize("cell", ["514/1", "3H130", "14-03", "D14.1", "A61K31/00 424"])
+def test_symbols_of_other_schemes_are_not_understood(cell: str):
+    assert read_symbols(cell).remainder
+
+
+def test_an_array_is_read_as_a_list():
+    assert texts(np.array(["A61K31/00", "H04L"])) == ["A61K31/00", "H04L"]
+    assert texts(np.array("A61K")) == ["A61K"]
+    assert texts(np.float32("nan")) == []
+    assert texts({"A61K"}) == ["A61K"]
+    assert texts('{"A61K31/00","H04L"}') == ["A61K31/00", "H04L"]
+
+
+def nested(wrap: Callable[[object], object]) -> object:
+    """3,000 cells, each of which is within the next."""
+    cell: object = "A61K"
+    for _ in range(3_000):
+        cell = wrap(cell)
+    return cell
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda cell: [cell], lambda cell: {"code": cell}, lambda cell: {"name": cell}]
+)
+def test_lists_within_lists_are_not_understood(wrap: Callable[[object], object]):
+    found = read_symbols(nested(wrap))
+    assert found.symbols == ()
+    assert found.remainder
+    assert texts([[[["A61K"]]]]) == ["A61K"]
+
+
 def test_the_scheme_is_kept_where_it_is_stated():
     found = read_symbols("A01B; CPC: A61K31/00; Int. Cl. 7: G06F 3/00")
     assert [symbol.scheme for symbol in found.symbols] == [None, "CPC", "IPC"]
@@ -215,6 +336,38 @@ def test_what_is_not_understood_is_kept(cell: object, symbols: list[str], remain
     assert list(found.remainder) == remainder
 
 
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("H05K   3/46      B", ["H05K3/46"]),
+        ("H05K   3/46      B;H05K   3/46      N", ["H05K3/46", "H05K3/46"]),
+        ("H05K   3/46         N", ["H05K3/46"]),
+        ("H05K3/46,B", ["H05K3/46"]),
+        ("H01L21/02,301,A", ["H01L21/02"]),
+        ("H01L21/02,101C", ["H01L21/02"]),
+        ("H01L21/02 101C", ["H01L21/02"]),
+        ("H01L21/02,101@C", ["H01L21/02"]),
+        ("H01L21/02, B 01 D 1/00", ["H01L21/02", "B01D1/00"]),
+        ("A61K31/00 (2006.01) A 61 P 3/00", ["A61K31/00", "A61P3/00"]),
+        ("A; B; C", ["A", "B", "C"]),
+        ("A,B", ["A", "B"]),
+        (["A", "B"], ["A", "B"]),
+        (["A", "A61K"], ["A", "A61K"]),
+    ],
+)
+def test_a_letter_after_a_symbol_is_no_section(cell: object, codes: list[str]):
+    assert texts(cell) == codes
+
+
+@pytest.mark.parametrize(
+    "cell", ["A61K31/00; B", "A61K31/00\nB", "A61K; B", "B; A61K", "A61K31/00 (2013.01) [B]", "A~C"]
+)
+def test_a_letter_that_says_nothing_known_is_not_understood(cell: str):
+    found = read_symbols(cell)
+    assert found.remainder
+    assert all(symbol.depth > 1 for symbol in found.symbols)
+
+
 @quick
 @example("A٦١")
 @example("a61ı")
@@ -237,7 +390,7 @@ def is_full_width(text: str) -> bool:
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", " ", "I", "Z01", "A6", "A61-K", "61A", "A61KK", "A61K/00", "A61K31/", "A61K31/0", "AA"],
+    ["", " ", "I", "Z01", "A6", "A61-K", "61A", "A61KK", "A61K/00", "A61K31/", "A61K31/5", "AA"],
 )
 def test_garbage_is_not_a_symbol(garbage: str):
     assert Symbol.parse(garbage) is None
@@ -266,7 +419,29 @@ def test_a_symbol_is_cut_to_a_level_unless_it_is_coarser(text: str, cuts: list[s
 # Cells on which a search could take quadratic time: their repeated part, and where they end.
 HOSTILE = [
     *("A61K ", "A", " A", "(", "A61K (EP,", "[{", "A61K31/00", "A61K        ", "0", "A61K31/00,"),
-    *("A61K 31/00 (2006.01)", "INT. CL. ", "A61K 20060101", "A61K-000", "'", "A61K(A,"),
+    *(
+        "&",
+        "&#9",
+        "<a",
+        "A61K31/00,A",
+        "A61K31/00 (A) ",
+        "/",
+        "INV. ",
+        "A61K0031000000",
+        "b'",
+        "~ ",
+    ),
+    *(
+        "A61K31/00 (A, ",
+        "A61K31/00          ",
+        "A;",
+        "A61K 31/00 (2006.01)",
+        "INT. CL. ",
+        "A61K 20060101",
+        "A61K-000",
+        "'",
+        "A61K(A,",
+    ),
 ]
 
 

@@ -60,7 +60,12 @@ def test_codes_too_coarse_do_not_break_unanimity():
 
 
 @pytest.mark.parametrize(
-    "cell", ["nonsense", "A61K 31/00; G06F17:30", ["A61K", "424/400"], 61, True]
+    "cell",
+    [
+        *("nonsense", "A61K 31/00; G06F17.30", ["A61K", "424/400"], 61, True),
+        *("A61K31/00; B", "A61K31/00; 514/1", "A61K31/00; 3H130", "A61K31/00; 14-03"),
+        {"code": "D14", "scheme": "USPC"},
+    ],
 )
 @pytest.mark.parametrize("column", ["main_code", "codes"])
 @pytest.mark.parametrize("wanted", ["section", "A61,G06", "cpc"])
@@ -70,10 +75,39 @@ def test_no_label_is_decided_by_skipping_what_is_not_understood(
     with pytest.raises(UnusableRowError, match=r"^symbols not understood$") as caught:
         label_scheme(wanted, [column], {}).label_of({column: cell})
     assert caught.value.example is not None
-    assert caught.value.example.split()[-1] in str(cell)
+    assert caught.value.example.split()[-1].strip("()") in str(cell)
+
+
+@pytest.mark.parametrize(
+    ("fields", "example"),
+    [
+        ({"section": "A", "class": "H01", "subclass": "H01L"}, "A but H01"),
+        ({"cpc_section": "A", "cpc_class": "A61", "cpc_subclass": "A01B"}, "A61 but A01B"),
+        ({"section": "A", "class": None, "subclass": "H01L"}, "A but H01L"),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["section", "A61,H01", "cpc"])
+def test_levels_that_contradict_each_other_decide_no_label(
+    fields: dict[str, object], example: str, wanted: str
+):
+    with pytest.raises(UnusableRowError, match=r"^symbols not understood$") as caught:
+        label_scheme(wanted, list(fields), {}).label_of(fields)
+    assert caught.value.example == example
+
+
+def test_levels_of_two_schemes_may_differ():
+    fields = {"cpc_section": "A", "ipc_section": "H", "cpc_class": "A61", "ipc_class": "H01"}
+    with pytest.raises(UnusableRowError, match=r"^ambiguous label$"):
+        code("class", fields)
+
+
+def test_a_facet_decides_no_section():
+    assert code("section", {"codes": "H05K   3/46      B; H01L21/02,301,A"}) == "H"
+    assert code("section", {"main_code": "A61K31/00 (2013.01) [F]"}) == "A"
 
 
 def test_tags_and_indexing_codes_decide_no_label():
+    assert code("section", {"codes": "C12N1/20; G06R1:01"}) == "C"
     assert code("section", {"codes": "A42B1/22; Y10T428/12"}) == "A"
     assert code("subclass", {"codes": "B29C45/00; B29K2105/00; C08L2201/00"}) == "B29C"
     with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
@@ -100,6 +134,7 @@ def test_the_first_or_inventive_symbols_decide_where_they_are_stated():
         ({"section": "A", "ipc_class": "61", "subclass": "K", "main_group": "31"}, "A61K"),
         ({"section": "A", "class": 1, "subclass": "B"}, "A01B"),
         ({"section": "A", "class": 1.0, "subclass": None}, "A01"),
+        ({"section": "A", "ipc_section": " nan ", "class": 1, "subclass": "-"}, "A01"),
         ({"cpc_section": "A", "cpc_class": "A42", "cpc_subclass": "A42B"}, "A42B"),
     ],
 )

@@ -7,10 +7,24 @@ is kept as a remainder, so that no code is decided by skipping what was not unde
 import ast
 import json
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, Self
+from html import unescape
+from typing import Any, Self
+
+from patclass.cpc.records import (
+    EMPTY,
+    code_of,
+    fields_of,
+    first_of,
+    has_records,
+    inventive_of,
+    scheme_of,
+    version_of,
+)
+from patclass.cpc.records import Scheme as Scheme
 
 LEVELS = ("section", "class", "subclass")
 
@@ -19,8 +33,6 @@ _LENGTHS = (1, 3, 4)
 
 # From this main group on, symbols are indexing codes: they describe, but do not classify.
 _FIRST_INDEXING_GROUP = 2000
-
-Scheme = Literal["CPC", "IPC"]
 
 
 @dataclass(frozen=True)
@@ -99,21 +111,29 @@ _PLAIN = {
 }
 
 # Repetitions are bounded, so that the time is linear in the length of any cell.
-_SEPARATORS = re.compile(r"[\s;,|\[\]'\"]+")
-_REMAINDER = re.compile(r"[^\s;,|\[\]'\"]+")
+_BETWEEN = r"\s;,|\[\]{}()'\"、・･&+^~:"
+# The b is of bytes that Python printed: b'A61K31/00'.
+_SEPARATORS = re.compile(rf"[{_BETWEEN}]+|//+|(?<![^\s,\[(])b(?=['\"])")
+_REMAINDER = re.compile(rf"[^{_BETWEEN}]+")
+_ENTITY = re.compile(r"&#?[a-z0-9]{1,8};", re.IGNORECASE | re.ASCII)
+_TAG = re.compile(r"</?[a-z]{1,9} ?/?>", re.IGNORECASE | re.ASCII)
 _PREFIX = re.compile(
-    r"(?:(?P<cpc>CPC)|(?P<ipc>IPCR?8?|INT\.? ?CL\.? ?[0-9]?|FI))(?: ?[:.])?(?=[\s;,A-HY])",
-    re.IGNORECASE | re.ASCII,
+    r"""
+    (?:(?P<cpc>CPC)|(?P<ipc>IPCR?8?|INT\.?[ ]?CL\.?[ ]?[0-9]?|FI))(?:[ ]?[:.])?
+      (?:(?=[\s;,A-HY])|[-_](?=[A-HY][0-9]))
+  | (?:(?P<inv>INV)|ADD)(?:[ ]?[:.])?(?=\s{0,4}[A-HY][ ]?[0-9])
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _SYMBOL = re.compile(
     r"""
     (?P<section>[A-HY])
     (?:
-        # A61K 31/00, A 61 K 31/00, A61K-031/00, G06F-003/0481/7, A61K31/00,101@A
+        # A61K 31/00, A 61 K 31/00, A61K-031/00, A61K_31_00, A61K/31/00, G06F-003/0481/7; C12R1:01
         [ ]?(?P<class>[0-9]{2})[ ]?(?P<subclass>[A-Z])
-        [ ]{0,6}-?[ ]{0,2}0{0,3}(?P<group>[0-9]{1,4}) [ ]{0,2}/[ ]{0,6}(?P<subgroup>[0-9]{2,6})
+        [ ]{0,6}[-_/]?[ ]{0,2}0{0,3}(?P<group>[0-9]{1,4})
+        [ ]{0,2}(?:[/_]|(?P<colon>:))[ ]{0,6}(?P<subgroup>[0-9]{2,6}|0)
         (?:/(?P<more>[0-9]{1,2}))?
-        (?:[ ]?,[ ]?[0-9]{3}(?![0-9/]))? (?:[ ]?@[A-Z])?
     |
         # A61K0031000000 (WIPO ST.8), A61K31000000 and H04L125608, whose groups may be ambiguous
         (?P<joined_class>[0-9]{2})(?P<joined_subclass>[A-Z])(?P<digits>[0-9]{5,10})
@@ -125,17 +145,31 @@ _SYMBOL = re.compile(
         [ ]?(?P<short_class>[0-9]{2})
         (?:(?P<short_subclass>[A-Z])(?:[ ]{0,6}-?0{0,3}(?P<main_group>[0-9]{1,4}))?)?
     )?
-    (?![A-Z0-9/]|\.[0-9])
+    # Symbols of WIPO ST.8 may follow each other without a separator.
+    (?: (?![A-Z0-9]|/(?!/)|\.[0-9]) | (?<=[0-9]{10})(?=[A-HY][0-9]{2}[A-Z][0-9]{10}(?![0-9])) )
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-# (2006.01), [2013.01], (20130101), (EP,US), and I or N after a version
+# Of the Japanese FI: subdivision and facet, as in A61K31/00,101@A; A61K31/00 101A; A61K31/00   A
+_FI = re.compile(
+    r"""
+    (?: (?:[ ]?,[ ]?|[ ]{1,10}(?=[0-9]{3}[A-Z](?![A-Z0-9]))) [0-9]{3}(?![0-9/]) )?
+    (?: (?:[ ]?@|[ ]{0,20},?[ ]{0,2}) (?P<facet>[A-Z]) (?![A-Z0-9/]|[ ][0-9]) )?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+# (2006.01), [20130101], (EP,US), (I), (20060101, A, I, R, EP, 20200101, B, H); (2006.01) N
 _PARENTHESES = re.compile(
     r"""
-    [ ]{0,6} [(\[] [ ]?
-    (?: (?P<version>[0-9]{4}\.[0-9]{2}) | (?P<date>[0-9]{8}) | [A-Z]{2}(?:[ ]?,[ ]?[A-Z]{2}){0,50}
-      | (?P<value>inventive|additional|first|later) )
-    [ ]? [)\]] (?:[ ]?(?P<flag>[INA])(?![A-Z0-9]))?
+    [ ]{0,6} [(\[] (?P<inside>[A-Z0-9., ]{1,250}) [)\]]
+    (?:[ ]?(?P<flag>[INAFL])(?![A-Z0-9/]|[ ][0-9]))?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_REMARK = re.compile(
+    r"""
+    (?P<version>[0-9]{4}\.[0-9]{2}) | (?P<flag>[INAFL])?(?P<date>[0-9]{8}) | (?P<office>[A-Z]{2})
+  | (?P<word>inventive|additional|first|later|INV|ADD) | (?P<letter>[A-Z])
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
@@ -143,7 +177,7 @@ _PARENTHESES = re.compile(
 _FIXED_COLUMNS = re.compile(
     r"""
     # A missing date leaves its columns empty.
-    (?: [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2} | [ ]{8,20} (?=[ACSFL ]{0,3}[INA]\b) )
+    (?: [ ]{1,10} (?P<date>[0-9]{8}) [ ]{0,2} | [ ]{8,20} (?=[ACSFL][ACSFL ]{0,2}[INA]\b) )
     (?: (?P<level>[ACS])? [ ]? (?P<position>[FL])? [ ]? (?P<value>[INA])? )
     (?: [ ]? [0-9]{8} [A-Z]{0,2} [ ]? [A-Z]{0,2} )? (?![A-Z0-9])
     """,
@@ -151,79 +185,86 @@ _FIXED_COLUMNS = re.compile(
 )
 
 
-# What programs write into a cell that has no value.
-_EMPTY = {"", "-", "none", "nan", "null", "n/a", "na"}
+# Lists within lists: no file has as many as this, and each costs a call.
+_DEEPEST = 20
 
 
 def read_symbols(cell: object) -> SymbolCell:
     """All symbols of a cell: text in any usual spelling, a list, or records with a code.
 
     Read are symbols of any level, spaced, hyphenated, joined or in the columns of WIPO ST.8, with
-    versions, dates, offices and facets, separated by any of ``;``, ``,``, ``|``, spaces and line
-    ends. Records are mappings with ``code`` or ``symbol``, and optionally ``first``, ``inventive``,
-    ``scheme`` and ``version``.
+    versions, dates, offices and facets, separated by any usual mark, spaces and line ends. A
+    section stands alone or beside sections: a letter beside longer symbols is not understood.
+    Records are mappings with ``code`` or ``symbol``, or a part for each level, and optionally
+    ``first``, ``inventive``, ``scheme`` and ``version``.
     """
-    if cell is None or cell != cell:  # NaN differs from itself
+    return _read(cell, 0)
+
+
+def _read(cell: object, depth: int) -> SymbolCell:
+    if cell is None:
         return SymbolCell()
+    if depth > _DEEPEST:
+        return SymbolCell(remainder=("lists within lists",))
     if isinstance(cell, Mapping):
-        return _read_record(cell)
+        return _read_record(cell, depth)
+    if hasattr(cell, "tolist"):  # an array, or a number of one
+        return _read(cell.tolist(), depth + 1)
     if isinstance(cell, Iterable) and not isinstance(cell, (str, bytes)):
-        return sum(map(read_symbols, cell), SymbolCell())
+        return _joined(_read(part, depth + 1) for part in cell)
     text = cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
-    if text.strip().lower() in _EMPTY:
+    if text.strip().lower() in EMPTY:
         return SymbolCell()
     if text.lstrip()[:2] in ("[{", "{'", '{"'):
         records = _parsed(text)
         if records is not None:
-            return read_symbols(records)
+            return _read(records, depth + 1)
     # Codes repeat, so short cells are searched once.
     return _search_short(text) if len(text) <= _SHORT else _search(text)
+
+
+def _joined(cells: Iterable[SymbolCell]) -> SymbolCell:
+    found = list(cells)
+    return SymbolCell(
+        tuple(symbol for cell in found for symbol in cell.symbols),
+        tuple(part for cell in found for part in cell.remainder),
+    )
 
 
 def _parsed(text: str) -> Any:
     """A list of records written as JSON or by Python; None if it is neither."""
     for parse in (json.loads, ast.literal_eval):
         try:
-            return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            records = parse(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+        # A set has no order.
+        return None if isinstance(records, set) else records
     return None
 
 
-_CODE_KEYS = ("code", "symbol", "cpc_subgroup_id", "cpc_group_id", "ipc_symbol")
-_FIRST_KEYS = {"first": (True, "true", "f"), "sequence": (0, "0"), "cpc_sequence": (0, "0")}
-_VALUE_KEYS = ("inventive", "value", "cpc_category", "cpc_type")
-
-
-def _read_record(record: Mapping[Any, Any]) -> SymbolCell:
-    code = next((record[key] for key in _CODE_KEYS if record.get(key)), None)
-    if code is None:
-        return SymbolCell(remainder=(str(dict(record))[:80],))
-    found = read_symbols(code)
-    firsts = [record[key] in yes for key, yes in _FIRST_KEYS.items() if record.get(key) is not None]
-    first = firsts[0] if firsts else None
-    value = next((record[key] for key in _VALUE_KEYS if record.get(key) is not None), None)
-    inventive = None if value is None else str(value).lower() in ("true", "i") or _inventive(value)
-    stated: dict[object, Scheme] = {"CPC": "CPC", "IPC": "IPC"}
-    scheme = stated.get(record.get("scheme"))
-    version = record.get("version")
-    return replace(
-        found,
-        symbols=tuple(
-            replace(
-                symbol,
-                first=first,
-                inventive=inventive,
-                scheme=scheme or symbol.scheme,
-                version=version or symbol.version,
-            )
-            for symbol in found.symbols
-        ),
+def _read_record(record: Mapping[Any, Any], depth: int) -> SymbolCell:
+    fields = fields_of(record)
+    found = _read(code_of(fields), depth + 1)
+    if found.remainder or (has_records(fields) and not found.symbols):
+        return found
+    if not found.symbols:
+        return SymbolCell(remainder=(reprlib.repr(dict(record))[:80],))
+    stated, scheme = scheme_of(fields)
+    if stated and scheme is None:
+        return SymbolCell(remainder=(f"{found.symbols[0].text} ({stated[:20]})",))
+    first, inventive, version = first_of(fields), inventive_of(fields), version_of(fields)
+    symbols = (
+        replace(
+            symbol,
+            first=symbol.first if first is None else first,
+            inventive=symbol.inventive if inventive is None else inventive,
+            scheme=scheme or symbol.scheme,
+            version=version or symbol.version,
+        )
+        for symbol in found.symbols
     )
-
-
-def _inventive(value: object) -> bool:
-    return str(value).lower().startswith("inventi")
+    return SymbolCell(tuple(symbols))
 
 
 _SHORT = 40
@@ -235,25 +276,41 @@ def _search_short(text: str) -> SymbolCell:
 
 
 def _search(text: str) -> SymbolCell:
+    text = _TAG.sub("\n", _ENTITY.sub(lambda entity: unescape(entity.group()), text))
     text = text.translate(_PLAIN)
     symbols: list[Symbol] = []
     remainder: list[str] = []
-    scheme: Scheme | None = None
+    held: dict[str, Any] = {}  # what a prefix says of the symbols after it
     place = 0
     while place < len(text):
         if match := _SEPARATORS.match(text, place):
             place = match.end()
         elif match := _PREFIX.match(text, place):
-            scheme, place = "CPC" if match["cpc"] else "IPC", match.end()
+            held, place = _with_prefix(held, match), match.end()
         elif (match := _SYMBOL.match(text, place)) and _stands_alone(text, match):
-            symbol, place = _with_remarks(text, match.end(), _symbol(match))
-            symbols.append(replace(symbol, scheme=scheme))
+            symbol = replace(_symbol(match), **held) if held else _symbol(match)
+            symbol, place = _with_remarks(text, match.end(), symbol)
+            symbols.append(symbol)
         else:
             match = _REMAINDER.match(text, place)
             assert match is not None  # every character is a separator or is none
-            remainder.append(match.group())
             place = match.end()
-    return SymbolCell(tuple(symbols), tuple(remainder))
+            if match.group().lower() not in EMPTY:
+                remainder.append(match.group())
+    return _without_letters(SymbolCell(tuple(symbols), tuple(remainder)))
+
+
+def _with_prefix(held: dict[str, Any], match: "re.Match[str]") -> dict[str, Any]:
+    if match["cpc"] or match["ipc"]:
+        return {"scheme": "CPC" if match["cpc"] else "IPC"}
+    return {**held, "inventive": match["inv"] is not None}
+
+
+def _without_letters(cell: SymbolCell) -> SymbolCell:
+    """Letters beside longer symbols say something of those: they are no sections."""
+    letters = tuple(symbol.text for symbol in cell.symbols if symbol.depth == 1)
+    longer = tuple(symbol for symbol in cell.symbols if symbol.depth > 1)
+    return SymbolCell(longer, cell.remainder + letters) if letters and longer else cell
 
 
 def _stands_alone(text: str, match: "re.Match[str]") -> bool:
@@ -263,7 +320,7 @@ def _stands_alone(text: str, match: "re.Match[str]") -> bool:
     # Only a few characters are looked at: a run of spaces must not cost time for each letter.
     before = text[max(0, match.start() - 4) : match.start()].rstrip(" \t")[-1:]
     after = text[match.end() : match.end() + 4].lstrip(" \t")[:1]
-    return all(side == "" or side in ";,|[]'\"\r\n" for side in (before, after))
+    return all(side == "" or side in ";,|[](){}'\"、・･&+/:\r\n" for side in (before, after))
 
 
 def _symbol(match: "re.Match[str]") -> Symbol:
@@ -274,12 +331,14 @@ def _symbol(match: "re.Match[str]") -> Symbol:
     subclass = next((letter for letter in letters if letter), "")
     group, subgroup = parts.get("group", parts.get("main_group", "")), parts.get("subgroup", "")
     digits = parts.get("digits", "")
-    indexing = _is_joined_indexing(digits)
+    indexing = "colon" in parts or _is_joined_indexing(digits)
     if len(digits) == len("0031000000"):
         group, subgroup = digits[:4].lstrip("0"), digits[4:].rstrip("0").ljust(2, "0")
     if "subgroup" in parts or len(digits) == len("0031000000"):
-        indexing = int(group or 0) >= _FIRST_INDEXING_GROUP
+        indexing |= int(group or 0) >= _FIRST_INDEXING_GROUP
     text = f"{parts['section']}{class_}{subclass}".upper()
+    # A spreadsheet made 0 of 00.
+    subgroup = "00" if subgroup == "0" else subgroup
     text += group + (f"/{subgroup}{parts.get('more', '')}" if subgroup else "")
     return Symbol(text, 1 + bool(class_) + bool(subclass), indexing)
 
@@ -299,18 +358,41 @@ def _with_remarks(text: str, place: int, symbol: Symbol) -> tuple[Symbol, int]:
         return replace(
             symbol,
             first=None if position is None else position.upper() == "F",
-            inventive=None if value is None else value.upper() == "I",
+            inventive=symbol.inventive if value is None else value.upper() == "I",
             version=f"{date[:4]}.{date[4:6]}" if date else None,
         ), match.end()
+    if symbol.depth == 1:
+        return symbol, place
+    if "/" in symbol.text and (match := _FI.match(text, place)):
+        place = match.end()
+        symbol = _with_letter(symbol, match["facet"] if match["facet"] in ("I", "i") else "")
     while match := _PARENTHESES.match(text, place):
-        place, version, date = match.end(), match["version"], match["date"]
-        if date:
-            version = f"{date[:4]}.{date[4:6]}"
-        if version:
-            symbol = replace(symbol, version=version)
-        word, flag = (match["value"] or "").lower(), (match["flag"] or "").upper()
-        if word in ("inventive", "additional") or flag in ("I", "N"):
-            symbol = replace(symbol, inventive=word == "inventive" or flag == "I")
-        if word in ("first", "later"):
-            symbol = replace(symbol, first=word == "first")
+        words = [_REMARK.fullmatch(word) for word in re.split(r"[ ,]+", match["inside"]) if word]
+        remarks = [word for word in words if word]
+        dated = any(remark["date"] for remark in remarks)
+        letters = [remark["letter"] for remark in remarks if remark["letter"]]
+        if len(remarks) < len(words) or not (dated or all(x in "INAFLinafl" for x in letters)):
+            break
+        for remark in remarks:
+            symbol = _with_remark(symbol, remark)
+        for letter in (*letters, match["flag"]):
+            # After a date, A is the level of the IPC.
+            symbol = symbol if dated and letter in ("A", "a") else _with_letter(symbol, letter)
+        place = match.end()
     return symbol, place
+
+
+def _with_remark(symbol: Symbol, remark: "re.Match[str]") -> Symbol:
+    if version := remark["version"] or remark["date"]:
+        version = version if "." in version else f"{version[:4]}.{version[4:6]}"
+        # The first date is that of the version, the next one that of the action.
+        symbol = replace(symbol, version=symbol.version or version)
+    return _with_letter(symbol, remark["flag"] or (remark["word"] or "")[:1])
+
+
+def _with_letter(symbol: Symbol, letter: str | None) -> Symbol:
+    """The symbol with its value (I, or N and A) or its position (F or L)."""
+    letter = (letter or "").upper()
+    if letter in ("I", "N", "A"):
+        return replace(symbol, inventive=letter == "I")
+    return replace(symbol, first=letter == "F") if letter in ("F", "L") else symbol

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from patclass.cpc.records import EMPTY
 from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, read_symbols
 from patclass.cpc.tree import TAG_SECTION
 
@@ -57,10 +58,11 @@ def level_symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
 
     ``A``, ``61``, ``K`` are read like ``A``, ``A61``, ``A61K``.
 
-    :raises UnusableRowError: as ``symbols_of``.
+    :raises UnusableRowError: as ``symbols_of``, and if a level contradicts a coarser one.
     """
-    present, path, found = set(columns), "", SymbolCell()
+    present, path, found, coarser = set(columns), "", SymbolCell(), SymbolCell()
     for level in LEVELS:
+        symbols = SymbolCell()
         for column in LEVEL_COLUMNS[level]:
             text = _text(fields.get(column)) if column in present else ""
             if level == "class" and len(path) == 1 and text.isdecimal():
@@ -68,13 +70,24 @@ def level_symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
             elif level == "subclass" and len(path) == len("A61") and len(text) == 1:
                 text = path + text
             if text:
-                found, path = found + read_symbols(text), text
+                symbols, path = symbols + read_symbols(text), text
+        _agree(coarser.symbols, symbols.symbols)
+        found, coarser = found + symbols, symbols if symbols.symbols else coarser
     return _understood(found)
+
+
+def _agree(coarser: Sequence[Symbol], finer: Sequence[Symbol]) -> None:
+    """Check that a level and the next coarser one that is known have a symbol in common."""
+    pairs = [(coarse.text, fine.text) for coarse in coarser for fine in finer]
+    if pairs and not any(
+        fine.startswith(coarse) or coarse.startswith(fine) for coarse, fine in pairs
+    ):
+        raise UnusableRowError(NOT_UNDERSTOOD, " but ".join(pairs[-1]))
 
 
 def _text(value: object) -> str:
     """A cell as text; a number that a spreadsheet made of a class is whole again."""
-    text = "" if value is None or value != value else str(value).strip()
+    text = "" if str(value).strip().lower() in EMPTY else str(value).strip()
     return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
 
 

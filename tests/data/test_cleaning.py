@@ -1,4 +1,5 @@
 import html
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,20 @@ def test_white_space_of_any_kind_becomes_a_single_space():
         ("a semi-\nconductor and a co-\r\npolymer", "a semiconductor and a copolymer"),
         ("a well-known pump, made of PVC-\nU", "a well-known pump, made of PVC- U"),
         ("10\u00b2 \u2122", "102 TM"),
+        ("CO<subscript>2</subscript> <bold>a</bold><underline>b</underline>", "CO2 ab"),
+        ("<text><tspan>A p</tspan>ump</text> of <chem>H<SUB>2</SUB>O</chem>", "A pump of H2O"),
+        ("<ns0:p>H<ns0:sub>2</ns0:sub>O</ns0:p><ns0:p>x</ns0:p>", "H2O x"),
+        ("<style>p {a: b}</style>A<script src='x'>if (a<b) c</script>pump", "A pump"),
+        ("if x<b and c>d, or a<i and p>b", "if x<b and c>d, or a<i and p>b"),
+        ('<p id=""p-1"" num=1>A pump</p><p class="" x=\'a b\' />', "A pump"),
+        ("compo\u00ad\nsition and compo&shy; \r\n sition", "composition and composition"),
+        ("compo- \nsition", "composition"),
+        ("\u202aA\u202c \u2067pump\u2069\u061c", "A pump"),
+        ("A\x01pump_x000D_\nwith\x85a\x1fseat", "A pump with a seat"),
+        (
+            "2 &mgr;m &agr;-olefin, &Dgr;T, &OHgr;; &PHgr;&khgr; &xxgr;",
+            "2 μm α-olefin, ΔT, Ω; Φχ &xxgr;",
+        ),
     ],
 )
 def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
@@ -46,7 +61,11 @@ def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
 
 
 @pytest.mark.parametrize(
-    "value", ["nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], ""]
+    "value",
+    [
+        *("nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], ""),
+        *("#N/A", "#NAME?", "#VALUE!", "#REF!", "(null)", "[]", "{}", r"\N", "-", " -- "),
+    ],
 )
 def test_a_field_without_a_value_is_empty(value: object):
     assert clean(value) == ""
@@ -85,6 +104,15 @@ def test_what_is_no_text_is_refused(value: object, why: str):
 def test_overlong_text_stays_overlong():
     assert len(clean(" " * (MAX_CHARS + 1))) > MAX_CHARS
     assert clean("a " * (MAX_CHARS // 2)) == "a " * (MAX_CHARS // 2 - 1) + "a"
+
+
+@pytest.mark.parametrize(
+    "part", ["<", "</", "<p ", "<p a='b' ", "<!--", "<script>", "&", "&lt;", "a-\n", "\u00ad\n"]
+)
+def test_hostile_text_takes_time_in_proportion(part: str):
+    started = time.process_time()
+    clean(part * (MAX_CHARS // len(part)))
+    assert time.process_time() - started < 5  # in proportion to the square, it takes minutes
 
 
 @quick

@@ -18,35 +18,73 @@ MAX_CHARS = 1_000_000
 
 SPACE = re.compile(r"[\s\x00]+")  # no database keeps a NUL
 
-# What programs write for a field without a value.
-_EMPTY = {"nan", "none", "null", "n/a", "<na>", "nat"}
+# What programs write for a field without a value; among them errors of formulas in worksheets.
+_EMPTY = frozenset(
+    (
+        *("nan", "none", "null", "(null)", "n/a", "<na>", "nat", "[]", "{}", r"\n", "-", "--"),
+        *("#n/a", "#name?", "#value!", "#ref!", "#div/0!", "#num!", "#null!"),
+    )
+)
 
 # Characters of no width: soft hyphen, joiners, marks of direction and of byte order.
-_NO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+_NO_WIDTH = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
-# Within a word or a formula; any other element stands between words.
-_INLINE = (
-    *("sub", "sup", "sub2", "sup2", "b", "i", "u", "o", "s", "em", "strong", "small", "big"),
-    *("font", "span", "a", "abbr", "smallcaps", "figref", "claim-ref", "crossref"),
+# Any but tabs and line ends, also as worksheets escape them: _x000D_.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]|_x00[01][0-9A-Fa-f]_")
+
+# Elements within a word or a formula, in HTML and in documents of offices; any other stands
+# between words.
+INLINE = frozenset(
+    (
+        *("sub", "sup", "sub2", "sup2", "b", "i", "u", "o", "s", "em", "strong", "small", "big"),
+        *("font", "span", "tspan", "a", "abbr", "smallcaps", "figref", "claim-ref", "crossref"),
+        *("subscript", "superscript", "bold", "italic", "bold-italic", "underline", "o-line"),
+        *("sb", "sp", "hil", "highlight", "pdat", "ptext", "fgref", "clref", "ulink", "text"),
+        *("claim-reference", "figure-reference", "cross-reference", "dependent-claim-reference"),
+        *("patcit", "chem", "math", "maths", "mi", "mn", "mo", "mrow"),
+    )
 )
-_BLOCK = (
-    *("p", "div", "br", "hr", "li", "ul", "ol", "dl", "dt", "dd", "pre", "blockquote", "center"),
-    *("h1", "h2", "h3", "h4", "h5", "h6", "heading", "title", "body", "html", "head", "section"),
-    *("table", "tables", "tgroup", "colspec", "thead", "tbody", "tr", "td", "th", "row", "entry"),
-    *("abstract", "claim", "claims", "claim-text", "claim-statement", "description", "para"),
-    *("paragraph", "img", "math", "maths", "mi", "mo", "mn", "mrow", "msub", "msup", "mfrac"),
-    *("chemistry", "emi", "patcit", "nplcit", "text", "document-id", "doc-number", "country"),
-    *("kind", "date", "name", "in-line-formulae", "sequence-list", "custom-character", "simple"),
+_BLOCK = frozenset(
+    (
+        *("p", "div", "br", "hr", "li", "ul", "ol", "dl", "dt", "dd", "pre", "blockquote"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "heading", "title", "body", "html", "head"),
+        *("table", "tables", "tgroup", "colspec", "thead", "tbody", "tr", "td", "th", "row"),
+        *("abstract", "claim", "claims", "claim-text", "claim-statement", "description", "para"),
+        *("paragraph", "img", "msub", "msup", "mfrac", "chemistry", "emi", "nplcit", "section"),
+        *("document-id", "doc-number", "country", "kind", "date", "name", "in-line-formulae"),
+        *("sequence-list", "custom-character", "simple", "entry", "center", "script", "style"),
+    )
 )
-_ATTRIBUTES = r"(?:\s[^<>]{0,2000})?"
-_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE)}){_ATTRIBUTES}/?>", re.IGNORECASE)
-_OTHER_TAG = re.compile(
-    rf"</?(?:[a-z]{{1,9}}:[a-z-]{{1,30}}|{'|'.join(_BLOCK)}){_ATTRIBUTES}/?>"
-    r"|<!--[^<>]{0,2000}-->|<\?[^<>]{0,500}\?>|<!\[CDATA\[|\]\]>",
+# Each has a name and a value, so that "x<b and c>d" is prose. Nothing is tried twice, for time
+# that grows with the text alone.
+_ATTRIBUTES = (
+    r"(?:\s++[a-z_][\w:.-]*+\s*+=\s*+"
+    r"(?>\"\"[^\"<>]++\"\"|\"[^\"<>]++\"|'[^'<>]++'|[^\s<>]++))*+\s*+"
+)
+_TAG = re.compile(
+    r"<(?=[a-z/!?])(?:"
+    rf"/?+(?P<prefix>[a-z][a-z0-9]{{0,8}}+:)?+(?P<name>[a-z][a-z0-9-]{{0,30}}+){_ATTRIBUTES}/?+>"
+    r"|!--[^<>]{0,2000}+>|\?[^<>]{0,500}+(?<=\?)>|!\[CDATA\[)|\]\]>",
     re.IGNORECASE,
 )
-# A word divided at the end of a line, as text of a PDF has it.
+# Elements whose content is no text.
+_PROGRAM = re.compile(
+    rf"<(script|style){_ATTRIBUTES}>[^<]*+(?:<(?!/?(?:script|style))[^<]*+)*+</\1\s*+>",
+    re.IGNORECASE,
+)
+# A word divided at the end of a line, as text of a PDF has it. Of a compound divided there, the
+# hyphen is lost too: words divided by the line are far more frequent.
 _HYPHENATED = re.compile(r"[-\u2010](?<=[a-zà-ÿ].)[ \t]?\r?\n[ \t]?(?=[a-zà-ÿ])")
+_SOFT_HYPHENATED = re.compile("\u00ad[ \\t]?\r?\n[ \\t]?")
+
+# Greek letters by ISO 8879 (ISOgrk1), which HTML does not know, and chi as some offices write it.
+_GREEK_NAMES = (
+    *("a", "b", "g", "d", "e", "z", "ee", "th", "i", "k", "l", "m", "n", "x", "o", "p", "r"),
+    *("sf", "s", "t", "u", "ph", "kh", "ps", "oh", "ch"),
+)
+_GREEK = dict(zip(_GREEK_NAMES, "αβγδεζηθικλμνξοπρςστυφχψωχ", strict=True))
+_GREEK |= {name.upper(): letter.upper() for name, letter in _GREEK.items() if name != "sf"}
+_GREEK_ENTITY = re.compile("&([A-Za-z]{1,2})gr;")
 
 # Entities may be escaped again, and an unescaped one may be a tag.
 _PASSES = 3
@@ -65,7 +103,9 @@ def clean(value: object) -> str:
     text = as_text(value)
     if len(text) > MAX_CHARS:
         return text
-    plain = " ".join(_without_markup(text).replace("\x00", " ").split())
+    plain = " ".join(_without_markup(text).split())
+    if not plain.isprintable() or "_x" in plain:
+        plain = " ".join(_CONTROL.sub(" ", plain).split())
     return "" if plain.lower() in _EMPTY else plain
 
 
@@ -74,17 +114,33 @@ def _without_markup(text: str) -> str:
         return text
     for _ in range(_PASSES):
         before = text
+        if not text.isprintable():
+            text = _CONTROL.sub(" ", text)
         if not text.isascii():
+            text = _SOFT_HYPHENATED.sub("", text)
             text = _NO_WIDTH.sub("", unicodedata.normalize("NFKC", text))
         if "\n" in text:
             text = _HYPHENATED.sub("", text)
         if "&" in text:
-            text = html.unescape(text)
+            text = unescaped(text)
         if "<" in text or "]]>" in text:
-            text = _OTHER_TAG.sub(" ", _INLINE_TAG.sub("", text))
+            text = _TAG.sub(_between, _PROGRAM.sub(" ", text))
         if text == before:
             break
     return text
+
+
+def unescaped(text: str) -> str:
+    """The text with the characters that entities of HTML and of ISO 8879 name."""
+    return html.unescape(_GREEK_ENTITY.sub(lambda match: _GREEK.get(match[1], match[0]), text))
+
+
+def _between(tag: "re.Match[str]") -> str:
+    """What stands for a tag; itself if it is none."""
+    name = (tag["name"] or "").lower()
+    if name in INLINE:
+        return ""
+    return " " if not name or tag["prefix"] or name in _BLOCK else tag[0]
 
 
 def as_text(value: object) -> str:

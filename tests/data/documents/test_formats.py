@@ -229,6 +229,11 @@ def test_entities_of_the_document_itself_are_not_expanded():
     assert one(text).description.split() == ["FIELD", "Pumps", "for", "CO2", "&", "water."]
 
 
+def test_entities_of_iso_8879_are_characters():
+    more = "<p>2 &mgr;m &agr;<bold>-</bold>olefin &Dgr;T &ohm; &angst; a&thinsp;b &xxgr;</p>"
+    assert one(office.grant(more=more)).description.endswith("2 μm α-olefin ΔT Ω Å a b")
+
+
 def test_depth_is_bounded():
     deep = "<p>" * 5_000 + "</p>" * 5_000
     assert "not well-formed" in rejected(office.grant(title=deep)).reason

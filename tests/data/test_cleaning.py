@@ -63,7 +63,7 @@ def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
 @pytest.mark.parametrize(
     "value",
     [
-        *("nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], ""),
+        *("nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], {}, ""),
         *("#N/A", "#NAME?", "#VALUE!", "#REF!", "(null)", "[]", "{}", r"\N", "-", " -- "),
     ],
 )
@@ -87,10 +87,62 @@ def test_a_field_without_a_value_is_empty(value: object):
         ),
         ([{"text": "Eine Pumpe", "lang": "DE"}, {"text": "Une pompe", "lang": "FR"}], "Eine Pumpe"),
         ({"en": "A pump", "de": "Eine Pumpe"}, "A pump"),
+        ({"DE": "Eine Pumpe"}, "Eine Pumpe"),
+        ({"@lang": "en", "$": "A pump"}, "A pump"),
+        ([{"@lang": "de", "#text": "Eine Pumpe"}, {"@lang": "en", "#text": "A pump"}], "A pump"),
+        ({"list": [{"element": {"text": "A pump"}}, {"element": {"text": "x"}}]}, "A pump x"),
+        (
+            {
+                "list": [
+                    {"item": {"text": "P", "lang": "de"}},
+                    {"item": {"text": "p", "lang": "en"}},
+                ]
+            },
+            "p",
+        ),
+        (
+            [
+                {
+                    "claims": [{"claim_text": ["1. A", "pump"]}, {"claim_text": ["2. B"]}],
+                    "lang": "en",
+                }
+            ],
+            "1. A pump 2. B",
+        ),
     ],
 )
 def test_values_of_other_types_give_their_text(value: object, text: str):
     assert clean(value) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('[{"text":"Grass","language":"en"}]', "Grass"),
+        ('[{"text": "Gras", "language": "de"}, {"text": "Grass", "language": "en"}]', "Grass"),
+        ("[{'text': 'Gras', 'language': 'de'}, {'text': 'Grass', 'language': 'en'}]", "Grass"),
+        (" ['1. A<sub>2</sub>', None, \"2. B's\"]\n", "1. A2 2. B's"),
+        ("['1. A' '2. B\\'s [' \"3.\"]", "1. A 2. B's [ 3."),
+        ("[{'text': 'A'}\n {'text': 'B'}]", "A B"),
+        ('["1. A \\ud800"]', "1. A ?"),
+        ("b'A pump'", "A pump"),
+        ("b'Ger\\xc3\\xa4t'", "Ger\u00e4t"),
+        ('{"$": "Grass"}', "Grass"),
+        ("[]", ""),
+        ("[None]", ""),
+        # No literal, or none with a text.
+        ("[0001] A pump [2]", "[0001] A pump [2]"),
+        ("[A pump]", "[A pump]"),
+        ("{'a': 1}", "{'a': 1}"),
+        ("[True, f(1)]", "[True, f(1)]"),
+        ("b'a' and 'b'", "b'a' and 'b'"),
+        ("[__import__('os')]", "[__import__('os')]"),
+        ("[[" * 20_000 + "]]" * 20_000, "[[" * 20_000 + "]]" * 20_000),
+        ("['\\d']", "['\\d']"),
+    ],
+)
+def test_a_cell_that_holds_a_literal_is_read_as_that(cell: str, text: str):
+    assert clean(cell) == text
 
 
 @pytest.mark.parametrize(
@@ -107,11 +159,28 @@ def test_overlong_text_stays_overlong():
 
 
 @pytest.mark.parametrize(
-    "part", ["<", "</", "<p ", "<p a='b' ", "<!--", "<script>", "&", "&lt;", "a-\n", "\u00ad\n"]
+    "part",
+    [
+        "<",
+        "</",
+        "<p ",
+        "<p a='b' ",
+        "<!--",
+        "<script>",
+        "&",
+        "&lt;",
+        "a-\n",
+        "\u00ad\n",
+        "1,",
+        "[",
+        "{'a':",
+        "\\'",
+    ],
 )
-def test_hostile_text_takes_time_in_proportion(part: str):
+@pytest.mark.parametrize("around", [("", ""), ("[", "]"), ("['", "']")])
+def test_hostile_text_takes_time_in_proportion(part: str, around: tuple[str, str]):
     started = time.process_time()
-    clean(part * (MAX_CHARS // len(part)))
+    clean(around[0] + part * (MAX_CHARS // len(part) - 2) + around[1])
     assert time.process_time() - started < 5  # in proportion to the square, it takes minutes
 
 

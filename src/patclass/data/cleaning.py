@@ -3,7 +3,9 @@
 The same for training and for predictions. Knows characters and markup, no names of fields.
 """
 
+import ast
 import html
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -86,6 +88,30 @@ _GREEK = dict(zip(_GREEK_NAMES, "αβγδεζηθικλμνξοπρςστυφχ�
 _GREEK |= {name.upper(): letter.upper() for name, letter in _GREEK.items() if name != "sf"}
 _GREEK_ENTITY = re.compile("&([A-Za-z]{1,2})gr;")
 
+# A cell that may be a list, a record or bytes as a program wrote them.
+_LITERAL = re.compile(r"[\[{]|b['\"]")
+_TOKEN = re.compile(
+    r"((?:'[^'\\]*+(?:\\.[^'\\]*+)*+'?|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?|[\]}]))"
+    r"(\s++(?=['\"\[{]))?",
+    re.DOTALL,
+)
+# Python's parser takes a thousand times the memory of the text.
+_MAX_LITERAL = 200_000
+
+# Where records hold their text: of databases, of XML as JSON, and of Parquet without lists.
+_TEXT_KEYS = (
+    *("text", "value", "en", "EN", "content", "$", "#text", "claim_text", "claims", "p"),
+    *("list", "element", "item"),
+)
+# In which patents are published; no word that a field could have as its name.
+_LANGUAGES = frozenset(
+    (
+        *("ar", "bg", "ca", "cn", "cs", "cz", "da", "de", "dk", "ee", "el", "en", "es", "et", "fi"),
+        *("fr", "gr", "he", "hr", "hu", "it", "ja", "jp", "ko", "kr", "lt", "lv", "nl", "nb", "nn"),
+        *("pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "tr", "tw", "uk", "vi", "zh"),
+    )
+)
+
 # Entities may be escaped again, and an unescaped one may be a tag.
 _PASSES = 3
 
@@ -95,12 +121,12 @@ def clean(value: object) -> str:
 
     Entities and tags are resolved, compatibility characters and ligatures are replaced (Unicode
     NFKC), and words that are divided at the end of a line are joined. Of a list, the parts are
-    joined; of a list of translations, the English one is taken. Overlong text stays overlong for
-    the caller.
+    joined; of a list of translations, the English one is taken; the same for a list that a cell
+    holds as text. Overlong text stays overlong for the caller.
 
     :raises DataError: if the value is no text.
     """
-    text = as_text(value)
+    text = _text_of_literal(as_text(value))
     if len(text) > MAX_CHARS:
         return text
     plain = " ".join(_without_markup(text).split())
@@ -172,22 +198,66 @@ def _text_of(value: object) -> str:
 
 def _text_of_record(record: Mapping[Any, Any]) -> str:
     """The text of a record such as ``{"text": ..., "language": "en"}`` or ``{"en": ...}``."""
-    for key in ("text", "value", "en", "EN", "content", "claim_text"):
+    for key in _TEXT_KEYS:
         if key in record:
             return _text_of(record[key])
+    if all(str(key).lower() in _LANGUAGES for key in record):
+        return _text_of(next(iter(record.values()), None))
     raise DataError(f"not a text but a record of {', '.join(map(str, list(record)[:5]))}")
 
 
 def _text_of_list(parts: list[Any] | tuple[Any, ...]) -> str:
+    parts = [_element(part) for part in parts]
     languages = [_language(part) for part in parts]
     if any(languages):
         parts = [parts[languages.index("en")]] if "en" in languages else parts[:1]
     return " ".join(filter(None, map(_text_of, parts)))
 
 
+def _element(part: Any) -> Any:
+    """What an element of a list holds where Parquet has a record around it."""
+    if isinstance(part, Mapping) and len(part) == 1:
+        return part.get("element", part.get("item", part))
+    return part
+
+
 def _language(part: object) -> str | None:
     """The language of a translation: of a list of these, one is taken."""
     if not isinstance(part, Mapping):
         return None
-    found = part.get("language") or part.get("lang")
+    found = next((part[key] for key in ("language", "lang", "@lang") if part.get(key)), None)
     return None if found is None else str(found).lower()[:2]
+
+
+def _text_of_literal(text: str) -> str:
+    """The text of a list, record or bytes that a cell holds as JSON or Python wrote them.
+
+    The text itself if it is none of these.
+    """
+    for _ in range(_PASSES):
+        literal = text.strip()
+        if len(text) > MAX_CHARS or not _LITERAL.match(literal) or literal[-1] not in "]}'\"":
+            break
+        try:
+            found = as_text(_literal(literal))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, DataError):
+            break
+        text = found.encode(errors="replace").decode()  # JSON may state half a surrogate pair
+    return text
+
+
+def _literal(text: str) -> Any:
+    """:raises ValueError, SyntaxError, TypeError, MemoryError, RecursionError: if it is none."""
+    if text[0] != "b":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            pass
+    if len(text) > _MAX_LITERAL:
+        raise ValueError("too long for a literal")
+    return ast.literal_eval(_TOKEN.sub(_divided, text))
+
+
+def _divided(token: "re.Match[str]") -> str:
+    """A token with a comma before the next element, which arrays of NumPy leave out."""
+    return f"{token[1]}, " if token[2] else token[1]

@@ -130,6 +130,9 @@ def test_values_of_other_types_give_their_text(value: object, text: str):
         ('{"$": "Grass"}', "Grass"),
         ("[]", ""),
         ("[None]", ""),
+        ('=HYPERLINK("u&v";"Grass ""A""")', 'Grass "A"'),
+        (' =Hyperlink("u", "Grass")', "Grass"),
+        ('=HYPERLINK("u")', '=HYPERLINK("u")'),
         # No literal, or none with a text.
         ("[0001] A pump [2]", "[0001] A pump [2]"),
         ("[A pump]", "[A pump]"),
@@ -143,6 +146,26 @@ def test_values_of_other_types_give_their_text(value: object, text: str):
 )
 def test_a_cell_that_holds_a_literal_is_read_as_that(cell: str, text: str):
     assert clean(cell) == text
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("(EP1234567) Pump", "Pump"),
+        ("(US20200000001A1) (WO2020000001) Pump", "Pump"),
+        ("[DE] Pumpe", "Pumpe"),
+        ("[DE] Pumpe [EN] Pump [FR] Pompe", "Pump"),
+        ("[EN] [DE] Pumpe", "Pumpe"),
+        ("[EN]", ""),
+        ("(EP1234567) [EN] (EP1234567) Pump", "Pump"),
+        ("(R)-2-butanol and [DE]", "(R)-2-butanol and [DE]"),
+        ("[1,2]oxazole", "[1,2]oxazole"),
+        ("(AB12) pump", "(AB12) pump"),
+    ],
+)
+def test_number_and_language_in_front_of_a_title_are_left_out(title: str, plain: str):
+    assert clean(title) == plain
+    assert clean(plain) == plain
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,12 @@ _GREEK = dict(zip(_GREEK_NAMES, "αβγδεζηθικλμνξοπρςστυφχ�
 _GREEK |= {name.upper(): letter.upper() for name, letter in _GREEK.items() if name != "sf"}
 _GREEK_ENTITY = re.compile("&([A-Za-z]{1,2})gr;")
 
-# A cell that may be a list, a record or bytes as a program wrote them.
-_LITERAL = re.compile(r"[\[{]|b['\"]")
+# A cell that may be a list, a record or bytes as a program wrote them, or a formula.
+_LITERAL = re.compile(r"[\[{]|b['\"]|=HYPERLINK\(", re.IGNORECASE)
+# A formula of a worksheet that shows a label for an address.
+_HYPERLINK = re.compile(
+    r'=HYPERLINK\(\s*+"(?:[^"]|"")*+"\s*+[;,]\s*+"((?:[^"]|"")*+)"\s*+\)', re.IGNORECASE
+)
 _TOKEN = re.compile(
     r"((?:'[^'\\]*+(?:\\.[^'\\]*+)*+'?|\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?|[\]}]))"
     r"(\s++(?=['\"\[{]))?",
@@ -97,6 +101,10 @@ _TOKEN = re.compile(
 )
 # Python's parser takes a thousand times the memory of the text.
 _MAX_LITERAL = 200_000
+
+# What databases write in front of a title: its number (Orbit) and its language (DEPATISnet).
+_NUMBER = re.compile(r"(?:\([A-Z]{2}\d{5,14}(?:[A-Z]\d?)?\)\s*+)++")
+_IN_LANGUAGE = re.compile(r"(?<!\S)\[(DE|EN|ES|FR|IT|JA|KO|NL|PT|RU|ZH)\](?!\S)")
 
 # Where records hold their text: of databases, of XML as JSON, and of Parquet without lists.
 _TEXT_KEYS = (
@@ -132,7 +140,24 @@ def clean(value: object) -> str:
     plain = " ".join(_without_markup(text).split())
     if not plain.isprintable() or "_x" in plain:
         plain = " ".join(_CONTROL.sub(" ", plain).split())
+    if plain[:1] in ("(", "["):
+        plain = _without_origin(plain)
     return "" if plain.lower() in _EMPTY else plain
+
+
+def _without_origin(text: str) -> str:
+    """The text without number and language in front; of several languages, the English one."""
+    while True:
+        before = text
+        if number := _NUMBER.match(text):
+            text = text[number.end() :]
+        if _IN_LANGUAGE.match(text):
+            parts = _IN_LANGUAGE.split(text)
+            named = zip(parts[1::2], map(str.strip, parts[2::2]), strict=True)
+            found = [(language, part) for language, part in named if part] or [("", "")]
+            text = dict(reversed(found)).get("EN", found[0][1])
+        if text == before:
+            return text
 
 
 def _without_markup(text: str) -> str:
@@ -230,13 +255,13 @@ def _language(part: object) -> str | None:
 
 
 def _text_of_literal(text: str) -> str:
-    """The text of a list, record or bytes that a cell holds as JSON or Python wrote them.
+    """The text of a list, a record or bytes that a cell holds as JSON or Python wrote them.
 
-    The text itself if it is none of these.
+    Of a formula with an address, its label; the text itself if it is none of these.
     """
     for _ in range(_PASSES):
         literal = text.strip()
-        if len(text) > MAX_CHARS or not _LITERAL.match(literal) or literal[-1] not in "]}'\"":
+        if len(text) > MAX_CHARS or not _LITERAL.match(literal) or literal[-1] not in "]}'\")":
             break
         try:
             found = as_text(_literal(literal))
@@ -248,6 +273,10 @@ def _text_of_literal(text: str) -> str:
 
 def _literal(text: str) -> Any:
     """:raises ValueError, SyntaxError, TypeError, MemoryError, RecursionError: if it is none."""
+    if text[0] == "=":
+        if label := _HYPERLINK.fullmatch(text):
+            return label[1].replace('""', '"')
+        raise ValueError("another formula")
     if text[0] != "b":
         try:
             return json.loads(text)

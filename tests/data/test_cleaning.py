@@ -1,4 +1,5 @@
 import html
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +40,20 @@ def test_white_space_of_any_kind_becomes_a_single_space():
         ("a semi-\nconductor and a co-\r\npolymer", "a semiconductor and a copolymer"),
         ("a well-known pump, made of PVC-\nU", "a well-known pump, made of PVC- U"),
         ("10\u00b2 \u2122", "102 TM"),
+        ("CO<subscript>2</subscript> <bold>a</bold><underline>b</underline>", "CO2 ab"),
+        ("<text><tspan>A p</tspan>ump</text> of <chem>H<SUB>2</SUB>O</chem>", "A pump of H2O"),
+        ("<ns0:p>H<ns0:sub>2</ns0:sub>O</ns0:p><ns0:p>x</ns0:p>", "H2O x"),
+        ("<style>p {a: b}</style>A<script src='x'>if (a<b) c</script>pump", "A pump"),
+        ("if x<b and c>d, or a<i and p>b", "if x<b and c>d, or a<i and p>b"),
+        ('<p id=""p-1"" num=1>A pump</p><p class="" x=\'a b\' />', "A pump"),
+        ("compo\u00ad\nsition and compo&shy; \r\n sition", "composition and composition"),
+        ("compo- \nsition", "composition"),
+        ("\u202aA\u202c \u2067pump\u2069\u061c", "A pump"),
+        ("A\x01pump_x000D_\nwith\x85a\x1fseat", "A pump with a seat"),
+        (
+            "2 &mgr;m &agr;-olefin, &Dgr;T, &OHgr;; &PHgr;&khgr; &xxgr;",
+            "2 μm α-olefin, ΔT, Ω; Φχ &xxgr;",
+        ),
     ],
 )
 def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
@@ -46,7 +61,11 @@ def test_marked_up_text_is_the_same_as_plain(marked: str, plain: str):
 
 
 @pytest.mark.parametrize(
-    "value", ["nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], ""]
+    "value",
+    [
+        *("nan", "NaN", "None", " NULL ", "n/a", "<NA>", float("nan"), None, [], {}, ""),
+        *("#N/A", "#NAME?", "#VALUE!", "#REF!", "(null)", "[]", "{}", r"\N", "-", " -- "),
+    ],
 )
 def test_a_field_without_a_value_is_empty(value: object):
     assert clean(value) == ""
@@ -68,10 +87,85 @@ def test_a_field_without_a_value_is_empty(value: object):
         ),
         ([{"text": "Eine Pumpe", "lang": "DE"}, {"text": "Une pompe", "lang": "FR"}], "Eine Pumpe"),
         ({"en": "A pump", "de": "Eine Pumpe"}, "A pump"),
+        ({"DE": "Eine Pumpe"}, "Eine Pumpe"),
+        ({"@lang": "en", "$": "A pump"}, "A pump"),
+        ([{"@lang": "de", "#text": "Eine Pumpe"}, {"@lang": "en", "#text": "A pump"}], "A pump"),
+        ({"list": [{"element": {"text": "A pump"}}, {"element": {"text": "x"}}]}, "A pump x"),
+        (
+            {
+                "list": [
+                    {"item": {"text": "P", "lang": "de"}},
+                    {"item": {"text": "p", "lang": "en"}},
+                ]
+            },
+            "p",
+        ),
+        (
+            [
+                {
+                    "claims": [{"claim_text": ["1. A", "pump"]}, {"claim_text": ["2. B"]}],
+                    "lang": "en",
+                }
+            ],
+            "1. A pump 2. B",
+        ),
     ],
 )
 def test_values_of_other_types_give_their_text(value: object, text: str):
     assert clean(value) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('[{"text":"Grass","language":"en"}]', "Grass"),
+        ('[{"text": "Gras", "language": "de"}, {"text": "Grass", "language": "en"}]', "Grass"),
+        ("[{'text': 'Gras', 'language': 'de'}, {'text': 'Grass', 'language': 'en'}]", "Grass"),
+        (" ['1. A<sub>2</sub>', None, \"2. B's\"]\n", "1. A2 2. B's"),
+        ("['1. A' '2. B\\'s [' \"3.\"]", "1. A 2. B's [ 3."),
+        ("[{'text': 'A'}\n {'text': 'B'}]", "A B"),
+        ('["1. A \\ud800"]', "1. A ?"),
+        ("b'A pump'", "A pump"),
+        ("b'Ger\\xc3\\xa4t'", "Ger\u00e4t"),
+        ('{"$": "Grass"}', "Grass"),
+        ("[]", ""),
+        ("[None]", ""),
+        ('=HYPERLINK("u&v";"Grass ""A""")', 'Grass "A"'),
+        (' =Hyperlink("u", "Grass")', "Grass"),
+        ('=HYPERLINK("u")', '=HYPERLINK("u")'),
+        # No literal, or none with a text.
+        ("[0001] A pump [2]", "[0001] A pump [2]"),
+        ("[A pump]", "[A pump]"),
+        ("{'a': 1}", "{'a': 1}"),
+        ("[True, f(1)]", "[True, f(1)]"),
+        ("b'a' and 'b'", "b'a' and 'b'"),
+        ("[__import__('os')]", "[__import__('os')]"),
+        ("[[" * 20_000 + "]]" * 20_000, "[[" * 20_000 + "]]" * 20_000),
+        ("['\\d']", "['\\d']"),
+    ],
+)
+def test_a_cell_that_holds_a_literal_is_read_as_that(cell: str, text: str):
+    assert clean(cell) == text
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("(EP1234567) Pump", "Pump"),
+        ("(US20200000001A1) (WO2020000001) Pump", "Pump"),
+        ("[DE] Pumpe", "Pumpe"),
+        ("[DE] Pumpe [EN] Pump [FR] Pompe", "Pump"),
+        ("[EN] [DE] Pumpe", "Pumpe"),
+        ("[EN]", ""),
+        ("(EP1234567) [EN] (EP1234567) Pump", "Pump"),
+        ("(R)-2-butanol and [DE]", "(R)-2-butanol and [DE]"),
+        ("[1,2]oxazole", "[1,2]oxazole"),
+        ("(AB12) pump", "(AB12) pump"),
+    ],
+)
+def test_number_and_language_in_front_of_a_title_are_left_out(title: str, plain: str):
+    assert clean(title) == plain
+    assert clean(plain) == plain
 
 
 @pytest.mark.parametrize(
@@ -85,6 +179,32 @@ def test_what_is_no_text_is_refused(value: object, why: str):
 def test_overlong_text_stays_overlong():
     assert len(clean(" " * (MAX_CHARS + 1))) > MAX_CHARS
     assert clean("a " * (MAX_CHARS // 2)) == "a " * (MAX_CHARS // 2 - 1) + "a"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<",
+        "</",
+        "<p ",
+        "<p a='b' ",
+        "<!--",
+        "<script>",
+        "&",
+        "&lt;",
+        "a-\n",
+        "\u00ad\n",
+        "1,",
+        "[",
+        "{'a':",
+        "\\'",
+    ],
+)
+@pytest.mark.parametrize("around", [("", ""), ("[", "]"), ("['", "']")])
+def test_hostile_text_takes_time_in_proportion(part: str, around: tuple[str, str]):
+    started = time.process_time()
+    clean(around[0] + part * (MAX_CHARS // len(part) - 2) + around[1])
+    assert time.process_time() - started < 5  # in proportion to the square, it takes minutes
 
 
 @quick

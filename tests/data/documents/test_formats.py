@@ -260,6 +260,32 @@ def test_entities_of_the_document_itself_are_not_expanded():
     assert one(text).description.split() == ["FIELD", "Pumps", "for", "CO2", "&", "water."]
 
 
+def test_entities_of_iso_8879_are_characters():
+    more = "<p>2 &mgr;m &agr;<bold>-</bold>olefin &Dgr;T &ohm; &angst; a&thinsp;b &xxgr;</p>"
+    assert one(office.grant(more=more)).description.endswith("2 μm α-olefin ΔT Ω Å a b")
+
+
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [
+        ("CO.sub.2 at 10.sup.-3 Pa", "CO2 at 10-3 Pa"),
+        ("a .alpha.-olefin.", "a α-olefin."),
+        ("20.degree..+-.2.degree. C., 3.times.4 .mu.m", "20°±2° C., 3×4 μm"),
+        ("x.sub..alpha.,.beta. and .DELTA.T.ltoreq.5 .OMEGA.", "xα,β and ΔT≤5 Ω"),
+        ("a valve.The seat.A pump, i.e. one.", "a valve.The seat.A pump, i.e. one."),
+        ("so.unknown.times.2", "so.unknown×2"),
+    ],
+)
+def test_marks_of_the_green_book_are_characters(marked: str, plain: str):
+    text = office.GREENBOOK.replace("  Pump\n", f"  {marked}\n")
+    text = text.replace("A pump has a rotor", marked).replace("1. A pump with", marked)
+    found = one(text.replace("Pumps.", marked))
+    assert found.title == plain
+    assert found.abstract == f"{plain} and a seal of rubber."
+    assert found.claims[0] == f"{plain} a rotor."
+    assert found.description == f"FIELD {plain}"
+
+
 def test_depth_is_bounded():
     deep = "<p>" * 5_000 + "</p>" * 5_000
     assert "not well-formed" in rejected(office.grant(title=deep)).reason

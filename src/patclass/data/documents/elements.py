@@ -8,20 +8,10 @@ from typing import TypeAlias
 from lxml import etree
 from lxml.etree import _Element
 
+from patclass.data.cleaning import INLINE, unescaped
 from patclass.data.documents.document import UnreadableError
 
 Element: TypeAlias = _Element
-
-# Elements within a word or formula; text on both sides of any other is apart.
-_INLINE = frozenset(
-    (
-        *("sub", "sup", "b", "i", "u", "o", "s", "sub2", "sup2", "smallcaps", "figref", "a"),
-        *("claim-ref", "crossref", "patcit", "text", "pdat", "hil", "sb", "sp", "bold", "italic"),
-        *("ulink", "ptext", "fgref", "clref", "highlight", "subscript", "superscript", "em"),
-        *("claim-reference", "figure-reference", "cross-reference", "dependent-claim-reference"),
-        *("bold-italic", "underline", "math", "mi", "mn", "mo", "mrow", "maths", "o-line", "font"),
-    )
-)
 
 # Only what is named in the document itself, as nothing outside of it is loaded.
 _ENTITY = re.compile(rb"&(?!amp;|lt;|gt;|quot;|apos;|#)([A-Za-z][\w.-]{0,40});")
@@ -73,7 +63,7 @@ class _Between(dict[bytes, bytes]):
 
     def __missing__(self, name: bytes) -> bytes:
         folded = _FOLDED[name.decode("utf-8", errors="replace").lstrip("/")]
-        between = b"" if folded in _INLINE else b" "
+        between = b"" if folded in INLINE else b" "
         if len(self) < _MAX_TAGS:
             self[name] = between
         return between
@@ -128,7 +118,7 @@ def _without_entities(record: bytes) -> bytes:
 
 def _character(match: "re.Match[bytes]") -> bytes:
     """A named character of SGML or HTML; of any other entity, a space is left."""
-    plain = html.unescape(match.group().decode())
+    plain = unescaped(match.group().decode())
     if plain.endswith(";") and len(plain) > 2:
         return b" "
     return b"".join(f"&#{ord(char)};".encode() for char in plain)
@@ -178,7 +168,7 @@ def text_of(element: Element | None) -> str:
     if element is None:
         return ""
     for inner in element.iter("*"):
-        if _FOLDED[inner.tag] not in _INLINE:
+        if _FOLDED[inner.tag] not in INLINE:
             inner.text = " " + (inner.text or "")
             inner.tail = " " + (inner.tail or "")
     text = etree.tostring(element, method="text", encoding="unicode", with_tail=False)

@@ -3,6 +3,7 @@
 Source of the format: USPTO, "Patent Grant Full Text Data (APS)", the Green Book.
 """
 
+import html
 import re
 from collections.abc import Iterator
 
@@ -24,6 +25,26 @@ _KINDS = {"D": "S", "PP": "P", "RE": "E", "H": "H", "T": "H"}
 # A line that continues the one before has a blank tag.
 _TAG = re.compile(r"(?P<tag>[A-Z][A-Z0-9]{1,3}) *(?: {1,2}(?P<text>.*))?$")
 
+# Characters are named between full stops, capital letters in capitals; .sub. and .sup. begin
+# indices, which plain text leaves unmarked.
+_CHARACTERS = {
+    **{"sub": "", "sup": "", "+-": "±", "-+": "∓", "degree": "°", "ANG": "Å", "RTM": "®"},
+    **{"TM": "™", "ltoreq": "≤", "gtoreq": "≥", "noteq": "≠", "about": "~", "apprxeq": "≈"},
+    **{"congruent": "≅", "ident": "≡", "tbd": "≡", "dbd": "=", "multidot": "·", "cndot": "·"},
+    **{"infin": "∞", "perp": "⊥", "parallel": "∥", "angle": "∠", "varies": "∝", "intg": "∫"},
+    **{"sqroot": "√", "gradient": "∇", "differential": "∂", "thrfore": "∴", "sctn": "§"},
+    **{"fwdarw": "→", "rarw": "←", "uparw": "↑", "dwnarw": "↓", "revreaction": "⇌"},
+    **{"vertline": "|", "times": "×", "div": "÷", "prime": "′", "pounds": "£", "cent": "¢"},
+}
+_GREEK = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
+    *("lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi"),
+    *("chi", "psi", "omega"),
+)
+_CHARACTERS |= {name: html.unescape(f"&{name};") for name in _GREEK}
+_CHARACTERS |= {name.upper(): _CHARACTERS[name].upper() for name in _GREEK}
+_MARK = re.compile(rf"\.({'|'.join(map(re.escape, _CHARACTERS))})\.(?:(?<=\.su[bp]\.) )?")
+
 _Line = tuple[str, str, str]  # section, tag, text
 
 
@@ -44,7 +65,7 @@ def read_greenbook(record: bytes) -> Document | RejectedDocument:
     document = Document(
         id=publication_number("US", prefix + digits, kind),
         kind=kind,
-        title=head.get("TTL", ""),
+        title=_plain(head.get("TTL", "")),
         abstract=_text(lines, "ABST"),
         claims=tuple(_claims(lines)),
         description=_text(lines, "PARN", "GOVT", "BSUM", "DRWD", "DETD"),
@@ -74,7 +95,11 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _text(lines: list[_Line], *sections: str) -> str:
-    return " ".join(text for section, tag, text in lines if section in sections and text)
+    return _plain(" ".join(text for section, tag, text in lines if section in sections and text))
+
+
+def _plain(text: str) -> str:
+    return _MARK.sub(lambda mark: _CHARACTERS[mark[1]], text)
 
 
 def _claims(lines: list[_Line]) -> Iterator[str]:
@@ -84,12 +109,12 @@ def _claims(lines: list[_Line]) -> Iterator[str]:
             continue
         if tag == "NUM":
             if parts:
-                yield " ".join(parts)
+                yield _plain(" ".join(parts))
             parts = []
         elif text:
             parts.append(text)
     if parts:
-        yield " ".join(parts)
+        yield _plain(" ".join(parts))
 
 
 def _codes(lines: list[_Line]) -> Iterator[Code]:

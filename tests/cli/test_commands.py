@@ -255,7 +255,7 @@ def test_classify_reads_a_file_as_stated(cli: Cli, bundle: Path, tmp_path: Path)
     source.write_text("\n".join(lines), encoding="cp1252")
     outcome = cli(
         *("classify", source, "-o", target, "--model", bundle, "--id", "No", "--abstract", "Kurz"),
-        *("--delimiter", "^", "--encoding", "cp1252", "--columns", "note,No"),
+        *("--delimiter", "^", "--encoding", "cp1252", "--columns", "note, No"),
     )
     assert outcome.err == (
         "in.csv: read as '^', Windows-1252, header in line 1; id: No, abstract: Kurz\n"

@@ -16,8 +16,8 @@ from fake_offices import (
     ops_biblio,
 )
 from helpers import Cli
-from patclass.cli.predict import MAX_CODES, _print_found
-from patclass.offices.patent import OfficePatent
+from patclass.cli.predict import _print_found
+from patclass.offices.patent import SHOWN_CODES, OfficePatent
 from patclass.offices.settings import PREFIX
 
 
@@ -93,8 +93,8 @@ def test_text_and_number_exclude_each_other(cli: Cli, tree_bundle: Path):
 
 
 def test_many_codes_are_cut(capsys: pytest.CaptureFixture[str]):
-    codes = tuple(f"D03C{number}/00" for number in range(MAX_CODES + 1))
+    codes = tuple(f"D03C{number}/00" for number in range(SHOWN_CODES + 1))
     _print_found(OfficePatent("EP1A1", "EPO", None, "A.", None, None, codes))
     first, second, _ = capsys.readouterr().out.split("\n", 2)
     assert first == "EP1A1 (EPO)"
-    assert second.endswith(f"{codes[MAX_CODES - 1]}, …")
+    assert second.endswith(f"{codes[SHOWN_CODES - 1]}, …")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import office_documents as office
 from patclass.core.errors import DataError
+from patclass.data.encoding import encoding_of, is_wide
 from patclass.data.rows import columns_of, open_table, read_rows
 from patclass.data.table import Row
 from patclass.data.wrong_files import check_content
@@ -159,9 +160,12 @@ def test_no_line_of_a_jsonl_file_is_lost_or_raises(folder: Path, lines: list[byt
 
 
 def _check_lines(folder: Path, content: bytes) -> None:
+    original, encoding = content, encoding_of(content)
+    if is_wide(encoding):
+        content = content.decode(encoding, "replace").encode()
     expected = sum(bool(line.strip()) for line in content.split(b"\n"))
     try:
-        rows = rows_of(folder / "bytes.jsonl", content)
+        rows = rows_of(folder / "bytes.jsonl", original)
     except DataError:
         rows = []
     assert [row.number for row in rows] == list(range(1, expected + 1))
@@ -169,7 +173,7 @@ def _check_lines(folder: Path, content: bytes) -> None:
 
 
 def test_malformed_lines_are_errors_in_place_with_a_reason(tmp_path: Path):
-    content = b'{"id": 1}\n{"id": \n[1, 2]\n{"id": "\xff"}\n\n{"id": 5}\n'
+    content = b'{"id": 1}\n{"id": \n[1, 2]\n{"id": "\xff"}\n\n{"id": "\xc3\x96"}\n'
     rows = rows_of(tmp_path / "a.jsonl", content)
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]
     assert rows[0].fields == {"id": 1}
@@ -177,7 +181,64 @@ def test_malformed_lines_are_errors_in_place_with_a_reason(tmp_path: Path):
     assert rows[1].error.startswith("undecodable: not JSON (")
     assert rows[2].error == "undecodable: not a JSON object"
     assert rows[3].error == "undecodable: not UTF-8"
-    assert rows[4].fields == {"id": 5}
+    assert rows[4].fields == {"id": "Ö"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-8", ""),
+        ("utf-8-sig", ""),
+        ("utf-16", ", UTF-16"),
+        ("utf-16-le", ", UTF-16"),
+        ("utf-16-be", ", UTF-16"),
+        ("utf-32", ", UTF-32"),
+        ("cp1252", ", Windows-1252"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "jsonl.gz"])
+def test_json_is_read_in_the_encodings_of_other_tables(
+    tmp_path: Path, encoding: str, name: str, suffix: str
+):
+    expected = [{"id": f"EP{number}", "text": "Ein Bohrmeißel – größer."} for number in range(9)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in expected]
+    text = f"[{', '.join(lines)}]" if suffix == "json" else "\n\n".join(lines)
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes((gzip.compress if path.suffix == ".gz" else bytes)(text.encode(encoding)))
+    table = open_table(path)
+    assert table.form.endswith(("document" if suffix == "json" else "lines") + name)
+    assert [row.fields for row in table.rows()] == expected
+    assert table.estimate() == 9
+
+
+def test_what_windows_1252_does_not_have_is_an_error_of_its_line(tmp_path: Path):
+    rows = rows_of(tmp_path / "a.jsonl", b'{"id": "\xd6"}\n{"id": "\x81"}\n')
+    assert [row.error for row in rows] == [None, "undecodable: not Windows-1252"]
+    (tmp_path / "a.json").write_bytes(b'[{"id": "\xd6"}, {"id": "\x81"}]')
+    with pytest.raises(DataError, match=r"a.json is no text in UTF-8, UTF-16 or Windows-1252"):
+        open_table(tmp_path / "a.json")
+
+
+def nested(depth: int) -> str:
+    more = "[" * depth + '"\\u00d6"' + "]" * depth
+    return f'{{"id": 1, "text": "A loom.", "more": {more}}}'
+
+
+@pytest.mark.parametrize("depth", [100, 980, 5_000])
+def test_a_row_nested_too_deeply_has_an_error(tmp_path: Path, depth: int):
+    lines = f"{nested(depth)}\n{nested(99)}\n"
+    first, second = rows_of(tmp_path / "a.jsonl", lines.encode())
+    assert str(first.error).startswith("undecodable: ")
+    assert "nested" in str(first.error)
+    assert (second.error, second.id) == (None, "1")
+
+
+def test_a_document_nested_too_deeply_is_refused_or_its_row_has_an_error(tmp_path: Path):
+    (row,) = rows_of(tmp_path / "a.json", f"[{nested(500)}]".encode())
+    assert row.error == "undecodable: nested more than 100 deep"
+    (tmp_path / "a.json").write_text(f"[\n{nested(5_000)}]")
+    with pytest.raises(DataError, match=r"a.json is not JSON: nested too deeply\."):
+        open_table(tmp_path / "a.json")
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_line(tmp_path: Path):

@@ -154,7 +154,7 @@ def test_malformed_json_lines_become_rows_with_an_error(classifier: Classifier, 
         b'{"id": "empty", "text": "  "}',
         json.dumps({"id": "long", "text": "x" * (MAX_CHARS + 1)}).encode(),
         b'{"id": "null", "text": null}',
-        b'{"id": "last", "text": "antenna circuit"}',
+        '{"id": "last", "text": "antenna circuit, größer"}'.encode(),
     ]
     source = tmp_path / "in.jsonl"
     source.write_bytes(b"\n".join(lines))

@@ -1,5 +1,6 @@
 """Requests wait for their turn, are repeated within bounds, and give keys to nobody else."""
 
+import socket
 import threading
 import time
 
@@ -256,3 +257,28 @@ def test_an_office_that_does_not_answer_in_time(office: FakeOffice):
             connection.get(f"{office.url}/a", Deadline(0.3), KEY)
         assert time.monotonic() - began < 5
     connection.close()
+
+
+def test_an_office_that_stops_within_an_answer_is_waited_for_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stopped = threading.Event()
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(10_000)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+                time.sleep(0.3)
+                client.sendall(b"half")
+                stopped.wait(10)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        connection = Connection("EPO", f"http://127.0.0.1:{server.getsockname()[1]}", Pace(0.0))
+        began = time.monotonic()
+        with pytest.raises(OfficeError, match="no answer in time"):
+            connection.get(f"{connection.url}/a", Deadline(0.5), {})
+        assert time.monotonic() - began < 5
+        connection.close()
+        stopped.set()
+        thread.join(10)

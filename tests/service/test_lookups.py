@@ -1,5 +1,6 @@
 """Patents that a request names by their number."""
 
+import asyncio
 import json
 import threading
 import time
@@ -21,9 +22,12 @@ from fake_offices import (
     fake_office,
     ops_biblio,
 )
-from patclass.core.errors import ConfigError
+from patclass.core.errors import ConfigError, OfficeError
+from patclass.offices.patent import OfficePatent
 from patclass.offices.settings import PREFIX
 from patclass.service.app import Service
+from patclass.service.lookups import Found, Lookups
+from patclass.service.metrics import Metrics
 from patclass.service.models import Models
 from patclass.service.settings import ServiceSettings
 from service_here import service_client
@@ -141,6 +145,32 @@ def test_a_slow_office_costs_no_more_than_the_deadline_and_blocks_nobody(
     slow, quick = reply["results"]
     assert slow["error"]["code"] in ("office_busy", "office_unavailable")
     assert quick["error"] is None
+
+
+def test_look_ups_that_run_end_before_the_connections_are_closed(
+    office: FakeOffice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in office.environment(tmp_path / "cache").items():
+        monkeypatch.setenv(name, value)
+    lookups = Lookups(ServiceSettings(offices=True), Metrics())
+    numbers = [{"number": NUMBER}] * 8  # more than there are threads
+
+    async def find() -> tuple[list[Found], list[Found]]:
+        with office.lock:  # it does not answer yet
+            running = asyncio.create_task(lookups.find(numbers, (), 30.0))
+            await asyncio.sleep(0.5)
+            closing = asyncio.create_task(asyncio.to_thread(lookups.close))
+            await asyncio.sleep(0.1)
+        await closing
+        return await running, await lookups.find(numbers[:1], (), 30.0)
+
+    found, late = asyncio.run(find())
+    texts = [each for each in found if isinstance(each, OfficePatent)]
+    problems = [each for each in (*found, *late) if isinstance(each, OfficeError)]
+    assert (len(texts), len(problems)) == (4, 5)
+    assert {(str(each), each.reason) for each in problems} == {
+        ("the service is shutting down. Try again later.", "office_busy")
+    }
 
 
 def test_look_ups_are_counted(client: httpx.Client):

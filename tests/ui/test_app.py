@@ -1,11 +1,13 @@
 """The logic of the pages, without a browser."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from openpyxl import Workbook
 from streamlit.testing.v1 import AppTest
 
 from documents import pdf_of
@@ -460,6 +462,23 @@ def test_how_a_file_is_written_can_be_stated(page: Callable[[str], AppTest]):
     field(app.selectbox, "Delimiter").select("Vertical bar").run()
     assert "stands in none" in app.error[0].value
     assert list(app.dataframe[0].value) == ["id;a", "b", "title"]
+
+
+def test_a_sheet_may_be_named_as_a_delimiter(page: Callable[[str], AppTest]):
+    book = Workbook()
+    book.active.append(["title"])
+    book.create_sheet("Tab").append(["abstract", "year"])
+    book["Tab"].append(["A loom.", 2006])
+    book.active.append(["A pump."])
+    content = io.BytesIO()
+    book.save(content)
+    app = page("file")
+    app.file_uploader[0].upload("a.xlsx", content.getvalue(), "application/x").run()
+    for sheet, columns in (("Sheet", ["title"]), ("Tab", ["abstract", "year"])):
+        field(app.selectbox, "Sheet").select(sheet).run()
+        assert not app.exception
+        assert not app.error
+        assert list(app.dataframe[0].value) == columns
 
 
 def test_a_job_that_could_not_start_can_be_started_again(

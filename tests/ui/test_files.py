@@ -1,5 +1,6 @@
 """Uploaded documents and tables, and the table of results."""
 
+import gzip
 import io
 import json
 
@@ -181,6 +182,26 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(results: pd.DataFrame):
     sheet = load_workbook(io.BytesIO(as_xlsx(results))).worksheets[0]
     assert sheet["A2"].value == "'=EP1"
     assert sheet["A2"].data_type == "s"
+
+
+def test_no_name_of_a_column_is_a_formula():
+    lines = [{"=1+1": "a", "a\u000b": "b", "a ": "c"}]
+    found = results_table(
+        [result_of("")], read_table("a.json", json.dumps(lines).encode()).own_cells()
+    )
+    safe = ["'=1+1", "a ", "a  (input)", *COLUMNS]
+    assert list(pd.read_csv(io.BytesIO(as_csv(found))).columns) == safe
+    sheet = load_workbook(io.BytesIO(as_xlsx(found))).worksheets[0]
+    assert [cell.value for cell in sheet[1]] == safe
+    assert {cell.data_type for cell in sheet[1]} == {"s"}
+    assert [cell.value for cell in sheet[2]][:3] == ["a", "b", "c"]
+
+
+def test_a_table_may_have_any_suffixes_besides_its_own():
+    content = b"title\nLoom\n"
+    for name in (f"a.{'b' * 300}.csv", "a.CSV", "EP.1.csv"):
+        assert read_table(name, content).columns == ["title"], name
+    assert read_table("a.csv.GZ", gzip.compress(content)).columns == ["title"]
 
 
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch):

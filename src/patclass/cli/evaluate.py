@@ -97,27 +97,18 @@ def evaluate(
     return 0 if report.passed or not (corpus["train"] or report.failures) else 1
 
 
-def _is_other(data: str | None, trained_on: str) -> bool:
-    """Whether data is not that of the training, of which a part was held out."""
-    if data is None or data == trained_on:
-        return False
-    try:
-        return not Path(data).samefile(trained_on)
-    except OSError:  # one of them is no path, or is gone
-        return True
-
-
 def _test_corpus(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":
     """The data that a model is tested on.
 
     :raises DataError: if its split has no usable row.
     """
     from patclass.core.errors import DataError
-    from patclass.core.settings import data_like
+    from patclass.core.settings import data_like, is_same_data
     from patclass.data.corpus import load_corpus
 
     stored = bundle.description.data_settings()
-    test_only = _is_other(flags["data"], stored.data)
+    # Of the data of the training, a part was held out.
+    test_only = flags["data"] is not None and not is_same_data(flags["data"], stored.data)
     corpus = load_corpus(data_like(stored, flags), bundle.tree, test_only=test_only)
     if not corpus[split]:
         raise DataError(

@@ -18,6 +18,7 @@ from patclass.cli.options import (
     settings_options,
 )
 from patclass.core.settings import TABLE_SETTINGS, TrainSettings
+from patclass.offices.patent import SHOWN_CODES
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 # Characters of a passage that are printed.
 EXCERPT = 70
-
-# Codes of the office that are printed.
-MAX_CODES = 12
 
 
 @click.command()
@@ -108,8 +106,8 @@ def _look_up(number: str, bundle: "Bundle") -> "OfficePatent":
 def _print_found(patent: "OfficePatent") -> None:
     click.echo(f"{patent.number} ({patent.office})  {patent.title or ''}".rstrip())
     if patent.codes:
-        shown = ", ".join(patent.codes[:MAX_CODES])
-        click.echo(f"assigned codes: {shown}{', …' if len(patent.codes) > MAX_CODES else ''}")
+        shown = ", ".join(patent.codes[:SHOWN_CODES])
+        click.echo(f"assigned codes: {shown}{', …' if len(patent.codes) > SHOWN_CODES else ''}")
     click.echo()
 
 
@@ -222,7 +220,8 @@ def classify(
     from patclass.inference.files import classify_rows, file_task
 
     stated = {name: options.pop(name) for name in TABLE_SETTINGS if name in options}
-    own = {"all": None, "none": []}.get(columns, columns.split(","))
+    names = [name.strip() for name in columns.split(",")]
+    own = {"all": None, "none": []}.get(columns.strip(), names)
     task = file_task(source, output, TableOptions(**stated), text, own)
     classifier = Classifier(open_bundle(model), device)
     echo = partial(click.echo, err=True)

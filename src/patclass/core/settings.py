@@ -23,11 +23,14 @@ FEEDBACK_WEIGHT = 2.0
 LEAST_FEEDBACK = 100
 
 
+# The roles whose column in a table can be stated.
+STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
+
+# The options that say how a table is written.
+FORM_OPTIONS = ("delimiter", "encoding", "sheet")
+
 # Settings of a table that overrule what would be recognised.
-TABLE_SETTINGS = (
-    *("id", "title", "abstract", "claims", "description", "codes"),
-    *("delimiter", "encoding", "sheet"),
-)
+TABLE_SETTINGS = (*STATED_ROLES, *FORM_OPTIONS)
 
 
 class DataSettings(SettingsGroup):
@@ -205,6 +208,16 @@ class TrainSettings(Settings):
     output: OutputSettings = OutputSettings()
 
 
+def is_same_data(data: str, other: str) -> bool:
+    """Whether two settings name the same data: in the same words, or by paths of one file."""
+    if data == other:
+        return True
+    try:
+        return Path(data).samefile(other)
+    except (OSError, ValueError):  # one of them is no path, or is gone
+        return False
+
+
 def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
     """The data of a training run, or other data that is read in the same way.
 
@@ -212,8 +225,10 @@ def data_like(stored: DataSettings, flags: Mapping[str, Any]) -> DataSettings:
     :raises ConfigError: if a value does not fit.
     """
     defaults = dict(stored)
-    if flags["data"] is not None:  # limits of the training run mean nothing for other rows
+    if flags["data"] is not None:
+        # Limits of the training run mean nothing for other rows,
         defaults |= dict.fromkeys(("train_rows", "validation_rows", "test_rows"))
-        if flags["data"] != stored.data:  # neither do corrections of its files for other files
+        # nor do corrections of its files for other files
+        if not is_same_data(flags["data"], stored.data):
             defaults |= dict.fromkeys(TABLE_SETTINGS)
     return TrainSettings.load(flags, environment={}, defaults=defaults).data

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from patclass.core.errors import DataError
 from patclass.data.columns import known_names
-from patclass.data.encoding import SAMPLE, encoding_of
+from patclass.data.encoding import SAMPLE, encoding_of, errors_of, name_of
 from patclass.data.text import SURROGATE
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -21,11 +21,6 @@ csv.field_size_limit(MAX_CELL)
 
 # Stands for the delimiter where a table has one column only.
 _NO_DELIMITER = "\x1f"
-
-_ENCODING_NAMES = {
-    **{"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252", "utf-32": "UTF-32"},
-    **{"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"},
-}
 
 
 @dataclass(frozen=True)
@@ -50,12 +45,7 @@ class Dialect:
     @property
     def encoding_name(self) -> str:
         """The encoding as it is usually written."""
-        return _ENCODING_NAMES.get(self.encoding, self.encoding)
-
-
-def errors_of(encoding: str) -> str:
-    """How undecodable bytes are read: as surrogates, by which rows with them are found."""
-    return "replace" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
+        return name_of(self.encoding)
 
 
 def recognise(

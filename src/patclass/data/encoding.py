@@ -15,6 +15,16 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_NAMES = {
+    **{"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252", "utf-32": "UTF-32"},
+    **{"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"},
+}
+
+
+def name_of(encoding: str) -> str:
+    """An encoding as it is usually written."""
+    return _NAMES.get(encoding, encoding)
+
 
 def encoding_of(sample: bytes) -> str:
     """The encoding of a text by its beginning: by its mark, UTF-16, UTF-8, else Windows-1252.
@@ -35,6 +45,16 @@ def encoding_of(sample: bytes) -> str:
     undecodable = sum("\ud800" <= char <= "\udfff" for char in text)
     decodable = sum(char > "\x7f" for char in text) - undecodable
     return "utf-8" if decodable >= undecodable else "cp1252"
+
+
+def errors_of(encoding: str) -> str:
+    """How undecodable bytes are read: as surrogates, by which rows with them are found."""
+    return "replace" if is_wide(encoding) else "surrogateescape"
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether an end of a line is more than one byte."""
+    return encoding.startswith(("utf-16", "utf-32"))
 
 
 def decoded(content: bytes) -> str:

@@ -1,21 +1,25 @@
 """Rows of JSON: lines, or one document with a list of patents. Knows no labels."""
 
+import io
 import json
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role
-from patclass.data.encoding import SAMPLE
+from patclass.data.encoding import SAMPLE, decoded, encoding_of, errors_of, is_wide, name_of
 from patclass.data.formats import estimated_records, opened, table_suffix
 from patclass.data.table import Row, Table
 from patclass.data.text import SURROGATE
 
 # Rows by which the columns of JSON lines are recognised.
 _FIRST_ROWS = 100
+
+# Lists and objects within each other; whoever reads or writes a row may then recurse.
+_MAX_DEPTH = 100
 
 
 def json_table(path: Path, sample: bytes) -> Table:
@@ -24,66 +28,81 @@ def json_table(path: Path, sample: bytes) -> Table:
     :param sample: its beginning.
     :raises DataError: if it is one document and broken.
     """
-    if _is_json_lines(path, sample) or table_suffix(path.name) in (".jsonl", ".ndjson"):
-        form, read = "read as JSON lines", partial(_read_jsonl, path)
-        estimate = partial(estimated_records, path, lambda file: filter(bytes.strip, file))
+    encoding = encoding_of(sample)
+    if _is_json_lines(path, sample, encoding) or table_suffix(path.name) in (".jsonl", ".ndjson"):
+        form, read = "read as JSON lines", partial(_read_jsonl, path, encoding)
+        estimate = partial(estimated_records, path, partial(_filled_lines, encoding))
     else:
         values = _json_values(path)
         form, read = "read as one JSON document", partial(_read_json, values)
         estimate = partial(len, values)
+    form += "" if name_of(encoding) == "UTF-8" else f", {name_of(encoding)}"
     first = islice(read(None), _FIRST_ROWS)
     columns = tuple(dict.fromkeys(key for row in first for key in row.fields))
     return Table(path, columns, {}, form, read, estimate=estimate)
 
 
-def _is_json_lines(path: Path, sample: bytes) -> bool:
+def _is_json_lines(path: Path, sample: bytes, encoding: str) -> bool:
     """Whether the first line is a whole value that is no list of rows."""
-    text = sample.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith(b"["):
+    text = sample.decode(encoding, errors_of(encoding)).lstrip("\ufeff \t\r\n")
+    if text.startswith("["):
         return False
-    line, end, rest = text.partition(b"\n")
+    line, end, rest = text.partition("\n")
     if not end:
-        return len(sample) >= SAMPLE and _has_lines(path)
+        return len(sample) >= SAMPLE and _has_lines(path, encoding)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return not line.rstrip().endswith((b"{", b"[", b","))
+        return not line.rstrip().endswith(("{", "[", ","))
     return bool(rest.strip()) or _rows_within(value) is None
 
 
-def _has_lines(path: Path) -> bool:
-    """Whether anything follows the first line of a file."""
+def _has_lines(path: Path, encoding: str) -> bool:
+    """Whether a file has more than one line."""
     with opened(path) as (_, file):
-        while block := file.read(SAMPLE):
-            _, end, rest = block.partition(b"\n")
-            if end:
-                return bool((rest or file.read(SAMPLE)).strip())
-    return False
+        return len(list(islice(_filled_lines(encoding, file), 2))) > 1
 
 
-def _read_jsonl(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
-    with opened(path) as (_, file):
-        number = 0
-        for place, line in enumerate(file, 1):
-            if line.strip():
-                number += 1
-                yield _json_row(number, line, place)
-
-
-def _json_row(number: int, line: bytes, place: int) -> Row:
+def _lines(encoding: str, file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one in UTF-16 or UTF-32, in UTF-8."""
+    if not is_wide(encoding):
+        yield from file
+        return
+    text = io.TextIOWrapper(file, encoding, errors=errors_of(encoding), newline="\n")
     try:
-        fields = json.loads(line.decode("utf-8-sig"))
+        yield from map(str.encode, text)
+    finally:
+        text.detach()  # the file is closed by who opened it
+
+
+def _filled_lines(encoding: str, file: BinaryIO) -> Iterator[bytes]:
+    return filter(bytes.strip, _lines(encoding, file))
+
+
+def _read_jsonl(path: Path, encoding: str, wanted: Collection[str] | None) -> Iterator[Row]:
+    with opened(path) as (_, file):
+        lines = enumerate(_lines(encoding, file), 1)
+        filled = ((place, line) for place, line in lines if line.strip())
+        for number, (place, line) in enumerate(filled, 1):
+            yield _json_row(number, line, encoding, place)
+
+
+def _json_row(number: int, line: bytes, encoding: str, place: int) -> Row:
+    try:
+        fields = json.loads(line.decode("cp1252" if encoding == "cp1252" else "utf-8-sig"))
     except UnicodeDecodeError:
-        return Row(number, error="undecodable: not UTF-8", line=place)
+        return Row(number, error=f"undecodable: not {name_of(encoding)}", line=place)
     except (ValueError, RecursionError) as problem:
-        return Row(number, error=f"undecodable: not JSON ({problem})", line=place)
-    # In UTF-8, only an escape can stand for half a pair.
+        return Row(number, error=f"undecodable: not JSON ({_reason(problem)})", line=place)
+    # In no encoding of text, other than by an escape, there is half a pair.
     return _object_row(number, fields, place, b"\\u" in line)
 
 
 def _object_row(number: int, fields: object, line: int | None = None, escapes: bool = True) -> Row:
     if not isinstance(fields, dict):
         return Row(number, error="undecodable: not a JSON object", line=line)
+    if _is_too_deep(fields):
+        return Row(number, error=f"undecodable: nested more than {_MAX_DEPTH} deep", line=line)
     text = json.dumps(fields, ensure_ascii=False) if escapes else ""
     if SURROGATE.search(text):
         known = json.loads(SURROGATE.sub("\ufffd", text))
@@ -91,13 +110,30 @@ def _object_row(number: int, fields: object, line: int | None = None, escapes: b
     return Row(number, fields, None, line)
 
 
+def _is_too_deep(value: object) -> bool:
+    """Whether lists and objects are within each other deeper than is read."""
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [each for part in parts for each in part if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _reason(problem: Exception) -> str:
+    return "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
+
+
 def _json_values(path: Path) -> list[Any]:
     """The rows of one JSON document: a list, or an object with a list of objects in it."""
     with opened(path) as (_, file):
         try:
-            value = json.loads(file.read().decode("utf-8-sig"))
+            value = json.loads(decoded(file.read()))
+        except DataError as problem:
+            raise DataError(f"{path} is {problem}") from problem
         except (ValueError, RecursionError) as problem:
-            raise DataError(f"{path} is not JSON: {problem}.") from problem
+            raise DataError(f"{path} is not JSON: {_reason(problem)}.") from problem
     return value if isinstance(value, list) else (_rows_within(value) or [value])
 
 

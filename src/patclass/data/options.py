@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from patclass.core.errors import DataError
-from patclass.core.settings import DataSettings
-
-# The roles whose column can be stated.
-STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
-
-# The options that say how a file is written.
-FORM_OPTIONS = ("delimiter", "encoding", "sheet")
+from patclass.core.settings import FORM_OPTIONS, STATED_ROLES, DataSettings
 
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 

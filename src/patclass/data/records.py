@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Literal
 
-from patclass.data.delimited import MAX_CELL, Dialect, errors_of, trimmed
+from patclass.data.delimited import MAX_CELL, Dialect, trimmed
+from patclass.data.encoding import errors_of
 from patclass.data.text import SURROGATE
 
 # A cell over more lines is taken for a quotation mark that is not closed.

@@ -4,8 +4,6 @@ Cells are written as they are: text for other programs is not changed for spread
 """
 
 import csv
-import json
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
+from patclass.data.cells import cell_json, cell_text
 from patclass.data.columns import free_name
 from patclass.data.formats import file_format
 from patclass.data.table import Row, Table, first_line
@@ -119,7 +118,7 @@ def _joined(own: OwnColumns, row: Row, answer: dict[str, Any]) -> dict[str, Any]
     """The cells of one row of the output; an id of the input is written as it was."""
     cells = own.cells(row)
     id = cells.get("id")
-    return cells | answer | ({"id": _text(id)} if first_line(id) else {})
+    return cells | answer | ({"id": cell_text(id)} if first_line(id) else {})
 
 
 class _JsonSink:
@@ -132,7 +131,7 @@ class _JsonSink:
                 for column in row.fields:
                     self._own.add(column)
             filled = {key: value for key, value in answer.items() if value not in (None, ())}
-            self._file.write(_json(_joined(self._own, row, filled)) + "\n")
+            self._file.write(cell_json(_joined(self._own, row, filled)) + "\n")
 
 
 class _CsvSink:
@@ -144,7 +143,7 @@ class _CsvSink:
     def write(self, rows: Sequence[Row], answers: Sequence[dict[str, Any]]) -> None:
         for row, answer in zip(rows, answers, strict=True):
             cells = _joined(self._own, row, answer)
-            self._writer.writerow([_text(cells.get(column)) for column in self._columns])
+            self._writer.writerow([cell_text(cells.get(column)) for column in self._columns])
 
 
 class _Lines:
@@ -170,35 +169,8 @@ class _ParquetSink:
         records = []
         for row, answer in zip(rows, answers, strict=True):
             cells = _joined(self._own, row, answer)
-            records.append({k: _text(v) if k in self._texts else v for k, v in cells.items()})
+            records.append({k: cell_text(v) if k in self._texts else v for k, v in cells.items()})
         self._writer.write_table(pa.Table.from_pylist(records, schema=self._schema))
-
-
-def _text(value: Any) -> str | None:
-    """A cell as text: lists and records are written as JSON, empty ones as an empty cell."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple, dict)):
-        return _json(value) if value else None
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(value)
-
-
-def _json(value: Any) -> str:
-    """One line of JSON, in which a number that is none is null."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_text)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=_text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

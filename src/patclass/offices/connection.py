@@ -41,6 +41,9 @@ class Reply:
 class Deadline:
     """The end of a look-up.
 
+    Nothing begins after it; an office that stops within an answer is waited for once more, as long
+    as was left when it was asked.
+
     :param seconds: from now.
     """
 
@@ -106,7 +109,7 @@ class Connection:
         )
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; nothing may be asked meanwhile or afterwards."""
         self._client.close()
 
     @contextmanager

@@ -53,7 +53,7 @@ class Offices:
         return cls(OfficesSettings.load({}))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, when all look-ups have ended."""
         for office in self._offices.values():
             office.connection.close()
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+# Symbols that are shown of a patent; some have a hundred.
+SHOWN_CODES = 12
+
 _FIELDS = ("title", "abstract", "claims", "description")
 
 

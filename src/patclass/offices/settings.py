@@ -35,7 +35,11 @@ class OfficesSettings(Settings):
     epo_url: str = Field("https://ops.epo.org/3.2", description="Address of the EPO's service.")
     uspto_url: str = Field("https://api.uspto.gov", description="Address of the USPTO's service.")
     seconds: float = Field(
-        20.0, gt=0, le=600, description="Seconds within which a look-up must end, waiting included."
+        20.0,
+        gt=0,
+        le=600,
+        description="Seconds within which a look-up must end, waiting included; if an "
+        "office stops within an answer, up to twice as many.",
     )
     cache: Path | None = Field(
         None,

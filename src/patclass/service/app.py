@@ -118,12 +118,12 @@ class Service:
         """Classify what was accepted, then end all threads."""
         self.draining = True
         self.queue.close()
-        self.lookups.close()
         self.shadow.close()
         self.recorder.close()
         self.watcher.close()
         self.reloader.close()
         self.database.close()
+        self.lookups.close()  # last, since an office may take its time
 
 
 def create_app(service: Service, on_failure: Callable[[], object] = lambda: None) -> FastAPI:

@@ -29,6 +29,8 @@ _TEXTS = ("text", *FIELDS)
 # Of the time that is left of a request; the rest is for the prediction.
 _SHARE = 2 / 3
 
+_ENDS = "the service is shutting down"
+
 Found = Patent | OfficePatent | OfficeError
 
 
@@ -43,6 +45,7 @@ class Lookups:
         self._offices = _offices() if settings.offices else None
         self._threads = ThreadPoolExecutor(_THREADS, "lookup")
         self._waiting = 0
+        self._closed = False
 
     @property
     def permitted(self) -> bool:
@@ -50,8 +53,9 @@ class Lookups:
         return self._offices is not None
 
     def close(self) -> None:
-        """Start no more look-ups; those that have begun end with their deadlines."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Start no more look-ups; wait for those that have begun, at most until their deadlines."""
+        self._closed = True
+        self._threads.shutdown()
         if self._offices is not None:
             self._offices.close()
 
@@ -101,12 +105,14 @@ class Lookups:
             message = "a patent has either a number or text of its own, not both"
             raise OfficeError(message, reason="number_invalid")
         if self._waiting >= _MAX_WAITING:
-            raise OfficeError(
-                "too many look-ups are waiting. Try again later.", reason="office_busy"
-            )
+            raise _busy("too many look-ups are waiting")
+        if self._closed:
+            raise _busy(_ENDS)
         wanted = [name for name in ("claims", "description") if name in columns]
 
         def look_up() -> OfficePatent:
+            if self._closed:
+                raise _busy(_ENDS)
             return offices.find(number, wanted, max(0.0, end - time.monotonic()))
 
         self._waiting += 1
@@ -114,6 +120,10 @@ class Lookups:
             return await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         finally:
             self._waiting -= 1
+
+
+def _busy(problem: str) -> OfficeError:
+    return OfficeError(f"{problem}. Try again later.", reason="office_busy")
 
 
 def _offices() -> "Offices":

@@ -1,6 +1,5 @@
 """What the service may do and how much of it. Knows no HTTP."""
 
-import ipaddress
 from pathlib import Path
 
 from pydantic import Field
@@ -10,6 +9,7 @@ from patclass.core.config import Settings
 from patclass.core.errors import ConfigError
 from patclass.core.settings import WINDOW
 from patclass.data.cleaning import MAX_CHARS
+from patclass.offices.settings import on_loopback
 
 PORT = 9000
 
@@ -86,12 +86,7 @@ class ServiceSettings(Settings):
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can call."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return on_loopback(self.host)
 
     @property
     def open(self) -> bool:

@@ -1,7 +1,6 @@
 """Uploaded documents and tables, and the table of results as a download. Knows no service."""
 
 import io
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from openpyxl.utils import get_column_letter
 from pandas.api.types import is_numeric_dtype
 
 from patclass.core.errors import DataError
+from patclass.data.cells import cell_text
 from patclass.data.cleaning import as_text
 from patclass.data.columns import free_name
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.encoding import decoded
 from patclass.data.formats import TABLE_SUFFIXES as SUFFIXES
-from patclass.data.formats import is_table
+from patclass.data.formats import is_table, table_suffix
 from patclass.data.options import TableOptions
 from patclass.data.rows import open_table
 from patclass.data.table import Row, first_line
@@ -163,13 +163,7 @@ def _array(values: list[Any]) -> pa.Array:
             return array
     except (pa.ArrowException, ValueError, OverflowError):
         pass
-    return pa.array([None if value is None else _as_text(value) for value in values], pa.string())
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, (list, tuple, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    return pa.array(map(cell_text, values), pa.string())
 
 
 def read_table(
@@ -188,7 +182,7 @@ def read_table(
         formats = ", ".join(suffix.upper() for suffix in TABLE_SUFFIXES)
         raise PageError("invalid_input", f"'{name}' is not in a supported format ({formats}).")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{''.join(Path(name).suffixes[-2:])}"
+        path = Path(folder) / f"upload{_suffixes(name)}"
         path.write_bytes(content)
         try:
             options = TableOptions(delimiter=delimiter, encoding=encoding, sheet=sheet)
@@ -217,6 +211,12 @@ def read_table(
         sheets=table.sheets,
         doubts=table.doubts(),
     )
+
+
+def _suffixes(name: str) -> str:
+    """Those of a name by which a table is read; a user may have given it any others."""
+    suffix, packing = table_suffix(name), Path(name.lower()).suffix
+    return suffix if packing == suffix else suffix + packing
 
 
 def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | str:
@@ -308,7 +308,11 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 
 def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     texts = [name for name in table.columns if not is_numeric_dtype(table[name].dtype)]
-    return table.assign(**{name: table[name].map(_escaped, na_action="ignore") for name in texts})
+    safe = table.assign(**{name: table[name].map(_escaped, na_action="ignore") for name in texts})
+    names: list[str] = []
+    for name in table.columns:
+        names.append(free_name(str(_escaped(name)), names))
+    return safe.set_axis(names, axis="columns")
 
 
 def _escaped(value: object) -> object:

@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 from streamlit.typing import UploadedFile
 
+from patclass.offices.patent import SHOWN_CODES
 from patclass.ui.client import PageError, Patent, Result
 from patclass.ui.files import DOCUMENT_SUFFIXES, patent_of_document
 from patclass.ui.formatting import plain
@@ -51,7 +52,6 @@ EXAMPLES = {
 
 _TEXT, _FIELDS, _DOCUMENT, _EXAMPLE = "Text", "Fields", "Document", "Example"
 _NUMBER = "Number"  # only if the service looks numbers up
-_MAX_CODES = 12
 _SOURCE = "source"  # which of these is chosen
 _RESULT = "result"  # the last result, kept while the visitor looks at it
 _PENDING = "pending"  # a patent that could not be classified yet
@@ -83,9 +83,9 @@ def _found_patent(result: Result) -> None:
         head = f"{patent['number']} ({patent['office']}): {patent['title'] or 'without a title'}"
         st.html(f"<b>{escape(head)}</b>")
         st.html(plain(patent["abstract"] or "The office has no abstract in English."))
-        codes = patent["codes"][:_MAX_CODES]
+        codes = patent["codes"][:SHOWN_CODES]
         if codes:
-            more = ", …" if len(patent["codes"]) > _MAX_CODES else ""
+            more = ", …" if len(patent["codes"]) > SHOWN_CODES else ""
             st.caption(f"Codes assigned by patent offices: {', '.join(codes)}{more}")
 
 

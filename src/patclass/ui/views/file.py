@@ -6,8 +6,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from patclass.core.settings import FORM_OPTIONS
 from patclass.data.columns import free_name
-from patclass.data.options import FORM_OPTIONS
 from patclass.ui.charts import code_counts
 from patclass.ui.client import PageError
 from patclass.ui.files import COLUMNS as RESULT_COLUMNS
@@ -50,7 +50,7 @@ _ENCODINGS = {
     "GB 18030": "gb18030",
     "EUC-KR": "euc_kr",
 }
-_FORM_VALUES: dict[str, str | None] = {_RECOGNISED: None, **_DELIMITERS, **_ENCODINGS}
+_FORM_VALUES = {"delimiter": _DELIMITERS, "encoding": _ENCODINGS}
 
 _DOWNLOADS = {
     "CSV": (as_csv, "csv", "text/csv"),
@@ -149,11 +149,13 @@ def _upload() -> None:
 
 def _table_of(name: str, file_id: str, content: bytes) -> UploadedTable:
     """The table, read as the visitor states; as it is recognised if it cannot be read so."""
-    stated = {
-        option: st.session_state.get(f"{option}-{file_id}") or _RECOGNISED
-        for option in FORM_OPTIONS
+    stated = {option: st.session_state.get(f"{option}-{file_id}") for option in FORM_OPTIONS}
+    values = {
+        option: None
+        if chosen in (None, _RECOGNISED)
+        else _FORM_VALUES.get(option, {}).get(chosen, chosen)
+        for option, chosen in stated.items()
     }
-    values = {option: _FORM_VALUES.get(value, value) for option, value in stated.items()}
     if any(values.values()):
         try:
             return _read(name, file_id, content, **values)

@@ -89,7 +89,11 @@ def _read_jsonl(path: Path, encoding: str, wanted: Collection[str] | None) -> It
 
 def _json_row(number: int, line: bytes, encoding: str, place: int) -> Row:
     try:
-        fields = json.loads(line.decode("cp1252" if encoding == "cp1252" else "utf-8-sig"))
+        fields = json.loads(
+            line.decode(
+                "utf-8-sig" if is_wide(encoding) or name_of(encoding) == "UTF-8" else encoding
+            )
+        )
     except UnicodeDecodeError:
         return Row(number, error=f"undecodable: not {name_of(encoding)}", line=place)
     except (ValueError, RecursionError) as problem:

@@ -174,7 +174,7 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
     with seekable(path) as (_, file):
         has_macros = check_workbook(path, file)
         sheet = open_sheet(str(path), file, wanted)
-    form = f"read from sheet '{sheet.name}', header in row {sheet.header}"
+    form = f"read from {sheet}"
     form += ", macros not run" if has_macros else ""
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:

@@ -7,15 +7,20 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from helpers import full
 from patclass.cli.main import main
+from patclass.offices.settings import PREFIX as OFFICES
+from patclass.offices.settings import OfficesSettings
 from patclass.service.keys import DEFAULT_FILE
 from patclass.service.keys import VARIABLE as KEYS
-from patclass.service.settings import PORT
+from patclass.service.settings import PORT, ServiceSettings
 from patclass.store.database import VARIABLE as DATABASE
 from serve_env import (
     ROOT,
@@ -193,6 +198,10 @@ def test_the_health_check_calls_the_service(
     assert requested_paths == ([] if status is None else ["/livez"])
 
 
+def is_secret(info: FieldInfo) -> bool:
+    return SecretStr in get_args(info.annotation)
+
+
 def composed() -> dict[str, dict[str, object]]:
     return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
@@ -203,7 +212,22 @@ def test_composed_services_run_with_minimal_privileges(name: str):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not service.keys() & {"privileged", "cap_add", "user", "environment", "devices"}
+    assert not service.keys() & {"privileged", "cap_add", "user", "env_file", "devices"}
+    assert ("environment" in service) is (name == "api")
+
+
+def test_the_composed_service_gets_the_settings_of_look_ups_and_no_other():
+    given = composed()["api"]["environment"]
+    secrets = [name for name, info in OfficesSettings.model_fields.items() if is_secret(info)]
+    names = {f"{OFFICES}{name.upper()}" for name in secrets}
+    assert set(given) == names | {"PATCLASS_SERVE_OFFICES"}
+    assert all(value == f"${{{name}:-}}" for name, value in given.items())
+
+
+def test_look_ups_are_off_where_their_variables_are_empty():
+    empty = dict.fromkeys(composed()["api"]["environment"], "")
+    assert ServiceSettings.load({}, environment=empty).offices is False
+    assert OfficesSettings.load({}, environment=empty).epo_key is None
 
 
 def test_the_composed_service_is_built_from_the_last_stage_and_bound_to_loopback():

@@ -54,6 +54,25 @@ def test_help_mentions_every_flag(name: str):
 
 
 @pytest.mark.parametrize(
+    ("name", "meaning", "default"),
+    [
+        ("train", "Patents to learn from: a CSV", "sample"),
+        ("evaluate", "Patents to test on: a CSV", "that of the training"),
+        ("compare", "Patents to test on: a CSV", "that of A's training"),
+        ("export", "Patents to quantise and compare with: a CSV", "that of the training if it is"),
+        ("audit", "Patents whose labels are audited: a CSV", "sample"),
+    ],
+)
+def test_help_says_what_the_data_is_for_and_where_it_comes_from(
+    name: str, meaning: str, default: str
+):
+    words = " ".join(help_of(name).split())
+    _, found, rest = words.partition(f"--data TEXT {meaning}")
+    assert found, words
+    assert rest.partition("[default: ")[2].startswith(default)
+
+
+@pytest.mark.parametrize(
     ("name", "flags"),
     [
         ("train", ["--config", "--resume", "--restart"]),

@@ -170,7 +170,7 @@ def messy(tmp_path: Path) -> Path:
     rows[5]["text"] = "x" * (MAX_CHARS + 1)
     folder = three_splits(tmp_path / "mine", train=rows)
     with (folder / "train.jsonl").open("ab") as file:
-        file.write(b'{"id": "P99", "text": "caf\xe9", "label": "A"}\n[]\n')
+        file.write(b'{"id": "P99", "text": "caf\xe9 \xc3\x96", "label": "A"}\n[]\n')
     return folder
 
 

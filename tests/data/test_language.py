@@ -80,6 +80,8 @@ def test_the_languages_of_a_corpus(texts: list[str], found: tuple[str, ...]):
 
 def test_languages_are_named():
     assert language_names(["de", "fr"]) == "German and French"
+    assert language_names(["de", "fr", "it"]) == "German, French and Italian"
+    assert language_names(["de"]) == "German"
     assert language_names([]) == ""
 
 

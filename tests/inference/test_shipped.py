@@ -50,6 +50,7 @@ def test_it_reproduces_its_golden_logits(shipped: Classifier):
 
 @pytest.mark.parametrize("code", ["de", "ja"])
 def test_it_warns_of_texts_in_other_languages(shipped: Classifier, code: str):
+    assert shipped.bundle.description.data.languages == ("en",)
     texts = [ABSTRACTS[code][1], ABSTRACTS["en"][1]]
     found = [{each.code for each in p.warnings} for p in shipped.classify(texts)]
     assert ["other_language" in codes for codes in found] == [True, False]

@@ -180,9 +180,15 @@ def test_a_traceback_is_part_of_its_line():
 
 @pytest.fixture
 def _loggers() -> Iterator[None]:
-    """Restore the loggers."""
-    named = [logging.getLogger(name) for name in (LOGGER, "uvicorn")]
+    """The loggers as they are in a process of their own; restored afterwards.
+
+    Streamlit, where it was imported, logs for uvicorn too.
+    """
+    named = [logging.getLogger(name) for name in (LOGGER, "uvicorn", "uvicorn.error")]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in named]
+    for logger in named:
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
     yield
     for logger, handlers, propagate, level in before:
         logger.handlers, logger.propagate = handlers, propagate

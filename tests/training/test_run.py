@@ -1,6 +1,7 @@
 """The complete training at small size: from data to a verified bundle, for both kinds of base."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from helpers import tiny_run, tiny_settings, tiny_train
 from languages import ABSTRACTS
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
+from patclass.bundle.manifest import write_manifest
 from patclass.core.errors import BundleError, ModelError, OutputError, TrainingError
+from patclass.core.files import write_json
 from patclass.inference import load
 from patclass.model import device
 from patclass.model.device import CpuProbe
@@ -186,6 +189,17 @@ def test_a_model_knows_the_languages_of_its_training_texts(
         (prediction,) = classifier.classify([ABSTRACTS[other][1]])
         warned = "other_language" in {warning.code for warning in prediction.warnings}
         assert warned is (other != code)
+
+
+def test_a_bundle_that_states_no_languages_warns_of_none(tree_bundle: Path, tmp_path: Path):
+    folder = shutil.copytree(tree_bundle, tmp_path / "model")
+    description = json.loads((folder / LAYOUT.description).read_text())
+    del description["data"]["languages"]
+    write_json(folder / LAYOUT.description, description)
+    (folder / LAYOUT.manifest).unlink()
+    write_manifest(folder)
+    for prediction in load(folder, "cpu").classify([text for _, text in ABSTRACTS.values()]):
+        assert "other_language" not in {warning.code for warning in prediction.warnings}
 
 
 def test_rejected_rows_are_counted_and_listed(tiny_bert: Path, tmp_path: Path):

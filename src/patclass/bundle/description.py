@@ -171,15 +171,15 @@ class TextInfo(Frozen):
 class DataInfo(Frozen):
     """What the model has learnt from.
 
-    ``languages`` are those of the training texts, as ISO 639-1 codes; empty if they cannot be told.
-    Bundles that do not say were made of English texts.
+    ``languages`` are those of the training texts, as ISO 639-1 codes; empty if they cannot be told
+    or the bundle does not state them. No text is then reported as foreign.
     """
 
     source: str
     fingerprint: str
     rows: dict[str, int]
     rejects: dict[str, int]
-    languages: tuple[str, ...] = ("en",)
+    languages: tuple[str, ...] = ()
 
 
 class RunSettings(Frozen):

@@ -16,16 +16,17 @@ from patclass.cli.options import output_option
     "--restart", is_flag=True, help="Begin again instead of going on with an interrupted run."
 )
 def convert(sources: tuple[Path, ...], output: Path, restart: bool) -> int:
-    """Make one table of patent documents as offices publish them.
+    """Convert patent documents of offices into one Parquet table.
 
-    IN is a file, an archive (.zip, .tar, .gz) or a folder of these. Read are grants and
-    applications of the USPTO (red book XML, SGML of 2001, Green Book text, answers of the Open Data
+    IN is a file, an archive (.zip, .tar, .gz) or a folder of these: grants and
+    applications of the USPTO (Red Book XML, SGML of 2001, Green Book text, answers of the Open Data
     Portal), full texts of the EPO, DOCDB, OPS, WIPO ST.36 and ST.96, MAREC, XML of CNIPA, and PDF
     with a text layer. The format is recognised by content; weekly files are streamed.
 
     The table has the columns id, kind, title, abstract, claims, first_claim, description, codes
     (with first, inventive, scheme and version), publication_date, application_date and language; no
-    names of persons or companies. Documents without a text, design and plant patents and withdrawn
+    names of persons or companies. The id of a PDF without a publication number is the name of its
+    file. Documents without a text, design and plant patents and withdrawn
     ones are listed in OUT.rejects.jsonl, with a reason each. An interrupted run goes on when it is
     started again.
 

@@ -13,12 +13,15 @@ from patclass.cli.options import (
     settings_options,
     split_option,
 )
-from patclass.core.settings import TABLE_SETTINGS, TrainSettings
+from patclass.core.settings import DATA_FORMS, TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
     from patclass.bundle.description import Description
     from patclass.data.examples import Corpus
+
+_OF_TRAINING = {"data": "that of the training", "labels": "those of the training"}
+_TESTED_ON = {"data": f"Patents to test on: {DATA_FORMS}."}
 
 
 @click.command()
@@ -33,7 +36,12 @@ if TYPE_CHECKING:
     help="Levels at which the baselines are fitted, comma-separated; deeper ones take longer.  "
     "[default: the coarsest]",
 )
-@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows", "truncation")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", *TABLE_SETTINGS, "test_rows", "truncation"),
+    defaults=_OF_TRAINING | {"truncation": "that of the model"},
+    helps=_TESTED_ON,
+)
 @device_option
 def evaluate(
     bundle: str | None,
@@ -135,7 +143,12 @@ def _warnings(description: "Description", corpus: "Corpus", flags: dict[str, Any
 @click.option("--level", help="Level to compare at.  [default: the coarsest]")
 @split_option
 @output_option("Also write the figures, as JSON.", required=False)
-@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS, "test_rows")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", *TABLE_SETTINGS, "test_rows"),
+    defaults={"data": "that of A's training", "labels": "those of each training"},
+    helps=_TESTED_ON,
+)
 @device_option
 def compare(
     a: str,
@@ -204,7 +217,15 @@ def compare(
     show_default=True,
     help="Folds of the cross-validation.",
 )
-@settings_options(TrainSettings, "data", "labels", "text", *TABLE_SETTINGS, "train_rows", "seed")
+@settings_options(
+    TrainSettings,
+    *("data", "labels", "text", *TABLE_SETTINGS, "train_rows", "seed"),
+    helps={
+        "data": f"Patents whose labels are audited: {DATA_FORMS}.",
+        "train_rows": "Audit this many rows: seeded, shuffled, stratified.",
+        "seed": "Seed of subsets.",
+    },
+)
 def audit(output: Path, level: str | None, folds: int, **flags: Any) -> int:
     """List the training rows whose labels are probably wrong, for review.
 

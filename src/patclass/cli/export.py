@@ -16,7 +16,7 @@ from patclass.cli.options import (
     output_option,
     settings_options,
 )
-from patclass.core.settings import TABLE_SETTINGS, TrainSettings
+from patclass.core.settings import DATA_FORMS, TABLE_SETTINGS, TrainSettings
 
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     help="int8 or float32 weights for OpenVINO on a CPU, without torch; or a plain transformers "
     "model with the adapter merged into it.",
 )
-@settings_options(TrainSettings, "data", "labels", *TABLE_SETTINGS)
+@settings_options(
+    TrainSettings,
+    *("data", "labels", *TABLE_SETTINGS),
+    defaults={
+        "data": "that of the training if it is present, else sample",
+        "labels": "those of the training",
+    },
+    helps={"data": f"Patents to quantise and compare with: {DATA_FORMS}."},
+)
 def export(bundle: str | None, output: Path, form: Any, **flags: Any) -> int:
     """Convert BUNDLE (a folder, or 'shipped') for fast inference on a CPU.
 

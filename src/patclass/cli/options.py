@@ -184,11 +184,17 @@ _ANSWER_OPTIONS = (
 
 
 def settings_options(
-    settings: type[Settings], *names: str, defaults: Mapping[str, Any] | None = None
+    settings: type[Settings],
+    *names: str,
+    defaults: Mapping[str, Any] | None = None,
+    helps: Mapping[str, str] | None = None,
 ) -> Callable[[Command], Command]:
     """Give a command one flag for each named setting (all of them without names).
 
     Their values reach the command as text, and ``settings.load`` checks them.
+
+    :param defaults: those to show where the command has others than the settings, by name.
+    :param helps: likewise what they mean.
     """
     fields = settings.fields()
 
@@ -196,7 +202,9 @@ def settings_options(
         for name in reversed(names or tuple(fields)):
             info = fields[name][1]
             default = (defaults or {}).get(name, info.default)
-            command = click.option(*_flag(name, info), **_kind(info, default))(command)
+            meaning = (helps or {}).get(name, info.description)
+            kind = _kind(info, f"{meaning}{_shown(default)}")
+            command = click.option(*_flag(name, info), **kind)(command)
         return command
 
     return decorate
@@ -213,10 +221,13 @@ def _flag(name: str, info: FieldInfo) -> tuple[str, ...]:
     return (f"{dashed}/--no-{dashed[2:]}" if info.annotation is bool else dashed, *short, name)
 
 
-def _kind(info: FieldInfo, default: object) -> dict[str, Any]:
-    """Help with the default, and a metavar."""
-    shown = "" if default in (None, ()) else f"  [default: {_text(default)}]"
-    kind: dict[str, Any] = {"help": f"{info.description}{shown}", "default": None}
+def _shown(default: object) -> str:
+    return "" if default in (None, ()) else f"  [default: {_text(default)}]"
+
+
+def _kind(info: FieldInfo, help_text: str) -> dict[str, Any]:
+    """Help, and a metavar."""
+    kind: dict[str, Any] = {"help": help_text, "default": None}
     if info.annotation is bool:
         return kind
     return kind | {

@@ -55,7 +55,7 @@ def predict(
     device: str,
     **options: Any,
 ) -> int:
-    """Classify one patent: TEXT, standard input, or the one of a publication NUMBER.
+    """Classify one patent, given as TEXT, on standard input or by --number.
 
     Prints the label at the deepest level at which the model is sure, with the levels above it,
     their confidence, and the next most probable labels. Warnings go to standard error. Of a number,
@@ -198,7 +198,8 @@ def classify(
 ) -> int:
     """Classify every row of the file IN, and write the answers to another file.
 
-    IN is a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip.
+    IN is a table (CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip) or
+    patent documents of offices (XML, PDF, archives).
     Encoding, delimiter, header and columns are recognised, as in exports of Espacenet, Google
     Patents, Lens and others; one line says what was recognised, and each can be overruled.
 

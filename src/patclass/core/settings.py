@@ -33,13 +33,20 @@ FORM_OPTIONS = ("delimiter", "encoding", "sheet")
 TABLE_SETTINGS = (*STATED_ROLES, *FORM_OPTIONS)
 
 
+# What can be named as data.
+DATA_FORMS = (
+    "a CSV, TSV, Excel, JSON, JSONL or Parquet file, patent documents of offices (XML, PDF, "
+    "archives), a folder of train/validation/test files, a hub data set (owner/name:config), or "
+    "'sample'"
+)
+
+
 class DataSettings(SettingsGroup):
     """Which patents, which text, which labels."""
 
     data: str = Field(
         "sample",
-        description="Patents to learn from: a CSV, TSV, Excel, JSON, JSONL or Parquet file, a "
-        "folder of train/validation/test files, a hub data set (owner/name:config), or 'sample'.",
+        description=f"Patents to learn from: {DATA_FORMS}.",
     )
     text: str = Field(
         "auto",

@@ -73,8 +73,9 @@ MIN_CHARACTERS = 20
 # What is looked at of a longer text.
 _CHECKED_CHARACTERS = 5_000
 
-# The share of function words from which on a text is of a language. No English text of 71,000 has
-# that many of another one and less than twice as many of its own (docs/log.md).
+# The share of function words from which on a text is of a language. Of 71,258 texts that are called
+# English, 4 have so many of another one and less than half as many English ones, and are of that
+# other language (docs/log.md).
 _SHARE = 0.15
 
 # A model knows the languages that so many of its training texts are of.
@@ -102,7 +103,7 @@ def other_language(text: str, known: Collection[str]) -> str | None:
 def languages_of(texts: Iterable[str]) -> tuple[str, ...]:
     """The languages of at least 5 % of the texts that are long enough, most frequent first.
 
-    None if most of these texts are of none of ``NAMES``.
+    Empty if most of these texts are of none of ``NAMES``.
     """
     judged = [shares for text in texts if (shares := _shares(text)) is not None]
     counts = Counter(map(_best, judged))
@@ -112,8 +113,9 @@ def languages_of(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def language_names(codes: Iterable[str]) -> str:
-    """Languages by name: ``German and French``."""
-    return " and ".join(NAMES.get(code, code) for code in codes)
+    """Languages by name: ``German, French and Italian``."""
+    *names, last = [NAMES.get(code, code) for code in codes] or [""]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _best(shares: Mapping[str, float]) -> str | None:

@@ -51,7 +51,7 @@ class Cache:
         return content if 0 <= age < days * DAY else None
 
     def put(self, name: str, content: bytes) -> None:
-        """Keep a file; without one, where the folder cannot be written, the office is asked again.
+        """Keep a file, if the folder can be written; what is not kept is asked for again.
 
         :param name: letters, digits and hyphens.
         """

@@ -60,9 +60,9 @@ def _unmarked_wide(sample: bytes) -> str | None:
     if most > len(sample) / 4 > 2 * least:
         return encoding
     # Of other alphabets, only digits, spaces and delimiters have a zero.
-    if 2 * least > most or most < len(sample) / 100:
+    if 2 * least > most or most < max(2, len(sample) / 100):
         return None
-    if _readable(sample.replace(b"\0", b""), "utf-8") > 0.99:
+    if _readable(sample.replace(b"\0", b""), "utf-8") > 0.8:
         return None
     whole = sample[: len(sample) // 2 * 2]
     return encoding if _readable(whole, encoding) > 0.98 else None

@@ -1,6 +1,14 @@
 import pytest
 
-from patclass.data.columns import ROLES, add_roles, columns_by_role, fold, free_name, known_names
+from patclass.data.columns import (
+    ROLES,
+    add_roles,
+    columns_by_role,
+    fold,
+    free_name,
+    known_names,
+    rivals,
+)
 from sources import EXPORTS, Export
 
 
@@ -42,6 +50,22 @@ def test_a_whole_text_is_taken_where_there_is_no_title_and_abstract():
 def test_the_first_of_several_columns_of_a_role_is_taken():
     assert columns_by_role(["Abstract", "abstract"])["abstract"] == "Abstract"
     assert columns_by_role(["lens_id", "publication_number"])["id"] == "publication_number"
+
+
+def test_english_is_taken_before_the_language_of_the_document():
+    columns = ["Title", "Title (English)", "Abstract (Original Language)", "Abstract (English)"]
+    assert columns_by_role(columns) == {"title": columns[1], "abstract": columns[3]}
+    assert rivals(columns) == [columns[i] for i in (1, 0, 3, 2)]
+
+
+def test_an_empty_column_is_taken_only_where_there_is_no_other():
+    columns = ["Title", "Title (English)", "Abstract"]
+    empty = {"Title (English)", "Abstract"}
+    assert columns_by_role(columns, {}, empty) == {"title": "Title", "abstract": "Abstract"}
+
+
+def test_an_address_is_no_class():
+    assert columns_by_role(["ip", "title"]) == {"title": "title"}
 
 
 def test_fields_are_found_by_their_role_and_by_their_own_name():

@@ -417,3 +417,11 @@ def test_of_tables_and_documents_in_one_archive_the_patents_are_read(
     table = open_table(tmp_path / "export.2024.zip")
     assert form in table.form.replace("export.2024.zip/", "")
     assert [row.id for row in table.rows()] == ids
+
+
+def test_a_role_has_the_column_that_is_filled(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,Title (English),Title,CPC,CPC Codes\n1,,Webstuhl,,D03D\n2,,Pumpe,,\n")
+    assert open_table(path).roles == {"id": "id", "title": "Title", "cpc": "CPC Codes"}
+    path.write_text("id,Title (English),Title\n1,Loom,Webstuhl\n2,,Pumpe\n")
+    assert open_table(path).roles["title"] == "Title (English)"

@@ -3,7 +3,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 
 from patclass.core.errors import DataError
 from patclass.data.rows import open_table
@@ -50,6 +50,26 @@ def test_the_sheet_with_usual_names_is_taken_unless_another_is_wanted():
     assert open_sheet("a.xlsx", workbook(**book), "notes").columns == ("made by", "me")
     with pytest.raises(DataError, match=r"a\.xlsx has no sheet 'x'; it has notes, patents"):
         open_sheet("a.xlsx", workbook(**book), "x")
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_a_hidden_sheet_is_read_only_if_it_is_wanted(state: str):
+    book = load_workbook(
+        workbook(old=[[*ROWS[0], "abstract"], ["EP9", "Seat", 1999, "x"]], new=ROWS)
+    )
+    book["old"].sheet_state = state
+    sink = io.BytesIO()
+    book.active = 1
+    book.save(sink)
+    assert open_sheet("a.xlsx", io.BytesIO(sink.getvalue())).name == "new"
+    assert open_sheet("a.xlsx", io.BytesIO(sink.getvalue()), "old").name == "old"
+
+
+def test_other_sheets_with_the_same_columns_are_named(tmp_path: Path):
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(workbook(one=ROWS, notes=[["by", "me"]], two=ROWS).getvalue())
+    line = open_table(path).recognised
+    assert "read from sheet 'one' ('two' with the same columns not read), header in row 1" in line
 
 
 @pytest.mark.parametrize("content", [b"no workbook", b"PK\x03\x04broken"])

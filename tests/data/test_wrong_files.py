@@ -10,6 +10,8 @@ from openpyxl import Workbook
 from conftest import SHARED
 from patclass.core.errors import DataError
 from patclass.data.rows import open_table
+from patclass.data.wrong_files import check_columns, check_content
+from sources import EXPORTS, Export
 
 PAGE = b"<!-- saved -->\n<!DOCTYPE html>\n<html><body><h1>Session expired</h1></body></html>"
 TABLE = b"\xef\xbb\xbf\r\n<table><tr><td>id</td></tr></table>"
@@ -46,6 +48,26 @@ def compound(*streams: str) -> bytes:
         ("a.csv", b"\x89PNG\r\n\x1a\n\0\0", r"is a picture \(PNG\), not a table"),
         ("a.csv", b"\xff\xd8\xff\xe0\0\x10JFIF", r"a picture \(JPEG\)"),
         ("a.csv", b"\x1f\x8b\x08\0", "packed with gzip.*add .gz to its name"),
+        ("a.csv", b"BM\x36\0\x0c\0\0\0", r"a picture \(BMP\)"),
+        ("a.csv", b"RIFF\x24\0\0\0WEBPVP8 ", r"a picture \(WebP\)"),
+        ("a.csv", b"\0\0\0\x18ftypheic", r"a picture \(HEIC\)"),
+        ("a.csv", b"\0\0\0\x18ftypavif", r"a picture \(AVIF\)"),
+        ("a.csv", b"\0\0\0\x20ftypisom", r"a film \(MP4\)"),
+        ("a.csv", b"\xfd7zXZ\0\0\x04", "packed with XZ"),
+        ("a.csv", b"\x28\xb5\x2f\xfd\x04", "packed with Zstandard"),
+        ("a.csv", b"BZh91AY&SY\x8d", "packed with bzip2"),
+        ("a.csv", b"\x89HDF\r\n\x1a\n\0", "data in HDF5"),
+        ("a.csv", b"\x93NUMPY\x01\0", "NumPy"),
+        ("a.csv", b"ARROW1\0\0", "Feather or Arrow, not a table; save it as Parquet"),
+        ("a.csv", b"ORC\x08\x03\x10", "in ORC"),
+        ("a.csv", b"Obj\x01\x04\x14", "in Avro"),
+        ("a.csv", b"\x80\x04\x95\x10\0\0", "a pickle of Python"),
+        ("a.csv", b'<?xml version="1.0"?>\n<svg xmlns="x"/>', r"a picture \(SVG\)"),
+        ("a.csv", b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">\n<html/>', "HTML page"),
+        ("a.csv", b"TY  - JOUR\r\nAU  - Smith, J\r\nER  - ", "references in RIS"),
+        ("a.txt", b"@article{smith26,\n  title = {Looms}\n}", "references in BibTeX"),
+        ("a.txt", b"\nPMID- 1234\nOWN - NLM\n", "references in PubMed"),
+        ("a.txt", b"\xef\xbb\xbfFN Database\nVR 1.0\nPT J\n", "in Web of Science"),
         ("a.csv", b"SQLite format 3\0", "a database"),
         ("a.csv", PAGE, "is an HTML page, not a table.*download the file again"),
         ("a.json", PAGE, "is an HTML page"),
@@ -92,8 +114,42 @@ def test_a_list_of_publications_is_told_by_its_columns(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("columns", "kind"),
+    [
+        ("PT\tAU\tTI\tSO\tAB\tDI\tUT", "scientific publications"),
+        ("Authors,Title,Year,Source title,Cited by,DOI,EID", "scientific publications"),
+        ("Cites,Authors,Title,Year,Source,ArticleURL,CitesURL", "scientific publications"),
+        ("id,doi,title,publication_year,cited_by_count,authorships", "scientific publications"),
+        ("paperId,title,abstract,venue,year,citationCount,authors", "scientific publications"),
+        ("id,submitter,authors,title,journal-ref,doi,abstract", "scientific publications"),
+        ("First Name,Last Name,Email Address,Company,Position,Connected On", "persons"),
+        ("Title,First Name,Last Name,E-mail Address,Business Phone", "persons"),
+        ("Vorname,Nachname,Firma,Telefon", "persons"),
+        ("Design number,Locarno class,Applicant,Indication of product", "designs"),
+        ("Application number,Mark,Owner,Status", "trademarks"),
+        ("Trade mark name,Nice classes,Applicant", "trademarks"),
+    ],
+)
+def test_a_list_of_other_things_is_told_by_its_columns(tmp_path: Path, columns: str, kind: str):
+    refused(tmp_path / "a.csv", f"{columns}\n".encode(), f"lists {kind}, not patents")
+
+
+@pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
+def test_exports_of_patents_are_never_refused(export: Export):
+    check_columns(Path("a.csv"), export.header)
+
+
+@pytest.mark.parametrize("start", ["BMW,title", "ORC,title", "ID3,title", "Rar!,title"])
+def test_a_text_may_begin_like_a_picture(start: str):
+    check_content(Path("a.csv"), f"{start}\n1,A loom\n".encode())
+
+
+@pytest.mark.parametrize(
     "columns",
     [
+        "id,title,abstract,authors,year",
+        "id,title,class,status,owner,company,email",
+        "id,text,mark,trademark",
         "Display Key,Title,Abstract,CPC Classifications,PMID,DOI,ISSN",
         "id,title,DOI,journal",
         "id,title,abstract,doi,pmid,pmcid,jurisdiction",

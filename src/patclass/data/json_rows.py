@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from patclass.core.errors import DataError
-from patclass.data.columns import columns_by_role
 from patclass.data.encoding import SAMPLE, decoded, encoding_of, errors_of, is_wide, name_of
 from patclass.data.formats import estimated_records, opened, table_suffix
+from patclass.data.json_shapes import plain_record, rows_within
 from patclass.data.table import Row, Table
 from patclass.data.text import SURROGATE
 
@@ -54,7 +54,7 @@ def _is_json_lines(path: Path, sample: bytes, encoding: str) -> bool:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return not line.rstrip().endswith(("{", "[", ","))
-    return bool(rest.strip()) or _rows_within(value) is None
+    return bool(rest.strip()) or rows_within(value) is None
 
 
 def _has_lines(path: Path, encoding: str) -> bool:
@@ -89,7 +89,11 @@ def _read_jsonl(path: Path, encoding: str, wanted: Collection[str] | None) -> It
 
 def _json_row(number: int, line: bytes, encoding: str, place: int) -> Row:
     try:
-        fields = json.loads(line.decode("cp1252" if encoding == "cp1252" else "utf-8-sig"))
+        fields = json.loads(
+            line.decode(
+                "utf-8-sig" if is_wide(encoding) or name_of(encoding) == "UTF-8" else encoding
+            )
+        )
     except UnicodeDecodeError:
         return Row(number, error=f"undecodable: not {name_of(encoding)}", line=place)
     except (ValueError, RecursionError) as problem:
@@ -107,7 +111,7 @@ def _object_row(number: int, fields: object, line: int | None = None, escapes: b
     if SURROGATE.search(text):
         known = json.loads(SURROGATE.sub("\ufffd", text))
         return Row(number, known, "undecodable: half a surrogate pair", line)
-    return Row(number, fields, None, line)
+    return Row(number, plain_record(fields), None, line)
 
 
 def _is_too_deep(value: object) -> bool:
@@ -126,7 +130,7 @@ def _reason(problem: Exception) -> str:
 
 
 def _json_values(path: Path) -> list[Any]:
-    """The rows of one JSON document: a list, or an object with a list of objects in it."""
+    """The rows of one JSON document: a list, or those within an object, which may be one itself."""
     with opened(path) as (_, file):
         try:
             value = json.loads(decoded(file.read()))
@@ -134,24 +138,9 @@ def _json_values(path: Path) -> list[Any]:
             raise DataError(f"{path} is {problem}") from problem
         except (ValueError, RecursionError) as problem:
             raise DataError(f"{path} is not JSON: {_reason(problem)}.") from problem
-    return value if isinstance(value, list) else (_rows_within(value) or [value])
+    return value if isinstance(value, list) else (rows_within(value) or [value])
 
 
 def _read_json(values: Sequence[Any], wanted: Collection[str] | None) -> Iterator[Row]:
     for number, fields in enumerate(values, 1):
         yield _object_row(number, dict(fields) if isinstance(fields, dict) else fields)
-
-
-def _rows_within(value: object) -> list[Any] | None:
-    """The longest list of objects in an object, such as ``{"patents": [...]}``."""
-    if not isinstance(value, dict):
-        return None
-    lists = [
-        part
-        for part in value.values()
-        if isinstance(part, list) and part and all(isinstance(item, dict) for item in part)
-    ]
-    # A patent of its own has such lists too, of its inventors and codes.
-    if not lists or columns_by_role([key for key in value if isinstance(key, str)]):
-        return None
-    return max(lists, key=len)

@@ -8,10 +8,11 @@ row with an error, in its place, so that nothing vanishes and one bad row does n
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from patclass.core.errors import DataError
-from patclass.data.columns import columns_by_role
+from patclass.data.columns import columns_by_role, rivals
 from patclass.data.delimited import Dialect, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, forms_of, read_documents
 from patclass.data.encoding import SAMPLE
@@ -43,6 +44,9 @@ from patclass.data.wrong_files import (
     check_workbook,
 )
 
+# Rows by which it is seen whether a column is empty.
+_FIRST_ROWS = 100
+
 
 def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
     """Recognise a table: CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also as .gz or .zip.
@@ -63,7 +67,18 @@ def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
 
 def _with_roles(table: Table, stated: Mapping[str, str]) -> Table:
     check_stated(table.path.name, table.columns, stated)
-    return replace(table, roles=columns_by_role(table.columns, stated), stated=tuple(stated))
+    roles = columns_by_role(table.columns, stated, _empty_columns(table))
+    return replace(table, roles=roles, stated=tuple(stated))
+
+
+def _empty_columns(table: Table) -> set[str]:
+    """Of the columns with the same role, those that are empty in the first rows."""
+    several = set(rivals(table.columns))
+    if not several:
+        return several
+    first = [row.fields for row in islice(table.read(several), _FIRST_ROWS)]
+    filled = {name for name in several for row in first if row.get(name) not in (None, "", [])}
+    return several - filled
 
 
 def _recognise(path: Path, options: TableOptions) -> Table:
@@ -174,7 +189,7 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
     with seekable(path) as (_, file):
         has_macros = check_workbook(path, file)
         sheet = open_sheet(str(path), file, wanted)
-    form = f"read from sheet '{sheet.name}', header in row {sheet.header}"
+    form = f"read from {sheet}"
     form += ", macros not run" if has_macros else ""
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:

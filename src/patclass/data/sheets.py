@@ -1,10 +1,16 @@
 """Rows of spreadsheets: XLSX, XLS and ODS. Knows cells, not what they mean."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetVisibleEnum,
+)
 
 from patclass.core.errors import DataError
 from patclass.data.columns import known_names
@@ -17,6 +23,7 @@ class Sheet:
 
     :param header: the row of the column names, counted from 1.
     :param names: of all sheets of the workbook.
+    :param alike: the names of other visible sheets with the same columns, which are not read.
     """
 
     name: str
@@ -24,6 +31,12 @@ class Sheet:
     header: int
     columns: tuple[str, ...]
     cells: CalamineSheet
+    alike: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        others = f" ({', '.join(map(repr, self.alike))} with the same columns not read)"
+        name = f"sheet '{self.name}'{others if self.alike else ''}"
+        return f"{name}, header in row {self.header}"
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The number and the fields of each row after the header; empty rows are left out."""
@@ -40,7 +53,9 @@ class Sheet:
 
 
 def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
-    """The sheet with the most usual names of columns, else the first that is not empty.
+    """The visible sheet with the most usual names of columns, else the first that is not empty.
+
+    A hidden one is read if it is wanted, or if no visible one has cells.
 
     :param name: of the file, for messages.
     :param wanted: the name of the sheet to take.
@@ -64,7 +79,20 @@ def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
     filled = [sheet for sheet in sheets if sheet.columns]
     if not filled:
         raise DataError(f"{name} is empty; expected a header and at least one row.")
-    return max(filled, key=lambda sheet: known_names(sheet.columns))
+    hidden = _hidden(book)
+    best = max(filled, key=lambda sheet: (sheet.name not in hidden, known_names(sheet.columns)))
+    alike = [
+        sheet.name
+        for sheet in filled
+        if sheet.columns == best.columns and sheet is not best and sheet.name not in hidden
+    ]
+    return replace(best, alike=tuple(alike))
+
+
+def _hidden(book: CalamineWorkbook) -> set[str]:
+    return {
+        sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible
+    }
 
 
 def _with_header(book: CalamineWorkbook, name: str) -> Sheet:

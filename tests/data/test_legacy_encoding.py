@@ -1,5 +1,6 @@
 """Older encodings: lists of patents as offices write them, and Western texts that stay the same."""
 
+import json
 import time
 from pathlib import Path
 
@@ -149,3 +150,12 @@ def test_damaged_bytes_are_errors_of_their_rows(tmp_path: Path):
     path.write_bytes(b"\n".join([*lines, *[lines[1]] * 9, b"CN\xff\xff,,,x,y"]))
     errors = [row.error for row in open_table(path).rows()]
     assert errors == [None] * 10 + ["undecodable: not GB18030"]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize(("encoding", "text"), LEGACY)
+def test_json_is_read_in_them_too(tmp_path: Path, name: str, encoding: str, text: str):
+    row = json.dumps({"id": "1", "text": text}, ensure_ascii=False)
+    path = tmp_path / name
+    path.write_bytes((f"[{row}]" if name == "a.json" else f"{row}\n{row}\n").encode(encoding))
+    assert {row.fields["text"] for row in open_table(path).rows()} == {text}

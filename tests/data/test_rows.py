@@ -425,3 +425,34 @@ def test_a_role_has_the_column_that_is_filled(tmp_path: Path):
     assert open_table(path).roles == {"id": "id", "title": "Title", "cpc": "CPC Codes"}
     path.write_text("id,Title (English),Title\n1,Loom,Webstuhl\n2,,Pumpe\n")
     assert open_table(path).roles["title"] == "Title (English)"
+
+
+@pytest.mark.parametrize("others", [("readme.txt",), ("._a.csv", "__MACOSX/._a.csv"), (".b.csv",)])
+def test_a_table_is_found_beside_other_packed_files(tmp_path: Path, others: tuple[str, ...]):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (*others, "folder/a.csv"):
+            archive.writestr(name, "id,title\n1,Loom\n")
+    assert [row.fields for row in read_rows(path)] == [{"id": "1", "title": "Loom"}]
+    assert open_table(path).estimate() == 1
+
+
+def test_a_packed_file_without_a_suffix_is_recognised_by_its_content(tmp_path: Path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"id,title\n1,Loom\n"))
+    assert [row.fields for row in read_rows(tmp_path / "a.gz")] == [{"id": "1", "title": "Loom"}]
+    (tmp_path / "a.doc.gz").write_bytes(gzip.compress(b"id,title\n1,Loom\n"))
+    with pytest.raises(DataError, match="is no known format"):
+        open_table(tmp_path / "a.doc.gz")
+
+
+@pytest.mark.parametrize(
+    "form", ['[{"id": "1", "title": "Loom"}]', '{"id": "1", "title": "Loom"}\n']
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.tsv.gz", "a.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_recognised_under_another_name(tmp_path: Path, form: str, name: str, encoding: str):
+    content = form.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    table = open_table(tmp_path / name)
+    assert "JSON" in table.form
+    assert [row.fields for row in table.rows()] == [{"id": "1", "title": "Loom"}]

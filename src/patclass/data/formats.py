@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,12 @@ def table_suffix(name: str) -> str:
     return inner if path.suffix in PACKED and inner in TABLE_SUFFIXES else path.suffix
 
 
+def is_nameless(name: str) -> bool:
+    """Whether a packed file has no suffix of its own, and its content says what it is."""
+    path = Path(name.lower())
+    return path.suffix == ".gz" and not Path(path.stem).suffix
+
+
 def is_packed_table(name: str) -> bool:
     """Whether a file in an archive is a table, by its name; texts and JSON may be anything."""
     return Path(name.lower()).suffix in set(TABLES) - {".txt", ".json"}
@@ -79,7 +86,9 @@ def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 def _only_table(path: Path, archive: zipfile.ZipFile) -> str:
     names = [name for name in archive.namelist() if table_suffix(name) in TABLES]
-    names = [name for name in names if not name.startswith("__MACOSX")]
+    # Beside files, an Apple computer packs what it knows of them.
+    names = [name for name in names if not re.search(r"^__MACOSX|(^|/)\.[^/]*$", name)]
+    names = list(filter(is_packed_table, names)) or names  # a text may say what is packed
     if len(names) != 1:
         found = f"{len(names)} tables: {', '.join(names[:5])}" if names else "no table"
         raise DataError(f"{path} holds {found}; unpack it, and name one.")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -17,6 +18,8 @@ from patclass.data.text import SURROGATE
 
 # Rows by which the columns of JSON lines are recognised.
 _FIRST_ROWS = 100
+
+_BEGINNING = re.compile(r'\ufeff?\s*(\[\s*)?\{\s*"[^"\n]*"\s*:')
 
 # Lists and objects within each other; whoever reads or writes a row may then recurse.
 _MAX_DEPTH = 100
@@ -40,6 +43,12 @@ def json_table(path: Path, sample: bytes) -> Table:
     first = islice(read(None), _FIRST_ROWS)
     columns = tuple(dict.fromkeys(key for row in first for key in row.fields))
     return Table(path, columns, {}, form, read, estimate=estimate)
+
+
+def is_json(sample: bytes) -> bool:
+    """Whether a file begins as an object of JSON or a list of them, which no header does."""
+    text = sample[:10_000].decode(encoding_of(sample), errors="replace")
+    return _BEGINNING.match(text) is not None
 
 
 def _is_json_lines(path: Path, sample: bytes, encoding: str) -> bool:

@@ -24,12 +24,13 @@ from patclass.data.formats import (
     TABLE_SUFFIXES,
     TABLES,
     estimated_records,
+    is_nameless,
     is_packed_table,
     opened,
     seekable,
     table_suffix,
 )
-from patclass.data.json_rows import json_table
+from patclass.data.json_rows import is_json, json_table
 from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.parquet import parquet_table
 from patclass.data.records import Doubts, read_records
@@ -87,7 +88,7 @@ def _recognise(path: Path, options: TableOptions) -> Table:
         read = partial(_read_documents, path)
         return Table(path, DOCUMENT_COLUMNS, {}, form, read)
     suffix = table_suffix(path.name)
-    if suffix not in (*TABLES, ".zip"):
+    if suffix not in (*TABLES, ".zip") and not is_nameless(path.name):
         what = "holds no patent document" if suffix in DOCUMENTS else "is no known format"
         raise DataError(
             f"{path}: '{suffix or path.name}' {what}; use {', '.join(TABLE_SUFFIXES)}, also "
@@ -103,7 +104,7 @@ def _recognise(path: Path, options: TableOptions) -> Table:
         return parquet_table(path)
     if sample.startswith((ZIP, COMPOUND)) or suffix in SHEETS:
         return _sheet_table(path, options.sheet)
-    if suffix in JSON:
+    if suffix in JSON or (options.delimiter is None and is_json(sample)):
         return json_table(path, sample)
     return _delimited_table(path, sample, suffix, options)
 

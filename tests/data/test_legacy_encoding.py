@@ -113,7 +113,13 @@ def test_western_texts_stay_in_windows_1252(text: str, times: int):
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(
-        st.text("abcdefghinorstu äöüßéèêàçîôñáíóúæøå’“”–°²³µ×.,;", min_size=1, max_size=9),
+        # Of letters that are not ASCII alone, any word could be one of another alphabet.
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from("abdehnort"),
+            st.text("abcdefghinorstuäöüßéèêàçîôñáíóúæøå°²³µ×", max_size=8),
+            st.sampled_from(["", ".", ",", ";", "’", "”", " –"]),
+        ),
         min_size=1,
         max_size=20,
     )

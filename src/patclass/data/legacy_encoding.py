@@ -158,6 +158,9 @@ def _alphabetic(part: bytes, encoding: str) -> float:
     words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if not word.isascii()]
     whole = "".join(filter(partial(_is_word, alphabet), words))
     found = _count(Counter(whole.lower()), frequent)
+    # Signs such as a third power are letters of these alphabets, but few different ones.
+    if len(set(whole.lower())) < 4:
+        return 0.0
     if len(whole) < 6 or len(whole) < 0.8 * sum(map(len, words)) or found < 0.4 * len(whole):
         return 0.0
     return found / len(whole)

@@ -47,7 +47,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -
 # Without compiled modules, each of the many processes that the tests start would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-test: .venv/ready  ## check style and types, run every test (6 minutes on two cores)
+test: .venv/ready  ## check style and types, run every test (7 minutes on two cores)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(MAKE) --jobs=2 types pytest

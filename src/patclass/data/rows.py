@@ -115,7 +115,7 @@ def _form_of_documents(path: Path) -> str | None:
     A table that is packed with PDFs is what is meant; one that is packed with other documents, as
     lists of their contents are, is not read.
     """
-    files = forms_of(path)
+    files = list(forms_of(path))
     forms = list(dict.fromkeys(form for _, form in files if form is not None))
     tables = [name for name, form in files if form is None and is_packed_table(name)]
     if not forms or (forms == ["PDF"] and tables):

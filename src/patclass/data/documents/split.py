@@ -113,14 +113,16 @@ def split_file(name: str, file: BinaryIO) -> Iterator[RawDocument]:
             yield from _documents(inner, form, sample, part)
 
 
-def forms_of(path: Path) -> list[tuple[str, Form | None]]:
+def forms_of(path: Path) -> Iterator[tuple[str, Form | None]]:
     """The names and formats of the first files that are packed in one, or of itself.
+
+    No more of them is read than is asked for.
 
     :raises DataError: as ``raw_documents``.
     """
     with damage_named(path), path.open("rb") as file:
-        parts = islice(unpacked(path.name, file), _LOOKED_AT)
-        return [(name, form_of(_read(part, _SAMPLE))) for name, part in parts]
+        for name, part in islice(unpacked(path.name, file), _LOOKED_AT):
+            yield name, form_of(_read(part, _SAMPLE))
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

@@ -160,12 +160,12 @@ def _load(folder: Path, files: Sequence[Path]) -> _State:
         return _State(sources)
     except (OSError, ValueError, TypeError) as problem:
         raise OutputError(
-            f"{folder} is damaged ({problem}); begin again with restart."
+            f"{folder} is damaged ({problem}); begin again with restart.", setting="restart"
         ) from problem
     if state.sources != sources:
         raise OutputError(
             f"{folder} belongs to a conversion of other files, or these have changed; convert the "
-            "same files, or begin again.",
+            "same files, or begin again with restart.",
             setting="restart",
         )
     return state

@@ -456,3 +456,12 @@ def test_json_is_recognised_under_another_name(tmp_path: Path, form: str, name: 
     table = open_table(tmp_path / name)
     assert "JSON" in table.form
     assert [row.fields for row in table.rows()] == [{"id": "1", "title": "Loom"}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_long_table_in_wide_characters_is_no_binary_file(tmp_path: Path, encoding: str):
+    content = "id,title\n" + "1,Pump with a rotor\n" * 300
+    (tmp_path / "a.csv").write_bytes(content.encode(encoding))
+    assert {row.fields["title"] for row in open_table(tmp_path / "a.csv").rows()} == {
+        "Pump with a rotor"
+    }

@@ -15,7 +15,7 @@ from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role, rivals
 from patclass.data.delimited import Dialect, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, forms_of, read_documents
-from patclass.data.encoding import SAMPLE
+from patclass.data.encoding import SAMPLE, is_wide
 from patclass.data.formats import (
     DOCUMENTS,
     JSON,
@@ -144,7 +144,7 @@ def read_rows(path: Path, wanted: Collection[str] | None = None) -> Iterator[Row
 def _delimited_table(path: Path, sample: bytes, suffix: str, options: TableOptions) -> Table:
     encoding, delimiter = options.encoding, options.delimiter
     dialect = recognise(sample, suffix, encoding=encoding, delimiter=delimiter)
-    if not dialect.encoding.startswith("utf-16") and encoding is None:
+    if not is_wide(dialect.encoding) and encoding is None:
         check_text(path, sample)
     doubts = Doubts()
     read = partial(_read_delimited, path, dialect, doubts)

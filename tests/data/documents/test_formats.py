@@ -1,8 +1,11 @@
 """Every format gives the same fields of the same patent."""
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import office_documents as office
 from patclass.data.documents import Document, RejectedDocument, documents_of
@@ -304,6 +307,22 @@ def test_depth_is_bounded():
 def test_text_is_the_same_without_a_parser(markup: str):
     element = parse(f'<d xmlns:x="x">{markup}</d>'.encode())
     assert plain_text(markup.encode()) == text_of(element)
+
+
+PIECES = st.sampled_from(
+    (
+        *("<p>", "</p>", "<b>", "</b>", "<br/>", "&#x2009;", "&#160;", "&amp;lt;", "&lt;b&gt;"),
+        *(" ", "  ", "\t", "\n", "\r\n", "\x85", "\xa0", "\u1680", "\u2003", "\u2028", "\u202f"),
+        *("\u205f", "\u3000", "\u200b", "\u2014", "é", "Ä", "、", "word", "&nbsp;", "&ohgr;", "&"),
+    )
+)
+
+
+@given(pieces=st.lists(PIECES, max_size=40))
+def test_white_space_is_the_same_without_a_parser(pieces: list[str]):
+    inside = "".join("&amp;" if piece == "&" else piece for piece in pieces)
+    inside = re.sub("</?[pb]>", lambda tag: f"<{tag[0].strip('</>')}/>", inside)
+    assert plain_text(inside.encode()) == text_of(parse(f"<d>{inside}</d>".encode()))
 
 
 def test_fields_are_a_row_that_json_and_parquet_take():

@@ -17,10 +17,21 @@ Element: TypeAlias = _Element
 _ENTITY = re.compile(rb"&(?!amp;|lt;|gt;|quot;|apos;|#)([A-Za-z][\w.-]{0,40});")
 _PREFIXES = re.compile(rb"[<\s/]([A-Za-z_][\w.-]{0,30}):[A-Za-z]")
 _PREFIX_OF_OFFICE = re.compile(r"^(?:us|ep|wo|cn|jp|kr|tw|de|gb|fr)-(?=[a-z])")
-_TAG = re.compile(rb"<(/?[\w:.-]*)[^<>]*>")
+_TAG = re.compile(rb"<([^<>]*)>")
+_TAG_NAME = re.compile(rb"/?([\w:.-]*)")
+_REFERENCE = re.compile(rb"&#?\w{1,40};")
 
-# Hostile documents have any number of names; only so many are remembered.
-_MAX_TAGS = 10_000
+# White space is single spaces by substitution of what is not: three times as fast as splitting the
+# text into words.
+_ASCII_SPACES = bytes.maketrans(b"\t\n\v\f\r\x1c\x1d\x1e\x1f", b" " * 9)
+_DOUBLE_SPACE = re.compile(rb"  +")
+_OTHER_SPACE = re.compile(
+    rb"[\xc2\xe1-\xe3](?:(?<=\xc2)[\x85\xa0]|(?<=\xe1)\x9a\x80|(?<=\xe3)\x80\x80"
+    rb"|(?<=\xe2)(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f))"
+)
+
+# Hostile documents have any number of names; only so many are remembered, and no long ones.
+_MAX_TAGS, _MAX_REMEMBERED = 10_000, 100
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -53,31 +64,45 @@ def emptied(record: bytes, names: Collection[bytes]) -> tuple[bytes, bytes]:
     for name in names:
         if place := _place(record, name):
             _, start, end = place
-            if _place(record, name, end) is None and b"<!" not in record[start:end]:
+            if _place(record, name, end) is None and record.find(b"<!", start, end) < 0:
                 return record[:start] + record[end:], record[start:end]
     return record, b""
 
 
 class _Between(dict[bytes, bytes]):
-    """What stands for a tag in the text, by its name."""
+    """What stands for a tag in the text, by what is in its angle brackets."""
 
-    def __missing__(self, name: bytes) -> bytes:
-        folded = _FOLDED[name.decode("utf-8", errors="replace").lstrip("/")]
+    def __missing__(self, tag: bytes) -> bytes:
+        name = _TAG_NAME.match(tag)
+        folded = _FOLDED[name[1].decode("utf-8", errors="replace")] if name else ""
         between = b"" if folded in INLINE else b" "
-        if len(self) < _MAX_TAGS:
-            self[name] = between
+        if len(self) < _MAX_TAGS and len(tag) <= _MAX_REMEMBERED:
+            self[tag] = between
         return between
 
 
-_BETWEEN = _Between()
+class _Characters(dict[bytes, bytes]):
+    """What references to characters stand for."""
+
+    def __missing__(self, reference: bytes) -> bytes:
+        plain = html.unescape(reference.decode("utf-8", errors="replace")).encode(errors="replace")
+        if len(self) < _MAX_TAGS:
+            self[reference] = plain
+        return plain
+
+
+_BETWEEN, _CHARACTERS = _Between(), _Characters()
 
 
 def plain_text(content: bytes) -> str:
     """The text of what is in an element, as ``text_of`` gives it; several times as fast."""
     parts = _TAG.split(_without_entities(content))
-    parts[1::2] = [_BETWEEN[name] for name in parts[1::2]]
-    text = b"".join(parts).decode("utf-8", errors="replace")
-    return " ".join((html.unescape(text) if "&" in text else text).split())
+    parts[1::2] = [_BETWEEN[tag] for tag in parts[1::2]]
+    text = b"".join(parts)
+    if b"&" in text:
+        text = _REFERENCE.sub(lambda reference: _CHARACTERS[reference[0]], text)
+    text = _OTHER_SPACE.sub(b" ", text.translate(_ASCII_SPACES))
+    return _DOUBLE_SPACE.sub(b" ", text).decode("utf-8", errors="replace").strip()
 
 
 def parse(record: bytes) -> Element:
@@ -158,8 +183,9 @@ def leaves_of(element: Element) -> dict[str, str]:
     """The text of each innermost element by its folded name, the first of a name."""
     found: dict[str, str] = {}
     for inner in element.iter():
-        if not len(inner) and inner.text:
-            found.setdefault(_FOLDED[inner.tag], inner.text.strip())
+        text = inner.text
+        if text and not len(inner):
+            found.setdefault(_FOLDED[inner.tag], text.strip())
     return found
 
 

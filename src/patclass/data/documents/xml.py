@@ -189,7 +189,10 @@ def _kind(text: str) -> str:
 
 
 def _first(leaf: Mapping[str, str], *names: str) -> str:
-    return next((leaf[name] for name in names if leaf.get(name)), "")
+    for name in names:
+        if found := leaf.get(name):
+            return found
+    return ""
 
 
 def _date(element: Element) -> str:

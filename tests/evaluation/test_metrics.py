@@ -1,11 +1,13 @@
-"""Metrics against figures computed by hand."""
+"""Metrics against figures computed by hand, and the accuracy of the model on slices of the rows."""
 
 import math
 
 import numpy as np
 import pytest
 
-from patclass.evaluation.metrics import Metrics, evaluate
+from patclass.data.examples import Example, Facts
+from patclass.evaluation.metrics import Metrics, Slice, evaluate, mistakes, slices
+from patclass.predictor.scored import LabelledPredictions
 
 CODES = ["A", "B", "C", "D"]
 TRUTH = [0, 0, 1, 1, 2]
@@ -88,3 +90,96 @@ def test_an_unknown_label_is_wrong_and_in_no_cell():
 def test_rows_of_unknown_labels_only_have_figures_too():
     metrics = evaluate([-1], np.array([[0.9, 0.1]], dtype=np.float32), ["A", "B"])
     assert (metrics.accuracy, metrics.macro_f1, metrics.loss) == (0, 0, 0)
+
+
+def found(rows: list[Example], kind: str, correct: list[bool] | None = None) -> list[Slice]:
+    right = np.array(correct if correct is not None else [True] * len(rows))
+    return [part for part in slices(rows, right) if part.kind == kind]
+
+
+def row(length: int = 5, **facts: object) -> Example:
+    return Example("1", "x" * length, (0,), (0,), (), Facts(**facts))
+
+
+def test_texts_are_divided_at_the_quartiles():
+    rows = [row(length) for length in range(1, 101)]
+    parts = found(rows, "text length", [n < 25 for n in range(100)])
+    assert [part.rows for part in parts] == [25, 25, 25, 25]
+    assert [part.name for part in parts][:2] == ["up to 25 characters", "26 to 50 characters"]
+    assert parts[-1].name == "more than 75 characters"
+    assert [part.accuracy for part in parts] == [1, 0, 0, 0]
+
+
+def test_texts_of_equal_length_are_one_slice():
+    assert [(p.name, p.rows) for p in found([row(7)] * 9, "text length")] == [("7 characters", 9)]
+
+
+def test_few_years_are_slices_of_their_own():
+    rows = [row(year=2001), row(year=2003), row(year=2001), row()]
+    parts = found(rows, "year", [True, False, False, True])
+    assert [(p.name, p.rows, p.accuracy) for p in parts] == [
+        ("2001", 2, 0.5),
+        ("2003", 1, 0),
+        ("not known", 1, 1),
+    ]
+
+
+def test_many_years_become_at_most_five_spans_of_about_equal_size():
+    parts = found([row(year=1990 + n) for n in range(30)], "year")
+    assert [(p.name, p.rows) for p in parts] == [
+        ("1990 to 1995", 6),
+        ("1996 to 2001", 6),
+        ("2002 to 2007", 6),
+        ("2008 to 2013", 6),
+        ("2014 to 2019", 6),
+    ]
+
+
+def test_sources_are_sorted_by_frequency_and_the_rest_grouped():
+    rows = [row(source=f"S{n}") for n in range(12) for _ in range(12 - n)]
+    parts = found(rows, "source")
+    assert [p.name for p in parts] == [*(f"S{n}" for n in range(10)), "other sources"]
+    assert parts[-1].rows == 2 + 1
+
+
+def test_a_source_may_have_the_name_of_a_group():
+    parts = found([row(source="not known"), row()], "source")
+    assert [(p.name, p.rows) for p in parts] == [("not known", 1), ("not known", 1)]
+
+
+def test_an_attribute_without_values_is_left_out():
+    assert {part.kind for part in slices([row()] * 3, np.ones(3, dtype=bool))} == {"text length"}
+
+
+def test_a_slice_of_few_rows_has_a_wide_interval():
+    (part,) = found([row()] * 2, "text length", [True, True])
+    assert part.interval.high == 1
+    assert part.interval.low == pytest.approx(0.342, abs=1e-3)
+
+
+def level_answers(y_true: list[int], probabilities: list[list[float]]) -> LabelledPredictions:
+    rows = [
+        Example(f"P{n}", "secret text", (t,), (0,), (), Facts(title=f"Title {n}"))
+        for n, t in enumerate(y_true)
+    ]
+    table = np.array(probabilities, dtype=np.float32)
+    codes = ["A", "B", "C"][: table.shape[1]]
+    return LabelledPredictions(codes, rows, np.arange(len(rows)), np.array(y_true), table)
+
+
+def test_only_mistakes_are_listed_by_confidence():
+    found = mistakes(level_answers([0, 0, -1], [[0.9, 0.1, 0], [0.1, 0.6, 0.3], [0.1, 0.2, 0.7]]))
+    assert [(m.id, m.true, m.predicted, m.second) for m in found] == [
+        ("P2", None, "C", "B"),
+        ("P1", "A", "B", "C"),
+    ]
+    assert found[0].title == "Title 2"
+    assert "secret" not in "".join(m.model_dump_json() for m in found)
+
+
+def test_the_number_of_mistakes_is_limited():
+    assert len(mistakes(level_answers([1] * 40, [[0.9, 0.1]] * 40))) == 25
+
+
+def test_a_single_label_has_no_second_prediction():
+    assert mistakes(level_answers([-1], [[0.9]]))[0].second is None

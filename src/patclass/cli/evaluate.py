@@ -68,7 +68,7 @@ def evaluate(
 
     from patclass.core.errors import ConfigError
     from patclass.core.files import atomic_write, check_writable, write_json
-    from patclass.evaluation.html import html_report
+    from patclass.evaluation.pages import html_report
     from patclass.evaluation.report import measure
     from patclass.inference.prediction import check_level
     from patclass.predictor.scored import label_sets, score_rows

@@ -23,8 +23,16 @@ from patclass.evaluation.calibration import (
     set_report,
 )
 from patclass.evaluation.intervals import Interval, bootstrap
-from patclass.evaluation.metrics import Metrics, TagReport, evaluate, tag_reports
-from patclass.evaluation.slices import Mistake, Slice, mistakes, slices
+from patclass.evaluation.metrics import (
+    Metrics,
+    Mistake,
+    Slice,
+    TagReport,
+    evaluate,
+    mistakes,
+    slices,
+    tag_reports,
+)
 from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
 
 

@@ -24,7 +24,7 @@ from patclass.data.examples import Corpus, Example
 from patclass.engines.base import Engine
 from patclass.engines.openvino import GRAPH, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
-from patclass.evaluation.model_card import model_card
+from patclass.evaluation.pages import model_card
 from patclass.evaluation.report import Report
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
 from patclass.export.parity import EXACT, QUANTISED, Limits, compare, objections

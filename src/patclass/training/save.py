@@ -24,8 +24,7 @@ from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus, Example
 from patclass.data.language import languages_of
 from patclass.evaluation.charts import confusion_cells, confusion_matrix, write_png
-from patclass.evaluation.html import html_report
-from patclass.evaluation.model_card import model_card
+from patclass.evaluation.pages import html_report, model_card
 from patclass.evaluation.report import Report
 from patclass.model.adapter import save_adapter
 from patclass.model.network import Parts, PatentClassifier

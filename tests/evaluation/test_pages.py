@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from patclass.data.examples import Example, Facts
-from patclass.evaluation.html import class_groups, html_report, official_titles
 from patclass.evaluation.metrics import ClassMetrics
+from patclass.evaluation.pages import class_groups, html_report, official_titles
 from patclass.evaluation.report import LevelReport, Report, level_report
 from patclass.predictor.scored import LabelledPredictions
 

@@ -17,8 +17,7 @@ from conftest import patent_rows, write_jsonl
 from patclass.core.errors import ConfigError, DataError, OutputError
 from patclass.data import rows as tables
 from patclass.data.cleaning import MAX_CHARS
-from patclass.data.options import TableOptions
-from patclass.data.table import Row
+from patclass.data.table import Row, TableOptions
 from patclass.inference import Classifier, Options, files
 from patclass.inference.files import FileResult, classify_file, classify_rows, file_task
 from patclass.inference.prediction import COLUMNS

@@ -216,7 +216,7 @@ def classify(
         patclass classify export.csv -o answers.csv --abstract Kurzfassung --columns none
     """
     from patclass.core.progress import progress
-    from patclass.data.options import TableOptions
+    from patclass.data.table import TableOptions
     from patclass.inference import Classifier, Options
     from patclass.inference.files import classify_rows, file_task
 

@@ -23,12 +23,12 @@ from patclass.data.examples import (
     Facts,
     FeedbackExample,
     Reject,
+    split_off,
+    stratified,
 )
 from patclass.data.labels import CpcLabels, LabelScheme, LevelLabels, RowLabel, label_scheme
-from patclass.data.options import TableOptions
 from patclass.data.sources import Source, open_source
-from patclass.data.splits import split_off, stratified
-from patclass.data.table import Row
+from patclass.data.table import Row, TableOptions
 from patclass.data.text import TextView, text_sha256
 
 # What is set aside where the data has no such split of its own.

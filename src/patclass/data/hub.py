@@ -10,9 +10,8 @@ from patclass.core.errors import DataError
 from patclass.cpc.scheme import SECTIONS
 from patclass.data.columns import add_roles, columns_by_role
 from patclass.data.examples import SPLITS
-from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.sources import Source
-from patclass.data.table import Row, check_stated
+from patclass.data.table import RECOGNISED, Row, TableOptions, check_stated
 
 # Some copies of this data set store plain integers; its nine labels are the CPC sections.
 KNOWN_LABEL_NAMES = {"ccdv/patent-classification": {"label": tuple(SECTIONS.values())}}

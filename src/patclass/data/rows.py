@@ -31,11 +31,10 @@ from patclass.data.formats import (
     table_suffix,
 )
 from patclass.data.json_rows import is_json, json_table
-from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.parquet import parquet_table
 from patclass.data.records import Doubts, read_records
 from patclass.data.sheets import open_sheet
-from patclass.data.table import Row, Table, check_stated
+from patclass.data.table import RECOGNISED, Row, Table, TableOptions, check_stated
 from patclass.data.wrong_files import (
     COMPOUND,
     ZIP,

@@ -9,9 +9,8 @@ from pathlib import Path
 from patclass.core.errors import DataError
 from patclass.data.examples import SPLITS
 from patclass.data.formats import TABLE_SUFFIXES, is_table, stem_of
-from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import open_table
-from patclass.data.table import Row, Table
+from patclass.data.table import RECOGNISED, Row, Table, TableOptions
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {

@@ -15,9 +15,8 @@ from patclass.core.errors import DataError, OutputError
 from patclass.core.files import atomic_write, check_writable
 from patclass.core.types import Echo, OnProgress
 from patclass.data.formats import file_format
-from patclass.data.options import RECOGNISED, TableOptions
 from patclass.data.rows import open_table
-from patclass.data.table import Row, Table
+from patclass.data.table import RECOGNISED, Row, Table, TableOptions
 from patclass.data.text import FIELDS, TextView
 from patclass.inference.classifier import DEFAULTS, Classifier
 from patclass.inference.prediction import COLUMNS, Options, record_of

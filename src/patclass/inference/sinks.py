@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
-from patclass.data.cells import cell_json, cell_text
 from patclass.data.columns import free_name
 from patclass.data.formats import file_format
-from patclass.data.table import Row, Table, first_line
+from patclass.data.table import Row, Table, cell_json, cell_text, first_line
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS
 
 _SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}

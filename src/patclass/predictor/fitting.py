@@ -9,8 +9,7 @@ import numpy as np
 from patclass.core.settings import AnswerSettings
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example
-from patclass.data.splits import split_off
+from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, split_off
 from patclass.engines.base import Engine
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration, fit_calibration

@@ -74,7 +74,7 @@ class NeighbourIndex:
     @classmethod
     def fit(cls, fitting: "Fitting") -> "NeighbourIndex | None":
         """Index the training patents, or a stratified part of very many; None if switched off."""
-        from patclass.data.splits import stratified
+        from patclass.data.examples import stratified
         from patclass.predictor.fitting import known_codes
         from patclass.predictor.pipeline import run_with_progress
 

@@ -16,16 +16,14 @@ from openpyxl.utils import get_column_letter
 from pandas.api.types import is_numeric_dtype
 
 from patclass.core.errors import DataError
-from patclass.data.cells import cell_text
 from patclass.data.cleaning import as_text
 from patclass.data.columns import free_name
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.encoding import decoded
 from patclass.data.formats import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.formats import is_table, table_suffix
-from patclass.data.options import TableOptions
 from patclass.data.rows import open_table
-from patclass.data.table import Row, first_line
+from patclass.data.table import Row, TableOptions, cell_text, first_line
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError, Patent
 from patclass.ui.formatting import confidence_level

@@ -1,10 +1,12 @@
+"""Seeded choices of rows for splits and subsets."""
+
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patclass.data.splits import split_off, stratified
+from patclass.data.examples import split_off, stratified
 
 quick = settings(deadline=None, max_examples=150)
 label_lists = st.lists(st.integers(0, 5), min_size=1, max_size=120)

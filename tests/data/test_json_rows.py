@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from patclass.data.json_shapes import rows_within
+from patclass.data.json_rows import rows_within
 from patclass.data.rows import open_table
 from patclass.data.text import TextView
 

@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 
 from helpers import full
 from patclass.core.errors import ModelError
-from patclass.data.batches import BATCH_TOKENS, STEP, cut_batches, rounded
 from patclass.engines.base import Outputs
 from patclass.engines.openvino import EMBEDDINGS, GRAPH, LOGITS, WEIGHTS, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import to_graph
 from patclass.model.network import merged
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.tokenizer import BATCH_TOKENS, STEP, TextTokenizer, cut_batches, rounded
 from tiny_parts import (
     one_step,
     skip_without_eight_bit_weights,

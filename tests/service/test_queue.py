@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import wait_until
-from patclass.data.batches import BATCH_TOKENS, STEP, rounded
 from patclass.inference.prediction import Options, Prediction, Signals
-from patclass.model.tokenizer import EncodedText, Passage
+from patclass.model.tokenizer import BATCH_TOKENS, STEP, EncodedText, Passage, rounded
 from patclass.service import queue as queue_module
 from patclass.service.metrics import Metrics
 from patclass.service.queue import (

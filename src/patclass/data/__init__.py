@@ -1,1 +1,1 @@
-"""Data: reading patents from files and hubs, choosing text, labels and rows, filling batches."""
+"""Data: reading patents from files and hubs, choosing text, labels and rows."""

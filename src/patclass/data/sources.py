@@ -1,16 +1,26 @@
-"""Where rows come from: ``--data`` as a source with splits. Knows no labels and no text view."""
+"""Where rows come from: ``--data`` as a source with splits. Knows no labels and no text view.
+
+Of data sets of the hub, which the ``datasets`` library reads, the names of labels are known.
+"""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from patclass.core.errors import DataError
+from patclass.cpc.scheme import SECTIONS
+from patclass.data.columns import add_roles, columns_by_role
 from patclass.data.examples import SPLITS
 from patclass.data.formats import TABLE_SUFFIXES, is_table, stem_of
 from patclass.data.rows import open_table
-from patclass.data.table import RECOGNISED, Row, Table, TableOptions
+from patclass.data.table import RECOGNISED, Row, Table, TableOptions, check_stated
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w.-]+))?")
 _SPLIT_WORDS = {
@@ -18,6 +28,9 @@ _SPLIT_WORDS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
+
+# Some copies of this data set store plain integers; its nine labels are the CPC sections.
+KNOWN_LABEL_NAMES = {"ccdv/patent-classification": {"label": tuple(SECTIONS.values())}}
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ def open_source(spec: str, options: TableOptions = RECOGNISED) -> Source:
             "a folder with train/validation/test files, a hub data set such as "
             "ccdv/patent-classification:abstract, or 'sample'."
         )
-    return _hub(match["repo"], match["config"], match["revision"], options)
+    return _open_hub(match["repo"], match["config"], match["revision"], options)
 
 
 def _local(spec: str, options: TableOptions) -> Source | None:
@@ -81,7 +94,7 @@ def _local(spec: str, options: TableOptions) -> Source | None:
         if path.is_file():
             return _local_file(path, options)
         if _has_configs(path):
-            return _hub(spec, None, None, options)
+            return _open_hub(spec, None, None, options)
         return _local_folder(path, options)
     name, _, config = spec.rpartition(":")
     if not _exists(name):
@@ -91,7 +104,7 @@ def _local(spec: str, options: TableOptions) -> Source | None:
             f"'{name}' has no configs, so '{config}' cannot be one of them (--data {spec}); "
             "leave it out."
         )
-    return _hub(name, config, None, options)
+    return _open_hub(name, config, None, options)
 
 
 def _exists(name: str) -> bool:
@@ -156,7 +169,64 @@ def _has_configs(folder: Path) -> bool:
     return head.startswith("---") and re.search(r"^configs:", head, re.MULTILINE) is not None
 
 
-def _hub(repo: str, config: str | None, revision: str | None, options: TableOptions) -> Source:
-    from patclass.data.hub import open_hub  # the datasets library takes a second to import
+def _open_hub(repo: str, config: str | None, revision: str | None, options: TableOptions) -> Source:
+    """Open a data set of the hub, or a local folder in the hub's layout.
 
-    return open_hub(repo, config, revision, options)
+    :param options: the columns of roles; there is no file that another option could apply to.
+    :raises DataError: if it or its config does not exist or cannot be reached, or an option does
+        not fit it.
+    """
+    from datasets import ClassLabel  # takes a second to import
+
+    options.check("a hub data set", ())
+    splits = _load_hub(repo, config, revision)
+    found = {split: splits[split] for split in SPLITS if split in splits}
+    if not found:
+        raise DataError(f"{repo} has no split train, validation or test, only {list(splits)}.")
+    features = next(iter(found.values())).features
+    names = {
+        column: tuple(feature.names)
+        for column, feature in features.items()
+        if isinstance(feature, ClassLabel)
+    }
+    stated = options.columns
+    check_stated(repo, list(features), stated)
+    roles = columns_by_role(list(features), stated)
+    name = repo + (f":{config}" if config else "") + (f"@{revision}" if revision else "")
+    return Source(
+        name,
+        tuple(dict.fromkeys((*features, *roles))),
+        {split: partial(_hub_rows, dataset, roles, stated) for split, dataset in found.items()},
+        names or KNOWN_LABEL_NAMES.get(repo, {}),
+        tuple(split for split in splits if split not in found),
+    )
+
+
+def _load_hub(repo: str, config: str | None, revision: str | None) -> "DatasetDict":
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+
+    try:
+        return load_dataset(repo, config, revision=revision)
+    except DatasetNotFoundError as problem:
+        raise DataError(
+            f"data set '{repo}' is not on the hub or not open to you: {problem} "
+            "If it is gated, accept its terms and set HF_TOKEN."
+        ) from problem
+    except ValueError as problem:  # unknown config; the message lists the configs there are
+        raise DataError(f"cannot open '{repo}' with config '{config}': {problem}") from problem
+    except DatasetsError as problem:
+        raise DataError(f"'{repo}' holds files that cannot be read: {problem}") from problem
+    except (OSError, RuntimeError) as problem:
+        raise DataError(
+            f"cannot load '{repo}': {problem}. Check the network, or give a local file or folder."
+        ) from problem
+
+
+def _hub_rows(
+    dataset: "Dataset", roles: Mapping[str, str], stated: Collection[str]
+) -> Iterator[Row]:
+    for number, fields in enumerate(dataset, start=1):
+        row = Row(number, dict(fields))
+        add_roles(row.fields, roles, stated)
+        yield row

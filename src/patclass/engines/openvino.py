@@ -15,9 +15,8 @@ import openvino as ov
 
 from patclass.core.errors import ModelError
 from patclass.core.types import OnProgress
-from patclass.data.batches import STEP, cut_batches
 from patclass.engines.base import Outputs, cores
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.tokenizer import STEP, TextTokenizer, cut_batches
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")

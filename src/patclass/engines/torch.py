@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from patclass.core.types import OnProgress
-from patclass.data.batches import scoring_batches
 from patclass.engines.base import Outputs
 from patclass.model.network import Batch, PatentClassifier
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.tokenizer import TextTokenizer, scoring_batches
 
 # Batching gains nothing on a CPU beyond a few full rows; this bounds memory as well.
 SCORING_TOKENS = 4096

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from patclass.data.batches import BATCH_TOKENS, rounded
 from patclass.inference.prediction import Options, Prediction
-from patclass.model.tokenizer import EncodedText
+from patclass.model.tokenizer import BATCH_TOKENS, EncodedText, rounded
 from patclass.service.metrics import Metrics
 from patclass.service.models import LoadedModel
 

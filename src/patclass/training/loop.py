@@ -18,14 +18,13 @@ from patclass.core.progress import ProgressBar, progress
 from patclass.core.settings import FitSettings
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
-from patclass.data.batches import training_batches
 from patclass.data.examples import Example
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.tokenizer import TextTokenizer, training_batches
 from patclass.training.checkpoint import (
     Curve,
     Progress,

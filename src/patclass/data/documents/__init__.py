@@ -6,9 +6,8 @@ from pathlib import Path
 
 from patclass.data.documents.document import COLUMNS as DOCUMENT_COLUMNS
 from patclass.data.documents.document import Document, RejectedDocument, UnreadableError
-from patclass.data.documents.greenbook import read_greenbook
-from patclass.data.documents.odp import read_odp
 from patclass.data.documents.split import RawDocument, forms_of, raw_documents, split_file
+from patclass.data.documents.uspto import read_greenbook, read_odp
 from patclass.data.documents.xml import read_xml
 from patclass.data.packed import damage_named
 

@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from patclass.data.documents.odp import BAG
+from patclass.data.documents.uspto import BAG
 from patclass.data.documents.xml import ROOTS
 from patclass.data.packed import damage_named, unpacked
 

@@ -33,7 +33,7 @@ from patclass.data.documents.elements import (
     text_of,
     without,
 )
-from patclass.data.documents.greenbook import with_slash
+from patclass.data.documents.uspto import with_slash
 
 # The elements that hold one document each, with any prefix of a namespace.
 ROOTS = rb"""(?:[a-z]{2}-)?(?:ocr-)?patent-(?:document|grant|application|publication)

@@ -1,13 +1,19 @@
-"""Grants of the USPTO from 1976 to 2001: text with a tag of four characters in front of each line.
+"""Documents of the USPTO that are no XML: the Green Book, and answers of the Open Data Portal.
 
-Source of the format: USPTO, "Patent Grant Full Text Data (APS)", the Green Book.
+Grants from 1976 to 2001 are text with a tag of four characters in front of each line (USPTO,
+"Patent Grant Full Text Data (APS)", the Green Book). Of applications, the portal answers with
+bibliographic data in JSON, without any text.
 """
 
 import html
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from patclass.data.documents.document import (
+    DESIGN,
+    PLANT,
     Code,
     Document,
     RejectedDocument,
@@ -132,3 +138,47 @@ def with_slash(text: str) -> str:
     if "/" in text or not (group.isdigit() and subgroup.isdigit()):
         return text
     return f"{text[:4]} {group}/{subgroup}"
+
+
+BAG = "patentFileWrapperDataBag"
+_REFUSED = {"DSN": DESIGN, "DES": DESIGN, "PLT": PLANT}
+
+
+def read_odp(content: bytes) -> Iterator[Document | RejectedDocument]:
+    """Read the applications of an answer; the number is that of the grant, if there is one.
+
+    :raises UnreadableError: if it is not JSON, or no such answer.
+    """
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        raise UnreadableError("not JSON", problem) from problem
+    bag = value.get(BAG) if isinstance(value, dict) else None
+    if not isinstance(bag, list):
+        raise UnreadableError(f"no list {BAG}")
+    for number, item in enumerate(bag, 1):
+        data = item.get("applicationMetaData") if isinstance(item, dict) else None
+        if not isinstance(data, dict):
+            yield RejectedDocument(f"application {number}", "no applicationMetaData")
+            continue
+        yield _document(data, str(item.get("applicationNumberText") or ""))
+
+
+def _document(data: Mapping[str, Any], application: str) -> Document | RejectedDocument:
+    grant = data.get("patentNumber")
+    published = data.get("earliestPublicationNumber")
+    number = f"US{grant}" if grant else str(published or f"US{application}")
+    codes = data.get("cpcClassificationBag")
+    codes = codes if isinstance(codes, list) else []
+    document = Document(
+        id=publication_number("US", number, ""),
+        title=str(data.get("inventionTitle") or ""),
+        codes=unique(code for text in codes for code in codes_of_text(str(text), "CPC")),
+        publication_date=iso_date(
+            str(data.get("grantDate") or data.get("earliestPublicationDate") or "")
+        ),
+        application_date=iso_date(str(data.get("filingDate") or "")),
+        language="en",
+    )
+    refused = _REFUSED.get(str(data.get("applicationTypeCode")))
+    return RejectedDocument(document.id, refused) if refused else checked(document)

@@ -19,7 +19,7 @@ from patclass.data.labels import (
     ListLabels,
     NamedLabels,
 )
-from patclass.training.loss import tree_loss
+from patclass.training.loop import tree_loss
 
 LOOM = FeedbackExample("feedback-1", "A loom with a heald.", "D03D", 2.0)
 

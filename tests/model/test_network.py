@@ -1,13 +1,24 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from patclass.core.errors import ModelError
 from patclass.model.adapter import has_moved, save_adapter
-from patclass.model.network import HEAD, Batch, load_backbone, load_classifier
+from patclass.model.network import (
+    HEAD,
+    Batch,
+    Pooling,
+    architecture_of,
+    load_backbone,
+    load_classifier,
+    pool,
+)
 from patclass.model.tokenizer import TextTokenizer
 from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
 
@@ -187,3 +198,104 @@ def test_a_base_with_missing_weights_is_refused(tiny_bert: Path, tmp_path: Path)
     save_file(renamed, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks \d+ weights of its architecture"):
         load_backbone(tiny_parts(tmp_path))
+
+
+def padded(rows: list[list[float]], left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(map(len, rows))
+    embeddings = torch.full((len(rows), width, 1), 99.0)
+    mask = torch.zeros(len(rows), width, dtype=torch.long)
+    for line, row in enumerate(rows):
+        start = width - len(row) if left else 0
+        embeddings[line, start : start + len(row), 0] = torch.tensor(row)
+        mask[line, start : start + len(row)] = 1
+    return embeddings, mask
+
+
+rows_of_states = st.lists(
+    st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=7), min_size=1, max_size=5
+)
+
+
+@given(rows_of_states, st.booleans())
+def test_mean_is_over_real_tokens_whichever_side_is_padded(rows, left):
+    embeddings, mask = padded(rows, left)
+    expected = torch.tensor([[sum(row) / len(row)] for row in rows])
+    torch.testing.assert_close(pool(embeddings, mask, Pooling.MEAN), expected, atol=1e-5, rtol=1e-5)
+
+
+@given(rows_of_states, st.booleans())
+def test_last_is_the_last_real_token_whichever_side_is_padded(rows, left):
+    embeddings, mask = padded(rows, left)
+    assert pool(embeddings, mask, Pooling.LAST)[:, 0].tolist() == [row[-1] for row in rows]
+
+
+def test_result_is_float32_for_a_bfloat16_base():
+    embeddings, mask = padded([[1.0, 2.0]], left=False)
+    for pooling in Pooling:
+        assert pool(embeddings.bfloat16(), mask, pooling).dtype == torch.float32
+
+
+def test_an_encoder_is_pooled_by_mean_and_a_decoder_by_its_last_token(
+    tiny_bert: Path, tiny_llama: Path
+):
+    kinds = [
+        architecture_of(json.loads((folder / "config.json").read_text()), folder.name)
+        for folder in (tiny_bert, tiny_llama)
+    ]
+    assert [kind.pooling for kind in kinds] == [Pooling.MEAN, Pooling.LAST]
+    assert [kind.hidden_size for kind in kinds] == [32, 32]
+    assert [kind.max_positions for kind in kinds] == [128, 256]
+
+
+@pytest.mark.parametrize("model_type", ["bert", "deberta-v2", "modernbert", "roberta"])
+def test_encoders_that_could_also_be_causal_are_encoders(model_type: str):
+    config = {"model_type": model_type, "hidden_size": 8}
+    assert architecture_of(config, "x").pooling is Pooling.MEAN
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen3", "gemma2", "mistral"])
+def test_causal_models_are_decoders(model_type: str):
+    config = {"model_type": model_type, "hidden_size": 8, "torch_dtype": "bfloat16"}
+    traits = architecture_of(config, "x")
+    assert (traits.pooling, traits.stored) == (Pooling.LAST, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "t5", "hidden_size": 8, "is_encoder_decoder": True},
+        {"model_type": "vit", "hidden_size": 8},
+        {},
+    ],
+)
+def test_other_architectures_are_refused_with_their_name(config: dict[str, object]):
+    with pytest.raises(ModelError, match="base 'x' is of the kind"):
+        architecture_of(config, "x")
+
+
+def test_a_quantised_base_is_refused():
+    config = {"model_type": "llama", "hidden_size": 8, "quantization_config": {"bits": 4}}
+    with pytest.raises(ModelError, match="base 'x' is quantised"):
+        architecture_of(config, "x")
+
+
+@pytest.mark.parametrize(
+    ("config", "hidden"),
+    [
+        ({"model_type": "distilbert", "dim": 768}, 768),
+        ({"model_type": "gpt2", "n_embd": 640}, 640),
+    ],
+)
+def test_the_hidden_size_is_found_under_alternative_names(config: dict[str, object], hidden: int):
+    assert architecture_of(config, "x").hidden_size == hidden
+
+
+def test_a_config_without_a_hidden_size_is_refused():
+    with pytest.raises(ModelError, match="names no hidden size"):
+        architecture_of({"model_type": "bert"}, "x")
+
+
+def test_roberta_has_two_usable_positions_fewer_than_configured():
+    config = {"hidden_size": 8, "max_position_embeddings": 514}
+    assert architecture_of(config | {"model_type": "xlm-roberta"}, "x").max_positions == 512
+    assert architecture_of(config | {"model_type": "bert"}, "x").max_positions == 514

@@ -113,9 +113,14 @@ def promote(
     """
     from patclass.bundle.description import LAYOUT
     from patclass.bundle.registry import Registry
-    from patclass.learning.candidate_evaluation import ModelPair
     from patclass.learning.loop import evaluate_and_record
-    from patclass.learning.promotion import find_version, promote, register, sync_champion
+    from patclass.learning.promotion import (
+        ModelPair,
+        find_version,
+        promote,
+        register,
+        sync_champion,
+    )
     from patclass.learning.retrain import RetrainOptions, recover_candidate
     from patclass.store.database import locate_store
 

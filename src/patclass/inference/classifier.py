@@ -1,6 +1,11 @@
-"""The classifier of a bundle, with scikit-learn's verbs. Knows texts and options, no HTTP."""
+"""The classifier of a bundle, with scikit-learn's verbs, and its warnings.
 
-from collections.abc import Iterator, Mapping, Sequence
+Knows texts and options, no HTTP.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,8 @@ from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
 from patclass.data.cleaning import MAX_CHARS, clean
+from patclass.data.language import NAMES, OTHER_SCRIPTS, language_names, other_language
 from patclass.data.text import SURROGATE, TextView
-from patclass.inference.explain import contributions
 from patclass.inference.prediction import (
     AUTO,
     MIN_ALTERNATIVE,
@@ -25,11 +30,11 @@ from patclass.inference.prediction import (
     Signals,
     check_level,
     choose_level,
+    contributions,
     path_to,
     scored_labels,
     thresholds_of,
 )
-from patclass.inference.text_warnings import text_warnings
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import PipelineOutputs
@@ -334,3 +339,40 @@ def _agreement(neighbours: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tu
     nearest = neighbours[:K_NEIGHBOURS]
     agreeing = sum(path[-1].label in neighbour.codes for neighbour in nearest)
     return agreeing, sum(len(neighbour.codes) >= len(path) for neighbour in nearest)
+
+
+# An abstract of fewer words says too little.
+MIN_WORDS = 8
+
+_CHECKED_CHARS = 20_000
+_WORD = re.compile(r"\w+")
+
+
+def text_warnings(text: str, languages: Collection[str] = ("en",)) -> list[AnswerWarning]:
+    """Warnings about a text: no letters, another language or script, too few words.
+
+    :param languages: ISO 639-1 codes of those that the model knows; empty if that cannot be told.
+    """
+    letters = [char for char in text[:_CHECKED_CHARS] if char.isalpha()]
+    if not letters:
+        return [AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")]
+    language = other_language(text, languages)
+    if language is not None:
+        message = (
+            f"the text is in {NAMES[language]}, but the model has learnt from texts in "
+            f"{language_names(languages)}"
+        )
+        return [AnswerWarning("other_language", message)]
+    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
+    if latin < len(letters) / 2:
+        # Many scripts do not separate words, so they are not counted.
+        if set(languages) & set(OTHER_SCRIPTS):
+            return []
+        message = "the text is mostly in another script than the training data"
+        return [AnswerWarning("other_script", message)]
+    words = len(_WORD.findall(text[:_CHECKED_CHARS]))
+    if words < MIN_WORDS:
+        count = "one word" if words == 1 else f"{words} words"
+        message = f"the text has only {count}; an abstract gives a more reliable prediction"
+        return [AnswerWarning("few_words", message)]
+    return []

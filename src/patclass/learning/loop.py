@@ -7,9 +7,14 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.registry import Registry
 from patclass.core.settings import LEAST_FEEDBACK, WINDOW
 from patclass.core.types import Echo
-from patclass.learning.candidate_evaluation import ModelPair, evaluate_candidate
 from patclass.learning.gate import Decision
-from patclass.learning.promotion import promote, record_decision, sync_champion
+from patclass.learning.promotion import (
+    ModelPair,
+    evaluate_candidate,
+    promote,
+    record_decision,
+    sync_champion,
+)
 from patclass.learning.retrain import (
     RetrainOptions,
     data_settings_of,

@@ -1,10 +1,15 @@
-"""Backbone, pooling and head as one module. Knows no text and no label names."""
+"""Backbone, pooling and head as one module, and what of them follows from a base's config.json.
+
+Knows no text and no label names.
+"""
 
 import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -12,16 +17,96 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 from transformers.utils import logging as transformers_logging
 
 from patclass.core.errors import ModelError
 from patclass.core.settings import LoraSettings
 from patclass.model.adapter import add_adapter, load_adapter, load_adapter_weights, merge_adapter
-from patclass.model.architecture import Architecture, Pooling, architecture_of, pool
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
 from patclass.model.packing import PACKED, is_packed, save_tensors, unpack
 from patclass.model.tokenizer import Padded
+
+
+class Pooling(StrEnum):
+    """How the hidden states of the tokens become one embedding."""
+
+    MEAN = "mean"
+    LAST = "last"
+
+
+def pool(embeddings: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Pool hidden states (rows, tokens, width) under ``mask`` (rows, tokens) to (rows, width).
+
+    The result is float32, whatever the base computes in.
+    """
+    if pooling is Pooling.MEAN:
+        weights = mask.unsqueeze(-1).to(torch.float32)
+        return (embeddings.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    last = (positions * mask).argmax(dim=1)
+    return embeddings[torch.arange(embeddings.shape[0], device=embeddings.device), last].float()
+
+
+# What the width of a token's state is called, over the architectures.
+HIDDEN_SIZES = ("hidden_size", "dim", "n_embd", "d_model")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The traits of a base that training and serving depend on."""
+
+    model_type: str
+    pooling: Pooling
+    learning_rate: float
+    hidden_size: int
+    stored: torch.dtype
+    max_positions: int | None
+
+
+def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
+    """Read the traits from a ``config.json``.
+
+    :raises ModelError: if the kind is unsupported or the base is quantised: adapters are
+        merged in float, and merging into a quantised base flips answers.
+    """
+    model_type = str(config.get("model_type", ""))
+    if "quantization_config" in config:
+        raise ModelError(
+            f"base '{name}' is quantised; adapters are trained and merged in float. "
+            "Use the float weights of the same model."
+        )
+    # Many encoders can also be loaded as causal models, so the masked table is asked first.
+    encoder = model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if config.get("is_encoder_decoder") or not (
+        encoder or model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    ):
+        raise ModelError(
+            f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, "
+            "ModernBERT …) or a decoder (Llama, Qwen, Gemma …) is needed."
+        )
+    hidden = next((config[key] for key in HIDDEN_SIZES if key in config), None)
+    if hidden is None:
+        raise ModelError(f"base '{name}' names no hidden size in its config.json.")
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    positions = config.get("max_position_embeddings")
+    return Architecture(
+        model_type,
+        Pooling.MEAN if encoder else Pooling.LAST,
+        1e-3 if encoder else 2e-4,
+        int(hidden),
+        getattr(torch, stored, torch.float32),
+        int(positions) - _reserved_positions(model_type) if positions else None,
+    )
+
+
+def _reserved_positions(model_type: str) -> int:
+    """RoBERTa and its kin count positions from the padding token's id plus one."""
+    return 2 if "roberta" in model_type or model_type in ("camembert", "mpnet") else 0
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from fastapi import Request
 
 from patclass.core.errors import ConfigError, DataError, OfficeError
 from patclass.inference.classifier import Patent
-from patclass.inference.explain import MAX_SENTENCES
-from patclass.inference.prediction import Options, Prediction
+from patclass.inference.prediction import MAX_SENTENCES, Options, Prediction
 from patclass.model.tokenizer import EncodedText
 from patclass.offices.patent import OfficePatent
 from patclass.service.background import Shadow

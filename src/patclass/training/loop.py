@@ -1,4 +1,7 @@
-"""The training loop. Knows tokens and label positions; not where they come from."""
+"""The training loop, its loss and its learning rate.
+
+Knows tokens and label positions; not where they come from.
+"""
 
 import math
 import os
@@ -11,6 +14,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from patclass.core.errors import TrainingError
 from patclass.core.files import atomic_write
@@ -33,7 +37,6 @@ from patclass.training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from patclass.training.loss import learning_rate, tree_loss
 
 BEST = "best.safetensors"
 
@@ -272,3 +275,49 @@ class Fit:
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():
                 parameter.copy_(best[name])
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Linear rise to ``peak`` over ``warmup`` of all ``steps``, then half a cosine to zero.
+
+    Source of the method: Loshchilov and Hutter 2017 (arXiv:1608.03983).
+    """
+    rising = max(1, round(steps * warmup))
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:
+    """Weighted mean negative log-likelihood of what is known of each label, in nats.
+
+    One softmax runs over the leaves. A label known only as far as a node has the summed
+    probability of the leaves below it, so its loss is that sum's negative logarithm (partial
+    labels; Cour et al. 2011, JMLR 12). Tags are independent; rows that do not know theirs
+    count for nothing there.
+
+    :param logits: float of shape (rows, leaves + tags).
+    """
+    allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        allowed[row, list(example.leaves)] = True
+    outside = ~allowed.to(logits.device)
+    scores = logits[:, :leaves]
+    likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
+    weights = scores.new_tensor([example.weight for example in examples])
+    return _tag_loss(logits[:, leaves:], examples) - (weights * likelihood).sum() / weights.sum()
+
+
+def _tag_loss(logits: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
+    """Mean over the tags that are known; zero if none is."""
+    known = [
+        (row, tag, float(carried))
+        for row, example in enumerate(examples)
+        for tag, carried in enumerate(example.tags)
+        if carried is not None
+    ]
+    if not known:
+        return logits.new_zeros(())
+    rows, tags, carried = zip(*known, strict=True)
+    target = torch.tensor(carried, device=logits.device)
+    return binary_cross_entropy_with_logits(logits[list(rows), list(tags)], target)

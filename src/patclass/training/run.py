@@ -21,10 +21,9 @@ from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_reject
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.report import Report, measure
 from patclass.model.adapter import round_adapter
-from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.device import apply_compute, choose_compute
-from patclass.model.network import Parts, merged, new_classifier, warm_start
+from patclass.model.network import Parts, architecture_of, merged, new_classifier, warm_start
 from patclass.model.packing import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.conformal import ConformalSets

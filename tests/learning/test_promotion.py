@@ -3,8 +3,8 @@
 import numpy as np
 
 from patclass.data.examples import FeedbackExample
-from patclass.learning.candidate_evaluation import _feedback_rows
 from patclass.learning.gate import LevelPredictions
+from patclass.learning.promotion import _feedback_rows
 from patclass.learning.training_data import GATE, FeedbackParts
 
 EXAMPLES = [

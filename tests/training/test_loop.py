@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from patclass.data.examples import Example
-from patclass.training.loss import learning_rate, tree_loss
+from patclass.training.loop import learning_rate, tree_loss
 
 
 def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():

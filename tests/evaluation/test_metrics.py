@@ -1,12 +1,23 @@
-"""Metrics against figures computed by hand, and the accuracy of the model on slices of the rows."""
+"""Metrics, tags and confusion matrices against figures computed by hand, and slices of the rows."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from patclass.data.examples import Example, Facts
-from patclass.evaluation.metrics import Metrics, Slice, evaluate, mistakes, slices
+from patclass.evaluation.metrics import (
+    MAX_DENSE,
+    Metrics,
+    Slice,
+    confused_pairs,
+    evaluate,
+    mistakes,
+    slices,
+    tag_reports,
+)
 from patclass.predictor.scored import LabelledPredictions
 
 CODES = ["A", "B", "C", "D"]
@@ -183,3 +194,75 @@ def test_the_number_of_mistakes_is_limited():
 
 def test_a_single_label_has_no_second_prediction():
     assert mistakes(level_answers([-1], [[0.9]]))[0].second is None
+
+
+def rows(*tags: bool | None) -> list[Example]:
+    return [Example(str(n), "x", (0,), (0,), (tag,)) for n, tag in enumerate(tags)]
+
+
+def column(*probabilities: float) -> np.ndarray:
+    return np.array(probabilities, dtype=np.float32)[:, np.newaxis]
+
+
+def test_a_tag_is_evaluated_on_rows_where_it_is_known():
+    found = tag_reports(rows(True, False, None, True), column(0.9, 0.6, 0.9, 0.3), ["Y"])["Y"]
+    assert (found.rows, found.carried) == (3, 2)
+    assert (found.precision, found.recall) == (0.5, 0.5)
+    # Ranked: positive, negative, positive; the precisions at the positives are 1 and 2/3.
+    assert found.average_precision == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_a_tag_that_no_row_carries_has_no_recall():
+    found = tag_reports(rows(False, False), column(0.1, 0.2), ["Y"])["Y"]
+    assert (found.carried, found.recall, found.precision) == (0, None, None)
+    assert found.average_precision is None
+
+
+def test_a_tag_without_known_values_is_left_out():
+    untold = [Example("1", "x", (0,), (0,))]
+    assert tag_reports([*rows(None), *untold], column(0.1, 0.2), ["Y"]) == {}
+
+
+def metrics_of(labels: int) -> Metrics:
+    y_true = [row % labels for row in range(2 * labels)]
+    probabilities = np.eye(labels, dtype=np.float32)[[(t + t % 2) % labels for t in y_true]]
+    return evaluate(y_true, probabilities, [f"L{n}" for n in range(labels)])
+
+
+@pytest.mark.parametrize("labels", [3, MAX_DENSE, MAX_DENSE + 1, 300])
+def test_a_matrix_round_trips_through_json(labels: int):
+    assert Metrics.model_validate_json(metrics_of(labels).model_dump_json()) == metrics_of(labels)
+
+
+def test_a_large_matrix_is_stored_by_its_cells():
+    stored = json.loads(metrics_of(300).model_dump_json())["confusion"]
+    assert stored["labels"] == 300
+    assert len(stored["cells"]) == 300
+    assert stored["cells"][:2] == [[0, 0, 2], [1, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"labels": 10**9, "cells": []},
+        {"labels": 2, "cells": [[0, 2, 1]]},
+        {"labels": 2, "cells": [[0, 1]]},
+        {"labels": 2, "cells": [["a", 1, 1]]},
+        {"labels": 2, "cells": [1]},
+        {"cells": []},
+    ],
+)
+def test_a_damaged_matrix_is_refused(stored: dict[str, object]):
+    with pytest.raises(ValidationError):
+        Metrics.model_validate(metrics_of(3).model_dump() | {"confusion": stored})
+
+
+def test_confused_pairs_are_sorted_by_frequency():
+    pairs = confused_pairs([[9, 1, 0], [4, 2, 0], [0, 1, 3]], ["A", "B", "C"])
+    assert [(p.true, p.predicted, p.rows) for p in pairs] == [
+        ("B", "A", 4),
+        ("A", "B", 1),
+        ("C", "B", 1),
+    ]
+    assert pairs[0].share == pytest.approx(4 / 6)
+    assert len(confused_pairs([[9, 1, 0], [4, 2, 0], [0, 1, 3]], ["A", "B", "C"], limit=2)) == 2

@@ -4,10 +4,12 @@ from patclass.data.columns import (
     ROLES,
     add_roles,
     columns_by_role,
+    exclusion,
     fold,
     free_name,
     known_names,
     rivals,
+    status_columns,
 )
 from sources import EXPORTS, Export
 
@@ -88,3 +90,34 @@ def test_a_name_that_is_taken_is_marked_as_of_the_input():
 def test_a_header_is_told_from_data():
     assert known_names(["Title", "Abstract", "other", 3, None]) == 2
     assert known_names(["A pump", "A pump has a valve."]) == 0
+
+
+@pytest.mark.parametrize(
+    ("publication", "stated", "reason"),
+    [
+        ("USD912345S1", {}, "a design patent"),
+        ("US D912,345 S", {}, "a design patent"),
+        ("US-D0912345-S1\nUS-11646472-B2", {}, "a design patent"),
+        ("912345", {"kind": "S1"}, "a design patent"),
+        ("912345", {"type": "Design Right"}, "a design patent"),
+        ("912345", {"withdrawn": 1.0}, "withdrawn"),
+        ("912345", {"withdrawn": "TRUE", "type": "utility"}, "withdrawn"),
+        ("US11646472B2", {"withdrawn": 0, "type": "utility", "kind": "B2"}, None),
+        ("US11646472B2\nUSD912345S1", {"withdrawn": None, "type": None, "kind": None}, None),
+        ("USPP018222P2", {"kind": "P2", "type": "plant"}, None),  # it has a text and a symbol
+        ("DE202010000123U1", {"withdrawn": ""}, None),
+        ("D12345", {}, None),  # may be a number of the user's own
+    ],
+)
+def test_what_says_that_a_row_is_no_patent_with_a_text(
+    publication: str, stated: dict[str, object], reason: str | None
+):
+    found = exclusion(publication, stated)
+    assert found is None if reason is None else found is not None and found.startswith(reason)
+
+
+def test_the_columns_that_say_it_are_known_by_their_names():
+    assert status_columns(["id", "Patent Type", "WIPO Kind", "Withdrawn"]) == (
+        {"type": "Patent Type", "kind": "WIPO Kind", "withdrawn": "Withdrawn"}
+    )
+    assert status_columns(["id", "title"]) == {}

@@ -54,6 +54,24 @@ def test_a_column_that_does_not_exist_is_named_with_the_others(tmp_path: Path):
     assert caught.value.settings == ("abstract",)
 
 
+@pytest.mark.parametrize("wanted", [None, ("title",)])
+def test_designs_and_withdrawn_patents_are_errors(tmp_path: Path, wanted: tuple[str] | None):
+    table = open_table(
+        written(
+            tmp_path / "a.tsv",
+            "patent_id\tpatent_type\ttitle\twithdrawn\n"
+            "D912345\tdesign\tChair\t0\n11646472\tutility\tPump\t0\n4000001\tutility\tRoad\t1\n",
+        )
+    )
+    found = [row.error for row in table.rows(wanted)]
+    assert found == [
+        "a design patent, which has a drawing instead of a text",
+        None,
+        "withdrawn or deleted",
+    ]
+    assert [table.with_roles(row).error for row in table.read(None)] == found
+
+
 @pytest.mark.parametrize("delimiter", ["tab", "\\t", "\t", "TAB"])
 def test_a_delimiter_may_be_named(tmp_path: Path, delimiter: str):
     path = written(tmp_path / "a.csv", "id,b\ttitle,c\n1,2\t3,4\n")

@@ -34,7 +34,7 @@ def test_columns_are_joined_in_the_order_in_which_they_are_named(spec: str):
 
 
 def test_a_missing_column_is_reported_with_the_available_ones():
-    with pytest.raises(DataError, match=r"no column 'body' .*--text title\+body.*abstract, claims"):
+    with pytest.raises(DataError, match=r"no column 'body' .*\(title\+body\).*abstract, claims"):
         TextView.parse("title+body", ALL)
 
 

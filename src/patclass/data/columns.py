@@ -100,6 +100,20 @@ _KNOWN = {name for names in ROLES.values() for name in names} - {
 }
 
 
+# Columns that say what a publication is: by its kind code, in words, or that it was withdrawn.
+_STATUS_COLUMNS = {
+    "kind": ("kind_code", "wipo_kind", "publn_kind", "kind"),
+    "type": ("patent_type", "document_type", "publication_type"),
+    "withdrawn": ("withdrawn",),
+}
+DESIGN = "a design patent, which has a drawing instead of a text"
+WITHDRAWN = "withdrawn or deleted"
+_DESIGN_TYPES = frozenset(("design", "design_patent", "design_right", "design_registration"))
+_YES = frozenset(("1", "1_0", "true", "yes", "y"))
+# By the series of the number, or by the kind that it ends with; in any spelling.
+_US_DESIGN = re.compile(r"\s*US[\W_]*(?:D[\W_]*\d|.*\d[\W_]*S\d?\s*$)", re.MULTILINE)
+
+
 def fold(name: object) -> str:
     """A column's name without case, spaces and punctuation: ``I P C`` is ``i_p_c``."""
     plain = unicodedata.normalize("NFKC", str(name)).casefold()
@@ -154,6 +168,31 @@ def _candidates(columns: Sequence[str]) -> dict[str, list[str]]:
         role: [by_name[name] for name in names if name in by_name] for role, names in ROLES.items()
     }
     return {role: present for role, present in found.items() if present}
+
+
+def status_columns(columns: Collection[str]) -> dict[str, str]:
+    """The columns of a table that may say of a row that it is no patent with a text."""
+    by_name = {fold(column): column for column in columns}
+    return {
+        status: next(by_name[name] for name in names if name in by_name)
+        for status, names in _STATUS_COLUMNS.items()
+        if not by_name.keys().isdisjoint(names)
+    }
+
+
+def exclusion(publication: str, stated: Mapping[str, object] = MappingProxyType({})) -> str | None:
+    """Why a publication is none that can be classified; None if nothing says so.
+
+    :param publication: its number, such as ``USD912345S1``, in any spelling; of several, the first.
+    :param stated: what else is stated of it, by the names that ``status_columns`` has.
+    """
+    if stated:
+        if fold(stated.get("withdrawn", "")) in _YES:
+            return WITHDRAWN
+        is_design = fold(stated.get("type", "")) in _DESIGN_TYPES
+        if is_design or re.fullmatch(r"s\d?", fold(stated.get("kind", ""))):
+            return DESIGN
+    return DESIGN if _US_DESIGN.match(publication) else None
 
 
 def add_roles(

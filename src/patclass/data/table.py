@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from patclass.core.errors import DataError
 from patclass.core.settings import FORM_OPTIONS, STATED_ROLES, DataSettings
-from patclass.data.columns import add_roles
+from patclass.data.columns import add_roles, exclusion, status_columns
 
 
 # Not frozen, which would take several times as long for each of millions.
@@ -96,17 +96,30 @@ class Table:
         named, stated = self._named, self.stated
         for row in self.read(None if wanted is None else self.needed(wanted)):
             add_roles(row.fields, named, stated)
+            self._exclude(row)
             yield row
 
     def needed(self, wanted: Collection[str]) -> set[str]:
         """The columns of which the wanted columns and roles are made."""
-        return {self.roles.get(name, name) for name in wanted} | set(wanted)
+        wanted = {*wanted, "id", *self._status.values()}
+        return {self.roles.get(name, name) for name in wanted} | wanted
 
     def with_roles(self, row: Row) -> Row:
         """A row as it was read, with the fields of the roles."""
         found = replace(row, fields=dict(row.fields))
         add_roles(found.fields, self._named, self.stated)
+        self._exclude(found)
         return found
+
+    def _exclude(self, row: Row) -> None:
+        """Make a row an error if it is no patent that has a text."""
+        if row.error is None:
+            stated = {status: row.fields.get(column) for status, column in self._status.items()}
+            row.error = exclusion(str(row.fields.get("id")), stated)
+
+    @cached_property
+    def _status(self) -> dict[str, str]:
+        return status_columns(self.columns)
 
     @cached_property
     def _named(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ class TextView:
 
     @classmethod
     def parse(cls, spec: str, columns: Collection[str]) -> "TextView":
-        """Read ``--text``: ``auto``, a column, or fields joined by ``+``.
+        """Read the setting ``text``: ``auto``, a column, or fields joined by ``+``.
 
         :raises DataError: if a column is missing.
         """
@@ -44,9 +44,10 @@ class TextView:
         missing = [column for column in wanted if column not in columns]
         if missing or not wanted:
             raise DataError(
-                f"no column '{'+'.join(missing) or 'text'}' for the text (--text {spec}); there "
-                f"are {', '.join(sorted(columns)) or 'none'}. Name a column, or fields joined by "
-                "'+' such as title+abstract."
+                f"no column '{'+'.join(missing) or 'text'}' for the text ({spec}); there are "
+                f"{', '.join(sorted(columns)) or 'none'}. Name a column, or fields joined by '+' "
+                "such as title+abstract.",
+                setting="text",
             )
         return cls(wanted)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from patclass.cpc.symbols import Scheme, Symbol, read_symbols
+from patclass.data.columns import WITHDRAWN, exclusion
 
 # The version of a table of documents, in its metadata; another one has other columns.
 TABLE_FORMAT = "1"
@@ -100,20 +101,18 @@ class UnreadableError(ValueError):
         self.reason, self.detail = reason, str(detail)
 
 
-DESIGN, PLANT = "a design patent, which has a drawing instead of a text", "a plant patent"
-NO_TEXT, WITHDRAWN = "no text", "withdrawn or deleted"
+PLANT = "a plant patent"
 
 
 def checked(document: Document, withdrawn: bool = False) -> Document | RejectedDocument:
     """The document, or why it is none that can be classified."""
-    if withdrawn:
-        return RejectedDocument(document.id, WITHDRAWN)
+    reason = WITHDRAWN if withdrawn else exclusion(document.id)
     # By the kind, or by the series of the number.
-    if re.match(r"US(?:D\d|.*\dS\d?$)", document.id):
-        return RejectedDocument(document.id, DESIGN)
-    if re.match(r"US(?:PP\d|.*\dP\d?$)", document.id):
-        return RejectedDocument(document.id, PLANT)
-    return document if document.has_text else RejectedDocument(document.id, NO_TEXT)
+    if reason is None and re.match(r"US(?:PP\d|.*\dP\d?$)", document.id):
+        reason = PLANT
+    if reason is None and not document.has_text:
+        reason = "no text"
+    return document if reason is None else RejectedDocument(document.id, reason)
 
 
 # Digits of a published US application: the year and seven more; databases leave a zero out.

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from patclass.data.columns import DESIGN
 from patclass.data.documents.document import (
-    DESIGN,
     PLANT,
     Code,
     Document,

@@ -1,9 +1,9 @@
 """Answers of the USPTO's Open Data Portal in JSON: bibliographic data of applications, no text."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from patclass.data.cells import json_value
 from patclass.data.documents.document import (
     DESIGN,
     PLANT,
@@ -27,7 +27,7 @@ def read_odp(content: bytes) -> Iterator[Document | RejectedDocument]:
     :raises UnreadableError: if it is not JSON, or no such answer.
     """
     try:
-        value = json.loads(content)
+        value = json_value(content)
     except (ValueError, RecursionError) as problem:
         raise UnreadableError("not JSON", problem) from problem
     bag = value.get(BAG) if isinstance(value, dict) else None

@@ -183,6 +183,12 @@ def _bert_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+@pytest.fixture(autouse=True)
+def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read files in this process, as a new one takes a second; tests/security starts real ones."""
+    monkeypatch.setattr("patclass.core.bounded._limited", True)
+
+
 @pytest.fixture(scope="session")
 def folder_cache(pytestconfig: pytest.Config) -> FolderCache:
     """A cache of folders shared by all processes and runs of the tests."""

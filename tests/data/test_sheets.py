@@ -7,7 +7,7 @@ from openpyxl import Workbook, load_workbook
 
 from patclass.core.errors import DataError
 from patclass.data.rows import open_table
-from patclass.data.sheets import open_sheet
+from patclass.data.sheets import Sheet, fields_of, open_sheet
 
 ROWS = [["id", "title", "year"], ["EP1", "Loom", 2006], ["EP2", "Pump", 2007.5]]
 
@@ -25,10 +25,14 @@ def workbook(**sheets: list[list[object]]) -> io.BytesIO:
     return sink
 
 
+def rows_of(sheet: Sheet) -> list[tuple[int, dict[str, object]]]:
+    return [(number, fields_of(sheet.columns, values)) for number, values in sheet.rows()]
+
+
 def test_the_rows_have_plain_values():
     sheet = open_sheet("a.xlsx", workbook(first=[*ROWS, [None, "Seat", date(2026, 1, 31)]]))
     assert sheet.columns == ("id", "title", "year")
-    assert list(sheet.rows()) == [
+    assert rows_of(sheet) == [
         (2, {"id": "EP1", "title": "Loom", "year": 2006}),
         (3, {"id": "EP2", "title": "Pump", "year": 2007.5}),
         (4, {"id": "", "title": "Seat", "year": "2026-01-31"}),
@@ -41,7 +45,7 @@ def test_the_rows_have_plain_values():
 def test_the_header_is_found_below_other_rows(before: list[list[object]]):
     sheet = open_sheet("a.xlsx", workbook(first=[*before, *ROWS]))
     assert sheet.header == len(before) + 1
-    assert [fields["id"] for _, fields in sheet.rows()] == ["EP1", "EP2"]
+    assert [fields["id"] for _, fields in rows_of(sheet)] == ["EP1", "EP2"]
 
 
 def test_the_sheet_with_usual_names_is_taken_unless_another_is_wanted():
@@ -80,8 +84,8 @@ def test_what_is_no_workbook_is_refused(content: bytes):
 
 def test_cells_right_of_the_named_columns_are_kept():
     sheet = open_sheet("a.xlsx", workbook(first=[*ROWS, ["EP3", "Seat", 2008, None, "new"]]))
-    assert [fields for _, fields in sheet.rows()][-1]["column 5"] == "new"
-    assert "column 4" not in list(sheet.rows())[-1][1]
+    assert [fields for _, fields in rows_of(sheet)][-1]["column 5"] == "new"
+    assert "column 4" not in rows_of(sheet)[-1][1]
 
 
 def test_an_empty_workbook_is_refused():

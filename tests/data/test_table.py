@@ -1,9 +1,6 @@
-"""Options that overrule what is recognised of a table, and its cells as text and as JSON."""
+"""Options that overrule what is recognised of a table."""
 
-import json
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from openpyxl import Workbook
@@ -12,7 +9,7 @@ from patclass.core.errors import DataError
 from patclass.core.settings import TABLE_SETTINGS, DataSettings
 from patclass.data.rows import open_table
 from patclass.data.sources import open_source
-from patclass.data.table import Row, TableOptions, cell_json, cell_text
+from patclass.data.table import Row, TableOptions
 
 
 def rows(path: Path, **options: str) -> list[Row]:
@@ -179,25 +176,3 @@ def test_the_options_apply_to_every_file_of_a_folder(tmp_path: Path):
     source = open_source(str(tmp_path), TableOptions(title="Betreff"))
     assert "title" in source.columns
     assert [row.fields["title"] for row in source.splits["test"]()] == ["Webstuhl"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, None),
-        ("a", "a"),
-        ([], None),
-        (["A61K", b"\xc3\x96"], '["A61K", "Ö"]'),
-        ({"no": float("nan")}, '{"no": null}'),
-        (b"\xc3\x96\xff", "Ö\ufffd"),
-        (1.5, "1.5"),
-        (date(2026, 1, 31), "2026-01-31"),
-    ],
-)
-def test_a_cell_as_text(value: Any, text: str | None):
-    assert cell_text(value) == text
-
-
-def test_json_has_no_numbers_that_are_none():
-    value = {"a": [float("inf"), (1.0, float("nan"))], "b": date(2026, 1, 31)}
-    assert json.loads(cell_json(value)) == {"a": [None, [1.0, None]], "b": "2026-01-31"}

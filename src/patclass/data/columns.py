@@ -12,6 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+# As many as a spreadsheet has.
+MAX_COLUMNS = 16_384
+
 # What a column may hold, with the usual names, folded; the first that is there is taken.
 ROLES: dict[str, tuple[str, ...]] = {
     "id": (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from patclass.core.errors import DataError
-from patclass.data.columns import known_names
+from patclass.data.columns import MAX_COLUMNS, known_names
 from patclass.data.encoding import SAMPLE, encoding_of, errors_of, name_of
 from patclass.data.text import SURROGATE
 
@@ -116,7 +116,7 @@ def _header(lines: Sequence[str], delimiter: str, skip_first: bool) -> _Header:
         after = [len(trimmed(other.cells, count)) for other in rows[place + 1 : place + 21]]
         same = sum(cells == count for cells in after) if count > 1 else 0
         fits = count > 1 and 2 * same >= len(after)
-        score = (known_names(row.cells), fits, count if fits else 0, -row.line)
+        score = (known_names(row.cells[:MAX_COLUMNS]), fits, count if fits else 0, -row.line)
         if any(map(str.strip, row.cells)) and score > best.score:
             best = replace(row, score=score)
     return best
@@ -137,13 +137,13 @@ def _sample_rows(lines: Sequence[str], delimiter: str) -> Iterator[_Header]:
 
 def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Names of columns: without spaces around them, numbered where they are empty or repeated."""
-    names: list[str] = []
+    names: dict[str, int] = {}  # each with the number of the last that was named like it
     for place, cell in enumerate(trimmed([cell.strip("\ufeff \t\r\n") for cell in cells], 0), 1):
-        name = SURROGATE.sub("\ufffd", cell) or f"column {place}"
-        number, base = 2, name
+        name = base = SURROGATE.sub("\ufffd", cell) or f"column {place}"
         while name in names:
-            name, number = f"{base} ({number})", number + 1
-        names.append(name)
+            names[base] += 1
+            name = f"{base} ({names[base]})"
+        names[name] = 1
     return tuple(names)
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from patclass.core.errors import DataError
 from patclass.data.encoding import SAMPLE
-from patclass.data.packed import damage_named, seekable_copy
+from patclass.data.packed import Allowance, damage_named, seekable_copy
 
 # Formats of files that are written.
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -69,16 +69,20 @@ def is_packed_table(name: str) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """The name and the content of a file, unpacked."""
+    """The name and the content of a file, unpacked.
+
+    :raises DataError: if it cannot be read, is damaged, or unpacks to far more than texts do.
+    """
     with damage_named(path):
+        allowance = Allowance(path, path.stat().st_size)
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as file:
-                yield path.stem, cast(BinaryIO, file)
+                yield path.stem, allowance.metered(cast(BinaryIO, file))
         elif path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 name = _only_table(path, archive)
                 with archive.open(name) as file:
-                    yield name, cast(BinaryIO, file)
+                    yield name, allowance.metered(cast(BinaryIO, file))
         else:
             with path.open("rb") as file:
                 yield path.name, file

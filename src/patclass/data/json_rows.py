@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from patclass.core.errors import DataError
+from patclass.data.cells import json_value
 from patclass.data.columns import columns_by_role
 from patclass.data.encoding import SAMPLE, decoded, encoding_of, errors_of, is_wide, name_of
 from patclass.data.formats import estimated_records, opened, table_suffix
@@ -20,6 +21,9 @@ from patclass.data.text import SURROGATE
 _FIRST_ROWS = 100
 
 _BEGINNING = re.compile(r'\ufeff?\s*(\[\s*)?\{\s*"[^"\n]*"\s*:')
+
+# A line is read as a whole; no patent is longer, with its sequence listings.
+MAX_LINE = 1 << 26
 
 # Lists and objects within each other; whoever reads or writes a row may then recurse.
 _MAX_DEPTH = 100
@@ -73,13 +77,13 @@ def _has_lines(path: Path, encoding: str) -> bool:
 
 
 def _lines(encoding: str, file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of one in UTF-16 or UTF-32, in UTF-8."""
+    """The lines of a file, or parts of longer ones; of one in UTF-16 or UTF-32, in UTF-8."""
     if not is_wide(encoding):
-        yield from file
+        yield from iter(partial(file.readline, MAX_LINE), b"")
         return
     text = io.TextIOWrapper(file, encoding, errors=errors_of(encoding), newline="\n")
     try:
-        yield from map(str.encode, text)
+        yield from map(str.encode, iter(partial(text.readline, MAX_LINE), ""))
     finally:
         text.detach()  # the file is closed by who opened it
 
@@ -98,7 +102,7 @@ def _read_jsonl(path: Path, encoding: str, wanted: Collection[str] | None) -> It
 
 def _json_row(number: int, line: bytes, encoding: str, place: int) -> Row:
     try:
-        fields = json.loads(
+        fields = json_value(
             line.decode(
                 "utf-8-sig" if is_wide(encoding) or name_of(encoding) == "UTF-8" else encoding
             )
@@ -142,7 +146,7 @@ def _json_values(path: Path) -> list[Any]:
     """The rows of one JSON document: a list, or those within an object, which may be one itself."""
     with opened(path) as (_, file):
         try:
-            value = json.loads(decoded(file.read()))
+            value = json_value(decoded(file.read()))
         except DataError as problem:
             raise DataError(f"{path} is {problem}") from problem
         except (ValueError, RecursionError) as problem:

@@ -1,7 +1,11 @@
-"""Packed files: .gz, .zip and .tar, also one within another. Knows nothing of their content."""
+"""Packed files: .gz, .zip and .tar, also one within another. Knows nothing of their content.
+
+What unpacks to far more than texts do is not unpacked to its end.
+"""
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import tempfile
@@ -10,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 from patclass.core.errors import DataError
 
@@ -26,6 +30,17 @@ _MAX_DEPTH = 3
 
 # Of an archive within another, which is copied to be read; in bytes.
 MAX_INNER = 1 << 30
+
+# Texts are packed to a tenth, tables of few different rows to a fiftieth. Of one file with all that
+# is packed in it, so much is unpacked: in bytes, and for each byte of it.
+MAX_UNPACKED, MAX_RATIO = 1 << 28, 200
+
+# Names and notes of an archive are read as a whole; in bytes.
+_MAX_TAR_HEADER = 1 << 20
+_TAR_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 _BLOCK = 1 << 20
 _DAMAGED = (
@@ -50,12 +65,71 @@ def damage_named(path: object) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {reason}.") from problem
 
 
-def unpacked(name: str, file: BinaryIO, depth: int = 0) -> Iterator[tuple[str, BinaryIO]]:
+class Allowance:
+    """How much may be unpacked of a file, of all that is packed in it together."""
+
+    def __init__(self, name: object, size: int) -> None:
+        """Of a file with a name for messages, and its size in bytes."""
+        self._name, self._most = name, MAX_UNPACKED + MAX_RATIO * size
+        self._left = self._most
+
+    def spend(self, size: int) -> None:
+        """Count bytes that were unpacked.
+
+        :raises DataError: if they are more than are left.
+        """
+        self._left -= max(0, size)
+        if self._left < 0:
+            raise DataError(
+                f"{self._name} unpacks to more than {self._most >> 20:,} MB, {MAX_RATIO} times its "
+                "size and more, as no table or document does. If it is what you mean, unpack it "
+                "and give what is in it."
+            )
+
+    def metered(self, file: BinaryIO) -> BinaryIO:
+        """An unpacked file, of which what is read is counted."""
+        return cast(BinaryIO, io.BufferedReader(_Metered(file, self), 1 << 16))
+
+
+class _Metered(io.RawIOBase):
+    def __init__(self, file: BinaryIO, allowance: Allowance) -> None:
+        self._file, self._allowance = file, allowance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._file.read(len(buffer))
+        self._allowance.spend(len(block))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class _TarEntry(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        """An entry, unless it is a name or note that is too long."""
+        entry = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        if entry.type in _TAR_HEADERS and entry.size > _MAX_TAR_HEADER:
+            raise tarfile.ReadError(f"a name or note of {entry.size:,} bytes")
+        return entry
+
+
+def unpacked(name: str, file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
     """The name and content of a file, or of all files packed in it, one after the other.
 
-    :param file: if it is packed as .zip, one in which any place can be read.
-    :raises DataError: if an archive within it is larger than ``MAX_INNER``.
+    :param file: one in which any place can be read.
+    :raises DataError: if more is packed in it than ``Allowance`` has, or an archive within it is
+        larger than ``MAX_INNER``.
     """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return _unpacked(name, file, Allowance(name, size))
+
+
+def _unpacked(
+    name: str, file: BinaryIO, allowance: Allowance, depth: int = 0
+) -> Iterator[tuple[str, BinaryIO]]:
     suffix = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
     if not suffix or depth >= _MAX_DEPTH:
         yield name, file
@@ -65,17 +139,20 @@ def unpacked(name: str, file: BinaryIO, depth: int = 0) -> Iterator[tuple[str, B
                 if not info.is_dir() and not info.filename.startswith("__MACOSX"):
                     with archive.open(info) as member:
                         inner = f"{name}/{PurePosixPath(info.filename).name}"
-                        yield from unpacked(inner, cast(BinaryIO, member), depth + 1)
+                        part = allowance.metered(cast(BinaryIO, member))
+                        yield from _unpacked(inner, part, allowance, depth + 1)
     elif suffix in _COMPRESSED:
         with _COMPRESSED[suffix](file) as plain:
-            yield from unpacked(name[: -len(suffix)], cast(BinaryIO, plain), depth + 1)
+            part = allowance.metered(cast(BinaryIO, plain))
+            yield from _unpacked(name[: -len(suffix)], part, allowance, depth + 1)
     else:
-        with tarfile.open(fileobj=file, mode="r|*") as tar:
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_TarEntry) as tar:
             for entry in tar:
-                part = tar.extractfile(entry) if entry.isfile() else None
-                if part is not None:
+                allowance.spend(entry.size)
+                content = tar.extractfile(entry) if entry.isfile() else None
+                if content is not None:
                     inner = f"{name}/{PurePosixPath(entry.name).name}"
-                    yield from unpacked(inner, cast(BinaryIO, part), depth + 1)
+                    yield from _unpacked(inner, cast(BinaryIO, content), allowance, depth + 1)
 
 
 @contextmanager

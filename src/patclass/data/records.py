@@ -20,6 +20,9 @@ from patclass.data.text import SURROGATE
 # A cell over more lines is taken for a quotation mark that is not closed.
 _MAX_LINES = 20_000
 
+# Characters of a record of several lines; as the lines, so that what is looked ahead at is bounded.
+_MAX_RECORD = 4 * MAX_CELL
+
 # Quotation marks of more lines than this are not looked for in the quick way.
 _QUICK_LINES = 1_000
 
@@ -260,13 +263,16 @@ def _quick_record(first: str, lines: _Lines, delimiter: str) -> tuple[list[str] 
 
 def _strict_record(first: str, lines: _Lines, delimiter: str) -> tuple[list[str] | None, int]:
     """The cells of a record and how many lines it has beyond the first; None if it is not one."""
-    used = 0
+    used, size = 0, len(first)
 
     def more() -> Iterator[str]:
-        nonlocal used
+        nonlocal used, size
         yield first
-        while used < _MAX_LINES and (line := lines.peek(used)) is not None:
-            used += 1
+        while used < _MAX_LINES and size < _MAX_RECORD:
+            line = lines.peek(used)
+            if line is None:
+                return
+            used, size = used + 1, size + len(line)
             yield line
 
     try:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from patclass.core.errors import DataError
-from patclass.data.columns import columns_by_role, rivals
+from patclass.data.columns import MAX_COLUMNS, columns_by_role, rivals
 from patclass.data.delimited import Dialect, recognise
 from patclass.data.documents import DOCUMENT_COLUMNS, Document, forms_of, read_documents
 from patclass.data.encoding import SAMPLE, is_wide
@@ -33,7 +33,7 @@ from patclass.data.formats import (
 from patclass.data.json_rows import is_json, json_table
 from patclass.data.parquet import parquet_table
 from patclass.data.records import Doubts, read_records
-from patclass.data.sheets import open_sheet
+from patclass.data.sheets import read_sheet
 from patclass.data.table import RECOGNISED, Row, Table, TableOptions, check_stated
 from patclass.data.wrong_files import (
     COMPOUND,
@@ -66,6 +66,11 @@ def open_table(path: Path, options: TableOptions = RECOGNISED) -> Table:
 
 
 def _with_roles(table: Table, stated: Mapping[str, str]) -> Table:
+    if len(table.columns) > MAX_COLUMNS:
+        raise DataError(
+            f"{table.path} has {len(table.columns):,} columns; expected at most {MAX_COLUMNS:,}. "
+            "Leave out those that are no text of patents."
+        )
     check_stated(table.path.name, table.columns, stated)
     roles = columns_by_role(table.columns, stated, _empty_columns(table))
     return replace(table, roles=roles, stated=tuple(stated))
@@ -165,7 +170,8 @@ def _read_delimited(
     path: Path, dialect: Dialect, doubts: Doubts, wanted: Collection[str] | None
 ) -> Iterator[Row]:
     names = [name for name in dialect.columns if wanted is None or name in wanted]
-    places = [dialect.columns.index(name) for name in names]
+    place_of = {name: place for place, name in enumerate(dialect.columns)}
+    places = [place_of[name] for name in names]
     whole = len(names) == len(dialect.columns)
     doubts.clear()
     with opened(path) as (_, file):
@@ -188,15 +194,13 @@ def _read_documents(path: Path, wanted: Collection[str] | None) -> Iterator[Row]
 def _sheet_table(path: Path, wanted: str | None) -> Table:
     with seekable(path) as (_, file):
         has_macros = check_workbook(path, file)
-        sheet = open_sheet(str(path), file, wanted)
-    form = f"read from {sheet}"
-    form += ", macros not run" if has_macros else ""
+    sheet = read_sheet(path, wanted)
 
     def read(wanted: Collection[str] | None) -> Iterator[Row]:
         for number, (line, fields) in enumerate(sheet.rows(), 1):
             yield Row(number, fields, None, line)
 
-    count = max(0, sheet.cells.total_height - sheet.header)
+    form = f"read from {sheet.form}" + (", macros not run" if has_macros else "")
     return Table(
         path=path,
         columns=sheet.columns,
@@ -205,5 +209,5 @@ def _sheet_table(path: Path, wanted: str | None) -> Table:
         read=read,
         options=("sheet",),
         sheets=sheet.names,
-        estimate=lambda: count,
+        estimate=lambda: sheet.count,
     )

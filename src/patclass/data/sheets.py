@@ -1,7 +1,17 @@
-"""Rows of spreadsheets: XLSX, XLS and ODS. Knows cells, not what they mean."""
+"""Rows of spreadsheets: XLSX, XLS and ODS. Knows cells, not what they mean.
 
+A workbook of a kilobyte may state a cell so far away that no memory holds the sheet, and its
+library then ends the process; so it is read in one of its own, which leaves the rows in a file.
+"""
+
+import json
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from python_calamine import (
@@ -12,9 +22,17 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
+from patclass.core.bounded import Limits, call
 from patclass.core.errors import DataError
-from patclass.data.columns import known_names
+from patclass.data.columns import MAX_COLUMNS, known_names
 from patclass.data.delimited import HEADER_LINES, trimmed, unique_names
+from patclass.data.formats import seekable
+
+# The largest sheet of a spreadsheet program.
+MAX_ROWS = 1_048_576
+
+# A workbook of 40 MB takes 350 MB and 4 seconds.
+_LIMITS = Limits(memory=4 << 30, seconds=300, remedy="Split it, or save it as CSV.")
 
 
 @dataclass(frozen=True)
@@ -38,18 +56,82 @@ class Sheet:
         name = f"sheet '{self.name}'{others if self.alike else ''}"
         return f"{name}, header in row {self.header}"
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The number and the fields of each row after the header; empty rows are left out."""
-        lines = self.cells.to_python(skip_empty_area=False)
-        for number, row in enumerate(lines, 1):
-            values = [plain_value(cell) for cell in row]
+    def rows(self) -> Iterator[tuple[int, list[Any]]]:
+        """The number and the cells of each row after the header; empty rows are left out."""
+        before = [""] * (self.cells.start or (0, 0))[1]
+        for number, row in enumerate(self.cells.iter_rows(), 1):
+            values = [*before, *map(plain_value, row)]
             if number > self.header and any(value not in ("", None) for value in values):
-                fields = dict(zip(self.columns, values, strict=False))
-                # Remarks may stand right of the columns that have names.
-                for place, value in enumerate(values[len(fields) :], len(fields) + 1):
-                    if value not in ("", None):
-                        fields[f"column {place}"] = value
-                yield number, fields
+                yield number, values
+
+
+@dataclass(frozen=True)
+class StoredSheet:
+    """A sheet whose rows stand in a file, which is deleted with the last reference to this.
+
+    :param form: in words, how the sheet was read.
+    :param names: of all sheets of the workbook.
+    :param count: of the rows.
+    """
+
+    form: str
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    count: int
+    file: Path = field(repr=False)
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The number and the fields of each row."""
+        with self.file.open(encoding="utf-8") as file:
+            for text in file:
+                number, values = json.loads(text)
+                yield number, fields_of(self.columns, values)
+
+
+def fields_of(columns: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """The cells of a row by the names of its columns; the last ones may be missing."""
+    fields = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
+    # Remarks may stand right of the columns that have names.
+    for place, value in enumerate(values[len(columns) :], len(columns) + 1):
+        if value not in ("", None):
+            fields[f"column {place}"] = value
+    return fields
+
+
+def read_sheet(path: Path, wanted: str | None = None) -> StoredSheet:
+    """The sheet of ``open_sheet``, read in a process with limits.
+
+    :raises DataError: as ``open_sheet``, or if it takes too much memory or time.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="patclass-"))
+    target = folder / "rows.jsonl"
+    try:
+        found = call(
+            store_sheet, _LIMITS, str(path), path=str(path), target=str(target), wanted=wanted
+        )
+        columns, names = tuple(found["columns"]), tuple(found["names"])
+        sheet = StoredSheet(found["form"], names, columns, found["count"], target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(sheet, shutil.rmtree, folder, ignore_errors=True)
+    return sheet
+
+
+def store_sheet(path: str, target: str, wanted: str | None) -> dict[str, Any]:
+    """Write the rows of a sheet to a file as JSON lines, and return what else is known of it.
+
+    :raises DataError: as ``open_sheet``.
+    """
+    count = 0
+    with seekable(Path(path)) as (_, file), open(target, "w", encoding="utf-8") as rows:
+        sheet = open_sheet(path, file, wanted)
+        for number, values in sheet.rows():
+            while values[-1] in ("", None):
+                values.pop()
+            rows.write(json.dumps([number, values], ensure_ascii=False, default=str) + "\n")
+            count += 1
+    return {"form": str(sheet), "names": sheet.names, "columns": sheet.columns, "count": count}
 
 
 def open_sheet(name: str, file: BinaryIO, wanted: str | None = None) -> Sheet:
@@ -97,6 +179,12 @@ def _hidden(book: CalamineWorkbook) -> set[str]:
 
 def _with_header(book: CalamineWorkbook, name: str) -> Sheet:
     cells = book.get_sheet_by_name(name)
+    row, column = cells.end or (0, 0)
+    if row >= MAX_ROWS or column >= MAX_COLUMNS:
+        raise ValueError(
+            f"cells up to row {row + 1:,} and column {column + 1:,}, of at most {MAX_ROWS:,} and "
+            f"{MAX_COLUMNS:,}"
+        )
     lines = cells.to_python(skip_empty_area=False, nrows=HEADER_LINES)
     rows = [[str(plain_value(cell) or "") for cell in row] for row in lines]
     header = max(range(len(rows)), key=lambda row: _score(rows, row), default=0)

@@ -131,7 +131,8 @@ def classify_rows(
     for note in table.notes:
         echo(note)
     if own.late:
-        echo(f"first met after the output was begun, and not written: {', '.join(own.late)}")
+        names = f"{', '.join(sorted(own.late)[:20])}{', …' if len(own.late) > 20 else ''}"
+        echo(f"first met after the output was begun, and not written: {names}")
     return FileResult(total, errors)
 
 

@@ -1,6 +1,7 @@
 """Files of predictions: the columns of the input, then those of the answers. Knows no model.
 
-Cells are written as they are: text for other programs is not changed for spreadsheets.
+In CSV and TSV, which spreadsheets open, no cell is a formula; in other formats, cells stay as they
+are.
 """
 
 import csv
@@ -15,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patclass.core.errors import DataError
-from patclass.data.columns import free_name
+from patclass.data.cells import cell_json, cell_text, spreadsheet_text
+from patclass.data.columns import MAX_COLUMNS, free_name
 from patclass.data.formats import file_format
-from patclass.data.table import Row, Table, cell_json, cell_text, first_line
+from patclass.data.table import Row, Table, first_line
 from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS
 
 _SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
@@ -57,6 +59,11 @@ class OwnColumns:
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     complete: bool = False
     late: set[str] = field(default_factory=set)
+    _taken: set[str] = field(default_factory=lambda: set(COLUMNS), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Keep the names that no other column may have."""
+        self._taken.update(self.names.values())
 
     @classmethod
     def of(cls, table: Table, wanted: Collection[str] | None = None) -> "OwnColumns":
@@ -79,11 +86,19 @@ class OwnColumns:
         return own
 
     def add(self, column: str, is_id: bool = False) -> None:
-        """Give a column that is not there a name that no other column has."""
+        """Give a column that is not there a name that no other column has, if there is room."""
         if column in self.names:
             return
-        taken = {*self.names.values(), *COLUMNS} - ({"id"} if is_id else set())
-        self.names[column] = free_name(column, taken)
+        if len(self.names) >= MAX_COLUMNS:
+            self._miss(column)
+            return
+        name = column if is_id and column == "id" else free_name(column, self._taken)
+        self.names[column] = name
+        self._taken.add(name)
+
+    def _miss(self, column: str) -> None:
+        if len(self.late) < MAX_COLUMNS:
+            self.late.add(column)
 
     @property
     def columns(self) -> list[str]:
@@ -101,7 +116,9 @@ class OwnColumns:
     def cells(self, row: Row) -> dict[str, Any]:
         """The cells of a row by their names in the output."""
         if self.complete and not row.fields.keys() <= self.names.keys():
-            self.late.update(column for column in row.fields if column not in self.names)
+            for column in row.fields:
+                if column not in self.names:
+                    self._miss(column)
         fields = row.fields
         return {name: fields[column] for column, name in self.names.items() if column in fields}
 
@@ -137,12 +154,18 @@ class _CsvSink:
     def __init__(self, file: Any, own: OwnColumns, delimiter: str) -> None:
         self._writer = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
         self._own, self._columns = own, own.columns
-        self._writer.writerow(self._columns)
+        names: dict[str, None] = {}
+        for column in self._columns:
+            names[free_name(spreadsheet_text(column), names)] = None
+        self._write(list(names))
 
     def write(self, rows: Sequence[Row], answers: Sequence[dict[str, Any]]) -> None:
         for row, answer in zip(rows, answers, strict=True):
             cells = _joined(self._own, row, answer)
-            self._writer.writerow([cell_text(cells.get(column)) for column in self._columns])
+            self._write([cell_text(cells.get(column)) for column in self._columns])
+
+    def _write(self, cells: Sequence[str | None]) -> None:
+        self._writer.writerow([cell and spreadsheet_text(cell) for cell in cells])
 
 
 class _Lines:

@@ -1,41 +1,48 @@
 """Uploaded documents and tables, and the table of results as a download. Knows no service."""
 
 import io
+import json
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.utils import get_column_letter
 from pandas.api.types import is_numeric_dtype
 
+from patclass.core.bounded import call
 from patclass.core.errors import DataError
+from patclass.data.cells import spreadsheet_text
 from patclass.data.cleaning import as_text
 from patclass.data.columns import free_name
-from patclass.data.documents import Document, RejectedDocument, documents_of
-from patclass.data.encoding import decoded
 from patclass.data.formats import TABLE_SUFFIXES as SUFFIXES
 from patclass.data.formats import is_table, table_suffix
-from patclass.data.rows import open_table
-from patclass.data.table import Row, TableOptions, cell_text, first_line
+from patclass.data.table import Row, first_line
 from patclass.data.text import FIELDS
 from patclass.ui.client import PageError, Patent
 from patclass.ui.formatting import confidence_level
+from patclass.ui.uploads import (
+    CELLS,
+    DOCUMENT_LIMITS,
+    LINES,
+    MAX_FIELD_CHARACTERS,
+    TABLE_LIMITS,
+    patent_of_file,
+    store_table,
+)
 
 DOCUMENT_SUFFIXES = ("pdf", "xml", "sgml", "sgm", "json", "zip", "txt")
 TABLE_SUFFIXES = tuple(suffix.removeprefix(".") for suffix in (*SUFFIXES, ".gz", ".zip"))
 
-# The default limit of the service; no model reads that far.
-MAX_CHARACTERS = 100_000
-MAX_ROWS = 50_000
-# Characters of the long fields, which together stay below the limit of the service.
-_MAX_FIELD_CHARACTERS = {"claims": 20_000, "description": 50_000}
+# Files that are read at once, and seconds for which another one waits.
+_AT_ONCE, _WAIT = 2, 60.0
+_turns = threading.BoundedSemaphore(_AT_ONCE)
 
 # What a column may contain, in the order in which the page shows it.
 ROLES = ("id", "text", *FIELDS)
@@ -59,63 +66,38 @@ _WIDTHS = {
 COLUMNS = list(_WIDTHS)
 _OWN_WIDTH = 20  # of a column of the file
 
-# A spreadsheet evaluates a cell that begins with one of these as a formula.
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-
 
 def patent_of_document(name: str, content: bytes) -> Patent:
     """The fields of a document of a patent office, or the text of another one.
 
-    :raises PageError: if it cannot be read, has no text, or holds several patents.
+    :raises PageError: if it cannot be read, has no text, holds several patents, or takes too much
+        memory or time.
     """
+    with _stored(name, content) as path:
+        given = {"path": str(path), "name": name}
+        patent: Patent = call(patent_of_file, DOCUMENT_LIMITS, f"'{name}'", **given)
+    return patent
+
+
+@contextmanager
+def _stored(name: str, content: bytes, suffixes: str = "") -> Iterator[Path]:
+    """An upload as a file, whose turn it is to be read.
+
+    :raises PageError: in place of each ``DataError``, or if others take too long.
+    """
+    if not _turns.acquire(timeout=_WAIT):
+        raise PageError("busy", f"'{name}' was not read, as other files are being read.")
     try:
-        documents = list(islice(documents_of(content, name), 2))
-    except DataError as problem:
-        raise PageError("invalid_input", str(problem)) from problem
-    if len(documents) > 1:
-        raise PageError(
-            "invalid_input", f"'{name}' holds several patents. Upload it under 'Classify a file'."
-        )
-    if not documents:
-        return _txt_text(name, content)
-    (document,) = documents
-    if isinstance(document, RejectedDocument):
-        raise PageError(
-            "invalid_input", f"'{name}' was not read: {document.reason}. Paste its text."
-        )
-    return _fields_of(document)
-
-
-def _fields_of(document: Document) -> Patent:
-    if not (document.title or document.abstract or document.claims):
-        return document.description[:MAX_CHARACTERS]
-    fields = {
-        "id": document.id,
-        "title": document.title,
-        "abstract": document.abstract,
-        "claims": " ".join(document.claims),
-        "description": document.description,
-    }
-    return {role: text[: _MAX_FIELD_CHARACTERS.get(role)] for role, text in fields.items() if text}
-
-
-def _txt_text(name: str, content: bytes) -> str:
-    if not name.lower().endswith(".txt"):
-        raise PageError(
-            "invalid_input",
-            f"'{name}' is not a document of a patent office, a PDF or a text file. Upload one of "
-            "these, or paste the text.",
-        )
-    try:
-        text = decoded(content)
-    except DataError as problem:
-        raise PageError(
-            "invalid_input",
-            f"The encoding of '{name}' is not supported. Save it as UTF-8, or paste the text.",
-        ) from problem
-    if not text.strip():
-        raise PageError("invalid_input", f"'{name}' is empty. Paste the text instead.")
-    return text[:MAX_CHARACTERS]
+        with tempfile.TemporaryDirectory(prefix="patclass-") as folder:
+            path = Path(folder) / f"upload{suffixes}"
+            path.write_bytes(content)
+            try:
+                yield path
+            except DataError as problem:
+                message = str(problem).replace(str(path), f"'{name}'")
+                raise PageError("invalid_input", message) from problem
+    finally:
+        _turns.release()
 
 
 @dataclass(frozen=True)
@@ -127,41 +109,26 @@ class UploadedTable:
     :param options: those of delimiter, encoding and sheet that apply to the file.
     :param sheets: of a workbook, all of them.
     :param doubts: what of the rows may have been read wrongly, a line each.
+    :param count: of the rows.
+    :param lines: the rows as JSON, which takes less memory than objects.
+    :param cells: the cells of all rows as Parquet, a fraction of their size.
     """
 
     name: str
     columns: list[str]
     roles: dict[str, str]
     form: str
-    rows: list[Row]
-    options: tuple[str, ...] = ()
-    sheets: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    options: list[str]
+    sheets: list[str]
+    doubts: list[str]
+    count: int
+    lines: bytes
+    cells: bytes
 
-    def own_cells(self) -> bytes:
-        """The cells of all rows as Parquet, a fraction of their size as objects."""
-        columns = {name: [row.fields.get(name) for row in self.rows] for name in self.columns}
-        table = pa.table({name: _array(values) for name, values in columns.items()})
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        return sink.getvalue()
-
-
-_PLAIN_TYPES = (
-    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_date),
-    pa.types.is_string,
-)
-
-
-def _array(values: list[Any]) -> pa.Array:
-    """The values of a column; as text if they are of several types, or of none of a spreadsheet."""
-    try:
-        array = pa.array(values)
-        if any(is_plain(array.type) for is_plain in _PLAIN_TYPES):
-            return array
-    except (pa.ArrowException, ValueError, OverflowError):
-        pass
-    return pa.array(map(cell_text, values), pa.string())
+    def rows(self) -> Iterator[Row]:
+        """The rows in their order."""
+        for line in io.BytesIO(self.lines):
+            yield Row(*json.loads(line))
 
 
 def read_table(
@@ -174,41 +141,17 @@ def read_table(
     """Read a table by the suffix of its name.
 
     :param delimiter: overrules what is recognised; likewise encoding and sheet.
-    :raises PageError: if the format is not supported, or the file is damaged, empty or too long.
+    :raises PageError: if the format is not supported, or the file is damaged, empty, too long, or
+        takes too much memory or time.
     """
     if not is_table(Path(name)):
         formats = ", ".join(suffix.upper() for suffix in TABLE_SUFFIXES)
         raise PageError("invalid_input", f"'{name}' is not in a supported format ({formats}).")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{_suffixes(name)}"
-        path.write_bytes(content)
-        try:
-            options = TableOptions(delimiter=delimiter, encoding=encoding, sheet=sheet)
-            table = open_table(path, options)
-            rows = list(islice(table.read(None), MAX_ROWS + 1))
-        except DataError as problem:
-            message = str(problem).replace(str(path), f"'{name}'")
-            raise PageError("invalid_input", message) from problem
-    if len(rows) > MAX_ROWS:
-        raise PageError(
-            "invalid_input",
-            f"'{name}' has more than {MAX_ROWS:,} rows. Split it, or use the command "
-            "'patclass classify', which has no limit.",
-        )
-    if not rows:
-        raise PageError(
-            "invalid_input", f"'{name}' has no rows. The first line must contain column names."
-        )
-    return UploadedTable(
-        name=name,
-        columns=list(table.columns),
-        roles=dict(table.roles),
-        form=table.form,
-        rows=rows,
-        options=table.options,
-        sheets=table.sheets,
-        doubts=table.doubts(),
-    )
+    options = {"delimiter": delimiter, "encoding": encoding, "sheet": sheet}
+    with _stored(name, content, _suffixes(name)) as path:
+        found = call(store_table, TABLE_LIMITS, f"'{name}'", path=str(path), options=options)
+        lines, cells = (path.with_name(file).read_bytes() for file in (LINES, CELLS))
+    return UploadedTable(name, **found, lines=lines, cells=cells)
 
 
 def _suffixes(name: str) -> str:
@@ -232,9 +175,7 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | s
         }
     except DataError as problem:
         return str(problem)
-    patent = {
-        role: text[: _MAX_FIELD_CHARACTERS.get(role)] for role, text in values.items() if text
-    }
+    patent = {role: text[: MAX_FIELD_CHARACTERS.get(role)] for role, text in values.items() if text}
     id_column = mapping.get("id")
     number = first_line(row.fields.get(id_column)) if id_column else ""
     return {**patent, "id": (number or str(row.number))[:200]}
@@ -243,7 +184,7 @@ def patent_of(row: Row, mapping: Mapping[str, str | None]) -> dict[str, str] | s
 def results_table(results: Sequence[Mapping[str, Any]], own: bytes | None = None) -> pd.DataFrame:
     """One row per result with the columns ``COLUMNS``; of a failed result only id and error.
 
-    :param own: the cells of the file as ``UploadedTable.own_cells``; they come first. A column with
+    :param own: the cells of the file as ``UploadedTable.cells``; they come first. A column with
         one of the names ``COLUMNS`` is renamed.
     """
     rows = []
@@ -271,9 +212,10 @@ def results_table(results: Sequence[Mapping[str, Any]], own: bytes | None = None
     if own is None:
         return found
     cells = pq.read_table(io.BytesIO(own)).slice(0, len(found))
-    names: list[str] = []
+    taken, names = set(COLUMNS), []
     for name in cells.column_names:
-        names.append(free_name(name, (*COLUMNS, *names)))
+        names.append(free_name(name, taken))
+        taken.add(names[-1])
     # Types of Arrow keep whole numbers whole where some are missing.
     table: pd.DataFrame = cells.rename_columns(names).to_pandas(types_mapper=pd.ArrowDtype)
     return pd.concat([table, found], axis=1)
@@ -281,16 +223,20 @@ def results_table(results: Sequence[Mapping[str, Any]], own: bytes | None = None
 
 def as_csv(table: pd.DataFrame) -> bytes:
     """UTF-8 with a byte order mark, as spreadsheets expect; no cell is a formula."""
-    text: str = _without_formulas(table).to_csv(index=False)
+    text: str = _changed(table, spreadsheet_text).to_csv(index=False)
     return text.encode("utf-8-sig")
 
 
 def as_xlsx(table: pd.DataFrame) -> bytes:
-    """A workbook of one sheet; no cell is a formula."""
+    """A workbook of one sheet; no cell is a formula, as texts are stored as such."""
     buffer = io.BytesIO()
     with pd.ExcelWriter(buffer, engine="openpyxl") as writer:
-        _without_formulas(table).to_excel(writer, sheet_name="patents", index=False)
+        _changed(table, _storable).to_excel(writer, sheet_name="patents", index=False)
         sheet = writer.sheets["patents"]
+        for row in sheet.iter_rows():
+            for cell in row:
+                if cell.data_type == "f":
+                    cell.data_type, cell.quotePrefix = "s", True  # also after it is edited
         sheet.freeze_panes = "A2"
         for place, name in enumerate(table.columns, 1):
             sheet.column_dimensions[get_column_letter(place)].width = _WIDTHS.get(name, _OWN_WIDTH)
@@ -304,17 +250,21 @@ def as_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+def _changed(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The table with its texts and the names of its columns changed."""
+
+    def changed(value: object) -> object:
+        return change(value) if isinstance(value, str) else value
+
     texts = [name for name in table.columns if not is_numeric_dtype(table[name].dtype)]
-    safe = table.assign(**{name: table[name].map(_escaped, na_action="ignore") for name in texts})
-    names: list[str] = []
+    found = table.assign(**{name: table[name].map(changed, na_action="ignore") for name in texts})
+    names: dict[str, None] = {}
     for name in table.columns:
-        names.append(free_name(str(_escaped(name)), names))
-    return safe.set_axis(names, axis="columns")
+        names[free_name(change(str(name)), names)] = None
+    return found.set_axis(list(names), axis="columns")
 
 
-def _escaped(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = ILLEGAL_CHARACTERS_RE.sub(" ", value)  # not allowed in a workbook
-    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+def _storable(text: str) -> str:
+    """A text without characters that a workbook cannot have."""
+    plain: str = ILLEGAL_CHARACTERS_RE.sub(" ", text)
+    return plain

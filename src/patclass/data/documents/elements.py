@@ -30,6 +30,9 @@ _OTHER_SPACE = re.compile(
     rb"|(?<=\xe2)(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f))"
 )
 
+# Each element and each attribute takes a hundred bytes; the longest sequence listings have fewer.
+_MAX_PARTS = 6_000_000
+
 # Hostile documents have any number of names; only so many are remembered, and no long ones.
 _MAX_TAGS, _MAX_REMEMBERED = 10_000, 100
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -108,9 +111,11 @@ def plain_text(content: bytes) -> str:
 def parse(record: bytes) -> Element:
     """The root element, without comments, processing instructions and entities.
 
-    :raises UnreadableError: if it is not well-formed, or nested too deeply.
+    :raises UnreadableError: if it is not well-formed, nested too deeply, or of too many elements.
     """
     record = _without_entities(record)
+    if sum(map(record.count, (b"<", b'="', b"='"))) > 2 * _MAX_PARTS:  # most have an end tag
+        raise UnreadableError("too many elements", f"more than {_MAX_PARTS:,}")
     try:
         return etree.fromstring(record, _parser())
     except etree.XMLSyntaxError as problem:

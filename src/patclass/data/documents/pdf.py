@@ -5,10 +5,13 @@ Source of the codes: WIPO Standard ST.9. Knows no pictures: a scan without a tex
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
-from pypdf import PdfReader
+from pypdf import PageObject, PdfReader
+from pypdf.errors import LimitReachedError
 
 from patclass.cpc.symbols import Scheme
 from patclass.data.documents.document import (
@@ -25,6 +28,16 @@ from patclass.data.documents.document import (
 
 SCAN = "no text: a scan without a text layer"
 PASSWORD = "protected by a password"
+TOO_LONG = "more to draw than a patent has"
+
+# A kilobyte of PDF draws the same text for ever. Of a document, so many operators and characters
+# are read; patents of two thousand pages have some tens of millions.
+MAX_DRAWN = 100_000_000
+
+# Seconds of the processor, as an operator may be preceded by any number of values.
+_MAX_SECONDS = 300.0
+
+_TEXT_OPERATORS = (b"Tj", b"TJ", b"'", b'"')
 
 # At the beginning of a line, and before a name, number or title: reference signs in an abstract are
 # written in the same way.
@@ -62,7 +75,7 @@ _MARGIN = re.compile(r"^[ \t]*\d{1,3}[ \t]*\n", re.MULTILINE)
 def read_pdf(content: bytes, name: str) -> Document | RejectedDocument:
     """Read one document; without a publication number its id is the name of the file.
 
-    :raises UnreadableError: if it is damaged.
+    :raises UnreadableError: if it is damaged, or of more than ``MAX_DRAWN`` operators.
     """
     pages = _pages(content)
     if pages is None:
@@ -93,9 +106,42 @@ def _pages(content: bytes) -> list[str] | None:
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
             return None
-        return [_MARGIN.sub("", page.extract_text() + "\n") for page in reader.pages]
+        drawn = _Drawn()
+        return [drawn.text_of(page) for page in reader.pages]
+    except (MemoryError, UnreadableError):
+        raise
+    except LimitReachedError as problem:
+        raise UnreadableError(TOO_LONG) from problem
     except Exception as problem:  # the library raises exceptions of many types
         raise UnreadableError("damaged, or not a PDF", problem) from problem
+
+
+class _Drawn:
+    """Counts what the pages of a document draw."""
+
+    def __init__(self) -> None:
+        self._left, self._end = MAX_DRAWN, time.thread_time() + _MAX_SECONDS
+
+    def text_of(self, page: PageObject) -> str:
+        """The text of a page.
+
+        :raises UnreadableError: if more is drawn than in any patent.
+        """
+        text = page.extract_text(visitor_operand_before=self._count)
+        self._check()  # the library goes on after what is raised within a form
+        return _MARGIN.sub("", text + "\n")
+
+    def _count(self, operator: bytes, operands: Any, *_: object) -> None:
+        self._left -= 1
+        if operator in _TEXT_OPERATORS:
+            self._left -= len(str(operands))
+        if operator == b"Do" or self._left < 0 or not self._left & 0xFFF:
+            self._check()
+
+    def _check(self) -> None:
+        if self._left < 0 or time.thread_time() > self._end:
+            self._left = -1
+            raise UnreadableError(TOO_LONG)
 
 
 def _parts(page: str) -> dict[str, str]:

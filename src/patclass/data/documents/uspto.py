@@ -6,11 +6,11 @@ bibliographic data in JSON, without any text.
 """
 
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from patclass.data.cells import json_value
 from patclass.data.columns import DESIGN
 from patclass.data.documents.document import (
     PLANT,
@@ -150,7 +150,7 @@ def read_odp(content: bytes) -> Iterator[Document | RejectedDocument]:
     :raises UnreadableError: if it is not JSON, or no such answer.
     """
     try:
-        value = json.loads(content)
+        value = json_value(content)
     except (ValueError, RecursionError) as problem:
         raise UnreadableError("not JSON", problem) from problem
     bag = value.get(BAG) if isinstance(value, dict) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 
 import pandas as pd
 import streamlit as st
@@ -133,7 +134,7 @@ def _upload() -> None:
         st.warning("Select the column that contains the full text, the title or the abstract.")
         return
     submitted = st.button(
-        f"Classify {plural(len(table.rows), 'patent', 'patents')}",
+        f"Classify {plural(table.count, 'patent', 'patents')}",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
@@ -207,11 +208,12 @@ def _state_form(table: UploadedTable, file_id: str) -> None:
 def _preview(table: UploadedTable) -> None:
     for doubt in table.doubts:
         st.warning(f"{doubt[0].upper()}{doubt[1:]}.", icon=":material/help:")
-    count = plural(len(table.rows), "row", "rows")
-    first = f"; the first {_PREVIEW_ROWS}:" if len(table.rows) > _PREVIEW_ROWS else ":"
+    count = plural(table.count, "row", "rows")
+    first = f"; the first {_PREVIEW_ROWS}:" if table.count > _PREVIEW_ROWS else ":"
     st.markdown(f"**{count}**{first}")
     rows = [
-        row.fields if row.error is None else {"": row.error} for row in table.rows[:_PREVIEW_ROWS]
+        row.fields if row.error is None else {"": row.error}
+        for row in islice(table.rows(), _PREVIEW_ROWS)
     ]
     st.dataframe([{k: _shortened(v) for k, v in row.items()} for row in rows], hide_index=True)
 
@@ -222,7 +224,7 @@ def _shortened(value: object) -> str:
 
 
 def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
-    patents = [patent_of(row, mapping) for row in table.rows]
+    patents = [patent_of(row, mapping) for row in table.rows()]
     model = selected_model(models())
     titles = {label.code: label.title for label in labels(model)}
     job = BatchJob(
@@ -230,7 +232,7 @@ def _start(table: UploadedTable, mapping: Mapping[str, str | None]) -> None:
         model=model.name,
         patents=patents,
         titles=titles,
-        own=table.own_cells(),
+        own=table.cells,
         title_column=mapping["title"],
     )
     _remember(jobs().start(job, api()))

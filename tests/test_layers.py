@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,23 @@ def long_functions(module: str, source: str) -> list[str]:
     ]
 
 
+# Of a command that is started, and in the page's and the model card's words on commands.
+FLAGS_ALLOWED = ("patclass.cli", "patclass.ui.", "patclass.evaluation.pages")
+
+
+def flags(module: str, source: str) -> list[str]:
+    """The texts of a library module that name a flag, which only the command line knows."""
+    if module.startswith(FLAGS_ALLOWED):
+        return []
+    return [
+        f"{module}:{node.lineno} says {node.value!r}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"(?<![\w-])--[a-z].*\s|\s--[a-z]", node.value)
+    ]
+
+
 def source_of(module: str) -> str:
     return MODULES[module].read_text(encoding="utf-8")
 
@@ -98,6 +116,11 @@ def test_modules_and_functions_stay_short(module: str):
     assert long_functions(module, source_of(module)) == []
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_messages_name_settings_and_no_flags(module: str):
+    assert flags(module, source_of(module)) == []
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -111,6 +134,12 @@ def test_modules_and_functions_stay_short(module: str):
 )
 def test_the_check_finds_forbidden_calls(source: str):
     assert len(forbidden("patclass.model.base", source)) == 1
+
+
+def test_the_check_finds_a_flag():
+    source = "raise ModelError(f'--max-tokens {tokens}: choose less, or --restart')"
+    assert len(flags("patclass.model.base", source)) == 2
+    assert not flags("patclass.cli.train", source)
 
 
 def test_the_check_finds_a_long_function():

@@ -385,9 +385,10 @@ def test_evaluate_exits_with_1_when_the_model_is_weak(cli: Cli, bundle: Path):
 def test_evaluate_refuses_data_with_other_labels(cli: Cli, bundle: Path, tmp_path: Path):
     outcome = cli("evaluate", bundle, "--labels", "class", "-o", tmp_path / "report.json")
     assert outcome.code == 2
-    assert outcome.err.startswith("error: labels disagree: ")
+    assert outcome.err.startswith("error: the model knows ['A'")
     assert "'A', 'C', 'H'" in outcome.err
     assert "'A01'" in outcome.err
+    assert outcome.err.endswith("Choose the same --labels.\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -498,7 +498,7 @@ def test_a_given_tree_is_used_whatever_the_rows(tmp_path: Path):
     assert corpus.tree is tree
     assert [row.leaves for row in corpus["train"]] == [(0,), (0,), (2,)]
     other = three_splits(tmp_path / "third", train=labelled(8, "XY"))
-    with pytest.raises(DataError, match=r"labels disagree: the model knows \['A', 'H'\]"):
+    with pytest.raises(DataError, match=r"the model knows \['A', 'H'\]"):
         load_corpus(DataSettings(data=str(other), labels="label"), tree)
 
 
@@ -605,7 +605,7 @@ def test_the_shared_patents_have_the_nine_classes_of_a_list_in_its_order(shared:
 
 def test_a_column_of_texts_is_refused_as_label_column(tmp_path: Path):
     rows = [{"text": f"text {n}", "title": f"title {n}"} for n in range(60)]
-    with pytest.raises(DataError, match="60 labels for 60 training rows"):
+    with pytest.raises(DataError, match="60 classes for 60 training rows"):
         load_corpus(DataSettings(data=str(write_jsonl(tmp_path / "a.jsonl", rows)), labels="title"))
 
 

@@ -224,12 +224,12 @@ def test_a_list_counts_a_repeated_code_once():
 
 @pytest.mark.parametrize("wanted", ["A61,", "A61,A61"])
 def test_a_list_of_one_code_is_refused(wanted: str):
-    with pytest.raises(DataError, match=f"--labels '{wanted}' names fewer than two codes"):
+    with pytest.raises(DataError, match=f"labels '{wanted}' names fewer than two codes"):
         label_scheme(wanted, COLUMNS, {})
 
 
 def test_an_invalid_code_in_a_list_is_named():
-    with pytest.raises(DataError, match="not a CPC symbol in --labels: A6l, Z01"):
+    with pytest.raises(DataError, match="not a CPC symbol: A6l, Z01"):
         label_scheme("A61,A6l,Z01", COLUMNS, {})
 
 

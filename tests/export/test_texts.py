@@ -120,7 +120,7 @@ def test_a_text_of_one_word_gives_no_empty_part():
 
 
 def test_too_little_data_is_refused_with_a_remedy():
-    message = r"made up gives 18 texts to compare on; 1,000 are needed\. Name more .*--data"
+    message = r"made up gives 18 texts to compare on; 1,000 are needed\. Name more .*with data"
     with pytest.raises(DataError, match=message):
         choose_texts(corpus(2, 1, 1))
 

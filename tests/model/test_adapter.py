@@ -92,7 +92,7 @@ def test_merging_into_quantised_weights_is_refused(saved: Path, tiny_bert: Path)
 
 
 def test_unknown_targets_are_reported_with_the_available_linear_layers(tiny_bert: Path):
-    with pytest.raises(ModelError, match=r"nosuch.*query.*--targets"):
+    with pytest.raises(ModelError, match=r"nosuch.*query.*name some"):
         tiny_classifier(tiny_bert, targets="nosuch")
 
 

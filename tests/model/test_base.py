@@ -53,7 +53,7 @@ def test_an_unknown_name_is_reported_with_the_presets():
 
 @pytest.mark.parametrize("name", ["llama-3.2-1b", "nobody/nothing"])
 def test_an_unreachable_base_is_reported_with_a_remedy(name: str):
-    with pytest.raises(ModelError, match=r"HF_TOKEN.*--base minilm"):
+    with pytest.raises(ModelError, match=r"HF_TOKEN.*use base minilm"):
         resolve_base(name)
 
 

@@ -78,5 +78,5 @@ def test_cuda_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_an_unavailable_device_is_refused():
-    with pytest.raises(ConfigError, match="--device cuda: there is none here; use cpu or auto"):
+    with pytest.raises(ConfigError, match="device cuda: there is none here; use cpu or auto"):
         choose_compute("cuda")

@@ -78,7 +78,7 @@ def test_only_the_newest_complete_checkpoint_is_used(tiny_bert: Path, tmp_path: 
 
 def test_a_damaged_checkpoint_is_an_error_that_says_how_to_restart(tmp_path: Path):
     (tmp_path / "progress.json").write_text('{"run": 1')
-    with pytest.raises(TrainingError, match="--restart"):
+    with pytest.raises(TrainingError, match="start again with restart"):
         read_progress(tmp_path)
 
 

@@ -136,7 +136,7 @@ def test_every_component_can_be_disabled(tiny_bert: Path, patents: Path, tmp_pat
 
 
 def test_a_base_that_is_not_packed_is_not_embedded(tiny_bert: Path, patents: Path, tmp_path: Path):
-    with pytest.raises(ModelError, match=r"--embed-base: .* is not packed.*compact_base\.py"):
+    with pytest.raises(ModelError, match=r"embed_base: .* is not packed.*compact_base\.py"):
         tiny_run(tiny_bert, patents, tmp_path / "model", embed_base=True)
     assert not (tmp_path / "model").exists()
 
@@ -249,7 +249,7 @@ def test_a_bundle_that_fails_verification_in_a_fresh_process_is_not_saved(
 def test_a_token_limit_over_that_of_the_base_is_refused(
     tiny_bert: Path, patents: Path, tmp_path: Path
 ):
-    with pytest.raises(ModelError, match=r"--max-tokens 500.*at most 128"):
+    with pytest.raises(ModelError, match=r"max_tokens 500.*at most 128"):
         tiny_run(tiny_bert, patents, tmp_path / "model", max_tokens=500)
 
 

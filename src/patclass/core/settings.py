@@ -154,8 +154,8 @@ class FitSettings(SettingsGroup):
     checkpoint_steps: int = Field(
         50,
         ge=1,
-        description="Steps between checkpoints from which --resume goes on; there is also one "
-        "every five minutes.",
+        description="Steps between checkpoints, from which an interrupted run is resumed; there "
+        "is also one every five minutes.",
     )
 
 
@@ -164,8 +164,8 @@ class AnswerSettings(SettingsGroup):
 
     truncation: Literal["head", "head+tail", "windows"] = Field(
         "head",
-        description="How texts longer than --max-tokens are read: their head, head and tail, or "
-        "overlapping windows whose logits are averaged.",
+        description="How texts longer than the token budget are read: their head, head and tail, "
+        "or overlapping windows whose logits are averaged.",
     )
     linear: bool = Field(
         True,

@@ -196,19 +196,22 @@ def _tree(
     if not codes:
         raise DataError(
             f"{source.name} has no usable training row ({_reasons(rejects) or 'no train split'}). "
-            "Check --text and --labels."
+            "Check text and labels.",
+            setting=("text", "labels"),
         )
     coarsest = {label.path[0] for label in labels if label.path}
     if len(coarsest) < 2:
         raise DataError(
             f"{source.name} has one class only: '{coarsest.pop()}' in all {len(codes)} usable "
-            "training rows. A classifier needs two; check --labels."
+            "training rows. A classifier needs two; check labels.",
+            setting="labels",
         )
     tree = scheme.tree(labels, min_rows)
     if len(tree.paths) > max(MANY_LABELS, len(codes) / 2):
         raise DataError(
-            f"{len(tree.paths)} labels for {len(codes)} training rows is nearly one a row, e.g. "
-            f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with --labels."
+            f"{len(tree.paths)} classes for {len(codes)} training rows is nearly one a row, e.g. "
+            f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with labels.",
+            setting="labels",
         )
     return tree
 
@@ -247,8 +250,9 @@ def _check_known(
         )
     if not found & set(known):
         raise DataError(
-            f"labels disagree: the model knows {known[:12]}, {source.name} has "
-            f"{sorted(found)[:12]}. Choose the same ones with --labels."
+            f"the model knows {known[:12]}, but {source.name} has {sorted(found)[:12]}. "
+            "Choose the same labels.",
+            setting="labels",
         )
 
 

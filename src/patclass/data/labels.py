@@ -304,7 +304,7 @@ def label_scheme(
     names: Mapping[str, tuple[str, ...]],
     codes: str | None = None,
 ) -> LabelScheme:
-    """Choose the scheme for ``--labels``.
+    """Choose the scheme for the setting ``labels``.
 
     :param wanted: ``auto``, ``cpc`` for the tree, a level, a comma-separated list of codes, or
         a column.
@@ -355,10 +355,16 @@ def _parse_list(wanted: str) -> tuple[str, ...]:
     symbols = [Symbol.parse(code) for code in codes]
     wrong = [code for code, symbol in zip(codes, symbols, strict=True) if symbol is None]
     if wrong:
-        raise DataError(f"not a CPC symbol in --labels: {', '.join(wrong)} (expected e.g. A61).")
+        raise DataError(
+            f"labels '{wanted}': not a CPC symbol: {', '.join(wrong)} (expected e.g. A61).",
+            setting="labels",
+        )
     for symbol in symbols:
         parse_code(symbol.text if symbol else "")  # a code that does not exist has no row either
     found = tuple(dict.fromkeys(symbol.text for symbol in symbols if symbol))
     if len(found) < 2:
-        raise DataError(f"--labels '{wanted}' names fewer than two codes; a classifier needs two.")
+        raise DataError(
+            f"labels '{wanted}' names fewer than two codes; a classifier needs two.",
+            setting="labels",
+        )
     return found

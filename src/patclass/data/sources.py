@@ -1,4 +1,4 @@
-"""Where rows come from: ``--data`` as a source with splits. Knows no labels and no text view.
+"""Where rows come from: ``data`` as a source with splits. Knows no labels and no text view.
 
 Of data sets of the hub, which the ``datasets`` library reads, the names of labels are known.
 """
@@ -64,7 +64,7 @@ class Source:
 
 
 def open_source(spec: str, options: TableOptions = RECOGNISED) -> Source:
-    """Open ``--data``: ``sample``, a file, a folder of splits, or a hub data set.
+    """Open what ``data`` names: ``sample``, a file, a folder of splits, or a hub data set.
 
     A hub data set is ``owner/name``, ``owner/name:config`` or ``owner/name:config@revision``;
     a local folder in the hub's layout (a README.md that lists configs) works the same way.
@@ -101,8 +101,9 @@ def _local(spec: str, options: TableOptions) -> Source | None:
         return None
     if not (Path(name).is_dir() and _has_configs(Path(name))):
         raise DataError(
-            f"'{name}' has no configs, so '{config}' cannot be one of them (--data {spec}); "
-            "leave it out."
+            f"'{name}' has no configs, so '{config}' cannot be one of them (data {spec}); "
+            "leave it out.",
+            setting="data",
         )
     return _open_hub(name, config, None, options)
 

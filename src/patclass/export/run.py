@@ -79,7 +79,8 @@ def choose_texts(corpus: Corpus, wanted: int = PARITY_TEXTS) -> ExportTexts:
     if len(rows) < wanted:
         raise DataError(
             f"{corpus.source} gives {len(rows)} texts to compare on; {wanted:,} are needed. Name "
-            "more patents with --data; labels may be missing."
+            "more patents with data; their labels may be missing.",
+            setting="data",
         )
     return ExportTexts([row.text for row in tuned], rows, f"{corpus.source}: {words}")
 

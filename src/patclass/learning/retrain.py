@@ -112,7 +112,8 @@ def retrain(
     if not parts.examples[TRAIN]:
         raise DataError(
             "there is no feedback to train on: none with a text and a correct label is stored yet. "
-            "Collect some with 'patclass serve --keep-texts', or 'patclass feedback import'."
+            "Let the service keep texts (keep_texts), or import some (patclass feedback import).",
+            setting="keep_texts",
         )
     resume = plan is not None
     if plan is None:

@@ -65,7 +65,8 @@ def _wrap(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:
         }
         raise ModelError(
             f"LoRA targets do not fit this base ({problem}). Its linear layers are: "
-            f"{', '.join(sorted(linear))}; name some with --targets."
+            f"{', '.join(sorted(linear))}; name some of them.",
+            setting="targets",
         ) from problem
 
 

@@ -167,7 +167,8 @@ def _fetch(repo: str, revision: str | None, download: bool) -> Path:
     except GatedRepoError as problem:
         raise ModelError(
             f"'{repo}' is gated: accept its licence on the hub, create a read token and set "
-            "HF_TOKEN, then run again. Without it, use --base minilm."
+            "HF_TOKEN, then run again. Without it, use base minilm.",
+            setting="base",
         ) from problem
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as problem:
         raise ModelError(
@@ -177,7 +178,8 @@ def _fetch(repo: str, revision: str | None, download: bool) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
         raise ModelError(
             f"'{repo}' is not in the local cache and the hub cannot be reached. Connect (gated "
-            "models also need HF_TOKEN), give a local folder with --base, or use --base minilm."
+            "models also need HF_TOKEN), give a local folder as base, or use base minilm.",
+            setting="base",
         ) from problem
 
 

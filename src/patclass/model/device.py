@@ -130,7 +130,9 @@ def _choose_device(device: str) -> str:
         return next(name for name, present in there.items() if present)
     if not there[device]:
         found = ", ".join(name for name, present in there.items() if present)
-        raise ConfigError(f"--device {device}: there is none here; use {found} or auto.")
+        raise ConfigError(
+            f"device {device}: there is none here; use {found} or auto.", setting="device"
+        )
     return device
 
 

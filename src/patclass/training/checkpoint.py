@@ -118,7 +118,8 @@ def read_progress(checkpoint: Path) -> Progress:
         return Progress.model_validate(json.loads(text))
     except (OSError, ValueError) as problem:
         raise TrainingError(
-            f"checkpoint {checkpoint} is damaged ({problem}); start again with --restart."
+            f"checkpoint {checkpoint} is damaged ({problem}); start again with restart.",
+            setting="restart",
         ) from problem
 
 
@@ -141,7 +142,8 @@ def restore(checkpoint: Path, model: PatentClassifier, optimizer: torch.optim.Op
             torch.cuda.set_rng_state(tensors["random/cuda"])
     except (KeyError, RuntimeError, OSError, SafetensorError) as problem:
         raise TrainingError(
-            f"checkpoint {checkpoint} does not fit this run ({problem}); start with --restart."
+            f"checkpoint {checkpoint} does not fit this run ({problem}); start again with restart.",
+            setting="restart",
         ) from problem
 
 

@@ -128,8 +128,9 @@ class Fit:
                 interrupted = True
             except torch.OutOfMemoryError as problem:
                 raise TrainingError(
-                    f"the device has too little memory: {problem} Lower --batch-tokens (now "
-                    f"{self.settings.batch_tokens}) or use --gradient-checkpointing."
+                    f"the device has too little memory: {problem} Lower batch_tokens (now "
+                    f"{self.settings.batch_tokens}) or use gradient_checkpointing.",
+                    setting=("batch_tokens", "gradient_checkpointing"),
                 ) from problem
         self._load_best()
         kept = latest_checkpoint(self.folder) is not None
@@ -140,13 +141,15 @@ class Fit:
         if checkpoint is None:
             raise TrainingError(
                 f"nothing to resume in {self.folder}: no checkpoint was written yet. "
-                "Run again without --resume."
+                "Run again without resume.",
+                setting="resume",
             )
         self.progress = read_progress(checkpoint)
         if self.progress.run != self.task.run:
             raise OtherRunError(
                 f"{self.folder} holds a run with other settings or other data; resume with the "
-                "same ones, or start again with --restart."
+                "same ones, or start again with restart.",
+                setting="restart",
             )
         restore(checkpoint, self.model, self.optimizer)
         return checkpoint
@@ -182,7 +185,8 @@ class Fit:
     def _diverged(self, sign: str) -> TrainingError:
         return TrainingError(
             f"{sign} at step {self.progress.step + 1}: training has diverged. Lower "
-            f"--learning-rate (now {self.task.peak_rate:g}) or use --precision float32."
+            f"learning_rate (now {self.task.peak_rate:g}) or use precision float32.",
+            setting=("learning_rate", "precision"),
         )
 
     def _set_rate(self) -> float:
@@ -198,7 +202,8 @@ class Fit:
         if done == 1 and not has_moved(self.model.backbone):
             raise TrainingError(
                 "no adapter weight has moved after the first step: the gradients do not reach "
-                "the adapter. Check --targets, and --gradient-checkpointing if it is on."
+                "the adapter. Check targets, and gradient_checkpointing if it is on.",
+                setting=("targets", "gradient_checkpointing"),
             )
         self.progress = self.progress.model_copy(update={"step": done, "step_in_epoch": here})
 
@@ -270,7 +275,8 @@ class Fit:
             best = load_file(self.folder / BEST)
         except (OSError, SafetensorError) as problem:
             raise TrainingError(
-                f"{self.folder / BEST} is damaged ({problem}); start again with --restart."
+                f"{self.folder / BEST} is damaged ({problem}); start again with restart.",
+                setting="restart",
             ) from problem
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():

@@ -127,12 +127,14 @@ def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Pa
     limit = traits.max_positions
     if limit is not None and settings.base.max_tokens > limit:
         raise ModelError(
-            f"--max-tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}."
+            f"max_tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}.",
+            setting="max_tokens",
         )
     if settings.answer.embed_base and not is_packed(base.folder / PACKED):
         raise ModelError(
-            f"--embed-base: base '{base.name}' is not packed; a copy of it in every bundle would "
-            "be as large as the base. Pack it first (scripts/compact_base.py)."
+            f"embed_base: base '{base.name}' is not packed; a copy of it in every bundle would "
+            "be as large as the base. Pack it first (scripts/compact_base.py).",
+            setting="embed_base",
         )
     compute = choose_compute(settings.base.device, settings.base.precision, traits.stored)
     apply_compute(compute)
@@ -167,8 +169,9 @@ def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
     unfinished = latest_checkpoint(folder) if folder.exists() else None
     if unfinished and not resume and not restart:
         raise TrainingError(
-            f"{folder} holds an unfinished run ({unfinished.name}). Continue with --resume, or "
-            "discard it with --restart."
+            f"{folder} holds an unfinished run ({unfinished.name}). Continue with resume, or "
+            "discard it with restart.",
+            setting=("resume", "restart"),
         )
     try:
         if not resume:

@@ -39,6 +39,7 @@ def test_it_runs_the_page_on_loopback_without_telemetry(cli: Cli, started: list[
     assert settings["browser.gatherUsageStats"] is False
     assert settings["client.showErrorDetails"] == "none"
     assert settings["server.allowedHosts"] == []
+    assert settings["client.allowedOrigins"] == []
 
 
 def test_the_address_of_the_service_is_passed_on(cli: Cli, started: list[Settings]):

@@ -1,5 +1,6 @@
 """The page: requests of other web pages, other host names, and markup in what is shown."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,6 +82,17 @@ def test_the_page_is_used_under_its_own_name_and_by_itself(
 ):
     headers = {"host": host} | ({"origin": origin} if origin else {})
     assert ask(address, *names, **headers) == status
+
+
+def test_no_answer_lets_a_browser_load_from_or_send_to_another_host():
+    client = TestClient(Starlette(middleware=MIDDLEWARE), base_url="http://127.0.0.1")
+    for path in ("/", "/nosuch"):
+        headers = client.get(path).headers
+        policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+        assert policy["default-src"] == policy["frame-ancestors"] == "'self'"
+        assert not re.search(r"https?:|wss?:|\*", headers["content-security-policy"])
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["x-content-type-options"] == "nosniff"
 
 
 def hostile(value: Any, key: str = "") -> Any:

@@ -208,6 +208,8 @@ def ui(api: str | None, host: str, port: int, names: tuple[str, ...]) -> int:
         "server.maxUploadSize": 50,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": False,
+        # By default some sites of Streamlit may steer a page by messages.
+        "client.allowedOrigins": [],
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         # Streamlit's own message may need the external address, for which it asks another host.

@@ -32,6 +32,8 @@ _POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": "; ".join(_POLICY),
+    # A window that opens the page gets no handle of it, and so cannot send it messages.
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }

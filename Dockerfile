@@ -1,14 +1,18 @@
 # Two stages: 'export' has torch and makes the model fast; 'serve', the image that runs, has only what
 # answers. README.md, "In a container", shows how to build and run it.
 
-FROM python:3.11-slim AS export
+# The base, which docs/security.md shows how to fix by its digest.
+ARG PYTHON=python:3.11-slim
+
+FROM ${PYTHON} AS export
 WORKDIR /build
-# torch first and alone: where TORCH_INDEX names an index of CPU wheels that one is taken, and
-# nothing later brings another build. Empty: pip's own index, whose build for Linux has CUDA in it.
+# The lock files are complete: only files with their hashes are installed, and nothing is resolved.
+COPY requirements.txt requirements-torch.txt ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.txt
+# torch last and alone: where TORCH_INDEX names an index of CPU wheels, it has to have nothing else.
+# Empty: pip's own index, whose build for Linux has CUDA in it.
 ARG TORCH_INDEX=""
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
-COPY requirements.txt ./
-RUN pip install --no-cache-dir -r requirements.txt
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r requirements-torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
@@ -18,10 +22,10 @@ ARG MODEL=shipped
 RUN --mount=type=bind,target=/context \
     cd /context && patclass export "$MODEL" -o /model && chmod -R a+rX /model
 
-FROM python:3.11-slim AS serve
+FROM ${PYTHON} AS serve
 WORKDIR /app
 RUN --mount=type=bind,source=requirements-serve.txt,target=requirements-serve.txt \
-    pip install --no-cache-dir -r requirements-serve.txt
+    pip install --no-cache-dir --no-deps --require-hashes -r requirements-serve.txt
 RUN --mount=type=bind,from=export,source=/build/dist,target=dist \
     pip install --no-cache-dir --no-deps dist/*.whl
 # A volume mounted here for the first time takes over the owner, so that keys can be made in it.

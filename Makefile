@@ -4,18 +4,19 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
-	bench-serve bench-serve-llama bench-drift clean
+.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
+	bench-serve bench-serve-llama bench-soak bench-drift clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
-# torch first and alone: a machine with a CPU wheel on pip's find-links takes that one, and
-# nothing later can pull in another build.
-.venv/ready: requirements.txt requirements-dev.txt pyproject.toml
+# The lock files are complete, so that nothing in them is resolved, and only files with their hashes
+# are installed. torch comes last and alone: a machine with a CPU wheel on pip's find-links takes that
+# one, and what it needs is there.
+.venv/ready: requirements.txt requirements-dev.txt requirements-torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-torch.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
@@ -74,8 +75,30 @@ lint: .venv/ready  ## fix style, then check types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: .venv/ready  ## write the pinned versions of what is installed
+# In an environment of their own, so that the product's stays as small as it is.
+build/tools/ready: requirements-tools.txt
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/pip install --quiet --no-deps --require-hashes -r requirements-tools.txt
+	touch build/tools/ready
+
+lock: .venv/ready build/tools/ready  ## write the pinned versions of what is installed, with hashes and licences
 	$(BIN)/python scripts/lock.py
+
+# Asks the vulnerability service of the package index, so it needs the network; a package that could
+# not be looked up is an error too.
+audit: build/tools/ready  ## look for known weaknesses of the pinned packages
+	build/tools/bin/pip-audit --strict --progress-spinner off --disable-pip --no-deps \
+	-r requirements-dev.txt -r requirements-torch.txt -r requirements-tools.txt
+
+# CycloneDX, from the lock files alone: without the network, and the same for the same files.
+sbom: build/tools/ready  ## list the pinned packages in build/sbom, for product and service
+	mkdir -p build/sbom
+	cat requirements-torch.txt requirements.txt > build/sbom/product.txt
+	build/tools/bin/cyclonedx-py requirements build/sbom/product.txt --pyproject pyproject.toml \
+	--output-reproducible -o build/sbom/product.json
+	build/tools/bin/cyclonedx-py requirements requirements-serve.txt --pyproject pyproject.toml \
+	--output-reproducible -o build/sbom/service.json
+	rm build/sbom/product.txt
 
 docs: .venv/ready  ## write the pages that come from the code
 	$(BIN)/python scripts/docs.py
@@ -128,6 +151,9 @@ bench-read: .venv/ready build/patents  ## how fast files are read, compared with
 # Ten minutes on two cores; the export is made once, in build/bench-serve.
 bench-serve: .venv/ready build/patents  ## compare the service with two others; writes docs/benchmarks.md
 	$(BIN)/python scripts/bench_serve/run.py shipped
+
+bench-soak: .venv/ready  ## half an hour of mixed load: memory, descriptors, threads; writes docs/soak.md
+	$(BIN)/python scripts/bench_soak.py
 
 # Twenty minutes, 10 GB of disk and of memory.
 bench-serve-llama: .venv/ready build/patents  ## the same for the shape of Llama-3.2-1B

@@ -1,5 +1,7 @@
 """The page; run with ``streamlit run src/frontend.py``, or by ``patclass ui``."""
 
-from patclass.ui.app import main
+import streamlit as st
 
-main()
+from patclass.ui.server import MIDDLEWARE, SCRIPT
+
+app = st.App(SCRIPT, middleware=MIDDLEWARE)

@@ -61,8 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # Examples have no time limit.
     slow = [HealthCheck.too_slow]
     examples = full(50, 200)
+    # The same examples in every fast run, so that a change fails by its own fault alone; others in
+    # every full one, to find what nobody has thought of.
     settings.register_profile(
-        "suite", deadline=None, suppress_health_check=slow, max_examples=examples
+        "suite",
+        deadline=None,
+        suppress_health_check=slow,
+        max_examples=examples,
+        derandomize=not os.environ.get(FULL_LANE),
     )
     settings.load_profile("suite")
     # When a shell runs the tests in the background, their child processes would ignore Ctrl-C.

@@ -50,6 +50,8 @@ def stages() -> dict[str, Stage]:
     found: dict[str, Stage] = {}
     for line in filter(str.strip, text.splitlines()):
         name, _, rest = line.partition(" ")
+        if name == "ARG" and not found:  # of the bases
+            continue
         if name == "FROM":
             base, name = rest.split(" AS ")
             found[name] = stage = Stage(name, base)
@@ -147,10 +149,8 @@ def _linked(home: Path) -> None:
     """Create an environment of links to the installed packages that the lock file names."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
     (packages,) = (home / "venv" / "lib").glob("python*/site-packages")
-    for line in (ROOT / "requirements-serve.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            continue
-        name, pinned = line.split("==")
+    lock = (ROOT / "requirements-serve.txt").read_text(encoding="utf-8")
+    for name, pinned in re.findall(r"^([a-z0-9-]+)==([\w.]+)", lock, re.MULTILINE):
         found = distribution(name)
         assert found.version == pinned
         for file in found.files or ():

@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -174,24 +175,45 @@ def test_no_link_is_broken(page: Path):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
-def pins(name: str) -> list[str]:
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if not line.startswith(("#", "-r "))]
+def pins(name: str) -> dict[str, list[str]]:
+    """The hashes of each pinned package in a lock file."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if not line.startswith(("#", "-r "))]
+    return {words[0]: [word for word in words if word.startswith("--hash=")] for words in lines}
 
 
-@pytest.mark.parametrize("name", ["", "-serve", "-dev"])
-def test_the_lock_files_pin_every_dependency(name: str):
+@pytest.mark.parametrize("name", ["", "-serve", "-dev", "-tools"])
+def test_the_lock_files_pin_every_dependency_by_its_hashes(name: str):
     found = pins(f"requirements{name}.txt")
     assert found
-    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in found)
+    for pin, hashes in found.items():
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin)
+        assert hashes
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), pin
 
 
-def test_torch_is_installed_before_packages_that_could_pull_another_build():
-    assert pins("requirements.txt")[0] == "torch==2.13.0"
+def test_torch_alone_has_no_hashes_and_is_the_version_of_the_extra():
+    assert pins("requirements-torch.txt") == {"torch==2.13.0": []}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "torch==2.13.0" in project["optional-dependencies"]["train"]
+    assert not [pin for pin in pins("requirements.txt") if pin.startswith("torch==")]
+
+
+def test_every_locked_package_has_a_licence_in_the_list():
+    listed = re.findall(
+        r"^\| ([a-z0-9-]+) \| ([\w.]+) \| (.+) \| \w+ \|$",
+        (ROOT / "docs" / "licences.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    files = ("requirements.txt", "requirements-torch.txt", "requirements-dev.txt")
+    assert {f"{name}=={version}" for name, version, _ in listed} == set().union(*map(pins, files))
+    licences = {name: licence for name, _, licence in listed}
+    assert "see its files" not in licences.values()
+    assert licences["psycopg"].startswith("LGPL")
 
 
 def test_the_service_lock_file_has_the_tested_versions_and_no_heavy_packages():
-    assert set(pins("requirements-serve.txt")) < set(pins("requirements.txt"))
+    assert pins("requirements-serve.txt").items() < pins("requirements.txt").items()
     names = {pin.split("==")[0] for pin in pins("requirements-serve.txt")}
     assert {"openvino", "uvicorn"} <= names
     assert not names & {

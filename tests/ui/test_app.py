@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from documents import pdf_of
 from fake_service import FakeApi, WithKey, scored, warning
 from patclass.ui import session
 from patclass.ui.client import PageError, response_error
+from patclass.ui.server import SCRIPT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "src" / "frontend.py"
 JARGON = ("logit", "softmax", "token", "calibrat", "conformal", "traceback", "exception")
 
 

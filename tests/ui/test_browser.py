@@ -3,24 +3,29 @@
 With PATCLASS_PICTURES the screenshots of the documentation are written there ('make pictures').
 """
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 import office_documents as office
 from helpers import wait_until
 from patclass.learning.review_queue import REASONS
+from patclass.offices.settings import on_loopback
 from patclass.store.database import locate_store
 from patclass.store.feedback import FeedbackStore
 from service_process import free_port, is_available, plain_client
@@ -50,13 +55,16 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 
 @contextmanager
-def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+def running(
+    folder: Path, address: str, *command: str, environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A patclass command in a separate process, once ``address`` responds."""
     log = folder / f"{command[0]}.log"
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "patclass", *command],
             cwd=folder,
+            env=os.environ | dict(environment),
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
@@ -68,12 +76,40 @@ def running(folder: Path, address: str, *command: str) -> Iterator["subprocess.P
         process.wait(120)
 
 
+# Run by every Python that the tests below start: writes down whom it connects to or looks up.
+WATCH = """
+import json, os, sys
+
+def note(*to):
+    with open(os.environ["PATCLASS_TEST_CALLS"], "a") as file:
+        of = next((word for word in sys.orig_argv if word in ("serve", "ui")), "")
+        file.write(json.dumps({"of": of, "to": to}, default=str) + "\\n")
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.sendto"):
+        note(*(arguments[1] if isinstance(arguments[1], tuple) else ["unix"]))
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        note(*arguments[:2])
+
+note()
+sys.addaudithook(watch)
+"""
+
+
+def is_local(host: str) -> bool:
+    return host == "unix" or on_loopback(host.removeprefix("::ffff:"))
+
+
 class Stage:
     """The service, which can be stopped and started, and the page before it."""
 
     def __init__(self, folder: Path, model: Path | str) -> None:
         self.folder, self.model = folder, model
         self.port, self.page_port = free_port(), free_port()
+        self.calls = folder / "calls.jsonl"
+        (folder / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
+        self.watched = {"PYTHONPATH": str(folder), "PATCLASS_TEST_CALLS": str(self.calls)}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._service = ExitStack()
 
     @property
@@ -86,8 +122,14 @@ class Stage:
 
     def start_service(self) -> None:
         flags = ("--model", str(self.model), "--port", str(self.port), "--keep-texts")
-        context = running(self.folder, f"{self.service}/readyz", "serve", *flags)
-        self._service.enter_context(context)
+        self.running["serve"] = self._service.enter_context(
+            running(
+                self.folder,
+                f"{self.service}/readyz",
+                *("serve", *flags),
+                environment=self.watched,
+            )
+        )
 
     def stop_service(self) -> None:
         self._service.close()
@@ -99,7 +141,9 @@ def stage(exported_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     stage = Stage(tmp_path_factory.mktemp("stage"), model)
     stage.start_service()
     flags = ("--port", str(stage.page_port), "--api", stage.service)
-    with running(stage.folder, f"{stage.page}/_stcore/health", "ui", *flags):
+    health = f"{stage.page}/_stcore/health"
+    with running(stage.folder, health, "ui", *flags, environment=stage.watched) as page:
+        stage.running["ui"] = page
         yield stage
     stage.stop_service()
 
@@ -393,13 +437,39 @@ def test_the_page_can_be_used_by_keyboard_alone(visit: Open):
     page.get_by_text("Thank you.").wait_for()
 
 
+REMOTE = """() => new Promise(resolve => {
+  document.addEventListener("securitypolicyviolation", event => resolve(event.blockedURI));
+  new Image().src = "http://127.0.0.1:9/picture.png";
+})"""
+
+
 def test_no_request_goes_to_another_host(browser: Browser, stage: Stage):
+    """Nor would one, whatever a text on the page contained: the policy of the page forbids it."""
     with browser.new_context() as context:
         page = context.new_page()
         requested: list[str] = []
+        printed: list[str] = []
         page.on("request", lambda request: requested.append(request.url))
+        page.on("console", lambda message: printed.append(message.text))
         page.goto(stage.page)
         classify_example(page)
         page.wait_for_timeout(1000)
-    own = (stage.page, "data:", "blob:", stage.page.replace("http", "ws"))
-    assert [url for url in requested if not url.startswith(own)] == []
+        own = (stage.page, "data:", "blob:", stage.page.replace("http", "ws"))
+        assert [url for url in requested if not url.startswith(own)] == []
+        assert not [line for line in printed if "Content Security Policy" in line]
+        assert page.evaluate(REMOTE) == "http://127.0.0.1:9/picture.png"
+
+
+def test_service_and_page_speak_to_this_machine_alone(stage: Stage):
+    """In the sessions of all tests before, and when another web page opens a WebSocket."""
+    socket = f"{stage.page.replace('http', 'ws')}/_stcore/stream"
+    for origin in ("http://evil.example", "http://localhost:3000"):
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(socket, origin=origin, proxy=None)
+    calls = [json.loads(line) for line in stage.calls.read_text().splitlines()]
+    assert {call["of"] for call in calls} >= {"serve", "ui"}
+    assert [call for call in calls if call["of"] == "ui" and stage.port in call["to"]]
+    assert [call for call in calls if call["to"] and not is_local(call["to"][0])] == []
+    for process in stage.running.values():
+        peers = [found.raddr for found in psutil.Process(process.pid).net_connections()]
+        assert all(is_local(peer.ip) for peer in peers if peer)

@@ -14,9 +14,11 @@ from patclass.ui.formatting import (
     confidence_level,
     duration,
     highlighted,
+    literal,
     percent,
     plural,
     read_share_text,
+    without_pictures,
 )
 
 
@@ -105,3 +107,26 @@ def test_a_text_is_escaped_in_html():
 )
 def test_marking_preserves_the_text(text: str, passages: list[dict[str, float]]):
     assert parsed(highlighted(text, passages)).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Earth drilling; mining (95 %), well-known", "Earth drilling; mining (95 %), well-known"),
+        ("![a](http://b/c.png)", "\\!\\[a\\](http://b/c.png)"),
+        ("\\![a] <b> &amp; `c` *d* _e_ ~f~ $g$", "\\\\\\!\\[a\\] \\<b\\> \\&amp; \\`c\\` "
+         "\\*d\\* \\_e\\_ \\~f\\~ \\$g\\$"),
+        ("a :red[b] at 10:30", "a \\:red\\[b\\] at 10:30"),
+        ("# a\n\n# b", "\\# a # b"),
+        ("- a", "\\- a"),
+        ("1. a", "1\\. a"),
+    ],
+)  # fmt: skip
+def test_a_text_is_markdown_that_shows_it_as_it_is(text: str, shown: str):
+    assert literal(text) == shown
+
+
+@given(st.text())
+def test_no_text_is_a_picture(text: str):
+    assert "![" not in literal(text)
+    assert "![" not in without_pictures(f"!{text}![a](b)")

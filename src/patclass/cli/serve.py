@@ -1,6 +1,7 @@
 """``patclass serve``, ``keys`` and ``ui``: the service and the page."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,15 @@ def _line(key: "Key") -> str:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8501, show_default=True, help="Port to listen on.")
-def ui(api: str | None, host: str, port: int) -> int:
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Host name under which a proxy offers the page; '*.example.com' stands for all below it. "
+    "It can be repeated.  [default: on loopback no other name, on another --host any]",
+)
+def ui(api: str | None, host: str, port: int, names: tuple[str, ...]) -> int:
     """Run the web page until Ctrl-C.
 
     The page uses a running service ('patclass serve'), on this machine or another. If that needs an
@@ -182,26 +191,33 @@ def ui(api: str | None, host: str, port: int) -> int:
         patclass serve &
         patclass ui
         patclass ui --api https://patents.example
+        patclass ui --allow-host page.patents.example
     """
-    from streamlit.web.cli import main as streamlit
+    import streamlit as st
 
     from patclass.ui.client import ADDRESS_VARIABLE
+    from patclass.ui.server import LOOPBACK_NAMES, MIDDLEWARE, SCRIPT
 
     if api is not None:
         os.environ[ADDRESS_VARIABLE] = api
-    script = Path(__file__).parents[1] / "ui" / "app.py"
     settings = {
         "server.address": host,
         "server.port": port,
-        "server.headless": "true",
+        "server.allowedHosts": [*LOOPBACK_NAMES, *names] if names else [],
+        "server.headless": True,
         "server.maxUploadSize": 50,
         "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
+        "browser.gatherUsageStats": False,
+        # By default some sites of Streamlit may steer a page by messages.
+        "client.allowedOrigins": [],
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
+        # Streamlit's own message may need the external address, for which it asks another host.
+        "logger.hideWelcomeMessage": True,
         "theme.light.primaryColor": "#0072B2",
         "theme.dark.primaryColor": "#1F83C4",
     }
-    flags = [f"--{name}={value}" for name, value in settings.items()]
-    streamlit.main(["run", str(script), *flags], standalone_mode=False)
+    click.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+    with suppress(KeyboardInterrupt):  # the signal that ended it, which the server raises again
+        st.App(SCRIPT, middleware=MIDDLEWARE).run(config=settings)
     return 0

@@ -1,5 +1,6 @@
-"""Numbers as text, and a text with its influential passages marked as HTML."""
+"""Numbers as text, text as Markdown or HTML that shows it as it is, and marked passages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -16,6 +17,10 @@ STYLE = """<style>
 .text .third { background: rgb(245 158 11 / 13%); border-bottom: 1px dotted currentcolor; }
 .text .unread { opacity: .55; }
 </style>"""
+
+# What begins markup anywhere in a line, a directive of Streamlit, or a line of another kind.
+_MARKUP = re.compile(r"[\\`*_\[\]<>&$~|{}^!]|:(?=[A-Za-z])|^[#+=-]|^\d+(?=[.)])")
+_PICTURE = re.compile(r"!(?=\[)")
 
 _RANKS = ("first", "second", "third")  # classes of the passages that contribute most
 _TOOLTIPS = {
@@ -63,6 +68,30 @@ def duration(seconds: float) -> str:
 def plural(count: int, singular: str, plural: str) -> str:
     """A count with its noun."""
     return f"{count:,} {singular if count == 1 else plural}"
+
+
+def literal(text: str) -> str:
+    """``text`` from outside of the page, as Markdown of one line that shows it as it is.
+
+    Whatever is shown by an element that reads Markdown goes through here, so that no label, title
+    or message can load a picture or pass for a part of the page.
+    """
+    return _MARKUP.sub(_escaped, " ".join(text.split()))
+
+
+def level_name(level: str) -> str:
+    """The name of a level as a choice, which Streamlit reads as Markdown."""
+    return literal(level.capitalize())
+
+
+def without_pictures(markdown: str) -> str:
+    """A document in Markdown whose pictures are shown as text, as they lie on other hosts."""
+    return _PICTURE.sub("! ", markdown)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    # A number that would begin a list is no punctuation: what follows it is escaped.
+    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
 
 
 def highlighted(text: str, passages: Sequence[Mapping[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from patclass.ui.client import (
     Model,
     PageError,
 )
+from patclass.ui.formatting import literal
 from patclass.ui.jobs import BatchJobs
 
 # Not the key of the input field: Streamlit drops the state of a field that is not drawn.
@@ -80,7 +81,7 @@ def select_model(loaded: list[Model]) -> Model:
     """Let the visitor select a model if several are loaded."""
     current = selected_model(loaded)
     if len(loaded) == 1:
-        st.caption(f"Model: {current.name}, version {current.version}.")
+        st.caption(f"Model: {literal(current.name)}, version {literal(current.version)}.")
         return current
     names = [model.name for model in loaded]
     name = st.selectbox(
@@ -91,7 +92,7 @@ def select_model(loaded: list[Model]) -> Model:
     )
     st.session_state[_MODEL] = name
     current = selected_model(loaded)
-    st.caption(f"Version {current.version}.")
+    st.caption(f"Version {literal(current.version)}.")
     return current
 
 
@@ -124,7 +125,7 @@ def show_error(error: PageError, repeated: bool = True) -> None:
     """
     show = st.warning if error.transient else st.error
     hint = " Nothing was saved. Try again in a moment." if error.transient and not repeated else ""
-    show(error.message + hint, icon=":material/error:")
+    show(literal(error.message) + hint, icon=":material/error:")
     if error.kind == "access_key":
         _ask_for_key()
     elif repeated and error.kind in ("unavailable", "loading"):

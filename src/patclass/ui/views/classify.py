@@ -9,7 +9,7 @@ from streamlit.typing import UploadedFile
 from patclass.offices.patent import SHOWN_CODES
 from patclass.ui.client import PageError, Patent, Result
 from patclass.ui.files import DOCUMENT_SUFFIXES, patent_of_document
-from patclass.ui.formatting import plain
+from patclass.ui.formatting import literal, plain
 from patclass.ui.session import (
     accepts_numbers,
     api,
@@ -86,7 +86,7 @@ def _found_patent(result: Result) -> None:
         codes = patent["codes"][:SHOWN_CODES]
         if codes:
             more = ", …" if len(patent["codes"]) > SHOWN_CODES else ""
-            st.caption(f"Codes assigned by patent offices: {', '.join(codes)}{more}")
+            st.caption(f"Codes assigned by patent offices: {literal(', '.join(codes))}{more}")
 
 
 def _classify(patent: Patent) -> None:

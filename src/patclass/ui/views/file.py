@@ -23,7 +23,7 @@ from patclass.ui.files import (
     read_table,
     results_table,
 )
-from patclass.ui.formatting import HIGH, LOW, MEDIUM, duration, plural
+from patclass.ui.formatting import HIGH, LOW, MEDIUM, duration, literal, plural
 from patclass.ui.jobs import BatchJob
 from patclass.ui.session import api, errors_shown, jobs, labels, models, selected_model, show_error
 
@@ -181,9 +181,9 @@ def _map_columns(table: UploadedTable, file_id: str) -> dict[str, str | None]:
     """The column for each role, guessed by its name and corrected by the visitor."""
     recognised = [_ROLE_NAMES[role].lower() for role in ROLES if role in table.roles]
     st.markdown(
-        f"Recognised columns: {', '.join(recognised)} ({table.form})."
+        f"Recognised columns: {', '.join(recognised)} ({literal(table.form)})."
         if recognised
-        else f"No column was recognised by its name ({table.form})."
+        else f"No column was recognised by its name ({literal(table.form)})."
     )
     mapping: dict[str, str | None] = {}
     with st.expander("Column mapping", expanded=not recognised):
@@ -207,7 +207,7 @@ def _state_form(table: UploadedTable, file_id: str) -> None:
 
 def _preview(table: UploadedTable) -> None:
     for doubt in table.doubts:
-        st.warning(f"{doubt[0].upper()}{doubt[1:]}.", icon=":material/help:")
+        st.warning(literal(f"{doubt[0].upper()}{doubt[1:]}."), icon=":material/help:")
     count = plural(table.count, "row", "rows")
     first = f"; the first {_PREVIEW_ROWS}:" if table.count > _PREVIEW_ROWS else ":"
     st.markdown(f"**{count}**{first}")
@@ -248,7 +248,7 @@ def _progress(id: str) -> None:
         text += f"; about {duration(job.seconds_left)} remaining"
     st.progress(job.done / max(1, job.total), text=text)
     if job.waiting_for:
-        st.warning(job.waiting_for, icon=":material/hourglass:")
+        st.warning(literal(job.waiting_for), icon=":material/hourglass:")
     st.caption("You can leave this page and return later; the classification continues.")
     if st.button("Cancel", icon=":material/stop:"):
         job.cancel()
@@ -257,7 +257,8 @@ def _progress(id: str) -> None:
 def _finished(job: BatchJob) -> None:
     if job.stop_reason:
         missing = plural(job.total - job.done, "patent was", "patents were")
-        st.warning(f"{job.stop_reason} {missing} not classified.", icon=":material/warning:")
+        reason = literal(job.stop_reason)
+        st.warning(f"{reason} {missing} not classified.", icon=":material/warning:")
     st.button("Classify another file", icon=":material/upload:", on_click=_dismiss)
     with errors_shown():
         if not job.results:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from patclass.evaluation.charts import calibration_curve, confusion_cells, confusion_matrix
-from patclass.ui.formatting import percent
+from patclass.ui.formatting import level_name, percent, without_pictures
 from patclass.ui.session import api, errors_shown, models, select_model
 
 
@@ -23,7 +23,7 @@ def page() -> None:
             _metrics(report)
             _charts(report)
         with st.expander("Model card"):
-            st.markdown(_without_front_matter(card))
+            st.markdown(without_pictures(_without_front_matter(card)))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -54,7 +54,7 @@ def _metrics(report: Mapping[str, Any]) -> None:
 def _charts(report: Mapping[str, Any]) -> None:
     levels = list(report["levels"])
     level = st.segmented_control(
-        "Level", levels, default=levels[0], required=True, format_func=str.capitalize
+        "Level", levels, default=levels[0], required=True, format_func=level_name
     )
     entry = report["levels"][level]
     st.subheader("Calibration", anchor=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from patclass.ui.charts import SHIFTED, STABLE, accuracy, label_shares, stability_index
-from patclass.ui.formatting import percent, plural
+from patclass.ui.formatting import level_name, literal, percent, plural
 from patclass.ui.session import api, errors_shown, models, select_model
 
 _MAX_DRAWN = 3  # codes in the chart at first, those whose shares changed most
@@ -63,7 +63,7 @@ def _state(windows: Sequence[Window]) -> None:
     st.warning(
         f"**Drift detected** {_since(windows)}. There is a significant difference between "
         f"{predictions} and the reference data on which the model was evaluated. Signals: "
-        f"{', '.join(titles)}. Review a sample of the predictions before relying on them.",
+        f"{literal(', '.join(titles))}. Review a sample of the predictions before relying on them.",
         icon=":material/warning:",
     )
 
@@ -83,7 +83,7 @@ def _accuracy(windows: Sequence[Window], reference: Mapping[str, float]) -> None
     st.subheader("Accuracy", anchor=False)
     levels = list(windows[-1]["accuracy"])
     level = st.segmented_control(
-        "Level", levels, default=levels[0], required=True, format_func=str.capitalize
+        "Level", levels, default=levels[0], required=True, format_func=level_name
     )
     latest = windows[-1]["accuracy"][level]
     estimated = percent(latest["estimated"])
@@ -113,7 +113,7 @@ def _signals(windows: Sequence[Window]) -> None:
     for start in range(0, len(shifts), 2):
         for column, shift in zip(st.columns(2), shifts[start : start + 2], strict=False):
             signal = shift["signal"]
-            column.markdown(f"**{shift['title']}**: {shift['description']}")
+            column.markdown(f"**{literal(shift['title'])}**: {literal(shift['description'])}")
             column.altair_chart(stability_index(windows, signal), alt=_alt_text(windows, signal))
 
 

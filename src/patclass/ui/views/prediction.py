@@ -15,6 +15,8 @@ from patclass.ui.formatting import (
     MEDIUM,
     confidence_level,
     highlighted,
+    level_name,
+    literal,
     percent,
     plural,
     read_share_text,
@@ -51,7 +53,7 @@ def draw(result: Result, model: Model) -> None:
         st.info("The service is too busy at the moment to explain this prediction.")
     _passages(result)
     _similar_patents(result)
-    st.caption(f"Model: {model.name}, version {model.version}.")
+    st.caption(f"Model: {literal(model.name)}, version {literal(model.version)}.")
 
 
 def draw_code(prediction: Mapping[str, Any], path: Sequence[Mapping[str, Any]]) -> None:
@@ -62,11 +64,11 @@ def draw_code(prediction: Mapping[str, Any], path: Sequence[Mapping[str, Any]]) 
     level = confidence_level(prediction["confidence"], prediction["sure"])
     colour, icon = _BADGES[level]
     text = f"{level} confidence{', review recommended' if level == LOW else ''}"
-    st.header(f"{prediction['label']}  {prediction['name']}", anchor=False)
+    st.header(f"{literal(prediction['label'])}  {literal(prediction['name'])}", anchor=False)
     st.badge(f"{text} · {percent(prediction['confidence'])}", color=colour, icon=icon)
     if len(path) > 1:
         lines = (
-            f"{'↳ ' if depth else ''}**{step['label']}** {step['name']} "
+            f"{'↳ ' if depth else ''}**{literal(step['label'])}** {literal(step['name'])} "
             f"({percent(step['confidence'])})"
             for depth, step in enumerate(path)
         )
@@ -76,14 +78,14 @@ def draw_code(prediction: Mapping[str, Any], path: Sequence[Mapping[str, Any]]) 
 def _headline(result: Result, model: Model) -> None:
     draw_code(result, result["path"])
     finer = model.levels[model.levels.index(result["level"]) + 1 :]
-    omitted = f"The confidence is too low to assign a {finer[0]}. " if finer else ""
+    omitted = f"The confidence is too low to assign a {literal(finer[0])}. " if finer else ""
     st.caption(f"{omitted}{read_share_text(result['read_share'])}")
 
 
 def _warnings(result: Result) -> None:
     messages = [w["message"] for w in result["warnings"] if w["code"] != _PARTLY_READ]
     if messages:
-        lines = "\n".join(f"- {as_sentence(message)}" for message in messages)
+        lines = "\n".join(f"- {literal(as_sentence(message))}" for message in messages)
         st.warning(f"**Warnings**\n{lines}", icon=":material/warning:")
 
 
@@ -97,7 +99,7 @@ def _alternatives(result: Result, model: Model) -> None:
             list(model.levels),
             default=result["level"],
             required=True,
-            format_func=str.capitalize,
+            format_func=level_name,
             key=f"level-{result['prediction_id']}",
         )
         shown = by_level[level]
@@ -110,7 +112,7 @@ def _alternatives(result: Result, model: Model) -> None:
             args=(_parent_key(result), None),
         )
     if not shown:
-        st.info(f"No code below {parent} has a notable probability.")
+        st.info(f"No code below {literal(str(parent))} has a notable probability.")
         return
     path = {step["label"] for step in result["path"]}
     predicted = next((entry["label"] for entry in shown if entry["label"] in path), "")
@@ -159,7 +161,7 @@ def _shortlist(result: Result) -> None:
     if not label_set:
         return
     st.subheader(f"Shortlist ({percent(COVERAGE)} coverage)", anchor=False)
-    codes = ", ".join(f"**{entry['label']}**" for entry in label_set[:_MAX_SHORTLIST])
+    codes = ", ".join(f"**{literal(entry['label'])}**" for entry in label_set[:_MAX_SHORTLIST])
     if len(label_set) > _MAX_SHORTLIST:
         codes += f" and {len(label_set) - _MAX_SHORTLIST} more"
     st.markdown(f"{plural(len(label_set), 'code', 'codes')}: {codes}")
@@ -205,10 +207,11 @@ def _alt_text(shown: Sequence[Mapping[str, Any]]) -> str:
 def _feedback_form(result: Result, model: Model) -> None:
     given = st.session_state.setdefault(_FEEDBACK, {})
     if result["prediction_id"] in given:
-        st.success(f"{given[result['prediction_id']]} {_NEXT_STEPS}", icon=":material/check:")
+        message = literal(given[result["prediction_id"]])
+        st.success(f"{message} {_NEXT_STEPS}", icon=":material/check:")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Is **{result['label']}** correct?")
+        st.markdown(f"Is **{literal(result['label'])}** correct?")
         if st.button("Correct", icon=":material/thumb_up:"):
             _send(result, {"correct": True}, feedback_message(result["label"], True))
         incorrect = st.toggle("Incorrect", key=f"incorrect-{result['prediction_id']}")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from patclass.ui.client import Model, PageError, ReviewCase
-from patclass.ui.formatting import duration, plain, plural
+from patclass.ui.formatting import duration, literal, plain, plural
 from patclass.ui.session import api, errors_shown, models, show_error
 from patclass.ui.views.prediction import correct_code_and_note, draw_code, feedback_message
 
@@ -34,7 +34,7 @@ def page() -> None:
         _sign_in()
         return
     if message := st.session_state.pop(_MESSAGE, None):
-        st.warning(message, icon=":material/info:")
+        st.warning(literal(message), icon=":material/info:")
     with errors_shown():
         _last_decision(reviewer)
         case = st.session_state.get(_CASE)
@@ -42,7 +42,7 @@ def page() -> None:
             _queue(reviewer)
         else:
             _draw(case, reviewer)
-    st.caption(f"Reviewer: {reviewer}")
+    st.caption(f"Reviewer: {literal(reviewer)}")
     st.button("Change reviewer", icon=":material/person:", on_click=_sign_out)
 
 
@@ -94,7 +94,7 @@ def _claim(reviewer: str) -> None:
 
 
 def _draw(case: ReviewCase, reviewer: str) -> None:
-    st.info(case["reason_text"], icon=":material/info:")
+    st.info(literal(case["reason_text"]), icon=":material/info:")
     with st.container(border=True):
         st.html(plain(case["text"]))
     draw_code(case, case["levels"])
@@ -102,7 +102,7 @@ def _draw(case: ReviewCase, reviewer: str) -> None:
         st.markdown("Previous feedback:")
         st.dataframe(pd.DataFrame(map(_feedback_row, case["feedback"])), hide_index=True)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Is **{case['label']}** correct?")
+        st.markdown(f"Is **{literal(case['label'])}** correct?")
         if st.button("Correct", icon=":material/thumb_up:"):
             _do(lambda: _decide(case, reviewer, correct=True))
         incorrect = st.toggle("Incorrect", key=f"incorrect-{case['key']}")
@@ -161,7 +161,7 @@ def _last_decision(reviewer: str) -> None:
     last = st.session_state.get(_LAST_DECISION)
     if last is None:
         return
-    st.success(last["message"], icon=":material/check:")
+    st.success(literal(last["message"]), icon=":material/check:")
     if st.button("Undo last decision", icon=":material/undo:"):
         _do(lambda: _undo(last["prediction_id"], reviewer))
 

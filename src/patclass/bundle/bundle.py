@@ -3,22 +3,21 @@
 Knows the layout; no report and no training.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
-from patclass.bundle.golden import check_golden, make_golden
+from patclass.bundle.golden import check_golden, check_recorded, make_golden
 from patclass.bundle.manifest import (
-    check_listed,
+    Listed,
     check_manifest,
     fingerprint_of,
-    manifest_sha256,
+    parse_json_of,
     write_manifest,
 )
 from patclass.core.errors import BundleError, DataError, ModelError
@@ -42,6 +41,7 @@ class Bundle:
     """A bundle whose files and labels have been checked."""
 
     folder: Path
+    listed: Listed
     description: Description
     tree: LabelTree
     golden: Golden
@@ -52,10 +52,10 @@ class Bundle:
         """Its version."""
         return fingerprint_of(self.sha256)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The hash over the hashes of all its files."""
-        return manifest_sha256(self.folder)
+        return self.listed.sha256
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.
@@ -93,7 +93,9 @@ class Bundle:
 
     def load_tokenizer(self) -> TextTokenizer:
         """The tokenizer with the bundle's length limit."""
-        return TextTokenizer.load(self.folder, self.description.text.max_tokens)
+        data = self.listed.read(LAYOUT.tokenizer)
+        assert data is not None  # every bundle lists it
+        return TextTokenizer.parse(data, self.description.text.max_tokens)
 
     @property
     def calibration(self) -> Calibration:
@@ -121,8 +123,20 @@ class Bundle:
 
         :raises BundleError: if the file is damaged.
         """
-        path = self.folder / LAYOUT.lineage
-        return _parse(path, Lineage) if path.is_file() else None
+        return self.listed.parse(LAYOUT.lineage, Lineage)
+
+    @cached_property
+    def card(self) -> str:
+        """The model card, Markdown; empty if it has none.
+
+        :raises BundleError: if it is no text.
+        """
+        data = self.listed.read(LAYOUT.card) or b""
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            path = self.folder / LAYOUT.card
+            raise BundleError(f"{path} is damaged: it is no text in UTF-8.") from problem
 
     def verify(self, device: str = "auto") -> float:
         """Answer the golden texts again; return the largest difference of a logit.
@@ -137,26 +151,28 @@ def read_bundle(folder: Path) -> Bundle:
 
     :raises BundleError: naming what is wrong and where.
     """
-    manifest = check_manifest(folder)
-    description = _parse(folder / LAYOUT.description, Description)
+    listed = check_manifest(folder)
+    description = _required(listed, LAYOUT.description, Description)
     required = [component.FILE for component in COMPONENTS if component.REQUIRED]
-    check_listed(folder, manifest, (*LAYOUT.weights(description.engine), *required))
-    golden = _parse(folder / LAYOUT.golden, Golden)
-    try:
-        tree = LabelTree.parse(_read_json(folder / LAYOUT.labels))
-    except DataError as problem:
-        raise BundleError(f"{folder / LAYOUT.labels} is damaged: {problem}") from problem
+    weights = LAYOUT.weights(description.engine, description.base.embedded)
+    listed.require((*weights, *required))
+    _refuse_other_weights(listed, weights)
+    golden = _required(listed, LAYOUT.golden, Golden)
+    tree = _read_tree(listed)
     codes = tree.output_codes
     if tree.outputs != description.labels or codes != golden.codes:
         raise BundleError(
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
+    check_recorded(golden, tree, description.arithmetic, folder / LAYOUT.golden)
     try:
-        components = Components.load(folder, tree)
+        components = Components.load(listed.read, tree)
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
-    return Bundle(folder, description, tree, golden, components)
+    bundle = Bundle(folder, listed, description, tree, golden, components)
+    _ = bundle.card, bundle.lineage  # damage is reported now rather than when they are asked for
+    return bundle
 
 
 def write_bundle(
@@ -192,17 +208,28 @@ def write_bundle(
         check(folder)
 
 
-def _read_json(path: Path) -> Any:
+def _required(listed: Listed, name: str, kind: type[Model]) -> Model:
+    found = listed.parse(name, kind)
+    assert found is not None  # every bundle lists it
+    return found
+
+
+def _read_tree(listed: Listed) -> LabelTree:
+    path = listed.folder / LAYOUT.labels
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        return LabelTree.parse(parse_json_of(path, listed.read(LAYOUT.labels) or b""))
+    except DataError as problem:
         raise BundleError(f"{path} is damaged: {problem}") from problem
 
 
-def _parse(path: Path, kind: type[Model]) -> Model:
-    try:
-        return kind.model_validate(_read_json(path))
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
+def _refuse_other_weights(listed: Listed, weights: Sequence[str]) -> None:
+    """Refuse files that would change what the libraries load from a folder of weights.
+
+    Beside a base they follow, for example, an adapter's configuration to another base.
+    """
+    for name in listed.files:
+        if "/" in name and name not in weights:
+            raise BundleError(
+                f"{listed.folder}: the manifest lists {name}, which is no file of this kind of "
+                f"bundle; in its folders are only {', '.join(x for x in weights if '/' in x)}."
+            )

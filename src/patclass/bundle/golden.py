@@ -11,6 +11,7 @@ import numpy as np
 from patclass.bundle.description import Golden
 from patclass.core.errors import BundleError
 from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
 from patclass.predictor.pipeline import Pipeline
 
 # Fixed texts rather than rows of the data: a bundle must not carry its owner's texts. They
@@ -44,6 +45,28 @@ def make_golden(pipeline: Pipeline, arithmetic: str) -> Golden:
         logits=_rounded(logits),
         probabilities=_rounded(probabilities),
     )
+
+
+def check_recorded(golden: Golden, tree: LabelTree, arithmetic: str, where: object) -> None:
+    """Refuse recorded answers that could not detect anything.
+
+    :param arithmetic: in what the bundle computes.
+    :raises BundleError: if they allow any difference, or are not of every text and label.
+    """
+    most = TOLERANCES[arithmetic]
+    if golden.tolerance > most:
+        raise BundleError(
+            f"{where} is damaged at 'tolerance': {golden.tolerance:g} would let other answers "
+            f"pass; for {arithmetic} it is at most {most:g}."
+        )
+    labels = {"logits": tree.outputs, "probabilities": len(tree.at(tree.levels[0]))}
+    for what, expected in labels.items():
+        widths = [len(row) for row in getattr(golden, what)]
+        if widths != [expected] * len(golden.texts):
+            raise BundleError(
+                f"{where} is damaged at '{what}': expected {expected} numbers for each of "
+                f"{len(golden.texts)} texts."
+            )
 
 
 def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:

@@ -23,6 +23,9 @@ FEEDBACK_WEIGHT = 2.0
 LEAST_FEEDBACK = 100
 
 
+# No base has positions for more.
+MOST_TOKENS = 131_072
+
 # The roles whose column in a table can be stated.
 STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
 
@@ -110,7 +113,9 @@ class BaseModelSettings(SettingsGroup):
         description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
     )
     revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
-    max_tokens: int = Field(256, ge=8, le=131_072, description="Tokens of each text that are read.")
+    max_tokens: int = Field(
+        256, ge=8, le=MOST_TOKENS, description="Tokens of each text that are read."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format of the frozen base; adapter and head stay float32."

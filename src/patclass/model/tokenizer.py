@@ -153,10 +153,24 @@ class TextTokenizer:
 
         :raises ModelError: if the file is broken.
         """
+        path = folder / FILE
         try:
-            tokenizer = Tokenizer.from_file(str(folder / FILE))
+            data = path.read_bytes()
+        except OSError as problem:
+            raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
+        return cls.parse(data, max_tokens, path)
+
+    @classmethod
+    def parse(cls, data: bytes, max_tokens: int, where: object = FILE) -> "TextTokenizer":
+        """Read what ``tokenizer.json`` holds.
+
+        :param where: the file's name for messages.
+        :raises ModelError: if the file is broken.
+        """
+        try:
+            tokenizer = Tokenizer.from_str(data.decode("utf-8"))
         except Exception as problem:  # the Rust library raises bare Exception
-            raise ModelError(f"cannot read {folder / FILE}: {problem}") from problem
+            raise ModelError(f"cannot read {where}: {problem}") from problem
         return cls(tokenizer, max_tokens)
 
     def save(self, folder: Path) -> None:

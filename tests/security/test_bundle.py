@@ -1,0 +1,448 @@
+"""A bundle from elsewhere: what it lists is read and nothing else, and it cannot hold up a load.
+
+In most tests the manifest fits the damage, as if its author had meant it.
+"""
+
+import json
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from helpers import rewrite_manifest
+from patclass.bundle import read_bundle
+from patclass.bundle import registry as registry_module
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.manifest import Listed, check_manifest
+from patclass.bundle.registry import POINTER, Registry, locate
+from patclass.core.errors import BundleError
+from patclass.evaluation.report import check_report
+from patclass.learning.promotion import register
+from patclass.predictor.calibration import Calibration
+from patclass.predictor.conformal import ConformalSets
+from patclass.predictor.drift_reference import DriftReference
+from patclass.predictor.linear import LinearModel
+from patclass.predictor.neighbours import NeighbourIndex
+from patclass.service.models import load_model
+from patclass.store.database import Database
+
+SECRET = "root:x:0:0"
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle to damage."""
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file that nobody means to show."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    return path
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change what a JSON file holds, and list the file as it is then."""
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def unlist(bundle: Path, name: str) -> None:
+    edit(bundle / LAYOUT.manifest, lambda manifest: manifest["files"].pop(name))
+
+
+# Whatever is not listed, is a link, or leaves the folder
+
+
+def link(path: Path, target: Path) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def test_a_card_that_is_a_link_to_a_secret_is_not_shown(copy: Path, secret: Path):
+    unlist(copy, LAYOUT.card)
+    link(copy / LAYOUT.card, secret)
+    with pytest.raises(BundleError, match=r"README\.md is a link"):
+        load_model("default", copy, "cpu")
+
+
+@pytest.mark.parametrize(
+    "name", [LAYOUT.card, LAYOUT.manifest, LAYOUT.head, "adapter/adapter_config.json"]
+)
+def test_a_link_is_refused_by_name_even_if_listed(copy: Path, tmp_path: Path, name: str):
+    shutil.copy(copy / name, tmp_path / "same")
+    link(copy / name, tmp_path / "same")
+    with pytest.raises(BundleError, match=rf"{name} is a link"):
+        read_bundle(copy)
+
+
+def test_a_folder_that_is_a_link_is_refused_by_name(copy: Path, tmp_path: Path):
+    shutil.move(copy / LAYOUT.adapter, tmp_path / "adapter")
+    (copy / LAYOUT.adapter).symlink_to(tmp_path / "adapter")
+    with pytest.raises(BundleError, match="adapter is a link"):
+        read_bundle(copy)
+
+
+def test_a_bundle_whose_own_folder_is_a_link_is_read(bundle: Path, tmp_path: Path):
+    (tmp_path / "current").symlink_to(bundle)
+    assert read_bundle(tmp_path / "current").fingerprint == read_bundle(bundle).fingerprint
+
+
+@pytest.mark.parametrize(
+    "name", [NeighbourIndex.FILE, LinearModel.FILE, LAYOUT.report, LAYOUT.card, "base/x", ".hidden"]
+)
+def test_a_file_that_is_not_listed_is_refused_by_name(copy: Path, name: str):
+    """Else an index could be exchanged, and the version stay the same."""
+    if name in check_manifest(copy).files:
+        unlist(copy, name)
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_bytes(b"whatever")
+    with pytest.raises(BundleError, match=rf"{name.split('/')[0]} is not listed"):
+        read_bundle(copy)
+
+
+def test_a_pipe_that_is_not_listed_is_refused_unread(copy: Path):
+    os.mkfifo(copy / LAYOUT.lineage)
+    with pytest.raises(BundleError, match=r"lineage\.json is not listed"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret", "/etc/passwd", "adapter/../../secret", "a/b/c", "a\\b", "a\0b", "", "a//b"],
+)
+def test_a_listed_name_outside_of_the_folder_is_refused(copy: Path, secret: Path, name: str):
+    edit(copy / LAYOUT.manifest, lambda manifest: manifest["files"].update({name: "0" * 64}))
+    with pytest.raises(BundleError, match=r"outside of the bundle|no plain name"):
+        read_bundle(copy)
+
+
+def test_what_libraries_would_follow_beside_weights_is_refused(copy: Path):
+    """Beside a base, an adapter's configuration names another base, from anywhere."""
+    (copy / LAYOUT.adapter / "config.json").write_text("{}")
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"lists adapter/config\.json, which is no file"):
+        read_bundle(copy)
+
+
+def test_a_file_exchanged_after_the_check_is_not_used(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is read is hashed, not what stood there before."""
+    whole = Listed.check
+
+    def exchange(listed: Listed) -> None:
+        whole(listed)
+        shutil.copy(copy / ConformalSets.FILE, copy / LinearModel.FILE)
+
+    monkeypatch.setattr(Listed, "check", exchange)
+    with pytest.raises(BundleError, match=r"linear\.safetensors was altered"):
+        read_bundle(copy)
+
+
+def test_card_and_report_exchanged_after_the_check_are_not_shown(copy: Path, secret: Path):
+    opened = read_bundle(copy)
+    card = opened.card
+    link(copy / LAYOUT.card, secret)
+    link(copy / LAYOUT.report, secret)
+    assert opened.card == card
+    with pytest.raises(BundleError, match=r"report\.json was altered"):
+        check_report(opened)
+
+
+# The registry
+
+
+def test_a_version_or_pointer_that_is_a_link_is_refused(bundle: Path, tmp_path: Path):
+    registry = Registry(tmp_path / "models")
+    registry.promote(registry.add(bundle).name)
+    (registry.folder / "0002").symlink_to(bundle)
+    with pytest.raises(BundleError, match="0002 is a link"):
+        registry.folders()
+    (registry.folder / POINTER).rename(tmp_path / POINTER)
+    (registry.folder / POINTER).symlink_to(tmp_path / POINTER)
+    with pytest.raises(BundleError, match=rf"{POINTER} is a link"):
+        locate(registry.folder)
+
+
+def test_the_champion_may_not_be_a_link(bundle: Path, tmp_path: Path):
+    registry = Registry(tmp_path / "models")
+    registry.promote("0001")
+    (registry.folder / "0001").symlink_to(bundle)
+    with pytest.raises(BundleError, match="0001 is a link"):
+        locate(registry.folder)
+
+
+def test_only_listed_files_are_copied_into_the_registry(copy: Path, tmp_path: Path, secret: Path):
+    (copy / "notes.txt").symlink_to(secret)
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(BundleError, match=r"notes\.txt is a link"):
+        registry.add(copy)
+    assert not registry.folder.exists()
+
+
+def test_a_bundle_that_changes_while_it_is_copied_leaves_no_version(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def exchange(folder: Path) -> Listed:
+        listed = check_manifest(folder)
+        if folder == copy:
+            (copy / LAYOUT.card).write_text("another one")
+        return listed
+
+    monkeypatch.setattr(registry_module, "check_manifest", exchange)
+    registry = Registry(tmp_path / "models")
+    with pytest.raises(BundleError, match=r"README\.md was altered"):
+        registry.add(copy)
+    assert list(registry.folder.iterdir()) == []
+
+
+def test_three_promotions_of_one_bundle_at_once_make_one_version(
+    exported_flat: Path, tmp_path: Path, database: Database
+):
+    registry, start, found = Registry(tmp_path / "models"), threading.Barrier(3), []
+
+    def promote() -> None:
+        start.wait()
+        found.append(register(registry, database, exported_flat).folder.name)
+
+    threads = [threading.Thread(target=promote) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["0001"] * 3
+    assert [path.name for path in registry.folders()] == ["0001"]
+
+
+# What was noticed only later
+
+
+def load_and_check(folder: Path) -> None:
+    """What verify, the service and the registry look at before they use a bundle."""
+    check_report(read_bundle(folder))
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(LAYOUT.description, LAYOUT.labels, LAYOUT.golden, LAYOUT.lineage, LAYOUT.report),
+        Calibration.FILE,
+    ],
+)
+@pytest.mark.parametrize("content", [NESTED, '{"a": NaN}', '{"a": 1e999}', "\xff\xfe{}", "{nope"])
+def test_json_that_is_none_or_nests_without_end_is_named(copy: Path, name: str, content: str):
+    (copy / name).write_text(content, encoding="latin-1")
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=rf"{name} is damaged"):
+        load_and_check(copy)
+
+
+def test_a_manifest_that_nests_without_end_is_named(copy: Path):
+    (copy / LAYOUT.manifest).write_text(NESTED)
+    with pytest.raises(BundleError, match=r"manifest\.json is damaged: .* nested too deeply"):
+        read_bundle(copy)
+
+
+def test_a_card_that_is_no_text_is_named(copy: Path):
+    (copy / LAYOUT.card).write_bytes("# Modèle".encode("latin-1"))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"README\.md is damaged: it is no text in UTF-8"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda report: report.clear(),
+        lambda report: report.update(levels=[]),
+        lambda report: report["levels"]["section"].pop("reliability"),
+        lambda report: report["levels"]["section"]["metrics"].update(
+            confusion={"labels": 3, "cells": [[7, 0, 1]]}
+        ),
+    ],
+)
+def test_a_report_that_could_not_be_shown_is_named(copy: Path, change):
+    edit(copy / LAYOUT.report, change)
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"report\.json is damaged at"):
+        load_model("default", copy, "cpu")
+
+
+def test_a_sparse_matrix_of_a_report_is_not_spread_out_on_loading(copy: Path):
+    """A hundred million cells from eight digits."""
+    huge = {"labels": 10_000, "cells": []}
+    edit(copy / LAYOUT.report, lambda r: r["levels"]["section"]["metrics"].update(confusion=huge))
+    rewrite_manifest(copy)
+    assert _peak(lambda: check_report(read_bundle(copy))) < 20e6
+
+
+def _peak(work: Callable[[], object]) -> int:
+    """Most bytes that Python and numpy held meanwhile."""
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def arrays_with(path: Path, **changed: object) -> None:
+    """Save a file of arrays again with some of them changed."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        about = file.metadata()
+    arrays = load_file(path)
+    for name, change in changed.items():
+        arrays[name] = change(arrays[name]) if callable(change) else change
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, about)
+
+
+def test_compressed_records_that_unfold_to_gigabytes_are_refused(copy: Path):
+    packing = zlib.compressobj(9)
+    parts = [packing.compress(b'[0.5, [["'), *(packing.compress(bytes(10**7)) for _ in range(20))]
+    packed = np.frombuffer(b"".join([*parts, packing.flush()]), np.uint8)
+    arrays_with(copy / NeighbourIndex.FILE, records=packed)
+    rewrite_manifest(copy)
+
+    def load() -> None:
+        with pytest.raises(BundleError, match=r"neighbours\.safetensors: records has more than"):
+            read_bundle(copy)
+
+    assert _peak(load) < 20e6
+
+
+def records(*rows: object) -> np.ndarray:
+    return np.frombuffer(zlib.compress(json.dumps([0.1, *rows]).encode()), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"records": records([[1, {"a": 1}, [2]]])},
+        {"records": records([])},
+        {"records": np.frombuffer(zlib.compress(NESTED.encode()), np.uint8)},
+        {"records": np.frombuffer(zlib.compress(b"[NaN, []]"), np.uint8)},
+        {"mean": lambda mean: mean * np.nan},
+        {"directions": lambda directions: directions.astype(np.int16)},
+        {"vectors": lambda vectors: vectors.astype(np.float32)},
+        {"surplus": np.zeros(3)},
+    ],
+)
+def test_a_damaged_index_is_named(copy: Path, changed: dict[str, Any]):
+    arrays_with(copy / NeighbourIndex.FILE, **changed)
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"cannot read neighbours\.safetensors"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"section/labels": lambda labels: np.full_like(labels, 3)},
+        {"section/labels": lambda labels: np.full_like(labels, -2)},
+        {"section/labels": lambda labels: labels.astype(np.float32)},
+        {"section/scores": lambda scores: scores[:-1]},
+        {"section/scores": lambda scores: scores[:, None]},
+        {"section/scores": lambda scores: scores * np.nan},
+        {"section/scores": lambda scores: scores + 7},
+        {"class/labels": np.zeros(3, np.int64)},
+    ],
+)
+def test_damaged_conformal_scores_are_named(copy: Path, changed: dict[str, Any]):
+    arrays_with(copy / ConformalSets.FILE, **changed)
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"cannot read conformal\.safetensors"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"intercept": lambda values: values * np.inf},
+        {"hashes": np.zeros(0, np.uint32)},
+        {"hashes": lambda values: values.astype(np.float32)},
+        {"weights": lambda values: values.astype(np.float32)},
+    ],
+)
+def test_a_damaged_linear_model_is_named(copy: Path, changed: dict[str, Any]):
+    arrays_with(copy / LinearModel.FILE, **changed)
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"cannot read linear\.safetensors"):
+        read_bundle(copy)
+
+
+def test_a_reference_of_other_labels_is_named(copy: Path):
+    path = copy / DriftReference.FILE
+    about = json.dumps({"codes": {"section": ["X", "Y", "Z"]}, "accuracy": {}})
+    save_file(load_file(path), path, {"about": about})
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"reference\.safetensors: its labels are not those"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"inverse_temperatures": [0.0]},
+        {"inverse_temperatures": [1e308]},
+        {"linear_weight": -1},
+        {"precision": 0},
+        {"thresholds": {"section": 7}},
+        {"thresholds": {"nothing": 0.5}},
+    ],
+)
+def test_a_calibration_out_of_range_is_named(copy: Path, changed: dict[str, Any]):
+    edit(copy / Calibration.FILE, lambda calibration: calibration.update(changed))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"calibration\.json (is damaged|has a threshold)"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"tolerance": 1e9}, "tolerance"),
+        ({"tolerance": 0}, "tolerance"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"texts": [], "logits": [], "probabilities": []}, "texts"),
+        ({"texts": ["word " * 10**6]}, r"texts\.0"),
+        ({"logits": [[1]]}, "logits"),
+        ({"probabilities": []}, "probabilities"),
+    ],
+)
+def test_golden_answers_that_would_prove_nothing_are_named(copy: Path, changed, where: str):
+    edit(copy / LAYOUT.golden, lambda golden: golden.update(changed))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=rf"golden\.json is damaged at '{where}'"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 10**9}, "max_tokens"),
+        ({"view": "+"}, "view"),
+        ({"view": ""}, "view"),
+    ],
+)
+def test_a_text_that_cannot_be_read_so_is_named(copy: Path, changed, where: str):
+    edit(copy / LAYOUT.description, lambda description: description["text"].update(changed))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=rf"bundle\.json is damaged at 'text\.{where}'"):
+        read_bundle(copy)

@@ -3,6 +3,7 @@
 In most tests the manifest fits the damage, as if its author had meant it.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -17,14 +18,18 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from helpers import rewrite_manifest
-from patclass.bundle import read_bundle
+from patclass.bundle import Bundle, read_bundle
 from patclass.bundle import registry as registry_module
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import Listed, check_manifest
 from patclass.bundle.registry import POINTER, Registry, locate
-from patclass.core.errors import BundleError
+from patclass.core.errors import BundleError, ModelError
 from patclass.evaluation.report import check_report
 from patclass.learning.promotion import register
+from patclass.model.base import BaseFiles
+from patclass.model.device import choose_compute
+from patclass.model.network import Parts, load_backbone
+from patclass.model.packing import unpack
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.drift_reference import DriftReference
@@ -206,8 +211,9 @@ def test_a_bundle_that_changes_while_it_is_copied_leaves_no_version(
 
 
 def test_three_promotions_of_one_bundle_at_once_make_one_version(
-    exported_flat: Path, tmp_path: Path, database: Database
+    exported_flat: Path, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(Bundle, "verify", lambda bundle: 0.0)
     registry, start, found = Registry(tmp_path / "models"), threading.Barrier(3), []
 
     def promote() -> None:
@@ -314,7 +320,7 @@ def arrays_with(path: Path, **changed: object) -> None:
 
 def test_compressed_records_that_unfold_to_gigabytes_are_refused(copy: Path):
     packing = zlib.compressobj(9)
-    parts = [packing.compress(b'[0.5, [["'), *(packing.compress(bytes(10**7)) for _ in range(20))]
+    parts = [packing.compress(b'[0.5, [["'), *(packing.compress(bytes(10**7)) for _ in range(3))]
     packed = np.frombuffer(b"".join([*parts, packing.flush()]), np.uint8)
     arrays_with(copy / NeighbourIndex.FILE, records=packed)
     rewrite_manifest(copy)
@@ -446,3 +452,148 @@ def test_a_text_that_cannot_be_read_so_is_named(copy: Path, changed, where: str)
     rewrite_manifest(copy)
     with pytest.raises(BundleError, match=rf"bundle\.json is damaged at 'text\.{where}'"):
         read_bundle(copy)
+
+
+# A tokenizer that expands, or searches, without end
+
+
+def tokenizer_with(copy: Path, **parts: object) -> None:
+    edit(copy / LAYOUT.tokenizer, lambda tokenizer: tokenizer.update(parts))
+    rewrite_manifest(copy)
+
+
+def replace(pattern: dict[str, str], content: str) -> dict[str, object]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+def sequence(*steps: object) -> dict[str, object]:
+    return {"type": "Sequence", "normalizers": list(steps)}
+
+
+def charsmap(piece: str) -> dict[str, object]:
+    index = (4).to_bytes(4, "little") + bytes(4)
+    table = base64.b64encode(index + piece.encode() + b"\0").decode()
+    return {"type": "Precompiled", "precompiled_charsmap": table}
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        pytest.param({"type": "Prepend", "prepend": "a" * 10**6}, id="a long string before"),
+        pytest.param(replace({"String": "e"}, "e" * 10**5), id="a long string instead"),
+        pytest.param(replace({"Regex": "e|f"}, "e" * 10**5), id="instead of an expression"),
+        pytest.param(sequence(*[replace({"String": "a"}, "aa")] * 28), id="doubled 28 times"),
+        pytest.param(sequence(*[replace({"Regex": "x*"}, "x")] * 28), id="between, 28 times"),
+        pytest.param(sequence(*[replace({"Regex": "(?=ꙮ)"}, "ꙮ")] * 28), id="before a rare one"),
+        pytest.param(sequence(sequence(*[{"type": "ByteLevel"}] * 28)), id="bytes of bytes"),
+        pytest.param(charsmap("a" * 10**5), id="a table of long strings"),
+    ],
+)
+def test_a_tokenizer_that_inserts_without_end_is_refused_untried(copy: Path, normalizer):
+    tokenizer_with(copy, normalizer=normalizer)
+    with pytest.raises(ModelError, match=r"cannot read tokenizer\.json: .*grow more than 256-fold"):
+        read_bundle(copy).load_tokenizer()
+
+
+@pytest.mark.parametrize("expression", [r"(\w+\s?)+[^\w\s]$", "(a|aa)+b|(1|11)+2"])
+def test_a_tokenizer_whose_expression_goes_back_and_forth_without_end_is_refused(
+    copy: Path, expression: str
+):
+    split = {"type": "Split", "behavior": "Isolated", "invert": False}
+    tokenizer_with(copy, pre_tokenizer=split | {"pattern": {"Regex": expression}})
+    with pytest.raises(ModelError, match=r"cannot read tokenizer\.json: .*(retry-limit|too long)"):
+        read_bundle(copy).load_tokenizer()
+
+
+def test_an_expression_that_goes_astray_on_a_text_later_is_an_error(copy: Path):
+    """The library panics, which is no exception of Python's."""
+    split = {"type": "Split", "behavior": "Isolated", "invert": False}
+    tokenizer_with(copy, pre_tokenizer=split | {"pattern": {"Regex": "z(y|yy)+x"}})
+    with pytest.raises(ModelError, match="cannot encode a text"):
+        read_bundle(copy).load_tokenizer().encode(["z" + "y" * 200], "head")
+
+
+def test_a_tokenizer_without_content_is_refused(copy: Path):
+    tokenizer_with(copy, normalizer=replace({"Regex": "."}, ""))
+    with pytest.raises(ModelError, match=r"makes no token of a letter"):
+        read_bundle(copy).load_tokenizer()
+
+
+def test_special_tokens_that_leave_no_room_for_a_text_are_refused(copy: Path):
+    special = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}
+    text = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    template = {
+        "type": "TemplateProcessing",
+        "single": [special] * 64 + text[:1],
+        "pair": text,
+        "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}},
+    }
+    tokenizer_with(copy, post_processor=template)
+    with pytest.raises(ModelError, match=r"adds 64 special tokens .* max_tokens 64"):
+        read_bundle(copy).load_tokenizer()
+
+
+def test_tokens_that_the_model_does_not_have_are_an_error_on_loading(copy: Path):
+    def move(tokenizer: dict[str, Any]) -> None:
+        words = tokenizer["model"]["vocab"]
+        words.update({word: n + 10**6 for word, n in words.items() if not word.startswith("[")})
+
+    edit(copy / LAYOUT.tokenizer, move)
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match="the model cannot compute"):
+        read_bundle(copy).load_pipeline("cpu")
+
+
+# Weights and their configuration
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"target_modules": "(([a-z.]+)+)+!"},
+        {"target_modules": []},
+        {"target_modules": ["a|b"]},
+        {"r": 10**9},
+        {"r": 1.5},
+        {"lora_alpha": -1},
+        {"peft_type": "OTHER"},
+    ],
+)
+def test_a_configuration_of_the_adapter_out_of_range_is_named(copy: Path, changed):
+    edit(copy / LAYOUT.adapter / "adapter_config.json", lambda config: config.update(changed))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=rf"config\.json is damaged at '{next(iter(changed))}"):
+        read_bundle(copy).load_pipeline("cpu")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"num_hidden_layers": 10**8}, {"vocab_size": 10**10}, {"hidden_size": 1.5}]
+)
+def test_a_base_far_larger_than_its_weights_is_refused_before_it_is_made(
+    tiny_bert: Path, tmp_path: Path, changed
+):
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "base"))
+    edit(folder / "config.json", lambda config: config.update(changed))
+    base = BaseFiles("base", None, folder, "")
+    with pytest.raises(ModelError, match=r"config\.json|cannot load base"):
+        load_backbone(Parts(base, choose_compute("cpu", "float32")))
+
+
+def test_packed_weights_of_no_bits_are_refused(tmp_path: Path):
+    """Each of any number of values would then take no byte."""
+    about = {"format": "patclass-packed", "version": 1, "forms": {"w": [0, 10**6, 10**6]}}
+    arrays = {"w.packed": np.zeros(0, np.uint8), "w.scale": np.zeros((1, 1), np.float16)}
+    save_file(arrays, tmp_path / "model.safetensors", {"packing": json.dumps(about)})
+    with pytest.raises(ModelError, match="values of 0 bits"):
+        unpack(tmp_path / "model.safetensors")
+
+
+def test_an_index_of_embeddings_of_another_width_is_named_on_loading(copy: Path):
+    arrays_with(
+        copy / NeighbourIndex.FILE,
+        mean=lambda mean: mean[:5],
+        directions=lambda directions: directions[:5],
+    )
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match=r"neighbours\.safetensors is of embeddings of 5 values"):
+        read_bundle(copy).load_pipeline("cpu")

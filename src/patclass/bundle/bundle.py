@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
-from patclass.bundle.golden import check_golden, check_recorded, make_golden
+from patclass.bundle.golden import REMEDY, check_golden, check_recorded, make_golden
 from patclass.bundle.manifest import (
     Listed,
     check_manifest,
@@ -23,7 +23,7 @@ from patclass.bundle.manifest import (
 from patclass.core.errors import BundleError, DataError, ModelError
 from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
-from patclass.engines.base import Engine
+from patclass.engines.base import Engine, instructions
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import COMPONENTS, Components
@@ -64,9 +64,56 @@ class Bundle:
         """
         try:
             tokenizer = self.load_tokenizer()
-            return self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
+            pipeline = self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
+        # One short text shows that the parts fit; all show whether the arithmetic is the same.
+        self.check(pipeline, None if self._exported_elsewhere else 1)
+        self._check_width(pipeline.run(self.golden.texts[:1]).embeddings.shape[1])
+        return pipeline
+
+    def _check_width(self, hidden: int) -> None:
+        """Refuse components that were made of embeddings of another width."""
+        means = {
+            NeighbourIndex.FILE: None if self.neighbours is None else self.neighbours.mean,
+            DriftReference.FILE: None if self.reference is None else self.reference.space.mean,
+        }
+        for name, mean in means.items():
+            if mean is not None and len(mean) != hidden:
+                raise BundleError(
+                    f"{self.folder}: {name} is of embeddings of {len(mean)} values, but the model "
+                    f"gives {hidden}."
+                )
+
+    def check(self, pipeline: Pipeline, texts: int | None = None) -> float:
+        """Answer the golden texts, or the first few; return the largest difference of a logit.
+
+        :raises BundleError: if an answer is not the one that was saved, saying what to do.
+        """
+        golden = self.golden.first(texts)
+        remedy = REMEDY
+        if self._exported_elsewhere:
+            assert self.description.engine is not None
+            there, here = (
+                ", ".join(names) or "unknown instructions"
+                for names in (self.description.engine.instructions, instructions())
+            )
+            remedy = (
+                f"It was exported on a processor with {there}; this one has {here}. Export it "
+                "again on this one, or as openvino-f32, with 'patclass export'."
+            )
+        return check_golden(golden, pipeline, self.folder, remedy)
+
+    @property
+    def _exported_elsewhere(self) -> bool:
+        """Whether it computes in few bits, and was compared on another kind of processor."""
+        engine = self.description.engine
+        return (
+            engine is not None
+            and engine.kind == "openvino"
+            and self.description.arithmetic != "float32"
+            and (engine.instructions != instructions() or not engine.instructions)
+        )
 
     def pipeline_with(self, engine: Engine, tokenizer: TextTokenizer) -> Pipeline:
         """The pipeline with another engine."""
@@ -143,7 +190,7 @@ class Bundle:
 
         :raises BundleError: if the bundle does not answer as it did when it was saved.
         """
-        return check_golden(self.golden, self.load_pipeline(device), self.folder)
+        return self.check(self.load_pipeline(device))
 
 
 def read_bundle(folder: Path) -> Bundle:

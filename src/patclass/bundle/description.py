@@ -60,6 +60,7 @@ class EngineInfo(Frozen):
 
     ``weights`` is the way they are stored; ``made_from`` the SHA-256 of the manifest of the
     bundle that was exported; ``refused`` says which ways were tried before, and why not taken.
+    ``instructions`` are the processor's sets where it was compared; none if that is not known.
     """
 
     kind: EngineKind
@@ -67,6 +68,7 @@ class EngineInfo(Frozen):
     made_from: str
     parity: Parity
     refused: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
 
 
 def text_of(parity: Parity) -> str:
@@ -239,3 +241,8 @@ class Golden(Frozen):
     )
     logits: tuple[tuple[FiniteFloat, ...], ...]
     probabilities: tuple[tuple[FiniteFloat, ...], ...]
+
+    def first(self, texts: int | None) -> "Golden":
+        """The same of the first texts; of all if None."""
+        parts = ("texts", "logits", "probabilities")
+        return self.model_copy(update={name: getattr(self, name)[:texts] for name in parts})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from patclass.bundle.description import Golden
-from patclass.core.errors import BundleError
+from patclass.core.errors import BundleError, ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
 from patclass.predictor.pipeline import Pipeline
@@ -69,14 +69,21 @@ def check_recorded(golden: Golden, tree: LabelTree, arithmetic: str, where: obje
             )
 
 
-def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:
+REMEDY = "Do not use it; train it again."
+
+
+def check_golden(golden: Golden, pipeline: Pipeline, where: object, remedy: str = REMEDY) -> float:
     """Answer the recorded texts again; return the largest difference of a logit.
 
+    :param remedy: what to do if the answers differ.
     :raises BundleError: if a difference exceeds the tolerance, naming the text.
     """
-    logits, probabilities = _answer(pipeline, golden.texts)
-    _compare(golden, golden.probabilities, probabilities, "probabilities", where)
-    return _compare(golden, golden.logits, logits, "logits", where)
+    try:
+        logits, probabilities = _answer(pipeline, golden.texts)
+    except ModelError as problem:
+        raise BundleError(f"{where}: {problem}") from problem
+    _compare(golden, golden.probabilities, probabilities, f"{where}", "probabilities", remedy)
+    return _compare(golden, golden.logits, logits, f"{where}", "logits", remedy)
 
 
 def _answer(pipeline: Pipeline, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -88,8 +95,9 @@ def _compare(
     golden: Golden,
     recorded: tuple[tuple[float, ...], ...],
     found: FloatArray,
+    where: str,
     what: str,
-    where: object,
+    remedy: str,
 ) -> float:
     saved = np.asarray(recorded, dtype=np.float32)
     if saved.shape != found.shape:
@@ -102,7 +110,7 @@ def _compare(
         raise BundleError(
             f"{where} does not answer as it did when it was saved: {what} differ by "
             f"{difference[wrong[0]]:.2g} (allowed {golden.tolerance:g}) on '{text[:50]}'. "
-            "Do not use it; train it again."
+            f"{remedy}"
         )
     return float(difference.max())
 

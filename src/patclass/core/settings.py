@@ -26,6 +26,9 @@ LEAST_FEEDBACK = 100
 # No base has positions for more.
 MOST_TOKENS = 131_072
 
+# Beyond, an adapter is no smaller than what it adapts.
+MOST_RANK = 512
+
 # The roles whose column in a table can be stated.
 STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
 
@@ -125,7 +128,7 @@ class BaseModelSettings(SettingsGroup):
 class LoraSettings(SettingsGroup):
     """The low-rank adapter (Hu et al. 2021, arXiv:2106.09685)."""
 
-    r: int = Field(8, ge=1, le=512, description="Rank of the adapter.")
+    r: int = Field(8, ge=1, le=MOST_RANK, description="Rank of the adapter.")
     alpha: int = Field(16, ge=1, description="Scale of the adapter: alpha / r.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapter.")
     targets: str = Field(

@@ -6,30 +6,39 @@ In most tests the manifest fits the damage, as if its author had meant it.
 import base64
 import json
 import os
+import re
 import shutil
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from helpers import rewrite_manifest
+from helpers import full, rewrite_manifest, run_script
 from patclass.bundle import Bundle, read_bundle
+from patclass.bundle import bundle as bundle_module
 from patclass.bundle import registry as registry_module
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import Listed, check_manifest
 from patclass.bundle.registry import POINTER, Registry, locate
-from patclass.core.errors import BundleError, ModelError
+from patclass.core.errors import BundleError, ModelError, PatclassError
 from patclass.evaluation.report import check_report
+from patclass.inference import Classifier
 from patclass.learning.promotion import register
 from patclass.model.base import BaseFiles
 from patclass.model.device import choose_compute
 from patclass.model.network import Parts, load_backbone
 from patclass.model.packing import unpack
+from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.drift_reference import DriftReference
@@ -597,3 +606,188 @@ def test_an_index_of_embeddings_of_another_width_is_named_on_loading(copy: Path)
     rewrite_manifest(copy)
     with pytest.raises(BundleError, match=r"neighbours\.safetensors is of embeddings of 5 values"):
         read_bundle(copy).load_pipeline("cpu")
+
+
+# Golden answers on loading
+
+
+def exported_on(folder: Path, *instructions: str) -> None:
+    """Make a bundle of one exported in few bits, with another answer to a later golden text."""
+    edit(
+        folder / LAYOUT.description,
+        lambda d: d["engine"].update(weights="int8", instructions=instructions),
+    )
+    edit(folder / LAYOUT.golden, lambda golden: golden["logits"].__setitem__(2, [9.0, 9.0, 9.0]))
+    edit(folder / LAYOUT.golden, lambda golden: golden.update(tolerance=0.5))
+    rewrite_manifest(folder)
+
+
+@pytest.mark.parametrize("there", [(), ("avx2", "avx_vnni")])
+def test_an_export_that_answers_differently_on_this_processor_is_refused_on_loading(
+    exported_flat: Path, tmp_path: Path, there: tuple[str, ...]
+):
+    folder = Path(shutil.copytree(exported_flat, tmp_path / "model"))
+    exported_on(folder, *there)
+    named = ", ".join(there) or "unknown instructions"
+    with pytest.raises(BundleError, match=rf"with {named}; this one has .* Export it again"):
+        read_bundle(folder).load_pipeline()
+
+
+def test_where_it_was_exported_only_one_text_is_answered_on_loading(
+    exported_flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = Path(shutil.copytree(exported_flat, tmp_path / "model"))
+    monkeypatch.setattr(bundle_module, "instructions", lambda: ("avx2",))
+    exported_on(folder, "avx2")
+    read_bundle(folder).load_pipeline()
+    with pytest.raises(BundleError, match="train it again"):
+        read_bundle(folder).verify()
+
+
+def test_a_first_golden_answer_that_differs_is_noticed_on_loading(copy: Path):
+    edit(copy / LAYOUT.golden, lambda golden: golden["logits"].__setitem__(0, [9.0, 9.0, 9.0]))
+    rewrite_manifest(copy)
+    with pytest.raises(BundleError, match="does not answer as it did"):
+        read_bundle(copy).load_pipeline("cpu")
+
+
+# Whatever else is changed
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a file: of its bytes, or of a value if it is JSON.
+
+    :param place: where, as a share of what could be changed.
+    """
+
+    file: str
+    place: float
+    how: str
+    value: object
+
+    def of(self, data: bytes) -> bytes:
+        return self._of_json(data) if self.how.startswith("value") else self._of_bytes(data)
+
+    def _of_bytes(self, data: bytes) -> bytes:
+        place, piece = int(self.place * len(data)), str(self.value).encode("utf-8", "surrogatepass")
+        after = {"flip": 1, "insert": 0, "overwrite": len(piece), "delete": 40}.get(self.how)
+        if self.how in ("flip", "delete"):
+            piece = bytes(255 - byte for byte in data[place : place + 1]) * (self.how == "flip")
+        return data[:place] + piece + (b"" if after is None else data[place + after :])
+
+    def _of_json(self, data: bytes) -> bytes:
+        holder: Any = [json.loads(data)]
+        places = list(_places(holder))
+        container, key = places[min(int(self.place * len(places)), len(places) - 1)]
+        if self.how == "value less" and len(places) > 1 and isinstance(container, dict):
+            del container[key]
+        elif self.how == "value again" and isinstance(container, list):
+            container[key:key] = [container[key]] * 50
+        else:
+            container[key] = self.value
+        return json.dumps(holder[0] if holder else None).encode()
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    for key in list(keys)[:40]:
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from _places(value[key])
+
+
+WEIGHTS = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", LAYOUT.head)
+FILES = (
+    *(LAYOUT.description, LAYOUT.labels, LAYOUT.golden, LAYOUT.report, LAYOUT.card),
+    *(Calibration.FILE, ConformalSets.FILE, DriftReference.FILE, LinearModel.FILE),
+    *(NeighbourIndex.FILE, LAYOUT.tokenizer, *WEIGHTS),
+)
+VALUES = (
+    *(None, True, 0, -1, 1.5, 2**31, 10**12, 10**30, 1e300, "", "x" * 300, "(a+)+b", "\ud800"),
+    *([], {}, [[]], ["x"], {"a": 1}, [1] * 99, "NaN", "\0", "999999999999", "]", '"'),
+)
+
+
+@st.composite
+def changes(draw: st.DrawFn, files: Sequence[str]) -> Change:
+    file = draw(st.sampled_from(files))
+    hows = ["flip", "insert", "overwrite", "delete", "cut"]
+    if file.endswith("json"):
+        hows += ["value", "value", "value less", "value again"]
+    place = draw(st.floats(0, 1, exclude_max=True))
+    # Headers stand first, and decide most.
+    place = place**4 if file.endswith("safetensors") else place
+    return Change(file, place, draw(st.sampled_from(hows)), draw(st.sampled_from(VALUES)))
+
+
+def answers_or_names(bundle: Path, change: Change) -> None:
+    """The changed bundle answers, or is refused by an error of ours that names the file."""
+    original = (bundle / change.file).read_bytes()
+    (bundle / change.file).write_bytes(change.of(original))
+    rewrite_manifest(bundle)
+    try:
+        problem = answer(bundle)
+    finally:
+        (bundle / change.file).write_bytes(original)
+    # What differs in an answer, or in numbers of labels, may have come from several files.
+    shared = r"does not answer|cannot compute|has \d+ labels|lists no|lists .* no file|base"
+    assert not problem or Path(change.file).name in problem or re.search(shared, problem)
+
+
+def answer(bundle: Path) -> str:
+    """Classify; return the message if the bundle is refused."""
+    try:
+        opened = read_bundle(bundle)
+        check_report(opened)
+        (found,) = Classifier(opened, "cpu").classify(["A plough, 12 circuits: é 字 " * 9])
+    except PatclassError as problem:
+        return str(problem)
+    assert 0 <= found.path[0].confidence <= 1
+    return ""
+
+
+@pytest.fixture(scope="module")
+def changing(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that is changed and restored again and again; torch is loaded by then."""
+    read_bundle(bundle).load_pipeline("cpu")
+    return Path(shutil.copytree(bundle, tmp_path_factory.mktemp("changing") / "model"))
+
+
+@settings(max_examples=full(12, 1500))
+@given(change=changes(FILES))
+def test_a_bundle_with_any_change_answers_or_is_refused_by_name(changing: Path, change: Change):
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    answers_or_names(changing, change)
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+@settings(max_examples=full(30, 3000))
+@given(change=changes([LAYOUT.tokenizer]))
+def test_a_tokenizer_with_any_change_encodes_or_is_refused(bundle: Path, change: Change):
+    data = change.of((bundle / LAYOUT.tokenizer).read_bytes())
+    with suppress(ModelError):
+        tokenizer = TextTokenizer.parse(data, 64)
+        (found,) = tokenizer.encode(["A plough, 12 circuits: é 字 " * 99], "head")
+        assert len(found.ids) <= 64
+
+
+@pytest.mark.full
+def test_a_graph_with_any_change_answers_or_is_refused(exported_flat: Path, tmp_path: Path):
+    """In a process of its own: the library reads XML in C++."""
+    copied = shutil.copytree(exported_flat, tmp_path / "model")
+    script = """
+import random, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from importlib import import_module
+tests = import_module("test_bundle")
+generator = random.Random(0)
+hows = ["flip", "insert", "overwrite", "delete", "cut"]
+for _ in range(400):
+    file = generator.choice(["engine/model.xml", "engine/model.bin"])
+    value = generator.choice(tests.VALUES[:11])
+    change = tests.Change(file, generator.random(), generator.choice(hows), str(value))
+    tests.answers_or_names(Path(sys.argv[1]), change)
+"""
+    run_script(script, copied, Path(__file__).parent)

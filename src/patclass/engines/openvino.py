@@ -110,7 +110,7 @@ class OpenVinoEngine:
                 name: port.get_partial_shape() for port in model.outputs for name in port.names
             }
         except RuntimeError as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
+            raise ModelError(f"cannot read {path} with {WEIGHTS}: {problem}") from problem
         if inputs != set(INPUTS) or not widths.keys() >= {EMBEDDINGS, LOGITS}:
             raise ModelError(f"{path} has no {EMBEDDINGS} and {LOGITS}; export it again.")
         for name in (EMBEDDINGS, LOGITS):

@@ -119,9 +119,9 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     """
     try:
         config = _read_config(folder / CONFIG)
-        saved = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
-        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"cannot read {folder / CONFIG}: {problem}") from problem
+    saved = _read_weights(folder)
     model = _wrap(backbone, config)
     _fill(model, saved, folder)
     return model
@@ -132,11 +132,16 @@ def load_adapter_weights(model: PeftModel, folder: Path) -> None:
 
     :raises ModelError: if tensors are missing, surplus or of another shape.
     """
+    _fill(model, _read_weights(folder), folder)
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = folder / WEIGHTS
     try:
-        saved = load_file(folder / WEIGHTS)
+        saved: dict[str, torch.Tensor] = load_file(path)
     except (OSError, SafetensorError) as problem:
-        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
-    _fill(model, saved, folder)
+        raise ModelError(f"cannot read {path}: {problem}") from problem
+    return saved
 
 
 def _fill(model: PeftModel, saved: dict[str, torch.Tensor], folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from patclass.engines.base import cores
+from patclass.engines.base import LIMIT, cores, instructions
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +29,19 @@ def test_a_quota_never_exceeds_the_available_cores(tmp_path: Path):
 
 def test_without_a_container_the_affinity_of_the_process_counts(tmp_path: Path):
     assert cores(tmp_path / "none") == 8
+
+
+def test_instructions_are_those_that_decide_how_exactly_is_multiplied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(LIMIT, raising=False)
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni sse\nflags\t\t: other\n")
+    assert instructions(path) == ("avx2", "avx_vnni")
+    path.write_text("Features\t: fp asimddp i8mm\n")
+    assert instructions(path) == ("asimddp", "i8mm")
+    monkeypatch.setenv(LIMIT, "AVX2")
+    assert instructions(path) == ("asimddp", "i8mm", "at most avx2")
+    path.write_text("nothing")
+    assert instructions(path) == ("at most avx2",)
+    assert instructions(tmp_path / "absent") == ()

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from patclass.data.examples import UNKNOWN_LABEL, Corpus
-from patclass.evaluation import report as module
+from patclass.evaluation import baselines as module
 from patclass.evaluation.baselines import LabelledTexts
 from patclass.evaluation.calibration import RiskCoverage
 from patclass.evaluation.intervals import Interval

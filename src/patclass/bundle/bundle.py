@@ -3,28 +3,27 @@
 Knows the layout; no report and no training.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from patclass.bundle.description import LAYOUT, Description, Golden, Lineage
-from patclass.bundle.golden import check_golden, make_golden
+from patclass.bundle.golden import REMEDY, check_golden, check_recorded, make_golden
 from patclass.bundle.manifest import (
-    check_listed,
+    Listed,
     check_manifest,
     fingerprint_of,
-    manifest_sha256,
+    parse_json_of,
     write_manifest,
 )
 from patclass.core.errors import BundleError, DataError, ModelError
 from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
-from patclass.engines.base import Engine
+from patclass.engines.base import Engine, instructions
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import COMPONENTS, Components
@@ -42,6 +41,7 @@ class Bundle:
     """A bundle whose files and labels have been checked."""
 
     folder: Path
+    listed: Listed
     description: Description
     tree: LabelTree
     golden: Golden
@@ -52,10 +52,10 @@ class Bundle:
         """Its version."""
         return fingerprint_of(self.sha256)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The hash over the hashes of all its files."""
-        return manifest_sha256(self.folder)
+        return self.listed.sha256
 
     def load_pipeline(self, device: str = "auto") -> Pipeline:
         """Load all that turns a text into probabilities.
@@ -64,9 +64,56 @@ class Bundle:
         """
         try:
             tokenizer = self.load_tokenizer()
-            return self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
+            pipeline = self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
+        # One short text shows that the parts fit; all show whether the arithmetic is the same.
+        self.check(pipeline, None if self._exported_elsewhere else 1)
+        self._check_width(pipeline.run(self.golden.texts[:1]).embeddings.shape[1])
+        return pipeline
+
+    def _check_width(self, hidden: int) -> None:
+        """Refuse components that were made of embeddings of another width."""
+        means = {
+            NeighbourIndex.FILE: None if self.neighbours is None else self.neighbours.mean,
+            DriftReference.FILE: None if self.reference is None else self.reference.space.mean,
+        }
+        for name, mean in means.items():
+            if mean is not None and len(mean) != hidden:
+                raise BundleError(
+                    f"{self.folder}: {name} is of embeddings of {len(mean)} values, but the model "
+                    f"gives {hidden}."
+                )
+
+    def check(self, pipeline: Pipeline, texts: int | None = None) -> float:
+        """Answer the golden texts, or the first few; return the largest difference of a logit.
+
+        :raises BundleError: if an answer is not the one that was saved, saying what to do.
+        """
+        golden = self.golden.first(texts)
+        remedy = REMEDY
+        if self._exported_elsewhere:
+            assert self.description.engine is not None
+            there, here = (
+                ", ".join(names) or "unknown instructions"
+                for names in (self.description.engine.instructions, instructions())
+            )
+            remedy = (
+                f"It was exported on a processor with {there}; this one has {here}. Export it "
+                "again on this one, or as openvino-f32, with 'patclass export'."
+            )
+        return check_golden(golden, pipeline, self.folder, remedy)
+
+    @property
+    def _exported_elsewhere(self) -> bool:
+        """Whether it computes in few bits, and was compared on another kind of processor."""
+        engine = self.description.engine
+        return (
+            engine is not None
+            and engine.kind == "openvino"
+            and self.description.arithmetic != "float32"
+            and (engine.instructions != instructions() or not engine.instructions)
+        )
 
     def pipeline_with(self, engine: Engine, tokenizer: TextTokenizer) -> Pipeline:
         """The pipeline with another engine."""
@@ -93,7 +140,9 @@ class Bundle:
 
     def load_tokenizer(self) -> TextTokenizer:
         """The tokenizer with the bundle's length limit."""
-        return TextTokenizer.load(self.folder, self.description.text.max_tokens)
+        data = self.listed.read(LAYOUT.tokenizer)
+        assert data is not None  # every bundle lists it
+        return TextTokenizer.parse(data, self.description.text.max_tokens)
 
     @property
     def calibration(self) -> Calibration:
@@ -121,15 +170,27 @@ class Bundle:
 
         :raises BundleError: if the file is damaged.
         """
-        path = self.folder / LAYOUT.lineage
-        return _parse(path, Lineage) if path.is_file() else None
+        return self.listed.parse(LAYOUT.lineage, Lineage)
+
+    @cached_property
+    def card(self) -> str:
+        """The model card, Markdown; empty if it has none.
+
+        :raises BundleError: if it is no text.
+        """
+        data = self.listed.read(LAYOUT.card) or b""
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            path = self.folder / LAYOUT.card
+            raise BundleError(f"{path} is damaged: it is no text in UTF-8.") from problem
 
     def verify(self, device: str = "auto") -> float:
         """Answer the golden texts again; return the largest difference of a logit.
 
         :raises BundleError: if the bundle does not answer as it did when it was saved.
         """
-        return check_golden(self.golden, self.load_pipeline(device), self.folder)
+        return self.check(self.load_pipeline(device))
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -137,26 +198,28 @@ def read_bundle(folder: Path) -> Bundle:
 
     :raises BundleError: naming what is wrong and where.
     """
-    manifest = check_manifest(folder)
-    description = _parse(folder / LAYOUT.description, Description)
+    listed = check_manifest(folder)
+    description = _required(listed, LAYOUT.description, Description)
     required = [component.FILE for component in COMPONENTS if component.REQUIRED]
-    check_listed(folder, manifest, (*LAYOUT.weights(description.engine), *required))
-    golden = _parse(folder / LAYOUT.golden, Golden)
-    try:
-        tree = LabelTree.parse(_read_json(folder / LAYOUT.labels))
-    except DataError as problem:
-        raise BundleError(f"{folder / LAYOUT.labels} is damaged: {problem}") from problem
+    weights = LAYOUT.weights(description.engine, description.base.embedded)
+    listed.require((*weights, *required))
+    _refuse_other_weights(listed, weights)
+    golden = _required(listed, LAYOUT.golden, Golden)
+    tree = _read_tree(listed)
     codes = tree.output_codes
     if tree.outputs != description.labels or codes != golden.codes:
         raise BundleError(
             f"{folder}: {LAYOUT.labels} has {tree.outputs} labels {list(codes[:12])}, but the "
             f"model was saved with {description.labels}: {list(golden.codes[:12])}."
         )
+    check_recorded(golden, tree, description.arithmetic, folder / LAYOUT.golden)
     try:
-        components = Components.load(folder, tree)
+        components = Components.load(listed.read, tree)
     except ModelError as problem:
         raise BundleError(f"{folder}: {problem}") from problem
-    return Bundle(folder, description, tree, golden, components)
+    bundle = Bundle(folder, listed, description, tree, golden, components)
+    _ = bundle.card, bundle.lineage  # damage is reported now rather than when they are asked for
+    return bundle
 
 
 def write_bundle(
@@ -192,17 +255,28 @@ def write_bundle(
         check(folder)
 
 
-def _read_json(path: Path) -> Any:
+def _required(listed: Listed, name: str, kind: type[Model]) -> Model:
+    found = listed.parse(name, kind)
+    assert found is not None  # every bundle lists it
+    return found
+
+
+def _read_tree(listed: Listed) -> LabelTree:
+    path = listed.folder / LAYOUT.labels
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        return LabelTree.parse(parse_json_of(path, listed.read(LAYOUT.labels) or b""))
+    except DataError as problem:
         raise BundleError(f"{path} is damaged: {problem}") from problem
 
 
-def _parse(path: Path, kind: type[Model]) -> Model:
-    try:
-        return kind.model_validate(_read_json(path))
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
+def _refuse_other_weights(listed: Listed, weights: Sequence[str]) -> None:
+    """Refuse files that would change what the libraries load from a folder of weights.
+
+    Beside a base they follow, for example, an adapter's configuration to another base.
+    """
+    for name in listed.files:
+        if "/" in name and name not in weights:
+            raise BundleError(
+                f"{listed.folder}: the manifest lists {name}, which is no file of this kind of "
+                f"bundle; in its folders are only {', '.join(x for x in weights if '/' in x)}."
+            )

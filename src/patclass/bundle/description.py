@@ -5,11 +5,12 @@ out.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from patclass.core.settings import (
+    MOST_TOKENS,
     AnswerSettings,
     BaseModelSettings,
     DataSettings,
@@ -59,6 +60,7 @@ class EngineInfo(Frozen):
 
     ``weights`` is the way they are stored; ``made_from`` the SHA-256 of the manifest of the
     bundle that was exported; ``refused`` says which ways were tried before, and why not taken.
+    ``instructions`` are the processor's sets where it was compared; none if that is not known.
     """
 
     kind: EngineKind
@@ -66,6 +68,7 @@ class EngineInfo(Frozen):
     made_from: str
     parity: Parity
     refused: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
 
 
 def text_of(parity: Parity) -> str:
@@ -129,14 +132,16 @@ class Layout:
         """Files that every bundle has, whatever computes it."""
         return (self.description, self.labels, self.tokenizer, self.golden)
 
-    def weights(self, engine: EngineInfo | None) -> tuple[str, ...]:
-        """Files that hold the model itself."""
-        if engine is None:
-            adapter = ("adapter_config.json", "adapter_model.safetensors")
-            return (*(f"{self.adapter}/{name}" for name in adapter), self.head)
-        if engine.kind == "openvino":
+    def weights(self, engine: EngineInfo | None, embedded: bool) -> tuple[str, ...]:
+        """Files that hold the model itself.
+
+        :param embedded: whether the base is in the bundle.
+        """
+        if engine is not None and engine.kind == "openvino":
             return (f"{self.engine}/model.xml", f"{self.engine}/model.bin")
-        return (f"{self.base}/config.json", f"{self.base}/model.safetensors", self.head)
+        base = (f"{self.base}/config.json", f"{self.base}/model.safetensors") if embedded else ()
+        names = ("adapter_config.json", "adapter_model.safetensors") if engine is None else ()
+        return (*base, *(f"{self.adapter}/{name}" for name in names), self.head)
 
 
 LAYOUT = Layout()
@@ -163,8 +168,8 @@ class BaseInfo(Frozen):
 class TextInfo(Frozen):
     """How a patent becomes the text that is read."""
 
-    view: str
-    max_tokens: int
+    view: str = Field(pattern=r"^[^+]+(\+[^+]+)*$")
+    max_tokens: int = Field(ge=1, le=MOST_TOKENS)
     truncation: Truncation = "head"
 
 
@@ -230,7 +235,14 @@ class Golden(Frozen):
     """
 
     codes: tuple[str, ...]
-    tolerance: float
-    texts: tuple[str, ...]
-    logits: tuple[tuple[float, ...], ...]
-    probabilities: tuple[tuple[float, ...], ...]
+    tolerance: float = Field(gt=0)
+    texts: tuple[Annotated[str, Field(min_length=1, max_length=10_000)], ...] = Field(
+        min_length=1, max_length=100
+    )
+    logits: tuple[tuple[FiniteFloat, ...], ...]
+    probabilities: tuple[tuple[FiniteFloat, ...], ...]
+
+    def first(self, texts: int | None) -> "Golden":
+        """The same of the first texts; of all if None."""
+        parts = ("texts", "logits", "probabilities")
+        return self.model_copy(update={name: getattr(self, name)[:texts] for name in parts})

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from patclass.bundle.description import Golden
-from patclass.core.errors import BundleError
+from patclass.core.errors import BundleError, ModelError
 from patclass.core.types import FloatArray
+from patclass.cpc.tree import LabelTree
 from patclass.predictor.pipeline import Pipeline
 
 # Fixed texts rather than rows of the data: a bundle must not carry its owner's texts. They
@@ -46,14 +47,43 @@ def make_golden(pipeline: Pipeline, arithmetic: str) -> Golden:
     )
 
 
-def check_golden(golden: Golden, pipeline: Pipeline, where: object) -> float:
+def check_recorded(golden: Golden, tree: LabelTree, arithmetic: str, where: object) -> None:
+    """Refuse recorded answers that could not detect anything.
+
+    :param arithmetic: in what the bundle computes.
+    :raises BundleError: if they allow any difference, or are not of every text and label.
+    """
+    most = TOLERANCES[arithmetic]
+    if golden.tolerance > most:
+        raise BundleError(
+            f"{where} is damaged at 'tolerance': {golden.tolerance:g} would let other answers "
+            f"pass; for {arithmetic} it is at most {most:g}."
+        )
+    labels = {"logits": tree.outputs, "probabilities": len(tree.at(tree.levels[0]))}
+    for what, expected in labels.items():
+        widths = [len(row) for row in getattr(golden, what)]
+        if widths != [expected] * len(golden.texts):
+            raise BundleError(
+                f"{where} is damaged at '{what}': expected {expected} numbers for each of "
+                f"{len(golden.texts)} texts."
+            )
+
+
+REMEDY = "Do not use it; train it again."
+
+
+def check_golden(golden: Golden, pipeline: Pipeline, where: object, remedy: str = REMEDY) -> float:
     """Answer the recorded texts again; return the largest difference of a logit.
 
+    :param remedy: what to do if the answers differ.
     :raises BundleError: if a difference exceeds the tolerance, naming the text.
     """
-    logits, probabilities = _answer(pipeline, golden.texts)
-    _compare(golden, golden.probabilities, probabilities, "probabilities", where)
-    return _compare(golden, golden.logits, logits, "logits", where)
+    try:
+        logits, probabilities = _answer(pipeline, golden.texts)
+    except ModelError as problem:
+        raise BundleError(f"{where}: {problem}") from problem
+    _compare(golden, golden.probabilities, probabilities, f"{where}", "probabilities", remedy)
+    return _compare(golden, golden.logits, logits, f"{where}", "logits", remedy)
 
 
 def _answer(pipeline: Pipeline, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -65,8 +95,9 @@ def _compare(
     golden: Golden,
     recorded: tuple[tuple[float, ...], ...],
     found: FloatArray,
+    where: str,
     what: str,
-    where: object,
+    remedy: str,
 ) -> float:
     saved = np.asarray(recorded, dtype=np.float32)
     if saved.shape != found.shape:
@@ -79,7 +110,7 @@ def _compare(
         raise BundleError(
             f"{where} does not answer as it did when it was saved: {what} differ by "
             f"{difference[wrong[0]]:.2g} (allowed {golden.tolerance:g}) on '{text[:50]}'. "
-            "Do not use it; train it again."
+            f"{remedy}"
         )
     return float(difference.max())
 

@@ -1,14 +1,25 @@
-"""The list of a bundle's files with their hashes. Knows no content."""
+"""The list of a bundle's files with their hashes, and what they hold. Knows no meaning of it."""
 
-import json
+import hashlib
+import os
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from patclass.bundle.description import FORMAT, LAYOUT, VERSION, Manifest
 from patclass.core.errors import BundleError
-from patclass.core.files import file_sha256, write_json
+from patclass.core.files import file_sha256, parse_json, write_json
+
+# Many times what the largest set of labels needs. In memory, JSON takes up to thirty times more.
+MOST_JSON = 32 * 2**20
+
+_PLAIN = re.compile(r"[\w.+-]+(/[\w.+-]+)?", re.ASCII)
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def write_manifest(folder: Path) -> None:
@@ -29,53 +40,171 @@ def fingerprint_of(sha256: str) -> str:
     return sha256[:12]
 
 
-def check_manifest(folder: Path) -> Manifest:
-    """Compare every listed file with its hash.
+@dataclass(frozen=True)
+class Listed:
+    """The files that a bundle's manifest lists, each with its hash; all others are not read.
 
-    :raises BundleError: naming the first file that is missing, altered or not listed.
+    :param sha256: of the manifest, from which the hashes were read.
     """
-    manifest = _read_manifest(folder)
-    check_listed(folder, manifest, LAYOUT.required)
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise BundleError(f"{folder}: the manifest names '{name}' outside of the bundle.")
-        if not path.is_file():
-            raise BundleError(f"{folder}: {name} is missing. Copy the bundle again as a whole.")
-        actual = file_sha256(path, BundleError)
+
+    folder: Path
+    files: dict[str, str]
+    sha256: str
+
+    def read(self, name: str) -> bytes | None:
+        """A file; None if it is not listed.
+
+        What is hashed is what is returned: a file may be exchanged after it was checked.
+
+        :raises BundleError: if it cannot be read or was altered.
+        """
+        expected = self.files.get(name)
+        if expected is None:
+            return None
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as problem:
+            raise BundleError(f"cannot read {self.folder / name}: {problem.strerror}.") from problem
+        self._compare(name, hashlib.sha256(data).hexdigest(), expected)
+        return data
+
+    def parse(self, name: str, kind: type[Model]) -> Model | None:
+        """A JSON file as a record; None if it is not listed.
+
+        :raises BundleError: naming where it is damaged.
+        """
+        data, path = self.read(name), self.folder / name
+        return None if data is None else _validated(parse_json_of(path, data), path, kind)
+
+    def check(self) -> None:
+        """Compare every file with its hash.
+
+        :raises BundleError: naming the first that is missing or altered.
+        """
+        for name, expected in self.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise BundleError(
+                    f"{self.folder}: {name} is missing. Copy the bundle again as a whole."
+                )
+            self._compare(name, file_sha256(path, BundleError), expected)
+
+    def _compare(self, name: str, actual: str, expected: str) -> None:
         if actual != expected:
             raise BundleError(
-                f"{folder}: {name} was altered (SHA-256 {actual[:12]}…, expected "
+                f"{self.folder}: {name} was altered (SHA-256 {actual[:12]}…, expected "
                 f"{expected[:12]}…). Copy the bundle again, or train it again."
             )
-    return manifest
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse a bundle that lacks a file.
+
+        :raises BundleError: naming the first of ``names`` that is not listed.
+        """
+        for name in names:
+            if name not in self.files:
+                raise BundleError(
+                    f"{self.folder}: the manifest lists no {name}; the bundle is incomplete."
+                )
 
 
-def check_listed(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    """Refuse a bundle that lacks a file.
+def check_manifest(folder: Path) -> Listed:
+    """Compare every file of a bundle with the manifest.
 
-    :raises BundleError: naming the first of ``names`` that is not listed.
+    :raises BundleError: naming the first file that is missing, altered, not listed, a link, or
+        outside of the folder.
     """
-    for name in names:
-        if name not in manifest.files:
-            raise BundleError(f"{folder}: the manifest lists no {name}; the bundle is incomplete.")
-
-
-def _read_manifest(folder: Path) -> Manifest:
     path = folder / LAYOUT.manifest
     if not path.is_file():
         raise BundleError(
             f"{folder} is not a bundle: it has no {LAYOUT.manifest}. Make one with "
             "'patclass train', or name the folder of one."
         )
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version != VERSION:
-            way = "install a newer patclass" if version > VERSION else "train or export it again"
+    refuse_link(path)
+    listed = _read_manifest(folder)
+    listed.require(LAYOUT.required)
+    for name in listed.files:
+        if Path(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise BundleError(f"{folder}: the manifest names '{name}' outside of the bundle.")
+        if not _PLAIN.fullmatch(name) or str(PurePosixPath(name)) != name:
             raise BundleError(
-                f"{folder} has bundle format {version}; this release reads format {VERSION}: {way}."
+                f"{folder}: the manifest names '{name}', which is no plain name of a file."
             )
-        return Manifest.model_validate(data)
-    except (ValueError, ValidationError, OSError) as problem:
+    _refuse_others(folder, listed)
+    listed.check()
+    return listed
+
+
+def _refuse_others(folder: Path, listed: Listed, above: str = "") -> None:
+    """Refuse what is in a bundle but not listed, and links.
+
+    :raises BundleError: naming the first.
+    """
+    try:
+        entries = sorted(os.listdir(folder / above))
+    except OSError as problem:
+        raise BundleError(f"cannot read {folder / above}: {problem.strerror}.") from problem
+    folders = {name.rpartition("/")[0] for name in listed.files}
+    for entry in entries:
+        name = f"{above}{entry}"
+        refuse_link(folder / name)
+        if not above and name in folders and (folder / name).is_dir():
+            _refuse_others(folder, listed, f"{name}/")
+        elif name not in (LAYOUT.manifest, *listed.files):
+            raise BundleError(
+                f"{folder}: {name} is not listed in {LAYOUT.manifest}, so that it is no part of "
+                "the bundle. Move it away."
+            )
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse what may be exchanged from outside, or be a file that nobody meant to show.
+
+    :raises BundleError: if it is a link.
+    """
+    if path.is_symlink():
+        raise BundleError(
+            f"{path} is a link; bundles and registries hold their files themselves. If you trust "
+            "what it leads to, copy that into its place."
+        )
+
+
+def _read_manifest(folder: Path) -> Listed:
+    path = folder / LAYOUT.manifest
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise BundleError(f"cannot read {path}: {problem.strerror}.") from problem
+    data = parse_json_of(path, raw)
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version != VERSION:
+        way = "install a newer patclass" if version > VERSION else "train or export it again"
+        raise BundleError(
+            f"{folder} has bundle format {version}; this release reads format {VERSION}: {way}."
+        )
+    manifest = _validated(data, path, Manifest)
+    return Listed(folder, manifest.files, hashlib.sha256(raw).hexdigest())
+
+
+def parse_json_of(path: Path, data: bytes) -> Any:
+    """What a file of JSON holds.
+
+    :raises BundleError: if it is none, or is longer than any real one.
+    """
+    if len(data) > MOST_JSON:
+        raise BundleError(
+            f"{path} is damaged: it has {len(data):,} bytes; at most {MOST_JSON:,} are read."
+        )
+    try:
+        return parse_json(data)
+    except ValueError as problem:
         raise BundleError(f"{path} is damaged: {problem}") from problem
+
+
+def _validated(data: Any, path: Path, kind: type[Model]) -> Model:
+    try:
+        return kind.model_validate(data)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem

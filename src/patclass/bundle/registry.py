@@ -4,18 +4,20 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from patclass.bundle.description import LAYOUT
+from patclass.bundle.manifest import check_manifest, refuse_link
 from patclass.core.errors import BundleError, cannot_write
 from patclass.core.files import atomic_folder, atomic_write, file_lock, write_json
 
 POINTER = "champion.json"
 LOCK = ".champion.lock"
+ADD_LOCK = ".add.lock"
 
 _FOLDER = re.compile(r"\d{4,}")
 
@@ -46,6 +48,7 @@ class Registry:
         :raises BundleError: if there is none yet, or the file is damaged.
         """
         path = self.folder / POINTER
+        refuse_link(path)
         if not path.is_file():
             raise BundleError(
                 f"{self.folder} has no champion yet; make one with 'patclass models promote "
@@ -63,15 +66,22 @@ class Registry:
     def champion(self) -> Path:
         """The champion's bundle.
 
-        :raises BundleError: if there is none yet, or the pointer is damaged.
+        :raises BundleError: if there is none yet, the pointer is damaged, or it is a link.
         """
-        return self.folder / self.pointer().champion
+        folder = self.folder / self.pointer().champion
+        refuse_link(folder)
+        return folder
 
     def folders(self) -> list[Path]:
-        """The bundles of all versions, oldest first."""
+        """The bundles of all versions, oldest first.
+
+        :raises BundleError: if one is a link.
+        """
         if not self.folder.is_dir():
             return []
         there = [path for path in self.folder.iterdir() if _FOLDER.fullmatch(path.name)]
+        for path in there:
+            refuse_link(path)
         return sorted(path for path in there if (path / LAYOUT.manifest).is_file())
 
     def next_folder(self) -> Path:
@@ -94,11 +104,21 @@ class Registry:
     def add(self, bundle: Path) -> Path:
         """Copy a bundle in as the next version.
 
+        :raises BundleError: if it is damaged; nothing of it is kept then.
         :raises OutputError: if the disk is full or the folder cannot be written.
         """
+        names = check_manifest(bundle).files
         target = self.next_folder()
-        with atomic_folder(target, LAYOUT.manifest) as partial:
-            shutil.copytree(bundle, partial, dirs_exist_ok=True)
+        try:
+            with atomic_folder(target, LAYOUT.manifest) as partial:
+                for name in (*names, LAYOUT.manifest):
+                    (partial / name).parent.mkdir(exist_ok=True)
+                    shutil.copyfile(bundle / name, partial / name, follow_symlinks=False)
+                check_manifest(partial)  # what was exchanged while it was copied is noticed here
+        except BaseException:
+            with suppress(OSError):  # a folder that was filled stays
+                target.rmdir()
+            raise
         return target
 
     def promote(self, name: str, over: str | None = None) -> None:
@@ -131,6 +151,7 @@ class Registry:
         if not pointer.before:
             raise BundleError(f"{self.folder}: {pointer.champion} is the first champion there was.")
         folder = self.folder / pointer.before[-1]
+        refuse_link(folder)
         if not (folder / LAYOUT.manifest).is_file():
             raise BundleError(f"{folder} is gone; promote another version.")
         return folder
@@ -151,7 +172,14 @@ class Registry:
             self._point(Pointer(champion=name, before=self.pointer().before[:-1]))
 
     def lock(self, name: str, blocking: bool = True) -> AbstractContextManager[None]:
-        """Hold a lock file in the folder, see ``core.files.file_lock``."""
+        """Hold a lock file in the folder, see ``core.files.file_lock``.
+
+        :raises OutputError: if the folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from problem
         return file_lock(self.folder / name, blocking)
 
     def _point(self, pointer: Pointer) -> None:

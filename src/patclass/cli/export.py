@@ -99,7 +99,10 @@ def verify(bundle: str | None, device: str) -> int:
     \b
         patclass verify final_model
     """
+    from patclass.evaluation.report import check_report
+
     opened = open_bundle(bundle)
+    check_report(opened)
     difference = opened.verify(device)
     click.echo(
         f"{opened.folder}: complete; {len(opened.golden.texts)} golden texts have the same answers "

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,6 +19,26 @@ from patclass.core.errors import OutputError, PatclassError, cannot_write
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON with a final newline."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def parse_json(data: bytes) -> Any:
+    """The value that a file in UTF-8 holds.
+
+    :raises ValueError: if it is no JSON, nests without end, or has a number that is none.
+    """
+    try:
+        text = data.decode("utf-8")
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as problem:
+        raise ValueError("its values are nested too deeply") from problem
+
+
+def _finite(literal: str) -> float:
+    """JSON has no infinity and no NaN, but Python would read both, and write them again."""
+    number = float(literal)
+    if not math.isfinite(number):
+        raise ValueError(f"{literal} is no finite number")
+    return number
 
 
 def file_sha256(path: Path, error: type[PatclassError] = PatclassError) -> str:

@@ -23,6 +23,12 @@ FEEDBACK_WEIGHT = 2.0
 LEAST_FEEDBACK = 100
 
 
+# No base has positions for more.
+MOST_TOKENS = 131_072
+
+# Beyond, an adapter is no smaller than what it adapts.
+MOST_RANK = 512
+
 # The roles whose column in a table can be stated.
 STATED_ROLES = ("id", "title", "abstract", "claims", "description", "codes")
 
@@ -110,7 +116,9 @@ class BaseModelSettings(SettingsGroup):
         description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
     )
     revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
-    max_tokens: int = Field(256, ge=8, le=131_072, description="Tokens of each text that are read.")
+    max_tokens: int = Field(
+        256, ge=8, le=MOST_TOKENS, description="Tokens of each text that are read."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format of the frozen base; adapter and head stay float32."
@@ -120,7 +128,7 @@ class BaseModelSettings(SettingsGroup):
 class LoraSettings(SettingsGroup):
     """The low-rank adapter (Hu et al. 2021, arXiv:2106.09685)."""
 
-    r: int = Field(8, ge=1, le=512, description="Rank of the adapter.")
+    r: int = Field(8, ge=1, le=MOST_RANK, description="Rank of the adapter.")
     alpha: int = Field(16, ge=1, description="Scale of the adapter: alpha / r.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapter.")
     targets: str = Field(

@@ -1,6 +1,7 @@
 """What computes: token ids in, embeddings and logits out. Knows no text and no labels."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,32 @@ class Engine(Protocol):
 
         :param on_progress: called with the number of rows after each batch, for progress bars.
         """
+
+
+# Sets of instructions that decide in which kernels, and so how exactly, OpenVINO multiplies.
+_INSTRUCTIONS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve"),
+)
+_PROCESSOR = Path("/proc/cpuinfo")
+_FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
+
+# By this variable oneDNN uses fewer of the processor's instructions. OpenVINO's plugin does not
+# know that: it would choose bfloat16, for which there is then no kernel.
+LIMIT = "ONEDNN_MAX_CPU_ISA"
+
+
+def instructions(processor: Path = _PROCESSOR) -> tuple[str, ...]:
+    """The sets of instructions here, as Linux names them; none where that is not known."""
+    if not processor.is_file():
+        return ()
+    flags = _FLAGS.search(processor.read_text(encoding="utf-8", errors="replace"))
+    there = flags[1].split() if flags else []
+    limit = os.environ.get(LIMIT)
+    return (
+        *(name for name in _INSTRUCTIONS if name in there),
+        *([f"at most {limit.lower()}"] if limit else []),
+    )
 
 
 # A container's quota of time in microseconds: "max", or how much of each period.

@@ -15,16 +15,12 @@ import openvino as ov
 
 from patclass.core.errors import ModelError
 from patclass.core.types import OnProgress
-from patclass.engines.base import Outputs, cores
+from patclass.engines.base import LIMIT, Outputs, cores
 from patclass.model.tokenizer import STEP, TextTokenizer, cut_batches
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")
 EMBEDDINGS, LOGITS = "embeddings", "logits"
-
-# By this variable oneDNN uses fewer of the processor's instructions. OpenVINO's plugin does not
-# know that: it would choose bfloat16, for which there is then no kernel.
-LIMIT = "ONEDNN_MAX_CPU_ISA"
 
 
 def _unpacks_odd_weights(model: ov.Model) -> bool:
@@ -105,14 +101,24 @@ class OpenVinoEngine:
 
         :raises ModelError: if they cannot be read, or are no such graph.
         """
+        path = folder / GRAPH
         try:
-            model = ov.Core().read_model(folder / GRAPH)
-            known = {name for port in (*model.inputs, *model.outputs) for name in port.names}
+            model = ov.Core().read_model(path)
+            inputs = {name for port in model.inputs for name in port.names}
+            widths = {
+                name: port.get_partial_shape() for port in model.outputs for name in port.names
+            }
         except RuntimeError as problem:
-            raise ModelError(f"cannot read {folder / GRAPH}: {problem}") from problem
-        if not known.issuperset((*INPUTS, EMBEDDINGS, LOGITS)):
-            raise ModelError(f"{folder / GRAPH} has no {EMBEDDINGS} and {LOGITS}; export it again.")
-        return cls(model, tokenizer, exact, threads)
+            raise ModelError(f"cannot read {path} with {WEIGHTS}: {problem}") from problem
+        if inputs != set(INPUTS) or not widths.keys() >= {EMBEDDINGS, LOGITS}:
+            raise ModelError(f"{path} has no {EMBEDDINGS} and {LOGITS}; export it again.")
+        for name in (EMBEDDINGS, LOGITS):
+            if len(widths[name]) != 2 or widths[name][1].is_dynamic:
+                raise ModelError(f"{path} gives {name} of no fixed width; export it again.")
+        try:
+            return cls(model, tokenizer, exact, threads)
+        except (RuntimeError, ValueError) as problem:
+            raise ModelError(f"cannot compute {path}: {problem}") from problem
 
     def run(
         self, rows: Sequence[Sequence[int]], on_progress: OnProgress = lambda rows: None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from patclass.core.errors import ModelError
 from patclass.core.types import OnProgress
 from patclass.engines.base import Outputs
 from patclass.model.network import Batch, PatentClassifier
@@ -34,7 +35,11 @@ class TorchEngine:
         logits = np.empty((len(rows), model.head.out_features), dtype=np.float32)
         for batch in scoring_batches([len(row) for row in rows], SCORING_TOKENS):
             padded = self._tokenizer.pad([rows[position] for position in batch])
-            embedded = model.embed(Batch.of(padded).to(model.device))
+            try:
+                embedded = model.embed(Batch.of(padded).to(model.device))
+            except (IndexError, RuntimeError) as problem:  # of tokens that the model does not have
+                shape = padded.input_ids.shape
+                raise ModelError(f"the model cannot compute {shape}: {problem}") from problem
             embeddings[batch] = embedded.float().cpu().numpy()
             logits[batch] = model.logits(embedded).cpu().numpy()
             on_progress(len(batch))

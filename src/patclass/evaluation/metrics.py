@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, ValidationInfo
 
 from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.tree import LabelTree
@@ -42,14 +41,21 @@ def _sparse(matrix: tuple[tuple[int, ...], ...]) -> Any:
     return {"labels": len(matrix), "cells": cells}
 
 
-def _dense(value: Any) -> Any:
+# As the context of a validation: leave sparse matrices as they are, for who will not use them.
+CHECK_ONLY = "check only"
+
+
+def _dense(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, dict):
         return value
     found = _Sparse.model_validate(value)
-    rows = [[0] * found.labels for _ in range(found.labels)]
-    for true, predicted, count in found.cells:
+    for true, predicted, _ in found.cells:
         if max(true, predicted) >= found.labels:
             raise ValueError(f"cell {true}, {predicted} is outside of {found.labels} labels")
+    if info.context == CHECK_ONLY:
+        return ()
+    rows = [[0] * found.labels for _ in range(found.labels)]
+    for true, predicted, count in found.cells:
         rows[true][predicted] = count
     return rows
 
@@ -127,6 +133,8 @@ def evaluate(
         model does not know, so that no prediction is right.
     :raises ValueError: if there are no rows.
     """
+    from sklearn.metrics import precision_recall_fscore_support  # reading a report needs none
+
     if not len(y_true):
         raise ValueError("nothing to evaluate: no rows")
     true, predicted = np.asarray(y_true), probabilities.argmax(axis=1)
@@ -207,6 +215,8 @@ def tag_reports(
 
 
 def _report(carried: BoolArray, probabilities: Floats) -> TagReport:
+    from sklearn.metrics import average_precision_score
+
     predicted = probabilities >= THRESHOLD
     right = int((predicted & carried).sum())
     some = bool(carried.any())

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from patclass.bundle import Bundle
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.manifest import parse_json_of
+from patclass.core.errors import BundleError
 from patclass.core.types import Frozen
 from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, known_at
-from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
 from patclass.evaluation.calibration import (
     OperatingPoint,
     ReliabilityBin,
@@ -24,6 +27,7 @@ from patclass.evaluation.calibration import (
 )
 from patclass.evaluation.intervals import Interval, bootstrap
 from patclass.evaluation.metrics import (
+    CHECK_ONLY,
     Metrics,
     Mistake,
     Slice,
@@ -34,6 +38,9 @@ from patclass.evaluation.metrics import (
     tag_reports,
 )
 from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
+
+if TYPE_CHECKING:
+    from patclass.evaluation.baselines import LabelledTexts
 
 
 class LevelReport(Frozen):
@@ -287,6 +294,8 @@ def _level(
 
 def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]:
     """Both baselines by name; none if train or the split has no row with a known label."""
+    from patclass.evaluation.baselines import majority, tfidf_regression  # needs scikit-learn
+
     depth, codes = scored.tree.levels.index(level), scored.tree.at(level).codes
     # A label that the tree lacks can be tested on (no prediction is correct), but not learnt.
     train, test = _labelled(corpus["train"], depth, 0), _labelled(scored.rows, depth)
@@ -299,8 +308,27 @@ def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]
     }
 
 
-def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNKNOWN_LABEL) -> LabelledTexts:
+def _labelled(rows: Sequence[Example], depth: int, lowest: int = UNKNOWN_LABEL) -> "LabelledTexts":
     """The rows whose label is known at a level, and not below the position ``lowest``."""
+    from patclass.evaluation.baselines import LabelledTexts
+
     places, y_true = known_at(rows, depth)
     kept = y_true >= lowest
     return LabelledTexts([rows[place].text for place in places[kept].tolist()], y_true[kept])
+
+
+def check_report(bundle: Bundle) -> bytes | None:
+    """The stored report of a bundle, found to be one; None if it has none.
+
+    :raises BundleError: naming where it is damaged.
+    """
+    path, data = bundle.folder / LAYOUT.report, bundle.listed.read(LAYOUT.report)
+    if data is None:
+        return None
+    try:
+        Report.model_validate(parse_json_of(path, data), context=CHECK_ONLY)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
+    return data

@@ -21,7 +21,7 @@ from patclass.core.errors import BundleError, DataError, ModelError, OutputError
 from patclass.core.files import check_replaceable, check_writable, file_sha256, previous_of
 from patclass.core.types import Echo
 from patclass.data.examples import Corpus, Example
-from patclass.engines.base import Engine
+from patclass.engines.base import Engine, instructions
 from patclass.engines.openvino import GRAPH, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.pages import model_card
@@ -197,6 +197,7 @@ def export(
                 made_from=bundle.sha256,
                 parity=parity,
                 refused=tuple(refused),
+                instructions=instructions() if option.kind == "openvino" else (),
             )
             description = _description(bundle, option, info)
             write_bundle(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.golden import check_golden
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
@@ -167,7 +166,7 @@ class Classifier:
 
         :raises BundleError: if the logits differ from those that were saved.
         """
-        return check_golden(self.bundle.golden, self._pipeline, self.bundle.folder)
+        return self.bundle.check(self._pipeline)
 
     def check_options(self, options: Options) -> None:
         """Check options before any text is read.

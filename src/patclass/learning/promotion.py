@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from patclass.bundle import Bundle, read_bundle
-from patclass.bundle.registry import Registry
+from patclass.bundle.registry import ADD_LOCK, Registry
 from patclass.core.errors import BundleError
 from patclass.core.files import atomic_write
 from patclass.core.settings import DataSettings
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Corpus, known_at
+from patclass.evaluation.report import check_report
 from patclass.learning.gate import (
     Decision,
     LevelPredictions,
@@ -218,13 +219,24 @@ def register(registry: Registry, database: Database, folder: Path) -> Bundle:
     :raises BundleError: if it is damaged, or its predictions differ from those when it was saved.
     """
     new = read_bundle(folder)
-    for bundle in read_versions(registry).values():
-        if bundle is not None and bundle.fingerprint == new.fingerprint:
-            return bundle
+    known = _find_equal(registry, new)
+    if known is not None:
+        return known
+    check_report(new)
     new.verify()
-    bundle = read_bundle(registry.add(folder))
+    with registry.lock(ADD_LOCK):  # somebody may have been quicker
+        known = _find_equal(registry, new)
+        if known is not None:
+            return known
+        bundle = read_bundle(registry.add(folder))
     _record_version(database, bundle, {"from": str(folder)})
     return bundle
+
+
+def _find_equal(registry: Registry, bundle: Bundle) -> Bundle | None:
+    """The version in the registry that has the same files."""
+    versions = read_versions(registry).values()
+    return next((each for each in versions if each and each.sha256 == bundle.sha256), None)
 
 
 def _record_version(

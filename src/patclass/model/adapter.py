@@ -7,16 +7,19 @@ and whether the head is saved does not depend on PEFT's task type.
 import json
 import warnings
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from patclass.core.errors import ModelError
-from patclass.core.settings import LoraSettings
+from patclass.core.files import parse_json
+from patclass.core.settings import MOST_RANK, LoraSettings
 from patclass.model.packing import save_tensors
 
 WEIGHTS = "adapter_model.safetensors"
@@ -117,9 +120,9 @@ def load_adapter(backbone: PreTrainedModel, folder: Path) -> PeftModel:
     """
     try:
         config = _read_config(folder / CONFIG)
-        saved = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
-        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"cannot read {folder / CONFIG}: {problem}") from problem
+    saved = _read_weights(folder)
     model = _wrap(backbone, config)
     _fill(model, saved, folder)
     return model
@@ -130,11 +133,16 @@ def load_adapter_weights(model: PeftModel, folder: Path) -> None:
 
     :raises ModelError: if tensors are missing, surplus or of another shape.
     """
+    _fill(model, _read_weights(folder), folder)
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = folder / WEIGHTS
     try:
-        saved = load_file(folder / WEIGHTS)
+        saved: dict[str, torch.Tensor] = load_file(path)
     except (OSError, SafetensorError) as problem:
-        raise ModelError(f"cannot read the adapter in {folder}: {problem}") from problem
-    _fill(model, saved, folder)
+        raise ModelError(f"cannot read {path}: {problem}") from problem
+    return saved
 
 
 def _fill(model: PeftModel, saved: dict[str, torch.Tensor], folder: Path) -> None:
@@ -149,18 +157,37 @@ def _fill(model: PeftModel, saved: dict[str, torch.Tensor], folder: Path) -> Non
     set_peft_model_state_dict(model, saved)
 
 
+class _StoredConfig(BaseModel):
+    """Of an adapter's configuration, what is used.
+
+    A text as the target modules would be a regular expression of the file's author.
+    """
+
+    peft_type: Literal["LORA"]
+    r: int = Field(ge=1, le=MOST_RANK)
+    lora_alpha: int = Field(ge=1, le=2**31)
+    lora_dropout: float = Field(ge=0, lt=1)
+    target_modules: list[Annotated[str, Field(pattern=r"^[\w.]+$")]] = Field(min_length=1)
+    base_model_name_or_path: str
+
+
 def _read_config(path: Path) -> LoraConfig:
     """Take the four figures that matter; PEFT's other settings may rewrite base weights."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if config["peft_type"] != "LORA":
-        raise ValueError(f"its kind is {config['peft_type']}, not LORA")
+    try:
+        config = _StoredConfig.model_validate(parse_json(path.read_bytes()))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"{path.name} is damaged at '{where}': {first['msg'].lower()}"
+        ) from problem
     return LoraConfig(
         task_type="FEATURE_EXTRACTION",
-        r=int(config["r"]),
-        lora_alpha=int(config["lora_alpha"]),
-        lora_dropout=float(config["lora_dropout"]),
-        target_modules=config["target_modules"],
-        base_model_name_or_path=str(config["base_model_name_or_path"]),
+        r=config.r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=config.target_modules,
+        base_model_name_or_path=config.base_model_name_or_path,
         inference_mode=True,
     )
 

@@ -1,7 +1,6 @@
 """Base models: named presets, hub ids and folders, found and verified. Loads no weights."""
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from patclass.core.errors import ModelError
-from patclass.core.files import file_sha256
+from patclass.core.files import file_sha256, parse_json
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ class BaseFiles:
         """
         path = self.folder / "config.json"
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as problem:
+            return dict(parse_json(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as problem:
             raise ModelError(f"cannot read {path}: {problem}") from problem
 
 

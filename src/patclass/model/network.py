@@ -5,6 +5,7 @@ Knows no text and no label names.
 
 import copy
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
@@ -284,8 +285,11 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     traits = parts.architecture
     try:
         packed = is_packed(parts.base.folder / PACKED)
+        _check_size(parts.base.folder)
         backbone, absent = _load_packed(parts) if packed else _load_plain(parts)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+    except ModelError:
+        raise
+    except Exception as problem:  # a configuration that fits nothing fails anywhere in the library
         raise ModelError(f"cannot load base '{parts.base.name}': {problem}") from problem
     missing = [key for key in absent if not key.startswith("pooler.")]
     if missing:
@@ -298,6 +302,37 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     if traits.pooling is Pooling.LAST:
         backbone.config.use_cache = False
     return backbone
+
+
+# Values that a model may have beside its weights, such as masks and positions.
+_BESIDE = 2**26
+
+
+def _check_size(folder: Path) -> None:
+    """Refuse a configuration of far more values than the files of weights hold.
+
+    They would be made before it is noticed that the files lack them.
+
+    :raises ModelError: naming both figures.
+    """
+    held = tensors = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                held += math.prod(file.get_slice(name).get_shape())
+                tensors += 1
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    layers = getattr(config, "num_hidden_layers", 0)
+    if layers > tensors:
+        raise ModelError(f"{folder / 'config.json'} has {layers} layers, but {tensors} weights.")
+    with torch.device("meta"):
+        model = AutoModel.from_config(config, trust_remote_code=False)
+    needed = sum(t.numel() for t in (*model.parameters(), *model.buffers()))
+    # Packed, a byte holds at most four values; a shared matrix is stored once.
+    if needed > 4 * held + _BESIDE:
+        raise ModelError(
+            f"{folder / 'config.json'} describes {needed:,} weights, but the files hold {held:,}."
+        )
 
 
 def _load_plain(parts: Parts) -> tuple[PreTrainedModel, list[str]]:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from patclass.core.errors import ModelError
+from patclass.core.files import parse_json
 
 
 def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -83,11 +84,13 @@ def unpack(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
+            header = parse_json((file.metadata() or {})[HEADER].encode())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if (header["format"], header["version"]) != (FORMAT, 1):
             raise ModelError(f"{path} is packed in a way that this release does not know.")
-        for name, (width, rows, columns) in header["forms"].items():
+        for name, (width, rows, columns) in dict(header["forms"]).items():
+            if not (2 <= width <= 8 and rows > 0 and columns > 0):
+                raise ValueError(f"{name} has {rows} x {columns} values of {width} bits")
             values = _spread(tensors.pop(name + _VALUES).numpy(), width, rows * columns)
             grid = torch.from_numpy(values).view(rows, columns // GROUP, GROUP)
             scales = tensors.pop(name + _SCALES).float().unsqueeze(2)

@@ -9,6 +9,7 @@ reads overlapping passages one after the other.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from patclass.core.errors import ModelError
+from patclass.model.tokenizer_limits import check_limits
 
 Truncation = Literal["head", "head+tail", "windows"]
 TRUNCATIONS: tuple[Truncation, ...] = get_args(Truncation)
@@ -156,11 +158,34 @@ class TextTokenizer:
 
         :raises ModelError: if the file is broken.
         """
+        path = folder / FILE
         try:
-            tokenizer = Tokenizer.from_file(str(folder / FILE))
+            data = path.read_bytes()
+        except OSError as problem:
+            raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
+        return cls.parse(data, max_tokens, path)
+
+    @classmethod
+    def parse(cls, data: bytes, max_tokens: int, where: object = FILE) -> "TextTokenizer":
+        """Read what ``tokenizer.json`` holds.
+
+        :param where: the file's name for messages.
+        :raises ModelError: if the file is broken.
+        """
+        try:
+            with _panics():
+                found = cls(Tokenizer.from_str(data.decode("utf-8")), max_tokens)
+                check_limits(found._tokenizer)
+                room = found._budget
         except Exception as problem:  # the Rust library raises bare Exception
-            raise ModelError(f"cannot read {folder / FILE}: {problem}") from problem
-        return cls(tokenizer, max_tokens)
+            raise ModelError(f"cannot read {where}: {problem}") from problem
+        if room < 1:
+            raise ModelError(
+                f"{where} adds {max_tokens - room} special tokens to a text, which leaves no room "
+                f"for it in max_tokens {max_tokens}.",
+                setting="max_tokens",
+            )
+        return found
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
@@ -170,7 +195,8 @@ class TextTokenizer:
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, cut at ``max_tokens``."""
         seen = [text[: self.max_tokens * CHARS_PER_TOKEN] for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(seen, add_special_tokens=False)
+        with _panics():
+            encodings = self._tokenizer.encode_batch_fast(seen, add_special_tokens=False)
         before, after = self._special_tokens
         return [[*before, *encoding.ids[: self._budget], *after] for encoding in encodings]
 
@@ -179,7 +205,8 @@ class TextTokenizer:
         passages = MAX_WINDOWS if truncation == "windows" else 1
         limit = self.max_tokens * CHARS_PER_TOKEN * passages
         seen = [text if truncation == "head+tail" else text[:limit] for text in texts]
-        encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
+        with _panics():
+            encodings = self._tokenizer.encode_batch(seen, add_special_tokens=False)
         return [
             encode_text(text, len(part), encoding, self._special_tokens, self._budget, truncation)
             for text, part, encoding in zip(texts, seen, encodings, strict=True)
@@ -195,6 +222,8 @@ class TextTokenizer:
         """The special tokens that stand before and after any text."""
         encoding = self._tokenizer.encode("a")
         content = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        if not content:
+            raise ModelError(f"{FILE} makes no token of a letter; the tokenizer is damaged.")
         return encoding.ids[: content[0]], encoding.ids[content[-1] + 1 :]
 
     def pad(self, rows: Sequence[Sequence[int]], step: int = 1) -> Padded:
@@ -210,6 +239,22 @@ class TextTokenizer:
             ids[line, : len(row)] = row
             mask[line, : len(row)] = 1
         return Padded(ids, mask)
+
+
+@contextmanager
+def _panics() -> Iterator[None]:
+    """Make an error of a panic in the Rust library, which is no ``Exception``.
+
+    Its regular expressions panic where they would go back and forth without end.
+
+    :raises ModelError: if it panics.
+    """
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise ModelError(f"{FILE} cannot encode a text: {problem}") from problem
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

@@ -9,7 +9,6 @@ of each factor is therefore spread evenly over the siblings (label smoothing). L
 one another, because the factors are normalised among siblings.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from patclass.core.errors import ModelError
-from patclass.core.files import write_json
+from patclass.core.files import parse_json, write_json
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 
@@ -34,6 +33,9 @@ MIN_ANSWERS = 20
 
 # What no confidence reaches: nothing is then answered.
 NEVER = 1.01
+
+# No fit comes near; beyond, exponentials overflow.
+_LARGEST = 1000.0
 
 
 def lowest_threshold(
@@ -83,11 +85,11 @@ class Calibration:
     REQUIRED: ClassVar[bool] = True
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    inverse_temperatures: tuple[float, ...]
-    linear_weight: float = 0.0
+    inverse_temperatures: tuple[Annotated[float, Field(gt=0, le=_LARGEST)], ...]
+    linear_weight: Annotated[float, Field(ge=0, le=_LARGEST)] = 0.0
     smoothing: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
-    precision: float = PRECISION
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    precision: Annotated[float, Field(gt=0, le=1)] = PRECISION
+    thresholds: Mapping[str, Annotated[float, Field(ge=0, le=NEVER)]] = field(default_factory=dict)
 
     @property
     def mixing_weight(self) -> float:
@@ -109,27 +111,28 @@ class Calibration:
         write_json(folder / self.FILE, asdict(self))
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> "Calibration":
+    def load(cls, data: bytes, tree: LabelTree) -> "Calibration":
         """Read the figures.
 
         :raises ModelError: if the file is damaged, or was made for other levels.
         """
-        path = folder / cls.FILE
         try:
-            data = json.loads(path.read_bytes())
-            missing = [known.name for known in fields(cls) if known.name not in data]
-            found = TypeAdapter(cls).validate_python(data)
+            values = parse_json(data)
+            found = TypeAdapter(cls).validate_python(values)
         except ValidationError as problem:
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            message = f"{path} is damaged at '{where}': {first['msg'].lower()}."
+            message = f"{cls.FILE} is damaged at '{where}': {first['msg'].lower()}."
             raise ModelError(message) from problem
-        except (OSError, ValueError, TypeError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
+        except ValueError as problem:
+            raise ModelError(f"{cls.FILE} is damaged: {problem}.") from problem
+        missing = [known.name for known in fields(cls) if known.name not in values]
         if missing:
-            raise ModelError(f"{path} is damaged at '{missing[0]}': it is missing.")
+            raise ModelError(f"{cls.FILE} is damaged at '{missing[0]}': it is missing.")
         if {len(found.inverse_temperatures), len(found.smoothing)} != {len(tree.levels)}:
-            raise ModelError(f"{path} is not made for the levels {', '.join(tree.levels)}.")
+            raise ModelError(f"{cls.FILE} is not made for the levels {', '.join(tree.levels)}.")
+        if not found.thresholds.keys() <= set(tree.levels):
+            raise ModelError(f"{cls.FILE} has a threshold of a level that is not one of the tree.")
         return found
 
     @classmethod

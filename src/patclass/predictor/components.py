@@ -5,7 +5,7 @@ To add one, write a class with ``FILE``, ``REQUIRED`` (whether every bundle has 
 saves, hashes and loads it, and an export copies it: none of them knows what a component does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, cast
 
@@ -40,8 +40,8 @@ class Component(Protocol):
         """
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> Self:
-        """Read ``FILE`` back.
+    def load(cls, data: bytes, tree: LabelTree) -> Self:
+        """Read back what ``FILE`` holds.
 
         :raises ModelError: if it is damaged, or was made for other labels.
         """
@@ -80,10 +80,11 @@ class Components:
             component.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> Self:
-        """Read the components whose files are in ``folder``.
+    def load(cls, read: Callable[[str], bytes | None], tree: LabelTree) -> Self:
+        """Read the components of a bundle.
 
+        :param read: gives what a file holds, or None if the bundle has no such file.
         :raises ModelError: if one is damaged, or was made for other labels.
         """
-        there = [kind for kind in COMPONENTS if (folder / kind.FILE).is_file()]
-        return cls(kind.load(folder, tree) for kind in there)
+        files = [(kind, read(kind.FILE)) for kind in COMPONENTS]
+        return cls(kind.load(data, tree) for kind, data in files if data is not None)

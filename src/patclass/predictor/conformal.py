@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from patclass.core.errors import ConfigError, ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
+from patclass.predictor.arrays import Arrays, Form, array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
 
 # Fewer rows give a quantile too rough to be better than the common one.
 MIN_ROWS = 50
+
+# What a probability may be above one, or a score below zero, when float32 is rounded.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -113,23 +116,37 @@ class ConformalSets:
         (folder / self.FILE).write_bytes(save(arrays))
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> "ConformalSets":
+    def load(cls, data: bytes, tree: LabelTree) -> "ConformalSets":
         """Read the scores.
 
-        :raises ModelError: if the file is damaged.
+        :raises ModelError: if the file is damaged, or was made for other labels.
         """
-        path = folder / cls.FILE
         try:
-            arrays = load_file(path)
+            arrays, _ = parse_arrays(data)
             levels = [level for level in tree.levels if f"{level}/scores" in arrays]
-            return cls(
-                {
-                    level: ConformalScores(arrays[f"{level}/scores"], arrays[f"{level}/labels"])
-                    for level in levels
-                }
-            )
-        except (OSError, SafetensorError, KeyError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
+            found = {level: _scores(arrays, level, len(tree.at(level))) for level in levels}
+            form: Form = {}
+            for level, scores in found.items():
+                form[f"{level}/scores"] = ("f", scores.scores.shape)
+                form[f"{level}/labels"] = ("i", scores.scores.shape)
+            check_form(arrays, form)
+        except ValueError as problem:
+            raise ModelError(f"cannot read {cls.FILE}: {problem}") from problem
+        return cls(found)
+
+
+def _scores(arrays: Arrays, level: str, count: int) -> ConformalScores:
+    """The scores of a level of ``count`` labels.
+
+    :raises ValueError: if they are none, or are of other labels.
+    """
+    scores = array_of(arrays, f"{level}/scores", "f", 1)
+    labels = array_of(arrays, f"{level}/labels", "i", 1)
+    if len(labels) and not -1 <= labels.min() <= labels.max() < count:
+        raise ValueError(f"{level}/labels has a label that is none of {count}")
+    if len(scores) and not -_ROUNDING <= scores.min() <= scores.max() <= 1 + _ROUNDING:
+        raise ValueError(f"{level}/scores has a score that is not between 0 and 1")
+    return ConformalScores(scores, labels)
 
 
 def fit_conformal(probabilities: FloatArray, y_true: Sequence[int]) -> ConformalScores:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from patclass.core.errors import ModelError
+from patclass.core.files import parse_json
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example, known_at
 from patclass.model.tokenizer import EncodedText
+from patclass.predictor.arrays import Form, array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -184,55 +185,61 @@ class DriftReference:
         (folder / self.FILE).write_bytes(save(arrays, {"about": about}))
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> "DriftReference":
+    def load(cls, data: bytes, tree: LabelTree) -> "DriftReference":
         """Read a reference.
 
-        :raises ModelError: if it is damaged.
+        :raises ModelError: if it is damaged, or was made for other labels.
         """
-        path = folder / cls.FILE
         try:
-            arrays = load_file(path)
-            with safe_open(path, "numpy") as file:
-                about = json.loads(file.metadata()["about"])
-            codes = {level: tuple(labels) for level, labels in dict(about["codes"]).items()}
-            reference = cls(
-                predictions={level: _whole(arrays[f"predictions/{level}"]) for level in codes},
-                confidences={level: arrays[f"confidences/{level}"] for level in codes},
-                codes=codes,
-                accuracy={level: float(share) for level, share in dict(about["accuracy"]).items()},
-                chars=arrays["chars"],
-                oov_rate=arrays["oov_rate"],
-                novelty=arrays["novelty"],
-                vocabulary=Vocabulary(arrays["seen"]),
-                space=EmbeddingSpace(arrays["mean"], arrays["directions"]),
-            )
-            reference.check()
-        except (OSError, SafetensorError, LookupError, ValueError, TypeError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
-        return reference
-
-    def check(self) -> None:
-        """Refuse arrays that do not fit together.
-
-        :raises ValueError: if they do not.
-        """
-        shapes = {values.shape for values in (self.chars, self.oov_rate, self.novelty)}
-        for level, labels in self.codes.items():
-            predictions = self.predictions[level]
-            shapes |= {predictions.shape, self.confidences[level].shape}
-            if not np.isin(predictions, range(-1, len(labels))).all():
-                raise ValueError(f"a prediction is no label of the {level}")
-        rows = next(iter(shapes))
-        fits = len(shapes) == 1 and len(rows) == 1 and rows[0] and self.codes
-        hidden, tokens = self.space.mean.shape, self.vocabulary.tokens
-        if not fits or self.space.directions.shape[:-1] != hidden or tokens.dtype != np.uint8:
-            raise ValueError("its arrays do not fit together")
+            arrays, texts = parse_arrays(data)
+            accuracy = _parse_about(texts.get("about", ""), tree)
+            rows = array_of(arrays, "chars", "f", 1).size
+            hidden, directions = array_of(arrays, "directions", "f", 2).shape
+            seen = array_of(arrays, "seen", "u", 1)
+            form: Form = dict.fromkeys(("chars", "oov_rate", "novelty"), ("f", (rows,)))
+            form["mean"], form["directions"] = ("f", (hidden,)), ("f", (hidden, directions))
+            form["seen"] = ("u", seen.shape)
+            for level in tree.levels:
+                form[f"confidences/{level}"] = ("f", (rows,))
+                form[f"predictions/{level}"] = ("i", (rows,))
+            check_form(arrays, form)
+            if not rows or seen.dtype != np.uint8:
+                raise ValueError("it has no row, or no bits of tokens")
+            for level in tree.levels:
+                predictions, count = arrays[f"predictions/{level}"], len(tree.at(level))
+                if not -1 <= predictions.min() <= predictions.max() < count:
+                    raise ValueError(f"a prediction is no label of the {level}")
+        except ValueError as problem:
+            raise ModelError(f"cannot read {cls.FILE}: {problem}") from problem
+        return cls(
+            predictions={x: arrays[f"predictions/{x}"].astype(np.int32) for x in tree.levels},
+            confidences={x: arrays[f"confidences/{x}"] for x in tree.levels},
+            codes={level: tuple(tree.at(level).codes) for level in tree.levels},
+            accuracy=accuracy,
+            chars=arrays["chars"],
+            oov_rate=arrays["oov_rate"],
+            novelty=arrays["novelty"],
+            vocabulary=Vocabulary(seen),
+            space=EmbeddingSpace(arrays["mean"], arrays["directions"]),
+        )
 
 
-def _whole(predictions: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    if predictions.dtype.kind != "i":
-        raise ValueError(f"predictions are whole numbers, not {predictions.dtype}")
-    return predictions.astype(np.int32)
+def _parse_about(text: str, tree: LabelTree) -> dict[str, float]:
+    """The accuracy of each level.
+
+    :raises ValueError: if it is damaged, or the labels are others than those of ``tree``.
+    """
+    about = parse_json(text.encode())
+    codes, accuracy = (
+        (about.get("codes"), about.get("accuracy")) if isinstance(about, dict) else (None, None)
+    )
+    if codes != {level: tree.at(level).codes for level in tree.levels}:
+        raise ValueError(f"its labels are not those of the {', '.join(tree.levels)}")
+    if not isinstance(accuracy, dict) or not accuracy.keys() <= codes.keys():
+        raise ValueError("it does not state the accuracy of its levels")
+    if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in accuracy.values()):
+        raise ValueError("an accuracy is not between 0 and 1")
+    return {level: float(share) for level, share in accuracy.items()}
 
 
 MOST_ROWS = 5000

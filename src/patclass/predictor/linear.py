@@ -16,12 +16,12 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
+from patclass.predictor.arrays import array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -93,28 +93,33 @@ class LinearModel:
         (folder / self.FILE).write_bytes(save(arrays))
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> "LinearModel":
+    def load(cls, data: bytes, tree: LabelTree) -> "LinearModel":
         """Read the arrays back.
 
         :raises ModelError: if the file is damaged or made for other labels.
         """
-        path, labels = folder / cls.FILE, len(tree.at(tree.levels[0]))
+        labels = len(tree.at(tree.levels[0]))
         try:
-            arrays = load_file(path)
-            model = cls(**arrays)
-        except (OSError, SafetensorError, TypeError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
-        features = model.hashes.shape[0] if model.hashes.ndim else 0
-        shapes = {
-            "hashes": (features,),
-            "idf": (features,),
-            "weights": (labels, features),
-            "scales": (labels,),
-            "intercept": (labels,),
-        }
-        if {name: array.shape for name, array in arrays.items()} != shapes:
-            raise ModelError(f"{path} does not have {labels} labels, or is damaged.")
-        return model
+            arrays, _ = parse_arrays(data)
+            found = array_of(arrays, "intercept", "f", 1).size
+            if found != labels:
+                raise ModelError(f"{cls.FILE} does not have {labels} labels, but {found}.")
+            features = array_of(arrays, "hashes", "u", 1).size
+            if not features:
+                raise ValueError("it knows no word")
+            check_form(
+                arrays,
+                {
+                    "hashes": ("u", (features,)),
+                    "idf": ("f", (features,)),
+                    "weights": ("i", (labels, features)),
+                    "scales": ("f", (labels,)),
+                    "intercept": ("f", (labels,)),
+                },
+            )
+        except ValueError as problem:
+            raise ModelError(f"cannot read {cls.FILE}: {problem}") from problem
+        return cls(**arrays)
 
 
 def features_of(text: str) -> Iterator[int]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from safetensors.numpy import save
 
 from patclass.core.errors import ModelError
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
+from patclass.predictor.arrays import Form, array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -30,7 +31,16 @@ DIRECTIONS = 64
 # unlike anything seen: one held-out text in a hundred is.
 UNLIKE_SHARE = 0.01
 
-_NAMES = ("mean", "directions", "vectors", "records")
+_NAMES = ("mean", "directions", "vectors")
+
+# Of a title so much is kept, and so many bytes are unpacked for each patent: several times what
+# such a title takes beside number and codes. Packed, a gigabyte of one letter is a megabyte.
+_TITLE_CHARS = 1000
+_RECORD_BYTES = 8 * _TITLE_CHARS
+_LEAST_BYTES = 2**20
+
+_Row = tuple[str, str | None, tuple[str, ...]]
+_STORED = TypeAdapter(tuple[float, list[_Row]], config=ConfigDict(allow_inf_nan=False))
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class NeighbourIndex:
         records = [
             Record(
                 row.id,
-                row.facts.title if settings.index_titles else None,
+                _short(row.facts.title) if settings.index_titles else None,
                 known_codes(fitting.tree, row),
             )
             for row in rows
@@ -122,30 +132,58 @@ class NeighbourIndex:
         """Write the index."""
         rows = [[record.id, record.title, list(record.codes)] for record in self.records]
         packed = zlib.compress(json.dumps([self.unlike, rows], ensure_ascii=False).encode(), 9)
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES[:3]}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _NAMES}
         data = save(arrays | {"records": np.frombuffer(packed, dtype=np.uint8)})
         (folder / self.FILE).write_bytes(data)
 
     @classmethod
-    def load(cls, folder: Path, tree: LabelTree) -> "NeighbourIndex":
+    def load(cls, data: bytes, tree: LabelTree) -> "NeighbourIndex":
         """Read an index.
 
         :raises ModelError: if it is damaged.
         """
-        path = folder / cls.FILE
         try:
-            arrays = load_file(path)
-            unlike, rows = json.loads(zlib.decompress(arrays["records"].tobytes()))
-            records = tuple(Record(i, title, tuple(codes)) for i, title, codes in rows)
-            index = cls(
-                arrays["mean"], arrays["directions"], arrays["vectors"], records, float(unlike)
-            )
-            shape = (len(index.mean), index.vectors.shape[-1])
-            if index.directions.shape != shape or index.vectors.shape != (len(records), shape[1]):
-                raise ValueError("its arrays do not fit together")
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, zlib.error) as problem:
-            raise ModelError(f"cannot read {path}: {problem}") from problem
-        return index
+            arrays, _ = parse_arrays(data)
+            patents, directions = array_of(arrays, "vectors", "i", 2).shape
+            hidden = array_of(arrays, "mean", "f", 1).size
+            packed = array_of(arrays, "records", "u", 1)
+            form: Form = {
+                "mean": ("f", (hidden,)),
+                "directions": ("f", (hidden, directions)),
+                "vectors": ("i", (patents, directions)),
+                "records": ("u", packed.shape),
+            }
+            check_form(arrays, form)
+            unlike, records = _unpack(packed.tobytes(), patents)
+        except (ValueError, zlib.error) as problem:
+            raise ModelError(f"cannot read {cls.FILE}: {problem}") from problem
+        mean, axes, vectors = (arrays[name] for name in _NAMES)
+        return cls(mean, axes, vectors, records, unlike)
+
+
+def _unpack(packed: bytes, patents: int) -> tuple[float, tuple[Record, ...]]:
+    """The bound of similarity, and so many records.
+
+    :raises ValueError: if they are damaged, or others than the patents.
+    """
+    most = _LEAST_BYTES + _RECORD_BYTES * patents
+    unpacking = zlib.decompressobj()
+    stored = unpacking.decompress(packed, most)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"records has more than {most:,} bytes when unpacked")
+    if not unpacking.eof:
+        raise ValueError("records is cut short")
+    try:
+        unlike, rows = _STORED.validate_json(stored)
+    except ValidationError as problem:
+        raise ValueError(f"records is no list of patents ({problem.errors()[0]['msg']})") from None
+    if not patents or len(rows) != patents:
+        raise ValueError(f"records has {len(rows)} patents, and vectors {patents}")
+    return unlike, tuple(Record(*row) for row in rows)
+
+
+def _short(title: str | None) -> str | None:
+    return None if title is None else title[:_TITLE_CHARS]
 
 
 def build_index(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patclass.bundle import read_bundle
-from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError
+from patclass.evaluation.report import check_report
 from patclass.inference.classifier import DEFAULTS, Classifier
 from patclass.service.logs import LOGGER
 
@@ -67,7 +67,6 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
             }
         },
     )
-    card = _read(folder / LAYOUT.card)
     return LoadedModel(
         name=name,
         folder=folder,
@@ -75,13 +74,9 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
         engine=engine,
         classifier=classifier,
         tokens_per_second=speed,
-        card="" if card is None else card.decode(),
-        report=_read(folder / LAYOUT.report),
+        card=bundle.card,
+        report=check_report(bundle),
     )
-
-
-def _read(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
 
 
 def _tokens_per_second(classifier: Classifier, text: str) -> float:

@@ -133,6 +133,22 @@ def test_no_answer_repeats_a_long_value(http: TestClient, field: str):
     assert error_of(response, 422)[0] == "invalid"
 
 
+@pytest.mark.parametrize("path", ["/predict", "/v1/classify", "/v1/feedback"])
+def test_no_answer_repeats_a_long_name(http: TestClient, path: str):
+    body = {"text": TEXT, "patents": TEXT, "k" * 1_000_000: 1}
+    response = http.post(path, json=body, headers={"Idempotency-Key": "feedback-1"})
+    assert error_of(response, 422)[0] == "invalid"
+
+
+@pytest.mark.parametrize("field", ["k", "threshold", "coverage", "explain", "level", "model"])
+@pytest.mark.parametrize("value", ["9" * 4000, "-" + "9" * 4000, "1e999", "[]", "{}"])
+def test_an_enormous_number_is_an_invalid_field(http: TestClient, field: str, value: str):
+    body = f'{{"patents": "a", "{field}": {value}}}'
+    code, message = error_of(http.post("/v1/classify", content=body, headers=JSON), 422)
+    assert code == "invalid"
+    assert field in message
+
+
 @pytest.mark.parametrize("digits", [7, 5000])
 def test_a_number_with_many_digits_is_an_invalid_deadline(http: TestClient, digits: int):
     headers = {"X-Deadline-Ms": "9" * digits}

@@ -152,13 +152,17 @@ async def _handle_validation_error(request: Request, error: Exception) -> JSONRe
     return response(request_id, 422, "invalid", f"{where}: {reason_of(nearest)}")
 
 
+# Characters of a field's name in a message.
+_NAME = 100
+
+
 def _path_in(value: Any, place: Sequence[int | str]) -> Iterator[str]:
     """The fields and positions that lead to an error, without the types that were tried."""
     for number, part in enumerate(place, 1):
         is_position = isinstance(value, list) and isinstance(part, int)
         if is_position or (isinstance(value, dict) and part in value):
             value = value[part]
-            yield str(part)
+            yield str(part)[:_NAME]
         elif isinstance(value, dict) and number == len(place):  # a missing field
             yield str(part)
 

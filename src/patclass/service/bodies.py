@@ -83,6 +83,7 @@ class _Shape:
 
     def __init__(self, values: int) -> None:
         self._values_left, self._nesting = values, 0
+        self._quotes_left = 4 * values + 2  # of a name and of a value
         self._too_many = _too_large(f"{values:,} values")
         self._in_string = False
         self._escape = b""  # a backslash at the end of a part
@@ -108,6 +109,9 @@ class _Shape:
     def _outside_strings(self, part: bytes) -> bytes:
         plain = (self._escape + part).replace(b"\\\\", b"").replace(b'\\"', b"")
         self._escape = b"\\" if plain.endswith(b"\\") else b""
+        self._quotes_left -= plain.count(b'"')
+        if self._quotes_left < 0:
+            raise self._too_many
         parts = plain.removesuffix(b"\\").split(b'"')
         outside = b"".join(parts[self._in_string :: 2])
         self._in_string ^= len(parts) % 2 == 0

@@ -135,7 +135,9 @@ class ClassificationService:
         if queued:
             self._enqueue(queued, tokens)
         predictions = await self._wait(request, queued) if queued else []
-        served = iter(self._record(model, predictions, began_at(request.scope)))
+        began = began_at(request.scope)
+        recorded = await computed(chars, lambda: self._record(model, predictions, began))
+        served = iter(recorded)
         return ServedBatch(
             model,
             [

@@ -17,7 +17,7 @@ def service_client(*models: Path | str, **settings: object) -> Iterator[TestClie
     """A client of a service with these models, named as ``--model`` names them."""
     places = parse_places(tuple(map(str, models)))
     service = Service(ServiceSettings.model_validate(settings), Models(places))
-    with TestClient(create_app(service)) as client:
+    with TestClient(create_app(service), "http://localhost") as client:
         wait_until(lambda: service.ready or service.failure)
         assert service.failure is None
         yield client

@@ -214,7 +214,8 @@ def test_every_flag_reaches_the_settings(cli: Cli, startup_settings: list[Servic
         *("--host", "::1", "--port", "0", "--keys", "k.json", "--insecure", "--cors", "http://a"),
         *("--cors", "http://b", "--max-chars", "7", "--max-items", "8", "--max-body-bytes", "9000"),
         *("--queue-tokens", "10", "--deadline", "1.5", "--log-texts", "--trace"),
-        *("--offices", "--max-numbers", "5"),
+        *("--offices", "--max-numbers", "5", "--allowed-hosts", "a.example"),
+        *("--trusted-proxies", "10.0.0.0/8", "--trusted-proxies", "::1"),
         *(
             "--store",
             "f.db",
@@ -236,6 +237,7 @@ def test_every_flag_reaches_the_settings(cli: Cli, startup_settings: list[Servic
         **{"log_texts": True, "trace": True, "store": Path("f.db")},
         **{"keep_texts": True, "feedback_rate": 12, "window": 50},
         **{"shadow": Path("candidate"), "offices": True, "max_numbers": 5},
+        **{"allowed_hosts": ("a.example",), "trusted_proxies": ("10.0.0.0/8", "::1")},
     }
 
 

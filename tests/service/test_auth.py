@@ -127,7 +127,8 @@ def guarded(models: Models, store: KeyFile) -> Iterator[TestClient]:
     """The whole application in this process, with keys."""
     feedback_store = store.path.with_name("feedback.db")
     service = Service(ServiceSettings(keys=store.path, store=feedback_store), models)
-    yield TestClient(create_app(service))  # without its lifespan, which would reload the models
+    # Without its lifespan, which would reload the models.
+    yield TestClient(create_app(service), "http://localhost")
     service.close()
 
 

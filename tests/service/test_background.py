@@ -138,6 +138,30 @@ def test_a_model_that_cannot_be_loaded_is_tried_once_and_the_reloader_continues(
     assert attempts == [1, 1]
 
 
+@pytest.mark.parametrize("problem", [BundleError("altered"), None])
+def test_a_reload_that_is_asked_for_often_happens_once(problem: Exception | None):
+    attempts: list[int] = []
+
+    def load() -> None:
+        attempts.append(1)
+        if problem is not None:
+            raise problem
+
+    models = MovedModels()
+    models.place = Path("models/0001")
+    reloader = ModelReloader(models, load)  # type: ignore[arg-type]
+    models.ready = False
+    for _ in range(100):
+        reloader.ask()
+    reloader.check()
+    assert attempts == []  # the models are being loaded anyway
+    models.ready = True
+    reloader.check()
+    reloader.check()
+    reloader.close()
+    assert attempts == [1]
+
+
 class FailingClassifier:
     """A classifier that raises an unexpected error."""
 

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from helpers import wait_until
 from patclass.core.errors import ConfigError
+from patclass.service.bodies import BodyLimits
 from patclass.service.keys import KeyFile, Role
-from patclass.service.logs import LOGGER, _JsonLines, configure, no_spans, spans_to
+from patclass.service.logs import LOGGER, LineWriter, _JsonLines, configure, no_spans, spans_to
 from patclass.service.metrics import Metrics
 from patclass.service.middleware import RequestMiddleware
 from service_process import Server, serving
@@ -184,7 +187,8 @@ def _loggers() -> Iterator[None]:
 
     Streamlit, where it was imported, logs for uvicorn too.
     """
-    named = [logging.getLogger(name) for name in (LOGGER, "uvicorn", "uvicorn.error")]
+    names = (LOGGER, "uvicorn", "uvicorn.error", "asyncio")
+    named = [logging.getLogger(name) for name in names]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in named]
     for logger in named:
         logger.handlers, logger.propagate = [], True
@@ -197,16 +201,52 @@ def _loggers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_loggers")
 def test_the_service_logs_everything_and_uvicorn_only_warnings(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ):
     for _ in range(2):
-        configure()  # configuring twice duplicates no lines
+        configure(lambda: None)  # configuring twice duplicates no lines
     logging.getLogger(LOGGER).info("mine")
     logging.getLogger("uvicorn.error").info("hidden")
     logging.getLogger("uvicorn.error").warning("visible")
-    out, err = capsys.readouterr()
+    for handler in logging.getLogger(LOGGER).handlers:
+        handler.flush()
+    out, err = capfd.readouterr()
     assert out == ""
     assert [json.loads(line)["event"] for line in err.splitlines()] == ["mine", "visible"]
+
+
+LIMITS = BodyLimits(bytes=1000, seconds=1, values=10)
+
+
+def test_lines_beyond_the_limit_are_dropped_while_nobody_reads():
+    dropped: list[int] = []
+    reader, writer = os.pipe()
+    with FileIO(reader) as source, FileIO(writer, "w") as sink:
+        lines = LineWriter(sink, lambda: dropped.append(1), max_chars=1_000_000)
+        text = "x" * 10_000
+        for number in range(1000):
+            lines.handle(logging.makeLogRecord({"msg": f"{number} {text}"}))
+        written = 1000 - len(dropped)
+        assert 50 < written < 200
+        found = b""
+        while found.count(b"\n") < written:
+            found += source.read(65_536)
+        lines.flush()
+        events = [json.loads(line)["event"] for line in found.splitlines()]
+        assert events == [f"{number} {text}" for number in range(written)]
+        lines.handle(logging.makeLogRecord({"msg": "read again"}))
+        assert b"read again" in source.read(65_536)
+
+
+def test_lines_are_lost_but_nothing_fails_once_the_reader_is_gone():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with FileIO(writer, "w") as sink:
+        lines = LineWriter(sink, lambda: None)
+        for _ in range(2):
+            lines.handle(logging.makeLogRecord({"msg": "lost"}))
+            lines.flush()
+        assert lines._chars == 0
 
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -233,7 +273,7 @@ def call_middleware(middleware: RequestMiddleware) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"traceparent", PARENT.encode()), (b"x-request-id", b"r1")]
+    headers = [(b"host", b"h"), (b"traceparent", PARENT.encode()), (b"x-request-id", b"r1")]
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
     asyncio.run(middleware(scope, None, send))  # type: ignore[arg-type]
     return sent
@@ -242,7 +282,7 @@ def call_middleware(middleware: RequestMiddleware) -> list[Any]:
 def test_a_request_is_a_span_of_the_callers_trace():
     exporter = RecordingExporter()
     spans = spans_to(exporter)
-    call_middleware(RequestMiddleware(hello, Metrics(), 1000, spans))
+    call_middleware(RequestMiddleware(hello, Metrics(), LIMITS, spans))
     spans.provider.force_flush()
     (span,) = exporter.spans
     assert span.name == "POST /predict"
@@ -254,7 +294,8 @@ def test_a_request_is_a_span_of_the_callers_trace():
 
 
 def test_requests_work_without_tracing():
-    assert call_middleware(RequestMiddleware(hello, Metrics(), 1000, no_spans))[0]["status"] == 200
+    start, _ = call_middleware(RequestMiddleware(hello, Metrics(), LIMITS, no_spans))
+    assert start["status"] == 200
 
 
 def test_a_missing_tracing_package_is_named(monkeypatch: pytest.MonkeyPatch):

@@ -1,8 +1,10 @@
 """The queue: bounded in tokens, accepting complete requests only, without endless waiting."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -551,3 +553,18 @@ def test_counters_return_to_zero_when_all_jobs_are_done(
     good = sum(job.weight for job in finished if job.result.exception() is None)
     names = [model.name for model in models]
     assert sum(value(metrics, "patclass_tokens_total", model=name) for name in names) == good
+
+
+@pytest.mark.parametrize("text", ["text", "!fails"])
+def test_idle_threads_keep_no_model(metrics: Metrics, text: str):
+    queue = InferenceQueue(metrics, PLENTY, FAST, threads=1)
+    model = FakeModel()
+    model.classifier.gate.set()
+    job, kept = job_of(model, text), weakref.ref(model)
+    queue.add([job])
+    job.result.exception(60)
+    del model, job
+    try:
+        wait_until(lambda: (gc.collect(), kept() is None)[1])
+    finally:
+        queue.close()

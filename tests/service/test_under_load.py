@@ -159,7 +159,7 @@ def test_a_megabyte_of_dots_is_refused_immediately_without_delaying_others(shipp
 def test_a_disconnected_client_frees_its_capacity(shipped: Server):
     texts = ", ".join(f'"{text * 6}"' for text in TEXTS[:32])
     body = f'{{"patents": [{texts}]}}'.encode()
-    head = "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = "POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", shipped.port)) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         wait_until(lambda: metric(shipped, "patclass_queue_items") > 8)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from patclass.monitoring.monitor import Monitor
 from patclass.service import logs
 from patclass.service.auth import guarded_router
 from patclass.service.background import NAME, DriftWatcher, ModelReloader, Shadow
+from patclass.service.bodies import BodyLimits
 from patclass.service.classification import ClassificationService
 from patclass.service.errors import install
 from patclass.service.feedback import IDEMPOTENCY, FeedbackService, add_feedback
@@ -28,6 +30,7 @@ from patclass.service.lookups import Lookups
 from patclass.service.metrics import Metrics
 from patclass.service.middleware import RequestMiddleware
 from patclass.service.models import Models, load_model
+from patclass.service.protocol import BoundedProtocol
 from patclass.service.queue import InferenceQueue
 from patclass.service.reviews import ReviewService, add_reviews
 from patclass.service.routes import (
@@ -50,6 +53,10 @@ log = logging.getLogger(logs.LOGGER)
 QUEUE_SECONDS = 5
 _MIN_QUEUE_TOKENS = 4096
 
+# Values in a body, for each patent of a request. The largest usual patents have a hundred: each
+# claim in two languages.
+_VALUES, _USUAL_ITEMS = 1000, 64
+
 # Seconds in which requests are finished at a shutdown.
 SHUTDOWN_SECONDS = 9
 
@@ -62,6 +69,7 @@ class Service:
         self.settings, self.models = settings, models
         self.metrics = Metrics()
         self.draining = False
+        self._loading = threading.Lock()
         self.failure: Exception | None = None
         self.lookups = Lookups(settings, self.metrics)
         self.database = locate_store(settings.store)
@@ -93,11 +101,20 @@ class Service:
 
         threading.Thread(target=load, name="load", daemon=True).start()
 
+    @property
+    def loading(self) -> bool:
+        """Whether a thread is loading models."""
+        return self._loading.locked()
+
     def load(self) -> None:
         """Load all models again; set the queue's speed and capacity by the slowest one.
 
         :raises PatclassError: if one does not verify; the models loaded before then stay.
         """
+        with self._loading:
+            self._load()
+
+    def _load(self) -> None:
         try:
             if self.settings.shadow is not None and self.shadow.model is None:
                 # Only once, before the first request is served.
@@ -158,7 +175,11 @@ def create_app(service: Service, on_failure: Callable[[], object] = lambda: None
     app.add_middleware(
         RequestMiddleware,
         metrics=service.metrics,
-        max_body_bytes=settings.max_body_bytes,
+        limits=BodyLimits(
+            bytes=settings.max_body_bytes,
+            seconds=settings.deadline,
+            values=_VALUES * max(settings.max_items, _USUAL_ITEMS),
+        ),
         spans=spans,
     )
     return app
@@ -176,13 +197,15 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         service.shadow,
         service.lookups,
     )
-    feedback = FeedbackService(service.database, service.recorder, models, service.metrics)
+    feedback = FeedbackService(
+        service.database, service.recorder, models, service.metrics, settings.max_chars
+    )
     reviews = ReviewService(service.database, models)
     classify_router, models_router, feedback_router, monitoring_router, reviews_router = (
-        guarded_router(keys, Role.USER, tag)
+        guarded_router(settings, keys, Role.USER, tag)
         for tag in ("classify", "models", "feedback", "monitoring", "reviews")
     )
-    admin_router = guarded_router(keys, Role.ADMIN, "models")
+    admin_router = guarded_router(settings, keys, Role.ADMIN, "models")
     for router in (
         add_classification(classify_router, classification, settings.max_items),
         add_models(models_router, models, service.metrics, settings.offices),
@@ -235,34 +258,36 @@ def serve(settings: ServiceSettings, models: Models) -> None:
     :raises ConfigError: if other machines could call without an API key.
     :raises PatclassError: if a model cannot be loaded or does not verify.
     """
-    logs.configure()
     # Threads switch more often, so that sockets do not wait for tokenisation.
     sys.setswitchinterval(0.0005)
     service = Service(settings, models)
-    config = uvicorn.Config(
-        create_app(service, lambda: server.end()),
+    logs.configure(service.metrics.log_lines_dropped.inc)
+    app = create_app(service, lambda: server.end())
+    server = _Server(server_config(settings, app), service)
+    signal.signal(signal.SIGHUP, lambda number, frame: service.reloader.ask())
+    with suppress(KeyboardInterrupt):  # uvicorn repeats the signal that ended it
+        server.run()
+    if service.failure is not None:
+        raise service.failure
+    if service.loading:
+        # Its thread is inside a library, which aborts the process if the interpreter ends first.
+        logging.shutdown()
+        os._exit(0)
+
+
+def server_config(settings: ServiceSettings, app: FastAPI) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         lifespan="on",
     )
-    server = _Server(config, service)
-    signal.signal(signal.SIGHUP, lambda number, frame: _reload(service))
-    with suppress(KeyboardInterrupt):  # uvicorn repeats the signal that ended it
-        server.run()
-    if service.failure is not None:
-        raise service.failure
-
-
-def _reload(service: Service) -> None:
-    threading.Thread(target=_load, args=(service,), daemon=True).start()
-
-
-def _load(service: Service) -> None:
-    try:
-        service.load()
-    except PatclassError:
-        log.warning("reload failed; the loaded models stay")

@@ -1,17 +1,20 @@
-"""Authentication by API key, and rate limits. Knows keys and headers, no models."""
+"""Who may call: API keys, web pages without keys, rate limits. Knows headers, no models."""
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from patclass.core.errors import ConfigError
+from patclass.offices.settings import on_loopback
 from patclass.service.context import note
-from patclass.service.errors import ApiError, Code
+from patclass.service.errors import ApiError, Code, documented
 from patclass.service.keys import KeyFile, Role
+from patclass.service.settings import ServiceSettings
 
 # Callers with a bucket; beyond that, buckets unused for a minute are dropped.
 _MAX_CALLERS = 10_000
@@ -46,14 +49,24 @@ _HOW_TO_SEND = "send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 Check = Callable[[Request], None]
 
 
-def guarded_router(keys: KeyFile | None, role: Role, tag: str) -> APIRouter:
-    """A router for holders of a key with the role, or for everybody if ``keys`` is None."""
+def guarded_router(
+    settings: ServiceSettings, keys: KeyFile | None, role: Role, tag: str
+) -> APIRouter:
+    """A router for holders of a key with the role.
+
+    :param keys: None admits everybody, on loopback except web pages of others.
+    """
+    responses = documented(403)
     if keys is None:
-        return APIRouter(tags=[tag])
+        route = _guarded_route(_page_check(settings)) if settings.on_loopback else APIRoute
+        return APIRouter(tags=[tag], responses=responses, route_class=route)
     # The scheme is for the documentation; the route class checks before a body is read.
     scheme = Depends(HTTPBearer(auto_error=False, description="A key of 'patclass keys create'."))
     return APIRouter(
-        tags=[tag], route_class=_guarded_route(_key_check(keys, role)), dependencies=[scheme]
+        tags=[tag],
+        responses=responses,
+        route_class=_guarded_route(_key_check(keys, role)),
+        dependencies=[scheme],
     )
 
 
@@ -88,6 +101,50 @@ def _key_check(keys: KeyFile, role: Role) -> Check:
             raise ApiError(403, "forbidden", f"this requires a key with the role {role.value}")
 
     return check
+
+
+def _page_check(settings: ServiceSettings) -> Check:
+    """Only programs of this machine are admitted: pages of others, open in a browser, are not."""
+
+    def check(request: Request) -> None:
+        host = request.headers.get("host", "")
+        if not _is_here(host, settings.allowed_hosts):
+            raise ApiError(
+                403,
+                "forbidden",
+                f"host: {host[:100]} is not this machine; call it as localhost, or list the name "
+                "in the setting allowed_hosts",
+            )
+        admitted = "*" in settings.cors or request.headers.get("origin") in settings.cors
+        if _is_of_another_page(request) and not admitted:
+            raise ApiError(
+                403,
+                "forbidden",
+                "the request comes from a web page of another origin; list that in the setting "
+                "cors to admit it",
+            )
+
+    return check
+
+
+def _is_here(host: str, allowed: Collection[str]) -> bool:
+    """Whether a Host header names this machine; a browser always sends one."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return not host or (name is not None and (on_loopback(name) or name in allowed))
+
+
+def _is_of_another_page(request: Request) -> bool:
+    """Whether a browser sends this for a page of another origin. No page can set these headers."""
+    headers = request.headers
+    site = headers.get("sec-fetch-site")
+    if site is None:  # no browser, or an old one
+        origin = headers.get("origin")
+        return origin is not None and origin.partition("://")[2] != headers.get("host")
+    followed = headers.get("sec-fetch-mode") == "navigate" and request.method == "GET"
+    return site not in ("same-origin", "none") and not followed
 
 
 def _presented(request: Request) -> str | None:

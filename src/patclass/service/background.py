@@ -55,6 +55,7 @@ class ModelReloader:
         :param load: loads the models, and logs a ``PatclassError``.
         """
         self._models, self._load = models, load
+        self._asked = False
         self._failed: tuple[object, ...] = ()
         self._thread = Periodic("reload", _RELOAD_SECONDS, self.check)
 
@@ -62,9 +63,17 @@ class ModelReloader:
         """End the thread."""
         self._thread.close()
 
+    def ask(self) -> None:
+        """Reload at the next check, once; takes no lock, since handlers of signals ask."""
+        self._asked = True
+
     def check(self) -> None:
-        """Reload if there are other bundles, which have not failed before."""
+        """Reload if asked to, or if there are other bundles, which have not failed before."""
         if not self._models.ready:
+            return
+        if self._asked:
+            self._asked = False
+            self._try()
             return
         try:
             current = self._models.places()
@@ -73,15 +82,19 @@ class ModelReloader:
         loaded = tuple(model.folder for model in self._models.loaded())
         if current == loaded:
             self._failed = ()  # may be tried again, if it is promoted again
-        if current in (loaded, self._failed):
-            return
+        if current not in (loaded, self._failed) and not self._try():
+            self._failed = current
+
+    def _try(self) -> bool:
+        """Load; return whether that succeeded."""
         try:
             self._load()
         except PatclassError:
-            self._failed = current
+            return False
         except Exception as error:  # no memory, a missing library: not logged yet
             log.error("models not loaded", extra={"facts": {"reason": repr(error)}})
-            self._failed = current
+            return False
+        return True
 
 
 _DRIFT_SECONDS = 2.0

@@ -4,8 +4,9 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -30,7 +31,10 @@ from patclass.service.queue import (
 from patclass.service.settings import ServiceSettings
 from patclass.service.storage import Recorder, row_of
 
-# More characters than this are tokenised in a thread, so that the event loop is not blocked.
+Value = TypeVar("Value")
+
+# More characters than this are read, cleaned and tokenised in a thread, so that the event loop is
+# not blocked.
 _INLINE_CHARS = 20_000
 
 
@@ -52,6 +56,14 @@ class ServedBatch:
 
     model: LoadedModel
     results: list[ServedPrediction | DataError | OfficeError]
+
+
+async def computed(chars: int, work: Callable[[], Value]) -> Value:
+    """What ``work`` returns; it is called in a thread if it takes long.
+
+    :param chars: that it reads.
+    """
+    return work() if chars <= _INLINE_CHARS else await asyncio.to_thread(work)
 
 
 def model_named(models: Models, name: str | None) -> LoadedModel:
@@ -104,7 +116,8 @@ class ClassificationService:
         model = self._checked_model(model_name, options)
         left = deadline - time.monotonic()
         found = await self._lookups.find(patents, model.classifier.view.columns, left)
-        texts = [self._text(model, patent) for patent in found]
+        chars = sum(map(_length, found))
+        texts = await computed(chars, lambda: [self._text(model, patent) for patent in found])
         usable = [text for text in texts if isinstance(text, str)]
         encodings = await self._encode(model, usable)
         queued = [
@@ -121,7 +134,9 @@ class ClassificationService:
         if queued:
             self._enqueue(queued, tokens)
         predictions = await self._wait(request, queued) if queued else []
-        served = iter(self._record(model, predictions, began_at(request.scope)))
+        began = began_at(request.scope)
+        recorded = await computed(chars, lambda: self._record(model, predictions, began))
+        served = iter(recorded)
         return ServedBatch(
             model,
             [
@@ -160,13 +175,8 @@ class ClassificationService:
             return patent
         if isinstance(patent, OfficePatent):
             patent = patent.fields(self._settings.max_chars)
-        length = len(patent) if isinstance(patent, str) else sum(map(len, _field_texts(patent)))
-        if length > self._settings.max_chars:
-            return DataError(
-                f"the text has {length:,} characters; at most {self._settings.max_chars:,} are "
-                "accepted. Use the title and the abstract, or shorten it."
-            )
         try:
+            check_length(_length(patent), self._settings.max_chars)
             return model.classifier.text_of(patent)
         except DataError as error:
             return error
@@ -175,10 +185,8 @@ class ClassificationService:
         if not texts:
             return []
         began = time.perf_counter()
-        if sum(map(len, texts)) <= _INLINE_CHARS:
-            encodings = model.classifier.encode(texts)
-        else:
-            encodings = await asyncio.to_thread(model.classifier.encode, texts)
+        chars = sum(map(len, texts))
+        encodings = await computed(chars, lambda: model.classifier.encode(texts))
         seconds = (time.perf_counter() - began) / len(texts)
         for _ in texts:
             self._metrics.stage_seconds.labels("tokenise").observe(seconds)
@@ -237,8 +245,23 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _field_texts(patent: Mapping[str, str | None]) -> list[str]:
-    return [value for value in patent.values() if value]
+def check_length(chars: int, most: int) -> None:
+    """Refuse a text that is too long.
+
+    :raises DataError: if it has more characters than ``most``.
+    """
+    if chars > most:
+        raise DataError(
+            f"the text has {chars:,} characters; at most {most:,} are accepted. Use the title and "
+            "the abstract, or shorten it."
+        )
+
+
+def _length(patent: Found) -> int:
+    """The characters that were sent of a patent."""
+    if isinstance(patent, Mapping):
+        return sum(len(value) for value in patent.values() if value)
+    return len(patent) if isinstance(patent, str) else 0
 
 
 def _weight(encoding: EncodedText, options: Options) -> int:

@@ -22,7 +22,9 @@ Code = Literal[
     "method_not_allowed",
     "unknown_model",
     "reload_failed",
+    "reload_running",
     "body_too_large",
+    "body_too_slow",
     "request_too_large",
     "not_json",
     "queue_full",
@@ -73,8 +75,10 @@ class ApiError(Exception):
 _DESCRIPTIONS = {
     400: "The body is not JSON.",
     401: "The API key is missing or not valid.",
-    403: "The API key has not the required role.",
+    403: "The API key has not the required role. Without keys: the request comes from a web page "
+    "of another origin, or names a host that is not this machine.",
     404: "There is no such model, prediction or page, or no case to review.",
+    408: "The body was not received before the deadline.",
     409: "The request conflicts with the current state; the message says how.",
     413: "The request exceeds a size limit.",
     415: "The body is not sent as JSON: the header Content-Type: application/json is missing.",
@@ -100,6 +104,7 @@ _CODES: dict[int, Code] = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_too_slow",
     413: "body_too_large",
 }
 
@@ -147,13 +152,17 @@ async def _handle_validation_error(request: Request, error: Exception) -> JSONRe
     return response(request_id, 422, "invalid", f"{where}: {reason_of(nearest)}")
 
 
+# Characters of a field's name in a message.
+_NAME = 100
+
+
 def _path_in(value: Any, place: Sequence[int | str]) -> Iterator[str]:
     """The fields and positions that lead to an error, without the types that were tried."""
     for number, part in enumerate(place, 1):
         is_position = isinstance(value, list) and isinstance(part, int)
         if is_position or (isinstance(value, dict) and part in value):
             value = value[part]
-            yield str(part)
+            yield str(part)[:_NAME]
         elif isinstance(value, dict) and number == len(place):  # a missing field
             yield str(part)
 
@@ -170,5 +179,7 @@ async def _handle_http_error(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "bad_request")
     message = f"{request.method} {request.url.path}: {str(error.detail).lower()}"
-    headers = error.headers
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     return response(request_id_of(request.scope), error.status_code, code, message, headers)

@@ -11,6 +11,7 @@ from patclass.core.errors import DataError, StoreError
 from patclass.cpc.scheme import parse_code
 from patclass.data.text import text_sha256
 from patclass.service.auth import RateLimiter
+from patclass.service.classification import check_length
 from patclass.service.context import facts_of
 from patclass.service.errors import ApiError, documented
 from patclass.service.metrics import Metrics
@@ -40,11 +41,16 @@ class FeedbackService:
     """Checks feedback against the stored prediction, stores and counts it."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, models: Models, metrics: Metrics
+        self,
+        database: Database,
+        recorder: Recorder,
+        models: Models,
+        metrics: Metrics,
+        max_chars: int,
     ) -> None:
         self._store, self._reviews = FeedbackStore(database), ReviewStore(database)
         self._recorder = recorder
-        self._models, self._metrics = models, metrics
+        self._models, self._metrics, self._max_chars = models, metrics, max_chars
 
     def add(self, key: str, body: FeedbackRequest, caller: str | None) -> bool:
         """Store feedback; False if it was stored before, under the same key.
@@ -85,7 +91,8 @@ class FeedbackService:
     def complete(self, body: FeedbackRequest, caller: str | None) -> Feedback:
         """The feedback with the fields of its prediction.
 
-        :raises ApiError: if there is no such prediction or label, or the text differs.
+        :raises ApiError: if there is no such prediction or label, or the text is too long or
+            differs.
         :raises StoreError: if the store cannot be read.
         """
         body = self._with_known_label(body)
@@ -93,7 +100,7 @@ class FeedbackService:
         if prediction is None:
             message = f"prediction_id: '{body.prediction_id}' is unknown or deleted"
             raise ApiError(404, "unknown_prediction", message)
-        _check_text(body.text, prediction)
+        self._check_text(body.text, prediction)
         if body.label == prediction.label:
             message = f"label: '{body.label}' is the predicted label; set correct to true"
             raise ApiError(422, "invalid", message)
@@ -106,6 +113,20 @@ class FeedbackService:
             text_sha256=prediction.text_sha256,
             text=stored_text if body.text is None else body.text,
         )
+
+    def _check_text(self, text: str | None, prediction: PredictionRow) -> None:
+        if text is None:
+            return
+        try:
+            check_length(len(text), self._max_chars)
+        except DataError as problem:
+            raise ApiError(422, "text_invalid", f"text: {problem}") from problem
+        if text_sha256(text) != prediction.text_sha256:
+            raise ApiError(
+                422,
+                "text_differs",
+                "text: not the text of this prediction; send it as it was classified, or omit it",
+            )
 
     def _with_known_label(self, body: FeedbackRequest) -> FeedbackRequest:
         """Accept a label of a loaded model, or any CPC code in any spelling, cut to a subclass."""
@@ -179,12 +200,3 @@ def check_rate(limiter: RateLimiter, request: Request) -> None:
         headers = {"Retry-After": str(math.ceil(seconds))}
         message = f"the rate limit is reached; try again in {seconds:.1f} seconds"
         raise ApiError(429, "rate_limited", message, headers)
-
-
-def _check_text(text: str | None, prediction: PredictionRow) -> None:
-    if text is not None and text_sha256(text) != prediction.text_sha256:
-        raise ApiError(
-            422,
-            "text_differs",
-            "text: not the text of this prediction; send it as it was classified, or omit it",
-        )

@@ -45,6 +45,21 @@ Text = Annotated[
 Other = Annotated[Any, Field(description="Answered with an error in its place.")]
 
 
+# Fields of an object in a request; of more, only their number is reported.
+MAX_FIELDS = 100
+
+
+def check_fields(value: Any) -> Any:
+    """Refuse an object with so many fields that an error for each would take too long."""
+    if isinstance(value, dict) and len(value) > MAX_FIELDS:
+        raise PydanticCustomError(
+            "fields",
+            "expected at most {most} fields, not {count}",
+            {"most": MAX_FIELDS, "count": len(value)},
+        )
+    return value
+
+
 def check_patents(value: Any) -> Any:
     """Refuse what is neither a patent nor a list."""
     if not isinstance(value, (str, dict, list)):

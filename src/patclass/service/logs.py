@@ -3,9 +3,13 @@
 import json
 import logging
 import sys
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from typing import Any
 
 from patclass.core.errors import ConfigError, StoreError
@@ -28,11 +32,73 @@ def reason_of(problem: Exception) -> str:
     return str(problem) if isinstance(problem, StoreError) else repr(problem)
 
 
-def configure() -> None:
-    """Send the logs of the service, and warnings of uvicorn, to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    for name, level in ((LOGGER, logging.INFO), ("uvicorn", logging.WARNING)):
+MAX_CHARS_WAITING = 10_000_000
+_GATHER_SECONDS = 0.02
+_END_SECONDS = 1.0
+
+
+class LineWriter(logging.Handler):
+    """Writes lines in a thread, so that nothing waits for whoever reads them."""
+
+    def __init__(
+        self, file: FileIO, on_drop: Callable[[], object], max_chars: int = MAX_CHARS_WAITING
+    ) -> None:
+        """Start the thread.
+
+        :param on_drop: called for each line that is dropped, because ``max_chars`` wait.
+        """
+        super().__init__()
+        self.setFormatter(_JsonLines())
+        self._file, self._on_drop, self._max_chars = file, on_drop, max_chars
+        self._waiting: deque[str] = deque()
+        self._chars = 0
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line, or drop it."""
+        line = self.format(record) + "\n"
+        with self._changed:
+            if self._chars + len(line) <= self._max_chars:
+                self._waiting.append(line)
+                self._chars += len(line)
+                self._changed.notify_all()
+                return
+        self._on_drop()
+
+    def flush(self) -> None:
+        """Wait until all lines are written, at most for a second."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._chars, _END_SECONDS)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+            time.sleep(_GATHER_SECONDS)  # few writes of many lines cost least
+            with self._changed:
+                lines = "".join(self._waiting)
+                self._waiting.clear()
+            with suppress(OSError):  # nobody will ever read them
+                self._write(lines.encode(errors="replace"))
+            with self._changed:
+                self._chars -= len(lines)
+                self._changed.notify_all()
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[self._file.write(data) :]
+
+
+def configure(on_drop: Callable[[], object]) -> None:
+    """Send the logs of the service, and warnings of its libraries, to standard error as JSON lines.
+
+    :param on_drop: called for each line that is dropped, because nobody reads them.
+    """
+    # Unbuffered, as a buffer has a lock that the end of the interpreter would wait for.
+    handler = LineWriter(FileIO(sys.stderr.fileno(), "w", closefd=False), on_drop)
+    warnings = ((name, logging.WARNING) for name in ("uvicorn", "asyncio"))
+    for name, level in ((LOGGER, logging.INFO), *warnings):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)

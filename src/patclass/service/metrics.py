@@ -59,6 +59,11 @@ class Metrics:
             "patclass_model_info", "Loaded models.", "model", "version", "engine"
         )
         self.reloads = self._counter("patclass_reloads", "Reloads by outcome.", "outcome")
+        self.log_lines_dropped = Counter(
+            "patclass_log_lines_dropped",
+            "Log lines that were not written, because standard error is not read.",
+            registry=self.registry,
+        )
         self._add_store()
         self._add_monitor()
 

@@ -1,4 +1,4 @@
-"""Middleware of every request: id, security headers, log line, metrics. Knows ASGI only."""
+"""Middleware of every request: id, Host, HEAD, headers, log line, metrics. Knows ASGI only."""
 
 import logging
 import time
@@ -6,15 +6,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 
+from patclass.service.bodies import BodyLimits, Receive, bounded
 from patclass.service.context import Scope, begin, facts_of, request_id_of
 from patclass.service.errors import response
 from patclass.service.logs import LOGGER, Spans, no_spans
 from patclass.service.metrics import Metrics
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
@@ -25,23 +24,27 @@ SECURITY = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+# Characters of a path in the log.
+_LOGGED_PATH = 200
 
 
 class RequestMiddleware:
     """The outermost middleware: all responses of the service pass through it."""
 
     def __init__(
-        self, app: App, metrics: Metrics, max_body_bytes: int, spans: Spans = no_spans
+        self, app: App, metrics: Metrics, limits: BodyLimits, spans: Spans = no_spans
     ) -> None:
         """Wrap ``app``.
 
-        :param max_body_bytes: of a request's body; more is refused with 413.
+        :param limits: of a request's body; what exceeds them is refused.
         """
         self._app = app
         self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
         self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +62,9 @@ class RequestMiddleware:
         request_id = request_id_of(scope)
         began = time.perf_counter()
         status = 499  # the client disconnected
+        is_head = scope["method"] == "HEAD"
+        # The same state in both; only the copy gets the route.
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -69,10 +75,13 @@ class RequestMiddleware:
                 for name, value in SECURITY.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, self._bounded(scope, receive), send_with_headers)
+            app = self._app if _has_host(scope) else _refuse_host
+            await app(inner, bounded(scope, receive, self._limits), send_with_headers)
         except Exception:
             log.exception("failed", extra={"facts": {"request_id": request_id}})
             if status != 499:  # part of the response is sent; only closing the connection is left
@@ -81,34 +90,17 @@ class RequestMiddleware:
             failed = response(request_id, 500, "internal", message)
             await failed(scope, receive, send_with_headers)
         finally:
-            facts = self._account(scope, status, time.perf_counter() - began)
+            route = getattr(inner.get("route"), "path", "none")
+            facts = self._account(scope, route, status, time.perf_counter() - began)
         return facts
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Limit the size of a body, by its Content-Length and by the bytes received."""
-        declared = Headers(scope=scope).get("content-length", "")
-        total = int(declared) if declared.isdecimal() else 0
-        received = 0
-
-        async def receive_limited() -> Any:
-            nonlocal received
-            message = None if total > self._max_body_bytes else await receive()
-            if message is not None and message["type"] == "http.request":
-                received += len(message.get("body", b""))
-            if message is None or received > self._max_body_bytes:
-                raise HTTPException(413, f"the body has more than {self._max_body_bytes:,} bytes")
-            return message
-
-        return receive_limited
-
-    def _account(self, scope: Scope, status: int, seconds: float) -> dict[str, object]:
-        route = getattr(scope.get("route"), "path", "none")
+    def _account(self, scope: Scope, route: str, status: int, seconds: float) -> dict[str, object]:
         self._metrics.requests.labels(route, status).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         facts = {
             "request_id": request_id_of(scope),
             "method": scope["method"],
-            "path": scope["path"],
+            "path": scope["path"][:_LOGGED_PATH],
             "status": status,
             "ms": round(seconds * 1e3, 1),
             "client": (scope.get("client") or ("unknown",))[0],
@@ -116,3 +108,15 @@ class RequestMiddleware:
         facts |= facts_of(scope)
         log.info("request", extra={"facts": facts})
         return facts
+
+
+def _has_host(scope: Scope) -> bool:
+    """Whether the request names its host once, as HTTP/1.1 demands."""
+    named = sum(name == b"host" for name, _ in scope["headers"])
+    return named == 1 or (named == 0 and scope.get("http_version") == "1.0")
+
+
+async def _refuse_host(scope: Scope, receive: Receive, send: Send) -> None:
+    message = "expected the header Host, once"
+    refusal = response(request_id_of(scope), 400, "bad_request", message)
+    await refusal(scope, receive, send)

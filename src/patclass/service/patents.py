@@ -11,7 +11,7 @@ from patclass.service.schemas import FailedResult, PatentFields
 
 def patent_of(value: Any) -> str | PatentFields | FailedResult:
     """A patent of a request; the error that stands in its place if it is none."""
-    if isinstance(value, (str, PatentFields)):
+    if isinstance(value, str):
         return value
     try:
         return PatentFields.model_validate(value)

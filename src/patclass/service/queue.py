@@ -147,18 +147,24 @@ class InferenceQueue:
         self._metrics.queue_items.set(len(self._waiting))
 
     def _work(self) -> None:
-        while batch := self._take():
-            began = time.monotonic()
-            weight = sum(patent.weight for patent in batch)
-            in_time = [patent for patent in batch if self._is_in_time(patent, began)]
-            self._classify(in_time)
-            with self._changed:
-                self._running -= weight
-                seconds = time.monotonic() - began
-                # Each thread has its share of the machine's speed.
-                speed = len(self._threads) * weight / max(1e-4, seconds)
-                busy = self._tokens and len(in_time) == len(batch)
-                self.speed += _SPEED_WEIGHT * (speed - self.speed) if busy else 0
+        while self._classify_next():
+            pass  # a batch in a variable here would keep a replaced model until the next request
+
+    def _classify_next(self) -> bool:
+        """Wait for a batch and classify it; return whether there was one."""
+        batch = self._take()
+        began = time.monotonic()
+        weight = sum(patent.weight for patent in batch)
+        in_time = [patent for patent in batch if self._is_in_time(patent, began)]
+        self._classify(in_time)
+        with self._changed:
+            self._running -= weight
+            seconds = time.monotonic() - began
+            # Each thread has its share of the machine's speed.
+            speed = len(self._threads) * weight / max(1e-4, seconds)
+            busy = self._tokens and len(in_time) == len(batch)
+            self.speed += _SPEED_WEIGHT * (speed - self.speed) if busy else 0
+        return bool(batch)
 
     def _take(self) -> list[QueuedPatent]:
         """The oldest patent, with others of its model and length up to the size of a batch."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from patclass.service.background import monitored_model
 from patclass.service.classification import (
     ClassificationService,
     ServedPrediction,
+    computed,
     model_named,
 )
 from patclass.service.context import note
@@ -68,7 +70,8 @@ _ERRORS = (400, 401, 404, 413, 415, 422, 429, 503, 504)
 
 
 def _milliseconds(value: str) -> int:
-    if not value.isdecimal() or not 1 <= int(value) <= MAX_DEADLINE_MS:
+    # More digits than an int is read from are no deadline either.
+    if not value.isdecimal() or not 1 <= int(value[:20]) <= MAX_DEADLINE_MS:
         raise PydanticCustomError("deadline", f"expected 1 to {MAX_DEADLINE_MS} milliseconds")
     return int(value)
 
@@ -114,7 +117,8 @@ def add_classification(
         if len(patents) > max_items:
             message = f"patents: {len(patents)} in one request; at most {max_items} are accepted"
             raise ApiError(413, "request_too_large", message)
-        read = [patent_of(patent) for patent in patents]
+        size = len(await request.body())  # which was read before
+        read = await computed(size, lambda: [patent_of(patent) for patent in patents])
         inputs = [
             patent if isinstance(patent, str) else patent.model_dump(exclude={"id"})
             for patent in read
@@ -180,15 +184,19 @@ def add_models(router: APIRouter, models: Models, metrics: Metrics, numbers: boo
 def add_reload(
     router: APIRouter, models: Models, reload: Callable[[], Any], numbers: bool
 ) -> APIRouter:
-    """``/v1/models/reload``."""
+    """``/v1/models/reload``; one at a time, in a thread that does nothing else."""
+    thread, running = ThreadPoolExecutor(1, "load"), asyncio.Lock()
 
     @router.post("/v1/models/reload", responses=documented(401, 403, 409, 503))
     async def reload_models() -> ModelsResponse:
         """Load and verify the bundles again, then replace the models; on failure they stay."""
-        try:
-            await asyncio.to_thread(reload)
-        except PatclassError as error:
-            raise ApiError(409, "reload_failed", str(error)) from error
+        if running.locked():
+            raise ApiError(409, "reload_running", "the models are being loaded; try again later")
+        async with running:
+            try:
+                await asyncio.get_running_loop().run_in_executor(thread, reload)
+            except PatclassError as error:
+                raise ApiError(409, "reload_failed", str(error)) from error
         return _models_response(models, numbers)
 
     return router

@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    create_model,
+    model_validator,
+)
 
 from patclass.inference.prediction import (
     ANSWER_COLUMNS,
@@ -14,7 +22,7 @@ from patclass.inference.prediction import (
 )
 from patclass.monitoring.drift import SIGNALS
 from patclass.service.errors import ErrorBody
-from patclass.service.fields import Name, Other, Text, check_patents
+from patclass.service.fields import Name, Other, Text, check_fields, check_patents
 
 EXAMPLE = (
     "A drill bit for boreholes has a steel body with blades that carry cutters of polycrystalline "
@@ -26,6 +34,11 @@ class Strict(BaseModel):
     """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, value: Any) -> Any:
+        return check_fields(value)
 
 
 class PredictRequest(Strict):
@@ -58,19 +71,21 @@ class PatentFields(Strict):
 class ClassifyRequest(Strict):
     """One or many texts or patents."""
 
+    # Each patent is read by ``patent_of``, after they are counted.
     patents: Annotated[
         str | PatentFields | dict[str, Any] | list[str | PatentFields | Other],
+        SkipValidation,
         BeforeValidator(check_patents),
     ] = Field(
-        union_mode="left_to_right",
         description="A text, a patent, or a list of them.",
         examples=[[EXAMPLE, {"id": "EP1", "title": "Loom", "abstract": "A loom has a heald."}]],
     )
     model: str | None = Field(
-        None, description="Name of a loaded model; the default model if omitted."
+        None, max_length=200, description="Name of a loaded model; the default model if omitted."
     )
     level: str = Field(
         "auto",
+        max_length=200,
         description="section, class, subclass, or auto: the deepest level at which the prediction "
         "is sure.",
     )

@@ -1,8 +1,9 @@
 """What the service may do and how much of it. Knows no HTTP."""
 
+import ipaddress
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from patclass.core.config import Settings
@@ -32,6 +33,16 @@ class ServiceSettings(Settings):
         (),
         description="Origins of web pages that may call, such as https://patents.example; the flag "
         "can be repeated.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names by which a service on loopback without keys may be called, besides "
+        "those of this machine, such as that of a proxy before it; the flag can be repeated.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of reverse proxies, whose header X-Forwarded-For is "
+        "believed; the flag can be repeated.",
     )
     max_chars: int = Field(
         100_000, ge=1, le=MAX_CHARS, description="Characters of one text; more is refused."
@@ -82,6 +93,19 @@ class ServiceSettings(Settings):
     trace: bool = Field(
         False, description="Send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"expected addresses such as 10.0.0.7 or networks such as 10.0.0.0/8, not "
+                    f"{proxy}"
+                ) from None
+        return proxies
 
     @property
     def on_loopback(self) -> bool:

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from patclass.core.errors import DataError
 from patclass.data.encoding import SAMPLE
-from patclass.data.packed import Allowance, damage_named, seekable_copy
+from patclass.data.packed import Allowance, damage_named, member_of, seekable_copy, zip_of
 
 # Formats of files that are written.
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -79,10 +79,10 @@ def opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
             with gzip.open(path) as file:
                 yield path.stem, allowance.metered(cast(BinaryIO, file))
         elif path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as archive:
+            with zip_of(path) as archive:
                 name = _only_table(path, archive)
-                with archive.open(name) as file:
-                    yield name, allowance.metered(cast(BinaryIO, file))
+                with member_of(archive, name) as file:
+                    yield name, allowance.metered(file)
         else:
             with path.open("rb") as file:
                 yield path.name, file

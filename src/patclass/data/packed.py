@@ -7,16 +7,19 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Self, cast
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from patclass.core.errors import DataError
+
+Result = TypeVar("Result")
 
 _COMPRESSED: dict[str, Callable[[BinaryIO], Any]] = {
     ".gz": gzip.open,
@@ -43,10 +46,41 @@ _TAR_HEADERS = (
 )
 
 _BLOCK = 1 << 20
+
+
+class _DamagedError(Exception):
+    """A library has read what no archive has."""
+
+
 _DAMAGED = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(
+        _DamagedError,
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        zlib.error,
+        lzma.LZMAError,
+    ),
     EOFError,
 )
+
+
+def _checked(read: Callable[..., Result], *arguments: object) -> Result:
+    """What a library reads of an archive, whose errors are of many types."""
+    try:
+        return read(*arguments)
+    except (ValueError, IndexError, OverflowError, struct.error) as problem:
+        raise _DamagedError(str(problem)) from problem
+
+
+def zip_of(file: Path | BinaryIO) -> zipfile.ZipFile:
+    """A file packed as .zip, to be closed; within ``damage_named``."""
+    return _checked(zipfile.ZipFile, file)
+
+
+def member_of(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> BinaryIO:
+    """A file packed in another, to be closed; within ``damage_named``."""
+    return cast(BinaryIO, _checked(archive.open, name))
 
 
 @contextmanager
@@ -134,12 +168,12 @@ def _unpacked(
     if not suffix or depth >= _MAX_DEPTH:
         yield name, file
     elif suffix == ".zip":
-        with _any_place(name, file, depth) as readable, zipfile.ZipFile(readable) as archive:
+        with _any_place(name, file, depth) as readable, zip_of(readable) as archive:
             for info in archive.infolist():
                 if not info.is_dir() and not info.filename.startswith("__MACOSX"):
-                    with archive.open(info) as member:
+                    with member_of(archive, info) as member:
                         inner = f"{name}/{PurePosixPath(info.filename).name}"
-                        part = allowance.metered(cast(BinaryIO, member))
+                        part = allowance.metered(member)
                         yield from _unpacked(inner, part, allowance, depth + 1)
     elif suffix in _COMPRESSED:
         with _COMPRESSED[suffix](file) as plain:
@@ -147,7 +181,7 @@ def _unpacked(
             yield from _unpacked(name[: -len(suffix)], part, allowance, depth + 1)
     else:
         with tarfile.open(fileobj=file, mode="r|*", tarinfo=_TarEntry) as tar:
-            for entry in tar:
+            while (entry := _checked(tar.next)) is not None:
                 allowance.spend(entry.size)
                 content = tar.extractfile(entry) if entry.isfile() else None
                 if content is not None:

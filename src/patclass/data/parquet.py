@@ -5,6 +5,7 @@ list of zeros. How large rows may become is known before they are read, and boun
 read at once.
 """
 
+import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,13 @@ _MAX_BATCH_BYTES = 1 << 31
 # Bytes of the cells that are made objects at once, and of an item of a list as an object.
 _SLICE_BYTES, _ITEM_BYTES = 1 << 26, 64
 
+# What a description raises that is not like those of the standard.
+_UNLIKE = (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+
+# Fields of the description of a file, by their numbers in the standard.
+_GROUPS, _COLUMNS, _ROWS, _META = 4, 1, 3, 3
+_PATH, _VALUES, _DATA, _DICTIONARY = 3, 5, 9, 11
+
 # So a page of such texts begins, before its size unpacked as a number of Thrift.
 _DICTIONARY_PAGE = b"\x15\x04\x15"
 
@@ -43,7 +51,7 @@ def _open_parquet(path: Path) -> Iterator[tuple[pq.ParquetFile, BinaryIO]]:
             file = pq.ParquetFile(source)
         except MemoryError:
             raise
-        except (pa.ArrowException, OSError) as problem:
+        except (pa.ArrowException, OSError, ValueError) as problem:
             raise DataError(f"{path} is not a readable Parquet file: {problem}") from problem
         with file:
             yield file, source
@@ -77,7 +85,10 @@ def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
     with _open_parquet(path) as (file, source):
         names = file.schema_arrow.names
         columns = [name for name in names if wanted is None or name in wanted]
-        largest = _largest_row(file.metadata, source, columns)
+        try:
+            largest = _largest_row(_Footer.of(source), source, columns)
+        except _UNLIKE as problem:
+            raise DataError(f"{path} is damaged: {problem}. Make the file again.") from problem
     if largest > _MAX_BATCH_BYTES and not is_limited():
         call(count_rows, _LIMITS, str(path), path=str(path), columns=columns)
     yield from _rows(path, columns, min(_BATCH, max(1, _MAX_BATCH_BYTES // largest)))
@@ -109,33 +120,98 @@ def _rows(path: Path, columns: list[str], size: int) -> Iterator[Row]:
             ) from problem
 
 
-def _largest_row(metadata: pq.FileMetaData, source: BinaryIO, columns: list[str]) -> int:
+def _largest_row(footer: "_Footer", source: BinaryIO, columns: list[str]) -> int:
     """Bytes of a row in which each text is the longest of its column, as objects."""
+    wanted = {column.encode() for column in columns}
     largest = 1
-    for place in range(metadata.num_row_groups):
-        group = metadata.row_group(place)
+    for group in footer.groups():
+        rows = max(1, group.get(_ROWS, 1))
         size = 0
-        for chunk in map(group.column, range(group.num_columns)):
-            if chunk.path_in_schema.split(".")[0] in columns:
-                items = -(-chunk.num_values // max(1, group.num_rows))
+        for chunk in (column.get(_META, {}) for column in group.get(_COLUMNS, ())):
+            if next(iter(chunk.get(_PATH, ())), None) in wanted:
+                items = -(-chunk.get(_VALUES, 0) // rows)
                 size += items * max(_ITEM_BYTES, _longest_text(chunk, source))
         largest = max(largest, size)
     return largest
 
 
-def _longest_text(chunk: pq.ColumnChunkMetaData, source: BinaryIO) -> int:
+def _longest_text(chunk: dict[int, Any], source: BinaryIO) -> int:
     """Bytes of the texts that a column has stored once, of which one may be nearly all."""
-    offset = chunk.dictionary_page_offset if chunk.has_dictionary_page else None
-    source.seek(chunk.data_page_offset if offset is None else offset)
-    head = source.read(8)
+    source.seek(max(0, chunk.get(_DICTIONARY) or chunk.get(_DATA, 0)))
+    head = source.read(len(_DICTIONARY_PAGE) + 6)
     if not head.startswith(_DICTIONARY_PAGE):
         return 0
-    size = 0
-    for place, byte in enumerate(head[len(_DICTIONARY_PAGE) :]):
-        size |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:
-            break
-    return size >> 1  # its sign is the last bit
+    return _Footer(head[len(_DICTIONARY_PAGE) :]).integer()
+
+
+class _Footer:
+    """What a Parquet file says of itself, in Thrift: fields by their numbers.
+
+    The library has it too, but ends the process where a column's description is damaged.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self._place = content, 0
+
+    @classmethod
+    def of(cls, source: BinaryIO) -> "_Footer":
+        """That of a file, which is known to have one."""
+        end = source.seek(-8, io.SEEK_END)
+        size = int.from_bytes(source.read(4), "little")
+        source.seek(max(0, end - size))
+        return cls(source.read(size))
+
+    def groups(self) -> list[dict[int, Any]]:
+        """The groups of rows, each with its columns."""
+        return list(self._struct().get(_GROUPS, ()))
+
+    def integer(self) -> int:
+        """The next number; its sign is the last bit."""
+        number = self._unsigned()
+        return (number >> 1) ^ -(number & 1)
+
+    def _byte(self) -> int:
+        self._place += 1
+        return self._content[self._place - 1]
+
+    def _unsigned(self) -> int:
+        number = shift = 0
+        while (byte := self._byte()) >= 0x80:
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if shift > 63:
+                raise ValueError("a number of more than 64 bits")
+        return number | byte << shift
+
+    def _skip(self, size: int) -> bytes:
+        start, self._place = self._place, self._place + size
+        if self._place > len(self._content):
+            raise ValueError("its description is cut off")
+        return self._content[start : self._place]
+
+    def _struct(self) -> dict[int, Any]:
+        fields: dict[int, Any] = {}
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self.integer()
+            kind = head & 15
+            fields[number] = kind == 1 if kind in (1, 2) else self._value(kind)
+        return fields
+
+    def _value(self, kind: int) -> Any:
+        if kind in (4, 5, 6):
+            return self.integer()
+        if kind == 8:
+            return self._skip(self._unsigned())
+        if kind in (9, 10):
+            head = self._byte()
+            size = head >> 4 if head >> 4 < 15 else self._unsigned()
+            return [self._value(head & 15) for _ in range(size)]
+        if kind == 12:
+            return self._struct()
+        if kind not in (1, 2, 3, 7):
+            raise ValueError(f"unknown type {kind}")
+        return self._skip(8 if kind == 7 else 1)
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

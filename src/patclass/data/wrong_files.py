@@ -4,7 +4,6 @@ A wrong file is refused with what it is and what to do, instead of answers that 
 """
 
 import re
-import zipfile
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 
 from patclass.core.errors import DataError
 from patclass.data.columns import columns_by_role, fold
+from patclass.data.packed import damage_named, zip_of
 
 ZIP = b"PK\x03\x04"
 COMPOUND = b"\xd0\xcf\x11\xe0"  # of older Office files, and of encrypted new ones
@@ -192,8 +192,9 @@ def check_workbook(path: Path, file: BinaryIO) -> bool:
 
 def _check_zip(path: Path, file: BinaryIO) -> bool:
     try:
-        names = zipfile.ZipFile(file).namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+        with damage_named(path), zip_of(file) as archive:
+            names = archive.namelist()
+    except DataError:
         return False  # who opens the workbook says that it is damaged
     finally:
         file.seek(0)

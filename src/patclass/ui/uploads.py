@@ -28,7 +28,7 @@ MAX_FIELD_CHARACTERS = {"claims": 20_000, "description": 50_000}
 
 # Of a table, which the page keeps as a whole.
 MAX_ROWS = 50_000
-MAX_CELLS = 20_000_000
+MAX_CELLS = 10_000_000
 MAX_TABLE_CHARACTERS = 256_000_000
 
 # What another value than a text counts as, by what it takes.

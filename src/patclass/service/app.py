@@ -248,6 +248,8 @@ def serve(settings: ServiceSettings, models: Models) -> None:
     logs.configure()
     # Threads switch more often, so that sockets do not wait for tokenisation.
     sys.setswitchinterval(0.0005)
+    if settings.keys is not None:
+        KeyFile(settings.keys).list()  # a file that cannot be used is told now, not to the callers
     service = Service(settings, models)
     config = uvicorn.Config(
         create_app(service, lambda: server.end()),

@@ -56,9 +56,18 @@ def lock_texts(connection: Connection, hashes: Iterable[str | None]) -> None:
     if connection.dialect.name != "postgresql":
         return
     # Always in the same order, so that no two transactions can deadlock.
-    for text_sha256 in sorted({value for value in hashes if value}):
-        lock = int.from_bytes(sha256(text_sha256.encode()).digest()[:7])
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+    buckets = {_bucket(value) for value in hashes if value}
+    statement = text("SELECT pg_advisory_xact_lock(:kind, :bucket)")
+    for bucket in sorted(buckets):
+        connection.execute(statement, {"kind": _MIGRATION_LOCK, "bucket": bucket})
+
+
+# Locks for all texts together: the server has room for some thousand, and an import has more texts.
+_BUCKETS = 1024
+
+
+def _bucket(text_sha256: str) -> int:
+    return int.from_bytes(sha256(text_sha256.encode()).digest()[:4]) % _BUCKETS
 
 
 VARIABLE = "PATCLASS_DATABASE_URL"

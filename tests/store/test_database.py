@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from helpers import wait_until
 from patclass.core.errors import ConfigError, StoreError
+from patclass.store import connections
 from patclass.store import database as database_module
 from patclass.store.consensus import Feedback
 from patclass.store.database import VARIABLE, Database, RowError, locate_store
@@ -172,11 +173,11 @@ class BusyConnection:
 
 def test_enabling_wal_is_retried_only_while_the_database_is_busy():
     busy = BusyConnection(sqlite3.SQLITE_BUSY, 3)
-    database_module._enable_wal(busy)
+    connections._enable_wal(busy)
     assert busy.calls == 4
     read_only = BusyConnection(sqlite3.SQLITE_READONLY, 3)
     with pytest.raises(sqlite3.OperationalError):
-        database_module._enable_wal(read_only)
+        connections._enable_wal(read_only)
     assert read_only.calls == 1
 
 
@@ -211,8 +212,8 @@ def test_a_file_takes_precedence_over_the_environment(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_every_postgresql_url_uses_the_same_driver(kind: str):
-    url = locate_store(None, {VARIABLE: f"{kind}://ada@host/db"}).url
-    assert url.drivername == "postgresql+psycopg"
+    location = locate_store(None, {VARIABLE: f"{kind}://ada@host/db"}).location
+    assert location == "postgresql+psycopg://ada@host/db"
 
 
 def test_row_numbers_are_not_reused(database: Database):
@@ -238,7 +239,7 @@ def test_deleted_texts_are_wiped_from_the_files(tmp_path: Path):
 
 def test_a_value_that_cannot_be_stored_is_a_row_error(database: Database):
     store = PredictionStore(database)
-    if database.url.drivername == "sqlite":
+    if database.location.endswith(".db"):
         store.add([prediction(1, text="NUL \0")])  # SQLite accepts it
         return
     with pytest.raises(RowError, match="NUL"):

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from patclass.store.consensus import Feedback
 from patclass.store.database import Database
+from patclass.store.feedback import FeedbackStore
 from patclass.store.predictions import PredictionStore, disagreement
-from patclass.store.reviews import ReviewStore
 from store_rows import ID, prediction
 
 
@@ -53,12 +54,13 @@ def test_counts_distinguish_shadows(store: PredictionStore):
     assert store.count("v2", shadow=True) == 1
 
 
-def test_the_text_hashes_of_cases_are_known(store: PredictionStore, database: Database):
-    store.add([prediction(1), prediction(2, text_sha256="t")])
-    cases = ReviewStore(database)
-    cases.claim(ID(2), "t", "unsure", "Ada")
-    cases.claim(ID(3), "t", "unsure", "Ada")  # of a deleted prediction
-    assert store.text_hashes_of_cases() == {ID(2): "t"}
+def test_a_text_is_found_with_any_prediction_or_feedback(
+    store: PredictionStore, database: Database
+):
+    store.add([prediction(1, text_sha256="t"), prediction(2, text_sha256="t", text="kept")])
+    given = Feedback(ID(3), True, text_sha256="u", text="sent", predicted_label="A")
+    FeedbackStore(database).add("key", given)
+    assert [store.text(each) for each in "tuv"] == ["kept", "sent", None]
 
 
 def test_timestamps_keep_their_time_zone(store: PredictionStore):

@@ -130,10 +130,10 @@ def test_a_case_is_opened_once_and_reopened_after_a_decision(
     store: ReviewStore, database: Database
 ):
     with database.write() as connection:
-        assert open_case(connection, ID, "disputed")
-        assert not open_case(connection, ID, "disputed")
+        assert open_case(connection, ID, "t", "disputed")
+        assert not open_case(connection, ID, "t", "disputed")
     store.claim(ID, "t", "", "Ada")
     store.decide("key-of-ada", feedback_by())
     with database.write() as connection:
-        assert open_case(connection, ID, "disputed")
+        assert open_case(connection, ID, "t", "disputed")
     assert state(store) == (OPEN, None)

@@ -113,7 +113,7 @@ def purge(
         deleted = purge_prediction(database, prediction)
     else:
         deleted = purge_text(database, text_hash or "")
-    if not database.checkpoint() and database.url.drivername == "sqlite":
+    if not database.checkpoint():
         click.echo("the store is being read: run this again to overwrite its write-ahead log")
     if older_than is None and not any(vars(deleted).values()):
         click.echo(f"there are no rows of {prediction or text_hash}", err=True)

@@ -9,22 +9,24 @@ import hashlib
 import math
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from patclass.inference.classifier import AGREEMENT
-from patclass.store.consensus import (
-    Consensus,
-    FeedbackRow,
-    consensus_of,
-    group_by_text,
-    valid_feedback,
-)
+from patclass.store.consensus import FeedbackRow
 from patclass.store.database import Database
 from patclass.store.feedback import DISPUTED, FeedbackStore
 from patclass.store.predictions import PredictionRow, PredictionStore
-from patclass.store.reviews import CLAIMED, LEASE, OPEN, Case, ReviewStore
+from patclass.store.reviews import (
+    LEASE,
+    OPEN,
+    Candidate,
+    Case,
+    HandledCase,
+    ReviewStore,
+    TextState,
+)
 
 UNSURE, NEIGHBOURS, DRIFTED, SAMPLE = "unsure", "neighbours", "drifted", "sample"
 
@@ -102,14 +104,15 @@ def _is_unusual(row: PredictionRow) -> bool:
 # Every fifth item is of the sample.
 _SAMPLE_INTERVAL = 5
 
-_NO_FEEDBACK = Consensus(None, False, ())
+# The latest cases handled, by which labels and the sample take turns.
+_RECENT = 200
 
 
 @dataclass(frozen=True)
 class PendingReviews:
     """Predictions to review.
 
-    :param items: those whose text is stored, in the order of review.
+    :param items: those whose text is stored, in the order of review; without their texts.
     :param without_text: how many texts cannot be reviewed because they are not stored.
     """
 
@@ -118,101 +121,86 @@ class PendingReviews:
 
 
 @dataclass(frozen=True)
-class ReviewHistory:
-    """Review cases and feedback so far.
+class Assessed:
+    """A candidate with the item that it is, unless its text is disputed; nothing of it changes."""
 
-    :param cases: by the id of the prediction.
-    :param text_hashes: SHA-256 of the text of each case, by the id of the prediction.
-    :param feedback: all feedback by the SHA-256 of the text.
-    """
-
-    cases: Mapping[str, Case]
-    text_hashes: Mapping[str, str]
-    feedback: Mapping[str, Sequence[FeedbackRow]]
-
-    def consensus(self, text_sha256: str) -> Consensus:
-        """What the reviewers of a text agree on."""
-        rows = self.feedback.get(text_sha256)
-        return consensus_of(rows) if rows else _NO_FEEDBACK
-
-    def with_text(self, row: PredictionRow) -> PredictionRow:
-        """A prediction with the text from its feedback, if the text was not stored with it."""
-        if row.text is not None:
-            return row
-        texts = (each.feedback.text for each in self.feedback.get(row.text_sha256, ()))
-        return replace(row, text=next((text for text in texts if text is not None), None))
-
-    def handled_cases(self) -> list[Case]:
-        """Cases that are claimed or decided, the most recent first."""
-        handled = [case for case in self.cases.values() if case.state != OPEN]
-        return sorted(handled, key=lambda case: case.updated, reverse=True)
+    candidate: Candidate
+    item: ReviewItem | None
 
 
 def pending_reviews(
-    rows: Sequence[PredictionRow], history: ReviewHistory, now: datetime
+    assessed: Collection[Assessed],
+    states: Mapping[str, TextState],
+    handled: Sequence[HandledCase],
+    now: datetime,
 ) -> PendingReviews:
-    """Those of ``rows`` that are to be reviewed, one for each text, in the order of review."""
-    unavailable = {
-        history.text_hashes.get(case.prediction_id)
-        for case in history.cases.values()
-        if case.unavailable(now)
-    }
-    stored_texts = {row.text_sha256: row.text for row in rows if row.text is not None}
+    """Those that are to be reviewed, one for each text, in the order of review.
+
+    :param states: by the SHA-256 of the text.
+    :param handled: the latest cases, the most recent first.
+    """
+    with_text = {each.candidate.row.text_sha256 for each in assessed if each.candidate.has_text}
     best: dict[str, ReviewItem] = {}
     without_text: set[str] = set()
-    for row in rows:
-        text_sha256 = row.text_sha256
-        if text_sha256 in unavailable:
+    for each in assessed:
+        row, item = each.candidate.row, each.item
+        state = states.get(row.text_sha256, _UNTOUCHED)
+        if state.disputed:
+            item = ReviewItem(row, DISPUTED, 1.0)
+        if item is None or state.unavailable(now):
             continue
-        consensus = history.consensus(text_sha256)
-        reviewed = bool(consensus.numbers) and not consensus.disputed
-        item = review_item_of(row, consensus.disputed)
         # The whole sample is reviewed: texts without feedback alone would be the easy ones.
-        if item is None or (reviewed and item.reason != SAMPLE):
+        if state.reviewed and item.reason not in (SAMPLE, DISPUTED):
             continue
-        row = history.with_text(replace(row, text=row.text or stored_texts.get(text_sha256)))
-        if row.text is None:
-            without_text.add(text_sha256)
+        if row.text_sha256 not in with_text and not state.has_text:
+            without_text.add(row.text_sha256)
             continue
-        item = replace(item, prediction=row)
-        best[text_sha256] = min(
-            item, best.get(text_sha256, item), key=lambda i: _rank_within_text(i, history)
-        )
-    return PendingReviews(
-        tuple(_in_order(list(best.values()), rows, history, now)), len(without_text)
-    )
+        other = best.get(row.text_sha256)
+        if other is None or _rank_within_text(item, state) < _rank_within_text(other, state):
+            best[row.text_sha256] = item
+    return PendingReviews(tuple(_in_order(best, states, handled, now)), len(without_text))
 
 
-def _rank_within_text(item: ReviewItem, history: ReviewHistory) -> tuple[int, bool, float, str]:
+_UNTOUCHED = TextState()
+
+
+def _rank_within_text(item: ReviewItem, state: TextState) -> tuple[int, bool, float, str]:
     """Sort key of predictions for the same text; the smallest one is reviewed."""
     rank = {DISPUTED: 0, SAMPLE: 1}.get(item.reason, 2)
-    has_no_case = item.prediction.id not in history.cases
-    return rank, has_no_case, -item.priority, item.prediction.id
+    return rank, item.prediction.id not in state.cases, -item.priority, item.prediction.id
 
 
 def _in_order(
-    items: list[ReviewItem], rows: Sequence[PredictionRow], history: ReviewHistory, now: datetime
+    items: Mapping[str, ReviewItem],
+    states: Mapping[str, TextState],
+    handled: Sequence[HandledCase],
+    now: datetime,
 ) -> list[ReviewItem]:
-    handled = history.handled_cases()
-    labels = {row.id: _coarsest_label(row) for row in rows}
+    """The items of all texts in the order of review."""
     last_turns: dict[str, int] = {}
     for age, case in enumerate(handled):
-        last_turns.setdefault(labels.get(case.prediction_id, ""), -age)
-    released = [item for item in items if _just_released(item, history, now)]
-    others = [item for item in items if not _just_released(item, history, now)]
-    sample = [item for item in others if item.reason == SAMPLE]
-    ranked = _take_turns([item for item in others if item.reason != SAMPLE], last_turns)
+        last_turns.setdefault(_coarsest_label(case.levels), -age)
+    since_sample = next(
+        (age for age, case in enumerate(handled) if case.reason == SAMPLE), len(handled)
+    )
+    released: list[tuple[datetime, ReviewItem]] = []
+    ranked: list[ReviewItem] = []
+    sample: list[ReviewItem] = []
+    for text_sha256, item in items.items():
+        own = states.get(text_sha256, _UNTOUCHED).cases.get(item.prediction.id)
+        if own is not None and _just_released(own, now):
+            released.append((own.updated, item))
+        else:
+            (sample if item.reason == SAMPLE else ranked).append(item)
+    ranked = _take_turns(ranked, last_turns)
     sample.sort(key=lambda item: item.priority)
-    released.sort(key=lambda item: history.cases[item.prediction.id].updated)
-    return [*_mix(ranked, sample, len(handled)), *released]
+    released.sort(key=lambda pair: pair[0])
+    return [*_mix(ranked, sample, since_sample), *(item for _, item in released)]
 
 
-def _just_released(item: ReviewItem, history: ReviewHistory, now: datetime) -> bool:
+def _just_released(case: Case, now: datetime) -> bool:
     """Whether a reviewer has released the case a short while ago, so that it comes last."""
-    case = history.cases.get(item.prediction.id)
-    if case is None or case.state != OPEN:
-        return False
-    return case.updated > case.created and now - case.updated < LEASE
+    return case.state == OPEN and case.updated > case.created and now - case.updated < LEASE
 
 
 def _take_turns(items: Sequence[ReviewItem], last_turns: Mapping[str, int]) -> list[ReviewItem]:
@@ -224,7 +212,7 @@ def _take_turns(items: Sequence[ReviewItem], last_turns: Mapping[str, int]) -> l
     turns: Counter[tuple[bool, str]] = Counter()
     keys: dict[str, tuple[bool, int, float]] = {}
     for item in sorted(items, key=lambda i: (-i.priority, i.prediction.id)):
-        label, undisputed = _coarsest_label(item.prediction), item.reason != DISPUTED
+        label, undisputed = _coarsest_label(item.prediction.levels), item.reason != DISPUTED
         turn = turns[undisputed, label]
         keys[item.prediction.id] = (undisputed, turn, last_turns.get(label, -math.inf))
         turns[undisputed, label] += 1
@@ -232,24 +220,30 @@ def _take_turns(items: Sequence[ReviewItem], last_turns: Mapping[str, int]) -> l
 
 
 def _mix(
-    others: Sequence[ReviewItem], sample: Sequence[ReviewItem], n_handled: int
+    others: Sequence[ReviewItem], sample: Sequence[ReviewItem], since_sample: int
 ) -> list[ReviewItem]:
-    """Make every fifth item one of the sample, counting the cases handled before."""
+    """Make every fifth item one of the sample.
+
+    :param since_sample: how many cases were handled since the last one of the sample.
+    """
     others, sample = list(others[::-1]), list(sample[::-1])
     mixed: list[ReviewItem] = []
     while others or sample:
-        sample_is_due = (n_handled + len(mixed) + 1) % _SAMPLE_INTERVAL == 0
-        use_sample = bool(sample) and (sample_is_due or not others)
+        use_sample = bool(sample) and (since_sample >= _SAMPLE_INTERVAL - 1 or not others)
         mixed.append((sample if use_sample else others).pop())
+        since_sample = 0 if use_sample else since_sample + 1
     return mixed
 
 
-def _coarsest_label(row: PredictionRow) -> str:
-    return next(iter(row.levels.values()))[0]
+def _coarsest_label(levels: Mapping[str, tuple[str, float]]) -> str:
+    return next(iter(levels.values()))[0]
 
 
-# The latest predictions of each model that are considered.
-WINDOW = 2000
+# The latest predictions of each model that are considered, and the oldest disputes.
+WINDOW, DISPUTES = 2000, 500
+
+# Earlier feedback that a reviewer is shown.
+_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -257,7 +251,7 @@ class ClaimedReview:
     """A review case claimed by a reviewer.
 
     :param prediction: with its text.
-    :param feedback: valid feedback on the same text so far.
+    :param feedback: the latest valid feedback on the same text, without its texts.
     """
 
     prediction: PredictionRow
@@ -272,56 +266,56 @@ class ReviewQueue:
         self._predictions = PredictionStore(database)
         self._feedback, self._reviews = FeedbackStore(database), ReviewStore(database)
         self._claiming = threading.Lock()
+        # Of the latest call, by number: predictions never change.
+        self._assessed: dict[int, Assessed] = {}
 
     def pending(self, versions: Collection[str]) -> PendingReviews:
-        """What is to be reviewed among the latest predictions of these models, and all disputes.
+        """What is to be reviewed among the latest predictions of these models, and disputes.
 
         :raises StoreError: if the store cannot be read.
         """
-        history = self._history()
-        return pending_reviews(self._rows(versions, history), history, datetime.now(UTC))
+        handled, before = self._reviews.latest_handled(_RECENT), self._assessed
+        known = {number: each.candidate for number, each in before.items()}
+        candidates, states = self._reviews.waiting(versions, WINDOW, DISPUTES, known)
+        assessed = {
+            number: before.get(number) or Assessed(each, review_item_of(each.row, disputed=False))
+            for number, each in candidates.items()
+        }
+        self._assessed = assessed
+        return pending_reviews(assessed.values(), states, handled, datetime.now(UTC))
 
-    def claim(self, reviewer: str, versions: Collection[str]) -> ClaimedReview | None:
+    def claim(
+        self, reviewer: str, versions: Collection[str], key_id: str | None = None
+    ) -> ClaimedReview | None:
         """The case that the reviewer has claimed, else the next one; None if there is none.
 
+        :param key_id: id of the reviewer's API key; tells reviewers of one name apart.
         :raises StoreError: if the store cannot be used.
         """
         # The store keeps two reviewers from one case; the lock keeps one reviewer from two cases.
         with self._claiming:
-            history, now = self._history(), datetime.now(UTC)
-            claimed = self._claimed_by(reviewer, history, now)
-            pending = pending_reviews(self._rows(versions, history), history, now)
-            for item in [*claimed, *pending.items]:
-                text_sha256 = item.prediction.text_sha256
-                if self._reviews.claim(item.prediction.id, text_sha256, item.reason, reviewer):
-                    feedback = valid_feedback(history.feedback.get(text_sha256, ()))
-                    return ClaimedReview(item.prediction, item.reason, tuple(feedback))
+            for item in self._next(reviewer, versions, key_id):
+                row = self._with_text(item.prediction)
+                if row is None:
+                    continue
+                claim = row.id, row.text_sha256, item.reason, reviewer, key_id
+                if self._reviews.claim(*claim):
+                    feedback = self._feedback.latest_on(row.text_sha256, _SHOWN)
+                    return ClaimedReview(row, item.reason, tuple(feedback))
         return None
 
-    def _history(self) -> ReviewHistory:
-        return ReviewHistory(
-            cases={case.prediction_id: case for case in self._reviews.all()},
-            text_hashes=self._predictions.text_hashes_of_cases(),
-            feedback=group_by_text(self._feedback.all()),
-        )
+    def _next(
+        self, reviewer: str, versions: Collection[str], key_id: str | None
+    ) -> Iterator[ReviewItem]:
+        """What the reviewer has claimed already, the most recent first; then what is pending."""
+        for row, reason, disputed in self._reviews.claimed_by(reviewer, key_id):
+            yield ReviewItem(row, DISPUTED if disputed else reason, 1.0)
+        yield from self.pending(versions).items
 
-    def _rows(self, versions: Collection[str], history: ReviewHistory) -> list[PredictionRow]:
-        rows = [row for each in versions for row in self._predictions.latest(each, WINDOW)]
-        ids = {row.id for row in rows}
-        older = (
-            self._predictions.get(id)
-            for id, text_sha256 in history.text_hashes.items()
-            if id not in ids and history.consensus(text_sha256).disputed
-        )
-        return rows + [row for row in older if row is not None]
-
-    def _claimed_by(self, reviewer: str, history: ReviewHistory, now: datetime) -> list[ReviewItem]:
-        """What the reviewer has claimed under a lease still valid, the most recent first."""
-        items = []
-        for case in history.handled_cases():
-            if case.state == CLAIMED and case.reviewer == reviewer and case.unavailable(now):
-                row = self._predictions.get(case.prediction_id)
-                if row is not None and (row := history.with_text(row)).text is not None:
-                    disputed = history.consensus(row.text_sha256).disputed
-                    items.append(ReviewItem(row, DISPUTED if disputed else case.reason, 1.0))
-        return items
+    def _with_text(self, row: PredictionRow) -> PredictionRow | None:
+        """The prediction with its text, or that of another one of the same text; None without."""
+        stored = self._predictions.get(row.id)
+        if stored is None or stored.text is not None:
+            return stored
+        text = self._predictions.text(row.text_sha256)
+        return None if text is None else replace(row, text=text)

@@ -57,6 +57,10 @@ _MIN_QUEUE_TOKENS = 4096
 # claim in two languages.
 _VALUES, _USUAL_ITEMS = 1000, 64
 
+# Seconds after which a database server that stays silent within a statement is given up. With those
+# to connect again they are fewer than a request waits for the store.
+STORE_SECONDS = 10.0
+
 # Seconds in which requests are finished at a shutdown.
 SHUTDOWN_SECONDS = 9
 
@@ -72,7 +76,8 @@ class Service:
         self._loading = threading.Lock()
         self.failure: Exception | None = None
         self.lookups = Lookups(settings, self.metrics)
-        self.database = locate_store(settings.store)
+        self.database = locate_store(settings.store, patience=STORE_SECONDS)
+        self.metrics.store_available.set_function(lambda: self.database.available)
         self.recorder = Recorder(PredictionStore(self.database), self.metrics)
         self.shadow = Shadow(self.recorder, self.metrics)
         self.monitor = Monitor(self.database, settings.window)
@@ -131,9 +136,14 @@ class Service:
         if self.settings.queue_tokens is None:
             self.queue.capacity = max(_MIN_QUEUE_TOKENS, round(slowest * QUEUE_SECONDS))
 
+    def drain(self) -> None:
+        """Accept no more patents, and wait less for the store."""
+        self.draining = True
+        self.database.drain()
+
     def close(self) -> None:
         """Classify what was accepted, then end all threads."""
-        self.draining = True
+        self.drain()
         self.queue.close()
         self.shadow.close()
         self.recorder.close()
@@ -248,7 +258,7 @@ class _Server(uvicorn.Server):
         self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._service.draining = True
+        self._service.drain()
         super().handle_exit(sig, frame)
 
 
@@ -260,6 +270,8 @@ def serve(settings: ServiceSettings, models: Models) -> None:
     """
     # Threads switch more often, so that sockets do not wait for tokenisation.
     sys.setswitchinterval(0.0005)
+    if settings.keys is not None:
+        KeyFile(settings.keys).list()  # a file that cannot be used is told now, not to the callers
     service = Service(settings, models)
     logs.configure(service.metrics.log_lines_dropped.inc)
     app = create_app(service, lambda: server.end())

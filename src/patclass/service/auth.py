@@ -96,7 +96,7 @@ def _key_check(keys: KeyFile, role: Role) -> Check:
             raise ApiError(503, "not_ready", "the API keys cannot be read; see the log") from error
         if key is None:
             raise _unauthorized("wrong_key", f"this API key is unknown or revoked; {_HOW_TO_SEND}")
-        note(request.scope, key=key.name)
+        note(request.scope, key=key.name, key_id=key.id)
         if role is Role.ADMIN and key.role is not Role.ADMIN:
             raise ApiError(403, "forbidden", f"this requires a key with the role {role.value}")
 

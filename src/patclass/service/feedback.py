@@ -60,16 +60,19 @@ class FeedbackService:
         """
         return self._counted(lambda: self._store.add(key, self.complete(body, caller)))
 
-    def decide(self, key: str, body: FeedbackRequest, caller: str | None) -> bool:
+    def decide(
+        self, key: str, body: FeedbackRequest, caller: str | None, key_id: str | None
+    ) -> bool:
         """Store feedback that decides a review; False if it was stored before.
 
+        :param key_id: id of the API key that the reviewer uses.
         :raises ApiError: if it is refused, or the reviewer has not claimed the case.
         :raises StoreError: if it cannot be stored.
         """
 
         def decide() -> bool:
             with claimed_by_reviewer():
-                return self._reviews.decide(key, self.complete(body, caller))
+                return self._reviews.decide(key, self.complete(body, caller), key_id)
 
         return self._counted(decide)
 
@@ -189,13 +192,19 @@ def caller_of(request: Request) -> str | None:
     return None if caller is None else str(caller)
 
 
+def key_id_of(request: Request) -> str | None:
+    """The id of the caller's API key, which no other key has; None without keys."""
+    key_id = facts_of(request.scope).get("key_id")
+    return None if key_id is None else str(key_id)
+
+
 def check_rate(limiter: RateLimiter, request: Request) -> None:
     """Apply the rate limit of the caller, identified by key or address.
 
     :raises ApiError: with Retry-After, if the limit is reached.
     """
     address = "" if request.client is None else request.client.host
-    seconds = limiter.acquire(caller_of(request) or address)
+    seconds = limiter.acquire(key_id_of(request) or address)
     if seconds:
         headers = {"Retry-After": str(math.ceil(seconds))}
         message = f"the rate limit is reached; try again in {seconds:.1f} seconds"

@@ -71,7 +71,7 @@ class _Stored(_Frozen):
         return keys
 
 
-_Signature = tuple[int, int, int]
+_Signature = tuple[int, ...]
 _Content = tuple[_Signature | None, dict[str, Key]]
 
 
@@ -83,7 +83,8 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 class KeyFile:
     """A file of keys that several processes and threads may read and change concurrently.
 
-    A missing file has no keys. Changes by others take effect immediately.
+    A missing file has no keys. Changes by others take effect immediately. A file that other users
+    could write is refused: they could add a key of their own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +96,7 @@ class KeyFile:
 
         Names may repeat, so that an old key can stay valid until the new one is in use.
 
-        :raises ConfigError: if the name is not valid or the file is damaged.
+        :raises ConfigError: if the name is not valid, or the file is damaged or not private.
         :raises OutputError: if the file cannot be written.
         """
         if not _is_valid_name(name):
@@ -123,14 +124,14 @@ class KeyFile:
     def list(self) -> tuple[Key, ...]:
         """All keys, the oldest first.
 
-        :raises ConfigError: if the file is damaged or cannot be read.
+        :raises ConfigError: if the file is damaged, not private or cannot be read.
         """
         return tuple(self._keys().values())
 
     def check(self, presented: str) -> Key | None:
         """The stored key of a presented one; None if it is not valid.
 
-        :raises ConfigError: if the file is damaged or cannot be read.
+        :raises ConfigError: if the file is damaged, not private or cannot be read.
         """
         parts = _PRESENTED.fullmatch(presented)
         if parts is None:
@@ -158,8 +159,9 @@ class KeyFile:
         try:
             with self.path.open("rb") as file:
                 # Of the open file: it may have been replaced since.
-                signature = _signature_of(os.fstat(file.fileno()))
-                return signature, _parse(self.path, file.read())
+                status = os.fstat(file.fileno())
+                _check_owner(self.path, status)
+                return _signature_of(status), _parse(self.path, file.read())
         except FileNotFoundError:
             return None, {}
         except OSError as error:
@@ -222,7 +224,27 @@ def _digest(secret: str) -> str:
 
 
 def _signature_of(status: os.stat_result) -> _Signature:
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return *times, status.st_size, status.st_ino, status.st_mode, status.st_uid
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """Refuse a file that another user than root and the one that runs this could change.
+
+    :raises ConfigError: with the command that mends it.
+    """
+    if status.st_mode & 0o022:
+        raise ConfigError(
+            f"the keys in {path} can be changed by other users, who could add one of their own: "
+            f"chmod go-w {path}",
+            setting="keys",
+        )
+    if status.st_uid not in (0, os.geteuid()):
+        raise ConfigError(
+            f"the keys in {path} belong to another user (id {status.st_uid}), who could add one: "
+            f"chown {os.geteuid()} {path}, or run patclass as that user.",
+            setting="keys",
+        )
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Key]:

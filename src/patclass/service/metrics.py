@@ -68,6 +68,9 @@ class Metrics:
         self._add_monitor()
 
     def _add_store(self) -> None:
+        self.store_available = self._gauge(
+            "patclass_store_available", "1 if the store could be used the last time, else 0."
+        )
         self.recorded = self._counter(
             "patclass_recorded_predictions", "Predictions to be stored, by outcome.", "outcome"
         )

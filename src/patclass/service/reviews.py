@@ -18,7 +18,13 @@ from patclass.learning.review_queue import (
 )
 from patclass.service.classification import model_named
 from patclass.service.errors import ApiError, documented
-from patclass.service.feedback import FeedbackService, Key, caller_of, claimed_by_reviewer
+from patclass.service.feedback import (
+    FeedbackService,
+    Key,
+    caller_of,
+    claimed_by_reviewer,
+    key_id_of,
+)
 from patclass.service.models import LoadedModel, Models
 from patclass.service.schemas import (
     NO_NUL,
@@ -141,36 +147,37 @@ class ReviewService:
         """
         return _queue_response(self._queue.pending(self._versions()), limit)
 
-    def claim(self, reviewer: str) -> ReviewCase:
+    def claim(self, reviewer: str, key_id: str | None) -> ReviewCase:
         """The case that the reviewer has claimed, else the next one, which is claimed.
 
+        :param key_id: id of the API key that the reviewer uses.
         :raises ApiError: if there is none.
         :raises StoreError: if the store cannot be used.
         """
-        claimed = self._queue.claim(reviewer, self._versions())
+        claimed = self._queue.claim(reviewer, self._versions(), key_id)
         if claimed is None:
             raise ApiError(404, "no_case", "there is no open case")
         version = claimed.prediction.version
         model = next((m for m in self._models.loaded() if m.version == version), None)
         return _case(claimed, model)
 
-    def release(self, prediction_id: str, reviewer: str) -> None:
+    def release(self, prediction_id: str, reviewer: str, key_id: str | None) -> None:
         """Release a claimed case.
 
         :raises ApiError: if the reviewer has not claimed it.
         :raises StoreError: if the store cannot be used.
         """
         with claimed_by_reviewer():
-            self._store.release(prediction_id, reviewer)
+            self._store.release(prediction_id, reviewer, key_id)
 
-    def undo(self, prediction_id: str, reviewer: str) -> None:
+    def undo(self, prediction_id: str, reviewer: str, key_id: str | None) -> None:
         """Withdraw a decision; the case is claimed by the reviewer again.
 
         :raises ApiError: if the reviewer has not decided it.
         :raises StoreError: if the store cannot be used.
         """
         with claimed_by_reviewer():
-            self._store.undo(prediction_id, reviewer)
+            self._store.undo(prediction_id, reviewer, key_id)
 
     def _versions(self) -> set[str]:
         return {model.version for model in self._models.loaded()}
@@ -191,9 +198,12 @@ def add_reviews(
 
     @router.post("/v1/reviews/claim", responses=documented(*_ERRORS))
     async def claim_review(request: Request, body: ReviewerRequest) -> ReviewCase:
-        """Claim the next case, or return the one already claimed; no other reviewer gets it."""
+        """Claim the next case, or return the one already claimed; no other reviewer gets it.
+
+        A claim belongs to the API key that it was made with and to the name of the reviewer.
+        """
         model_named(models, None)
-        return await in_store(request, reviews.claim, body.reviewer)
+        return await in_store(request, reviews.claim, body.reviewer, key_id_of(request))
 
     @router.post(
         "/v1/reviews/{prediction_id}/decision",
@@ -205,8 +215,8 @@ def add_reviews(
     ) -> FeedbackResponse:
         """Decide a case; this overrides all other feedback on its text."""
         decision = FeedbackRequest(prediction_id=prediction_id, text=None, **body.model_dump())
-        caller = caller_of(request)
-        added = await in_store(request, feedback.decide, idempotency_key, decision, caller)
+        who = caller_of(request), key_id_of(request)
+        added = await in_store(request, feedback.decide, idempotency_key, decision, *who)
         return FeedbackResponse(prediction_id=prediction_id, repeated=not added)
 
     @router.post("/v1/reviews/{prediction_id}/undo", responses=documented(*_ERRORS))
@@ -214,7 +224,8 @@ def add_reviews(
         request: Request, prediction_id: PredictionId, body: ReviewerRequest
     ) -> ReviewResponse:
         """Withdraw one's own decision; the case is claimed again."""
-        await in_store(request, reviews.undo, prediction_id, body.reviewer)
+        key_id = key_id_of(request)
+        await in_store(request, reviews.undo, prediction_id, body.reviewer, key_id)
         return ReviewResponse(prediction_id=prediction_id, state="claimed")
 
     @router.post("/v1/reviews/{prediction_id}/release", responses=documented(*_ERRORS))
@@ -222,7 +233,8 @@ def add_reviews(
         request: Request, prediction_id: PredictionId, body: ReviewerRequest
     ) -> ReviewResponse:
         """Release a case without a decision; for half an hour other cases come first."""
-        await in_store(request, reviews.release, prediction_id, body.reviewer)
+        key_id = key_id_of(request)
+        await in_store(request, reviews.release, prediction_id, body.reviewer, key_id)
         return ReviewResponse(prediction_id=prediction_id, state="open")
 
     return router

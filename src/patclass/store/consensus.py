@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from patclass.cpc.symbols import Symbol
 from patclass.store.database import insert_if_absent
-from patclass.store.tables import feedback
+from patclass.store.tables import consensus, feedback
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,28 @@ def insert_feedback(
     return False
 
 
-def feedback_for_text(connection: Connection, text_sha256: str) -> list[FeedbackRow]:
-    """All feedback on a text, in the order of insertion, within a transaction."""
-    query = (
-        select(feedback).where(feedback.c.text_sha256 == text_sha256).order_by(feedback.c.number)
-    )
-    return [to_feedback_row(row) for row in connection.execute(query).mappings()]
+# Texts and notes are long, and nobody's agreement depends on them.
+_SHORT = [column for column in feedback.c if column.name not in ("text", "note")]
+
+
+def update_consensus(connection: Connection, text_sha256: str) -> "Consensus":
+    """Store what the reviewers of a text agree on, within a transaction that has locked the text.
+
+    To be called after every change of the text's feedback.
+    """
+    of_text = feedback.c.text_sha256 == text_sha256
+    query = select(*_SHORT).where(of_text).order_by(feedback.c.number)
+    found = consensus_of([to_feedback_row(row) for row in connection.execute(query).mappings()])
+    with_text = select(func.min(feedback.c.number)).where(of_text, feedback.c.text.is_not(None))
+    row = {
+        "disputed": found.disputed,
+        "reviewed": bool(found.numbers),
+        "text_number": connection.execute(with_text).scalar(),
+    }
+    changed = update(consensus).where(consensus.c.text_sha256 == text_sha256).values(row)
+    if not connection.execute(changed).rowcount:
+        connection.execute(consensus.insert(), row | {"text_sha256": text_sha256})
+    return found
 
 
 def withdrawal_of(connection: Connection, key: str) -> Feedback:
@@ -140,7 +156,9 @@ def consensus_of(rows: Sequence[FeedbackRow]) -> Consensus:
     final = [row for row in valid if row.feedback.is_final][-1:]
     counted = final or list({_reviewer_key(row): row for row in valid}.values())
     numbers = tuple(row.number for row in counted)
-    if any(disagree(a.feedback, b.feedback) for a, b in combinations(counted, 2)):
+    # Of feedback that says the same one is enough: there may be thousands.
+    different = {_statement(row.feedback): row.feedback for row in counted}.values()
+    if any(disagree(a, b) for a, b in combinations(different, 2)):
         return Consensus(None, True, numbers)
     labels = [row.feedback.true_label for row in counted if row.feedback.true_label is not None]
     return Consensus(max(labels, key=len, default=None), False, numbers)
@@ -151,6 +169,12 @@ def valid_feedback(rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
     withdrawn = {row.feedback.withdraws for row in rows}
     valid = (row for row in rows if row.feedback.withdraws is None and row.key not in withdrawn)
     return sorted(valid, key=lambda row: (row.created, row.number))
+
+
+def _statement(given: Feedback) -> tuple[str | None, str | None]:
+    """What feedback says: which label is right, or else which one is wrong."""
+    label = given.true_label
+    return label, given.predicted_label if label is None else None
 
 
 def disagree(a: Feedback, b: Feedback) -> bool:

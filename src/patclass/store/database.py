@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from patclass.core.errors import ConfigError, StoreError
+from patclass.store.connections import Server, SqliteFile
 from patclass.store.migrations import HEAD
 
 
@@ -55,50 +56,66 @@ def lock_texts(connection: Connection, hashes: Iterable[str | None]) -> None:
     if connection.dialect.name != "postgresql":
         return
     # Always in the same order, so that no two transactions can deadlock.
-    for text_sha256 in sorted({value for value in hashes if value}):
-        lock = int.from_bytes(sha256(text_sha256.encode()).digest()[:7])
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+    buckets = {_bucket(value) for value in hashes if value}
+    statement = text("SELECT pg_advisory_xact_lock(:kind, :bucket)")
+    for bucket in sorted(buckets):
+        connection.execute(statement, {"kind": _MIGRATION_LOCK, "bucket": bucket})
+
+
+# Locks for all texts together: the server has room for some thousand, and an import has more texts.
+_BUCKETS = 1024
+
+
+def _bucket(text_sha256: str) -> int:
+    return int.from_bytes(sha256(text_sha256.encode()).digest()[:4]) % _BUCKETS
 
 
 VARIABLE = "PATCLASS_DATABASE_URL"
 FILE = Path("patclass.db")
 
-_TIMEOUT = 5  # seconds to wait for a lock or a connection
-# Without these a thread would wait for hours for a server that has stopped responding.
-_SERVER_OPTIONS = {
-    "connect_timeout": _TIMEOUT,
-    "keepalives_idle": _TIMEOUT,
-    "keepalives_interval": 1,
-    "keepalives_count": _TIMEOUT,
-    "tcp_user_timeout": 2000 * _TIMEOUT,
-}
 _REVISION = re.compile(r"\d{4}")  # the form of this project's revisions
 _MIGRATION_LOCK = 0x70617463  # key of a PostgreSQL advisory lock
 
 
-def locate_store(file: Path | None, environment: Mapping[str, str] = os.environ) -> "Database":
+def locate_store(
+    file: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    patience: float = math.inf,
+) -> "Database":
     """The store in ``file``, else at PATCLASS_DATABASE_URL, else in the default file.
 
-    :raises ConfigError: if the URL is neither of PostgreSQL nor of SQLite.
+    :param patience: seconds after which a server that stays silent is given up.
+    :raises ConfigError: if the URL is neither of PostgreSQL nor of a SQLite file.
     """
     configured = environment.get(VARIABLE)
     if file is None and configured:
-        return Database(_parse_url(configured))
-    return Database(URL.create("sqlite", database=str(file or FILE)))
+        return Database(_parse_url(configured, patience))
+    if str(file) in _NAMELESS:
+        raise ConfigError(
+            f"store {file}: it would be lost at the end; name a file.", setting="store"
+        )
+    return Database(SqliteFile(file or FILE))
 
 
-def _parse_url(value: str) -> URL:
+# What SQLite takes for a database in memory.
+_NAMELESS = ("", ":memory:")
+
+
+def _parse_url(value: str, patience: float) -> SqliteFile | Server:
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         url = URL.create("")
     dialect = url.drivername.partition("+")[0]
-    if dialect in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
-    if dialect == "sqlite" and url.database:
-        return url.set(drivername="sqlite")
+    # In a host the @ is of the password, which would be taken for a part of the host.
+    if dialect in ("postgresql", "postgres") and "@" not in (url.host or ""):
+        return Server(url.set(drivername="postgresql+psycopg"), patience)
+    named = url.database not in (None, *_NAMELESS) and not str(url.database).startswith("file:")
+    if dialect == "sqlite" and named and not url.query:
+        return SqliteFile(Path(str(url.database)))
     raise ConfigError(  # without the value, which may hold a password
-        f"{VARIABLE}: expected postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE."
+        f"{VARIABLE}: expected postgresql://USER:PASSWORD@HOST/DATABASE, with %40 for an @ in the "
+        "password, or sqlite:///FILE, with the name of a file and without parameters."
     )
 
 
@@ -109,9 +126,11 @@ class RowError(StoreError):
 class Database:
     """A database that several threads and processes may use at once."""
 
-    def __init__(self, url: URL) -> None:
-        self.url = url
-        self._engine = _create_engine(url)
+    def __init__(self, place: SqliteFile | Server) -> None:
+        self._place = place
+        self._engine = place.engine()
+        # Whether it could be used the last time.
+        self.available = True
         self._migrated = False
         self._last_failure = (-math.inf, "")  # time of the last failed migration, and its message
         self._migrating = threading.Lock()
@@ -119,9 +138,7 @@ class Database:
     @property
     def location(self) -> str:
         """The file, or the URL without its password."""
-        if self.url.drivername == "sqlite":
-            return str(self.url.database)
-        return self.url.render_as_string(hide_password=True)
+        return self._place.location
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -144,12 +161,12 @@ class Database:
     def checkpoint(self) -> bool:
         """Remove deleted rows from SQLite's write-ahead log; False if a reader prevents it.
 
-        In PostgreSQL, where VACUUM removes them, this does nothing and returns False.
+        In PostgreSQL, where VACUUM removes them, this does nothing and returns True.
 
         :raises StoreError: if the database cannot be used.
         """
-        if self.url.drivername != "sqlite":
-            return False
+        if self._engine.dialect.name != "sqlite":
+            return True
         try:
             self._ensure_migrated()
             connection = self._engine.raw_connection()
@@ -161,29 +178,45 @@ class Database:
             raise self._error(problem) from problem
         return not busy
 
+    def drain(self) -> None:
+        """Give a silent server up sooner from now on, because the process ends."""
+        self._place.drain()
+
     def close(self) -> None:
-        """Close all connections; they are opened again at the next use."""
+        """Close all connections, also those that wait; they are opened again at the next use."""
+        self._place.close()
         self._engine.dispose()
+        self._migrated = False
 
     @contextmanager
     def _transaction(self, writes: bool) -> Iterator[Connection]:
         try:
             self._ensure_migrated()
             options: dict[str, Any] = {"patclass_writes": writes}
-            if not writes and self.url.drivername != "sqlite":
+            if not writes and self._engine.dialect.name != "sqlite":
                 options["isolation_level"] = "REPEATABLE READ"
-            with self._engine.execution_options(**options).begin() as connection:
-                yield connection
+            with self._engine.execution_options(**options).connect() as connection:
+                with connection.begin():
+                    self._place.check(connection)
+                    yield connection
+                self._place.check(connection)  # what was committed is acknowledged after this
+            self.available = True
         except DataError as problem:
-            raise RowError(f"the store rejects a value: {problem.orig}") from problem
+            reason = self._place.without_secrets(str(problem.orig))
+            raise RowError(f"the store rejects a value: {reason}") from problem
         except SQLAlchemyError as problem:
+            self.available = False
             raise self._error(problem) from problem
+        except StoreError:
+            self.available = False
+            raise
 
     def _error(self, problem: Exception) -> StoreError:
         reason = " ".join(str(getattr(problem, "orig", None) or problem).split())
         return StoreError(
-            f"cannot use the store in {self.location}: {reason}. Free some space, gain the right "
-            f"to write there, name another database file, or start the server of {VARIABLE}."
+            f"cannot use the store in {self.location}: {self._place.without_secrets(reason)}. "
+            "Free some space, gain the right to write there, name another database file, or start "
+            f"the server of {VARIABLE}."
         )
 
     def _ensure_migrated(self) -> None:
@@ -200,13 +233,14 @@ class Database:
                 raise StoreError(message)
             try:
                 self._migrate()
-            except SQLAlchemyError as problem:
+            except (SQLAlchemyError, OSError) as problem:
                 error = self._error(problem)
                 self._last_failure = time.monotonic(), str(error)
                 raise error from problem
             self._migrated = True
 
     def _migrate(self) -> None:
+        self._place.use()
         with self._engine.execution_options(patclass_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
@@ -225,51 +259,6 @@ class Database:
                     f"the store in {self.location} is of version {revision}; this release knows "
                     f"up to {HEAD}. Use the release of patclass that wrote it."
                 )
-
-
-def _create_engine(url: URL) -> Engine:
-    if url.drivername == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": _TIMEOUT, "isolation_level": None})
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin)
-        return engine
-    engine = create_engine(url, pool_pre_ping=True, connect_args=_SERVER_OPTIONS)
-    event.listen(engine, "connect", _configure_postgresql)
-    return engine
-
-
-def _configure_postgresql(connection: Any, record: object) -> None:
-    """Called for each new connection to PostgreSQL."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{_TIMEOUT}s'")
-    connection.commit()
-
-
-def _configure_sqlite(connection: Any, record: object) -> None:
-    """Called for each new connection to a SQLite file."""
-    _enable_wal(connection)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten
-
-
-def _enable_wal(connection: Any) -> None:
-    """Switch the write-ahead log on; retry, as SQLite's busy timeout does not apply to this."""
-    end = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as problem:
-            if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin(connection: Connection) -> None:
-    """Lock the file for writing before the first read, so that what was read stays valid."""
-    writes = connection.get_execution_options().get("patclass_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _current_revision(connection: Connection) -> str | None:

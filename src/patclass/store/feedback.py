@@ -5,15 +5,14 @@ Rows are only inserted, never changed: a reviewer who changes their mind adds an
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, exists, func, select, union
+from sqlalchemy import Connection, func, select, union
 
 from patclass.store.consensus import (
     Feedback,
     FeedbackRow,
-    consensus_of,
-    feedback_for_text,
     insert_feedback,
     to_feedback_row,
+    update_consensus,
 )
 from patclass.store.database import Database, lock_texts
 from patclass.store.reviews import open_case
@@ -98,6 +97,24 @@ class FeedbackStore:
                 query = select(feedback).where(column == text_sha256).order_by(feedback.c.number)
                 yield [to_feedback_row(row) for row in connection.execute(query).mappings()]
 
+    def latest_on(self, text_sha256: str, count: int) -> list[FeedbackRow]:
+        """The latest feedback on a text that was not withdrawn, oldest first, without texts.
+
+        :raises StoreError: if it cannot be read.
+        """
+        of_text = feedback.c.text_sha256 == text_sha256
+        withdrawn = select(feedback.c.withdraws).where(of_text, feedback.c.withdraws.is_not(None))
+        query = (
+            select(*(column for column in feedback.c if column.name != "text"))
+            .where(of_text, feedback.c.withdraws.is_(None))
+            .where(feedback.c.idempotency_key.not_in(withdrawn))
+            .order_by(feedback.c.created.desc(), feedback.c.number.desc())
+            .limit(count)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+            return [to_feedback_row(row) for row in reversed(rows)]
+
     def get_many(self, keys: Sequence[str]) -> dict[str, FeedbackRow]:
         """The feedback stored under some keys, by key.
 
@@ -124,21 +141,25 @@ class FeedbackStore:
 def _open_if_disputed(
     connection: Connection, text_sha256: str | None, expected: str | None = None
 ) -> None:
-    """Open a review case if reviewers disagree about a text.
+    """Update the consensus on a text; open a review case if reviewers disagree.
 
     Only a stored prediction can be reviewed; a dispute about one that was purged, or is stored
     elsewhere, remains until there is final feedback.
 
     :param expected: id of a prediction for the text that will be stored, if it is not yet.
     """
-    if text_sha256 is None or not consensus_of(feedback_for_text(connection, text_sha256)).disputed:
+    if text_sha256 is None or not update_consensus(connection, text_sha256).disputed:
         return
-    has_case = exists().where(reviews.c.prediction_id == predictions.c.id)
-    query = (
-        select(predictions.c.id)
-        .where(predictions.c.text_sha256 == text_sha256, predictions.c.shadow_of.is_(None))
-        .order_by(has_case.desc(), predictions.c.number)
+    live = select(predictions.c.id).where(
+        predictions.c.text_sha256 == text_sha256, predictions.c.shadow_of.is_(None)
     )
-    prediction_id = connection.execute(query).scalars().first() or expected
+    with_case = live.join(reviews, reviews.c.prediction_id == predictions.c.id).where(
+        reviews.c.text_sha256 == text_sha256
+    )
+    firsts = (
+        connection.execute(query.order_by(predictions.c.number).limit(1)).scalar()
+        for query in (with_case, live)
+    )
+    prediction_id = next((first for first in firsts if first is not None), expected)
     if prediction_id is not None:
-        open_case(connection, prediction_id, DISPUTED)
+        open_case(connection, prediction_id, text_sha256, DISPUTED)

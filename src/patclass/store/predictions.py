@@ -1,13 +1,14 @@
 """The table of predictions, and how often those of a shadow model differ. Knows rows only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
 from patclass.store.database import Database, insert_or_ignore
-from patclass.store.tables import predictions, reviews
+from patclass.store.tables import consensus, feedback, predictions
 
 # Rows per statement; SQLite accepts some 32,000 values, PostgreSQL 65,535.
 _BATCH = 500
@@ -84,7 +85,7 @@ class PredictionStore:
             for start in range(0, len(ids), _BATCH):
                 batch = predictions.c.id.in_(ids[start : start + _BATCH])
                 rows = connection.execute(select(predictions).where(batch)).mappings()
-                found |= {row["id"]: _row(row) for row in rows}
+                found |= {row["id"]: to_prediction(row) for row in rows}
         return found
 
     def window(self, version: str, end: int, size: int) -> list[tuple[int, PredictionRow]]:
@@ -102,7 +103,9 @@ class PredictionStore:
             .limit(min(size, end))
         )
         with self._database.read() as connection:
-            return [(row["number"], _row(row)) for row in connection.execute(query).mappings()]
+            return [
+                (row["number"], to_prediction(row)) for row in connection.execute(query).mappings()
+            ]
 
     def latest(self, version: str, count: int) -> list[PredictionRow]:
         """The latest live predictions of a model, oldest first.
@@ -116,17 +119,27 @@ class PredictionStore:
             .limit(count)
         )
         with self._database.read() as connection:
-            return [_row(row) for row in connection.execute(query).mappings()][::-1]
+            return [to_prediction(row) for row in connection.execute(query).mappings()][::-1]
 
-    def text_hashes_of_cases(self) -> dict[str, str]:
-        """SHA-256 of the text of each prediction that has a review case, by the prediction's id.
+    def text(self, text_sha256: str) -> str | None:
+        """The text with this hash, if it is stored with a prediction or with feedback.
 
         :raises StoreError: if the store cannot be read.
         """
-        has_case = predictions.c.id == reviews.c.prediction_id
-        query = select(predictions.c.id, predictions.c.text_sha256).join(reviews, has_case)
+        with_prediction = (
+            select(predictions.c.text)
+            .where(predictions.c.text_sha256 == text_sha256, predictions.c.text.is_not(None))
+            .order_by(predictions.c.number.desc())
+            .limit(1)
+        )
+        with_feedback = (
+            select(feedback.c.text)
+            .join(consensus, consensus.c.text_number == feedback.c.number)
+            .where(consensus.c.text_sha256 == text_sha256)
+        )
         with self._database.read() as connection:
-            return {row.id: row.text_sha256 for row in connection.execute(query)}
+            found: str | None = connection.execute(with_feedback).scalar()
+            return found or connection.execute(with_prediction).scalar()
 
     def count(self, version: str | None = None, shadow: bool = False) -> int:
         """Number of live predictions, or of those by shadow models.
@@ -151,10 +164,11 @@ def find(connection: Connection, prediction_id: str) -> PredictionRow | None:
     """One prediction within a transaction."""
     query = select(predictions).where(predictions.c.id == prediction_id)
     row = connection.execute(query).mappings().first()
-    return None if row is None else _row(row)
+    return None if row is None else to_prediction(row)
 
 
-def _row(row: RowMapping) -> PredictionRow:
+def to_prediction(row: Mapping[str, Any] | RowMapping) -> PredictionRow:
+    """A row of the table ``predictions`` as an object, with or without its text."""
     fields = dict(row)
     del fields["number"]
     fields["levels"] = {name: (label, share) for name, (label, share) in fields["levels"].items()}

@@ -4,11 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+)
 
-from patclass.store.database import Database
+from patclass.store.consensus import update_consensus
+from patclass.store.database import Database, lock_texts
 from patclass.store.history import ALERT
-from patclass.store.tables import events, feedback, metadata, predictions, reviews
+from patclass.store.tables import consensus, events, feedback, metadata, predictions, reviews
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,10 @@ def _purge(
             return connection.execute(delete(table).where(condition)).rowcount
 
         # Feedback first: its condition may refer to predictions that are deleted next.
+        hashes = [] if which_feedback is None else _texts(connection, which_feedback)
+        lock_texts(connection, hashes)
         feedback_rows = delete_rows(feedback, which_feedback)
+        _update_consensus(connection, hashes)
         prediction_rows = delete_rows(predictions, which_predictions)
         return Purged(
             predictions=prediction_rows,
@@ -106,6 +121,22 @@ def _purge(
             feedback=feedback_rows,
             events=delete_rows(events, which_events),
         )
+
+
+def _texts(connection: Connection, which_feedback: ColumnElement[bool]) -> Sequence[str]:
+    query = select(feedback.c.text_sha256).where(which_feedback).distinct()
+    return [text for text in connection.execute(query).scalars() if text is not None]
+
+
+def _update_consensus(connection: Connection, hashes: Sequence[str]) -> None:
+    """Update the consensus on texts of which feedback was deleted."""
+    if not hashes:
+        return
+    has_feedback = exists().where(feedback.c.text_sha256 == consensus.c.text_sha256)
+    connection.execute(delete(consensus).where(~has_feedback))
+    left = set(connection.execute(select(consensus.c.text_sha256)).scalars())
+    for text_sha256 in left.intersection(hashes):
+        update_consensus(connection, text_sha256)
 
 
 def _orphaned() -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 ID = 32
 HASH = 64
 VERSION = 12
+KEY = 8
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -74,7 +75,7 @@ predictions = Table(
     Column("confidence", Float, nullable=False),
     Column("sure", Boolean, nullable=False),
     Column("levels", JSON, nullable=False),
-    Column("text_sha256", String(HASH), nullable=False, index=True),
+    Column("text_sha256", String(HASH), nullable=False),
     Column("chars", Integer, nullable=False),
     Column("latency_ms", Float, nullable=False),
     Column("oov_rate", Float),
@@ -89,6 +90,7 @@ predictions = Table(
         sqlite_where=_LIVE,
         postgresql_where=_LIVE,
     ),
+    Index("ix_predictions_text_sha256", "text_sha256", "number"),
     # Without it SQLite would give the number of a deleted row to a new one.
     sqlite_autoincrement=True,
 )
@@ -114,17 +116,33 @@ feedback = Table(
     sqlite_autoincrement=True,
 )
 
+# What the reviewers of each text agree on: the summary of its feedback, changed along with it, so
+# that nobody has to read all feedback.
+consensus = Table(
+    "consensus",
+    metadata,
+    _number(),
+    Column("text_sha256", String(HASH), nullable=False, unique=True),
+    Column("disputed", Boolean, nullable=False),
+    Column("reviewed", Boolean, nullable=False),
+    Column("text_number", BigInteger),
+    Index("ix_consensus_disputed", "disputed", "number"),
+)
+
 reviews = Table(
     "reviews",
     metadata,
     _number(),
     Column("prediction_id", String(ID), nullable=False, unique=True),
+    Column("text_sha256", String(HASH), nullable=False, index=True),
     Column("reason", String(20), nullable=False),
-    Column("state", String(20), nullable=False, index=True),
+    Column("state", String(20), nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("reviewer", String(100)),
+    Column("key_id", String(KEY)),
     Column("updated", UtcDateTime, nullable=False),
     Column("feedback_key", String(100)),
+    Index("ix_reviews_state", "state", "updated"),
 )
 
 models = Table(

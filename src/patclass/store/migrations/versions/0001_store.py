@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from patclass.store.tables import HASH, ID, VERSION, Number, UtcDateTime
+from patclass.store.tables import HASH, ID, KEY, VERSION, Number, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Create the tables and their indexes."""
     _create_predictions()
     _create_feedback()
+    _create_consensus()
     _create_reviews()
     _create_models()
     _create_events()
@@ -46,8 +47,9 @@ def _create_predictions() -> None:
         sa.UniqueConstraint("id"),
         sqlite_autoincrement=True,
     )
-    for column in ("created", "text_sha256", "shadow_of"):
+    for column in ("created", "shadow_of"):
         op.create_index(None, "predictions", [column])
+    op.create_index("ix_predictions_text_sha256", "predictions", ["text_sha256", "number"])
     live = sa.text("shadow_of IS NULL")
     op.create_index(
         "ix_predictions_live",
@@ -83,20 +85,36 @@ def _create_feedback() -> None:
         op.create_index(None, "feedback", [column])
 
 
+def _create_consensus() -> None:
+    op.create_table(
+        "consensus",
+        _number(),
+        sa.Column("text_sha256", sa.String(HASH), nullable=False),
+        sa.Column("disputed", sa.Boolean, nullable=False),
+        sa.Column("reviewed", sa.Boolean, nullable=False),
+        sa.Column("text_number", sa.BigInteger),
+        sa.UniqueConstraint("text_sha256"),
+    )
+    op.create_index("ix_consensus_disputed", "consensus", ["disputed", "number"])
+
+
 def _create_reviews() -> None:
     op.create_table(
         "reviews",
         _number(),
         sa.Column("prediction_id", sa.String(ID), nullable=False),
+        sa.Column("text_sha256", sa.String(HASH), nullable=False),
         sa.Column("reason", sa.String(20), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("created", UtcDateTime, nullable=False),
         sa.Column("reviewer", sa.String(100)),
+        sa.Column("key_id", sa.String(KEY)),
         sa.Column("updated", UtcDateTime, nullable=False),
         sa.Column("feedback_key", sa.String(100)),
         sa.UniqueConstraint("prediction_id"),
     )
-    op.create_index(None, "reviews", ["state"])
+    op.create_index(None, "reviews", ["text_sha256"])
+    op.create_index("ix_reviews_state", "reviews", ["state", "updated"])
 
 
 def _create_models() -> None:

@@ -1,11 +1,12 @@
-"""The number of cores respects a container's quota and the process's CPU affinity."""
+"""What the machine has: cores within quota and affinity, instruction sets."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
-from patclass.engines.base import cores
+from patclass.engines.base import cores, instruction_sets
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +30,30 @@ def test_a_quota_never_exceeds_the_available_cores(tmp_path: Path):
 
 def test_without_a_container_the_affinity_of_the_process_counts(tmp_path: Path):
     assert cores(tmp_path / "none") == 8
+
+
+X86 = """processor\t: 0
+model name\t: A processor
+flags\t\t: fpu sse2 avx2 avx512f avx512_vnni avx_vnni_int8
+bugs\t\t: avx512_bf16
+"""
+ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm bf16\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (X86, ["avx2", "avx512_vnni", "avx512f"]),
+        (ARM, ["asimddp", "bf16", "i8mm"]),
+        ("", []),
+        (None, []),
+    ],
+    ids=["x86", "arm", "empty", "missing"],
+)
+def test_instruction_sets_for_short_formats_are_named(
+    tmp_path: Path, content: str | None, expected: list[str]
+):
+    path = tmp_path / "cpuinfo"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert instruction_sets(path) == (platform.machine(), *expected)

@@ -1,6 +1,7 @@
 """What computes: token ids in, embeddings and logits out. Knows no text and no labels."""
 
 import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,3 +43,17 @@ def cores(quota: Path = _QUOTA) -> int:
         return allowed
     most, period = quota.read_text().split()
     return allowed if most == "max" else max(1, min(allowed, round(int(most) / int(period))))
+
+
+# Of a processor's instruction sets, those by which products of short numbers differ.
+_SHORT_FORMATS = frozenset(
+    ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+) | {"asimddp", "i8mm", "bf16"}
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def instruction_sets(cpuinfo: Path = _CPUINFO) -> tuple[str, ...]:
+    """The processor's architecture, and which sets for short numbers it has, if Linux tells."""
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return (platform.machine(), *sorted(_SHORT_FORMATS.intersection(flags.split())))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from helpers import Cli, loaded_by, rewrite_manifest, verified_here
 from patclass.bundle import read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.export import run as run_module
+from patclass.export.openvino import INT8
 
 PATENT = patent_rows(3, seed=8)[2]
 TEXT = f"{PATENT['title']}. {PATENT['abstract']}"
@@ -56,11 +58,13 @@ def test_a_bundle_is_exported_in_eight_bits_and_predicts(
     target = tmp_path / "models" / "fast"
     outcome = cli("export", bundle, "-o", target, "--data", patents)
     assert outcome.code == 0, outcome.err
-    lines = outcome.out.splitlines()
-    assert lines[0].startswith("int8: 1,000 texts of patents: its validation and test rows; ")
-    assert lines[2].startswith("section ")
-    assert lines[-1] == f"{target}: int8, verified in a fresh process"
-    assert len(lines) == 4
+    fastest = next(way.name for way in INT8 if not way.lacking())
+    *refused, head, _, section, chosen, end = outcome.out.splitlines()
+    assert len(refused) == [way.name for way in INT8].index(fastest)
+    assert head.startswith(f"{fastest}: 1,000 texts of patents: its validation and test rows; ")
+    assert section.startswith("section ")
+    assert re.match(rf"chosen: {fastest}, as .* times as fast as the original \(", chosen)
+    assert end == f"{target}: {fastest}, verified in a fresh process"
 
     parity = read_bundle(target).description.engine.parity
     assert parity.texts == 1000
@@ -92,7 +96,10 @@ def test_without_its_own_data_the_sample_is_used_and_reported(
 ):
     outcome = cli("export", without_data, "-o", tmp_path / "out", "--to", "openvino-f32")
     assert outcome.code == 0, outcome.err
-    assert outcome.err == "note: /gone/patents does not exist; comparing on the sample\n"
+    note, warning = outcome.err.splitlines()
+    assert note == "note: /gone/patents does not exist; comparing on the sample"
+    assert warning.startswith("warning: the sample is small ")
+    assert "--data" in warning
     assert read_bundle(tmp_path / "out").description.engine.parity.source.startswith("sample: ")
 
 
@@ -173,3 +180,17 @@ def test_help_describes_the_outputs_and_the_refusals(cli: Cli):
     assert "at least 1,000 texts" in words
     for limit in ("98 %", "99 %", "0.5 points", "by more than 1 point at any"):
         assert limit in words
+
+
+@pytest.mark.parametrize("phase", ["run_with_progress", "to_graph", "compare", "write_bundle"])
+def test_ctrl_c_ends_an_export_in_any_phase_without_leaving_anything(
+    cli: Cli, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+):
+    def interrupted(*arguments: object, **settings: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(run_module, phase, interrupted)
+    monkeypatch.setattr(run_module, "export", partial(run_module.export, texts=40))
+    outcome = cli("export", bundle, "-o", tmp_path / "out", "--to", "openvino-f32")
+    assert (outcome.code, outcome.err.strip()) == (130, "interrupted")
+    assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,12 @@
-"""The number of cores respects a container's quota and the process's CPU affinity."""
+"""What the machine has: cores within quota and affinity, instruction sets."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
-from patclass.engines.base import LIMIT, cores, instructions
+from patclass.engines.base import LIMIT, cores, instruction_sets
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +32,31 @@ def test_without_a_container_the_affinity_of_the_process_counts(tmp_path: Path):
     assert cores(tmp_path / "none") == 8
 
 
-def test_instructions_are_those_that_decide_how_exactly_is_multiplied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+X86 = """processor\t: 0
+model name\t: A processor
+flags\t\t: fpu sse2 avx2 avx512f avx512_vnni avx_vnni_int8
+bugs\t\t: avx512_bf16
+"""
+ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm bf16\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (X86, ["avx2", "avx512f", "avx512_vnni"]),
+        (ARM, ["asimddp", "i8mm", "bf16"]),
+        ("", []),
+        (None, []),
+    ],
+    ids=["x86", "arm", "empty", "missing"],
+)
+def test_instruction_sets_for_short_formats_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, expected: list[str]
 ):
     monkeypatch.delenv(LIMIT, raising=False)
     path = tmp_path / "cpuinfo"
-    path.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni sse\nflags\t\t: other\n")
-    assert instructions(path) == ("avx2", "avx_vnni")
-    path.write_text("Features\t: fp asimddp i8mm\n")
-    assert instructions(path) == ("asimddp", "i8mm")
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert instruction_sets(path) == (platform.machine(), *expected)
     monkeypatch.setenv(LIMIT, "AVX2")
-    assert instructions(path) == ("asimddp", "i8mm", "at most avx2")
-    path.write_text("nothing")
-    assert instructions(path) == ("at most avx2",)
-    assert instructions(tmp_path / "absent") == ()
+    assert instruction_sets(path) == (platform.machine(), *expected, "at most avx2")

@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 from helpers import full
 from patclass.core.errors import ModelError
 from patclass.engines.base import Outputs
-from patclass.engines.openvino import EMBEDDINGS, GRAPH, LOGITS, WEIGHTS, OpenVinoEngine
+from patclass.engines.openvino import (
+    EMBEDDINGS,
+    GRAPH,
+    LOGITS,
+    WEIGHTS,
+    OpenVinoEngine,
+    adds_exactly_in_int8,
+    has_bfloat16,
+)
+from patclass.engines.openvino import LIMIT as ISA_LIMIT
 from patclass.engines.torch import TorchEngine
 from patclass.export.openvino import to_graph
 from patclass.model.network import merged
@@ -193,6 +202,28 @@ def test_eight_bit_weights_are_unpacked_correctly_by_every_stream(pair: EnginePa
     graph = nncf.compress_weights(pair.graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)
     found = OpenVinoEngine(graph, pair.tokenizer, exact=False, threads=threads).run(pair.rows)
     np.testing.assert_allclose(found.logits, pair.expected.logits, rtol=0, atol=0.3)
+
+
+def test_a_limited_onednn_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(ISA_LIMIT, "AVX2")
+    assert not has_bfloat16()
+
+
+def test_int8_is_probed_by_the_largest_products(monkeypatch: pytest.MonkeyPatch):
+    """A processor whose sums of two products end at the largest number of sixteen bits."""
+    assert adds_exactly_in_int8() is adds_exactly_in_int8.__wrapped__()
+    given: list[np.ndarray] = []
+
+    def overflowing(core: ov.Core, model: ov.Model, device: str) -> Callable[..., object]:
+        def answer(activations: np.ndarray) -> list[np.ndarray]:
+            given.append(activations)
+            return [np.full((1, 64), 32 * (2**15 - 1), np.float32)]
+
+        return answer
+
+    monkeypatch.setattr(ov.Core, "compile_model", overflowing)
+    assert not adds_exactly_in_int8.__wrapped__()
+    assert given[0].max() == 255
 
 
 def test_blocks_are_separated_in_a_copy(llama: EnginePair):

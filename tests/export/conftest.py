@@ -153,22 +153,5 @@ def tuned_base(request: pytest.FixtureRequest) -> Tuned:
 
 
 @pytest.fixture(scope="session")
-def adds_eight_bits_up() -> bool:
-    """Whether the processor accumulates eight-bit products exactly.
-
-    Without VNNI, pairs of them are added in sixteen bits, where large ones overflow.
-    """
-    rows, most = 64, np.float32(127)
-    given = ov.opset13.parameter([1, rows], np.float32, name="given")
-    low, high = np.float32(0), np.float32(255)
-    rounded = ov.opset13.fake_quantize(given, low, high, low, high, 256)
-    weights = ov.opset13.constant(np.full((rows, rows), most))
-    weights = ov.opset13.fake_quantize(weights, -most, most, -most, most, 255)
-    graph = ov.Model([ov.opset13.matmul(rounded, weights, False, True)], [given], "sums")
-    found = ov.Core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
-    return bool(np.allclose(found, rows * most * high, rtol=0.01))
-
-
-@pytest.fixture(scope="session")
 def _eight_bit_weights(tuned_bert: Tuned) -> None:
     skip_without_eight_bit_weights(tuned_bert.graph, tuned_bert.tokenizer, tuned_bert.rows[0])

@@ -63,7 +63,13 @@ def test_identical_predictions_have_full_parity():
     assert (found.texts, found.source, found.largest_logit_difference) == (10, "ten rows", 0)
     assert found.levels == {
         "label": LevelParity(
-            agreement=1, sure_agreement=1, sure=8, labelled=10, f1_loss=0, ece_rise=0
+            agreement=1,
+            sure_agreement=1,
+            sure=8,
+            labelled=10,
+            f1_loss=0,
+            ece_rise=0,
+            f1_loss_low=0,
         )
     }
     assert objections(found, EXACT) == []
@@ -186,6 +192,45 @@ def test_values_at_the_limit_pass_and_values_beyond_it_are_named(
     outside = parity(section=ALIKE, **{"class": ALIKE.model_copy(update={at: broken})})
     assert objections(inside, QUANTISED) == []
     assert objections(outside, QUANTISED) == [objection]
+
+
+@pytest.mark.parametrize(
+    ("level", "low", "passes"),
+    [
+        *[("class", -0.001, True), ("class", 0.0, True), ("class", 0.001, False)],
+        *[("class", NAN, False), ("class", None, False), ("section", -0.001, False)],
+    ],
+)
+def test_below_the_coarsest_level_only_a_loss_that_is_more_than_chance_counts(
+    level: str, low: float | None, passes: bool
+):
+    lower = ALIKE.model_copy(update={"f1_loss": 0.0053, "f1_loss_low": low})
+    found = objections(parity(**{"section": ALIKE, "class": ALIKE} | {level: lower}), QUANTISED)
+    assert found == ([] if passes else [f"{level}: macro F1 falls by 0.53 points"])
+
+
+def some(
+    rows: int, lost: int, gained: int
+) -> tuple[list[Example], PipelineOutputs, PipelineOutputs]:
+    """Predictions that are right but for ``gained`` before and ``lost`` after, of two labels."""
+    labels = [number % 2 for number in range(rows)]
+    before, after = ([0.9 if label == 0 else 0.1 for label in labels] for _ in range(2))
+    for number in range(lost):
+        after[number] = 1 - after[number]
+    for number in range(lost, lost + gained):
+        before[number] = 1 - before[number]
+    return examples(*labels), flat(*before), flat(*after)
+
+
+@pytest.mark.parametrize(("lost", "gained", "more"), [(9, 7, False), (12, 0, True)])
+def test_whether_a_loss_is_more_than_chance_is_told_by_the_same_resampled_rows(
+    lost: int, gained: int, more: bool
+):
+    rows, before, after = some(300, lost, gained)
+    level = compare(AB, rows, "rows", before, after).levels["label"]
+    assert level.f1_loss > 0.005
+    assert level.f1_loss_low < level.f1_loss
+    assert (level.f1_loss_low > 0) is more
 
 
 def test_differing_tags_are_named():

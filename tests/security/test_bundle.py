@@ -615,7 +615,7 @@ def exported_on(folder: Path, *instructions: str) -> None:
     """Make a bundle of one exported in few bits, with another answer to a later golden text."""
     edit(
         folder / LAYOUT.description,
-        lambda d: d["engine"].update(weights="int8", instructions=instructions),
+        lambda d: d["engine"].update(weights="int8", exported_on=instructions),
     )
     edit(folder / LAYOUT.golden, lambda golden: golden["logits"].__setitem__(2, [9.0, 9.0, 9.0]))
     edit(folder / LAYOUT.golden, lambda golden: golden.update(tolerance=0.5))
@@ -637,7 +637,7 @@ def test_where_it_was_exported_only_one_text_is_answered_on_loading(
     exported_flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = Path(shutil.copytree(exported_flat, tmp_path / "model"))
-    monkeypatch.setattr(bundle_module, "instructions", lambda: ("avx2",))
+    monkeypatch.setattr(bundle_module, "instruction_sets", lambda: ("avx2",))
     exported_on(folder, "avx2")
     read_bundle(folder).load_pipeline()
     with pytest.raises(BundleError, match="train it again"):

@@ -23,7 +23,7 @@ from patclass.bundle.manifest import (
 from patclass.core.errors import BundleError, DataError, ModelError
 from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
-from patclass.engines.base import Engine, instructions
+from patclass.engines.base import Engine, instruction_sets
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import COMPONENTS, Components
@@ -96,7 +96,7 @@ class Bundle:
             assert self.description.engine is not None
             there, here = (
                 ", ".join(names) or "unknown instructions"
-                for names in (self.description.engine.instructions, instructions())
+                for names in (self.description.engine.exported_on, instruction_sets())
             )
             remedy = (
                 f"It was exported on a processor with {there}; this one has {here}. Export it "
@@ -112,7 +112,7 @@ class Bundle:
             engine is not None
             and engine.kind == "openvino"
             and self.description.arithmetic != "float32"
-            and (engine.instructions != instructions() or not engine.instructions)
+            and (engine.exported_on != instruction_sets() or not engine.exported_on)
         )
 
     def pipeline_with(self, engine: Engine, tokenizer: TextTokenizer) -> Pipeline:

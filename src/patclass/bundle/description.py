@@ -32,6 +32,8 @@ class LevelParity(Frozen):
     ``agreement`` is the share of texts with the same label, ``sure_agreement`` that among
     texts where the original's confidence is above 0.6 (``sure`` of them). ``f1_loss`` and
     ``ece_rise`` are fractions, on the ``labelled`` texts; None where no label is known.
+    ``f1_loss_low`` is the lower end of the loss's interval by a paired bootstrap: the loss is more
+    than chance if it is above 0.
     """
 
     agreement: float
@@ -40,6 +42,7 @@ class LevelParity(Frozen):
     labelled: int
     f1_loss: float | None
     ece_rise: float | None
+    f1_loss_low: float | None = None
 
 
 class Parity(Frozen):
@@ -60,7 +63,8 @@ class EngineInfo(Frozen):
 
     ``weights`` is the way they are stored; ``made_from`` the SHA-256 of the manifest of the
     bundle that was exported; ``refused`` says which ways were tried before, and why not taken.
-    ``instructions`` are the processor's sets where it was compared; none if that is not known.
+    ``exported_on`` names the processor's architecture and those of its instruction sets by which
+    int8 and bfloat16 differ.
     """
 
     kind: EngineKind
@@ -68,7 +72,7 @@ class EngineInfo(Frozen):
     made_from: str
     parity: Parity
     refused: tuple[str, ...] = ()
-    instructions: tuple[str, ...] = ()
+    exported_on: tuple[str, ...] = ()
 
 
 def text_of(parity: Parity) -> str:

@@ -1,6 +1,7 @@
 """What computes: token ids in, embeddings and logits out. Knows no text and no labels."""
 
 import os
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ class Engine(Protocol):
         """
 
 
-# Sets of instructions that decide in which kernels, and so how exactly, OpenVINO multiplies.
-_INSTRUCTIONS = (
+# The instruction sets that decide in which kernels, and so how exactly, OpenVINO multiplies.
+_INSTRUCTION_SETS = (
     *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve"),
 )
@@ -43,15 +44,15 @@ _FLAGS = re.compile(r"^(?:flags|Features)\s*:(.*)$", re.MULTILINE)
 LIMIT = "ONEDNN_MAX_CPU_ISA"
 
 
-def instructions(processor: Path = _PROCESSOR) -> tuple[str, ...]:
-    """The sets of instructions here, as Linux names them; none where that is not known."""
-    if not processor.is_file():
-        return ()
-    flags = _FLAGS.search(processor.read_text(encoding="utf-8", errors="replace"))
+def instruction_sets(processor: Path = _PROCESSOR) -> tuple[str, ...]:
+    """The processor's architecture, and which of these sets it has, as Linux names them."""
+    text = processor.read_text(encoding="utf-8", errors="replace") if processor.is_file() else ""
+    flags = _FLAGS.search(text)
     there = flags[1].split() if flags else []
     limit = os.environ.get(LIMIT)
     return (
-        *(name for name in _INSTRUCTIONS if name in there),
+        platform.machine(),
+        *(name for name in _INSTRUCTION_SETS if name in there),
         *([f"at most {limit.lower()}"] if limit else []),
     )
 

@@ -7,6 +7,7 @@ OpenVINO keeps memory for every shape it has seen. Lengths are therefore rounded
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -21,6 +22,29 @@ from patclass.model.tokenizer import STEP, TextTokenizer, cut_batches
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 INPUTS = ("input_ids", "attention_mask")
 EMBEDDINGS, LOGITS = "embeddings", "logits"
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this processor; else it takes float32 instead."""
+    known = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in known and LIMIT not in os.environ
+
+
+@cache
+def adds_exactly_in_int8() -> bool:
+    """Whether products of eight bits are added up exactly on this processor.
+
+    Without VNNI, pairs of them are added in sixteen bits, where large ones overflow: the sum ends
+    at 32,767. The largest weights and activations are multiplied to see it.
+    """
+    rows, most, high = 64, np.float32(127), np.float32(255)
+    given = ov.opset13.parameter([1, rows], np.float32)
+    activations = ov.opset13.fake_quantize(given, np.float32(0), high, np.float32(0), high, 256)
+    weights = ov.opset13.constant(np.full((rows, rows), most))
+    weights = ov.opset13.fake_quantize(weights, -most, most, -most, most, 255)
+    graph = ov.Model([ov.opset13.matmul(activations, weights, False, True)], [given])
+    found = ov.Core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
+    return bool(np.allclose(found, rows * most * high, rtol=0.01))
 
 
 def _unpacks_odd_weights(model: ov.Model) -> bool:

@@ -1,8 +1,11 @@
 """A torch classifier as an OpenVINO graph, and ways to quantise it. Knows no bundle."""
 
 import logging
+import signal
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import nncf
@@ -10,7 +13,7 @@ import openvino as ov
 import torch
 
 from patclass.core.errors import ModelError
-from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS
+from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, adds_exactly_in_int8, has_bfloat16
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.tokenizer import TextTokenizer
 
@@ -29,6 +32,29 @@ class _Traced(torch.nn.Module):
         return embeddings, self.model.head(embeddings)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold signals back: the converter calls Python from C++, where an interruption gets lost.
+
+    It is raised at the end. Threads other than the main one are never interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
 def to_graph(model: PatentClassifier) -> ov.Model:
     """The model in float32, for any number of rows of any length.
 
@@ -41,7 +67,12 @@ def to_graph(model: PatentClassifier) -> ov.Model:
     example = dict(zip(INPUTS, (ids, mask), strict=True))
     logging.getLogger("openvino").setLevel(logging.ERROR)
     try:
-        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+        with (
+            _uninterrupted(),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # of tracing; parity is measured on the result
             graph = ov.convert_model(_Traced(model.eval()), example_input=example)
     except Exception as problem:  # the converter raises exceptions of many kinds
@@ -67,10 +98,14 @@ Quantise = Callable[[ov.Model, nncf.Dataset, int], ov.Model]
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way: its name, and how a float32 graph becomes it."""
+    """One way: its name, how a float32 graph becomes it, and what of it this processor lacks.
+
+    :param lacking: in words; empty if the processor has all that it needs.
+    """
 
     name: str
     make: Quantise
+    lacking: Callable[[], str] = lambda: ""
 
 
 def calibration_set(rows: Sequence[Sequence[int]], tokenizer: TextTokenizer) -> nncf.Dataset:
@@ -100,14 +135,24 @@ def _as_it_is(graph: ov.Model, texts: nncf.Dataset, count: int) -> ov.Model:
     return graph
 
 
+def _exact_int8() -> str:
+    return "" if adds_exactly_in_int8() else "this processor lacks VNNI: sums overflow"
+
+
+def _bfloat16() -> str:
+    return "" if has_bfloat16() else "this processor lacks bfloat16"
+
+
 FLOAT = Scheme("float32", _as_it_is)
 INT8 = (
-    Scheme("int8", _everything_but(_ATTENTION)),
+    Scheme("int8", _everything_but(_ATTENTION), _exact_int8),
     Scheme(
-        "int8, feed-forward outputs in float", _everything_but(_ATTENTION, *_FEED_FORWARD_OUTPUTS)
+        "int8, feed-forward outputs in float",
+        _everything_but(_ATTENTION, *_FEED_FORWARD_OUTPUTS),
+        _exact_int8,
     ),
     Scheme("int8 weights", _weights_only),
-    Scheme("bfloat16", _as_it_is),
+    Scheme("bfloat16", _as_it_is, _bfloat16),
 )
 
 nncf.set_log_level(logging.ERROR)

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from patclass.core.errors import BundleError, DataError, ModelError, OutputError
 from patclass.core.files import check_replaceable, check_writable, file_sha256, previous_of
 from patclass.core.types import Echo
 from patclass.data.examples import Corpus, Example
-from patclass.engines.base import Engine, instructions
+from patclass.engines.base import Engine, instruction_sets
 from patclass.engines.openvino import GRAPH, OpenVinoEngine
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.pages import model_card
@@ -146,12 +147,13 @@ class _Option:
 
 @dataclass(frozen=True)
 class _Original:
-    """What is exported: a pipeline in float32, and its outputs to compare with."""
+    """What is exported: a pipeline in float32, its outputs to compare with, and how fast it was."""
 
     pipeline: Pipeline
     model: PatentClassifier
     texts: ExportTexts
     outputs: PipelineOutputs
+    seconds: float
 
 
 def export(
@@ -182,10 +184,10 @@ def export(
             try:
                 option = make()
                 pipeline = replace(original.pipeline, engine=option.engine)
-                parity = _parity(original, pipeline, name)
+                parity, gain = _measure(original, pipeline, name)
                 echo(f"{name}: {text_of(parity)}")
                 reason = "; ".join(objections(parity, option.limits))
-            except ModelError as problem:  # OpenVINO has no kernel for it here
+            except ModelError as problem:  # the processor cannot, or OpenVINO has no kernel
                 reason = str(problem)
             if reason:
                 refused.append(f"{name}: {reason}")
@@ -197,8 +199,11 @@ def export(
                 made_from=bundle.sha256,
                 parity=parity,
                 refused=tuple(refused),
-                instructions=instructions() if option.kind == "openvino" else (),
+                exported_on=instruction_sets(),
             )
+            reason = "as those before were refused" if refused else "as asked for"
+            where = ", ".join(info.exported_on)
+            echo(f"chosen: {name}, {reason}; {gain:.1f} times as fast as the original ({where})")
             description = _description(bundle, option, info)
             write_bundle(
                 target,
@@ -222,8 +227,15 @@ def _prepare(bundle: Bundle, texts: ExportTexts) -> _Original:
     except ModelError as problem:
         raise BundleError(f"{bundle.folder}: {problem}") from problem
     pipeline = bundle.pipeline_with(TorchEngine(model, tokenizer), tokenizer)
-    outputs = run_with_progress(pipeline, [row.text for row in texts.rows], "original")
-    return _Original(pipeline, model, texts, outputs)
+    outputs, seconds = _timed(pipeline, texts, "original")
+    return _Original(pipeline, model, texts, outputs, seconds)
+
+
+def _timed(pipeline: Pipeline, texts: ExportTexts, name: str) -> tuple[PipelineOutputs, float]:
+    """Outputs for the rows to judge by, and the seconds that they took."""
+    began = time.perf_counter()
+    outputs = run_with_progress(pipeline, [row.text for row in texts.rows], name)
+    return outputs, time.perf_counter() - began
 
 
 def _description(bundle: Bundle, option: _Option, info: EngineInfo) -> Description:
@@ -274,6 +286,8 @@ def _stored(
     tokenizer: TextTokenizer,
     work: Path,
 ) -> _Option:
+    if lacking := scheme.lacking():
+        raise ModelError(lacking)
     with redirect_stdout(sys.stderr):  # progress is not output
         model = scheme.make(graph.clone(), calibration_set(rows, tokenizer), len(rows))
     work.mkdir()
@@ -287,10 +301,12 @@ def _stored(
     return _Option("openvino", scheme.name, engine, write, EXACT if exact else QUANTISED)
 
 
-def _parity(original: _Original, pipeline: Pipeline, name: str) -> Parity:
-    rows = original.texts.rows
-    outputs = run_with_progress(pipeline, [row.text for row in rows], name)
-    return compare(pipeline.tree, rows, original.texts.source, original.outputs, outputs)
+def _measure(original: _Original, pipeline: Pipeline, name: str) -> tuple[Parity, float]:
+    """How close it is to the original, and how many times as fast here."""
+    texts = original.texts
+    outputs, seconds = _timed(pipeline, texts, name)
+    parity = compare(pipeline.tree, texts.rows, texts.source, original.outputs, outputs)
+    return parity, original.seconds / seconds
 
 
 def _write_documents(source: Bundle, description: Description, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Requests made to stop the service: each is refused before it costs anything."""
 
 import json
+import logging
 import re
 import tracemalloc
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from patclass.service import routes
+from patclass.service.logs import LOGGER
 from patclass.service.settings import ServiceSettings
 from service_here import service_client
 
@@ -182,9 +184,17 @@ def test_a_text_of_feedback_is_bounded_as_any_text(http: TestClient):
     assert f"at most {most:,} are accepted" in message
 
 
-def test_the_log_keeps_no_long_path(http: TestClient, caplog: pytest.LogCaptureFixture):
-    from patclass.service.middleware import _LOGGED_PATH
+@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/docs", "/openapi.json", "/nosuch"])
+def test_head_is_answered_as_get(http: TestClient, path: str):
+    head, get = http.head(path), http.get(path)
+    assert head.status_code == get.status_code
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+    assert head.content == b""
+    assert http.head("/predict").status_code == 405
 
+
+def test_the_log_keeps_no_long_path(http: TestClient, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, LOGGER)
     assert http.get("/" + "p" * 50_000).status_code == 404
-    for record in caplog.records:
-        assert len(getattr(record, "facts", {}).get("path", "")) <= _LOGGED_PATH
+    (path,) = (record.facts["path"] for record in caplog.records if record.msg == "request")
+    assert path == "/" + "p" * 199

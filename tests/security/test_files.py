@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, NameObject
@@ -370,6 +370,13 @@ def test_a_pdf_that_draws_for_ever_is_refused(
         patent_of_document("a.pdf", content)
 
 
+def test_a_drawing_of_any_number_of_lines_is_no_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pdf, "MAX_DRAWN", 100)
+    (found,) = documents_of(drawing(b"0 0 m 9 9 l S\n" * 1_000), "a.pdf")
+    assert isinstance(found, RejectedDocument)
+    assert found.reason == pdf.SCAN
+
+
 def test_a_pdf_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pdf, "_MAX_SECONDS", 0.0)
     (found,) = documents_of(drawing(FONT + b"(a) Tj ET"), "a.pdf")
@@ -472,6 +479,8 @@ def read_all(path: Path) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(changes=_CHANGES, packed_part=st.booleans())
+@example(changes=[(0.75, None, bytes(4))], packed_part=True)  # a name without a letter
+@example(changes=[(0.1796875, None, b"\x06"), (0.03125, None, b"\0\0\0\x08")], packed_part=False)
 def test_any_damage_to_a_file_is_an_error_of_the_file(
     tmp_path: Path, name: str, changes: list[Change], packed_part: bool
 ):

@@ -170,7 +170,7 @@ def _unpacked(
     elif suffix == ".zip":
         with _any_place(name, file, depth) as readable, zip_of(readable) as archive:
             for info in archive.infolist():
-                if not info.is_dir() and not info.filename.startswith("__MACOSX"):
+                if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX"):
                     with member_of(archive, info) as member:
                         inner = f"{name}/{PurePosixPath(info.filename).name}"
                         part = allowance.metered(member)

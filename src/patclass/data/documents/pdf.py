@@ -38,6 +38,7 @@ MAX_DRAWN = 100_000_000
 _MAX_SECONDS = 300.0
 
 _TEXT_OPERATORS = (b"Tj", b"TJ", b"'", b'"')
+_DRAWS_TEXT = re.compile(rb"T[jJ]|Do|['\"]")
 
 # At the beginning of a line, and before a name, number or title: reference signs in an abstract are
 # written in the same way.
@@ -127,6 +128,9 @@ class _Drawn:
 
         :raises UnreadableError: if more is drawn than in any patent.
         """
+        content = page.get_contents()
+        if content is None or not _DRAWS_TEXT.search(content.get_data()):
+            return "\n"  # a drawing, whose millions of lines need not be read
         text = page.extract_text(visitor_operand_before=self._count)
         self._check()  # the library goes on after what is raised within a form
         return _MARGIN.sub("", text + "\n")

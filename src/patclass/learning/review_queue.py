@@ -105,7 +105,7 @@ def _is_unusual(row: PredictionRow) -> bool:
 _SAMPLE_INTERVAL = 5
 
 # The latest cases handled, by which labels and the sample take turns.
-_RECENT = 200
+_RECENT = 100
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,9 @@ def pending_reviews(
     for each in assessed:
         row, item = each.candidate.row, each.item
         state = states.get(row.text_sha256, _UNTOUCHED)
-        if state.disputed:
-            item = ReviewItem(row, DISPUTED, 1.0)
-        if item is None or state.unavailable(now):
-            continue
-        # The whole sample is reviewed: texts without feedback alone would be the easy ones.
-        if state.reviewed and item.reason not in (SAMPLE, DISPUTED):
+        if state is not _UNTOUCHED:
+            item = _after_reviews(each, state, now)
+        if item is None:
             continue
         if row.text_sha256 not in with_text and not state.has_text:
             without_text.add(row.text_sha256)
@@ -162,6 +159,17 @@ def pending_reviews(
 
 
 _UNTOUCHED = TextState()
+
+
+def _after_reviews(each: Assessed, state: TextState, now: datetime) -> ReviewItem | None:
+    """The item, if the text is still to be reviewed."""
+    if state.unavailable(now):
+        return None
+    if state.disputed:
+        return ReviewItem(each.candidate.row, DISPUTED, 1.0)
+    # The whole sample is reviewed: texts without feedback alone would be the easy ones.
+    reviewed = state.reviewed and each.item is not None and each.item.reason != SAMPLE
+    return None if reviewed else each.item
 
 
 def _rank_within_text(item: ReviewItem, state: TextState) -> tuple[int, bool, float, str]:

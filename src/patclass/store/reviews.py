@@ -133,7 +133,12 @@ class ReviewStore:
         found: dict[int, Candidate] = {}
         states: dict[str, TextState] = {}
         with self._database.read() as connection:
-            for query in (*(_latest(version, size) for version in versions), _disputed(disputes)):
+            queries = [_latest(version, size) for version in versions]
+            # Usually there are none, and then the larger query would be planned for nothing.
+            any_dispute = select(consensus.c.number).where(consensus.c.disputed.is_(True)).limit(1)
+            if connection.execute(any_dispute).first() is not None:
+                queries.append(_disputed(disputes))
+            for query in queries:
                 numbers: Sequence[int] = connection.scalars(query).all()
                 new = _candidates(connection, [each for each in numbers if each not in known])
                 found |= {each: known.get(each) or new[each] for each in numbers}

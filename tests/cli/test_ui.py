@@ -50,7 +50,7 @@ def test_the_address_of_the_service_is_passed_on(cli: Cli, started: list[Setting
 
 
 def test_names_are_allowed_besides_those_of_loopback(cli: Cli, started: list[Settings]):
-    assert cli("ui", "--allow-host", "a.example", "--allow-host", "*.b.example").code == 0
+    assert cli("ui", "--allowed-hosts", "a.example", "--allowed-hosts", "*.b.example").code == 0
     assert started[0]["server.allowedHosts"] == [*LOOPBACK_NAMES, "a.example", "*.b.example"]
 
 

@@ -173,7 +173,7 @@ def _line(key: "Key") -> str:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8501, show_default=True, help="Port to listen on.")
 @click.option(
-    "--allow-host",
+    "--allowed-hosts",
     "names",
     multiple=True,
     metavar="NAME",
@@ -191,7 +191,7 @@ def ui(api: str | None, host: str, port: int, names: tuple[str, ...]) -> int:
         patclass serve &
         patclass ui
         patclass ui --api https://patents.example
-        patclass ui --allow-host page.patents.example
+        patclass ui --allowed-hosts page.patents.example
     """
     import streamlit as st
 

@@ -39,7 +39,7 @@ _HEADERS = {
 }
 _WRONG_HOST = (
     "The page does not answer under this host name. Ask for it by the address that it listens on, "
-    "or start it with 'patclass ui --allow-host NAME'.\n"
+    "or start it with 'patclass ui --allowed-hosts NAME'.\n"
 )
 _WRONG_ORIGIN = (
     "Another web page may not use this one. A proxy must pass on the header Host as it receives "

@@ -49,7 +49,7 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
     :raises PatclassError: if it is incomplete, altered, or does not verify.
     """
     bundle = read_bundle(folder)
-    version = bundle.fingerprint
+    version, report = bundle.fingerprint, check_report(bundle)
     classifier = Classifier(bundle, device)
     difference = classifier.verify()
     info = bundle.description.engine
@@ -75,7 +75,7 @@ def load_model(name: str, folder: Path, device: str = "auto") -> LoadedModel:
         classifier=classifier,
         tokens_per_second=speed,
         card=bundle.card,
-        report=check_report(bundle),
+        report=report,
     )
 
 

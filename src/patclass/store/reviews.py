@@ -139,7 +139,7 @@ class ReviewStore:
             if connection.execute(any_dispute).first() is not None:
                 queries.append(_disputed(disputes))
             for query in queries:
-                numbers: Sequence[int] = connection.scalars(query).all()
+                numbers = [number for number, _ in connection.execute(query)]
                 new = _candidates(connection, [each for each in numbers if each not in known])
                 found |= {each: known.get(each) or new[each] for each in numbers}
                 states |= _states(connection, query.subquery())
@@ -285,18 +285,18 @@ _SHORT = [column for column in predictions.c if column.name != "text"]
 _BATCH = 500
 
 
-def _latest(version: str, size: int) -> Select[int]:
+def _latest(version: str, size: int) -> Select[int, str]:
     return (
-        select(predictions.c.number)
+        select(predictions.c.number, predictions.c.text_sha256)
         .where(predictions.c.version == version, predictions.c.shadow_of.is_(None))
         .order_by(predictions.c.number.desc())
         .limit(size)
     )
 
 
-def _disputed(size: int) -> Select[int]:
+def _disputed(size: int) -> Select[int, str]:
     return (
-        select(predictions.c.number)
+        select(predictions.c.number, predictions.c.text_sha256)
         .select_from(consensus)
         .join(reviews, reviews.c.text_sha256 == consensus.c.text_sha256)
         .join(predictions, predictions.c.id == reviews.c.prediction_id)
@@ -317,19 +317,19 @@ def _candidates(connection: Connection, numbers: Sequence[int]) -> dict[int, Can
     return found
 
 
-def _states(connection: Connection, numbers: Subquery) -> dict[str, TextState]:
-    """The states of the texts of these predictions, by their hash."""
+def _states(connection: Connection, window: Subquery) -> dict[str, TextState]:
+    """The states of the texts in a window of predictions, by their hash."""
     query = (
         select(
-            predictions.c.text_sha256,
+            window.c.text_sha256,
             consensus.c.text_number,
             consensus.c.reviewed,
             consensus.c.disputed,
             *_CASE,
         )
-        .join(numbers, numbers.c.number == predictions.c.number)
-        .outerjoin(consensus, consensus.c.text_sha256 == predictions.c.text_sha256)
-        .outerjoin(reviews, reviews.c.text_sha256 == predictions.c.text_sha256)
+        .select_from(window)
+        .outerjoin(consensus, consensus.c.text_sha256 == window.c.text_sha256)
+        .outerjoin(reviews, reviews.c.text_sha256 == window.c.text_sha256)
         .where(or_(consensus.c.number.is_not(None), reviews.c.number.is_not(None)))
     )
     found: dict[str, TextState] = {}

@@ -87,6 +87,7 @@ predictions = Table(
         "ix_predictions_live",
         "version",
         "number",
+        "text_sha256",  # so that the review queue need not read the rows
         sqlite_where=_LIVE,
         postgresql_where=_LIVE,
     ),

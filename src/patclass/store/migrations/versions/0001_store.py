@@ -54,7 +54,7 @@ def _create_predictions() -> None:
     op.create_index(
         "ix_predictions_live",
         "predictions",
-        ["version", "number"],
+        ["version", "number", "text_sha256"],
         sqlite_where=live,
         postgresql_where=live,
     )

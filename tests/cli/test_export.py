@@ -119,7 +119,7 @@ def test_too_little_data_is_refused_with_a_remedy(cli: Cli, bundle: Path, tmp_pa
     assert outcome.code == 2
     assert re.fullmatch(
         r"error: .* gives 522 texts to compare on; 1,000 are needed\. Name more patents with "
-        r"--data; labels may be missing\.\n",
+        r"--data; their labels may be missing\.\n",
         outcome.err,
     )
     assert list(tmp_path.iterdir()) == []

@@ -87,7 +87,7 @@ def test_a_missing_extra_is_reported_in_one_line(
     module: str, arguments: list[str], extra: str, run_without: Without
 ):
     done = run_without([module], *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
     what = f"error: 'patclass {arguments[0]}' needs {module}: pip install 'patclass[{extra}]'\n"
     assert done.stderr == what
 

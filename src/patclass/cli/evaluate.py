@@ -66,6 +66,8 @@ def evaluate(
     """
     from dataclasses import replace
 
+    import sklearn  # noqa: F401  (where it is missing, that is said before any work)
+
     from patclass.core.errors import ConfigError
     from patclass.core.files import atomic_write, check_writable, write_json
     from patclass.evaluation.pages import html_report

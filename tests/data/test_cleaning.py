@@ -148,6 +148,13 @@ def test_a_cell_that_holds_a_literal_is_read_as_that(cell: str, text: str):
     assert clean(cell) == text
 
 
+def test_a_long_list_is_read_if_its_texts_are_what_is_long():
+    claim = "A pump, with a rotor, a seal, a drum and a valve. " * 40
+    assert clean(str([claim] * 90)) == " ".join([claim.strip()] * 90)
+    many = str(["a"] * 6_000)
+    assert clean(many) == many
+
+
 @pytest.mark.parametrize(
     ("title", "plain"),
     [

@@ -107,6 +107,7 @@ ATTACKS = {
     "lists in lists": post("/v1/classify", patents(*[{"claims": [[["a"]] * 300]}] * 64)),
     "a long text": post("/predict", json.dumps({"text": "a" * 3_900_000})),
     "long texts": post("/v1/classify", patents(*["<p>a drill &amp; bit</p> " * 2000] * 64)),
+    "literals": post("/v1/classify", patents(*[str(["a"] * 12_000)] * 64)),
     "a header": raw(b"GET /livez HTTP/1.1\r\n", HOST, b"X: ", *[b"a" * 65_536] * 1000),
     "headers": raw(b"GET /livez HTTP/1.1\r\n", HOST, *[b"a: b\r\n" * 10_000] * 100),
     "a path": raw(b"GET /", *[b"a" * 65_536] * 1000),

@@ -99,8 +99,9 @@ _TOKEN = re.compile(
     r"(\s++(?=['\"\[{]))?",
     re.DOTALL,
 )
-# Python's parser takes a thousand times the memory of the text.
-_MAX_LITERAL = 200_000
+# Python's parser takes a thousand times the memory of a text, and tens of milliseconds, in which no
+# other thread runs: for what is outside of strings, as a string is one part however long it is.
+_MAX_LITERAL, _MAX_OUTSIDE = 200_000, 10_000
 
 # What databases write in front of a title: its number (Orbit) and its language (DEPATISnet).
 _NUMBER = re.compile(r"(?:\([A-Z]{2}\d{5,14}(?:[A-Z]\d?)?\)\s*+)++")
@@ -282,7 +283,8 @@ def _literal(text: str) -> Any:
             return json.loads(text)
         except json.JSONDecodeError:
             pass
-    if len(text) > _MAX_LITERAL:
+    inside = sum(len(token[0]) for token in _TOKEN.finditer(text))
+    if len(text) > _MAX_LITERAL or len(text) - inside > _MAX_OUTSIDE:
         raise ValueError("too long for a literal")
     return ast.literal_eval(_TOKEN.sub(_divided, text))
 

@@ -12,11 +12,11 @@ help:  ## show these targets
 
 # The lock files are complete, so that nothing in them is resolved, and only files with their hashes
 # are installed. torch comes last and alone: a machine with a CPU wheel on pip's find-links takes that
-# one, and what it needs is there.
+# one, and what it needs is there. Modules are compiled when they are first imported: most never are.
 .venv/ready: requirements.txt requirements-dev.txt requirements-torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet -r requirements-torch.txt
+	$(BIN)/pip install --quiet --no-compile --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-compile -r requirements-torch.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/ready
 
@@ -48,7 +48,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -
 # Without compiled modules, each of the many processes that the tests start would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-test: .venv/ready  ## check style and types, run every test (7 minutes on two cores)
+test: .venv/ready  ## check style and types, run every test (8 minutes on two cores)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(MAKE) --jobs=2 types pytest

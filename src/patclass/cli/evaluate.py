@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from patclass.bundle import Bundle
     from patclass.bundle.description import Description
     from patclass.data.examples import Corpus
+    from patclass.evaluation.report import Report
 
 _OF_TRAINING = {"data": "that of the training", "labels": "those of the training"}
 _TESTED_ON = {"data": f"Patents to test on: {DATA_FORMS}."}
@@ -69,8 +70,7 @@ def evaluate(
     import sklearn  # noqa: F401  (where it is missing, that is said before any work)
 
     from patclass.core.errors import ConfigError
-    from patclass.core.files import atomic_write, check_writable, write_json
-    from patclass.evaluation.pages import html_report
+    from patclass.core.files import check_writable
     from patclass.evaluation.report import measure
     from patclass.inference.prediction import check_level
     from patclass.predictor.scored import label_sets, score_rows
@@ -98,13 +98,21 @@ def evaluate(
     report = measure(scored, corpus, split, levels, sets)
     click.echo(report.text())
     if output is not None:
-        with atomic_write(output.with_suffix(".json")) as partial:
-            write_json(partial, report.model_dump(mode="json"))
-        with atomic_write(output.with_suffix(".html")) as partial:
-            facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
-            page = html_report(report, f"{opened.folder.name} on {corpus.source}", facts)
-            partial.write_text(page, encoding="utf-8")
+        facts = {"model": opened.folder.name, "data": corpus.source, "split": split}
+        _write_report(report, facts, output)
     return 0 if report.passed or not (corpus["train"] or report.failures) else 1
+
+
+def _write_report(report: "Report", facts: dict[str, str], output: Path) -> None:
+    """Write a report as JSON and as a page, side by side."""
+    from patclass.core.files import atomic_write, write_json
+    from patclass.evaluation.pages import html_report
+
+    with atomic_write(output.with_suffix(".json")) as partial:
+        write_json(partial, report.model_dump(mode="json"))
+    with atomic_write(output.with_suffix(".html")) as partial:
+        page = html_report(report, f"{facts['model']} on {facts['data']}", facts)
+        partial.write_text(page, encoding="utf-8")
 
 
 def _test_corpus(bundle: "Bundle", flags: dict[str, Any], split: str) -> "Corpus":

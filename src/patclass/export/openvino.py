@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import nncf
 import openvino as ov
@@ -42,7 +43,7 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    before = {
+    before: dict[int, Any] = {
         number: signal.signal(number, lambda number, frame: held.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
@@ -52,7 +53,15 @@ def _uninterrupted() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         if held:
-            signal.raise_signal(held[0])
+            _deliver(held[0], before[held[0]])
+
+
+def _deliver(number: int, handler: Any) -> None:
+    """Let a handler have a signal that was held back; without one, the process."""
+    if callable(handler):
+        handler(number, None)
+    else:
+        signal.raise_signal(number)
 
 
 def to_graph(model: PatentClassifier) -> ov.Model:

@@ -74,7 +74,7 @@ class Listed:
         :raises BundleError: naming where it is damaged.
         """
         data, path = self.read(name), self.folder / name
-        return None if data is None else _validated(parse_json_of(path, data), path, kind)
+        return None if data is None else validated(parse_json_of(path, data), path, kind)
 
     def check(self) -> None:
         """Compare every file with its hash.
@@ -182,7 +182,7 @@ def _read_manifest(folder: Path) -> Listed:
         raise BundleError(
             f"{folder} has bundle format {version}; this release reads format {VERSION}: {way}."
         )
-    manifest = _validated(data, path, Manifest)
+    manifest = validated(data, path, Manifest)
     return Listed(folder, manifest.files, hashlib.sha256(raw).hexdigest())
 
 
@@ -201,9 +201,14 @@ def parse_json_of(path: Path, data: bytes) -> Any:
         raise BundleError(f"{path} is damaged: {problem}") from problem
 
 
-def _validated(data: Any, path: Path, kind: type[Model]) -> Model:
+def validated(data: Any, path: Path, kind: type[Model], context: object = None) -> Model:
+    """The record that a file of JSON holds.
+
+    :param context: for the validators of ``kind``.
+    :raises BundleError: naming where it is damaged.
+    """
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context=context)
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))

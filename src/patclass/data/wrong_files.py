@@ -55,12 +55,14 @@ _PARTS: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"\x80[\x02-\x05]"), "a pickle of Python", _EXPORT),
 )
 
-_HEAD = rb"(\xef\xbb\xbf)?\s*(<\?xml.*?\?>\s*)?(<!doctype[^>]*>\s*)?(<!--.*?-->\s*)*"
+_DECLARATION, _COMMENTS = rb"(\xef\xbb\xbf)?\s*(<\?xml.*?\?>\s*)?", rb"(<!--.*?-->\s*)*"
 _HTML = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype html|html|head|body|table)\b",
+    _DECLARATION + _COMMENTS + rb"<(!doctype html|html|head|body|table)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_SVG = re.compile(_HEAD + rb"<svg\b", re.IGNORECASE | re.DOTALL)
+_SVG = re.compile(
+    _DECLARATION + rb"(<!doctype[^>]*>\s*)?" + _COMMENTS + rb"<svg\b", re.IGNORECASE | re.DOTALL
+)
 
 # How exports of literature in tagged text begin, after empty lines.
 _TAGGED: tuple[tuple[re.Pattern[bytes], str], ...] = (

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from patclass.bundle import Bundle
 from patclass.bundle.description import LAYOUT
-from patclass.bundle.manifest import parse_json_of
-from patclass.core.errors import BundleError
+from patclass.bundle.manifest import parse_json_of, validated
 from patclass.core.types import Frozen
 from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, known_at
 from patclass.evaluation.calibration import (
@@ -325,10 +324,5 @@ def check_report(bundle: Bundle) -> bytes | None:
     path, data = bundle.folder / LAYOUT.report, bundle.listed.read(LAYOUT.report)
     if data is None:
         return None
-    try:
-        Report.model_validate(parse_json_of(path, data), context=CHECK_ONLY)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{path} is damaged at '{where}': {first['msg'].lower()}.") from problem
+    validated(parse_json_of(path, data), path, Report, CHECK_ONLY)
     return data

@@ -65,6 +65,14 @@ class OfficesSettings(Settings):
         return url.rstrip("/")
 
 
+def hostname_of(authority: str) -> str | None:
+    """The name in ``host:port``, as the header Host has it, in lower case; None without one."""
+    try:
+        return urlsplit(f"//{authority}").hostname
+    except ValueError:
+        return None
+
+
 def on_loopback(host: str) -> bool:
     """Whether a host is this machine."""
     if host == "localhost":

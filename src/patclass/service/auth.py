@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from patclass.core.errors import ConfigError
-from patclass.offices.settings import on_loopback
+from patclass.offices.settings import hostname_of, on_loopback
 from patclass.service.context import note
 from patclass.service.errors import ApiError, Code, documented
 from patclass.service.keys import KeyFile, Role
@@ -129,10 +128,7 @@ def _page_check(settings: ServiceSettings) -> Check:
 
 def _is_here(host: str, allowed: Collection[str]) -> bool:
     """Whether a Host header names this machine; a browser always sends one."""
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
+    name = hostname_of(host)
     return not host or (name is not None and (on_loopback(name) or name in allowed))
 
 

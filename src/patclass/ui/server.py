@@ -1,7 +1,6 @@
 """Who may use the page and what a browser may load for it. Knows Streamlit's server, no view."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from patclass.offices.settings import on_loopback
+from patclass.offices.settings import hostname_of, on_loopback
 
 SCRIPT = Path(__file__).with_name("app.py")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -81,7 +80,7 @@ class Guard:
     def _problem(self, headers: Headers) -> str | None:
         """Why a request is refused; None if it is not."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not self._answers_for(_hostname(host)):
+        if not self._answers_for(hostname_of(host)):
             return _WRONG_HOST
         return None if origin is None or origin.partition("://")[2] == host else _WRONG_ORIGIN
 
@@ -94,14 +93,6 @@ class Guard:
             name == allowed or (allowed[:2] == "*." and name.endswith(allowed[1:]))
             for allowed in map(str.lower, self._names)
         )
-
-
-def _hostname(host: str) -> str | None:
-    """The name in a Host header, in lower case; None without one."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 MIDDLEWARE = (Middleware(Guard),)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    func,
     or_,
     select,
     update,
@@ -134,9 +135,10 @@ class ReviewStore:
         states: dict[str, TextState] = {}
         with self._database.read() as connection:
             queries = [_latest(version, size) for version in versions]
-            # Usually there are none, and then the larger query would be planned for nothing.
-            any_dispute = select(consensus.c.number).where(consensus.c.disputed.is_(True)).limit(1)
-            if connection.execute(any_dispute).first() is not None:
+            # Usually there are none, and then the larger query would be planned for nothing. They
+            # are counted, as PostgreSQL reads the whole table if asked for just one of them.
+            count = select(func.count()).select_from(consensus)
+            if connection.scalar(count.where(consensus.c.disputed.is_(True))):
                 queries.append(_disputed(disputes))
             for query in queries:
                 numbers = [number for number, _ in connection.execute(query)]

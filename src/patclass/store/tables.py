@@ -127,7 +127,15 @@ consensus = Table(
     Column("disputed", Boolean, nullable=False),
     Column("reviewed", Boolean, nullable=False),
     Column("text_number", BigInteger),
-    Index("ix_consensus_disputed", "disputed", "number"),
+)
+
+# Few texts are disputed: an index of those alone tells quickly that there are none.
+_DISPUTED = consensus.c.disputed.is_(True)
+Index(
+    "ix_consensus_disputed",
+    consensus.c.number,
+    sqlite_where=_DISPUTED,
+    postgresql_where=_DISPUTED,
 )
 
 reviews = Table(

@@ -95,7 +95,14 @@ def _create_consensus() -> None:
         sa.Column("text_number", sa.BigInteger),
         sa.UniqueConstraint("text_sha256"),
     )
-    op.create_index("ix_consensus_disputed", "consensus", ["disputed", "number"])
+    disputed = sa.column("disputed", sa.Boolean).is_(True)
+    op.create_index(
+        "ix_consensus_disputed",
+        "consensus",
+        ["number"],
+        sqlite_where=disputed,
+        postgresql_where=disputed,
+    )
 
 
 def _create_reviews() -> None:

@@ -7,6 +7,7 @@ import runpy
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import yaml
 
 import office_documents as office
 from conftest import ROOT, patent_rows, write_jsonl
+from helpers import full, verified_here
 from patclass.cli.main import main
 from patclass.core.errors import PatclassError
 
@@ -30,8 +32,11 @@ def commands(page: Path) -> list[str]:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the documents mention."""
+def workplace(tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the files that the documents mention.
+
+    Only in the full lane, the base is the real one and bundles are verified in a new process.
+    """
     monkeypatch.chdir(tmp_path)
     for name, value in SMALL.items():
         monkeypatch.setenv(f"PATCLASS_TRAIN_{name}", value)
@@ -44,7 +49,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             writer.writerows(rows)
     (tmp_path / "abstract.txt").write_text(rows[0]["abstract"], encoding="utf-8")
     write_jsonl(tmp_path / "patents.jsonl", rows)
-    return tmp_path
+    if full(False, True):
+        yield tmp_path
+        return
+    monkeypatch.setenv("PATCLASS_TRAIN_BASE", str(tiny_bert))
+    monkeypatch.setenv("PATCLASS_TRAIN_MAX_TOKENS", "128")
+    with verified_here():
+        yield tmp_path
 
 
 def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:

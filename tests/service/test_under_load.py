@@ -29,7 +29,7 @@ from service_process import Server, serving
 # measured over four times this many requests.
 REFUSALS, OVERLOAD_SECONDS = 100, full(0, 30)
 RELOADS = full(5, 20)
-REQUESTS = full(250, 1250)
+REQUESTS = full(100, 1250)
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in tree_rows(60, seed=3)]
 

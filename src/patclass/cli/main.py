@@ -1,5 +1,6 @@
 """The ``patclass`` command and how its errors are shown."""
 
+import gc
 import signal
 import sys
 from typing import NoReturn
@@ -86,6 +87,11 @@ for command in (verify, doctor, serve, keys, ui, store, feedback, monitor, model
     main.add_command(command)
 
 
+# Objects after which the garbage collector runs. By default it runs so often while torch and
+# transformers are imported, whose objects stay, that a command starts a fifth later.
+_ALLOCATIONS = 50_000
+
+
 def run() -> NoReturn:
     """The entry point ``patclass``."""
     run_command(main)
@@ -93,6 +99,7 @@ def run() -> NoReturn:
 
 def run_command(command: click.Command) -> NoReturn:
     """Run a command, show errors as one line, and exit."""
+    gc.set_threshold(_ALLOCATIONS)
     # SIGTERM, by which a container is stopped, acts as Ctrl-C, so that the best epoch is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -37,8 +37,7 @@ from postgres import Postgres, postgres
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
-# The slowest modules: they start first, so that they do not delay the end of the run. test_resume
-# is among the first three: it raises Ctrl-C, which a process that exported before did not survive.
+# The slowest modules: they start first, so that they do not delay the end of the run.
 LONGEST = (
     *("test_whole_loop", "test_resume", "test_browser", "test_containers", "test_under_load"),
     *("test_run", "test_models", "test_docs", "test_crash", "test_shipped", "test_background"),

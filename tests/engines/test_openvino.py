@@ -1,6 +1,7 @@
 """The exported graph reproduces torch, for any batch and any number of concurrent callers."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -156,6 +157,38 @@ def test_reduced_precision_is_close_to_the_original(bert: EnginePair):
     engine = OpenVinoEngine(bert.graph, bert.tokenizer, exact=False, threads=1)
     found = engine.run(bert.rows)
     np.testing.assert_allclose(found.logits, bert.expected.logits, rtol=0, atol=0.2)
+
+
+# Two engines of which the older one goes first, as when a model is reloaded; then Ctrl-C.
+INTERRUPT = """
+import gc, signal, sys
+from pathlib import Path
+from patclass.engines.openvino import OpenVinoEngine
+from patclass.model.tokenizer import TextTokenizer
+folder, base = map(Path, sys.argv[1:])
+tokenizer = TextTokenizer.load(base, 100)
+older, newer = (OpenVinoEngine.load(folder, tokenizer, True, threads=1) for _ in range(2))
+del older
+gc.collect()
+del newer
+gc.collect()
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_process_survives_signals_after_several_engines(
+    bert: EnginePair, tiny_bert: Path, tmp_path: Path
+):
+    """On processors with AMX, they used to kill it."""
+    ov.save_model(bert.graph, tmp_path / GRAPH, compress_to_fp16=False)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPT, str(tmp_path), str(tiny_bert)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr.endswith("KeyboardInterrupt\n")
 
 
 # Computes the logits of rows from a graph in a folder, with one thread.

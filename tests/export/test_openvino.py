@@ -13,7 +13,7 @@ import torch
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from patclass.core.errors import ModelError
-from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, OpenVinoEngine
+from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, OpenVinoEngine, core
 from patclass.engines.torch import TorchEngine
 from patclass.export import openvino as schemes_module
 from patclass.export.openvino import FLOAT, INT8, Scheme, calibration_set, to_graph
@@ -50,7 +50,7 @@ def test_it_reproduces_the_logits_of_the_model(tuned_base: Any, graph: ov.Model,
     rows = tuned_base.rows[-count:]
     expected = TorchEngine(tuned_base.model, tuned_base.tokenizer).run(rows)
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(graph, "CPU", settings)
+    compiled = core().compile_model(graph, "CPU", settings)
     padded = tuned_base.tokenizer.pad(rows)
     found = compiled(dict(zip(INPUTS, padded, strict=True)))
     np.testing.assert_allclose(found[LOGITS], expected.logits, rtol=0, atol=1e-4)
@@ -59,7 +59,7 @@ def test_it_reproduces_the_logits_of_the_model(tuned_base: Any, graph: ov.Model,
 
 def test_the_mask_is_not_traced_as_a_constant(tuned_base: Any, graph: ov.Model):
     """Tokens at masked positions do not change the logits; unmasked, they do."""
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ids = np.array([tuned_base.rows[0][:20]], dtype=np.int64)
     mask = np.ones_like(ids)
     mask[0, 15:] = 0

@@ -24,9 +24,20 @@ INPUTS = ("input_ids", "attention_mask")
 EMBEDDINGS, LOGITS = "embeddings", "logits"
 
 
+@cache
+def core() -> ov.Core:
+    """The only core of the process.
+
+    On processors with AMX, a core gives the thread that makes it a stack for signals, and takes it
+    away when it goes. Where two lives overlap, the thread is left with a stack that is gone, and
+    the process dies of the next Ctrl-C or SIGTERM.
+    """
+    return ov.Core()
+
+
 def has_bfloat16() -> bool:
     """Whether OpenVINO computes in bfloat16 on this processor; else it takes float32 instead."""
-    known = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    known = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in known and LIMIT not in os.environ
 
 
@@ -43,7 +54,7 @@ def adds_exactly_in_int8() -> bool:
     weights = ov.opset13.constant(np.full((rows, rows), most))
     weights = ov.opset13.fake_quantize(weights, -most, most, -most, most, 255)
     graph = ov.Model([ov.opset13.matmul(activations, weights, False, True)], [given])
-    found = ov.Core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
+    found = core().compile_model(graph, "CPU")(np.full((1, rows), high))[0]
     return bool(np.allclose(found, rows * most * high, rtol=0.01))
 
 
@@ -108,7 +119,7 @@ class OpenVinoEngine:
         else:
             model = _without_fused_gates(model)
         self._tokenizer = tokenizer
-        self._compiled = ov.Core().compile_model(model, "CPU", settings)
+        self._compiled = core().compile_model(model, "CPU", settings)
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         # Twice as many as streams: while one thread reads an answer, another is computed.
         for _ in range(2 * self.streams):
@@ -127,7 +138,7 @@ class OpenVinoEngine:
         """
         path = folder / GRAPH
         try:
-            model = ov.Core().read_model(path)
+            model = core().read_model(path)
             inputs = {name for port in model.inputs for name in port.names}
             widths = {
                 name: port.get_partial_shape() for port in model.outputs for name in port.names

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from unittest.mock import patch
 
 import pytest
@@ -31,8 +31,11 @@ FULL_LANE = "PATCLASS_TEST_FULL"
 CANNOT_GIVE_UP = 77
 
 
-def full(fast: int, full: int) -> int:
-    """A repetition count: smaller in the fast lane, but never zero checks."""
+T = TypeVar("T")
+
+
+def full(fast: T, full: T) -> T:
+    """What differs in the full lane: most often a count, smaller in the fast one but not zero."""
     return full if os.environ.get(FULL_LANE) else fast
 
 

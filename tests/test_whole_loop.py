@@ -154,7 +154,7 @@ def real_scenario(data: Path) -> Scenario:
 @pytest.fixture(
     scope="module",
     params=[
-        "small",
+        pytest.param("small", marks=pytest.mark.full),  # a part of it: cli/test_models
         pytest.param(
             "real",
             marks=pytest.mark.skipif(

@@ -25,7 +25,7 @@ from service_process import Server, free_port, plain_client, serving, wait_until
 from store_rows import prediction
 
 WRITERS = 4
-KILLS = full(3, 20)
+KILLS = full(2, 20)
 PREDICTIONS = 50
 
 

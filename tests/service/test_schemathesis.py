@@ -16,7 +16,7 @@ expected-statuses = ["2xx", "3xx", "4xx", "504"]
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "404", "409", "422", "429", "504"]
 """
-EXAMPLES = full(20, 60)
+EXAMPLES = full(10, 60)
 
 
 def test_every_response_matches_the_schema(server: Server, tmp_path: Path):

@@ -374,7 +374,16 @@ EXPORTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+# The fast lane has one table and one of XML: how tables differ, tests/data tells.
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.full if name in ("lens-export.csv", "gp-search.csv") else ()
+        )
+        for name in EXPORTS
+    ],
+)
 def test_exports_and_documents_of_an_office_are_classified(visit: Open, name: str, tmp_path: Path):
     """As Espacenet, Lens and Google Patents write them, and the XML of a week."""
     (tmp_path / name).write_text(EXPORTS[name], encoding="utf-8")

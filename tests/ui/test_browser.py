@@ -436,9 +436,13 @@ def test_the_model_page_shows_figures_and_charts(visit: Open, tmp_path: Path):
 
 
 def test_the_page_can_be_used_by_keyboard_alone(visit: Open):
-    page = visit()
-    page.get_by_label("Text of the patent").focus()
-    page.keyboard.type("A drill bit for boreholes has diamond cutters.")
+    page, text = visit(), "A drill bit for boreholes has diamond cutters."
+    box = page.get_by_label("Text of the patent")
+    box.wait_for()
+    wait_until_rendered(page)
+    box.focus()
+    page.keyboard.type(text)
+    expect(box).to_have_value(text)
     page.keyboard.press("Control+Enter")
     page.get_by_text("Similar patents").wait_for()
     page.get_by_role("button", name="Correct", exact=True).focus()

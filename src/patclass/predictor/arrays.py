@@ -9,6 +9,9 @@ from safetensors.numpy import load
 
 from patclass.core.files import parse_json
 
+# Embeddings, weights and lengths of texts are all smaller.
+_LARGEST = 1e7
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 # Names of arrays, each with the kind of its numbers as numpy has it ("f", "i", "u") and its shape.
@@ -18,15 +21,16 @@ Form = dict[str, tuple[str, tuple[int, ...]]]
 def parse_arrays(data: bytes) -> tuple[Arrays, dict[str, str]]:
     """The arrays of a safetensors file by name, and the texts that stand beside them.
 
-    :raises ValueError: if it is no such file, or holds a number that is not finite.
+    :raises ValueError: if it is no such file, or holds a number that is not finite or so large that
+        its square, summed up, would not be.
     """
     try:
         arrays = load(data)
     except (SafetensorError, LookupError) as problem:
         raise ValueError(problem) from problem
     for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name} has a number that is not finite")
+        if array.dtype.kind == "f" and not float(np.abs(array).max(initial=0)) <= _LARGEST:
+            raise ValueError(f"{name} has a number that is not finite, or beyond {_LARGEST:,.0f}")
     header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return arrays, header.get("__metadata__", {})
 

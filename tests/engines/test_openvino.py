@@ -435,6 +435,11 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def garble(path: Path) -> None:
+    """The library quotes it in a message that is no text either."""
+    path.write_bytes(path.read_bytes().replace(b'type="MatMul"', b'type="Mat\xd2ul"', 1))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -443,6 +448,7 @@ def cut(path: Path) -> None:
         pytest.param(lambda folder: (folder / GRAPH).write_text("{}"), id="no XML"),
         pytest.param(lambda folder: (folder / GRAPH).write_text("<net/>"), id="another XML"),
         pytest.param(lambda folder: cut(folder / GRAPH), id="half a graph"),
+        pytest.param(lambda folder: garble(folder / GRAPH), id="no text"),
         pytest.param(lambda folder: (folder / WEIGHTS).unlink(), id="no weights"),
         pytest.param(lambda folder: cut(folder / WEIGHTS), id="half the weights"),
         pytest.param(shutil.rmtree, id="no folder"),

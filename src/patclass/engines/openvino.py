@@ -143,7 +143,8 @@ class OpenVinoEngine:
             widths = {
                 name: port.get_partial_shape() for port in model.outputs for name in port.names
             }
-        except RuntimeError as problem:
+        # Also of a message of its own that quotes a damaged file and is no text.
+        except (RuntimeError, UnicodeDecodeError) as problem:
             raise ModelError(f"cannot read {path} with {WEIGHTS}: {problem}") from problem
         if inputs != set(INPUTS) or not widths.keys() >= {EMBEDDINGS, LOGITS}:
             raise ModelError(f"{path} has no {EMBEDDINGS} and {LOGITS}; export it again.")

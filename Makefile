@@ -48,7 +48,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -
 # Without compiled modules, each of the many processes that the tests start would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-test: .venv/ready  ## check style and types, run every test (8 minutes on two cores)
+test: .venv/ready  ## check style and types, run every test (7 minutes on two cores)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(MAKE) --jobs=2 types pytest
@@ -60,7 +60,7 @@ pytest: .venv/ready
 	$(PYTEST)
 
 # More kills, requests and windows, limits by the clock, and the learning loop on the shared patents.
-test-full: .venv/ready  ## the same with long counts, limits by the clock, the whole loop (an hour)
+test-full: .venv/ready  ## the same with long counts, limits by the clock, the whole loop (three quarters of an hour)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -24,15 +24,22 @@ INPUTS = ("input_ids", "attention_mask")
 EMBEDDINGS, LOGITS = "embeddings", "logits"
 
 
-@cache
 def core() -> ov.Core:
-    """The only core of the process.
+    """A core that leaves the signals of this thread alone.
 
-    On processors with AMX, a core gives the thread that makes it a stack for signals, and takes it
-    away when it goes. Where two lives overlap, the thread is left with a stack that is gone, and
-    the process dies of the next Ctrl-C or SIGTERM.
+    On processors with AMX, a core gives the thread that first uses it a stack for signals, and
+    takes it away when it goes. Where the lives of two overlap, the thread is left with a stack that
+    is gone, and the process dies of the next Ctrl-C or SIGTERM. Therefore it is first used in a
+    thread that ends at once. (One core for all models crashes, limited to AVX2, with many models.)
     """
-    return ov.Core()
+
+    def load() -> ov.Core:
+        loaded = ov.Core()
+        loaded.get_property("CPU", "FULL_DEVICE_NAME")
+        return loaded
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(load).result()
 
 
 def has_bfloat16() -> bool:

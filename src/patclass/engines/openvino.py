@@ -145,7 +145,7 @@ class OpenVinoEngine:
         """
         path = folder / GRAPH
         try:
-            model = core().read_model(path)
+            model = ov.Core().read_model(path)  # does not use the processor
             inputs = {name for port in model.inputs for name in port.names}
             widths = {
                 name: port.get_partial_shape() for port in model.outputs for name in port.names

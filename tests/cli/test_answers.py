@@ -105,7 +105,7 @@ def test_everything_is_in_one_json_object(predict: Cli):
         f"{PATENT['title']}. ",
         PATENT["abstract"],
     ]
-    assert prediction["tags"][0]["label"] == "Y"
+    assert {"code", "title", "level", "probability", "role"} == set(prediction["codes"][0])
 
 
 @pytest.mark.parametrize(

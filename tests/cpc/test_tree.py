@@ -1,5 +1,6 @@
 """A handmade tree: five leaves, two of them for rare codes."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -109,9 +110,8 @@ def test_rare_codes_are_folded_into_an_other_leaf_of_their_parent(tree: LabelTre
     assert tree.at("subclass").codes == ["A01B", "A61K", "H04L"]
 
 
-def test_leaves_are_followed_by_the_tag(tree: LabelTree):
-    assert tree.outputs == 6
-    assert tree.tags.codes == ["Y"]
+def test_without_lists_of_codes_there_are_leaves_only(tree: LabelTree):
+    assert (tree.outputs, tree.nodes) == (5, ())
     assert tree.finest == "subclass"
 
 
@@ -120,7 +120,6 @@ def test_labels_have_the_titles_of_the_scheme(tree: LabelTree):
     assert names == tree.names
     assert names["A61"] == "Medical or veterinary science; hygiene"
     assert names["G"] == "Physics"
-    assert [tag.name for tag in tree.tags] != ["Y"]
 
 
 def test_without_rare_codes_there_is_no_other_leaf():
@@ -159,6 +158,50 @@ def test_an_unknown_level_is_a_key_error(tree: LabelTree):
         tree.at("group")
 
 
+# Nodes
+
+A61K, A61P, H04L, Y02E = (path_of(code) for code in ("A61K", "A61P", "H04L", "Y02E"))
+
+
+@pytest.fixture
+def carrying() -> LabelTree:
+    """Four rows with lists: A61K and Y02E are carried twice, A61P and H04L once."""
+    return LabelTree.of_cpc(CODES, 2, [(A61K, A61P), (A61K, Y02E), (Y02E,), (H04L,)])
+
+
+def test_codes_that_rows_carry_often_enough_are_nodes(carrying: LabelTree):
+    assert carrying.nodes == (
+        *(("A",), ("A", "A61"), A61K),
+        *(("Y",), ("Y", "Y02"), Y02E),
+    )
+    assert carrying.outputs == len(PATHS) + 6
+    assert carrying.output_codes[-1] == "Y02E"
+    assert carrying.names["Y02E"].startswith("Reduction of greenhouse gas")
+    assert carrying.paths == PATHS  # no leaf is of section Y
+
+
+def test_nodes_know_their_parents(carrying: LabelTree):
+    assert carrying.node_parents.tolist() == [-1, 0, 1, -1, 3, 4]
+    assert carrying.node_depths.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_codes_are_carried_with_their_ancestors(carrying: LabelTree):
+    assert carrying.nodes_on([Y02E]) == (3, 4, 5)
+    assert carrying.nodes_on([A61P, H04L]) == (0, 1)  # the others are no nodes
+    assert carrying.nodes_on([]) == ()
+
+
+def test_joint_probabilities_are_products_down_the_tree(carrying: LabelTree):
+    given_parents = np.array([[0.5, 0.5, 0.5, 1, 0.2, 0.1]], dtype=np.float32)
+    found = carrying.joint(given_parents)
+    np.testing.assert_allclose(found, [[0.5, 0.25, 0.125, 1, 0.2, 0.02]], atol=1e-6)
+    assert given_parents[0, 1] == 0.5  # the argument is left alone
+
+
+def test_a_tree_with_nodes_is_read_back(carrying: LabelTree):
+    assert LabelTree.parse(json.loads(json.dumps(carrying.dump()))) == carrying
+
+
 # Flat sets
 
 
@@ -169,7 +212,7 @@ def test_a_flat_set_is_a_tree_of_one_level():
     assert tree.finest == "section"
     assert tree.at("section") == labels
     assert tree.paths == (("H",), ("A61",), ("A",))
-    assert (tree.outputs, len(tree.tags)) == (3, 0)
+    assert (tree.outputs, tree.nodes) == (3, ())
     assert [group.tolist() for group in tree.groups] == [[0, 1, 2]]
 
 

@@ -434,16 +434,16 @@ def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
 def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):
     corpus = tree_corpus(tmp_path / "mine")
     assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
-    found = [(row.y_true, row.leaves, row.tags) for row in corpus["train"]]
+    found = [(row.y_true, row.leaves, row.carried) for row in corpus["train"]]
     assert found == [
-        ((0, 0, 0), (1,), (None,)),
-        ((0, 0, 0), (1,), (None,)),
-        ((0, 0, None), (0, 1), (False,)),  # one of two codes, one of which is folded
-        ((0, 0, UNKNOWN_LABEL), (0,), (None,)),
-        ((1, 1, 1), (2,), (None,)),
-        ((1, 1, 1), (2,), (None,)),
-        ((None, None, None), (1, 2), (False,)),
-        ((1, 1, 1), (2,), (True,)),
+        ((0, 0, 0), (1,), None),
+        ((0, 0, 0), (1,), None),
+        ((0, 0, None), (0, 1), (0, 1, 2)),  # one of two codes, one of which is folded
+        ((0, 0, UNKNOWN_LABEL), (0,), None),
+        ((1, 1, 1), (2,), None),
+        ((1, 1, 1), (2,), None),
+        ((None, None, None), (1, 2), (0, 1, 2, 3, 4, 5)),
+        ((1, 1, 1), (2,), (3, 4, 5)),
     ]
     assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
 
@@ -474,7 +474,7 @@ def test_rows_with_tags_only_are_rejects(tmp_path: Path):
     corpus = tree_corpus(tmp_path / "mine", train=rows_with_codes(*TRAIN, ["Y02E"], []))
     assert corpus.reject_counts == {
         "train: no label": 1,
-        "train: only in section Y, a tag": 1,
+        "train: only in section Y, never a main code": 1,
     }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from conftest import patent_rows, write_splits
 from patclass.core.settings import DataSettings
-from patclass.cpc.tree import LabelSet
+from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.codes import UnusableRowError
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample
@@ -113,6 +113,7 @@ def test_a_row_of_weight_two_counts_as_two_rows():
     logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
     light, heavy = (Example("1", "t", (0,), (0,), weight=w) for w in (1.0, 2.0))
     other = Example("2", "t", (1,), (1,))
-    weighted = tree_loss(logits[:2], [heavy, other], 2)
-    repeated = tree_loss(logits[[0, 0, 1]], [light, light, other], 2)
+    tree = LabelTree.flat(LabelSet.of_codes("AH"))
+    weighted = tree_loss(logits[:2], [heavy, other], tree)
+    repeated = tree_loss(logits[[0, 0, 1]], [light, light, other], tree)
     torch.testing.assert_close(weighted, repeated)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
 from patclass.cpc.symbols import LEVELS
-from patclass.cpc.tree import LabelSet, common_path
+from patclass.cpc.tree import LabelSet, Path, common_path
 from patclass.data.codes import UnusableRowError
 from patclass.data.labels import (
     ColumnLabels,
@@ -110,7 +110,7 @@ def test_tags_and_indexing_codes_decide_no_label():
     assert code("section", {"codes": "C12N1/20; G06R1:01"}) == "C"
     assert code("section", {"codes": "A42B1/22; Y10T428/12"}) == "A"
     assert code("subclass", {"codes": "B29C45/00; B29K2105/00; C08L2201/00"}) == "B29C"
-    with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
+    with pytest.raises(UnusableRowError, match=r"^only in section Y, never a main code$"):
         code("section", {"codes": "Y10T428/12"})
 
 
@@ -300,7 +300,7 @@ def test_a_flat_scheme_gives_a_tree_of_one_level(wanted: str, level: str, codes:
     assert tree.levels == (level,)
     assert tree.at(level).codes == codes
     assert tree.paths == tuple((code,) for code in codes)
-    assert len(tree.tags) == 0
+    assert tree.nodes == ()
 
 
 def test_a_row_of_a_flat_scheme_is_certain():
@@ -353,7 +353,7 @@ def test_main_codes_of_different_sections_are_uncertain_but_labelled():
 
 def test_a_main_code_among_the_tags_falls_back_to_the_others():
     label = cpc(main_code="Y02E 10/50", codes=["Y02E 10/50", "H04L 9/00"])
-    assert (label.path, label.tags) == (L, (True,))
+    assert (label.path, label.carried) == (L, (L, ("Y", "Y02", "Y02E")))
 
 
 def test_listed_codes_under_the_section_are_candidates():
@@ -402,7 +402,7 @@ def test_level_columns_give_the_path_as_deep_as_they_go(fields: dict[str, object
     ],
 )
 def test_a_row_with_tags_only_is_unusable(fields: dict[str, object]):
-    with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
+    with pytest.raises(UnusableRowError, match=r"^only in section Y, never a main code$"):
         cpc(**fields)
 
 
@@ -412,21 +412,28 @@ def test_a_row_without_a_symbol_has_no_label(cell: object):
         cpc(main_code=cell, codes=cell)
 
 
+Y02E = ("Y", "Y02", "Y02E")
+Y10T = ("Y", "Y10", "Y10T")
+
+
 @pytest.mark.parametrize(
-    ("fields", "tag"),
+    ("fields", "carried"),
     [
-        ({"codes": ["A61K", "Y02E 10/50"]}, True),
-        ({"main_code": "A61K", "codes": ["A61K", "Y02E 10/50"]}, True),
-        ({"main_code": "A61K", "codes": "Y10T"}, True),
-        ({"codes": ["A61K", "A61P"]}, False),
-        ({"main_code": "A61K", "codes": ["A61K 31/00", "A61P"]}, False),
+        ({"codes": ["A61K", "Y02E 10/50"]}, (K, Y02E)),
+        ({"main_code": "A61K", "codes": ["A61K", "Y02E 10/50"]}, (K, Y02E)),
+        ({"main_code": "A61K", "codes": "Y10T"}, (K, Y10T)),
+        ({"codes": ["A61K", "A61P"]}, (K, P)),
+        ({"main_code": "A61K", "codes": ["A61K 31/00", "A61P"]}, (K, P)),
+        ({"codes": ["A61K 31/00", "H04L2012/00"]}, (K, L)),
         ({"main_code": "A61K"}, None),
         ({"codes": ["A61K"]}, None),
         ({"section": "A"}, None),
     ],
 )
-def test_the_tag_is_present_absent_or_unknown(fields: dict[str, object], tag: bool | None):
-    assert cpc(**fields).tags == (tag,)
+def test_all_codes_of_a_row_are_carried(
+    fields: dict[str, object], carried: tuple[Path, ...] | None
+):
+    assert cpc(**fields).carried == carried
 
 
 @pytest.mark.parametrize(
@@ -437,8 +444,8 @@ def test_the_tag_is_present_absent_or_unknown(fields: dict[str, object], tag: bo
         {"main_code": "A61K 31/00", "section": "A"},
     ],
 )
-def test_one_symbol_in_several_columns_leaves_the_tag_unknown(fields: dict[str, object]):
-    assert cpc(**fields).tags == (None,)
+def test_one_symbol_in_several_columns_says_nothing_of_others(fields: dict[str, object]):
+    assert cpc(**fields).carried is None
 
 
 def test_the_tree_is_built_from_the_certain_codes_of_the_training_rows():
@@ -466,7 +473,7 @@ def test_the_certain_path_is_a_prefix_of_every_candidate(
     except UnusableRowError as reason:
         usable = [code for code in (*codes, section, main) if code and code[0] in "AH"]
         found = (usable, str(reason))
-        assert found in (([], "no label"), ([], "only in section Y, a tag"))
+        assert found in (([], "no label"), ([], "only in section Y, never a main code"))
         return
     assert label.candidates
     assert common_path(label.candidates) == label.path

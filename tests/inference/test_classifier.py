@@ -69,7 +69,7 @@ def test_labels_are_sorted_by_probability(classifier: Classifier):
         levels={"section": first},
         top=(first, second),
         label_set=None,
-        tags=(),
+        codes=None,
         read_share=1.0,
         passages=(PassageShare(0, len(classifier.text_of(patent)), 0.0),),
         neighbours=(),

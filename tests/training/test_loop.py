@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
+from patclass.cpc.tree import LabelTree, Path
 from patclass.data.examples import Example
-from patclass.training.loop import learning_rate, tree_loss
+from patclass.training.loop import CODES_WEIGHT, learning_rate, tree_loss
 
 
 def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():
@@ -31,8 +32,15 @@ def test_the_learning_rate_stays_between_zero_and_the_peak(
 quick = settings(deadline=None, max_examples=100)
 
 
-def row(*leaves: int, tags: tuple[bool | None, ...] = ()) -> Example:
-    return Example("P1", "text", (None,), leaves, tags)
+def row(*leaves: int, carried: tuple[int, ...] | None = None) -> Example:
+    return Example("P1", "text", (None,), leaves, carried)
+
+
+def flat(leaves: int, nodes: tuple[Path, ...] = ()) -> LabelTree:
+    names = {code: code for path in nodes for code in path}
+    paths = tuple((f"L{leaf}",) for leaf in range(leaves))
+    levels = ("section", "class")[: max((len(path) for path in nodes), default=1)]
+    return LabelTree(levels, paths, names | {code: code for (code,) in paths}, nodes)
 
 
 def logs(*probabilities: float) -> list[float]:
@@ -41,7 +49,7 @@ def logs(*probabilities: float) -> list[float]:
 
 
 def loss_of(logits: list[list[float]], examples: list[Example], leaves: int) -> float:
-    return tree_loss(torch.tensor(logits), examples, leaves).item()
+    return tree_loss(torch.tensor(logits), examples, flat(leaves)).item()
 
 
 def test_the_loss_of_a_known_leaf_is_its_negative_log_probability():
@@ -68,36 +76,45 @@ def test_a_constant_added_to_all_leaves_changes_nothing():
     assert loss_of(logits, [row(1, 2)], 4) == pytest.approx(0.693147, abs=1e-4)
 
 
-def test_tags_add_the_mean_of_their_own_losses():
-    # Positive at logit ln 3, where p = 3/4: -ln 0.75 = 0.287682.
-    # Negative at the same logit: -ln 0.25 = 1.386294; their mean is 0.836988.
-    logits = [[*logs(0.5, 0.5), math.log(3)], [*logs(0.5, 0.5), math.log(3)]]
-    tagged = [row(0, tags=(True,)), row(1, tags=(False,))]
-    assert loss_of(logits, tagged, 2) == pytest.approx(0.693147 + 0.836988, abs=1e-5)
+# Two sections, the first with two classes.
+NODES = (("A",), ("A", "A01"), ("A", "A61"), ("H",))
 
 
-def test_unknown_tags_are_ignored():
-    logits = [[*logs(0.5, 0.5), math.log(3)], [*logs(0.5, 0.5), 100.0]]
-    half = [row(0, tags=(True,)), row(1, tags=(None,))]
-    assert loss_of(logits, half, 2) == pytest.approx(0.693147 + 0.287682, abs=1e-5)
-    unknown = [row(0, tags=(None,)), row(1, tags=(None,))]
-    assert loss_of(logits, unknown, 2) == pytest.approx(0.693147, abs=1e-5)
+def codes_loss_of(logits: list[list[float]], *carried: tuple[int, ...] | None) -> float:
+    """The loss of all codes, where the leaves have a loss of ln 2 each."""
+    padded = torch.tensor([[0.0, 0.0, *row] for row in logits])
+    found = tree_loss(padded, [row(0, carried=codes) for codes in carried], flat(2, NODES))
+    return (found.item() - math.log(2)) / CODES_WEIGHT
 
 
-def test_two_tags_have_two_columns():
-    # Tag 0 of row 0 at logit 0: ln 2 = 0.693147. Tag 1 of row 1 at ln 3: 0.287682.
-    logits = [[0.0, 0.0, 0.0, 9.0], [0.0, 0.0, 9.0, math.log(3)]]
-    examples = [row(0, tags=(False, None)), row(1, tags=(None, True))]
-    expected = 0.693147 + (0.693147 + 0.287682) / 2
-    assert loss_of(logits, examples, 2) == pytest.approx(expected, abs=1e-5)
+def test_each_code_is_asked_below_a_carried_parent_only():
+    # A carried at ln 3: -ln 0.75 = 0.287682; A01 carried at 0: ln 2 = 0.693147; A61 not carried
+    # at ln 3: -ln 0.25 = 1.386294; H not carried at 0: 0.693147.
+    logits = [[math.log(3), 0.0, math.log(3), 0.0]]
+    assert codes_loss_of(logits, (0, 1)) == pytest.approx(3.060270, abs=1e-5)
+    # Without A, its classes are not asked: -ln 0.25 for A, ln 2 for H.
+    assert codes_loss_of(logits, (3,)) == pytest.approx(1.386294 + 0.693147, abs=1e-5)
 
 
-def test_the_gradient_of_an_unknown_tag_is_zero():
-    logits = torch.zeros(2, 3, requires_grad=True)
-    tree_loss(logits, [row(0, tags=(None,)), row(1, tags=(True,))], 2).backward()
+def test_the_loss_of_all_codes_is_the_mean_over_the_rows_that_know_them():
+    logits = [[math.log(3), 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0], [0.0, 50.0, 50.0, 0.0]]
+    # Row 0 carries nothing: 1.386294 + 0.693147. Row 2 carries H: 2 · 0.693147.
+    found = codes_loss_of(logits, (), None, (3,))
+    assert found == pytest.approx((1.386294 + 0.693147 + 2 * 0.693147) / 2, abs=1e-5)
+
+
+def test_rows_that_do_not_know_their_codes_have_no_loss_of_them():
+    assert codes_loss_of([[5.0, 5.0, 5.0, 5.0]], None) == pytest.approx(0, abs=1e-5)
+
+
+def test_what_is_not_asked_has_no_gradient():
+    logits = torch.zeros(2, 6, requires_grad=True)
+    examples = [row(0, carried=(3,)), row(1)]
+    tree_loss(logits, examples, flat(2, NODES)).backward()
     assert logits.grad is not None
-    assert logits.grad[0, 2] == 0
-    assert logits.grad[1, 2] == pytest.approx(-0.5)  # σ(0) - 1, over one known tag
+    assert not logits.grad[0, 3:5].any()
+    assert not logits.grad[1, 2:].any()
+    assert logits.grad[0, 5] == pytest.approx(-0.5 * CODES_WEIGHT)  # σ(0) - 1
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -113,7 +130,7 @@ def random_logits(seed: int, rows: int, columns: int) -> torch.Tensor:
 def test_with_one_level_the_loss_is_cross_entropy(seed: int, y_true: list[int]):
     logits = random_logits(seed, len(y_true), 5).requires_grad_()
     same = logits.detach().clone().requires_grad_()
-    found = tree_loss(logits, [row(position) for position in y_true], 5)
+    found = tree_loss(logits, [row(position) for position in y_true], flat(5))
     expected = cross_entropy(same, torch.tensor(y_true))
     torch.testing.assert_close(found, expected)
     found.backward()
@@ -126,7 +143,7 @@ def test_with_one_level_the_loss_is_cross_entropy(seed: int, y_true: list[int]):
 def test_a_known_node_has_the_log_loss_of_its_summed_probability(seed: int, leaves: set[int]):
     logits = random_logits(seed, 1, 6)
     expected = -logits.double().softmax(1)[0, sorted(leaves)].sum().log().item()
-    found = tree_loss(logits, [row(*sorted(leaves))], 6).item()
+    found = tree_loss(logits, [row(*sorted(leaves))], flat(6)).item()
     assert found == pytest.approx(expected, abs=1e-4, rel=1e-4)
 
 
@@ -134,7 +151,7 @@ def test_a_known_node_has_the_log_loss_of_its_summed_probability(seed: int, leav
 @given(seeds, st.sets(st.integers(0, 5), min_size=1, max_size=5))
 def test_a_step_raises_only_the_allowed_leaves(seed: int, leaves: set[int]):
     logits = random_logits(seed, 1, 6).div(5).requires_grad_()
-    tree_loss(logits, [row(*sorted(leaves))], 6).backward()
+    tree_loss(logits, [row(*sorted(leaves))], flat(6)).backward()
     assert logits.grad is not None
     down = logits.grad[0] < 0  # a step goes against the gradient
     assert {leaf for leaf in range(6) if down[leaf]} == leaves
@@ -146,7 +163,7 @@ def test_a_step_raises_only_the_allowed_leaves(seed: int, leaves: set[int]):
 
 def test_far_apart_logits_stay_finite():
     logits = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
-    loss = tree_loss(logits, [row(1, 2)], 3)
+    loss = tree_loss(logits, [row(1, 2)], flat(3))
     loss.backward()
     assert loss.item() == pytest.approx(1e4)
     assert logits.grad is not None

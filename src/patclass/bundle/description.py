@@ -48,14 +48,15 @@ class LevelParity(Frozen):
 class Parity(Frozen):
     """What was compared on how many texts, and what came out, by level.
 
-    ``tag_agreement`` is the share of tags that are equally given or not given; 1 without any.
+    ``codes_agreement`` is the F1 score of the codes that the export gives each text against those
+    that its original gives; 1 without any.
     """
 
     texts: int
     source: str
     largest_logit_difference: float
     levels: dict[str, LevelParity]
-    tag_agreement: float
+    codes_agreement: float
 
 
 class EngineInfo(Frozen):
@@ -108,7 +109,7 @@ class Lineage(Frozen):
 
 
 FORMAT: Final = "patclass-bundle"
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,23 @@ _ANSWER_OPTIONS = (
         is_flag=True,
         help="Also list the passages of the text, by how much each contributes to the answer.",
     ),
+    click.option(
+        "--all-codes",
+        is_flag=True,
+        help="Also list all codes of the patent, the main and the additional ones, each with a "
+        "probability of its own.",
+    ),
+    click.option(
+        "--precision",
+        type=float,
+        help="With --all-codes: list codes of which this share is right, such as 0.8.  [default: "
+        "where F1, the mean of precision and recall, is largest]",
+    ),
+    click.option(
+        "--recall",
+        type=float,
+        help="With --all-codes: list so many that this share of the true ones is among them.",
+    ),
 )
 
 

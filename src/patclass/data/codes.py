@@ -5,7 +5,7 @@ from typing import Any
 
 from patclass.cpc.records import EMPTY
 from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, read_symbols
-from patclass.cpc.tree import TAG_SECTION
+from patclass.cpc.tree import CROSS_SECTION
 
 Fields = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ LEVEL_COLUMNS = {
 }
 
 NOT_UNDERSTOOD = "symbols not understood"
-ONLY_TAGS = f"only in section {TAG_SECTION}, a tag"
+ONLY_CROSS_SECTION = f"only in section {CROSS_SECTION}, never a main code"
 
 
 class UnusableRowError(Exception):

@@ -287,7 +287,8 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
         for depth, level in enumerate(tree.levels)
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
-    return Example(row.id, row.text, y_true, tuple(leaves), row.label.tags, row.facts, row.weight)
+    carried = None if row.label.carried is None else tree.nodes_on(row.label.carried)
+    return Example(row.id, row.text, y_true, tuple(leaves), carried, row.facts, row.weight)
 
 
 def _position(labels: LabelSet, code: str) -> int:

@@ -54,7 +54,7 @@ class Example:
     :param y_true: for each level the position of the label, ``UNKNOWN_LABEL`` if the tree lacks it,
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
-    :param tags: for each tag whether the patent carries it; None if that is not known.
+    :param carried: the nodes that the patent carries; None if it may carry others than are known.
     :param weight: weight in training, relative to 1.
     """
 
@@ -62,7 +62,7 @@ class Example:
     text: str
     y_true: tuple[int | None, ...]
     leaves: tuple[int, ...]
-    tags: tuple[bool | None, ...] = ()
+    carried: tuple[int, ...] | None = None
     facts: Facts = Facts()
     weight: float = 1.0
 
@@ -125,7 +125,7 @@ class Corpus:
         for split in SPLITS:
             for example in self.splits[split]:
                 paths = [self.tree.paths[leaf] for leaf in example.leaves]
-                record = [split, example.id, example.text, paths, example.tags]
+                record = [split, example.id, example.text, paths, example.carried]
                 # A weight says something of rows that have one, and nothing of all others.
                 weight = [] if example.weight == 1 else [example.weight]
                 digest.update(json.dumps(record + weight).encode())

@@ -16,7 +16,7 @@ from patclass.data.codes import (
     CODE_COLUMNS,
     LEVEL_COLUMNS,
     MAIN_CODE_COLUMNS,
-    ONLY_TAGS,
+    ONLY_CROSS_SECTION,
     Fields,
     UnusableRowError,
     deciding,
@@ -34,12 +34,13 @@ class RowLabel:
 
     :param path: the codes that are certain, coarsest first; empty if not even the first is.
     :param candidates: paths at or below ``path``, one of which is the true one.
-    :param tags: for each tag whether the row carries it; None if that is not known.
+    :param carried: the paths of all codes of the row, main and additional; None if it may have
+        others than are known.
     """
 
     path: Path
     candidates: tuple[Path, ...]
-    tags: tuple[bool | None, ...] = ()
+    carried: tuple[Path, ...] | None = None
 
     @classmethod
     def flat(cls, code: str) -> "RowLabel":
@@ -181,7 +182,7 @@ class LevelLabels(_FlatScheme):
             if cut:
                 return _unanimous(cut)
             tagged |= any(symbol.is_tag for symbol in symbols)
-        raise UnusableRowError(ONLY_TAGS if tagged else "no label")
+        raise UnusableRowError(ONLY_CROSS_SECTION if tagged else "no label")
 
     def _deciding(self, symbols: list[Symbol], columns: Sequence[str]) -> list[Symbol]:
         """The deciding symbols; a column named after the level is a label, even if it says Y."""
@@ -255,32 +256,38 @@ class CpcLabels:
         main = symbols_of(fields, self.main_columns)
         levels = level_symbols_of(fields, self.level_columns)
         listed = symbols_of(fields, self.code_columns)
-        tags = (_tagged([*main, *listed], levels),)
+        carried = _carried([*main, *listed])
         if not _paths(main) and any(symbol.first for symbol in listed):
             main = deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
         if certain and _paths(main):
-            return RowLabel(certain, (certain,), tags)
+            return RowLabel(certain, (certain,), carried)
         candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
         candidates = candidates or ({certain} if certain else set(_paths(main)))
         if not candidates:
-            raise UnusableRowError(ONLY_TAGS if tags[0] else "no label")
-        return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
+            crossing = any(symbol.is_tag for symbol in (*main, *listed, *levels))
+            raise UnusableRowError(ONLY_CROSS_SECTION if crossing else "no label")
+        return RowLabel(common_path(candidates), tuple(sorted(candidates)), carried)
 
     def label_of_code(self, code: str) -> RowLabel:
         symbol = _symbol(code)
         if not _paths([symbol]):
-            raise UnusableRowError(ONLY_TAGS)
-        return RowLabel(code_path(symbol.text), (code_path(symbol.text),), (None,))
+            raise UnusableRowError(ONLY_CROSS_SECTION)
+        return RowLabel(_path(symbol), (_path(symbol),))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         codes = (label.code for label in training if label.path)
-        return LabelTree.of_cpc(codes, min_rows)
+        carried = (label.carried for label in training if label.carried is not None)
+        return LabelTree.of_cpc(codes, min_rows, carried)
+
+
+def _path(symbol: Symbol) -> Path:
+    return code_path(symbol.text)[: symbol.depth]
 
 
 def _paths(symbols: Iterable[Symbol]) -> list[Path]:
     decisive = deciding(list(symbols))
-    return [code_path(symbol.text)[: symbol.depth] for symbol in decisive]
+    return [_path(symbol) for symbol in decisive]
 
 
 def _longest(paths: list[Path]) -> list[Path]:
@@ -288,14 +295,11 @@ def _longest(paths: list[Path]) -> list[Path]:
     return [path for path in paths if len(path) == max(map(len, paths))]
 
 
-def _tagged(symbols: list[Symbol], levels: list[Symbol]) -> bool | None:
-    """Whether the row carries the tag; one symbol alone says nothing about additional ones.
-
-    :param levels: what columns named after a level say; they repeat what is known elsewhere.
-    """
-    if any(symbol.is_tag for symbol in (*symbols, *levels)):
-        return True
-    return False if len({symbol.text for symbol in symbols}) > 1 else None
+def _carried(symbols: Sequence[Symbol]) -> tuple[Path, ...] | None:
+    """The paths of all symbols; None for one symbol, which says nothing of additional ones."""
+    if len({symbol.text for symbol in symbols}) < 2:
+        return None
+    return tuple(sorted({_path(symbol) for symbol in symbols}))
 
 
 def label_scheme(

@@ -30,11 +30,9 @@ from patclass.evaluation.metrics import (
     Metrics,
     Mistake,
     Slice,
-    TagReport,
     evaluate,
     mistakes,
     slices,
-    tag_reports,
 )
 from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
 
@@ -172,7 +170,6 @@ class Report(Frozen):
     leaked_rows: int
     level: str
     levels: dict[str, LevelReport]
-    tags: dict[str, TagReport] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _level_is_there(self) -> Self:
@@ -271,7 +268,6 @@ def measure(
         leaked_rows=corpus.leaked(split),
         level=next(iter(levels)),
         levels=levels,
-        tags=tag_reports(scored.rows, scored.tags, scored.tree.tags.codes),
     )
 
 

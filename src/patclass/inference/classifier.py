@@ -20,8 +20,10 @@ from patclass.data.language import NAMES, OTHER_SCRIPTS, language_names, other_l
 from patclass.data.text import SURROGATE, TextView
 from patclass.inference.prediction import (
     AUTO,
+    DEFAULT_CODE_THRESHOLD,
     MIN_ALTERNATIVE,
     AnswerWarning,
+    AssignedCode,
     Options,
     PassageShare,
     Prediction,
@@ -184,6 +186,31 @@ class Classifier:
             )
         if options.coverage is not None:
             self._check_coverage(options.level, options.coverage)
+        self._check_codes(options)
+
+    def _check_codes(self, options: Options) -> None:
+        """Refuse what a model with one label a patent, or without thresholds, cannot choose by."""
+        targets = {"precision": options.precision, "recall": options.recall}
+        given = [name for name, value in targets.items() if value is not None]
+        if given and not options.all_codes:
+            raise ConfigError(
+                f"{given[0]}: it chooses among all codes; ask for all_codes too.",
+                setting=(given[0], "all_codes"),
+            )
+        if options.all_codes and not self.tree.nodes:
+            raise ConfigError(
+                "all_codes: this model knows one label a patent; train one with labels cpc on rows "
+                "with all their codes.",
+                setting=("all_codes", "labels"),
+            )
+        if given and self.bundle.all_codes is None:
+            raise ConfigError(
+                f"{given[0]}: this model was saved without thresholds for all codes; train it "
+                "again with more validation rows.",
+                setting=given[0],
+            )
+        if given:
+            self._code_thresholds(options)
 
     def _check_coverage(self, level: str, coverage: float) -> None:
         """Refuse a coverage that no requested level supports."""
@@ -231,10 +258,7 @@ class Classifier:
             levels=levels,
             top=scored_labels(tree, level, sums[level], order),
             label_set=self._label_set(level, sums[level], options.coverage),
-            tags=tuple(
-                ScoredLabel(tag.code, tag.name, float(p))
-                for tag, p in zip(tree.tags, outputs.tags[row], strict=True)
-            ),
+            codes=self._codes(outputs.nodes[row], path, options) if options.all_codes else None,
             read_share=outputs.encodings[row].share,
             passages=self._passages(row, text, outputs, best.label, level, options),
             neighbours=tuple(neighbours[: options.neighbours]),
@@ -248,6 +272,32 @@ class Classifier:
             signals=self._signals(row, outputs, neighbours, path),
             alternatives=self._alternatives(sums) if options.alternatives else None,
         )
+
+    def _codes(
+        self, probabilities: FloatArray, path: tuple[ScoredLabel, ...], options: Options
+    ) -> tuple[AssignedCode, ...]:
+        """The codes whose probability reaches their threshold, their ancestors, and the path."""
+        tree, main = self.tree, tuple(step.label for step in path)
+        thresholds = self._code_thresholds(options)
+        given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
+        places = tree.nodes_on([*given, main])
+        return tuple(
+            AssignedCode(
+                code=tree.nodes[node][-1],
+                title=tree.names[tree.nodes[node][-1]],
+                level=tree.levels[tree.node_depths[node]],
+                probability=float(probabilities[node]),
+                role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
+            )
+            for node in sorted(places, key=lambda n: (tree.node_depths[n], -probabilities[n]))
+        )
+
+    def _code_thresholds(self, options: Options) -> FloatArray:
+        """The probability from which on each node is given, shape (nodes,)."""
+        found = self.bundle.all_codes
+        if found is None:
+            return np.full(len(self.tree.nodes), DEFAULT_CODE_THRESHOLD, dtype=np.float32)
+        return found.thresholds(self.tree, options.precision, options.recall)
 
     def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[ScoredLabel, ...]]:
         alternatives = {}

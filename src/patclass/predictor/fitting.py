@@ -77,21 +77,21 @@ class Fitting:
 
     @cached_property
     def held_out(self) -> dict[str, LabelledPredictions]:
-        """Calibrated outputs to the validation rows, by level where any label is known.
-
-        Each half of the rows is calibrated on the other half (cross-fitting), so that the
-        confidence of a row never depends on its own label.
-        """
-        rows = self.corpus["validation"]
-        leaves = self._cross_fitted(rows)
+        """Calibrated outputs to the validation rows, by level where any label is known."""
+        rows, leaves = self.corpus["validation"], self.held_out_leaves
         predictions = {
             level: predictions_at(rows, leaves, self.tree, level) for level in self.tree.levels
         }
         return {level: found for level, found in predictions.items() if found is not None}
 
-    def _cross_fitted(self, rows: Sequence[Example]) -> FloatArray:
-        """Leaf probabilities, shape (rows, leaves)."""
-        outputs = self.validation
+    @cached_property
+    def held_out_leaves(self) -> FloatArray:
+        """Calibrated leaf probabilities of the validation rows, shape (rows, leaves).
+
+        Each half of the rows is calibrated on the other half (cross-fitting), so that the
+        confidence of a row never depends on its own label.
+        """
+        outputs, rows = self.validation, self.corpus["validation"]
         halves = [np.array(half, dtype=np.intp) for half in _halves(rows, self.seed)]
         leaves = np.empty((len(rows), len(self.tree.paths)), dtype=np.float32)
         for half, other in (halves, halves[::-1]):

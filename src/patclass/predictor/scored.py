@@ -70,20 +70,20 @@ class Scored:
 
     :param raw: leaf probabilities of the model before calibration, shape (rows, leaves).
     :param calibrated: the same after calibration: what the model predicts.
-    :param tags: probability of each tag, shape (rows, tags).
+    :param nodes: probability of each node, shape (rows, nodes).
     """
 
     rows: Sequence[Example]
     tree: LabelTree
     raw: FloatArray
     calibrated: FloatArray
-    tags: FloatArray
+    nodes: FloatArray
 
 
 def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored:
     """Predict for the rows' texts, with a progress bar called ``what``."""
     outputs = run_with_progress(pipeline, [row.text for row in rows], what)
-    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.tags)
+    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.nodes)
 
 
 def label_sets(

@@ -109,6 +109,24 @@ class ClassifyRequest(Strict):
         False,
         description="Also return the labels of every level with a probability of at least 0.001.",
     )
+    all_codes: bool = Field(
+        False,
+        description="Also return all codes of the patent, main and additional, in `codes`.",
+    )
+    precision: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Of `codes`, the share that is to be right; without it and `recall`, they are "
+        "chosen so that F1 is largest.",
+        examples=[0.8],
+    )
+    recall: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the true codes that is to be in `codes`.",
+    )
 
 
 _EXAMPLES: dict[str, Any] = {
@@ -189,6 +207,7 @@ class ModelInfo(BaseModel):
     max_tokens: int
     default: bool
     similar_patents: bool = Field(description="Whether it has an index of similar patents.")
+    all_codes: bool = Field(description="Whether it gives all codes of a patent.")
     coverage_levels: list[str] = Field(
         description="Levels for which it supports label sets of a coverage of 0.9."
     )

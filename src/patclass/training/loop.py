@@ -29,6 +29,7 @@ from patclass.model.adapter import has_moved
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer, training_batches
+from patclass.predictor.all_codes import carried_nodes
 from patclass.training.checkpoint import (
     Curve,
     Progress,
@@ -214,7 +215,7 @@ class Fit:
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
-        return tree_loss(logits, examples, len(self.task.tree.paths))
+        return tree_loss(logits, examples, self.task.tree)
 
     def _finish_epoch(self, bar: ProgressBar) -> None:
         levels = self._validate()
@@ -294,16 +295,21 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:
+# A patent's codes are many answers and its main code is one: without this, the sum over the former
+# would drown the latter.
+CODES_WEIGHT = 0.2
+
+
+def tree_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree) -> torch.Tensor:
     """Weighted mean negative log-likelihood of what is known of each label, in nats.
 
     One softmax runs over the leaves. A label known only as far as a node has the summed
     probability of the leaves below it, so its loss is that sum's negative logarithm (partial
-    labels; Cour et al. 2011, JMLR 12). Tags are independent; rows that do not know theirs
-    count for nothing there.
+    labels; Cour et al. 2011, JMLR 12). The codes that patents carry are a second task.
 
-    :param logits: float of shape (rows, leaves + tags).
+    :param logits: float of shape (rows, leaves + nodes).
     """
+    leaves = len(tree.paths)
     allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
     for row, example in enumerate(examples):
         allowed[row, list(example.leaves)] = True
@@ -311,19 +317,23 @@ def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) ->
     scores = logits[:, :leaves]
     likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
     weights = scores.new_tensor([example.weight for example in examples])
-    return _tag_loss(logits[:, leaves:], examples) - (weights * likelihood).sum() / weights.sum()
+    main = -(weights * likelihood).sum() / weights.sum()
+    return main + CODES_WEIGHT * codes_loss(logits[:, leaves:], examples, tree)
 
 
-def _tag_loss(logits: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
-    """Mean over the tags that are known; zero if none is."""
-    known = [
-        (row, tag, float(carried))
-        for row, example in enumerate(examples)
-        for tag, carried in enumerate(example.tags)
-        if carried is not None
-    ]
-    if not known:
+def codes_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree) -> torch.Tensor:
+    """Mean negative log-likelihood of all codes of the rows where they are known; zero if none is.
+
+    Each node has a probability given its parent, so it is learnt from the rows that carry its
+    parent; those of the coarsest level are learnt from all.
+
+    :param logits: of the nodes, shape (rows, nodes).
+    """
+    known = [row for row, example in enumerate(examples) if example.carried is not None]
+    if not known or not tree.nodes:
         return logits.new_zeros(())
-    rows, tags, carried = zip(*known, strict=True)
-    target = torch.tensor(carried, device=logits.device)
-    return binary_cross_entropy_with_logits(logits[list(rows), list(tags)], target)
+    carried, asked = carried_nodes([examples[row] for row in known], tree)
+    losses = binary_cross_entropy_with_logits(
+        logits[known], torch.from_numpy(carried).to(logits), reduction="none"
+    )
+    return (losses * torch.from_numpy(asked).to(logits)).sum() / len(known)

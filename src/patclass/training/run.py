@@ -223,12 +223,16 @@ def _make_fit(
 
 
 def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
-    """The outputs that a model shares with its parent, by their paths; tags by their codes."""
-    here, there = (
-        (*tree.paths, *((code,) for code in tree.tags.codes)) for tree in (corpus.tree, parent.tree)
-    )
-    places = {path: place for place, path in enumerate(there)}
-    return {place: places[path] for place, path in enumerate(here) if path in places}
+    """The outputs that a model shares with its parent, by their paths: leaves and nodes."""
+    here, there = corpus.tree, parent.tree
+    leaves = {path: place for place, path in enumerate(there.paths)}
+    nodes = {path: place for place, path in enumerate(there.nodes, len(there.paths))}
+    shared = {place: leaves[path] for place, path in enumerate(here.paths) if path in leaves}
+    return shared | {
+        place: nodes[path]
+        for place, path in enumerate(here.nodes, len(here.paths))
+        if path in nodes
+    }
 
 
 def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:

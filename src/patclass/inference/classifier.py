@@ -3,9 +3,7 @@
 Knows texts and options, no HTTP.
 """
 
-import re
-import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
 from patclass.data.cleaning import MAX_CHARS, clean
-from patclass.data.language import NAMES, OTHER_SCRIPTS, language_names, other_language
 from patclass.data.text import SURROGATE, TextView
 from patclass.inference.prediction import (
     AUTO,
@@ -29,6 +26,7 @@ from patclass.inference.prediction import (
     Prediction,
     ScoredLabel,
     Signals,
+    assigned_codes,
     check_level,
     choose_level,
     contributions,
@@ -36,6 +34,7 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
+from patclass.inference.text_warnings import text_warnings
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import PipelineOutputs
@@ -190,8 +189,7 @@ class Classifier:
 
     def _check_codes(self, options: Options) -> None:
         """Refuse what a model with one label a patent, or without thresholds, cannot choose by."""
-        targets = {"precision": options.precision, "recall": options.recall}
-        given = [name for name, value in targets.items() if value is not None]
+        given = [name for name in ("precision", "recall") if getattr(options, name) is not None]
         if given and not options.all_codes:
             raise ConfigError(
                 f"{given[0]}: it chooses among all codes; ask for all_codes too.",
@@ -209,8 +207,7 @@ class Classifier:
                 "again with more validation rows.",
                 setting=given[0],
             )
-        if given:
-            self._code_thresholds(options)
+        self._code_thresholds(options)
 
     def _check_coverage(self, level: str, coverage: float) -> None:
         """Refuse a coverage that no requested level supports."""
@@ -258,7 +255,7 @@ class Classifier:
             levels=levels,
             top=scored_labels(tree, level, sums[level], order),
             label_set=self._label_set(level, sums[level], options.coverage),
-            codes=self._codes(outputs.nodes[row], path, options) if options.all_codes else None,
+            codes=self._codes(outputs.nodes[row], path, options),
             read_share=outputs.encodings[row].share,
             passages=self._passages(row, text, outputs, best.label, level, options),
             neighbours=tuple(neighbours[: options.neighbours]),
@@ -275,22 +272,11 @@ class Classifier:
 
     def _codes(
         self, probabilities: FloatArray, path: tuple[ScoredLabel, ...], options: Options
-    ) -> tuple[AssignedCode, ...]:
-        """The codes whose probability reaches their threshold, their ancestors, and the path."""
-        tree, main = self.tree, tuple(step.label for step in path)
-        thresholds = self._code_thresholds(options)
-        given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
-        places = tree.nodes_on([*given, main])
-        return tuple(
-            AssignedCode(
-                code=tree.nodes[node][-1],
-                title=tree.names[tree.nodes[node][-1]],
-                level=tree.levels[tree.node_depths[node]],
-                probability=float(probabilities[node]),
-                role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
-            )
-            for node in sorted(places, key=lambda n: (tree.node_depths[n], -probabilities[n]))
-        )
+    ) -> tuple[AssignedCode, ...] | None:
+        if not options.all_codes:
+            return None
+        main = tuple(step.label for step in path)
+        return assigned_codes(self.tree, probabilities, self._code_thresholds(options), main)
 
     def _code_thresholds(self, options: Options) -> FloatArray:
         """The probability from which on each node is given, shape (nodes,)."""
@@ -388,40 +374,3 @@ def _agreement(neighbours: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tu
     nearest = neighbours[:K_NEIGHBOURS]
     agreeing = sum(path[-1].label in neighbour.codes for neighbour in nearest)
     return agreeing, sum(len(neighbour.codes) >= len(path) for neighbour in nearest)
-
-
-# An abstract of fewer words says too little.
-MIN_WORDS = 8
-
-_CHECKED_CHARS = 20_000
-_WORD = re.compile(r"\w+")
-
-
-def text_warnings(text: str, languages: Collection[str] = ("en",)) -> list[AnswerWarning]:
-    """Warnings about a text: no letters, another language or script, too few words.
-
-    :param languages: ISO 639-1 codes of those that the model knows; empty if that cannot be told.
-    """
-    letters = [char for char in text[:_CHECKED_CHARS] if char.isalpha()]
-    if not letters:
-        return [AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")]
-    language = other_language(text, languages)
-    if language is not None:
-        message = (
-            f"the text is in {NAMES[language]}, but the model has learnt from texts in "
-            f"{language_names(languages)}"
-        )
-        return [AnswerWarning("other_language", message)]
-    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
-    if latin < len(letters) / 2:
-        # Many scripts do not separate words, so they are not counted.
-        if set(languages) & set(OTHER_SCRIPTS):
-            return []
-        message = "the text is mostly in another script than the training data"
-        return [AnswerWarning("other_script", message)]
-    words = len(_WORD.findall(text[:_CHECKED_CHARS]))
-    if words < MIN_WORDS:
-        count = "one word" if words == 1 else f"{words} words"
-        message = f"the text has only {count}; an abstract gives a more reliable prediction"
-        return [AnswerWarning("few_words", message)]
-    return []

@@ -238,6 +238,29 @@ def scored_labels(
     )
 
 
+def assigned_codes(
+    tree: LabelTree, probabilities: FloatArray, thresholds: FloatArray, main: tuple[str, ...]
+) -> tuple[AssignedCode, ...]:
+    """The codes whose probability reaches their threshold, their ancestors, and the main path.
+
+    :param probabilities: of the nodes, as ``thresholds``, shape (nodes,).
+    """
+    given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
+    depths = tree.node_depths
+    return tuple(
+        AssignedCode(
+            code=tree.nodes[node][-1],
+            title=tree.names[tree.nodes[node][-1]],
+            level=tree.levels[depths[node]],
+            probability=float(probabilities[node]),
+            role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
+        )
+        for node in sorted(
+            tree.nodes_on([*given, main]), key=lambda node: (depths[node], -probabilities[node])
+        )
+    )
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a prediction: its name, its Python type and its description."""

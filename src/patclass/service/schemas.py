@@ -109,23 +109,12 @@ class ClassifyRequest(Strict):
         False,
         description="Also return the labels of every level with a probability of at least 0.001.",
     )
-    all_codes: bool = Field(
-        False,
-        description="Also return all codes of the patent, main and additional, in `codes`.",
-    )
+    all_codes: bool = Field(False, description="Also return all codes, main and additional.")
     precision: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Of `codes`, the share that is to be right; without it and `recall`, they are "
-        "chosen so that F1 is largest.",
-        examples=[0.8],
+        None, gt=0, lt=1, description="Share of `codes` to be right; else F1 is largest."
     )
     recall: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Share of the true codes that is to be in `codes`.",
+        None, gt=0, lt=1, description="Share of the true codes to be in `codes`."
     )
 
 

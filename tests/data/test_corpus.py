@@ -686,3 +686,35 @@ def test_a_row_of_a_former_code_is_rejected_with_what_became_of_it(tmp_path: Pat
 def test_columns_of_labels_are_no_codes(tmp_path: Path):
     corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(40, ["F24J", "red"])))
     assert [note for note in corpus.notes if note.startswith("codes: ")] == []
+
+
+def test_a_family_stays_on_one_side_of_every_split(tmp_path: Path):
+    rows = [
+        row | {"docdb_family_id": 70_000_000 + number // 3}
+        for number, row in enumerate(labelled(300, "AB"))
+    ]
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", rows))
+    sides = [{row.facts.family for row in corpus[split]} for split in SPLITS]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 100
+    assert "70000000" in set.union(*sides)
+
+
+def test_families_on_both_sides_are_counted_like_texts(tmp_path: Path):
+    folder = three_splits(
+        tmp_path / "mine",
+        train=[row | {"family": f"F{n}"} for n, row in enumerate(labelled(20))],
+        test=[row | {"family": f"F{n + 18}"} for n, row in enumerate(labelled(6, start=200))],
+    )
+    assert load(folder).leaked("test") == 2
+
+
+@pytest.mark.parametrize("number", ["-1", 0, None])
+def test_what_stands_for_no_family_joins_nothing(tmp_path: Path, number: object):
+    rows = [row | {"family": number} for row in labelled(40, "AB")]
+    assert len(load(write_jsonl(tmp_path / "a.jsonl", rows))["train"]) > 20
+
+
+def test_rows_of_one_family_cannot_be_divided(tmp_path: Path):
+    rows = [row | {"family": "F1"} for row in labelled(40, "AB")]
+    with pytest.raises(DataError, match="all 40 rows of train are of one family"):
+        load(write_jsonl(tmp_path / "a.jsonl", rows))

@@ -302,8 +302,13 @@ def _complete(
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in splits:
             rows = splits["train"]
-            keys = [row.text for row in rows]
+            keys = [row.group for row in rows]
             rest, partial = split_off([row.stratum for row in rows], keys, share, seed)
+            if not rest:
+                raise DataError(
+                    f"all {len(rows)} rows of train are of one family or have one text, so that "
+                    f"none can be set aside as {split}; check the column of families."
+                )
             splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in partial]}
             notes.append(f"no {split} split: {len(partial)} rows of train set aside for it")
         if not splits[split]:

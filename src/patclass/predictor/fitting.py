@@ -115,7 +115,7 @@ def fit_components(fitting: Fitting) -> Pipeline:
 def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence[int]]:
     if len(rows) < ROWS_TO_HALVE:
         return range(len(rows)), range(len(rows))
-    return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
+    return split_off([row.stratum for row in rows], [row.group for row in rows], 0.5, seed)
 
 
 def possible_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:

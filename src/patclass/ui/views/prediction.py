@@ -22,6 +22,7 @@ from patclass.ui.formatting import (
     read_share_text,
 )
 from patclass.ui.session import api, labels, show_error
+from patclass.ui.views.codes import draw_codes
 
 _Colour = Literal["green", "blue", "orange"]
 _BADGES: dict[str, tuple[_Colour, str]] = {
@@ -58,6 +59,7 @@ def draw_details(result: Result, model: Model) -> None:
             st.info("The service is too busy at the moment to explain this prediction.")
         _passages(result)
     with right:
+        draw_codes(result.get("codes") or (), result["prediction_id"])
         _alternatives(result, model)
     with left:
         _similar_patents(result)

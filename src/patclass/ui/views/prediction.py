@@ -22,6 +22,7 @@ from patclass.ui.formatting import (
     read_share_text,
 )
 from patclass.ui.session import api, labels, show_error
+from patclass.ui.views.codes import draw_codes
 
 _Colour = Literal["green", "blue", "orange"]
 _BADGES: dict[str, tuple[_Colour, str]] = {
@@ -42,17 +43,26 @@ _NEXT_STEPS = (
 )
 
 
-def draw(result: Result, model: Model) -> None:
-    """Everything in the result of one patent."""
+def draw_answer(result: Result, model: Model) -> None:
+    """The code of one patent, what limits it, the shortlist, and feedback."""
     _headline(result, model)
     _warnings(result)
-    _feedback_form(result, model)
-    _alternatives(result, model)
     _shortlist(result)
-    if model.explains and result["text"] is None:
-        st.info("The service is too busy at the moment to explain this prediction.")
-    _passages(result)
-    _similar_patents(result)
+    _feedback_form(result, model)
+
+
+def draw_details(result: Result, model: Model) -> None:
+    """What else the result has, in two columns: passages and patents left, codes right."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        if model.explains and result["text"] is None:
+            st.info("The service is too busy at the moment to explain this prediction.")
+        _passages(result)
+    with right:
+        draw_codes(result.get("codes") or (), result["prediction_id"])
+        _alternatives(result, model)
+    with left:
+        _similar_patents(result)
     st.caption(f"Model: {literal(model.name)}, version {literal(model.version)}.")
 
 

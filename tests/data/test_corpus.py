@@ -448,14 +448,21 @@ def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path)
     assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
 
 
-def test_rows_in_several_sections_are_trained_on_but_not_evaluated(tmp_path: Path):
+def test_rows_in_several_sections_are_evaluated_by_all_their_codes_only(tmp_path: Path):
     held_out = rows_with_codes(["A61K"], SEVERAL, ["H04L"], start=100)
     corpus = tree_corpus(tmp_path / "mine", validation=held_out, test=held_out)
     assert len(corpus["train"]) == len(TRAIN)
-    assert corpus.reject_counts == {
-        "test: ambiguous label": 1,
-        "validation: ambiguous label": 1,
-    }
+    assert corpus.reject_counts == {}
+    row = corpus["test"][1]
+    assert row.y_true == (None, None, None)
+    assert [corpus.tree.nodes[node][-1] for node in row.carried][-1] == "H04L"
+
+
+def test_rows_of_an_uncertain_label_and_codes_are_not_evaluated(tmp_path: Path):
+    fields = {"main_cpc": "A61K", "main_ipc": "H04L"}
+    usual = rows_with_codes(["A61K"], ["H04L"], start=100)
+    corpus = tree_corpus(tmp_path / "mine", validation=[*usual, {"text": "a loom"} | fields])
+    assert corpus.reject_counts == {"validation: ambiguous label": 1}
 
 
 def test_codes_missing_from_the_tree_are_unseen_in_the_other_splits(tmp_path: Path):

@@ -250,6 +250,25 @@ def test_slices_and_mistakes_are_reported(report: Report):
     assert len(section.mistakes) == min(25, wrong)
 
 
+def test_all_codes_are_reported_by_level(scored: Scored, corpus: Corpus, report: Report):
+    assert set(report.codes) == {"section", "class"}
+    section = report.codes["section"]
+    assert (section.rows, section.labels, section.labels_per_row) == (80, 2, 1)
+    assert report.codes["class"].rows == 54  # of those that carry a class
+    assert section.micro_f1 is None
+    given = np.zeros((80, 3), dtype=bool)
+    given[:, 0] = True  # A is carried by 54 of 80 rows
+    found = measure(replace(scored, given=given), corpus, "test", []).codes["section"]
+    assert found.micro_f1 is not None
+    assert found.micro_f1.value == pytest.approx(2 * 54 / 160)
+    assert "all codes" in report.text()
+
+
+def test_without_rows_of_known_codes_there_is_no_report_of_them(scored: Scored, corpus: Corpus):
+    unknown = replace(scored, rows=[replace(row, carried=None) for row in scored.rows])
+    assert measure(unknown, corpus, "test", []).codes == {}
+
+
 def test_a_level_without_known_labels_is_left_out(scored: Scored, corpus: Corpus):
     rows = [replace(row, y_true=(None, row.y_true[1])) for row in scored.rows]
     report = measure(replace(scored, rows=rows), corpus, "test", ["section"])

@@ -266,7 +266,7 @@ def _examples(
             codes = ", ".join(sorted({path[0] for path in row.label.candidates}))
             absence = _absence(row.label)
             rejects.append(Reject(split, row.row, row.id, f"label '{codes}' not known", absence))
-        elif not row.label.path and split != "train":
+        elif not row.label.path and row.label.carried is None and split != "train":
             # It can be learnt from, but there is no right answer to compare with.
             rejects.append(Reject(split, row.row, row.id, "ambiguous label"))
         else:

@@ -256,7 +256,7 @@ class CpcLabels:
         main = symbols_of(fields, self.main_columns)
         levels = level_symbols_of(fields, self.level_columns)
         listed = symbols_of(fields, self.code_columns)
-        carried = _carried([*main, *listed])
+        carried = _carried(main, listed)
         if not _paths(main) and any(symbol.first for symbol in listed):
             main = deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
@@ -295,9 +295,13 @@ def _longest(paths: list[Path]) -> list[Path]:
     return [path for path in paths if len(path) == max(map(len, paths))]
 
 
-def _carried(symbols: Sequence[Symbol]) -> tuple[Path, ...] | None:
-    """The paths of all symbols; None for one symbol, which says nothing of additional ones."""
-    if len({symbol.text for symbol in symbols}) < 2:
+def _carried(main: list[Symbol], listed: list[Symbol]) -> tuple[Path, ...] | None:
+    """The paths of all symbols; None without a list, or for one symbol, which says little of others.
+
+    :param listed: symbols of columns that hold lists.
+    """
+    symbols = [*main, *listed]
+    if not listed or len({symbol.text for symbol in symbols}) < 2:
         return None
     return tuple(sorted({_path(symbol) for symbol in symbols}))
 

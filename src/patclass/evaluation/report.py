@@ -34,6 +34,8 @@ from patclass.evaluation.metrics import (
     mistakes,
     slices,
 )
+from patclass.evaluation.multilabel import MultilabelMetrics, evaluate_multilabel_levels
+from patclass.predictor.all_codes import carried_nodes
 from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
 
 if TYPE_CHECKING:
@@ -149,6 +151,23 @@ def _baseline(name: str, metrics: Metrics) -> str:
     )
 
 
+def codes_text(levels: Mapping[str, MultilabelMetrics]) -> str:
+    """A line of figures of all codes for each level."""
+    header = (
+        f"{'all codes':24}{'rows':>8}{'P@1':>8}{'P@3':>8}{'P@5':>8}{'R@10':>8}{'nDCG@5':>8}"
+        f"{'micro F1':>10}{'macro F1':>10}{'row F1':>8}"
+    )
+    return "\n".join([header, *(_codes_line(level, found) for level, found in levels.items())])
+
+
+def _codes_line(level: str, found: MultilabelMetrics) -> str:
+    ranks = (*(found.precision_at[k] for k in (1, 3, 5)), found.recall_at[10], found.ndcg_at_5)
+    shares = "".join(f"{estimate.value:>8.3f}" for estimate in ranks)
+    f1s = ((found.micro_f1, 10), (found.macro_f1, 10), (found.example_f1, 8))
+    chosen = "".join(f"{f1.value:>{width}.3f}" for f1, width in f1s if f1 is not None)
+    return f"{level[:23]:24}{found.rows:>8,}{shares}{chosen}"
+
+
 def _percent(interval: Interval) -> str:
     return f"{interval.low * 100:.1f}-{interval.high:.1%}"
 
@@ -161,7 +180,8 @@ class Report(Frozen):
     """Figures of a model on one split, level by level, coarsest first.
 
     ``level`` is the one that the verdict is about. Its baselines were fitted and tested on
-    the same rows as the model.
+    the same rows as the model. ``codes`` are figures of all codes by level, on the rows whose codes
+    are all known, and of the codes that the model knows.
     """
 
     version: Literal[2] = 2
@@ -170,6 +190,7 @@ class Report(Frozen):
     leaked_rows: int
     level: str
     levels: dict[str, LevelReport]
+    codes: dict[str, MultilabelMetrics] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _level_is_there(self) -> Self:
@@ -227,6 +248,8 @@ class Report(Frozen):
     def text(self) -> str:
         """The whole report as plain text tables; labels one by one only if they are few."""
         parts = [level_text(level, report) for level, report in self.levels.items()]
+        if self.codes:
+            parts.append(codes_text(self.codes))
         if len(self.model.per_class) <= MAX_LABELS:
             parts += [classes_text(self.model), confusion_text(self.model)]
         last = f"{self.split}, {self.model.rows} rows: {self.verdict}"
@@ -268,6 +291,20 @@ def measure(
         leaked_rows=corpus.leaked(split),
         level=next(iter(levels)),
         levels=levels,
+        codes=_codes(scored),
+    )
+
+
+def _codes(scored: Scored) -> dict[str, MultilabelMetrics]:
+    """Figures of all codes on the rows whose codes are all known; none without such rows."""
+    tree = scored.tree
+    known = [row for row, example in enumerate(scored.rows) if example.carried is not None]
+    if not known or not tree.nodes:
+        return {}
+    y_true, _ = carried_nodes([scored.rows[row] for row in known], tree)
+    given = None if scored.given is None else scored.given[known]
+    return evaluate_multilabel_levels(
+        tree.levels, tree.node_depths, y_true, scored.nodes[known], given
     )
 
 

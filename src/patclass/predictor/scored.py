@@ -10,6 +10,7 @@ import numpy.typing as npt
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example, known_at
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.pipeline import Pipeline, run_with_progress
 
@@ -71,6 +72,8 @@ class Scored:
     :param raw: leaf probabilities of the model before calibration, shape (rows, leaves).
     :param calibrated: the same after calibration: what the model predicts.
     :param nodes: probability of each node, shape (rows, nodes).
+    :param given: which nodes the model gives as codes of the row, in the same shape; None if it
+        has no thresholds for them.
     """
 
     rows: Sequence[Example]
@@ -78,12 +81,15 @@ class Scored:
     raw: FloatArray
     calibrated: FloatArray
     nodes: FloatArray
+    given: npt.NDArray[np.bool_] | None = None
 
 
 def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored:
     """Predict for the rows' texts, with a progress bar called ``what``."""
     outputs = run_with_progress(pipeline, [row.text for row in rows], what)
-    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.nodes)
+    all_codes = pipeline.components.get(AllCodes)
+    given = None if all_codes is None else all_codes.given(pipeline.tree, outputs.nodes)
+    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.nodes, given)
 
 
 def label_sets(

@@ -427,6 +427,8 @@ Y10T = ("Y", "Y10", "Y10T")
         ({"codes": ["A61K 31/00", "H04L2012/00"]}, (K, L)),
         ({"main_code": "A61K"}, None),
         ({"codes": ["A61K"]}, None),
+        ({"main_code": ["A61K", "A61P"]}, (K, P)),
+        ({"main_cpc": "A61K", "main_ipc": "A61P"}, None),
         ({"section": "A"}, None),
     ],
 )

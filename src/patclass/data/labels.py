@@ -256,7 +256,8 @@ class CpcLabels:
         main = symbols_of(fields, self.main_columns)
         levels = level_symbols_of(fields, self.level_columns)
         listed = symbols_of(fields, self.code_columns)
-        carried = _carried(main, listed)
+        # Where one column holds all symbols, it is the list.
+        carried = _carried(main, listed or (main if len(self.main_columns) == 1 else []))
         if not _paths(main) and any(symbol.first for symbol in listed):
             main = deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
@@ -296,7 +297,7 @@ def _longest(paths: list[Path]) -> list[Path]:
 
 
 def _carried(main: list[Symbol], listed: list[Symbol]) -> tuple[Path, ...] | None:
-    """The paths of all symbols; None without a list, or for one symbol, which says little of others.
+    """The paths of all symbols; None without a list, or if it may be of the main symbol only.
 
     :param listed: symbols of columns that hold lists.
     """

@@ -725,3 +725,26 @@ def test_rows_of_one_family_cannot_be_divided(tmp_path: Path):
     rows = [row | {"family": "F1"} for row in labelled(40, "AB")]
     with pytest.raises(DataError, match="all 40 rows of train are of one family"):
         load(write_jsonl(tmp_path / "a.jsonl", rows))
+
+
+def overlapping(count: int, start: int = 0) -> list[dict[str, object]]:
+    pairs = [["a", "b"], ["b", "c"], ["c", "a"]]
+    return [{"text": f"text {n}", "label": pairs[n % 3]} for n in range(start, start + count)]
+
+
+def test_rows_of_several_labels_are_learnt_from(tmp_path: Path):
+    folder = three_splits(
+        tmp_path / "mine",
+        **{split: overlapping(9, 100 * n) for n, split in enumerate(SPLITS)},
+    )
+    corpus = load(folder)
+    assert corpus.tree.nodes == corpus.tree.paths == (("a",), ("b",), ("c",))
+    assert corpus.reject_counts == {}
+    assert [row.carried for row in corpus["test"][:3]] == [(0, 2), (0, 1), (1, 2)]
+    assert {row.y_true for row in corpus["test"]} == {(None,)}
+
+
+def test_lists_that_are_texts_are_refused_in_one_line(tmp_path: Path):
+    rows = [row | {"label": str(row["label"])} for row in overlapping(9)]
+    with pytest.raises(DataError, match=r"labels written as the text of a list: 9, e\.g\. \['a'"):
+        load(three_splits(tmp_path / "mine", train=rows))

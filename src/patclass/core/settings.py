@@ -65,6 +65,11 @@ class DataSettings(SettingsGroup):
         "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
         "auto: the column 'label' if there is one, else section.",
     )
+    multi: bool = Field(
+        False,
+        description="The column of labels holds several a row, with semicolons between them; lists "
+        "in JSON and Parquet are recognised without this.",
+    )
     data_name: str | None = Field(
         None, description="What the model card calls the data. Default: its file or folder."
     )

@@ -71,7 +71,9 @@ def load_corpus(
     """
     source = open_source(settings.data, TableOptions.of(settings))
     view = TextView.parse(settings.text, source.columns)
-    scheme = label_scheme(settings.labels, source.columns, source.names, settings.codes)
+    scheme = label_scheme(
+        settings.labels, source.columns, source.names, settings.codes, settings.multi
+    )
     rejects: list[Reject] = []
     coded = {
         split: _usable(read(), split, view, scheme, rejects)
@@ -122,15 +124,21 @@ def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
 
     :raises DataError: if there are not two labels to learn.
     """
-    strata = {row.stratum for row in rows} - {UNKNOWN_LABEL}
-    if len(strata) < 2:
+    overlapping = len(tree.levels) == 1 and bool(tree.nodes)
+    learnt = {
+        tree.paths[leaf][0]
+        for row in rows
+        for leaf in row.leaves
+        if overlapping or row.stratum != UNKNOWN_LABEL
+    }
+    if len(learnt) < 2:
         raise DataError(
             f"only {len(rows)} rows of one label or none are left to train on; give more rows, or "
             "raise train_rows.",
             setting="train_rows",
         )
     coarsest = tree.at(tree.levels[0])
-    missing = [label.code for position, label in enumerate(coarsest) if position not in strata]
+    missing = [code for code in coarsest.codes if code not in learnt]
     return [f"labels without a training row: {', '.join(missing[:20])}"] if missing else []
 
 
@@ -192,14 +200,14 @@ def _tree(
     rejects: Sequence[Reject],
     min_rows: int,
 ) -> LabelTree:
-    codes = [label.code for label in labels if label.path]
+    codes = [path[-1] for label in labels for path in label.learnt]
     if not codes:
         raise DataError(
             f"{source.name} has no usable training row ({_reasons(rejects) or 'no train split'}). "
             "Check text and labels.",
             setting=("text", "labels"),
         )
-    coarsest = {label.path[0] for label in labels if label.path}
+    coarsest = {path[0] for label in labels for path in label.learnt}
     if len(coarsest) < 2:
         raise DataError(
             f"{source.name} has one class only: '{coarsest.pop()}' in all {len(codes)} usable "

@@ -5,7 +5,7 @@ symbols with all that they say about the tree.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from patclass.core.errors import DataError
@@ -51,6 +51,12 @@ class RowLabel:
     def code(self) -> str:
         """The finest code that is certain."""
         return self.path[-1]
+
+    @property
+    def learnt(self) -> tuple[Path, ...]:
+        """What the row certainly teaches: its path, or all of its overlapping labels."""
+        flat = all(len(path) == 1 for path in self.candidates)
+        return (self.path,) if self.path else self.candidates if flat and self.carried else ()
 
 
 class LabelScheme(Protocol):
@@ -100,24 +106,49 @@ class _FlatScheme:
 
 @dataclass(frozen=True)
 class ColumnLabels(_FlatScheme):
-    """Labels as they stand in a column."""
+    """Labels as they stand in a column, one a row or a list of them.
+
+    :param multi: whether texts are lists too, with semicolons between the labels.
+    """
 
     column: str
+    multi: bool = field(default=False, kw_only=True)
 
     def code_of(self, fields: Fields) -> str:
-        return _cell(fields, self.column)
+        """The label of a row that has one.
+
+        :raises UnusableRowError: if it has none, or several.
+        """
+        return _unanimous(self._codes(fields))
+
+    def label_of(self, fields: Fields) -> RowLabel:
+        paths = tuple((code,) for code in sorted(set(self._codes(fields))))
+        if not self.multi and not isinstance(fields.get(self.column), list | tuple):
+            return RowLabel(paths[0], paths)
+        return RowLabel(common_path(paths), paths, paths)
+
+    def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
+        labels = self.label_set({path[0] for label in training for path in label.candidates})
+        tree = LabelTree.flat(labels, self.level_name)
+        several = any(label.carried is not None for label in training)
+        return replace(tree, nodes=tree.paths) if several else tree
+
+    def _codes(self, fields: Fields) -> list[str]:
+        return [self.code(text) for text in _cells(fields, self.column, self.multi)]
+
+    def code(self, text: str) -> str:
+        """The label that a cell, or an entry of its list, stands for."""
+        return text
 
 
 @dataclass(frozen=True)
-class NamedLabels(_FlatScheme):
+class NamedLabels(ColumnLabels):
     """A ``ClassLabel`` column: integers, or their names, that stand for a known label set."""
 
-    column: str
     names: tuple[str, ...]
     labels: LabelSet
 
-    def code_of(self, fields: Fields) -> str:
-        text = _cell(fields, self.column)
+    def code(self, text: str) -> str:
         if text.isdecimal() and int(text) < len(self.names):
             return self.labels[int(text)].code
         if text in self.names:
@@ -131,6 +162,17 @@ class NamedLabels(_FlatScheme):
 
     def label_set(self, training_codes: Iterable[str]) -> LabelSet:
         return self.labels
+
+
+def _cells(fields: Fields, column: str, multi: bool) -> list[str]:
+    """The labels in a cell: the entries of a list, or of a text where it may hold several."""
+    value = fields.get(column)
+    if isinstance(value, list | tuple):
+        return [_cell({column: entry}, column) for entry in value] or [_cell({}, column)]
+    text = _cell(fields, column)
+    if text.startswith("[") and text.endswith("]"):
+        raise UnusableRowError("labels written as the text of a list", text[:60])
+    return [part.strip() for part in text.split(";") if part.strip()] if multi else [text]
 
 
 def _cell(fields: Fields, column: str) -> str:
@@ -312,6 +354,7 @@ def label_scheme(
     columns: Collection[str],
     names: Mapping[str, tuple[str, ...]],
     codes: str | None = None,
+    multi: bool = False,
 ) -> LabelScheme:
     """Choose the scheme for the setting ``labels``.
 
@@ -320,6 +363,7 @@ def label_scheme(
     :param columns: columns of the data.
     :param names: names of integer labels, by column, where the data set knows them.
     :param codes: the only column that holds symbols, if it is stated.
+    :param multi: whether a column of texts holds several labels a row.
     :raises DataError: if the value fits none of these, or the columns it needs are missing.
     """
     if wanted == "auto":
@@ -327,9 +371,10 @@ def label_scheme(
     if wanted in (*LEVELS, CPC) or "," in wanted:
         return _symbol_scheme(wanted, columns, codes)
     if wanted in names:
-        return NamedLabels(wanted, names[wanted], LabelSet.of_names(names[wanted]))
+        labels = LabelSet.of_names(names[wanted])
+        return NamedLabels(wanted, names[wanted], labels, multi=multi)
     if wanted in columns:
-        return ColumnLabels(wanted)
+        return ColumnLabels(wanted, multi=multi)
     raise DataError(
         f"unknown label level or column '{wanted}': use {', '.join((CPC, *LEVELS))}, a list of "
         f"codes such as A61,G06,H04, or one of the columns {', '.join(sorted(columns))}."

@@ -727,6 +727,18 @@ def test_rows_of_one_family_cannot_be_divided(tmp_path: Path):
         load(write_jsonl(tmp_path / "a.jsonl", rows))
 
 
+def test_codes_that_contradict_the_main_code_are_named_in_one_line(tmp_path: Path):
+    rows = rows_with_codes(*TRAIN)
+    rows[0] |= {"main_code": "B01D 1/00"}
+    corpus = tree_corpus(tmp_path / "mine", train=rows)
+    note = (
+        "codes: 1 rows have no code of the section of their main code, e.g. B01D; the main code "
+        "counts. Check that columns belong together."
+    )
+    assert note in corpus.notes
+    assert corpus["train"][0].y_true[0] == corpus.tree.at("section").index("B")
+
+
 def overlapping(count: int, start: int = 0) -> list[dict[str, object]]:
     pairs = [["a", "b"], ["b", "c"], ["c", "a"]]
     return [{"text": f"text {n}", "label": pairs[n % 3]} for n in range(start, start + count)]

@@ -89,7 +89,7 @@ def load_corpus(
         _check_known(tree, labels or every, source, rejects)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
     notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
-    notes += _absent_codes(scheme, every)
+    notes += [*_absent_codes(scheme, every), *_contradictions(every)]
     not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
     if not_understood:
         notes.append(_reasons(not_understood))
@@ -245,11 +245,22 @@ def _absent_codes(scheme: LabelScheme, labels: Iterable[RowLabel]) -> list[str]:
     return [f"codes: {', '.join([*found[:MAX_ABSENT], *more])}"] if found else []
 
 
+def _contradictions(labels: Iterable[RowLabel]) -> list[str]:
+    """A note on rows whose main code is of a section in which none of their codes is."""
+    found = [label.code for label in labels if label.contradicted]
+    if not found:
+        return []
+    return [
+        f"codes: {len(found):,} rows have no code of the section of their main code, e.g. "
+        f"{found[0]}; the main code counts. Check that columns belong together."
+    ]
+
+
 def _check_known(
     tree: LabelTree, labels: Sequence[RowLabel], source: Source, rejects: Sequence[Reject]
 ) -> None:
     known = tree.at(tree.levels[0]).codes
-    found = {label.path[0] for label in labels if label.path}
+    found = {path[0] for label in labels for path in label.learnt}
     if not found:
         raise DataError(
             f"{source.name} has no usable row ({_reasons(rejects) or 'it is empty'}). Check text, "

@@ -36,11 +36,13 @@ class RowLabel:
     :param candidates: paths at or below ``path``, one of which is the true one.
     :param carried: the paths of all codes of the row, main and additional; None if it may have
         others than are known.
+    :param contradicted: whether no listed code is of the main code's section.
     """
 
     path: Path
     candidates: tuple[Path, ...]
     carried: tuple[Path, ...] | None = None
+    contradicted: bool = False
 
     @classmethod
     def flat(cls, code: str) -> "RowLabel":
@@ -304,7 +306,9 @@ class CpcLabels:
             main = deciding(listed)
         certain = common_path(_paths(main) or _longest(_paths(levels)))
         if certain and _paths(main):
-            return RowLabel(certain, (certain,), carried)
+            sections = {path[0] for path in _paths(listed)}
+            contradicted = bool(sections) and certain[0] not in sections
+            return RowLabel(certain, (certain,), carried, contradicted)
         candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
         candidates = candidates or ({certain} if certain else set(_paths(main)))
         if not candidates:

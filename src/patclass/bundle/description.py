@@ -14,6 +14,7 @@ from patclass.core.settings import (
     AnswerSettings,
     BaseModelSettings,
     DataSettings,
+    FewShotSettings,
     FitSettings,
     LoraSettings,
 )
@@ -126,6 +127,7 @@ class Layout:
     base: str = "base"
     engine: str = "engine"
     report: str = "report.json"
+    few_shot: str = "few_shot.json"
     report_page: str = "report.html"
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
@@ -199,6 +201,7 @@ class RunSettings(Frozen):
     lora: LoraSettings
     fit: FitSettings
     answer: AnswerSettings = AnswerSettings()
+    few: FewShotSettings = FewShotSettings()
 
 
 class Description(Frozen):

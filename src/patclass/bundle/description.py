@@ -14,6 +14,7 @@ from patclass.core.settings import (
     AnswerSettings,
     BaseModelSettings,
     DataSettings,
+    FewShotSettings,
     FitSettings,
     LoraSettings,
 )
@@ -127,6 +128,7 @@ class Layout:
     base: str = "base"
     engine: str = "engine"
     report: str = "report.json"
+    few_shot: str = "few_shot.json"
     report_page: str = "report.html"
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
@@ -200,6 +202,7 @@ class RunSettings(Frozen):
     lora: LoraSettings
     fit: FitSettings
     answer: AnswerSettings = AnswerSettings()
+    few: FewShotSettings = FewShotSettings()
 
 
 class Description(Frozen):

@@ -113,7 +113,8 @@ class BaseModelSettings(SettingsGroup):
 
     base: str = Field(
         "minilm",
-        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
+        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder; or a "
+        "bundle, by its folder or as 'shipped', whose adapter training starts from.",
     )
     revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
     max_tokens: int = Field(
@@ -193,6 +194,32 @@ class AnswerSettings(SettingsGroup):
     )
 
 
+# As ``data``: there is no example at all.
+NO_DATA = "none"
+
+
+class FewShotSettings(SettingsGroup):
+    """Learning categories from few examples, where ``base`` is a bundle."""
+
+    few_rows: int = Field(
+        500,
+        ge=0,
+        description="With a bundle as base, a table of up to so many rows is learnt in the way "
+        "that does best in cross-validation, and none is set aside.",
+    )
+    method: Literal["auto", "combined", "embeddings", "names", "lora"] = Field(
+        "auto",
+        description="How to learn from few rows: a head on the bundle's embeddings, drawn towards "
+        "the labels' names (combined), from the rows alone (embeddings) or the names alone "
+        "(names), or the encoder tuned as well (lora). auto: compare them all.",
+    )
+    descriptions: str | None = Field(
+        None,
+        description="Table of the columns label and description, also of labels without a row; "
+        f"with data '{NO_DATA}' there need be no row at all.",
+    )
+
+
 class OutputSettings(SettingsGroup):
     """Where the result goes, and what counts as success."""
 
@@ -220,6 +247,7 @@ class TrainSettings(Settings):
     lora: LoraSettings = LoraSettings()
     fit: FitSettings = FitSettings()
     answer: AnswerSettings = AnswerSettings()
+    few: FewShotSettings = FewShotSettings()
     output: OutputSettings = OutputSettings()
 
 

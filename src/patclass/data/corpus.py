@@ -4,7 +4,7 @@ Whatever cannot be used is counted by reason and kept as a reject; nothing vanis
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -59,6 +59,8 @@ def load_corpus(
     known: LabelTree | None = None,
     feedback: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
     test_only: bool = False,
+    declared: Collection[str] = (),
+    whole_rows: int = 0,
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
@@ -66,6 +68,9 @@ def load_corpus(
     :param feedback: by split, texts labelled by reviewers, in addition to the rows of the data.
     :param test_only: a model is only tested: a file without splits is the test split, and there
         need be no training rows.
+    :param declared: labels that exist even without a row.
+    :param whole_rows: a file without splits, with one level of labels, stays whole up to so many
+        rows; validation and test are then empty.
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
@@ -80,8 +85,9 @@ def load_corpus(
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
     labels = [row.label for row in (*coded.get("train", []), *labelled.get("train", []))]
     every = [row.label for rows in (*coded.values(), *labelled.values()) for row in rows]
+    labels += _declared(scheme, declared)
     if known is None:
-        tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
+        tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows, len(declared))
     else:
         tree = known
         _check_known(tree, labels or every, source, rejects)
@@ -94,6 +100,8 @@ def load_corpus(
     if test_only and not splits.get("train"):
         splits = {split: splits.get(split, []) for split in SPLITS}
         notes.append("there are no training rows to compare with: no baseline is fitted")
+    elif source.undivided and len(tree.levels) == 1 and len(splits["train"]) <= whole_rows:
+        splits = {split: splits.get(split, []) for split in SPLITS}
     else:
         splits = _complete(splits, settings.seed, notes)
     sizes = {
@@ -105,7 +113,7 @@ def load_corpus(
     splits = _with_feedback(
         splits, {s: _examples(rows, s, tree, rejects) for s, rows in labelled.items()}
     )
-    if splits["train"] or not test_only:
+    if splits["test"] and (splits["train"] or not test_only):
         notes += _check_training(splits["train"], tree)
     return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
 
@@ -191,6 +199,7 @@ def _tree(
     source: Source,
     rejects: Sequence[Reject],
     min_rows: int,
+    declared: int = 0,
 ) -> LabelTree:
     codes = [label.code for label in labels if label.path]
     if not codes:
@@ -207,13 +216,20 @@ def _tree(
             setting="labels",
         )
     tree = scheme.tree(labels, min_rows)
-    if len(tree.paths) > max(MANY_LABELS, len(codes) / 2):
+    if len(tree.paths) - declared > max(MANY_LABELS, (len(codes) - declared) / 2):
         raise DataError(
             f"{len(tree.paths)} classes for {len(codes)} training rows is nearly one a row, e.g. "
             f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with labels.",
             setting="labels",
         )
     return tree
+
+
+def _declared(scheme: LabelScheme, codes: Collection[str]) -> list[RowLabel]:
+    try:
+        return [scheme.label_of_code(code) for code in codes]
+    except UnusableRowError as problem:
+        raise DataError(f"descriptions: one of its labels cannot be used ({problem}).") from problem
 
 
 def _reasons(rejects: Sequence[Reject]) -> str:

@@ -9,16 +9,10 @@ from conftest import patent_rows, write_splits
 from patclass.core.settings import DataSettings
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.codes import UnusableRowError
+from patclass.data.column_labels import ColumnLabels, LabelScheme, NamedLabels
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample
-from patclass.data.labels import (
-    ColumnLabels,
-    CpcLabels,
-    LabelScheme,
-    LevelLabels,
-    ListLabels,
-    NamedLabels,
-)
+from patclass.data.labels import CpcLabels, LevelLabels, ListLabels
 from patclass.training.loop import tree_loss
 
 LOOM = FeedbackExample("feedback-1", "A loom with a heald.", "D03D", 2.0)

@@ -15,6 +15,7 @@ from patclass.cpc.scheme import absence_of, changes
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.cleaning import MAX_CHARS
 from patclass.data.codes import NOT_UNDERSTOOD, UnusableRowError
+from patclass.data.column_labels import LabelScheme, RowLabel
 from patclass.data.examples import (
     SPLITS,
     UNKNOWN_LABEL,
@@ -26,7 +27,7 @@ from patclass.data.examples import (
     split_off,
     stratified,
 )
-from patclass.data.labels import CpcLabels, LabelScheme, LevelLabels, RowLabel, label_scheme
+from patclass.data.labels import CpcLabels, LevelLabels, label_scheme
 from patclass.data.sources import Source, open_source
 from patclass.data.table import Row, TableOptions
 from patclass.data.text import TextView, text_sha256

@@ -95,11 +95,7 @@ def load_corpus(
         tree = known
         _check_known(tree, labels or every, source, rejects)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
-    notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
-    notes += [*_absent_codes(scheme, every), *_contradictions(every)]
-    not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
-    if not_understood:
-        notes.append(_reasons(not_understood))
+    notes = _notes(source, scheme, every, rejects)
     if test_only and not splits.get("train"):
         splits = {split: splits.get(split, []) for split in SPLITS}
         notes.append("there are no training rows to compare with: no baseline is fitted")
@@ -249,6 +245,17 @@ def _reasons(rejects: Sequence[Reject]) -> str:
         f"{reason}: {count:,}" + (f", e.g. {examples[reason]}" if reason in examples else "")
         for reason, count in counts.most_common(5)
     )
+
+
+def _notes(
+    source: Source, scheme: LabelScheme, labels: Sequence[RowLabel], rejects: Iterable[Reject]
+) -> list[str]:
+    """How the data was read, and what in its labels deserves a look."""
+    ignored = (f"ignored: {name}" for name in source.ignored)
+    codes = (*_absent_codes(scheme, labels), *_contradictions(labels))
+    not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
+    wrong = [_reasons(not_understood)] if not_understood else []
+    return [*source.recognised, *source.notes, *ignored, *codes, *wrong]
 
 
 def _absent_codes(scheme: LabelScheme, labels: Iterable[RowLabel]) -> list[str]:

@@ -26,6 +26,7 @@ from patclass.data.examples import Example
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
+from patclass.model.attention import float32_attention
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer, training_batches
@@ -157,10 +158,11 @@ class Fit:
     def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
         self.model.train()
-        while self.progress.step_in_epoch < len(batches):
-            self._step(batches[self.progress.step_in_epoch], bar)
-            if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
-                self._checkpoint()
+        with float32_attention(self.model.backbone.get_base_model()):
+            while self.progress.step_in_epoch < len(batches):
+                self._step(batches[self.progress.step_in_epoch], bar)
+                if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
+                    self._checkpoint()
         self._finish_epoch(bar)
 
     def _step(self, batch: list[int], bar: ProgressBar) -> None:

@@ -686,3 +686,32 @@ def test_a_row_of_a_former_code_is_rejected_with_what_became_of_it(tmp_path: Pat
 def test_columns_of_labels_are_no_codes(tmp_path: Path):
     corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(40, ["F24J", "red"])))
     assert [note for note in corpus.notes if note.startswith("codes: ")] == []
+
+
+def test_views_are_given_to_training_rows_alone(tmp_path: Path):
+    def rows(start: int) -> list[dict[str, object]]:
+        return [
+            {
+                "title": f"Title {number}",
+                "abstract": f"Abstract {number}",
+                "claims": f"Claims {number}",
+                "label": "AB"[number % 2],
+            }
+            for number in range(start, start + 4)
+        ]
+
+    claims = {"title": None, "abstract": "", "claims": "Claims alone", "label": "A"}
+    part = {"title": "Title alone", "abstract": None, "claims": None, "label": "B"}
+    train = [*rows(0), claims, part]
+    folder = three_splits(tmp_path / "f", train=train, validation=[*rows(4), claims], test=rows(8))
+    settings = DataSettings(data=str(folder))
+    plain, corpus = load_corpus(settings), load_corpus(settings, views=True)
+    found = {row.text: row.views for row in corpus["train"]}
+    assert found["Title 0. Abstract 0"] == ("Title 0", "Abstract 0", "Claims 0")
+    assert found["Claims alone"] == found["Title alone"] == ()
+    assert plain.reject_counts == {"train: no text": 1, "validation: no text": 1}
+    assert corpus.reject_counts == {"validation: no text": 1}
+    for split in ("validation", "test"):
+        assert corpus[split] == plain[split]
+        assert not any(row.views for row in corpus[split])
+    assert corpus.fingerprint() != plain.fingerprint()

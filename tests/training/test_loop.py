@@ -1,15 +1,16 @@
-"""The loss over a tree, against figures computed by hand."""
+"""The loss over a tree, weights and draws of rows, against figures computed by hand."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from patclass.data.examples import Example
-from patclass.training.loop import learning_rate, tree_loss
+from patclass.data.examples import UNKNOWN_LABEL, Example
+from patclass.training.loop import balanced, draw_texts, learning_rate, tree_loss
 
 
 def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():
@@ -151,3 +152,49 @@ def test_far_apart_logits_stay_finite():
     assert loss.item() == pytest.approx(1e4)
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+def labelled(*y_true: int | None, weight: float = 1.0) -> Example:
+    return Example("P1", "text", y_true, (0,), weight=weight)
+
+
+def test_balanced_rows_of_every_label_weigh_the_same():
+    # Four rows of two labels, 3 and 1: (4/2)/3 and (4/2)/1.
+    rows = [labelled(0), labelled(0), labelled(0), labelled(1)]
+    weights = [example.weight for example in balanced(rows, 1)]
+    assert weights == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    half = [example.weight for example in balanced(rows, 0.5)]
+    assert half == pytest.approx([math.sqrt(weight) for weight in weights])
+    assert balanced(rows, 0) == rows
+
+
+def test_a_balanced_weight_is_the_mean_over_the_levels_that_are_known():
+    rows = [labelled(0, 0), labelled(0, 1), labelled(0, None), labelled(1, 1, weight=3.0)]
+    # Level 0: 2/3 and 2. Level 1, three known rows of two labels: 3/2 and 3/4.
+    expected = [(2 / 3 + 3 / 2) / 2, (2 / 3 + 3 / 4) / 2, 2 / 3, 3 * (2 + 3 / 4) / 2]
+    assert [example.weight for example in balanced(rows, 1)] == pytest.approx(expected)
+
+
+def test_a_row_without_a_label_keeps_its_weight_when_others_are_balanced():
+    rows = [labelled(None), labelled(UNKNOWN_LABEL), labelled(0), labelled(1), labelled(1)]
+    assert [example.weight for example in balanced(rows, 1)] == [1, 1, 1.5, 0.75, 0.75]
+
+
+def test_texts_are_drawn_among_the_views_of_their_rows():
+    rows = [Example("P", "text", (0,), (0,), views=("view",) * count) for count in (2, 0, 1)]
+    places = [{0, 1, 2}, {3}, {4, 5}]
+    rng = np.random.default_rng(0)
+    draws = np.array([draw_texts(rows, 0.5, rng) for _ in range(2000)])
+    assert [set(column) for column in draws.T] == places
+    # Half of the draws are a view, each as likely: 0.25 each, and 0.5 of the only one.
+    assert [np.mean(draws[:, 0] == place) for place in (1, 2)] == pytest.approx(
+        [0.25] * 2, abs=0.03
+    )
+    assert np.mean(draws[:, 2] == 5) == pytest.approx(0.5, abs=0.03)
+
+
+def test_without_dropout_of_fields_nothing_is_drawn():
+    rows = [Example("P", "text", (0,), (0,), views=("view",)), Example("P", "text", (0,), (0,))]
+    rng, same = np.random.default_rng(0), np.random.default_rng(0)
+    assert draw_texts(rows, 0, rng) == [0, 2]
+    assert rng.random() == same.random()

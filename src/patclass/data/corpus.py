@@ -29,7 +29,7 @@ from patclass.data.examples import (
 from patclass.data.labels import CpcLabels, LabelScheme, LevelLabels, RowLabel, label_scheme
 from patclass.data.sources import Source, open_source
 from patclass.data.table import Row, TableOptions
-from patclass.data.text import TextView, text_sha256
+from patclass.data.text import TextView, text_sha256, views_of
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -52,6 +52,7 @@ class _Coded:
     label: RowLabel
     facts: Facts
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
 
 def load_corpus(
@@ -59,6 +60,7 @@ def load_corpus(
     known: LabelTree | None = None,
     feedback: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
     test_only: bool = False,
+    views: bool = False,
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
@@ -66,6 +68,7 @@ def load_corpus(
     :param feedback: by split, texts labelled by reviewers, in addition to the rows of the data.
     :param test_only: a model is only tested: a file without splits is the test split, and there
         need be no training rows.
+    :param views: give training rows the views of their fields; claims stand in for a missing text.
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
@@ -74,7 +77,7 @@ def load_corpus(
     scheme = label_scheme(settings.labels, source.columns, source.names, settings.codes)
     rejects: list[Reject] = []
     coded = {
-        split: _usable(read(), split, view, scheme, rejects)
+        split: _usable(read(), split, view, scheme, rejects, views and split == "train")
         for split, read in _splits(source, test_only).items()
     }
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
@@ -135,12 +138,17 @@ def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
 
 
 def _usable(
-    rows: Iterable[Row], split: str, view: TextView, scheme: LabelScheme, rejects: list[Reject]
+    rows: Iterable[Row],
+    split: str,
+    view: TextView,
+    scheme: LabelScheme,
+    rejects: list[Reject],
+    views: bool,
 ) -> list[_Coded]:
     usable = []
     for row in track(rows, f"reading {split}", leave=False):
         try:
-            usable.append(_coded(row, view, scheme))
+            usable.append(_coded(row, view, scheme, views))
         except UnusableRowError as reason:
             rejects.append(Reject(split, row.number, row.id, str(reason), reason.example))
     return usable
@@ -171,18 +179,21 @@ def _coded_feedback(
     return usable
 
 
-def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
+def _coded(row: Row, view: TextView, scheme: LabelScheme, with_views: bool) -> _Coded:
     if row.error is not None:
         raise UnusableRowError(row.error)
     try:
         text, facts = view.text_of(row.fields), Facts.of(row.fields)
+        views = views_of(row.fields) if with_views else ()
     except DataError as problem:
         raise UnusableRowError(str(problem)) from problem
+    text = text or "".join(views[-1:])
     if not text:
         raise UnusableRowError("no text")
     if len(text) > MAX_CHARS:
         raise UnusableRowError(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts)
+    views = tuple(one for one in views if one != text)
+    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts, views=views)
 
 
 def _tree(
@@ -287,7 +298,9 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
         for depth, level in enumerate(tree.levels)
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
-    return Example(row.id, row.text, y_true, tuple(leaves), row.label.tags, row.facts, row.weight)
+    return Example(
+        row.id, row.text, y_true, tuple(leaves), row.label.tags, row.facts, row.weight, row.views
+    )
 
 
 def _position(labels: LabelSet, code: str) -> int:

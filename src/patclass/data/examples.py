@@ -56,6 +56,7 @@ class Example:
     :param leaves: the outputs of which one is the true one.
     :param tags: for each tag whether the patent carries it; None if that is not known.
     :param weight: weight in training, relative to 1.
+    :param views: other texts of the patent that it may be learnt from.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Example:
     tags: tuple[bool | None, ...] = ()
     facts: Facts = Facts()
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
     @property
     def stratum(self) -> int:
@@ -128,7 +130,7 @@ class Corpus:
                 record = [split, example.id, example.text, paths, example.tags]
                 # A weight says something of rows that have one, and nothing of all others.
                 weight = [] if example.weight == 1 else [example.weight]
-                digest.update(json.dumps(record + weight).encode())
+                digest.update(json.dumps([*record, *weight, *example.views]).encode())
         return digest.hexdigest()
 
 

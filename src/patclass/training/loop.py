@@ -6,8 +6,9 @@ Knows tokens and label positions; not where they come from.
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from patclass.core.progress import ProgressBar, progress
 from patclass.core.settings import FitSettings
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
-from patclass.data.examples import Example
+from patclass.data.examples import UNKNOWN_LABEL, Example
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
@@ -99,16 +100,23 @@ class Fit:
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
         )
-        self.rows = tokenizer.token_ids([example.text for example in task.train])
+        rows = balanced(task.train, settings.balance)
+        # Every text that may stand for a row, and the row of each.
+        texts = [(text, row) for row in rows for text in (row.text, *row.views)]
+        self.rows = tokenizer.token_ids([text for text, _ in texts])
+        self.examples = [row for _, row in texts]
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
         self.saved_at = time.monotonic()
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
+        """Batches of positions in ``rows``, one text of each training row."""
         rng = np.random.default_rng((self.task.seed, epoch))
-        lengths = [len(row) for row in self.rows]
-        return training_batches(lengths, self.settings.batch_tokens, rng)
+        texts = draw_texts(self.task.train, self.settings.field_dropout, rng)
+        lengths = [len(self.rows[position]) for position in texts]
+        batches = training_batches(lengths, self.settings.batch_tokens, rng)
+        return [[texts[place] for place in batch] for batch in batches]
 
     def run(self, resume: bool = False) -> FitResult:
         """Train; leave the best epoch's weights in the model.
@@ -211,7 +219,7 @@ class Fit:
 
     def _loss(self, batch: list[int]) -> torch.Tensor:
         padded = self.tokenizer.pad([self.rows[position] for position in batch])
-        examples = [self.task.train[position] for position in batch]
+        examples = [self.examples[position] for position in batch]
         device = self.model.device
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
@@ -220,14 +228,14 @@ class Fit:
 
     def _finish_epoch(self, bar: ProgressBar) -> None:
         levels = self._validate()
-        accuracy = float(np.mean([metrics.accuracy for metrics in levels.values()]))
+        score = float(np.mean([getattr(m, self.settings.best_by) for m in levels.values()]))
         loss = float(np.mean([metrics.loss for metrics in levels.values()]))
         before = self.progress
         epoch = before.epoch + 1
-        better = before.is_beaten_by(accuracy, loss)
+        better = before.is_beaten_by(score, loss)
         update: dict[str, object] = {"epoch": epoch, "step_in_epoch": 0}
         if better:
-            update |= {"best_epoch": epoch, "best_accuracy": accuracy, "best_loss": loss}
+            update |= {"best_epoch": epoch, "best_score": score, "best_loss": loss}
             self._save_best()
         for level, metrics in levels.items():
             self.curve.add(
@@ -294,6 +302,44 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     if step < rising:
         return peak * (step + 1) / rising
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def balanced(rows: Sequence[Example], exponent: float) -> list[Example]:
+    """Rows of rare labels with more weight, of frequent ones with less.
+
+    At each level a row counts (rows per label / rows of its label) ** ``exponent``: 0 for all
+    rows alike, 1 for all labels alike. Its weight is the mean over the levels where its label is
+    known, so that rows known to different depths compare.
+    """
+    if exponent == 0:
+        return list(rows)
+    levels = [Counter(level) for level in zip(*(row.y_true for row in rows), strict=True)]
+    for counts in levels:
+        for unknown in (None, UNKNOWN_LABEL):
+            counts.pop(unknown, None)
+
+    def factor(row: Example) -> float:
+        found = [
+            (counts.total() / len(counts) / counts[label]) ** exponent
+            for counts, label in zip(levels, row.y_true, strict=True)
+            if label in counts
+        ]
+        return float(np.mean(found)) if found else 1.0
+
+    return [replace(row, weight=row.weight * factor(row)) for row in rows]
+
+
+def draw_texts(rows: Sequence[Example], dropout: float, rng: np.random.Generator) -> list[int]:
+    """One text of each row, as positions among the texts and views of all rows in their order.
+
+    :param dropout: how often a row that has views is drawn as one of them, each as likely.
+    """
+    views = np.array([len(row.views) for row in rows], dtype=np.intp)
+    texts = np.cumsum(views + 1) - views - 1
+    if dropout:
+        drawn = rng.random(len(rows)) < dropout
+        texts += np.where(drawn & (views > 0), rng.integers(np.maximum(views, 1)) + 1, 0)
+    return [int(position) for position in texts]
 
 
 def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:

@@ -91,7 +91,11 @@ def train(
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
-    corpus = load_corpus(settings.data, feedback={} if feedback is None else feedback.examples)
+    corpus = load_corpus(
+        settings.data,
+        feedback={} if feedback is None else feedback.examples,
+        views=settings.fit.field_dropout > 0,
+    )
     _describe(corpus, base, echo)
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)

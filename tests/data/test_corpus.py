@@ -760,3 +760,32 @@ def test_lists_that_are_texts_are_refused_in_one_line(tmp_path: Path):
     rows = [row | {"label": str(row["label"])} for row in overlapping(9)]
     with pytest.raises(DataError, match=r"labels written as the text of a list: 9, e\.g\. \['a'"):
         load(three_splits(tmp_path / "mine", train=rows))
+
+
+def test_views_are_given_to_training_rows_alone(tmp_path: Path):
+    def rows(start: int) -> list[dict[str, object]]:
+        return [
+            {
+                "title": f"Title {number}",
+                "abstract": f"Abstract {number}",
+                "claims": f"Claims {number}",
+                "label": "AB"[number % 2],
+            }
+            for number in range(start, start + 4)
+        ]
+
+    claims = {"title": None, "abstract": "", "claims": "Claims alone", "label": "A"}
+    part = {"title": "Title alone", "abstract": None, "claims": None, "label": "B"}
+    train = [*rows(0), claims, part]
+    folder = three_splits(tmp_path / "f", train=train, validation=[*rows(4), claims], test=rows(8))
+    settings = DataSettings(data=str(folder))
+    plain, corpus = load_corpus(settings), load_corpus(settings, views=True)
+    found = {row.text: row.views for row in corpus["train"]}
+    assert found["Title 0. Abstract 0"] == ("Title 0", "Abstract 0", "Claims 0")
+    assert found["Claims alone"] == found["Title alone"] == ()
+    assert plain.reject_counts == {"train: no text": 1, "validation: no text": 1}
+    assert corpus.reject_counts == {"validation: no text": 1}
+    for split in ("validation", "test"):
+        assert corpus[split] == plain[split]
+        assert not any(row.views for row in corpus[split])
+    assert corpus.fingerprint() != plain.fingerprint()

@@ -13,7 +13,7 @@ from patclass.data.column_labels import ColumnLabels, LabelScheme, NamedLabels
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample
 from patclass.data.labels import CpcLabels, LevelLabels, ListLabels
-from patclass.training.loop import tree_loss
+from patclass.training.loss import tree_loss
 
 LOOM = FeedbackExample("feedback-1", "A loom with a heald.", "D03D", 2.0)
 

@@ -30,7 +30,7 @@ from patclass.data.examples import (
 from patclass.data.labels import CpcLabels, LevelLabels, label_scheme
 from patclass.data.sources import Source, open_source
 from patclass.data.table import Row, TableOptions
-from patclass.data.text import TextView, text_sha256
+from patclass.data.text import TextView, text_sha256, views_of
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -53,6 +53,7 @@ class _Coded:
     label: RowLabel
     facts: Facts
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
 
 def load_corpus(
@@ -62,6 +63,7 @@ def load_corpus(
     test_only: bool = False,
     declared: Collection[str] = (),
     whole_rows: int = 0,
+    views: bool = False,
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
@@ -72,6 +74,7 @@ def load_corpus(
     :param declared: labels that exist even without a row.
     :param whole_rows: a file without splits, with one level of labels, stays whole up to so many
         rows; validation and test are then empty.
+    :param views: give training rows the views of their fields; claims stand in for a missing text.
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
@@ -82,7 +85,7 @@ def load_corpus(
     )
     rejects: list[Reject] = []
     coded = {
-        split: _usable(read(), split, view, scheme, rejects)
+        split: _usable(read(), split, view, scheme, rejects, views and split == "train")
         for split, read in _splits(source, test_only).items()
     }
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
@@ -103,12 +106,7 @@ def load_corpus(
         splits = {split: splits.get(split, []) for split in SPLITS}
     else:
         splits = _complete(splits, settings.seed, notes)
-    sizes = {
-        "train": settings.train_rows,
-        "validation": settings.validation_rows,
-        "test": settings.test_rows,
-    }
-    splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
+    splits = {split: _cut(splits[split], split, settings) for split in SPLITS}
     splits = _with_feedback(
         splits, {s: _examples(rows, s, tree, rejects) for s, rows in labelled.items()}
     )
@@ -148,12 +146,17 @@ def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
 
 
 def _usable(
-    rows: Iterable[Row], split: str, view: TextView, scheme: LabelScheme, rejects: list[Reject]
+    rows: Iterable[Row],
+    split: str,
+    view: TextView,
+    scheme: LabelScheme,
+    rejects: list[Reject],
+    views: bool,
 ) -> list[_Coded]:
     usable = []
     for row in track(rows, f"reading {split}", leave=False):
         try:
-            usable.append(_coded(row, view, scheme))
+            usable.append(_coded(row, view, scheme, views))
         except UnusableRowError as reason:
             rejects.append(Reject(split, row.number, row.id, str(reason), reason.example))
     return usable
@@ -184,18 +187,21 @@ def _coded_feedback(
     return usable
 
 
-def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
+def _coded(row: Row, view: TextView, scheme: LabelScheme, with_views: bool) -> _Coded:
     if row.error is not None:
         raise UnusableRowError(row.error)
     try:
         text, facts = view.text_of(row.fields), Facts.of(row.fields)
+        views = views_of(row.fields) if with_views else ()
     except DataError as problem:
         raise UnusableRowError(str(problem)) from problem
+    text = text or "".join(views[-1:])
     if not text:
         raise UnusableRowError("no text")
     if len(text) > MAX_CHARS:
         raise UnusableRowError(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts)
+    views = tuple(one for one in views if one != text)
+    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts, views=views)
 
 
 def _tree(
@@ -331,7 +337,9 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
     carried = None if row.label.carried is None else tree.nodes_on(row.label.carried)
-    return Example(row.id, row.text, y_true, tuple(leaves), carried, row.facts, row.weight)
+    return Example(
+        row.id, row.text, y_true, tuple(leaves), carried, row.facts, row.weight, row.views
+    )
 
 
 def _position(labels: LabelSet, code: str) -> int:
@@ -359,7 +367,14 @@ def _complete(
     return splits
 
 
-def _cut(rows: list[Example], size: int | None, seed: int) -> list[Example]:
+def _cut(rows: list[Example], split: str, settings: DataSettings) -> list[Example]:
+    """The rows of a split, no more than the settings want."""
+    sizes = {
+        "train": settings.train_rows,
+        "validation": settings.validation_rows,
+        "test": settings.test_rows,
+    }
+    size = sizes[split]
     if size is None:
         return rows
-    return [rows[position] for position in stratified([row.stratum for row in rows], size, seed)]
+    return [rows[p] for p in stratified([row.stratum for row in rows], size, settings.seed)]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, softmax
 from patclass.cpc.scheme import SECTIONS
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS as ALL_LEVELS
+from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol
 from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 
@@ -71,6 +72,8 @@ def test_label_sets_are_equal_only_in_the_same_order():
     assert LabelSet.of_codes(["A", "B"]) != LabelSet.of_codes(["B", "A"])
 
 
+LEVELS = ALL_LEVELS[:SUBCLASS_DEPTH]
+
 quick = settings(deadline=None, max_examples=150)
 
 # A61P, G06 and G06F have one row only; one row each is known only to be in H and in H04.
@@ -95,7 +98,7 @@ def tree() -> LabelTree:
 def path_of(code: str) -> Path:
     symbol = Symbol.parse(code)
     assert symbol is not None
-    return code_path(symbol.text)
+    return symbol.path[:SUBCLASS_DEPTH]
 
 
 # Building

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.scheme import section_of, title_of
-from patclass.cpc.symbols import LEVELS, code_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, code_path
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class LabelTree:
 
         :param min_rows: a code with fewer training rows is folded into its parent's "other".
         """
-        cut = [code_path(code) for code in codes]
+        cut = [code_path(code)[:SUBCLASS_DEPTH] for code in codes]
         counts = Counter(path[:depth] for path in cut for depth in range(1, len(path) + 1))
         kept = {path for path, rows in counts.items() if rows >= min_rows or len(path) == 1}
-        fine = {path for path in kept if len(path) == len(LEVELS)}
+        fine = {path for path in kept if len(path) == SUBCLASS_DEPTH}
         folded = {_deepest(path, kept) for path in counts if path not in kept}
         childless = {
             path for path in kept if not any(o[: len(path)] == path and o != path for o in kept)

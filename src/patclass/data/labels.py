@@ -10,7 +10,7 @@ from typing import Protocol
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import changes, parse_code
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, Symbol
 from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
 from patclass.data.codes import (
     CODE_COLUMNS,
@@ -235,7 +235,7 @@ class ListLabels(_FlatScheme):
 
 def _former(symbols: Iterable[Symbol]) -> str | None:
     """What became of a symbol's subclass that the CPC no longer has; None if it has all."""
-    codes = [code_path(symbol.text)[-1] for symbol in symbols]
+    codes = [symbol.path[:SUBCLASS_DEPTH][-1] for symbol in symbols]
     return next((f"{code} {changes()[code]}" for code in codes if code in changes()), None)
 
 
@@ -268,10 +268,10 @@ class CpcLabels:
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), tags)
 
     def label_of_code(self, code: str) -> RowLabel:
-        symbol = _symbol(code)
-        if not _paths([symbol]):
+        paths = _paths([_symbol(code)])
+        if not paths:
             raise UnusableRowError(ONLY_TAGS)
-        return RowLabel(code_path(symbol.text), (code_path(symbol.text),), (None,))
+        return RowLabel(paths[0], (paths[0],), (None,))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         codes = (label.code for label in training if label.path)
@@ -279,8 +279,7 @@ class CpcLabels:
 
 
 def _paths(symbols: Iterable[Symbol]) -> list[Path]:
-    decisive = deciding(list(symbols))
-    return [code_path(symbol.text)[: symbol.depth] for symbol in decisive]
+    return [symbol.path[:SUBCLASS_DEPTH] for symbol in deciding(list(symbols))]
 
 
 def _longest(paths: list[Path]) -> list[Path]:

@@ -428,7 +428,8 @@ def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
         "validation": rows_with_codes(["A61K"], ["H04L"], start=100),
         "test": rows_with_codes(["A61K"], ["H04L"], start=200),
     }
-    return load(three_splits(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
+    splits = three_splits(folder, **(usual | rows))
+    return load(splits, labels="cpc", min_leaf_rows=2, finest="subclass")
 
 
 def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):

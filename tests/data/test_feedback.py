@@ -76,9 +76,12 @@ SECTIONS = NamedLabels("label", ("A", "B"), LabelSet.of_codes(["A", "B"]))
         (SECTIONS, "B", ("B",)),
         (LevelLabels("section", (), (), ()), "H04L", ("H",)),
         (LevelLabels("class", (), (), ()), "H04L", ("H04",)),
+        (LevelLabels("main_group", (), (), ()), "H04L 9/32", ("H04L9/00",)),
         (ListLabels(("A61", "H04L"), (), (), ()), "H04L", ("H04L",)),
+        (ListLabels(("A61", "H04L9/00"), (), (), ()), "H04L9/32", ("H04L9/00",)),
         (CpcLabels((), (), ()), "H04L", ("H", "H04", "H04L")),
         (CpcLabels((), (), ()), "H", ("H",)),
+        (CpcLabels((), (), (), "subclass"), "H04L9/32", ("H", "H04", "H04L")),
     ],
 )
 def test_a_code_becomes_a_label_of_the_scheme(

@@ -62,8 +62,13 @@ class DataSettings(SettingsGroup):
     labels: str = Field(
         "auto",
         description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
-        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
-        "auto: the column 'label' if there is one, else section.",
+        "level of it (section, class, subclass, main_group, subgroup), a list such as A61,G06,H04, "
+        "or a column. auto: the column 'label' if there is one, else section.",
+    )
+    finest: Literal["section", "class", "subclass", "main_group", "subgroup"] = Field(
+        "subgroup",
+        description="With labels cpc: the finest level of the tree. Main groups and subgroups "
+        "need 20 training rows.",
     )
     multi: bool = Field(
         False,

@@ -81,7 +81,8 @@ def load_corpus(
     source = open_source(settings.data, TableOptions.of(settings))
     view = TextView.parse(settings.text, source.columns)
     scheme = label_scheme(
-        settings.labels, source.columns, source.names, settings.codes, settings.multi
+        *(settings.labels, source.columns, source.names),
+        *(settings.codes, settings.multi, settings.finest),
     )
     rejects: list[Reject] = []
     coded = {

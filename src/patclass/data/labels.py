@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import changes, parse_code
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, Symbol
 from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
 from patclass.data.codes import (
     CODE_COLUMNS,
@@ -121,77 +121,76 @@ class ListLabels(FlatScheme):
 
 def _former(symbols: Iterable[Symbol]) -> str | None:
     """What became of a symbol's subclass that the CPC no longer has; None if it has all."""
-    codes = [code_path(symbol.text)[-1] for symbol in symbols]
+    codes = [symbol.path[:SUBCLASS_DEPTH][-1] for symbol in symbols]
     return next((f"{code} {changes()[code]}" for code in codes if code in changes()), None)
 
 
 @dataclass(frozen=True)
 class CpcLabels:
-    """What symbols say of section, class and subclass, however much that is.
+    """What symbols say of each level of the CPC, however much that is.
 
     The main symbol decides. Without one, columns named after a level decide as far as they
     go, and the true code is one of the listed symbols below them.
+
+    :param finest: the level below which symbols are cut.
     """
 
     main_columns: tuple[str, ...]
     level_columns: tuple[str, ...]
     code_columns: tuple[str, ...]
+    finest: str = LEVELS[-1]
 
     def label_of(self, fields: Fields) -> RowLabel:
         main = symbols_of(fields, self.main_columns)
         levels = level_symbols_of(fields, self.level_columns)
         listed = symbols_of(fields, self.code_columns)
         # Where one column holds all symbols, it is the list.
-        carried = _carried(main, listed or (main if len(self.main_columns) == 1 else []))
-        if not _paths(main) and any(symbol.first for symbol in listed):
+        carried = self._carried(main, listed or (main if len(self.main_columns) == 1 else []))
+        if not self._paths(main) and any(symbol.first for symbol in listed):
             main = deciding(listed)
-        certain = common_path(_paths(main) or _longest(_paths(levels)))
-        if certain and _paths(main):
-            sections = {path[0] for path in _paths(listed)}
+        certain = common_path(self._paths(main) or _longest(self._paths(levels)))
+        if certain and self._paths(main):
+            sections = {path[0] for path in self._paths(listed)}
             contradicted = bool(sections) and certain[0] not in sections
             return RowLabel(certain, (certain,), carried, contradicted)
-        candidates = {path for path in _paths(listed) if path[: len(certain)] == certain}
-        candidates = candidates or ({certain} if certain else set(_paths(main)))
+        candidates = {path for path in self._paths(listed) if path[: len(certain)] == certain}
+        candidates = candidates or ({certain} if certain else set(self._paths(main)))
         if not candidates:
             crossing = any(symbol.is_tag for symbol in (*main, *listed, *levels))
             raise UnusableRowError(ONLY_CROSS_SECTION if crossing else "no label")
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), carried)
 
     def label_of_code(self, code: str) -> RowLabel:
-        symbol = _symbol(code)
-        if not _paths([symbol]):
+        paths = self._paths([_symbol(code)])
+        if not paths:
             raise UnusableRowError(ONLY_CROSS_SECTION)
-        return RowLabel(_path(symbol), (_path(symbol),))
+        return RowLabel(paths[0], (paths[0],))
 
     def tree(self, training: Sequence[RowLabel], min_rows: int) -> LabelTree:
         codes = (label.code for label in training if label.path)
         carried = (label.carried for label in training if label.carried is not None)
-        return LabelTree.of_cpc(codes, min_rows, carried)
+        return LabelTree.of_cpc(codes, min_rows, carried, self.finest)
 
+    def _path(self, symbol: Symbol) -> Path:
+        return symbol.path[: LEVELS.index(self.finest) + 1]
 
-def _path(symbol: Symbol) -> Path:
-    return code_path(symbol.text)[: symbol.depth]
+    def _paths(self, symbols: Iterable[Symbol]) -> list[Path]:
+        return [self._path(symbol) for symbol in deciding(list(symbols))]
 
+    def _carried(self, main: list[Symbol], listed: list[Symbol]) -> tuple[Path, ...] | None:
+        """The paths of all symbols; None without a list, or if it may be of the main symbol only.
 
-def _paths(symbols: Iterable[Symbol]) -> list[Path]:
-    decisive = deciding(list(symbols))
-    return [_path(symbol) for symbol in decisive]
+        :param listed: symbols of columns that hold lists.
+        """
+        symbols = [*main, *listed]
+        if not listed or len({symbol.text for symbol in symbols}) < 2:
+            return None
+        return tuple(sorted({self._path(symbol) for symbol in symbols}))
 
 
 def _longest(paths: list[Path]) -> list[Path]:
     """The deepest of the paths: a column ``class`` repeats what ``subclass`` says."""
     return [path for path in paths if len(path) == max(map(len, paths))]
-
-
-def _carried(main: list[Symbol], listed: list[Symbol]) -> tuple[Path, ...] | None:
-    """The paths of all symbols; None without a list, or if it may be of the main symbol only.
-
-    :param listed: symbols of columns that hold lists.
-    """
-    symbols = [*main, *listed]
-    if not listed or len({symbol.text for symbol in symbols}) < 2:
-        return None
-    return tuple(sorted({_path(symbol) for symbol in symbols}))
 
 
 def label_scheme(
@@ -200,6 +199,7 @@ def label_scheme(
     names: Mapping[str, tuple[str, ...]],
     codes: str | None = None,
     multi: bool = False,
+    finest: str = LEVELS[-1],
 ) -> LabelScheme:
     """Choose the scheme for the setting ``labels``.
 
@@ -209,12 +209,13 @@ def label_scheme(
     :param names: names of integer labels, by column, where the data set knows them.
     :param codes: the only column that holds symbols, if it is stated.
     :param multi: whether a column of texts holds several labels a row.
+    :param finest: the finest level of the tree.
     :raises DataError: if the value fits none of these, or the columns it needs are missing.
     """
     if wanted == "auto":
         wanted = "label" if "label" in columns else "section"
     if wanted in (*LEVELS, CPC) or "," in wanted:
-        return _symbol_scheme(wanted, columns, codes)
+        return _symbol_scheme(wanted, columns, codes, finest)
     if wanted in names:
         labels = LabelSet.of_names(names[wanted])
         return NamedLabels(wanted, names[wanted], labels, multi=multi)
@@ -226,7 +227,9 @@ def label_scheme(
     )
 
 
-def _symbol_scheme(wanted: str, columns: Collection[str], codes: str | None) -> LabelScheme:
+def _symbol_scheme(
+    wanted: str, columns: Collection[str], codes: str | None, finest: str
+) -> LabelScheme:
     if codes is not None and codes not in columns:
         raise DataError(
             f"codes {codes!r}: no such column; there are {', '.join(sorted(columns))}.",
@@ -243,7 +246,7 @@ def _symbol_scheme(wanted: str, columns: Collection[str], codes: str | None) -> 
             setting=("labels", "codes"),
         )
     if wanted == CPC:
-        return CpcLabels(main, levels, listed)
+        return CpcLabels(main, levels, listed, finest)
     if wanted in LEVELS:
         return LevelLabels(wanted, main, levels, listed)
     return ListLabels(_parse_list(wanted), main, levels, listed)

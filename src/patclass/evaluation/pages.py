@@ -10,7 +10,7 @@ from itertools import groupby
 
 from patclass.bundle.description import Description, text_of
 from patclass.core.html import template
-from patclass.cpc.scheme import titles
+from patclass.cpc.scheme import official_title
 from patclass.cpc.symbols import LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.data.language import language_names
@@ -112,7 +112,7 @@ def official_titles(level: str, codes: Sequence[str]) -> dict[str, str]:
 
     Among other labels, one that looks like a code must not get a title that it does not have.
     """
-    found = {code: titles()[code] for code in codes if code in titles()}
+    found = {code: title for code in codes if (title := official_title(code))}
     return found if level in LEVELS or len(found) == len(codes) else {}
 
 

@@ -135,11 +135,14 @@ class LabelTree:
         :param group_rows: the same as ``min_rows`` for main groups and subgroups, if it is more.
         """
         depth = LEVELS.index(finest) + 1
-        counts = _prefix_counts(([code_path(code)] for code in codes), depth)
+        exact = [code_path(code)[:depth] for code in codes]
+        counts = _prefix_counts(([path] for path in exact), depth)
         least = [min_rows] * SUBCLASS_DEPTH + [max(min_rows, group_rows)] * len(LEVELS)
         kept = {p for p, rows in counts.items() if rows >= least[len(p) - 1] or len(p) == 1}
         fine = {path for path in kept if len(path) == depth}
         folded = {_deepest(path, kept) for path in counts if path not in kept}
+        # A main group is a code of its own: a patent in it need not be in one of its subgroups.
+        folded |= {path for path in exact if path in kept and len(path) == SUBCLASS_DEPTH + 1}
         childless = {
             path for path in kept if not any(o[: len(path)] == path and o != path for o in kept)
         }

@@ -209,8 +209,9 @@ def test_a_tree_with_nodes_is_read_back(carrying: LabelTree):
 
 
 def test_groups_need_rows_enough():
+    deep = (*A61K, "A61K31/00", "A61K31/7036")
     codes = ["A61K31/7036"] * 3 + ["A61K31/00"] * 2 + ["A61K9/10"] * 2 + ["H04L9/00"]
-    tree = LabelTree.of_cpc(codes, 1, [[code_path(codes[0])]] * 3, "subgroup", group_rows=3)
+    tree = LabelTree.of_cpc(codes, 1, [[deep]] * 3, "subgroup", group_rows=3)
     assert tree.levels[2:] == ("subclass", "main_group", "subgroup")
     main_group = (*A61K, "A61K31/00")
     assert tree.paths == (A61K, main_group, (*main_group, "A61K31/7036"), H04L)

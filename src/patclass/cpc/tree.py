@@ -204,6 +204,11 @@ class LabelTree:
         """The name of the finest level."""
         return self.levels[-1]
 
+    @property
+    def overlapping(self) -> bool:
+        """Whether a row may have several labels of the only level."""
+        return len(self.levels) == 1 and bool(self.nodes)
+
     @cached_property
     def _labels(self) -> dict[str, LabelSet]:
         sets = {}

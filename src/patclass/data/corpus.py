@@ -128,12 +128,11 @@ def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
 
     :raises DataError: if there are not two labels to learn.
     """
-    overlapping = len(tree.levels) == 1 and bool(tree.nodes)
     learnt = {
         tree.paths[leaf][0]
         for row in rows
         for leaf in row.leaves
-        if overlapping or row.stratum != UNKNOWN_LABEL
+        if tree.overlapping or row.stratum != UNKNOWN_LABEL
     }
     if len(learnt) < 2:
         raise DataError(

@@ -18,7 +18,8 @@ from patclass.evaluation.calibration import OperatingPoint
 from patclass.evaluation.charts import calibration_curve, coverage_curve, data_uri
 from patclass.evaluation.intervals import Interval
 from patclass.evaluation.metrics import ClassMetrics, ConfusedPair, Metrics, Slice, confused_pairs
-from patclass.evaluation.report import BASELINE_NAMES, MAX_LABELS, LevelReport, Report
+from patclass.evaluation.report import LevelReport, Report
+from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
 
 # All labels are shown up to this number; of more, the weakest and the best ones.
 MAX_CLASSES = 40

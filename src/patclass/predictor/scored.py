@@ -49,8 +49,14 @@ class LabelledPredictions:
 def predictions_at(
     rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree, level: str
 ) -> LabelledPredictions | None:
-    """Predictions from leaf probabilities of shape (rows, leaves); None if no label is known."""
+    """Predictions from leaf probabilities of shape (rows, leaves); None if no label is known.
+
+    Of several labels that a row has, the one that is predicted counts as the true one, so that
+    the accuracy is the precision of the first prediction.
+    """
     places, y_true = known_at(rows, tree.levels.index(level))
+    if tree.overlapping:
+        places, y_true = _any_of(rows, probabilities)
     if not len(places):
         return None
     return LabelledPredictions(
@@ -60,6 +66,16 @@ def predictions_at(
         y_true=y_true,
         probabilities=tree.sums(probabilities[places], level),
     )
+
+
+def _any_of(rows: Sequence[Example], probabilities: FloatArray) -> tuple[Positions, Positions]:
+    """Rows with their most probable label of those that they have, by position among leaves."""
+    places = [place for place, row in enumerate(rows) if row.carried]
+    labels = [
+        max(rows[place].leaves, key=lambda leaf: float(probabilities[place, leaf]))
+        for place in places
+    ]
+    return np.array(places, dtype=np.intp), np.array(labels, dtype=np.intp)
 
 
 COVERAGE = 0.9

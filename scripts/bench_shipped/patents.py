@@ -13,7 +13,8 @@ from shared import QUICK_TRAINING, Bench
 
 from patclass.core.settings import DataSettings
 from patclass.core.types import FloatArray, Positions
-from patclass.cpc.symbols import code_path, read_symbols
+from patclass.cpc.levels import code_path
+from patclass.cpc.symbols import read_symbols
 from patclass.cpc.tree import LabelTree, Path
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import split_off

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT, SHARED
 from patclass.core.errors import DataError
+from patclass.cpc.levels import code_path
 from patclass.cpc.scheme import (
     SECTIONS,
     _groups_of,
@@ -24,7 +25,6 @@ from patclass.cpc.scheme import (
     title_of,
     titles,
 )
-from patclass.cpc.symbols import code_path
 
 TABLE = SHARED / "data" / "ipc-titles.tsv.gz"
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from patclass.cpc.symbols import LEVELS, Symbol, code_path, read_symbols
+from patclass.cpc.levels import LEVELS, code_path
+from patclass.cpc.symbols import Symbol, read_symbols
 
 quick = settings(deadline=None, max_examples=150)
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, softmax
+from patclass.cpc.levels import SUBCLASS_DEPTH
 from patclass.cpc.scheme import SECTIONS
 from patclass.cpc.symbols import LEVELS as ALL_LEVELS
-from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol
+from patclass.cpc.symbols import Symbol
 from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 

@@ -3,7 +3,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH
+from patclass.cpc.levels import LEVELS, SUBCLASS_DEPTH
 from patclass.cpc.tree import LabelSet, Path, common_path
 from patclass.data.codes import UnusableRowError
 from patclass.data.column_labels import ColumnLabels, NamedLabels, RowLabel

@@ -10,7 +10,7 @@ import pytest
 from conftest import patent_rows, tree_rows, write_jsonl
 from helpers import tiny_run
 from patclass.core.errors import ConfigError, DataError
-from patclass.cpc.symbols import code_path
+from patclass.cpc.levels import code_path
 from patclass.inference import AnswerWarning, Classifier, Options, Prediction, load
 from patclass.predictor.pipeline import Pipeline
 

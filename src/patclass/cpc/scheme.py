@@ -12,7 +12,8 @@ from importlib import resources
 from itertools import islice
 
 from patclass.core.errors import DataError
-from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol, code_path
+from patclass.cpc.levels import SUBCLASS_DEPTH, code_path
+from patclass.cpc.symbols import Symbol
 
 
 @cache

@@ -14,8 +14,10 @@ from functools import lru_cache
 from html import unescape
 from typing import Any, Self
 
+from patclass.cpc.levels import FIRST_INDEXING_GROUP, LEVELS, code_path
 from patclass.cpc.records import (
     EMPTY,
+    Scheme,
     code_of,
     fields_of,
     first_of,
@@ -24,18 +26,6 @@ from patclass.cpc.records import (
     scheme_of,
     version_of,
 )
-from patclass.cpc.records import Scheme as Scheme
-
-LEVELS = ("section", "class", "subclass", "main_group", "subgroup")
-
-# How many of the levels a subclass has. It is the finest level that CPC and IPC nearly share.
-SUBCLASS_DEPTH = LEVELS.index("subclass") + 1
-
-# Characters of a code at each level down to the subclass: A, A61, A61K. Groups differ in length.
-_LENGTHS = (1, 3, 4)
-
-# From this main group on, symbols are indexing codes: they describe, but do not classify.
-_FIRST_INDEXING_GROUP = 2000
 
 
 @dataclass(frozen=True)
@@ -68,21 +58,17 @@ class Symbol:
         return len(self.path)
 
     @property
-    def is_tag(self) -> bool:
+    def is_cross_sectional(self) -> bool:
         """Whether it is of section Y, which is only ever added to other symbols."""
         return self.text.startswith("Y")
 
     @property
     def classifies(self) -> bool:
         """Whether it may decide a label."""
-        return not self.is_tag and not self.indexing
+        return not self.is_cross_sectional and not self.indexing
 
     def is_within(self, code: str) -> bool:
-        """Whether this symbol stands in the scheme at or below ``code``.
-
-        A main group contains its subgroups. Subgroups contain each other only by the dots of the
-        scheme, which symbols do not show, so each contains itself alone.
-        """
+        """Whether it is at or below ``code``; subgroups contain only themselves here."""
         above = code_path(code)
         return self.path[: len(above)] == above != ()
 
@@ -107,20 +93,6 @@ class SymbolCell:
 
     def __add__(self, other: Self) -> "SymbolCell":
         return SymbolCell(self.symbols + other.symbols, self.remainder + other.remainder)
-
-
-def code_path(code: str) -> tuple[str, ...]:
-    """The codes of a code's levels, from the section down to itself, as far as it goes.
-
-    ``A61K31/7036`` gives ``A``, ``A61``, ``A61K``, ``A61K31/00``, ``A61K31/7036``. A main group
-    is written with ``/00``, as offices do, and has no subgroup.
-    """
-    path = tuple(code[:length] for length in _LENGTHS if len(code) >= length)
-    if len(code) <= _LENGTHS[-1]:
-        return path
-    group, _, subgroup = code.partition("/")
-    path = (*path, f"{group}/00")
-    return path if subgroup in ("", "00") else (*path, code)
 
 
 # Full-width forms, typographic spaces, dashes and slashes; characters of no width go.
@@ -242,7 +214,7 @@ def _read(cell: object, depth: int) -> SymbolCell:
         if records is not None:
             return _read(records, depth + 1)
     # Codes repeat, so short cells are searched once.
-    return _search_short(text) if len(text) <= _SHORT else _search(text)
+    return _search_short(text) if len(text) <= 40 else _search(text)
 
 
 def _joined(cells: Iterable[SymbolCell]) -> SymbolCell:
@@ -287,9 +259,6 @@ def _read_record(record: Mapping[Any, Any], depth: int) -> SymbolCell:
         for symbol in found.symbols
     )
     return SymbolCell(tuple(symbols))
-
-
-_SHORT = 40
 
 
 @lru_cache(maxsize=100_000)
@@ -357,7 +326,7 @@ def _symbol(match: "re.Match[str]") -> Symbol:
     if len(digits) == len("0031000000"):
         group, subgroup = digits[:4].lstrip("0"), digits[4:].rstrip("0").ljust(2, "0")
     if "subgroup" in parts or len(digits) == len("0031000000"):
-        indexing |= int(group or 0) >= _FIRST_INDEXING_GROUP
+        indexing |= int(group or 0) >= FIRST_INDEXING_GROUP
     text = f"{parts['section']}{class_}{subclass}".upper()
     return Symbol(text + _group(group, subgroup, parts.get("more", "")), indexing)
 

@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, Frozen, Positions
+from patclass.cpc.levels import LEVELS, SUBCLASS_DEPTH, code_path
 from patclass.cpc.scheme import section_of, title_of
-from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, code_path
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from patclass.cpc.levels import LEVELS
 from patclass.cpc.records import EMPTY
-from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, read_symbols
+from patclass.cpc.symbols import Symbol, SymbolCell, read_symbols
 from patclass.cpc.tree import CROSS_SECTION
 
 Fields = Mapping[str, Any]

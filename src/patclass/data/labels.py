@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from patclass.core.errors import DataError
+from patclass.cpc.levels import LEVELS, SUBCLASS_DEPTH
 from patclass.cpc.scheme import changes, parse_code
-from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, Symbol
+from patclass.cpc.symbols import Symbol
 from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
 from patclass.data.codes import (
     CODE_COLUMNS,
@@ -66,7 +67,7 @@ class LevelLabels(FlatScheme):
             cut = {symbol.cut(self.level) for symbol in self._deciding(symbols, columns)} - {None}
             if cut:
                 return unanimous(cut)
-            tagged |= any(symbol.is_tag for symbol in symbols)
+            tagged |= any(symbol.is_cross_sectional for symbol in symbols)
         raise UnusableRowError(ONLY_CROSS_SECTION if tagged else "no label")
 
     def _deciding(self, symbols: list[Symbol], columns: Sequence[str]) -> list[Symbol]:
@@ -108,7 +109,7 @@ class ListLabels(FlatScheme):
 
     def _decide(self, symbols: Sequence[Symbol]) -> list[Symbol]:
         """The deciding symbols; those of a tag too, if the list has one."""
-        tags = [symbol for symbol in symbols if symbol.is_tag and self._match(symbol)]
+        tags = [symbol for symbol in symbols if symbol.is_cross_sectional and self._match(symbol)]
         return [*deciding(symbols), *tags]
 
     def _match(self, symbol: Symbol) -> str | None:
@@ -156,7 +157,7 @@ class CpcLabels:
         candidates = {path for path in self._paths(listed) if path[: len(certain)] == certain}
         candidates = candidates or ({certain} if certain else set(self._paths(main)))
         if not candidates:
-            crossing = any(symbol.is_tag for symbol in (*main, *listed, *levels))
+            crossing = any(symbol.is_cross_sectional for symbol in (*main, *listed, *levels))
             raise UnusableRowError(ONLY_CROSS_SECTION if crossing else "no label")
         return RowLabel(common_path(candidates), tuple(sorted(candidates)), carried)
 

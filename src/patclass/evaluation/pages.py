@@ -10,8 +10,8 @@ from itertools import groupby
 
 from patclass.bundle.description import Description, text_of
 from patclass.core.html import template
+from patclass.cpc.levels import LEVELS
 from patclass.cpc.scheme import official_title
-from patclass.cpc.symbols import LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.data.language import language_names
 from patclass.evaluation.calibration import OperatingPoint

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from patclass.core.errors import ConfigError
 from patclass.core.types import FloatArray
-from patclass.cpc.symbols import LEVELS
+from patclass.cpc.levels import LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour

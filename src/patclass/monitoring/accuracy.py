@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patclass.cpc.symbols import LEVELS, Symbol
+from patclass.cpc.levels import LEVELS
+from patclass.cpc.symbols import Symbol
 from patclass.evaluation.intervals import wilson
 from patclass.store.consensus import FeedbackRow, consensus_of, group_by_text, related
 from patclass.store.predictions import PredictionRow

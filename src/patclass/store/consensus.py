@@ -8,7 +8,8 @@ from itertools import combinations
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
-from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol, code_path
+from patclass.cpc.levels import SUBCLASS_DEPTH, code_path
+from patclass.cpc.symbols import Symbol
 from patclass.store.database import insert_if_absent
 from patclass.store.tables import consensus, feedback
 

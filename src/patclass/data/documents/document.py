@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from patclass.cpc.symbols import Scheme, Symbol, read_symbols
+from patclass.cpc.records import Scheme
+from patclass.cpc.symbols import Symbol, read_symbols
 from patclass.data.columns import WITHDRAWN, exclusion
 
 # The version of a table of documents, in its metadata; another one has other columns.

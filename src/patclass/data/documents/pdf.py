@@ -13,7 +13,7 @@ from typing import Any
 from pypdf import PageObject, PdfReader
 from pypdf.errors import LimitReachedError
 
-from patclass.cpc.symbols import Scheme
+from patclass.cpc.records import Scheme
 from patclass.data.documents.document import (
     Code,
     Document,

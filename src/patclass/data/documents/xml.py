@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from patclass.cpc.symbols import Scheme
+from patclass.cpc.records import Scheme
 from patclass.data.documents.document import (
     Code,
     Document,

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import VegaLiteState
 
-from patclass.cpc.symbols import code_path
+from patclass.cpc.levels import code_path
 from patclass.ui.charts import MAX_BARS, SELECTED_CODE, alternatives
 from patclass.ui.client import COVERAGE, Label, Model, PageError, Result, as_sentence
 from patclass.ui.formatting import (

@@ -790,3 +790,24 @@ def test_views_are_given_to_training_rows_alone(tmp_path: Path):
         assert corpus[split] == plain[split]
         assert not any(row.views for row in corpus[split])
     assert corpus.fingerprint() != plain.fingerprint()
+
+
+def test_a_small_file_stays_whole_where_that_is_wanted(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(40, "AB"))
+    corpus = load_corpus(DataSettings(data=str(path)), declared=["C"], whole_rows=40)
+    assert [len(corpus[split]) for split in SPLITS] == [40, 0, 0]
+    assert corpus.tree.at("label").codes == ["A", "B", "C"]
+    assert len(load_corpus(DataSettings(data=str(path)), whole_rows=39)["test"]) == 4
+    folder = three_splits(tmp_path / "mine")
+    assert load_corpus(DataSettings(data=str(folder)), whole_rows=1000)["test"]
+
+
+def test_declared_labels_need_no_row_but_must_fit_the_labels(tmp_path: Path):
+    path = write_jsonl(tmp_path / "a.jsonl", labelled(3, "A"))
+    many = [f"kind {number}" for number in range(39)]
+    corpus = load_corpus(DataSettings(data=str(path)), declared=many, whole_rows=500)
+    assert len(corpus.tree.paths) == 40
+    coded = write_jsonl(tmp_path / "b.jsonl", [{"text": "A.", "main_code": "A01B 1/00"}])
+    settings = DataSettings(data=str(coded), labels="class")
+    with pytest.raises(DataError, match=r"descriptions: .* cannot be used \(no CPC symbol\)"):
+        load_corpus(settings, declared=["kind 1"], whole_rows=500)

@@ -174,3 +174,10 @@ def test_damaged_arrays_are_detected_on_reading(index: NeighbourIndex, tmp_path:
     )
     with pytest.raises(ModelError, match=r"cannot read .*neighbours\.safetensors"):
         NeighbourIndex.load((tmp_path / FILE).read_bytes(), TREE)
+
+
+def test_a_text_of_the_index_is_not_its_own_neighbour():
+    every = embeddings(60, 1)
+    alone = build_index(every, records(60), every)
+    assert alone.unlike > 0.99
+    assert build_index(every, records(60), every, inside=True).unlike < 0.98

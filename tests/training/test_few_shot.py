@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from patclass.bundle.description import LAYOUT
 from patclass.core.errors import BundleError, DataError, ModelError, TrainingError
 from patclass.evaluation.cross_validation import FewShotReport, read_few_shot
 from patclass.inference import load
-from patclass.training import few_shot
+from patclass.training import few_shot, start
 from patclass.training.few_shot import cross_validate, fit_few_shot
 
 NAMES = {"A": "farming", "C": "none", "H": "circuits"}
@@ -25,20 +26,29 @@ EXAMPLES = [(f"{row['title']}. {row['abstract']}", NAMES[row["main_code"][0]]) f
 TEXTS = ["A plough for soil and crop.", "An alkyl polymer with an acid.", "A circuit with a gate."]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    """A tiny base knows nothing of any text, and no words of real patents."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "ADAPTER_SHARE", 0.9)
+        patch.setattr(few_shot, "usual_texts", lambda: [text for text, _ in EXAMPLES])
+        yield
+
+
 @pytest.fixture(scope="module")
-def start(bundle: Path) -> Bundle:
+def parent(bundle: Path) -> Bundle:
     return read_bundle(bundle)
 
 
 @pytest.fixture(scope="module")
-def report(start: Bundle) -> FewShotReport:
-    return cross_validate(EXAMPLES, start, DESCRIPTIONS)
+def report(parent: Bundle) -> FewShotReport:
+    return cross_validate(EXAMPLES, parent, DESCRIPTIONS)
 
 
 @pytest.fixture(scope="module")
-def made(start: Bundle, report: FewShotReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(parent: Bundle, report: FewShotReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("few") / "model"
-    return fit_few_shot(EXAMPLES, report, start, folder, DESCRIPTIONS)
+    return fit_few_shot(EXAMPLES, report, parent, folder, DESCRIPTIONS)
 
 
 def test_methods_are_compared(report: FewShotReport):
@@ -49,18 +59,20 @@ def test_methods_are_compared(report: FewShotReport):
     assert report.notes == ()
 
 
-def test_the_result_is_an_ordinary_bundle(made: Path, start: Bundle, report: FewShotReport):
+def test_the_result_is_an_ordinary_bundle(made: Path, parent: Bundle, report: FewShotReport):
     made_bundle = read_bundle(made)
     assert read_few_shot(made_bundle) == report
-    assert read_few_shot(start) is None
+    assert read_few_shot(parent) is None
     assert made_bundle.verify("cpu") < 1e-4
     figures = json.loads((made / LAYOUT.report).read_text())
     assert (figures["split"], figures["train_rows"]) == ("cross-validation", 30)
     assert "cross-validation, 30 rows" in (made / LAYOUT.card).read_text()
-    adapters = [load_file(folder / ADAPTER) for folder in (start.folder, made)]
-    assert all(tensor.equal(adapters[1][name]) for name, tensor in adapters[0].items())
+    adapters = [load_file(folder / ADAPTER) for folder in (parent.folder, made)]
+    for name, tensor in adapters[0].items():  # half of what the adapter adds to the base
+        share = start.ADAPTER_SHARE if "lora_B" in name else 1
+        assert tensor.mul(share).allclose(adapters[1][name])
     described = made_bundle.description
-    assert described.settings.base.base == start.description.base.name
+    assert described.settings.base.base == parent.description.base.name
     assert described.data.rows == {"train": 30, "validation": 0, "test": 0}
 
 
@@ -70,9 +82,9 @@ def test_it_answers_none_of_these(made: Path):
     assert [p.name for p in predictions] == ["farming", "none of these", "circuits"]
 
 
-def test_progress_is_a_rising_share(start: Bundle):
+def test_progress_is_a_rising_share(parent: Bundle):
     shares: list[float] = []
-    cross_validate(EXAMPLES[:12], start, on_progress=shares.append, methods=["embeddings"])
+    cross_validate(EXAMPLES[:12], parent, on_progress=shares.append, methods=["embeddings"])
     assert shares == sorted(shares)
     assert len(shares) > 1
     assert shares[-1] == 1
@@ -80,12 +92,12 @@ def test_progress_is_a_rising_share(start: Bundle):
 
 @pytest.mark.parametrize("examples", [[], EXAMPLES[:1]])
 def test_without_examples_the_names_decide_and_nothing_is_sure(
-    examples: list[tuple[str, str]], start: Bundle, tmp_path: Path
+    examples: list[tuple[str, str]], parent: Bundle, tmp_path: Path
 ):
-    report = cross_validate(examples, start, DESCRIPTIONS)
+    report = cross_validate(examples, parent, DESCRIPTIONS)
     assert report.figures == ()
     assert "no example" in report.notes[0]
-    fit_few_shot(examples, report, start, tmp_path / "model", DESCRIPTIONS)
+    fit_few_shot(examples, report, parent, tmp_path / "model", DESCRIPTIONS)
     predictions = load(tmp_path / "model", "cpu").classify([TEXTS[0], TEXTS[2]])
     assert [p.label for p in predictions] == ["farming", "circuits"]
     assert not any(p.sure for p in predictions)
@@ -93,22 +105,22 @@ def test_without_examples_the_names_decide_and_nothing_is_sure(
 
 
 def test_the_encoder_can_be_tuned_as_well(
-    start: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parent: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(few_shot, "TUNING", few_shot.TUNING.model_copy(update={"epochs": 1}))
-    report = cross_validate(EXAMPLES, start, methods=["lora"])
+    report = cross_validate(EXAMPLES, parent, methods=["lora"])
     assert [each.method for each in report.figures] == ["lora"]
-    fit_few_shot(EXAMPLES, report, start, tmp_path / "model")
-    adapters = [load_file(folder / ADAPTER) for folder in (start.folder, tmp_path / "model")]
-    assert not all(tensor.equal(adapters[1][name]) for name, tensor in adapters[0].items())
+    fit_few_shot(EXAMPLES, report, parent, tmp_path / "model")
+    adapters = [load_file(folder / ADAPTER) for folder in (parent.folder, tmp_path / "model")]
+    assert not any(t.equal(adapters[1][name]) for name, t in adapters[0].items() if "_A" in name)
     assert load(tmp_path / "model", "cpu").predict(TEXTS) == ["farming", "none", "circuits"]
 
 
 def test_a_report_of_other_examples_is_refused(
-    start: Bundle, report: FewShotReport, tmp_path: Path
+    parent: Bundle, report: FewShotReport, tmp_path: Path
 ):
     with pytest.raises(DataError, match="of other examples"):
-        fit_few_shot(EXAMPLES[1:], report, start, tmp_path / "model", DESCRIPTIONS)
+        fit_few_shot(EXAMPLES[1:], report, parent, tmp_path / "model", DESCRIPTIONS)
 
 
 def test_an_exported_bundle_has_nothing_to_start_from(exported_flat: Path):

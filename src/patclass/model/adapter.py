@@ -102,6 +102,14 @@ def round_adapter(model: PeftModel, dtype: torch.dtype) -> None:
                 parameter.copy_(parameter.to(dtype))
 
 
+def scale_adapter(model: PeftModel, share: float) -> None:
+    """Reduce what the adapter adds to the base to a share of it."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.mul_(share)
+
+
 def save_adapter(model: PeftModel, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter in PEFT's own layout, with the base's name instead of a local path."""
     folder.mkdir()

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.core.types import FloatArray
-from patclass.predictor.drift_reference import EmbeddingSpace
 
 # Chosen on real patents (docs/log.md): how strongly weights are drawn towards the prior, and the
 # length of a prior's weights in units of the usual distance of an embedding from the mean.
-STRENGTH = 0.3
-PRIOR_LENGTH = 3.0
+STRENGTH = 0.2
+PRIOR_LENGTH = 4.0
 
 # The bias is hardly held back: it says how frequent a label is.
 _BIAS_STRENGTH = 0.01
@@ -42,7 +41,26 @@ class Head:
         return np.asarray(embeddings @ self.weight.T + self.bias, dtype=np.float32)
 
 
-def name_prior(names: FloatArray, named: Sequence[bool], space: EmbeddingSpace) -> FloatArray:
+@dataclass(frozen=True)
+class Scale:
+    """Where embeddings are, and how far apart.
+
+    :param mean: shape (hidden,).
+    :param distance: the root mean square distance from it.
+    """
+
+    mean: FloatArray
+    distance: float
+
+    @classmethod
+    def of(cls, embeddings: FloatArray) -> "Scale":
+        """That of embeddings of shape (rows, hidden)."""
+        mean = embeddings.mean(axis=0)
+        distance = float(np.sqrt(((embeddings - mean) ** 2).sum(axis=1).mean()))
+        return cls(mean, distance or 1.0)
+
+
+def name_prior(names: FloatArray, named: Sequence[bool], scale: Scale) -> FloatArray:
     """Directions of labels, shape (labels, hidden): of length one, or zero for one without a name.
 
     What all names have in common, as that they are short, tells none of them from another.
@@ -50,7 +68,7 @@ def name_prior(names: FloatArray, named: Sequence[bool], space: EmbeddingSpace) 
     :param names: embeddings of the names, shape (labels, hidden).
     """
     rows = np.flatnonzero(named)
-    centred = names - (names[rows].mean(axis=0) if len(rows) > 1 else space.mean)
+    centred = names - (names[rows].mean(axis=0) if len(rows) > 1 else scale.mean)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     centred = centred / np.maximum(lengths, 1e-12)
     return np.asarray(np.where(np.asarray(named)[:, None], centred, 0), dtype=np.float32)
@@ -60,7 +78,7 @@ def fit_head(
     embeddings: FloatArray,
     labels: Sequence[int],
     prior: FloatArray,
-    space: EmbeddingSpace,
+    scale: Scale,
     strength: float = STRENGTH,
 ) -> Head:
     """The most probable head; that of the prior alone without an example.
@@ -69,26 +87,15 @@ def fit_head(
 
     :param embeddings: of the examples, shape (rows, hidden).
     :param prior: directions of the labels, shape (labels, hidden); zero for none.
-    :param space: of the texts that the encoder was trained on; gives mean and scale.
     """
-    scale = _scale(space)
     weights, bias = PRIOR_LENGTH * prior.astype(np.float64), np.zeros(len(prior))
     found = np.unique(np.asarray(labels, dtype=np.intp))
     if len(found) > 1:
-        rows = ((embeddings - space.mean) / scale).astype(np.float64)
+        rows = ((embeddings - scale.mean) / scale.distance).astype(np.float64)
         targets = np.searchsorted(found, labels)
         weights[found], bias[found] = _most_probable(rows, targets, weights[found], strength)
-    weight = weights / scale
-    return Head(weight.astype(np.float32), (bias - weight @ space.mean).astype(np.float32))
-
-
-def _scale(space: EmbeddingSpace) -> float:
-    """The root mean square distance of a text from the mean, along the main directions.
-
-    The directions of a space have the length of one by a standard deviation.
-    """
-    lengths = np.linalg.norm(space.directions, axis=0)
-    return float(np.sqrt((1 / np.maximum(lengths, 1e-12) ** 2).sum())) or 1.0
+    weight = weights / scale.distance
+    return Head(weight.astype(np.float32), (bias - weight @ scale.mean).astype(np.float32))
 
 
 def _most_probable(

@@ -1,12 +1,13 @@
 """Categories from few examples: the way to learn them chosen by cross-validation, and a bundle.
 
 Knows texts with labels and the bundle that they start from; not where either comes from. Every way
-gives an ordinary bundle: the encoder of the bundle it starts from, and a linear head.
+gives an ordinary bundle: the base of the bundle that it starts from, an adapter and a linear head.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,11 +16,13 @@ import torch
 
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.description import LAYOUT
-from patclass.core.errors import DataError, ModelError
+from patclass.core.errors import DataError
 from patclass.core.files import check_replaceable, check_writable
 from patclass.core.settings import DataSettings, FitSettings, TrainSettings
 from patclass.core.types import FloatArray, Positions, softmax
 from patclass.data.examples import Example
+from patclass.data.sources import open_source
+from patclass.data.text import TextView
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import (
     REPEATS,
@@ -38,7 +41,7 @@ from patclass.predictor.calibration import NEVER, Calibration
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.drift_reference import DriftReference
 from patclass.predictor.fitting import Fitting, fit_components
-from patclass.predictor.head_fit import Head, fit_head, name_prior
+from patclass.predictor.head_fit import Head, Scale, fit_head, name_prior
 from patclass.predictor.linear import LinearModel
 from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import predictions_at
@@ -56,6 +59,9 @@ METHODS = (*FROZEN, LORA)
 # steps are enough (linear probing, then fine-tuning; Kumar et al. 2022, arXiv:2202.10054).
 TUNING = FitSettings(epochs=6, batch_tokens=1024, checkpoint_steps=1_000_000)
 TUNING_FACTOR = 0.2
+
+# Texts by which it is seen where embeddings are, and how far apart.
+ROWS_OF_SCALE = 20
 
 # Share of the work of a cross-validation that encoding the texts is.
 ENCODING_SHARE = 0.6
@@ -115,6 +121,13 @@ def _settings(bundle: Bundle) -> TrainSettings:
     return start_settings(bundle, TrainSettings(data=DataSettings(data="examples")))
 
 
+def usual_texts() -> list[str]:
+    """Some patents of all fields, from the sample."""
+    source = open_source("sample")
+    view = TextView.parse("auto", source.columns)
+    return [view.text_of(row.fields) for row in islice(source.splits["train"](), ROWS_OF_SCALE)]
+
+
 class FewShot:
     """A task with the encoder of a bundle: compares methods, learns from all, writes a bundle."""
 
@@ -136,9 +149,6 @@ class FewShot:
         self.parts = start_parts(bundle, settings.base.device)
         self.tokenizer = TextTokenizer.load(bundle.folder, settings.base.max_tokens)
         self.tree = task.corpus.tree
-        if bundle.reference is None:
-            raise ModelError(f"{bundle.folder} has no drift reference; name another base.")
-        self.space = bundle.reference.space
 
     @cached_property
     def engine(self) -> TorchEngine:
@@ -156,15 +166,26 @@ class FewShot:
 
         texts = [row.text for row in self.task.rows]
         encoder = self._fitting(self.engine).encoder
-        return encoder.run(texts, count).embeddings if texts else self.prior[:0]
+        return encoder.run(texts, count).embeddings if texts else self.names[:0]
+
+    @cached_property
+    def names(self) -> FloatArray:
+        """Embeddings of the names of the labels, shape (labels, hidden)."""
+        # A label without a name needs a place among them all the same.
+        texts = [name or code for name, code in zip(self.task.names, self.task.codes, strict=True)]
+        return self._fitting(self.engine).encoder.run(texts).embeddings
+
+    @cached_property
+    def scale(self) -> Scale:
+        """That of the examples; of the sample's patents where there are hardly any."""
+        if len(self.embeddings) >= ROWS_OF_SCALE:
+            return Scale.of(self.embeddings)
+        return Scale.of(self._fitting(self.engine).encoder.run(usual_texts()).embeddings)
 
     @cached_property
     def prior(self) -> FloatArray:
         """Directions of the labels by their names, shape (labels, hidden)."""
-        # A label without a name needs a place among them all the same.
-        texts = [name or code for name, code in zip(self.task.names, self.task.codes, strict=True)]
-        embeddings = self._fitting(self.engine).encoder.run(texts).embeddings
-        return name_prior(embeddings, [bool(name) for name in self.task.names], self.space)
+        return name_prior(self.names, [bool(name) for name in self.task.names], self.scale)
 
     def compare(self, methods: Sequence[str]) -> FewShotReport:
         """Cross-validate methods and choose one."""
@@ -223,7 +244,7 @@ class FewShot:
         rows = rows[:0] if method == NAMES else rows
         prior = np.zeros_like(self.prior) if method == EMBEDDINGS else self.prior
         labels = [self.task.labels[i] for i in rows]
-        return fit_head(self.embeddings[rows], labels, prior, self.space)
+        return fit_head(self.embeddings[rows], labels, prior, self.scale)
 
     def _tuned(self, rows: Positions) -> PatentClassifier:
         """Encoder and head after training on some of the rows."""

@@ -1,6 +1,5 @@
 """Starting from a bundle instead of a bare base: its base, adapter and settings."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
@@ -9,6 +8,7 @@ from patclass.bundle.registry import SHIPPED, locate
 from patclass.bundle.weights import find_base
 from patclass.core.errors import ModelError
 from patclass.core.settings import TrainSettings
+from patclass.model.adapter import scale_adapter
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, PatentClassifier, new_classifier, warm_start
 
@@ -78,13 +78,15 @@ def start_parts(bundle: Bundle, device: str = "auto") -> Parts:
     return Parts(base, compute)
 
 
-def start_model(
-    bundle: Bundle, parts: Parts, outputs: int, shared: Mapping[int, int] | None = None
-) -> PatentClassifier:
-    """A classifier to train, which begins with the adapter of a bundle.
+# The best encoder for other labels lies between the base, which knows any text, and the one that
+# was tuned to the labels of the bundle (interpolated weights; Wortsman et al. 2022,
+# arXiv:2109.01903).
+ADAPTER_SHARE = 0.5
 
-    :param shared: for outputs that the bundle has as well, their places there.
-    """
+
+def start_model(bundle: Bundle, parts: Parts, outputs: int) -> PatentClassifier:
+    """A classifier of other labels, which begins with a part of the adapter of a bundle."""
     model = new_classifier(parts, bundle.description.settings.lora, outputs)
-    warm_start(model, bundle.folder / LAYOUT.adapter, bundle.folder, shared or {})
+    warm_start(model, bundle.folder / LAYOUT.adapter, bundle.folder, {})
+    scale_adapter(model.backbone, ADAPTER_SHARE)
     return model

@@ -31,11 +31,9 @@ def test_a_figure_is_compared_with_its_bound(parts: dict[str, ModuleType]):
     figure = parts["figures"].Figure
     above, below = figure("a", 0.81, 100, bound=0.8), figure("b", 0.03, 9, bound=0.02, at_most=True)
     assert (above.reached, below.reached, figure("c", 1.0, 1).reached) == (True, False, None)
-    lines = parts["figures"].table([above, below]).splitlines()
-    assert lines[2:] == [
-        "| a | 100 | 81.0% |  | ≥ 80.0% | reached |",
-        "| b | 9 | 3.0% |  | ≤ 2.0% | missed |",
-    ]
+    line = parts["figures"].line
+    assert line(above) == "| a | 100 | 81.0% |  | ≥ 80.0% | reached |"
+    assert line(below) == "| b | 9 | 3.0% |  | ≤ 2.0% | missed |"
 
 
 def test_the_share_answered_has_an_interval_around_it(parts: dict[str, ModuleType]):

@@ -81,7 +81,7 @@ def _coded(bench: Bench, names: Sequence[str]) -> Coded:
         symbol = Symbol.parse(row.fields["main_code"] or "")
         code = None if symbol is None else symbol.cut("subclass")
         if code is not None and code.startswith(CLASS):
-            found.append((bench.classifier.text_of(row.fields), code))
+            found.append((bench.text_of(row), code))
     return found
 
 

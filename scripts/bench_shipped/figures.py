@@ -1,6 +1,6 @@
-"""Figures with intervals, what they should be at least, and the table of them. Knows no models."""
+"""Figures with intervals and bounds, and the lines of their table. Knows no models."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -55,11 +55,12 @@ class Figure:
         return asdict(self) | {"interval": interval, "reached": self.reached}
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """The figures as a table in Markdown."""
-    lines = ["| | rows | figure | 95 % | bound | |", "|---|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(_cells(figure))} |" for figure in figures]
-    return "\n".join(lines)
+HEADING = "| | rows | figure | 95 % | bound | |\n|---|---|---|---|---|---|"
+
+
+def line(figure: Figure) -> str:
+    """The figure as a line of a table in Markdown."""
+    return f"| {' | '.join(_cells(figure))} |"
 
 
 def _cells(figure: Figure) -> list[str]:

@@ -51,7 +51,7 @@ _SENTENCE = re.compile(r"(?<=[.;!?])\s")
 
 def main_codes(bench: Bench) -> Iterator[Figure]:
     """Accuracy, macro F1, calibration and coverage on the held-out patents."""
-    view = str(bench.classifier.view)
+    view = str(bench.view)
     for level, found in _by_level(bench, "patents-test.parquet", view):
         rows = len(found.rows)
         yield _accuracy(level, found, ACCURACY)
@@ -69,7 +69,7 @@ def main_codes(bench: Bench) -> Iterator[Figure]:
 def claims(bench: Bench) -> Iterator[Figure]:
     """Main codes of claims instead of abstracts; one in Y, which is never an answer, is missed."""
     rows, tree = bench.rows("patents-test-claims.parquet"), bench.bundle.tree
-    leaves = bench.run([bench.classifier.text_of(row.fields) for row in rows], "claims").leaves
+    leaves = bench.run([bench.text_of(row) for row in rows], "claims").leaves
     for depth, level in enumerate(tree.levels):
         best = tree.sums(leaves, level).argmax(axis=1)
         pairs = [
@@ -209,7 +209,7 @@ def ranked_by_main_code(bench: Bench, rows: Sequence[Row]) -> dict[str, Multilab
     tree = bench.bundle.tree
     codes = [row.fields["codes"] for row in rows]
     carried = Carried.of(codes, nodes_of(tree), len(tree.levels))
-    leaves = bench.run([bench.classifier.text_of(row.fields) for row in rows], "all codes").leaves
+    leaves = bench.run([bench.text_of(row) for row in rows], "all codes").leaves
     scores = carried.padded(np.hstack([tree.sums(leaves, level) for level in tree.levels]))
     return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores)
 
@@ -217,19 +217,18 @@ def ranked_by_main_code(bench: Bench, rows: Sequence[Row]) -> dict[str, Multilab
 def multilabel(bench: Bench) -> Iterator[Figure]:
     """All codes of a patent, beside one regression on TF-IDF for each of them.
 
-    Of a model that has no probabilities of all codes only the ranking can be measured.
+    Of a model without probabilities of all codes only the ranking can be measured: no F1.
     """
     rows = bench.rows("patents-test-multilabel.parquet")
-    model, tfidf = ranked_by_main_code(bench, rows), one_vs_rest(bench, rows)
-    if all(found.micro_f1 is None for found in model.values()):
-        print("F1 of the model needs a bundle with probabilities of all codes.\n")
+    model = ranked_by_main_code(bench, rows)
     for level, found in model.items():
         yield from _multilabel(level, found, MULTILABEL_P1.get(level))
-        beside = tfidf[level]
+    for level, beside in one_vs_rest(bench, rows).items():
         yield from _multilabel(f"TF-IDF, {level}", beside)
-        if found.micro_f1 is not None and beside.micro_f1 is not None:
-            gain = found.micro_f1.value - beside.micro_f1.value
-            yield Figure(f"{level}, micro F1 above TF-IDF", gain, found.rows, bound=ABOVE_TFIDF)
+        own = model[level].micro_f1
+        if own is not None and beside.micro_f1 is not None:
+            gain = own.value - beside.micro_f1.value
+            yield Figure(f"{level}, micro F1 above TF-IDF", gain, beside.rows, bound=ABOVE_TFIDF)
 
 
 def _multilabel(
@@ -256,7 +255,7 @@ def one_vs_rest(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetric
     complete = [row for row in every if row.fields["order"] == COMPLETE]
     complete = bench.some(complete, QUICK_TRAINING)
     both = [*complete, *rows]
-    texts = [bench.classifier.text_of(row.fields) for row in both]
+    texts = [bench.text_of(row) for row in both]
     levels = bench.bundle.tree.levels
     carried = Carried.of([row.fields["codes"] for row in both], [], len(levels))
     strata = [0] * len(complete)

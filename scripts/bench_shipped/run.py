@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from few_shot import few_shot
-from figures import Figure, table
+from figures import HEADING, Figure, line
 from landscape import landscape
 from patents import claims, languages, main_codes, multilabel, of_2026, views
 from shared import Bench, MissingError
@@ -56,15 +56,16 @@ def main() -> None:
 
 
 def measured(bench: Bench, part: str) -> list[Figure]:
-    """The figures of a part, printed; none if its files are not there."""
+    """The figures of a part, printed as they come; none if its files are not there."""
     measure = PARTS[part]
     print(f"\n## {part}\n\n{(measure.__doc__ or '').splitlines()[0]}\n")
+    figures: list[Figure] = []
     try:
-        figures = list(measure(bench))
+        for figure in measure(bench):
+            print("" if figures else f"{HEADING}\n", line(figure), sep="", flush=True)
+            figures.append(figure)
     except MissingError as reason:
         print(f"left out: {reason}", flush=True)
-        return []
-    print(table(figures), flush=True)
     return figures
 
 

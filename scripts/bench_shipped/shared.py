@@ -13,6 +13,7 @@ from patclass.bundle.registry import locate
 from patclass.core.types import FloatArray
 from patclass.data.rows import read_rows
 from patclass.data.table import Row
+from patclass.data.text import TextView
 from patclass.inference import Classifier, load
 from patclass.predictor.pipeline import Pipeline, PipelineOutputs, run_with_progress
 
@@ -54,6 +55,15 @@ class Bench:
     def classifier(self) -> Classifier:
         """What answers as users see it."""
         return load(self.model)
+
+    @cached_property
+    def view(self) -> TextView:
+        """The fields that the model was trained on."""
+        return TextView(tuple(self.bundle.description.text.view.split("+")))
+
+    def text_of(self, row: Row) -> str:
+        """The text of a patent: of those fields, else of any that it has."""
+        return self.view.text_of_patent(row.fields)
 
     def path(self, name: str) -> Path:
         """A shared file.

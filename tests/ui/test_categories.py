@@ -173,6 +173,12 @@ def test_a_table_gives_examples_negatives_and_numbers():
     assert families == ["", "", ""]
 
 
+def test_a_row_without_text_and_number_is_told():
+    table = read_table("mine.csv", b"Title,Category\nBit,bits\n,pumps\n")
+    with pytest.raises(PageError, match="Row 2 has neither a text nor a publication number"):
+        examples_of(table, table.roles, "Category", None)
+
+
 def test_the_text_of_a_number_comes_from_its_office():
     api = FakeApi()
     patent = {"number": "EP1000000A1", "title": "Pump", "abstract": "A pump."}
@@ -395,7 +401,9 @@ def test_a_failure_is_told_in_one_line(app: AppTest, work: Work):
 
 def test_a_table_is_learnt(app: AppTest, work: Work):
     app.segmented_control[0].set_value("Table").run()
-    app.file_uploader[0].upload("mine.csv", TABLE.replace(b",EP1000000A1", b",2"), "text/csv").run()
+    app.file_uploader[0].upload(
+        "mine.csv", TABLE.replace(b",,pumps,EP1000000A1", b"Pump,,pumps,2"), "text/csv"
+    ).run()
     assert not app.exception
     assert field(app.selectbox, "Category of negative").value == "rest"
     learn_on(app)

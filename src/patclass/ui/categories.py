@@ -138,6 +138,8 @@ def examples_of(
         if isinstance(patent, str):
             raise _invalid(f"Row {row.number} cannot be used: {patent}.")
         text = TextView(("title", "abstract")).text_of_patent(patent)
+        if not text and not _is_number(patent["id"]):
+            raise _invalid(f"Row {row.number} has neither a text nor a publication number.")
         text = (text or patent["id"])[:MAX_CHARACTERS]
         examples.append((text, NONE if label == negative else label))
         families.append(str(row.fields.get(family) or "") if family else "")

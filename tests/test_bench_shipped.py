@@ -61,14 +61,15 @@ def test_accuracy_of_draws(parts: dict[str, ModuleType]):
 
 
 def test_all_codes_of_a_row_count_whether_the_tree_has_them_or_not(parts: dict[str, ModuleType]):
-    carried = parts["patents"].Carried.of([["A61K31/00", "Y02A50/30"], ["B60R"]], TREE)
+    nodes = parts["patents"].nodes_of(TREE)
+    carried = parts["patents"].Carried.of([["A61K31/00", "Y02A50/30"], ["B60R"]], nodes, 3)
     assert carried.codes == ("A", "B", "A61", "B60", "A61K", "B60R", "Y", "Y02", "Y02A")
     assert carried.depths.tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
     assert [carried.codes[n] for n in np.flatnonzero(carried.y_true[0])] == [
         *("A", "A61", "A61K", "Y", "Y02", "Y02A")
     ]
-    scores = carried.scores(TREE, np.array([[0.7, 0.3], [0.4, 0.6]], dtype=np.float32))
-    assert scores[0, :6].tolist() == pytest.approx([0.7, 0.3] * 3)
+    scores = carried.padded(np.full((2, 6), 0.5, dtype=np.float32))
+    assert (scores[:, :6] == 0.5).all()
     assert np.isneginf(scores[:, 6:]).all()
 
 

@@ -14,7 +14,7 @@ from shared import QUICK_TRAINING, Bench
 from patclass.core.settings import DataSettings
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.symbols import code_path, read_symbols
-from patclass.cpc.tree import LabelTree
+from patclass.cpc.tree import LabelTree, Path
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import split_off
 from patclass.data.table import Row
@@ -27,7 +27,7 @@ from patclass.evaluation.multilabel import (
     evaluate_multilabel_levels,
     label_matrix,
 )
-from patclass.inference.prediction import Options
+from patclass.inference.prediction import Options, path_to
 from patclass.predictor.scored import LabelledPredictions, predictions_at, score_rows
 
 # What the figures should reach, by level.
@@ -76,6 +76,8 @@ def claims(bench: Bench) -> Iterator[Figure]:
             for main, label in zip((_main_code(row, depth) for row in rows), best, strict=True)
             if main is not None
         ]
+        if not pairs:
+            continue
         right = sum(main == answer for main, answer in pairs)
         yield share_of(f"{level}, accuracy", right, len(pairs), CLAIMS.get(level))
         answerable = sum(not main.startswith("Y") for main, _ in pairs)
@@ -131,7 +133,7 @@ def _accuracy(
 
 @dataclass(frozen=True)
 class Carried:
-    """The codes that rows carry, as columns: those of the tree first, level by level, then others.
+    """The codes that rows carry, as columns: first those that the model knows, then others.
 
     :param codes: of the columns.
     :param depths: the level of each column, shape (columns,).
@@ -143,24 +145,34 @@ class Carried:
     y_true: BoolArray
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[str]], tree: LabelTree) -> "Carried":
-        """Of each row's symbols, with all that stands above them."""
-        paths = [list(paths_of(symbols)) for symbols in rows]
-        known = [(code, n) for n, level in enumerate(tree.levels) for code in tree.at(level).codes]
-        found = ((path[n], n) for row in paths for path in row for n in range(len(path)))
-        columns = dict.fromkeys(known)
-        columns.update(dict.fromkeys(sorted(pair for pair in found if pair[1] < len(tree.levels))))
-        place = {code: number for number, (code, _) in enumerate(columns)}
-        carried = [{place[code] for path in row for code in path if code in place} for row in paths]
-        depths = np.array([depth for _, depth in columns])
-        y_true = label_matrix([sorted(row) for row in carried], len(columns))
-        return cls(tuple(place), depths, y_true)
+    def of(cls, rows: Iterable[Sequence[str]], known: Sequence[Path], levels: int) -> "Carried":
+        """Of each row's symbols, with all that stands above them.
 
-    def scores(self, tree: LabelTree, leaves: FloatArray) -> FloatArray:
-        """What columns are ranked by: probabilities of the main code; unknown codes come last."""
-        known = np.hstack([tree.sums(leaves, level) for level in tree.levels])
-        unknown = np.full((len(leaves), len(self.codes) - known.shape[1]), -np.inf)
-        return np.hstack([known, unknown], dtype=np.float32)
+        :param known: the paths that the model has scores for.
+        :param levels: how many levels count; what is finer is cut.
+        """
+        paths = [{path[:levels] for path in paths_of(symbols)} for symbols in rows]
+        carried = [
+            {path[:depth] for path in row for depth in range(1, len(path) + 1)} for row in paths
+        ]
+        columns = list(dict.fromkeys([*known, *sorted(set().union(*carried))]))
+        place = {path: number for number, path in enumerate(columns)}
+        y_true = label_matrix([[place[path] for path in row] for row in carried], len(columns))
+        depths = np.array([len(path) - 1 for path in columns])
+        return cls(tuple(path[-1] for path in columns), depths, y_true)
+
+    def padded(self, scores: FloatArray) -> FloatArray:
+        """Scores of the paths that the model knows, followed by those of the others: none.
+
+        :param scores: shape (rows, known paths).
+        """
+        others = np.full((len(scores), len(self.codes) - scores.shape[1]), -np.inf)
+        return np.hstack([scores, others], dtype=np.float32)
+
+
+def nodes_of(tree: LabelTree) -> list[Path]:
+    """The path of each label, level by level."""
+    return [path_to(tree, level, label.code) for level in tree.levels for label in tree.at(level)]
 
 
 def paths_of(symbols: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -194,16 +206,22 @@ def _any_of(bench: Bench, rows: Sequence[Row], bounds: Mapping[str, float]) -> I
 def ranked_by_main_code(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetrics]:
     """All codes of rows, compared with the ranking by the probability of being the main one."""
     tree = bench.bundle.tree
-    carried = Carried.of([row.fields["codes"] for row in rows], tree)
-    texts = [bench.classifier.text_of(row.fields) for row in rows]
-    scores = carried.scores(tree, bench.run(texts, "all codes").leaves)
+    codes = [row.fields["codes"] for row in rows]
+    carried = Carried.of(codes, nodes_of(tree), len(tree.levels))
+    leaves = bench.run([bench.classifier.text_of(row.fields) for row in rows], "all codes").leaves
+    scores = carried.padded(np.hstack([tree.sums(leaves, level) for level in tree.levels]))
     return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores)
 
 
 def multilabel(bench: Bench) -> Iterator[Figure]:
-    """All codes of a patent, beside one regression on TF-IDF for each of them."""
+    """All codes of a patent, beside one regression on TF-IDF for each of them.
+
+    Of a model that has no probabilities of all codes only the ranking can be measured.
+    """
     rows = bench.rows("patents-test-multilabel.parquet")
     model, tfidf = ranked_by_main_code(bench, rows), one_vs_rest(bench, rows)
+    if all(found.micro_f1 is None for found in model.values()):
+        print("F1 of the model needs a bundle with probabilities of all codes.\n")
     for level, found in model.items():
         yield from _multilabel(level, found, MULTILABEL_P1.get(level))
         beside = tfidf[level]
@@ -238,8 +256,8 @@ def one_vs_rest(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetric
     complete = bench.some(complete, QUICK_TRAINING)
     both = [*complete, *rows]
     texts = [bench.classifier.text_of(row.fields) for row in both]
-    tree = bench.bundle.tree
-    carried = Carried.of([row.fields["codes"] for row in both], tree)
+    levels = bench.bundle.tree.levels
+    carried = Carried.of([row.fields["codes"] for row in both], [], len(levels))
     strata = [0] * len(complete)
     kept, held_out = split_off(strata, texts[: len(complete)], VALIDATION_SHARE, 0)
     unseen = range(len(complete), len(both))
@@ -247,4 +265,4 @@ def one_vs_rest(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetric
         MultilabelTexts([texts[place] for place in places], carried.y_true[list(places)])
         for places in (kept, held_out, unseen)
     )
-    return tfidf_one_vs_rest(train, validation, test, tree.levels, carried.depths)
+    return tfidf_one_vs_rest(train, validation, test, levels, carried.depths)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, softmax
 from patclass.cpc.scheme import SECTIONS
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS as ALL_LEVELS
+from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol
 from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 
@@ -72,6 +73,8 @@ def test_label_sets_are_equal_only_in_the_same_order():
     assert LabelSet.of_codes(["A", "B"]) != LabelSet.of_codes(["B", "A"])
 
 
+LEVELS = ALL_LEVELS[:SUBCLASS_DEPTH]
+
 quick = settings(deadline=None, max_examples=150)
 
 # A61P, G06 and G06F have one row only; one row each is known only to be in H and in H04.
@@ -96,7 +99,7 @@ def tree() -> LabelTree:
 def path_of(code: str) -> Path:
     symbol = Symbol.parse(code)
     assert symbol is not None
-    return code_path(symbol.text)
+    return symbol.path[:SUBCLASS_DEPTH]
 
 
 # Building
@@ -200,6 +203,24 @@ def test_joint_probabilities_are_products_down_the_tree(carrying: LabelTree):
 
 def test_a_tree_with_nodes_is_read_back(carrying: LabelTree):
     assert LabelTree.parse(json.loads(json.dumps(carrying.dump()))) == carrying
+
+
+# Groups
+
+
+def test_groups_need_rows_enough():
+    deep = (*A61K, "A61K31/00", "A61K31/7036")
+    codes = ["A61K31/7036"] * 3 + ["A61K31/00"] * 2 + ["A61K9/10"] * 2 + ["H04L9/00"]
+    tree = LabelTree.of_cpc(codes, 1, [[deep]] * 3, "subgroup", group_rows=3)
+    assert tree.levels[2:] == ("subclass", "main_group", "subgroup")
+    main_group = (*A61K, "A61K31/00")
+    assert tree.paths == (A61K, main_group, (*main_group, "A61K31/7036"), H04L)
+    assert tree.nodes[-1] == (*main_group, "A61K31/7036")
+    assert tree.leaves_below((*A61K, "A61K9/00", "A61K9/10")) == (0,)
+    assert tree.leaves_below(main_group) == (1, 2)
+    assert tree.names["A61K31/00"].startswith("Medicinal preparations")
+    shallow = LabelTree.of_cpc(codes, 1, (), "main_group", group_rows=3)
+    assert shallow.paths == (A61K, main_group, H04L)
 
 
 # Flat sets

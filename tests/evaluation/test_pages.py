@@ -95,6 +95,7 @@ def test_all_sections_are_there(page: Page):
         "Label sets",
         "Results by subset",
         "Most confident errors",
+        "All codes",
         "About this report",
     ):
         assert heading in page.text

@@ -1,16 +1,12 @@
-"""The loss over a tree, against figures computed by hand."""
+"""The loss over a tree, weights and draws of rows, against figures computed by hand."""
 
-import math
-
+import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn.functional import cross_entropy
 
-from patclass.cpc.tree import LabelTree, Path
 from patclass.data.examples import Example
-from patclass.training.loop import CODES_WEIGHT, learning_rate, tree_loss
+from patclass.training.loop import draw_texts, learning_rate
 
 
 def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():
@@ -29,142 +25,21 @@ def test_the_learning_rate_stays_between_zero_and_the_peak(
     assert 0 <= learning_rate(step, steps, 1.0, warmup) <= 1
 
 
-quick = settings(deadline=None, max_examples=100)
+def test_texts_are_drawn_among_the_views_of_their_rows():
+    rows = [Example("P", "text", (0,), (0,), views=("view",) * count) for count in (2, 0, 1)]
+    places = [{0, 1, 2}, {3}, {4, 5}]
+    rng = np.random.default_rng(0)
+    draws = np.array([draw_texts(rows, 0.5, rng) for _ in range(2000)])
+    assert [set(column) for column in draws.T] == places
+    # Half of the draws are a view, each as likely: 0.25 each, and 0.5 of the only one.
+    assert [np.mean(draws[:, 0] == place) for place in (1, 2)] == pytest.approx(
+        [0.25] * 2, abs=0.03
+    )
+    assert np.mean(draws[:, 2] == 5) == pytest.approx(0.5, abs=0.03)
 
 
-def row(*leaves: int, carried: tuple[int, ...] | None = None) -> Example:
-    return Example("P1", "text", (None,), leaves, carried)
-
-
-def flat(leaves: int, nodes: tuple[Path, ...] = ()) -> LabelTree:
-    names = {code: code for path in nodes for code in path}
-    paths = tuple((f"L{leaf}",) for leaf in range(leaves))
-    levels = ("section", "class")[: max((len(path) for path in nodes), default=1)]
-    return LabelTree(levels, paths, names | {code: code for (code,) in paths}, nodes)
-
-
-def logs(*probabilities: float) -> list[float]:
-    """Logits whose softmax is ``probabilities``."""
-    return [math.log(p) for p in probabilities]
-
-
-def loss_of(logits: list[list[float]], examples: list[Example], leaves: int) -> float:
-    return tree_loss(torch.tensor(logits), examples, flat(leaves)).item()
-
-
-def test_the_loss_of_a_known_leaf_is_its_negative_log_probability():
-    assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(3)], 4) == pytest.approx(0.916291, abs=1e-5)
-
-
-def test_the_loss_of_a_known_node_is_that_of_its_summed_probability():
-    # 0.2 + 0.3 = 0.5 and -ln 0.5 = 0.693147
-    assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(1, 2)], 4) == pytest.approx(0.693147, abs=1e-5)
-
-
-def test_a_row_without_a_label_has_no_loss():
-    assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(0, 1, 2, 3)], 4) == pytest.approx(0, abs=1e-6)
-
-
-def test_the_loss_of_a_batch_is_the_mean_over_its_rows():
-    logits = [logs(0.1, 0.2, 0.3, 0.4), logs(0.7, 0.1, 0.1, 0.1), logs(0.25, 0.25, 0.25, 0.25)]
-    # (-ln 0.5 - ln 0.7 - ln 0.25) / 3 = (0.693147 + 0.356675 + 1.386294) / 3
-    assert loss_of(logits, [row(1, 2), row(0), row(3)], 4) == pytest.approx(0.812039, abs=1e-5)
-
-
-def test_a_constant_added_to_all_leaves_changes_nothing():
-    logits = [[value + 50 for value in logs(0.1, 0.2, 0.3, 0.4)]]
-    assert loss_of(logits, [row(1, 2)], 4) == pytest.approx(0.693147, abs=1e-4)
-
-
-# Two sections, the first with two classes.
-NODES = (("A",), ("A", "A01"), ("A", "A61"), ("H",))
-
-
-def codes_loss_of(logits: list[list[float]], *carried: tuple[int, ...] | None) -> float:
-    """The loss of all codes, where the leaves have a loss of ln 2 each."""
-    padded = torch.tensor([[0.0, 0.0, *row] for row in logits])
-    found = tree_loss(padded, [row(0, carried=codes) for codes in carried], flat(2, NODES))
-    return (found.item() - math.log(2)) / CODES_WEIGHT
-
-
-def test_each_code_is_asked_below_a_carried_parent_only():
-    # A carried at ln 3: -ln 0.75 = 0.287682; A01 carried at 0: ln 2 = 0.693147; A61 not carried
-    # at ln 3: -ln 0.25 = 1.386294; H not carried at 0: 0.693147.
-    logits = [[math.log(3), 0.0, math.log(3), 0.0]]
-    assert codes_loss_of(logits, (0, 1)) == pytest.approx(3.060270, abs=1e-5)
-    # Without A, its classes are not asked: -ln 0.25 for A, ln 2 for H.
-    assert codes_loss_of(logits, (3,)) == pytest.approx(1.386294 + 0.693147, abs=1e-5)
-
-
-def test_the_loss_of_all_codes_is_the_mean_over_the_rows_that_know_them():
-    logits = [[math.log(3), 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0], [0.0, 50.0, 50.0, 0.0]]
-    # Row 0 carries nothing: 1.386294 + 0.693147. Row 2 carries H: 2 · 0.693147.
-    found = codes_loss_of(logits, (), None, (3,))
-    assert found == pytest.approx((1.386294 + 0.693147 + 2 * 0.693147) / 2, abs=1e-5)
-
-
-def test_rows_that_do_not_know_their_codes_have_no_loss_of_them():
-    assert codes_loss_of([[5.0, 5.0, 5.0, 5.0]], None) == pytest.approx(0, abs=1e-5)
-
-
-def test_what_is_not_asked_has_no_gradient():
-    logits = torch.zeros(2, 6, requires_grad=True)
-    examples = [row(0, carried=(3,)), row(1)]
-    tree_loss(logits, examples, flat(2, NODES)).backward()
-    assert logits.grad is not None
-    assert not logits.grad[0, 3:5].any()
-    assert not logits.grad[1, 2:].any()
-    assert logits.grad[0, 5] == pytest.approx(-0.5 * CODES_WEIGHT)  # σ(0) - 1
-
-
-seeds = st.integers(0, 2**32 - 1)
-
-
-def random_logits(seed: int, rows: int, columns: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, columns, generator=generator) * 5
-
-
-@quick
-@given(seeds, st.lists(st.integers(0, 4), min_size=1, max_size=6))
-def test_with_one_level_the_loss_is_cross_entropy(seed: int, y_true: list[int]):
-    logits = random_logits(seed, len(y_true), 5).requires_grad_()
-    same = logits.detach().clone().requires_grad_()
-    found = tree_loss(logits, [row(position) for position in y_true], flat(5))
-    expected = cross_entropy(same, torch.tensor(y_true))
-    torch.testing.assert_close(found, expected)
-    found.backward()
-    expected.backward()
-    torch.testing.assert_close(logits.grad, same.grad)
-
-
-@quick
-@given(seeds, st.sets(st.integers(0, 5), min_size=1, max_size=6))
-def test_a_known_node_has_the_log_loss_of_its_summed_probability(seed: int, leaves: set[int]):
-    logits = random_logits(seed, 1, 6)
-    expected = -logits.double().softmax(1)[0, sorted(leaves)].sum().log().item()
-    found = tree_loss(logits, [row(*sorted(leaves))], flat(6)).item()
-    assert found == pytest.approx(expected, abs=1e-4, rel=1e-4)
-
-
-@quick
-@given(seeds, st.sets(st.integers(0, 5), min_size=1, max_size=5))
-def test_a_step_raises_only_the_allowed_leaves(seed: int, leaves: set[int]):
-    logits = random_logits(seed, 1, 6).div(5).requires_grad_()
-    tree_loss(logits, [row(*sorted(leaves))], flat(6)).backward()
-    assert logits.grad is not None
-    down = logits.grad[0] < 0  # a step goes against the gradient
-    assert {leaf for leaf in range(6) if down[leaf]} == leaves
-    # Leaves of one node are raised in proportion to their probability: none is preferred.
-    p = logits.detach().softmax(1)[0]
-    shares = logits.grad[0, sorted(leaves)] / p[sorted(leaves)]
-    torch.testing.assert_close(shares, shares[:1].expand_as(shares), atol=1e-4, rtol=1e-4)
-
-
-def test_far_apart_logits_stay_finite():
-    logits = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
-    loss = tree_loss(logits, [row(1, 2)], flat(3))
-    loss.backward()
-    assert loss.item() == pytest.approx(1e4)
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
+def test_without_dropout_of_fields_nothing_is_drawn():
+    rows = [Example("P", "text", (0,), (0,), views=("view",)), Example("P", "text", (0,), (0,))]
+    rng, same = np.random.default_rng(0), np.random.default_rng(0)
+    assert draw_texts(rows, 0, rng) == [0, 2]
+    assert rng.random() == same.random()

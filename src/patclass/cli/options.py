@@ -152,8 +152,8 @@ _ANSWER_OPTIONS = (
         "--level",
         default="auto",
         show_default=True,
-        help="Level of the answer (section, class, subclass), or auto: the deepest level whose "
-        "confidence reaches the threshold.",
+        help="Level of the answer (section, class, subclass, main_group, subgroup), or auto: the "
+        "deepest level whose confidence reaches the threshold.",
     ),
     top_option,
     click.option(

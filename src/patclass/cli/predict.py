@@ -245,15 +245,16 @@ def classify(
 @click.command()
 @click.argument("code")
 def code(code: str) -> int:
-    """Show the section, class and subclass of a CPC CODE, with their titles.
+    """Show a CPC CODE and the codes above it, with their titles.
 
-    Spelling is free: "A61K 31/00", a61k31/00. An unknown code is an error that lists known ones.
+    Spelling is free: "A61K 31/00", a61k31/00. An unknown class or subclass is an error that lists
+    known ones. Groups have the titles of the IPC; a group that only the CPC has is shown without.
 
     \b
-        patclass code "A61K 31/00"
+        patclass code "A61K 31/7036"
     """
     from patclass.cpc.scheme import path_titles
 
     for depth, (part, title) in enumerate(path_titles(code)):
-        click.echo(f"{'  ' * depth}{part}  {title}")
+        click.echo(f"{'  ' * depth}{part}  {'(no title)' if title == part else title}")
     return 0

@@ -16,8 +16,8 @@ EXIT_INTERRUPTED = 130
 HELP = """Fine-tune a pretrained model on patents with LoRA, evaluate it, save a verified bundle.
 
 Settings come from a TOML file, from PATCLASS_TRAIN_<NAME> environment variables and from
-flags; later wins. The tables of the file are [data], [base], [lora], [fit], [answer], [few] and [output];
-docs/settings.md lists their keys. Checkpoints, learning curve and rejected rows are in
+flags; later wins. The tables of the file are [data], [base], [lora], [fit], [answer], [few] and
+[output]; docs/settings.md lists their keys. Checkpoints, learning curve and rejected rows are in
 <output>.run/.
 
 \b

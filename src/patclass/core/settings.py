@@ -62,8 +62,18 @@ class DataSettings(SettingsGroup):
     labels: str = Field(
         "auto",
         description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
-        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
-        "auto: the column 'label' if there is one, else section.",
+        "level of it (section, class, subclass, main_group, subgroup), a list such as A61,G06,H04, "
+        "or a column. auto: the column 'label' if there is one, else section.",
+    )
+    finest: Literal["section", "class", "subclass", "main_group", "subgroup"] = Field(
+        "subgroup",
+        description="With labels cpc: the finest level of the tree. Main groups and subgroups "
+        "need 20 training rows.",
+    )
+    multi: bool = Field(
+        False,
+        description="The column of labels holds several a row, with semicolons between them; lists "
+        "in JSON and Parquet are recognised without this.",
     )
     data_name: str | None = Field(
         None, description="What the model card calls the data. Default: its file or folder."
@@ -152,6 +162,26 @@ class FitSettings(SettingsGroup):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    balance: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="How far rare labels count more: 0 for all rows alike, 1 for all labels "
+        "alike, in between an exponent.",
+    )
+    best_by: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy",
+        description="Figure on validation, averaged over the levels, by which the best epoch is "
+        "chosen.",
+    )
+    field_dropout: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="How often a training text is replaced, anew in every epoch, by the title, the "
+        "abstract or the claims alone, so that each of them can be classified. Rows without the "
+        "fields of the text are then learnt from by their claims.",
+    )
     mixed_precision: bool = Field(
         False,
         description="Multiply in bfloat16 while training, where that is measured to be faster; "

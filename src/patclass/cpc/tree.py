@@ -23,7 +23,7 @@ import numpy.typing as npt
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, Frozen, Positions
 from patclass.cpc.scheme import section_of, title_of
-from patclass.cpc.symbols import LEVELS, code_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, code_path
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,9 @@ class LabelSet:
 
 Path = tuple[str, ...]
 
+# Fewer training rows do not teach a main group or a subgroup.
+GROUP_ROWS = 20
+
 # The cross-sectional codes of CPC: always additional, so no leaf of the tree.
 CROSS_SECTION = "Y"
 
@@ -116,23 +119,36 @@ class LabelTree:
 
     @classmethod
     def of_cpc(
-        cls, codes: Iterable[str], min_rows: int, carried: Iterable[Collection[Path]] = ()
+        cls,
+        codes: Iterable[str],
+        min_rows: int,
+        carried: Iterable[Collection[Path]] = (),
+        finest: str = "subclass",
+        group_rows: int = GROUP_ROWS,
     ) -> "LabelTree":
-        """Sections, classes and subclasses from the finest code known of each training row.
+        """The levels of the CPC from the finest code known of each training row.
 
         :param min_rows: a code with fewer training rows is folded into its parent's "other", and
             is no node.
         :param carried: for each row whose codes are all known the paths of all of them.
+        :param finest: the level below which codes are cut.
+        :param group_rows: the same as ``min_rows`` for main groups and subgroups, if it is more.
         """
-        counts = _prefix_counts([code_path(code)] for code in codes)
-        kept = {path for path, rows in counts.items() if rows >= min_rows or len(path) == 1}
-        fine = {path for path in kept if len(path) == len(LEVELS)}
+        depth = LEVELS.index(finest) + 1
+        exact = [code_path(code)[:depth] for code in codes]
+        counts = _prefix_counts(([path] for path in exact), depth)
+        least = [min_rows] * SUBCLASS_DEPTH + [max(min_rows, group_rows)] * len(LEVELS)
+        kept = {p for p, rows in counts.items() if rows >= least[len(p) - 1] or len(p) == 1}
+        fine = {path for path in kept if len(path) == depth}
         folded = {_deepest(path, kept) for path in counts if path not in kept}
+        # A main group is a code of its own: a patent in it need not be in one of its subgroups.
+        folded |= {path for path in exact if path in kept and len(path) == SUBCLASS_DEPTH + 1}
         childless = {
             path for path in kept if not any(o[: len(path)] == path and o != path for o in kept)
         }
         paths = sorted(fine | folded | childless)
-        nodes = sorted(p for p, rows in _prefix_counts(carried).items() if rows >= min_rows)
+        listed = _prefix_counts(carried, depth)
+        nodes = sorted(path for path, rows in listed.items() if rows >= least[len(path) - 1])
         shown = sorted({code for path in (*paths, *nodes) for code in path})
         levels = LEVELS[: max(map(len, (*paths, *nodes)))]
         names = {code: title_of(code) for code in shown}
@@ -187,6 +203,11 @@ class LabelTree:
     def finest(self) -> str:
         """The name of the finest level."""
         return self.levels[-1]
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a row may have several labels of the only level."""
+        return len(self.levels) == 1 and bool(self.nodes)
 
     @cached_property
     def _labels(self) -> dict[str, LabelSet]:
@@ -326,12 +347,12 @@ def common_path(paths: Iterable[Path]) -> Path:
     return tuple(codes.pop() for codes in takewhile(lambda codes: len(codes) == 1, shared))
 
 
-def _prefix_counts(rows: Iterable[Collection[Path]]) -> Counter[Path]:
-    """How many rows have each path, or a finer one."""
+def _prefix_counts(rows: Iterable[Collection[Path]], depth: int) -> Counter[Path]:
+    """How many rows have each path, or a finer one, down to ``depth`` levels."""
     return Counter(
         prefix
         for paths in rows
-        for prefix in {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
+        for prefix in {path[:n] for path in paths for n in range(1, min(len(path), depth) + 1)}
     )
 
 

@@ -66,6 +66,7 @@ class Example:
     :param leaves: the outputs of which one is the true one.
     :param carried: the nodes that the patent carries; None if it may carry others than are known.
     :param weight: weight in training, relative to 1.
+    :param views: other texts of the patent that it may be learnt from.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Example:
     carried: tuple[int, ...] | None = None
     facts: Facts = Facts()
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
     @property
     def stratum(self) -> int:
@@ -146,7 +148,7 @@ class Corpus:
                 record = [split, example.id, example.text, paths, example.carried]
                 # A weight says something of rows that have one, and nothing of all others.
                 weight = [] if example.weight == 1 else [example.weight]
-                digest.update(json.dumps(record + weight).encode())
+                digest.update(json.dumps([*record, *weight, *example.views]).encode())
         return digest.hexdigest()
 
 

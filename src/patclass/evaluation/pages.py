@@ -10,7 +10,7 @@ from itertools import groupby
 
 from patclass.bundle.description import Description, text_of
 from patclass.core.html import template
-from patclass.cpc.scheme import titles
+from patclass.cpc.scheme import official_title
 from patclass.cpc.symbols import LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.data.language import language_names
@@ -18,7 +18,8 @@ from patclass.evaluation.calibration import OperatingPoint
 from patclass.evaluation.charts import calibration_curve, coverage_curve, data_uri
 from patclass.evaluation.intervals import Interval
 from patclass.evaluation.metrics import ClassMetrics, ConfusedPair, Metrics, Slice, confused_pairs
-from patclass.evaluation.report import BASELINE_NAMES, MAX_LABELS, LevelReport, Report
+from patclass.evaluation.report import LevelReport, Report
+from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
 
 # All labels are shown up to this number; of more, the weakest and the best ones.
 MAX_CLASSES = 40
@@ -112,7 +113,7 @@ def official_titles(level: str, codes: Sequence[str]) -> dict[str, str]:
 
     Among other labels, one that looks like a code must not get a title that it does not have.
     """
-    found = {code: titles()[code] for code in codes if code in titles()}
+    found = {code: title for code in codes if (title := official_title(code))}
     return found if level in LEVELS or len(found) == len(codes) else {}
 
 

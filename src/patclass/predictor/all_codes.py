@@ -117,6 +117,10 @@ class AllCodes:
         found[self.own] = curves[len(tree.levels) :]
         return found
 
+    def given(self, tree: LabelTree, probabilities: FloatArray) -> _Bools:
+        """Which nodes are given where nothing else is asked for; shapes are (rows, nodes)."""
+        return probabilities >= self.thresholds(tree)
+
     def save(self, folder: Path) -> None:
         """Write the arrays."""
         arrays = {

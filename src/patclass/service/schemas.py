@@ -268,7 +268,8 @@ class FeedbackFields(Strict):
         None,
         examples=["E21B"],
         max_length=200,
-        description="The correct label, if the prediction is wrong.",
+        description="The correct label, if the prediction is wrong: one of a model, or any code of "
+        "the CPC, also deeper than the model goes.",
     )
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 

@@ -126,9 +126,26 @@ def train(
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
+    report = _finish(settings, parts, corpus, fit, result, feedback, echo)
+    if not result.interrupted:
+        _clear(folder)
+    return RunResult(output, report, result)
+
+
+def _finish(
+    settings: TrainSettings,
+    parts: Parts,
+    corpus: Corpus,
+    fit: Fit,
+    result: FitResult,
+    feedback: FeedbackData | None,
+    echo: Echo,
+) -> Report | None:
+    """Fit what stands around the model, evaluate, save; the report is None if interrupted."""
     compact = settings.answer.embed_base
     if compact:
         round_adapter(fit.model.backbone, COMPACT_ADAPTER)
+    parent = None if feedback is None else feedback.parent
     pipeline = _fit_components(settings, fit, corpus, parent)
     report = None if result.interrupted else _evaluate(pipeline, corpus, echo)
     trained = TrainedModel(
@@ -136,14 +153,13 @@ def train(
         fit.model,
         describe(settings, parts, corpus, result.interrupted),
         report,
-        folder / "curve.jsonl",
+        fit.folder / "curve.jsonl",
         parts.base.folder if compact else None,
         None if feedback is None else feedback.lineage,
     )
+    output = settings.output.output
     save_trained(output, trained, lambda path: _verify(path, fit, parts.compute.device))
-    if not result.interrupted:
-        _clear(folder)
-    return RunResult(output, report, result)
+    return report
 
 
 def _descriptions(settings: TrainSettings, start: Bundle | None) -> dict[str, str]:
@@ -171,13 +187,16 @@ def _load(
     feedback: FeedbackData | None,
 ) -> Corpus:
     """The data; undivided if it is few rows to be learnt from a bundle."""
-    examples = {} if feedback is None else feedback.examples
+    views = settings.fit.field_dropout > 0
     if start is None or feedback is not None:
-        return load_corpus(settings.data, feedback=examples)
+        examples = {} if feedback is None else feedback.examples
+        return load_corpus(settings.data, feedback=examples, views=views)
     if settings.data.data == NO_DATA and descriptions:
         view = start.description.text.view
         return Categories.of([], descriptions, None, view).corpus
-    return load_corpus(settings.data, declared=[*descriptions], whole_rows=settings.few.few_rows)
+    return load_corpus(
+        settings.data, declared=[*descriptions], whole_rows=settings.few.few_rows, views=views
+    )
 
 
 def _train_few(

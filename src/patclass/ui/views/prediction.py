@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import VegaLiteState
 
+from patclass.cpc.symbols import code_path
 from patclass.ui.charts import MAX_BARS, SELECTED_CODE, alternatives
 from patclass.ui.client import COVERAGE, Label, Model, PageError, Result, as_sentence
 from patclass.ui.formatting import (
@@ -156,10 +157,10 @@ def _select_parent(result: Result, state: VegaLiteState, codes: Sequence[str]) -
 def _children(
     parent: str, model: Model, by_level: Mapping[str, list[dict[str, Any]]]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The next level, and its codes that begin with ``parent``."""
+    """The next level, and its codes below ``parent``."""
     level = next(n for n in model.levels if any(e["label"] == parent for e in by_level[n]))
     below = model.levels[model.levels.index(level) + 1]
-    return below, [entry for entry in by_level[below] if entry["label"].startswith(parent)]
+    return below, [e for e in by_level[below] if parent in code_path(e["label"])]
 
 
 def _parent_key(result: Result) -> str:
@@ -246,14 +247,16 @@ def _correction_form(result: Result, model: Model) -> None:
 
 def correct_code_and_note(model: Model) -> tuple[str | None, str]:
     """Inputs of a form: the correct code, None if not selected, and a note."""
-    label: Label | None = st.selectbox(
+    label: Label | str | None = st.selectbox(
         "Correct code",
         labels(model),
         index=None,
         placeholder="Enter a code or a word of its title; leave empty if unknown",
+        accept_new_options=True,
+        help="Any code of the CPC, also a group that the model does not know, such as A61K31/00.",
     )
     note = st.text_input("Note (optional)", max_chars=2000)
-    return None if label is None else label.code, note
+    return label.code if isinstance(label, Label) else label, note
 
 
 def feedback_message(predicted: str, correct: bool, code: str | None = None) -> str:

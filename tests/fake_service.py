@@ -208,7 +208,15 @@ class FakeApi:
     def models(self) -> list[Model]:
         self._raise()
         return [
-            Model(name, "v1", LEVELS, name == self.names[0], explains=True, label_sets=True)
+            Model(
+                name,
+                "v1",
+                LEVELS,
+                name == self.names[0],
+                explains=True,
+                label_sets=True,
+                all_codes=True,
+            )
             for name in self.names
         ]
 

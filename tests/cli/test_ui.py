@@ -10,6 +10,7 @@ from streamlit.web.server.app_discovery import discover_asgi_app
 
 from conftest import ROOT
 from helpers import Cli
+from patclass.ui.categories import VARIABLE
 from patclass.ui.client import ADDRESS_VARIABLE
 from patclass.ui.server import LOOPBACK_NAMES, MIDDLEWARE, SCRIPT
 
@@ -47,6 +48,16 @@ def test_the_address_of_the_service_is_passed_on(cli: Cli, started: list[Setting
     assert (done.code, done.err) == (0, "http://[::]:80\n")
     assert os.environ[ADDRESS_VARIABLE] == "https://patents.example"
     assert (started[0]["server.port"], started[0]["server.address"]) == (80, "::")
+
+
+def test_categories_can_be_switched_off(
+    cli: Cli, started: list[Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(VARIABLE, "1")
+    assert cli("ui").code == 0
+    assert os.environ[VARIABLE] == "1"
+    assert cli("ui", "--no-categories").code == 0
+    assert os.environ[VARIABLE] == "0"
 
 
 def test_names_are_allowed_besides_those_of_loopback(cli: Cli, started: list[Settings]):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import psutil
@@ -24,6 +25,7 @@ from websockets.sync.client import connect
 
 import office_documents as office
 from helpers import wait_until
+from patclass import load
 from patclass.learning.review_queue import REASONS
 from patclass.offices.settings import on_loopback
 from patclass.store.database import locate_store
@@ -358,6 +360,43 @@ def test_a_file_is_classified_and_downloaded(visit: Open, patents: Path, tmp_pat
         assert (sections[sections.index % 3 == 0] == "E").mean() > 0.9
 
 
+CATEGORIES = {
+    "Name of category 1": "Drilling",
+    "Examples of category 1": "Drill bit with diamond cutters\nRotary steerable drilling tool\n"
+    "Drilling fluid with clay inhibitor\nCasing hanger for a well\nDownhole motor with bearing",
+    "Name of category 2": "Wounds",
+    "Examples of category 2": "Wound dressing with silver\nBandage with a sensor\n"
+    "Hydrogel dressing for burns\nPump for wound therapy\nAdhesive strip for closing skin",
+    "Negative examples (optional)": "Handover between radio cells\nScheduling of uplink resources\n"
+    "Random access procedure\nMeasurement report of a terminal\nChannel state feedback",
+}
+
+
+@pytest.mark.full
+def test_own_categories_are_learnt_used_and_downloaded(visit: Open, tmp_path: Path):
+    page = visit("categories")
+    for label, text in CATEGORIES.items():
+        page.get_by_label(label).fill(text)
+        page.get_by_label(label).press("Control+Enter")
+        wait_until_rendered(page)
+    page.get_by_role("button", name="Learn the categories").click()
+    page.get_by_text("Learning the categories").wait_for()
+    page.get_by_text("Accuracy by cross-validation").wait_for(timeout=600_000)
+    expect(page.get_by_text("95 % interval")).to_contain_text("15 examples")
+    page.get_by_label("Text of a patent").fill(
+        "A bandage for burns that is cooled with a hydrogel."
+    )
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_text(re.compile(r"^Wounds \(")).wait_for(timeout=300_000)
+    picture(page, "categories", tmp_path)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the bundle").click()
+    with ZipFile(download.value.path()) as archive:
+        archive.extractall(tmp_path)
+    name = str(tmp_path / Path(download.value.suggested_filename).stem)
+    assert load(name).predict(["A drill bit"]) == ["Drilling"]
+
+
 TITLES = ("Drill bit with cutters of diamond", "Bandage for wounds", "Handover in a radio network")
 
 EXPORTS = {
@@ -422,7 +461,7 @@ def test_every_view_fits_its_window(visit: Open, stage: Stage, tmp_path: Path):
     classify_example(page)
     picture(page, "phone", tmp_path)
     assert fits_its_window(page)
-    for path in ("file", "review", "model", "monitoring"):
+    for path in ("file", "categories", "review", "model", "monitoring"):
         page.goto(f"{stage.page}/{path}")
         page.get_by_role("heading", level=1).wait_for()
         wait_until_rendered(page)

@@ -83,6 +83,7 @@ def test_a_patent_is_explained_in_full(api: Api):
     assert list(result["alternatives"]) == list(model.levels)
     assert bool(result["neighbours"]) == model.explains
     assert (result["label_set"] is not None) == model.label_sets
+    assert (result["codes"] is not None) == model.all_codes
 
 
 def test_feedback_sent_twice_is_stored_once(api: Api, guarded: tuple[Server, str]):

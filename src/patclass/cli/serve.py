@@ -180,7 +180,13 @@ def _line(key: "Key") -> str:
     help="Host name under which a proxy offers the page; '*.example.com' stands for all below it. "
     "It can be repeated.  [default: on loopback no other name, on another --host any]",
 )
-def ui(api: str | None, host: str, port: int, names: tuple[str, ...]) -> int:
+@click.option(
+    "--no-categories",
+    is_flag=True,
+    help="Do not offer 'My categories', where visitors train models on this machine; for a page "
+    "that the public can reach.  [default: PATCLASS_UI_CATEGORIES]",
+)
+def ui(api: str | None, host: str, port: int, names: tuple[str, ...], no_categories: bool) -> int:
     """Run the web page until Ctrl-C.
 
     The page uses a running service ('patclass serve'), on this machine or another. If that needs an
@@ -191,15 +197,18 @@ def ui(api: str | None, host: str, port: int, names: tuple[str, ...]) -> int:
         patclass serve &
         patclass ui
         patclass ui --api https://patents.example
-        patclass ui --allowed-hosts page.patents.example
+        patclass ui --allowed-hosts page.patents.example --no-categories
     """
     import streamlit as st
 
+    from patclass.ui.categories import VARIABLE
     from patclass.ui.client import ADDRESS_VARIABLE
     from patclass.ui.server import LOOPBACK_NAMES, MIDDLEWARE, SCRIPT
 
     if api is not None:
         os.environ[ADDRESS_VARIABLE] = api
+    if no_categories:
+        os.environ[VARIABLE] = "0"
     settings = {
         "server.address": host,
         "server.port": port,

@@ -44,14 +44,21 @@ _FRAMES = 6
 class Limits:
     """What a process may use.
 
-    :param memory: in bytes, of addresses.
+    :param memory: in bytes.
     :param seconds: of the processor; by the clock, three times as many.
     :param remedy: what a user can do where that is not enough.
+    :param purpose: what cannot be done where it is not, for messages.
+    :param cause: why the work may have failed in another way.
+    :param reserved: bytes of addresses that may be reserved besides, without being used: the engine
+        that draws charts does so.
     """
 
     memory: int
     seconds: int
     remedy: str
+    purpose: str = "be read"
+    cause: str = "as it seems to be damaged"
+    reserved: int = 0
 
 
 _limited = False
@@ -77,6 +84,7 @@ def call(function: Callable[..., Any], limits: Limits, what: str, **arguments: A
         "function": function.__name__,
         "arguments": arguments,
         "memory": limits.memory,
+        "reserved": limits.reserved,
         "seconds": limits.seconds,
     }
     try:
@@ -111,16 +119,18 @@ def _answer(code: int, output: bytes, limits: Limits, what: str) -> Any:
     if code == -signal.SIGXCPU:
         raise _takes_too_long(what, limits)
     if "crash" in answer:
-        log.error("a process that reads a file failed: %s", answer["crash"])
-        raise DataError(f"{what} cannot be read, as it seems to be damaged. {limits.remedy}")
+        log.error("a process with limits failed: %s", answer["crash"])
+        raise DataError(f"{what} cannot {limits.purpose}, {limits.cause}. {limits.remedy}")
     raise DataError(
-        f"{what} needs more than {limits.memory >> 20:,} MB of memory to be read, or is damaged. "
-        f"{limits.remedy}"
+        f"{what} needs more than {limits.memory >> 20:,} MB of memory to {limits.purpose}, or is "
+        f"damaged. {limits.remedy}"
     )
 
 
 def _takes_too_long(what: str, limits: Limits) -> DataError:
-    return DataError(f"{what} takes more than {limits.seconds} seconds to be read. {limits.remedy}")
+    return DataError(
+        f"{what} takes more than {limits.seconds} seconds to {limits.purpose}. {limits.remedy}"
+    )
 
 
 def _main() -> None:
@@ -135,7 +145,7 @@ def _main() -> None:
     answer: Mapping[str, Any]
     try:
         function = getattr(importlib.import_module(task["module"]), task["function"])
-        _limit(task["memory"], task["seconds"])
+        _limit(task["memory"], task["reserved"], task["seconds"])
         answer = {"value": function(**task["arguments"])}
     except DataError as problem:
         answer = {"error": str(problem), "settings": problem.settings}
@@ -153,7 +163,7 @@ def _frames(problem: BaseException) -> str:
     return ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _limit(memory: int, reserved: int, seconds: int) -> None:
     """Limit this process, where the system can."""
     try:
         import resource
@@ -161,7 +171,8 @@ def _limit(memory: int, seconds: int) -> None:
         return
     os.nice(_NICENESS)
     for kind, most in (
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_AS, memory + reserved),
+        (resource.RLIMIT_DATA, memory),  # what can be written to
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_CORE, 0),
     ):

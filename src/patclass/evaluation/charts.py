@@ -85,9 +85,10 @@ def coverage_curve(points: Sequence[Mapping[str, float]]) -> Chart:
     return alt.layer(area, line, height=320)
 
 
-def confusion_matrix(cells: Sequence[tuple[str, str, int]]) -> Chart:
+def confusion_matrix(cells: Sequence[tuple[str, str, int]], what: str = "code") -> Chart:
     """True against predicted labels, coloured by the share of the true label (row).
 
+    :param what: what a label is called.
     :param cells: true label, predicted label, number of patents; the most frequent are shown.
     """
     support: Counter[str] = Counter()
@@ -104,19 +105,19 @@ def confusion_matrix(cells: Sequence[tuple[str, str, int]]) -> Chart:
             "predicted:N",
             sort=shown,
             scale=alt.Scale(domain=shown),
-            axis=_label_axis("Predicted code", max(map(len, shown), default=0) > len("A01B")),
+            axis=_label_axis(f"Predicted {what}", max(map(len, shown), default=0) > len("A01B")),
         ),
         y=alt.Y(
             "true:N",
             sort=shown,
             scale=alt.Scale(domain=shown),
-            axis=_label_axis("True code", False),
+            axis=_label_axis(f"True {what}", False),
         ),
         tooltip=[
-            alt.Tooltip("true:N", title="True code"),
-            alt.Tooltip("predicted:N", title="Predicted code"),
+            alt.Tooltip("true:N", title=f"True {what}"),
+            alt.Tooltip("predicted:N", title=f"Predicted {what}"),
             alt.Tooltip("patents:Q", title="Patents"),
-            alt.Tooltip("share:Q", title="Share of the true code", format=".1%"),
+            alt.Tooltip("share:Q", title=f"Share of the true {what}", format=".1%"),
         ],
     )
     scale = alt.Scale(domain=[0, 1], scheme="blues")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from patclass.ui.views import classify, file, model, monitor, review
+from patclass.ui.categories import is_available
+from patclass.ui.views import categories, classify, file, model, monitor, review
 
 # A local file, as Streamlit fetches named icons from another host.
 ICON = Path(__file__).with_name("icon.png")
@@ -13,6 +14,7 @@ ICON = Path(__file__).with_name("icon.png")
 STYLE = """<style>
 .stMainBlockContainer { max-width: 84rem; padding: 4.5rem clamp(1rem, 3vw, 3rem) 3rem; }
 .stColumn h2 { padding-top: 0; }
+.stVerticalBlock > .stElementContainer { flex-shrink: 0; }
 </style>"""
 
 
@@ -35,6 +37,14 @@ def main() -> None:
             monitor.page, title="Monitoring", icon=":material/monitoring:", url_path="monitoring"
         ),
     ]
+    if is_available():
+        own = st.Page(
+            categories.page,
+            title="My categories",
+            icon=":material/category:",
+            url_path="categories",
+        )
+        pages.insert(2, own)
     st.navigation(pages, position="top").run()
 
 

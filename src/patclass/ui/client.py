@@ -15,6 +15,8 @@ KEY_VARIABLE = "PATCLASS_API_KEY"
 
 # Of the shortlist: the share of patents whose correct code it contains.
 COVERAGE = 0.9
+# Of all codes that an answer has, from which the visitor chooses the more probable ones.
+RECALL = 0.95
 
 Patent = str | Mapping[str, str | None]
 Result = dict[str, Any]
@@ -158,7 +160,7 @@ class Model:
     default: bool
     explains: bool
     label_sets: bool
-    all_codes: bool = False
+    all_codes: bool
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Api:
                     default=info["default"],
                     explains=info["similar_patents"],
                     label_sets=bool(info["coverage_levels"]),
-                    all_codes=bool(info.get("all_codes")),
+                    all_codes=bool(info["all_codes"]),
                 )
                 for info in self._request("GET", "/v1/models")["models"]
             ]
@@ -259,7 +261,7 @@ class Api:
         """
         options = {"alternatives": True, "coverage": COVERAGE if model.label_sets else None}
         if model.all_codes:
-            options["all_codes"] = True
+            options |= {"all_codes": True, "recall": RECALL}
         try:
             result = self.classify([patent], model.name, explain=model.explains, **options)[0]
         except PageError as error:

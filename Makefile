@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
+.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-training bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
 	bench-serve bench-serve-llama bench-soak bench-drift clean
 
 help:  ## show these targets
@@ -115,9 +115,15 @@ bench-sections: .venv/ready build/patents  ## train on the shared patents and re
 bench-policies: .venv/ready build/patents  ## compare how long documents are read, on the shared patents
 	$(BIN)/python scripts/bench_policies.py
 
-bench-shipped: .venv/ready build/patents  ## measure the shipped model on the shared patents compared with its baselines
+bench-training: .venv/ready  ## compare number formats of a training step on this processor
+	$(BIN)/python scripts/bench_training.py
+
+# The few examples take most of the time, as SetFit trains twenty times; QUICK=--quick takes fewer
+# rows, draws and steps.
+bench-shipped: .venv/ready build/patents  ## measure the shipped model on all shared files, beside its baselines (hours on two cores)
 	$(BIN)/patclass evaluate shipped --data build/patents \
 	--baselines section,class,subclass -o build/shipped.html
+	$(BIN)/python scripts/bench_shipped/run.py $(QUICK) -o build/shipped-figures.json
 
 # An hour and a half on two cores. The bundle replaces the one in the package.
 shipped: .venv/ready build/patents  ## make the shipped model again from the shared patents

@@ -52,6 +52,11 @@ Under licences with conditions for changed copies (weak copyleft), used as they 
 
 psycopg (LGPL) is only in the extra `postgres` and in the image, where it can be exchanged like any
 other package.
+
+Two files of the package have the texts of others: `cpc/cpc.tsv` the titles of the CPC (EPO and
+USPTO), `cpc/groups.txt.xz` those of the groups of the IPC (WIPO), made by `scripts/group_titles.py`
+from the table of
+[asgeissler/patent-data-explore](https://github.com/asgeissler/patent-data-explore) (MIT).
 """
 
 

@@ -48,7 +48,7 @@ def result_of(text: str, **changes: Any) -> Result:
         "subclass_confidence": 0.93,
         "path": path,
         "top": path[-1:],
-        "tags": [],
+        "codes": None,
         "label_set": [scored("E21B", 0.93), scored("B23B", 0.02)],
         "alternatives": {
             "section": [scored("E", 0.97), scored("B", 0.03)],

@@ -47,7 +47,7 @@ EXPORTS = (
         ("No", "Title", "Inventors", "Applicants", "Publication number", "Earliest priority",
          "IPC", "CPC", "Publication date", "Earliest publication", "Family number"),
         {"id": "Publication number", "title": "Title", "cpc": "CPC", "ipc": "IPC",
-         "date": "Publication date"},
+         "date": "Publication date", "family": "Family number"},
         sample="espacenet-headeronly.csv",
     ),
     Export(
@@ -55,14 +55,14 @@ EXPORTS = (
         ("Nr", "Titel", "Erfinder", "Anmelder", "Veröffentlichungsnummer",
          "Früheste Priorität", "IPC", "CPC", "Veröffentlichungsdatum", "Familiennummer"),
         {"id": "Veröffentlichungsnummer", "title": "Titel", "cpc": "CPC", "ipc": "IPC",
-         "date": "Veröffentlichungsdatum"},
+         "date": "Veröffentlichungsdatum", "family": "Familiennummer"},
     ),
     Export(
         "Espacenet, in French",
         ("N°", "Titre", "Inventeurs", "Demandeurs", "Numéro de publication",
          "Priorité la plus ancienne", "CIB", "CPC", "Date de publication", "Numéro de famille"),
         {"id": "Numéro de publication", "title": "Titre", "cpc": "CPC", "ipc": "CIB",
-         "date": "Date de publication"},
+         "date": "Date de publication", "family": "Numéro de famille"},
     ),
     Export(
         "Google Patents",
@@ -157,7 +157,8 @@ EXPORTS = (
          "Abstract", "Claims", "International classification", "Cooperative classification"),
         {"id": "Publication numbers", "title": "Title", "abstract": "Abstract",
          "claims": "Claims", "ipc": "International classification",
-         "cpc": "Cooperative classification", "date": "Publication dates"},
+         "cpc": "Cooperative classification", "date": "Publication dates",
+         "family": "Questel unique family ID (FAN)"},
     ),
     Export(
         "PatSnap",
@@ -244,7 +245,8 @@ EXPORTS = (
     Export(
         "USPTO Patent Public Search",
         ("Document ID", "Date Published", "Family ID", "Pages", "Title", "CPCI", "Inventor"),
-        {"id": "Document ID", "title": "Title", "cpc": "CPCI", "date": "Date Published"},
+        {"id": "Document ID", "title": "Title", "cpc": "CPCI", "date": "Date Published",
+         "family": "Family ID"},
     ),
     Export(
         "KIPRIS",

@@ -82,7 +82,7 @@ def test_a_folder_without_manifest_is_not_a_bundle(bundle: Path):
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "other", "version": 4}', "7"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "other", "version": 5}', "7"])
 def test_a_damaged_manifest_is_refused(bundle: Path, content: str):
     (bundle / LAYOUT.manifest).write_text(content)
     with pytest.raises(BundleError, match=r"manifest\.json is damaged"):
@@ -171,7 +171,7 @@ def test_a_missing_base_is_reported_with_a_remedy(bundle: Path):
         pytest.param(lambda labels: labels["paths"].append(["B"]), id="one more"),
         pytest.param(lambda labels: labels["paths"].reverse(), id="another order"),
         pytest.param(lambda labels: labels["paths"][0].__setitem__(0, "B"), id="another code"),
-        pytest.param(lambda labels: labels["tags"].append("B"), id="a tag"),
+        pytest.param(lambda labels: labels["nodes"].append(["B"]), id="a node"),
     ],
 )
 def test_inconsistent_labels_are_refused(bundle: Path, change):
@@ -186,11 +186,14 @@ def test_inconsistent_labels_are_refused(bundle: Path, change):
     "content",
     [
         *("{}", "7", "[", "[]", '[{"code": "A", "name": "x"}]'),
-        '{"levels": ["a"], "paths": [["A"], ["C"], ["H"]], "names": {"A": "x"}, "tags": []}',
-        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "tags": [], "extra": 1}',
-        '{"levels": ["a"], "paths": [["A"], ["A"]], "names": {"A": "x"}, "tags": []}',
-        '{"levels": ["a"], "paths": [["A"], []], "names": {"A": "x"}, "tags": []}',
-        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "tags": ["Y"]}',
+        '{"levels": ["a"], "paths": [["A"], ["C"], ["H"]], "names": {"A": "x"}, "nodes": []}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "nodes": [], "extra": 1}',
+        '{"levels": ["a"], "paths": [["A"], ["A"]], "names": {"A": "x"}, "nodes": []}',
+        '{"levels": ["a"], "paths": [["A"], []], "names": {"A": "x"}, "nodes": []}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "nodes": [["Y"]]}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "nodes": [["A"], ["A"]]}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "nodes": [["A", "A"]]}',
+        '{"levels": ["a"], "paths": [["A"]], "names": {"A": "x"}, "nodes": [[]]}',
     ],
 )
 def test_damaged_labels_are_refused(bundle: Path, content: str):

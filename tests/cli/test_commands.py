@@ -192,7 +192,7 @@ def test_predict_prints_one_json_object_with_the_documented_keys(cli: Cli, bundl
     assert outcome.code == 0
     assert set(prediction) == {
         *("label", "name", "confidence", "level", "sure", "section", "section_confidence"),
-        *("path", "top", "tags", "read_share", "passages", "neighbours", "warnings"),
+        *("path", "top", "read_share", "passages", "neighbours", "warnings"),
     }
     assert (prediction["label"], prediction["name"]) == ("H", "Electricity")
     assert (prediction["level"], prediction["section"], prediction["sure"]) == (
@@ -323,7 +323,6 @@ def test_evaluate_fits_baselines_at_the_named_levels(cli: Cli, tree_bundle: Path
     fitted = {level for level, found in report.levels.items() if found.baselines}
     assert fitted == {"section", "class"}
     assert set(report.levels) == {"section", "class", "subclass"}
-    assert "Y" in report.tags
     assert all(f"{level}, 2" in outcome.out for level in report.levels)
 
 

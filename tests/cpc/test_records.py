@@ -70,6 +70,10 @@ def test_a_code_of_another_scheme_is_not_understood(stated: str):
         {"section": "A", "class": "61", "subclass": "K", "main-group": "31", "subgroup": "00"},
         {"cpc_section": "A", "cpc_class": "A61", "cpc_subclass": "A61K", "cpc_group": "A61K31/00"},
         {"section": "A", "class": "61", "subclass": "K", "group": "31/00"},
+        {"section": "A", "class": 61.0, "subclass": "K", "main_group": 31.0, "subgroup": 0.0},
+        {"section": "A", "class": "61", "subclass": "K", "main_group": "31"},
+        {"cpc_subclass": "A61K", "cpc_main_group": "A61K31/00", "cpc_subgroup": None},
+        {"cpc_subclass": "A61K", "cpc_subgroup": "A61K31/00"},
         {"classifications": [{"symbol": "A61K31/00"}]},
         {"list": [{"element": {"code": "A61K31/00"}}]},
         {"list": [{"element": "A61K31/00"}]},
@@ -79,6 +83,19 @@ def test_a_record_names_its_code_in_any_usual_way(record: dict[str, Any]):
     assert only(record).text == "A61K31/00"
     assert only([record]).text == "A61K31/00"
     assert only(str(record)).text == "A61K31/00"
+
+
+@pytest.mark.parametrize(
+    ("group", "subgroup", "code"),
+    [
+        *[("31", "7036", "A61K31/7036"), (31, 4, "A61K31/04"), ("31/00", "7036", "A61K31/7036")],
+        *[("A61K31/00", "A61K31/7036", "A61K31/7036"), ("2300", None, "A61K2300/00")],
+        *[(None, "04", "A61K"), ("31/04", None, "A61K31/04")],
+    ],
+)
+def test_a_group_has_its_parts_or_is_whole(group: object, subgroup: object, code: str):
+    parts = {"section": "A", "class": "61", "subclass": "K"}
+    assert only(parts | {"main_group": group, "subgroup": subgroup}).text == code
 
 
 @pytest.mark.parametrize("record", [{"list": []}, {"list": [{"element": None}]}, {"codes": None}])

@@ -1,23 +1,32 @@
-"""The table of the scheme: complete, sorted, and as the office publishes it."""
+"""The tables of the scheme: complete, sorted, and as the offices publish them."""
 
+import lzma
 import re
+import runpy
 from importlib import resources
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from conftest import ROOT, SHARED
 from patclass.core.errors import DataError
 from patclass.cpc.scheme import (
     SECTIONS,
+    _groups_of,
+    _packed_groups,
     absence_of,
     changes,
+    official_title,
     parse_code,
     path_titles,
     section_of,
     title_of,
     titles,
 )
+from patclass.cpc.symbols import code_path
+
+TABLE = SHARED / "data" / "ipc-titles.tsv.gz"
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +92,76 @@ def test_known_titles(code: str, title: str):
     assert title_of(code) == title
 
 
-def test_a_code_without_a_title_is_called_by_itself():
-    assert title_of("A61Z") == "A61Z"
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [
+        ("A01B1/00", "Hand tools"),
+        ("A01B1/04", "Spades; Shovels › with teeth"),
+        ("A61K31/00", "Medicinal preparations containing organic active ingredients"),
+        ("G06N3/08", "Neural networks › Learning methods"),
+        ("H99Z99/00", "Subject matter not otherwise provided for in this section"),
+    ],
+)
+def test_groups_have_the_titles_of_the_ipc(code: str, title: str):
+    assert official_title(code) == title
+    assert title_of(code) == title
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["A61Z", "A61K31/99999", "A61K2300/00", "Y02E10/50", "A61Z1/00", "A61K31", "", "sport/1"],
+)
+def test_a_code_without_a_title_is_called_by_itself(code: str):
+    assert official_title(code) is None
+    assert title_of(code) == code
+
+
+def test_a_title_has_neither_holes_nor_spaces_too_many():
+    for code in ("H01L21/027", "A01B76/00", "C07D501/00", "B01D50/40"):
+        title = title_of(code)
+        assert title == " ".join(title.split()), title
+        assert not title.endswith((",", " or", " and")), title
+        assert " ," not in title, title
+
+
+def test_groups_are_not_read_before_a_title_of_one_is_asked_for():
+    _packed_groups.cache_clear()
+    _groups_of.cache_clear()
+    assert title_of("A61K") != "A61K"
+    assert parse_code("A61K31/7036") == "A61K31/7036"
+    assert absence_of("A61K31/00") is None
+    assert _packed_groups.cache_info().currsize == 0
+    assert title_of("A61K31/00") != "A61K31/00"
+    assert _packed_groups.cache_info().currsize == 1
+
+
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "group_titles.py"))
+
+
+def test_titles_are_packed_by_subclass_with_their_dots():
+    table = {
+        "A01B1/00": ("Hand tools",),
+        "A01B1/04": ("Hand tools", "Spades", "Shovels", "with teeth "),
+        "A01B1/02": ("Hand tools", "Spades", "Shovels"),
+        "A01B10/00": ("Other tools not provided for in groups ,  or ",),
+        "A01B3/00": ("Ploughs", "Ploughs with  fixed shares , e.g. steel"),
+        "A01C1/00": ("Sowing",),
+    }
+    assert SCRIPT["packed"](table).split("\n") == [
+        *("A01B 1 02a 04b 3 10", "A01C 1", ""),
+        *("Hand tools", "Spades; Shovels", "with teeth"),
+        "Ploughs; Ploughs with fixed shares, e.g. steel",
+        *("Other tools not provided for in groups", "Sowing"),
+    ]
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not TABLE.is_file(), reason="the shared data is not on this machine")
+def test_the_titles_of_the_package_are_those_of_the_table():
+    packed = SCRIPT["packed"](SCRIPT["read"](TABLE))
+    file = resources.files("patclass.cpc") / "groups.txt.xz"
+    assert lzma.decompress(file.read_bytes()).decode() == packed
+    assert len(file.read_bytes()) < 900_000
 
 
 # As ccdv/patent-classification spells them, "Lightning" included.
@@ -130,9 +207,14 @@ quick = settings(deadline=None, max_examples=200)
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("A61K 31/00", "A61K"),
-        ("A61K31/00", "A61K"),
-        ("A61K 31/00 (2006.01)", "A61K"),
+        ("A61K 31/00", "A61K31/00"),
+        ("A61K31", "A61K31/00"),
+        ("a61k 31/7036", "A61K31/7036"),
+        ("A61K0031703600", "A61K31/7036"),
+        ("A61K 31/00 (2006.01)", "A61K31/00"),
+        ("A61K2300/00", "A61K2300/00"),
+        ("A61K31/99999", "A61K31/99999"),
+        ("y02e 10/50", "Y02E10/50"),
         (" a61k ", "A61K"),
         ("a 61 k", "A61K"),
         ("A61", "A61"),
@@ -180,11 +262,14 @@ def test_the_path_runs_from_the_section_down():
     medical = ("A61", "Medical or veterinary science; hygiene")
     assert path_titles("A") == (("A", "Human necessities"),)
     assert path_titles("a61") == (("A", "Human necessities"), medical)
-    assert path_titles("A61K 31/00") == (
+    group = (
         ("A", "Human necessities"),
         medical,
         ("A61K", "Preparations for medical, dental or toiletry purposes"),
+        ("A61K31/00", "Medicinal preparations containing organic active ingredients"),
     )
+    assert path_titles("A61K 31") == group
+    assert path_titles("a61k31/99999") == (*group, ("A61K31/99999", "A61K31/99999"))
 
 
 def test_the_path_of_an_unknown_code_is_refused_too():
@@ -211,8 +296,11 @@ def test_any_input_is_a_known_code_or_a_clear_error(text: str):
         code = parse_code(text)
     except DataError:
         return
-    assert code in titles()
-    assert [part for part, _ in path_titles(text)][-1] == code
+    assert code[:4] in titles()
+    assert parse_code(code) == code
+    path = path_titles(text)
+    assert [part for part, _ in path] == list(code_path(code))
+    assert all(title for _, title in path)
 
 
 # Codes that the scheme had before its table, or has had since
@@ -234,6 +322,7 @@ def test_changes_are_of_subclasses_that_the_table_lacks():
     [
         ("A61K", None),
         ("A61", None),
+        ("A61K31/99999", None),
         ("F24J", "is no longer in the CPC (until 2017; now F24S, F24T, F24V)"),
         ("C12S", "is no longer in the CPC"),
         ("A23Y", "is no longer in the CPC (now A23V)"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from patclass.cpc.symbols import LEVELS, Symbol, read_symbols
+from patclass.cpc.symbols import LEVELS, Symbol, code_path, read_symbols
 
 quick = settings(deadline=None, max_examples=150)
 
@@ -16,7 +16,7 @@ quick = settings(deadline=None, max_examples=150)
 @st.composite
 def parts(draw: st.DrawFn) -> list[str]:
     """Section, class, subclass, main group and subgroup, as far as a symbol goes."""
-    group = draw(st.integers(1, 1999))
+    group = draw(st.integers(1, 999))  # of 2000 series without a slash only the subclass is certain
     found = [
         draw(st.sampled_from("ABCDEFGHY")),
         draw(st.from_regex(r"[0-9]{2}", fullmatch=True)),
@@ -31,6 +31,13 @@ def plain(parts: list[str]) -> str:
     return "".join(parts[:4]) + "".join(f"/{subgroup}" for subgroup in parts[4:])
 
 
+def code_of(parts: list[str]) -> str:
+    """The code as it is written everywhere: a main group with ``/00``."""
+    if len(parts) < 4 or "".join(parts[4:]).strip("0"):
+        return plain(parts)
+    return plain([*parts[:4], "00"])
+
+
 def texts(cell: object) -> list[str]:
     """The texts of a cell that is understood as a whole."""
     found = read_symbols(cell)
@@ -41,7 +48,81 @@ def texts(cell: object) -> list[str]:
 @quick
 @given(parts())
 def test_a_symbol_is_parsed_as_written(parts: list[str]):
-    assert Symbol.parse(plain(parts)) == Symbol(plain(parts), min(3, len(parts)))
+    assert Symbol.parse(plain(parts)) == Symbol(code_of(parts))
+
+
+@quick
+@given(parts(), st.data())
+def test_a_path_has_a_code_for_each_level(parts: list[str], data: st.DataObject):
+    code = code_of(parts)
+    path = code_path(code)
+    assert path[:3] == tuple("".join(parts[:depth]) for depth in range(1, min(3, len(parts)) + 1))
+    assert path[-1] == code
+    assert len(path) == (4 if code.endswith("/00") else len(parts))
+    assert all(code_path(above) == path[:depth] for depth, above in enumerate(path, 1))
+    symbol = Symbol.parse(data.draw(st.sampled_from([code, plain(parts), code.lower()])))
+    assert symbol is not None
+    assert (symbol.path, symbol.depth) == (path, len(path))
+    assert [symbol.cut(level) for level in LEVELS] == [*path, *[None] * (5 - len(path))]
+    assert [above for above in path if symbol.is_within(above)] == list(path)
+
+
+@quick
+@given(parts(), parts(), st.integers(1, 5), st.booleans())
+def test_a_symbol_is_within_another_if_it_continues_its_path(
+    one: list[str], other: list[str], depth: int, shared: bool
+):
+    a, b = Symbol(code_of(one)), Symbol(code_of(one[:depth] if shared else other))
+    assert a.is_within(b.text) == (b.path == a.path[: len(b.path)])
+    assert (a.is_within(b.text) and b.is_within(a.text)) == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("A61K31/7036", ("A", "A61", "A61K", "A61K31/00", "A61K31/7036")),
+        ("A61K31/00", ("A", "A61", "A61K", "A61K31/00")),
+        ("A61K31", ("A", "A61", "A61K", "A61K31/00")),
+        ("A61K2300/00", ("A", "A61", "A61K", "A61K2300/00")),
+        ("B29K2105/04", ("B", "B29", "B29K", "B29K2105/00", "B29K2105/04")),
+        ("Y02E10/50", ("Y", "Y02", "Y02E", "Y02E10/00", "Y02E10/50")),
+        ("A61K", ("A", "A61", "A61K")),
+        ("A", ("A",)),
+        ("", ()),
+    ],
+)
+def test_the_path_runs_from_the_section_to_the_code(code: str, path: tuple[str, ...]):
+    assert code_path(code) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "above", "within"),
+    [
+        ("A61K31/7036", "A61K31/00", True),
+        ("A61K31/7036", "A61K31", True),
+        ("A61K31/7036", "A61K3/00", False),
+        ("A61K31/7036", "A61K31/70", False),
+        ("A61K31/00", "A61K31/7036", False),
+        ("A61K310/00", "A61K31/00", False),
+        ("A61K31/00", "", False),
+    ],
+)
+def test_a_main_group_contains_its_subgroups_alone(text: str, above: str, within: bool):
+    assert Symbol(text).is_within(above) is within
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("B29K2105", "B29K"),
+        ("H01L 2102", "H01L"),
+        ("A61K 0/00", "A61K"),
+        ("A61K0031", "A61K31/00"),
+        ("A61K31/0000", "A61K31/00"),
+    ],
+)
+def test_a_group_that_is_not_certain_is_left_out(cell: str, text: str):
+    assert texts(cell) == [text]
 
 
 @quick
@@ -123,7 +204,7 @@ def test_a_list_keeps_every_symbol_in_order(symbols: list[tuple[list[str], str]]
         ([], []),
         ("A, B; H", ["A", "B", "H"]),
         ("A61 B65 A61K", ["A61", "B65", "A61K"]),
-        ("A61K31 A61K 9", ["A61K31", "A61K9"]),
+        ("A61K31 A61K 9", ["A61K31/00", "A61K9/00"]),
         ("A01B1/00 a01b 3/02", ["A01B1/00", "A01B3/02"]),
         ("CPC: A61K31/00 IPC: G06F 3/00", ["A61K31/00", "G06F3/00"]),
         (b"A61K 31/00", ["A61K31/00"]),
@@ -379,7 +460,7 @@ def test_every_character_is_read_or_kept(text: str):
     symbol = Symbol.parse(text)
     assert (symbol is not None) == (len(found.symbols) == 1 and not found.remainder)
     for read in found.symbols:
-        assert re.fullmatch(r"[A-HY]([0-9]{2}([A-Z]([0-9]{1,4}(/[0-9]{2,8})?)?)?)?", read.text)
+        assert re.fullmatch(r"[A-HY]([0-9]{2}([A-Z]([0-9]{1,4}/[0-9]{2,8})?)?)?", read.text)
     letters = sum(char.isalnum() and not char.isascii() for char in text)
     assert not letters or text.isascii() or found.remainder or is_full_width(text)
 
@@ -403,11 +484,11 @@ def test_several_symbols_are_not_one():
 @pytest.mark.parametrize(
     ("text", "cuts"),
     [
-        ("A61K 31/00", ["A", "A61", "A61K"]),
-        ("y02e10", ["Y", "Y02", "Y02E"]),
-        ("H04L", ["H", "H04", "H04L"]),
-        ("H04", ["H", "H04", None]),
-        ("H", ["H", None, None]),
+        ("A61K 31/7036", ["A", "A61", "A61K", "A61K31/00", "A61K31/7036"]),
+        ("y02e10", ["Y", "Y02", "Y02E", "Y02E10/00", None]),
+        ("H04L", ["H", "H04", "H04L", None, None]),
+        ("H04", ["H", "H04", None, None, None]),
+        ("H", ["H", None, None, None, None]),
     ],
 )
 def test_a_symbol_is_cut_to_a_level_unless_it_is_coarser(text: str, cuts: list[str | None]):

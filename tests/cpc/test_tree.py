@@ -1,5 +1,6 @@
 """A handmade tree: five leaves, two of them for rare codes."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from patclass.core.errors import DataError
 from patclass.core.types import FloatArray, softmax
 from patclass.cpc.scheme import SECTIONS
-from patclass.cpc.symbols import LEVELS, Symbol, code_path
+from patclass.cpc.symbols import LEVELS as ALL_LEVELS
+from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol
 from patclass.cpc.tree import Label, LabelSet, LabelTree, Path, common_path
 
 
@@ -71,6 +73,8 @@ def test_label_sets_are_equal_only_in_the_same_order():
     assert LabelSet.of_codes(["A", "B"]) != LabelSet.of_codes(["B", "A"])
 
 
+LEVELS = ALL_LEVELS[:SUBCLASS_DEPTH]
+
 quick = settings(deadline=None, max_examples=150)
 
 # A61P, G06 and G06F have one row only; one row each is known only to be in H and in H04.
@@ -95,7 +99,7 @@ def tree() -> LabelTree:
 def path_of(code: str) -> Path:
     symbol = Symbol.parse(code)
     assert symbol is not None
-    return code_path(symbol.text)
+    return symbol.path[:SUBCLASS_DEPTH]
 
 
 # Building
@@ -109,9 +113,8 @@ def test_rare_codes_are_folded_into_an_other_leaf_of_their_parent(tree: LabelTre
     assert tree.at("subclass").codes == ["A01B", "A61K", "H04L"]
 
 
-def test_leaves_are_followed_by_the_tag(tree: LabelTree):
-    assert tree.outputs == 6
-    assert tree.tags.codes == ["Y"]
+def test_without_lists_of_codes_there_are_leaves_only(tree: LabelTree):
+    assert (tree.outputs, tree.nodes) == (5, ())
     assert tree.finest == "subclass"
 
 
@@ -120,7 +123,6 @@ def test_labels_have_the_titles_of_the_scheme(tree: LabelTree):
     assert names == tree.names
     assert names["A61"] == "Medical or veterinary science; hygiene"
     assert names["G"] == "Physics"
-    assert [tag.name for tag in tree.tags] != ["Y"]
 
 
 def test_without_rare_codes_there_is_no_other_leaf():
@@ -159,6 +161,68 @@ def test_an_unknown_level_is_a_key_error(tree: LabelTree):
         tree.at("group")
 
 
+# Nodes
+
+A61K, A61P, H04L, Y02E = (path_of(code) for code in ("A61K", "A61P", "H04L", "Y02E"))
+
+
+@pytest.fixture
+def carrying() -> LabelTree:
+    """Four rows with lists: A61K and Y02E are carried twice, A61P and H04L once."""
+    return LabelTree.of_cpc(CODES, 2, [(A61K, A61P), (A61K, Y02E), (Y02E,), (H04L,)])
+
+
+def test_codes_that_rows_carry_often_enough_are_nodes(carrying: LabelTree):
+    assert carrying.nodes == (
+        *(("A",), ("A", "A61"), A61K),
+        *(("Y",), ("Y", "Y02"), Y02E),
+    )
+    assert carrying.outputs == len(PATHS) + 6
+    assert carrying.output_codes[-1] == "Y02E"
+    assert carrying.names["Y02E"].startswith("Reduction of greenhouse gas")
+    assert carrying.paths == PATHS  # no leaf is of section Y
+
+
+def test_nodes_know_their_parents(carrying: LabelTree):
+    assert carrying.node_parents.tolist() == [-1, 0, 1, -1, 3, 4]
+    assert carrying.node_depths.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_codes_are_carried_with_their_ancestors(carrying: LabelTree):
+    assert carrying.nodes_on([Y02E]) == (3, 4, 5)
+    assert carrying.nodes_on([A61P, H04L]) == (0, 1)  # the others are no nodes
+    assert carrying.nodes_on([]) == ()
+
+
+def test_joint_probabilities_are_products_down_the_tree(carrying: LabelTree):
+    given_parents = np.array([[0.5, 0.5, 0.5, 1, 0.2, 0.1]], dtype=np.float32)
+    found = carrying.joint(given_parents)
+    np.testing.assert_allclose(found, [[0.5, 0.25, 0.125, 1, 0.2, 0.02]], atol=1e-6)
+    assert given_parents[0, 1] == 0.5  # the argument is left alone
+
+
+def test_a_tree_with_nodes_is_read_back(carrying: LabelTree):
+    assert LabelTree.parse(json.loads(json.dumps(carrying.dump()))) == carrying
+
+
+# Groups
+
+
+def test_groups_need_rows_enough():
+    deep = (*A61K, "A61K31/00", "A61K31/7036")
+    codes = ["A61K31/7036"] * 3 + ["A61K31/00"] * 2 + ["A61K9/10"] * 2 + ["H04L9/00"]
+    tree = LabelTree.of_cpc(codes, 1, [[deep]] * 3, "subgroup", group_rows=3)
+    assert tree.levels[2:] == ("subclass", "main_group", "subgroup")
+    main_group = (*A61K, "A61K31/00")
+    assert tree.paths == (A61K, main_group, (*main_group, "A61K31/7036"), H04L)
+    assert tree.nodes[-1] == (*main_group, "A61K31/7036")
+    assert tree.leaves_below((*A61K, "A61K9/00", "A61K9/10")) == (0,)
+    assert tree.leaves_below(main_group) == (1, 2)
+    assert tree.names["A61K31/00"].startswith("Medicinal preparations")
+    shallow = LabelTree.of_cpc(codes, 1, (), "main_group", group_rows=3)
+    assert shallow.paths == (A61K, main_group, H04L)
+
+
 # Flat sets
 
 
@@ -169,7 +233,7 @@ def test_a_flat_set_is_a_tree_of_one_level():
     assert tree.finest == "section"
     assert tree.at("section") == labels
     assert tree.paths == (("H",), ("A61",), ("A",))
-    assert (tree.outputs, len(tree.tags)) == (3, 0)
+    assert (tree.outputs, tree.nodes) == (3, ())
     assert [group.tolist() for group in tree.groups] == [[0, 1, 2]]
 
 

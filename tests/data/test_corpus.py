@@ -428,34 +428,42 @@ def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
         "validation": rows_with_codes(["A61K"], ["H04L"], start=100),
         "test": rows_with_codes(["A61K"], ["H04L"], start=200),
     }
-    return load(three_splits(folder, **(usual | rows)), labels="cpc", min_leaf_rows=2)
+    splits = three_splits(folder, **(usual | rows))
+    return load(splits, labels="cpc", min_leaf_rows=2, finest="subclass")
 
 
 def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):
     corpus = tree_corpus(tmp_path / "mine")
     assert corpus.tree.paths == (("A", "A61"), ("A", "A61", "A61K"), ("H", "H04", "H04L"))
-    found = [(row.y_true, row.leaves, row.tags) for row in corpus["train"]]
+    found = [(row.y_true, row.leaves, row.carried) for row in corpus["train"]]
     assert found == [
-        ((0, 0, 0), (1,), (None,)),
-        ((0, 0, 0), (1,), (None,)),
-        ((0, 0, None), (0, 1), (False,)),  # one of two codes, one of which is folded
-        ((0, 0, UNKNOWN_LABEL), (0,), (None,)),
-        ((1, 1, 1), (2,), (None,)),
-        ((1, 1, 1), (2,), (None,)),
-        ((None, None, None), (1, 2), (False,)),
-        ((1, 1, 1), (2,), (True,)),
+        ((0, 0, 0), (1,), None),
+        ((0, 0, 0), (1,), None),
+        ((0, 0, None), (0, 1), (0, 1, 2)),  # one of two codes, one of which is folded
+        ((0, 0, UNKNOWN_LABEL), (0,), None),
+        ((1, 1, 1), (2,), None),
+        ((1, 1, 1), (2,), None),
+        ((None, None, None), (1, 2), (0, 1, 2, 3, 4, 5)),
+        ((1, 1, 1), (2,), (3, 4, 5)),
     ]
     assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
 
 
-def test_rows_in_several_sections_are_trained_on_but_not_evaluated(tmp_path: Path):
+def test_rows_in_several_sections_are_evaluated_by_all_their_codes_only(tmp_path: Path):
     held_out = rows_with_codes(["A61K"], SEVERAL, ["H04L"], start=100)
     corpus = tree_corpus(tmp_path / "mine", validation=held_out, test=held_out)
     assert len(corpus["train"]) == len(TRAIN)
-    assert corpus.reject_counts == {
-        "test: ambiguous label": 1,
-        "validation: ambiguous label": 1,
-    }
+    assert corpus.reject_counts == {}
+    row = corpus["test"][1]
+    assert row.y_true == (None, None, None)
+    assert [corpus.tree.nodes[node][-1] for node in row.carried][-1] == "H04L"
+
+
+def test_rows_of_an_uncertain_label_and_codes_are_not_evaluated(tmp_path: Path):
+    fields = {"main_cpc": "A61K", "main_ipc": "H04L"}
+    usual = rows_with_codes(["A61K"], ["H04L"], start=100)
+    corpus = tree_corpus(tmp_path / "mine", validation=[*usual, {"text": "a loom"} | fields])
+    assert corpus.reject_counts == {"validation: ambiguous label": 1}
 
 
 def test_codes_missing_from_the_tree_are_unseen_in_the_other_splits(tmp_path: Path):
@@ -474,7 +482,7 @@ def test_rows_with_tags_only_are_rejects(tmp_path: Path):
     corpus = tree_corpus(tmp_path / "mine", train=rows_with_codes(*TRAIN, ["Y02E"], []))
     assert corpus.reject_counts == {
         "train: no label": 1,
-        "train: only in section Y, a tag": 1,
+        "train: only in section Y, never a main code": 1,
     }
 
 
@@ -686,3 +694,99 @@ def test_a_row_of_a_former_code_is_rejected_with_what_became_of_it(tmp_path: Pat
 def test_columns_of_labels_are_no_codes(tmp_path: Path):
     corpus = load(write_jsonl(tmp_path / "a.jsonl", labelled(40, ["F24J", "red"])))
     assert [note for note in corpus.notes if note.startswith("codes: ")] == []
+
+
+def test_a_family_stays_on_one_side_of_every_split(tmp_path: Path):
+    rows = [
+        row | {"docdb_family_id": 70_000_000 + number // 3}
+        for number, row in enumerate(labelled(300, "AB"))
+    ]
+    corpus = load(write_jsonl(tmp_path / "a.jsonl", rows))
+    sides = [{row.facts.family for row in corpus[split]} for split in SPLITS]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 100
+    assert "70000000" in set.union(*sides)
+
+
+def test_families_on_both_sides_are_counted_like_texts(tmp_path: Path):
+    folder = three_splits(
+        tmp_path / "mine",
+        train=[row | {"family": f"F{n}"} for n, row in enumerate(labelled(20))],
+        test=[row | {"family": f"F{n + 18}"} for n, row in enumerate(labelled(6, start=200))],
+    )
+    assert load(folder).leaked("test") == 2
+
+
+@pytest.mark.parametrize("number", ["-1", 0, None])
+def test_what_stands_for_no_family_joins_nothing(tmp_path: Path, number: object):
+    rows = [row | {"family": number} for row in labelled(40, "AB")]
+    assert len(load(write_jsonl(tmp_path / "a.jsonl", rows))["train"]) > 20
+
+
+def test_rows_of_one_family_cannot_be_divided(tmp_path: Path):
+    rows = [row | {"family": "F1"} for row in labelled(40, "AB")]
+    with pytest.raises(DataError, match="all 40 rows of train are of one family"):
+        load(write_jsonl(tmp_path / "a.jsonl", rows))
+
+
+def test_codes_that_contradict_the_main_code_are_named_in_one_line(tmp_path: Path):
+    rows = rows_with_codes(*TRAIN)
+    rows[0] |= {"main_code": "B01D 1/00"}
+    corpus = tree_corpus(tmp_path / "mine", train=rows)
+    note = (
+        "codes: 1 rows have no code of the section of their main code, e.g. B01D; the main code "
+        "counts. Check that columns belong together."
+    )
+    assert note in corpus.notes
+    assert corpus["train"][0].y_true[0] == corpus.tree.at("section").index("B")
+
+
+def overlapping(count: int, start: int = 0) -> list[dict[str, object]]:
+    pairs = [["a", "b"], ["b", "c"], ["c", "a"]]
+    return [{"text": f"text {n}", "label": pairs[n % 3]} for n in range(start, start + count)]
+
+
+def test_rows_of_several_labels_are_learnt_from(tmp_path: Path):
+    folder = three_splits(
+        tmp_path / "mine",
+        **{split: overlapping(9, 100 * n) for n, split in enumerate(SPLITS)},
+    )
+    corpus = load(folder)
+    assert corpus.tree.nodes == corpus.tree.paths == (("a",), ("b",), ("c",))
+    assert corpus.reject_counts == {}
+    assert [row.carried for row in corpus["test"][:3]] == [(0, 2), (0, 1), (1, 2)]
+    assert {row.y_true for row in corpus["test"]} == {(None,)}
+
+
+def test_lists_that_are_texts_are_refused_in_one_line(tmp_path: Path):
+    rows = [row | {"label": str(row["label"])} for row in overlapping(9)]
+    with pytest.raises(DataError, match=r"labels written as the text of a list: 9, e\.g\. \['a'"):
+        load(three_splits(tmp_path / "mine", train=rows))
+
+
+def test_views_are_given_to_training_rows_alone(tmp_path: Path):
+    def rows(start: int) -> list[dict[str, object]]:
+        return [
+            {
+                "title": f"Title {number}",
+                "abstract": f"Abstract {number}",
+                "claims": f"Claims {number}",
+                "label": "AB"[number % 2],
+            }
+            for number in range(start, start + 4)
+        ]
+
+    claims = {"title": None, "abstract": "", "claims": "Claims alone", "label": "A"}
+    part = {"title": "Title alone", "abstract": None, "claims": None, "label": "B"}
+    train = [*rows(0), claims, part]
+    folder = three_splits(tmp_path / "f", train=train, validation=[*rows(4), claims], test=rows(8))
+    settings = DataSettings(data=str(folder))
+    plain, corpus = load_corpus(settings), load_corpus(settings, views=True)
+    found = {row.text: row.views for row in corpus["train"]}
+    assert found["Title 0. Abstract 0"] == ("Title 0", "Abstract 0", "Claims 0")
+    assert found["Claims alone"] == found["Title alone"] == ()
+    assert plain.reject_counts == {"train: no text": 1, "validation: no text": 1}
+    assert corpus.reject_counts == {"validation: no text": 1}
+    for split in ("validation", "test"):
+        assert corpus[split] == plain[split]
+        assert not any(row.views for row in corpus[split])
+    assert corpus.fingerprint() != plain.fingerprint()

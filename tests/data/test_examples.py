@@ -79,6 +79,8 @@ def test_held_out_rows_stay_held_out_when_the_data_set_grows():
 
 
 def test_equal_keys_stay_in_the_same_split():
-    labels, keys = [0] * 100, [f"patent {number // 2}" for number in range(100)]
-    rest, partial = split_off(labels, keys, 0.2, 0)
-    assert not {keys[p] for p in rest} & {keys[p] for p in partial}
+    labels, keys = [0, 1, 0] * 33, [f"patent {number // 5}" for number in range(99)]
+    for seed in range(5):  # whatever the labels, and wherever the share ends
+        rest, partial = split_off(labels, keys, 0.2, seed)
+        assert not {keys[p] for p in rest} & {keys[p] for p in partial}
+        assert 20 <= len(partial) <= 60

@@ -7,19 +7,13 @@ import torch
 
 from conftest import patent_rows, write_splits
 from patclass.core.settings import DataSettings
-from patclass.cpc.tree import LabelSet
+from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.codes import UnusableRowError
+from patclass.data.column_labels import ColumnLabels, LabelScheme, NamedLabels
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import Example, FeedbackExample
-from patclass.data.labels import (
-    ColumnLabels,
-    CpcLabels,
-    LabelScheme,
-    LevelLabels,
-    ListLabels,
-    NamedLabels,
-)
-from patclass.training.loop import tree_loss
+from patclass.data.labels import CpcLabels, LevelLabels, ListLabels
+from patclass.training.loss import tree_loss
 
 LOOM = FeedbackExample("feedback-1", "A loom with a heald.", "D03D", 2.0)
 
@@ -82,9 +76,12 @@ SECTIONS = NamedLabels("label", ("A", "B"), LabelSet.of_codes(["A", "B"]))
         (SECTIONS, "B", ("B",)),
         (LevelLabels("section", (), (), ()), "H04L", ("H",)),
         (LevelLabels("class", (), (), ()), "H04L", ("H04",)),
+        (LevelLabels("main_group", (), (), ()), "H04L 9/32", ("H04L9/00",)),
         (ListLabels(("A61", "H04L"), (), (), ()), "H04L", ("H04L",)),
+        (ListLabels(("A61", "H04L9/00"), (), (), ()), "H04L9/32", ("H04L9/00",)),
         (CpcLabels((), (), ()), "H04L", ("H", "H04", "H04L")),
         (CpcLabels((), (), ()), "H", ("H",)),
+        (CpcLabels((), (), (), "subclass"), "H04L9/32", ("H", "H04", "H04L")),
     ],
 )
 def test_a_code_becomes_a_label_of_the_scheme(
@@ -113,6 +110,7 @@ def test_a_row_of_weight_two_counts_as_two_rows():
     logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
     light, heavy = (Example("1", "t", (0,), (0,), weight=w) for w in (1.0, 2.0))
     other = Example("2", "t", (1,), (1,))
-    weighted = tree_loss(logits[:2], [heavy, other], 2)
-    repeated = tree_loss(logits[[0, 0, 1]], [light, light, other], 2)
+    tree = LabelTree.flat(LabelSet.of_codes("AH"))
+    weighted = tree_loss(logits[:2], [heavy, other], tree)
+    repeated = tree_loss(logits[[0, 0, 1]], [light, light, other], tree)
     torch.testing.assert_close(weighted, repeated)

@@ -3,18 +3,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from patclass.core.errors import DataError
-from patclass.cpc.symbols import LEVELS
-from patclass.cpc.tree import LabelSet, common_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH
+from patclass.cpc.tree import LabelSet, Path, common_path
 from patclass.data.codes import UnusableRowError
-from patclass.data.labels import (
-    ColumnLabels,
-    CpcLabels,
-    LevelLabels,
-    ListLabels,
-    NamedLabels,
-    RowLabel,
-    label_scheme,
-)
+from patclass.data.column_labels import ColumnLabels, NamedLabels, RowLabel
+from patclass.data.labels import CpcLabels, LevelLabels, ListLabels, label_scheme
 
 COLUMNS = ["text", "main_code", "codes", "section"]
 
@@ -31,10 +24,14 @@ def test_auto_uses_the_label_column_or_else_the_section():
 
 
 @pytest.mark.parametrize(
-    ("level", "expected"), [("section", "A"), ("class", "A61"), ("subclass", "A61K")]
+    ("level", "expected"),
+    [
+        *[("section", "A"), ("class", "A61"), ("subclass", "A61K"), ("main_group", "A61K31/00")],
+        ("subgroup", "A61K31/7036"),
+    ],
 )
 def test_the_main_code_is_truncated_to_the_level(level: str, expected: str):
-    assert code(level, {"main_code": "A61K 31/00", "codes": ["H04L", "G06F"]}) == expected
+    assert code(level, {"main_code": "A61K 31/7036", "codes": ["H04L", "G06F"]}) == expected
 
 
 def test_the_main_code_takes_precedence_over_the_level_column():
@@ -110,7 +107,7 @@ def test_tags_and_indexing_codes_decide_no_label():
     assert code("section", {"codes": "C12N1/20; G06R1:01"}) == "C"
     assert code("section", {"codes": "A42B1/22; Y10T428/12"}) == "A"
     assert code("subclass", {"codes": "B29C45/00; B29K2105/00; C08L2201/00"}) == "B29C"
-    with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
+    with pytest.raises(UnusableRowError, match=r"^only in section Y, never a main code$"):
         code("section", {"codes": "Y10T428/12"})
 
 
@@ -141,6 +138,45 @@ def test_the_first_or_inventive_symbols_decide_where_they_are_stated():
 def test_columns_of_one_level_each_are_joined(fields: dict[str, object], path: str):
     assert cpc(**fields).code == path
     assert code("section", fields) == "A"
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({"subclass": "A61K", "main_group": "31", "subgroup": "7036"}, "A61K31/7036"),
+        ({"subclass": "A61K", "main_group": 31.0, "subgroup": 4.0}, "A61K31/04"),
+        ({"subclass": "A61K", "main_group": 31, "subgroup": "00"}, "A61K31/00"),
+        ({"subclass": "A61K", "main_group": "A61K31", "subgroup": "04"}, "A61K31/04"),
+        ({"cpc_main_group": "A61K 31/00", "cpc_subgroup": "A61K 31/7036"}, "A61K31/7036"),
+        ({"subclass": "A61K", "subgroup": "A61K 31/04"}, "A61K31/04"),
+    ],
+)
+def test_columns_of_groups_are_joined(fields: dict[str, object], group: str):
+    assert code("main_group", fields) == "A61K31/00"
+    finest = "main_group" if group.endswith("/00") else "subgroup"
+    assert code(finest, fields) == group
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"main_group": "31"},
+        {"main_code": "A61K", "subgroup": 4},
+        {"main_code": "A61K", "subgroup": "A"},
+        {"codes": "A61K", "subgroup": "patients over 60"},
+        {"subclass": "A61K", "subgroup": 4},
+    ],
+)
+def test_a_part_of_a_group_alone_says_nothing(fields: dict[str, object]):
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
+        code("main_group", fields)
+
+
+def test_groups_that_contradict_their_subclass_decide_no_label():
+    fields = {"subclass": "A61K", "main_group": "A61P31/00"}
+    with pytest.raises(UnusableRowError, match=r"^symbols not understood$") as caught:
+        cpc(**fields)
+    assert caught.value.example == "A61K but A61P31/00"
 
 
 def test_codes_that_disagree_are_ambiguous():
@@ -196,8 +232,8 @@ def test_the_longest_code_of_a_list_wins():
 
 def test_a_main_group_in_a_list_is_not_a_prefix_of_other_groups():
     scheme = label_scheme("A61K3,A61K31,G06", COLUMNS, {})
-    assert scheme.code_of({"main_code": "A61K 31/00"}) == "A61K31"
-    assert scheme.code_of({"main_code": "A61K 3/10"}) == "A61K3"
+    assert scheme.code_of({"main_code": "A61K 31/00"}) == "A61K31/00"
+    assert scheme.code_of({"main_code": "A61K 3/10"}) == "A61K3/00"
     with pytest.raises(UnusableRowError, match=r"^label not in the list$"):
         scheme.code_of({"main_code": "A61K 33/00"})
 
@@ -300,7 +336,7 @@ def test_a_flat_scheme_gives_a_tree_of_one_level(wanted: str, level: str, codes:
     assert tree.levels == (level,)
     assert tree.at(level).codes == codes
     assert tree.paths == tuple((code,) for code in codes)
-    assert len(tree.tags) == 0
+    assert tree.nodes == ()
 
 
 def test_a_row_of_a_flat_scheme_is_certain():
@@ -319,7 +355,16 @@ L = ("H", "H04", "H04L")
 
 
 def cpc(**fields: object) -> RowLabel:
-    return label_scheme("cpc", list(fields), {}).label_of(fields)
+    return label_scheme("cpc", list(fields), {}, finest="subclass").label_of(fields)
+
+
+def test_symbols_are_cut_below_the_finest_level():
+    fields = {"main_code": "A61K 31/7036", "codes": ["A61K 31/7036", "Y02E 10/50", "A61P 3/00"]}
+    scheme = label_scheme("cpc", list(fields), {}, finest="main_group")
+    label = scheme.label_of(fields)
+    assert label.path == (*K, "A61K31/00")
+    assert label.carried == (label.path, (*P, "A61P3/00"), ("Y", "Y02", "Y02E", "Y02E10/00"))
+    assert label_scheme("cpc", list(fields), {}).label_of(fields).code == "A61K31/7036"
 
 
 def test_cpc_selects_the_whole_tree():
@@ -353,7 +398,7 @@ def test_main_codes_of_different_sections_are_uncertain_but_labelled():
 
 def test_a_main_code_among_the_tags_falls_back_to_the_others():
     label = cpc(main_code="Y02E 10/50", codes=["Y02E 10/50", "H04L 9/00"])
-    assert (label.path, label.tags) == (L, (True,))
+    assert (label.path, label.carried) == (L, (L, ("Y", "Y02", "Y02E")))
 
 
 def test_listed_codes_under_the_section_are_candidates():
@@ -402,7 +447,7 @@ def test_level_columns_give_the_path_as_deep_as_they_go(fields: dict[str, object
     ],
 )
 def test_a_row_with_tags_only_is_unusable(fields: dict[str, object]):
-    with pytest.raises(UnusableRowError, match=r"^only in section Y, a tag$"):
+    with pytest.raises(UnusableRowError, match=r"^only in section Y, never a main code$"):
         cpc(**fields)
 
 
@@ -412,21 +457,30 @@ def test_a_row_without_a_symbol_has_no_label(cell: object):
         cpc(main_code=cell, codes=cell)
 
 
+Y02E = ("Y", "Y02", "Y02E")
+Y10T = ("Y", "Y10", "Y10T")
+
+
 @pytest.mark.parametrize(
-    ("fields", "tag"),
+    ("fields", "carried"),
     [
-        ({"codes": ["A61K", "Y02E 10/50"]}, True),
-        ({"main_code": "A61K", "codes": ["A61K", "Y02E 10/50"]}, True),
-        ({"main_code": "A61K", "codes": "Y10T"}, True),
-        ({"codes": ["A61K", "A61P"]}, False),
-        ({"main_code": "A61K", "codes": ["A61K 31/00", "A61P"]}, False),
+        ({"codes": ["A61K", "Y02E 10/50"]}, (K, Y02E)),
+        ({"main_code": "A61K", "codes": ["A61K", "Y02E 10/50"]}, (K, Y02E)),
+        ({"main_code": "A61K", "codes": "Y10T"}, (K, Y10T)),
+        ({"codes": ["A61K", "A61P"]}, (K, P)),
+        ({"main_code": "A61K", "codes": ["A61K 31/00", "A61P"]}, (K, P)),
+        ({"codes": ["A61K 31/00", "H04L2012/00"]}, (K, L)),
         ({"main_code": "A61K"}, None),
         ({"codes": ["A61K"]}, None),
+        ({"main_code": ["A61K", "A61P"]}, (K, P)),
+        ({"main_cpc": "A61K", "main_ipc": "A61P"}, None),
         ({"section": "A"}, None),
     ],
 )
-def test_the_tag_is_present_absent_or_unknown(fields: dict[str, object], tag: bool | None):
-    assert cpc(**fields).tags == (tag,)
+def test_all_codes_of_a_row_are_carried(
+    fields: dict[str, object], carried: tuple[Path, ...] | None
+):
+    assert cpc(**fields).carried == carried
 
 
 @pytest.mark.parametrize(
@@ -437,15 +491,15 @@ def test_the_tag_is_present_absent_or_unknown(fields: dict[str, object], tag: bo
         {"main_code": "A61K 31/00", "section": "A"},
     ],
 )
-def test_one_symbol_in_several_columns_leaves_the_tag_unknown(fields: dict[str, object]):
-    assert cpc(**fields).tags == (None,)
+def test_one_symbol_in_several_columns_says_nothing_of_others(fields: dict[str, object]):
+    assert cpc(**fields).carried is None
 
 
 def test_the_tree_is_built_from_the_certain_codes_of_the_training_rows():
-    scheme = label_scheme("cpc", ["section", "codes"], {})
+    scheme = label_scheme("cpc", ["section", "codes"], {}, finest="subclass")
     rows = [["A61K"], ["A61K"], ["A61P"], ["H04L"], ["H04L"], ["A61K", "H04L"]]
     tree = scheme.tree([scheme.label_of({"codes": codes}) for codes in rows], 2)
-    assert tree.levels == LEVELS
+    assert tree.levels == LEVELS[:SUBCLASS_DEPTH]
     assert tree.paths == (("A", "A61"), K, L)
 
 
@@ -466,7 +520,7 @@ def test_the_certain_path_is_a_prefix_of_every_candidate(
     except UnusableRowError as reason:
         usable = [code for code in (*codes, section, main) if code and code[0] in "AH"]
         found = (usable, str(reason))
-        assert found in (([], "no label"), ([], "only in section Y, a tag"))
+        assert found in (([], "no label"), ([], "only in section Y, never a main code"))
         return
     assert label.candidates
     assert common_path(label.candidates) == label.path

@@ -56,7 +56,7 @@ def test_columns_of_one_level_each_are_joined(name: str, column: str):
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert sections(path) == {row["patent_id"]: row[column] for row in rows}
-    scheme = label_scheme("cpc", list(rows[0]), {})
+    scheme = label_scheme("cpc", list(rows[0]), {}, finest="subclass")
     parts = [
         row.get("cpc_subclass") or row["section"] + row["ipc_class"] + row["subclass"]
         for row in rows

@@ -6,10 +6,12 @@ from itertools import combinations
 
 import pytest
 
-from patclass.cpc.symbols import LEVELS, Symbol
+from patclass.cpc.symbols import Symbol
 from patclass.data.sources import open_source
 
 Fields = dict[str, str]
+
+LEVELS = ("section", "class", "subclass")
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 
-from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.cpc.tree import LabelTree
 from patclass.data.examples import UNKNOWN_LABEL, Corpus, Example, Facts
 from patclass.data.text import TextView
 from patclass.evaluation.report import Report, measure
 from patclass.predictor.scored import Scored
 
-PATHS = (("A", "A01"), ("A", "A61"), ("A",), ("B", "B60"))
+PATHS = (("A", "A01"), ("A", "A61"), ("A",), ("B", "B31"))
 WORDS = ("plough soil", "needle wound", "shoe sole", "wheel brake")
+NODES = (("A",), ("A", "A01"), ("Y",))
 TREE = LabelTree(
     ("section", "class"),
     PATHS,
-    {code: code for path in PATHS for code in path},
-    LabelSet((Label("Y", "tag"),)),
+    {code: code for path in (*PATHS, *NODES) for code in path},
+    NODES,
 )
 
 
@@ -24,7 +25,9 @@ def example(number: int, **facts: object) -> Example:
     leaf = number % 4
     y_true = ((0, 0), (0, 1), (0, UNKNOWN_LABEL), (1, 2))[leaf]
     text = f"{WORDS[leaf]} number{number} " + "word " * (number % 7)
-    return Example(f"P{number}", text, y_true, (leaf,), (number % 3 == 0,), Facts(**facts))
+    return Example(
+        f"P{number}", text, y_true, (leaf,), (2,) if number % 3 == 0 else (0, 1), Facts(**facts)
+    )
 
 
 def scored_rows(rows: list[Example], seed: int = 0) -> Scored:
@@ -38,7 +41,7 @@ def scored_rows(rows: list[Example], seed: int = 0) -> Scored:
         TREE,
         (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32),
         (calibrated / calibrated.sum(axis=1, keepdims=True)).astype(np.float32),
-        generator.random((len(rows), 1)).astype(np.float32),
+        generator.random((len(rows), 3)).astype(np.float32),
     )
 
 

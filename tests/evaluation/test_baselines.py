@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from patclass.evaluation import baselines
-from patclass.evaluation.baselines import LabelledTexts, majority, tfidf_regression
+from patclass.evaluation.baselines import (
+    LabelledTexts,
+    MultilabelTexts,
+    majority,
+    tfidf_one_vs_rest,
+    tfidf_regression,
+)
+from patclass.evaluation.multilabel import label_matrix
 
 CODES = ["A", "B", "C"]
 WORDS = {0: "plough soil harvest", 1: "welding torch nozzle", 2: "polymer catalyst acid"}
@@ -103,3 +110,41 @@ def test_many_labels_are_fitted_with_fewer_features(monkeypatch: pytest.MonkeyPa
     codes = [f"L{n}" for n in range(60)]
     assert tfidf_regression(train, train, train, codes).rows == 120
     assert fitted == [(np.float32, 100, 4.0, 100), (np.float32, 100, 16.0, 100)]
+
+
+def texts_of(*carried: tuple[int, ...], start: int = 0) -> MultilabelTexts:
+    """Rows whose words determine all labels; label 3 is the parent of 0 and 1."""
+    texts = [
+        f"{' '.join(WORDS[label] for label in labels if label in WORDS)} number{number}"
+        for number, labels in enumerate(carried, start)
+    ]
+    return MultilabelTexts(texts, label_matrix(carried, 5))
+
+
+LEVELS, DEPTHS = ("coarse", "fine"), np.array([1, 1, 1, 0, 1])
+CARRIED = [(0, 3), (1, 3), (2,), (0, 1, 3), (0, 2, 3)]
+
+
+def test_one_regression_for_each_label_finds_all_of_them():
+    train, seen = texts_of(*CARRIED * 6), texts_of(*CARRIED, start=50)
+    found = tfidf_one_vs_rest(train, seen, texts_of(*CARRIED, start=90), LEVELS, DEPTHS)
+    assert [*found] == ["coarse", "fine"]
+    for metrics in found.values():
+        assert metrics.precision_at[1].value == 1
+        assert (metrics.micro_f1.value, metrics.example_f1.value) == (1, 1)
+
+
+def test_a_label_with_too_few_training_rows_is_missed_and_ranks_last():
+    train = texts_of(*CARRIED * 6, (4,))
+    found = tfidf_one_vs_rest(train, texts_of(*CARRIED), texts_of((0, 4, 3)), LEVELS, DEPTHS)
+    fine = found["fine"]
+    assert fine.micro_f1.value == pytest.approx(2 * 1 / (2 + 1))
+    assert fine.coverage_error.value == 4
+
+
+def test_a_label_that_all_rows_carry_is_always_chosen():
+    carried = [(0, 3), (1, 3), (0, 1, 3)]
+    found = tfidf_one_vs_rest(
+        texts_of(*carried * 6), texts_of(*carried), texts_of(*carried), LEVELS, DEPTHS
+    )
+    assert found["coarse"].micro_f1.value == 1

@@ -49,7 +49,7 @@ def level(labels: int, rows: int = 300, name: str = "L{}", title: str | None = N
     table = generator.dirichlet(np.ones(labels), rows).astype(np.float32)
     table[np.arange(rows), y_true] += 0.3
     examples = [
-        Example(f"P{n}", "x" * (n % 50 + 1), (int(t),), (0,), (), Facts(title, 2000, title))
+        Example(f"P{n}", "x" * (n % 50 + 1), (int(t),), (0,), None, Facts(title, 2000, title))
         for n, t in enumerate(y_true)
     ]
     codes = [name.format(n) for n in range(labels)]
@@ -95,7 +95,7 @@ def test_all_sections_are_there(page: Page):
         "Label sets",
         "Results by subset",
         "Most confident errors",
-        "Tags",
+        "All codes",
         "About this report",
     ):
         assert heading in page.text
@@ -132,9 +132,9 @@ def test_only_cpc_codes_have_titles():
 
 
 def test_a_long_title_is_truncated_with_its_full_text_available(page: Page):
-    whole = official_titles("tag", ["Y"])["Y"]
+    whole = official_titles("class", ["B31"])["B31"]
     assert whole in {attributes.get("title") for _, attributes in page.elements}
-    assert f"Y {whole[:60]}" in page.text
+    assert f"B31 {whole[:60]}" in page.text
     assert whole not in page.text
 
 

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from patclass.data.examples import UNKNOWN_LABEL, Corpus
+from patclass.cpc.tree import LabelTree
+from patclass.data.examples import SPLITS, UNKNOWN_LABEL, Corpus, Example
+from patclass.data.text import TextView
 from patclass.evaluation import baselines as module
 from patclass.evaluation.baselines import LabelledTexts
 from patclass.evaluation.calibration import RiskCoverage
 from patclass.evaluation.intervals import Interval
 from patclass.evaluation.metrics import ClassMetrics, Metrics
-from patclass.evaluation.report import LevelReport, Report, confusion_text, measure
+from patclass.evaluation.report import LevelReport, Report, measure
+from patclass.evaluation.tables import confusion_text
+from patclass.predictor.all_codes import carried_nodes
 from patclass.predictor.scored import Scored
 
 
@@ -243,12 +247,59 @@ def test_sets_of_rows_without_a_known_label_do_not_count(scored: Scored, corpus:
     assert (level.sets.coverage, level.sets.single) == (1, 1)
 
 
-def test_slices_mistakes_and_tags_are_reported(report: Report):
+def test_slices_and_mistakes_are_reported(report: Report):
     section = report.levels["section"]
     assert {part.kind for part in section.slices} == {"text length", "year"}
     wrong = round(section.metrics.rows * (1 - section.metrics.accuracy))
     assert len(section.mistakes) == min(25, wrong)
-    assert report.tags["Y"].rows == 80
+
+
+def test_all_codes_are_reported_by_level(scored: Scored, corpus: Corpus, report: Report):
+    assert set(report.codes) == {"section", "class"}
+    section = report.codes["section"]
+    assert (section.rows, section.labels, section.labels_per_row) == (80, 2, 1)
+    assert report.codes["class"].rows == 54  # of those that carry a class
+    assert section.micro_f1 is None
+    given = np.zeros((80, 3), dtype=bool)
+    given[:, 0] = True  # A is carried by 54 of 80 rows
+    found = measure(replace(scored, given=given), corpus, "test", []).codes["section"]
+    assert found.micro_f1 is not None
+    assert found.micro_f1.value == pytest.approx(2 * 54 / 160)
+    assert "all codes" in report.text()
+
+
+def test_all_codes_are_compared_with_a_baseline(scored: Scored, corpus: Corpus):
+    found = measure(scored, corpus, "test", ["section"])
+    assert set(found.codes_baselines) == {"section"}
+    assert found.codes_baselines["section"].rows == found.codes["section"].rows
+    assert "TF-IDF one versus rest" in found.text()
+
+
+def test_where_labels_overlap_the_verdict_is_by_micro_f1():
+    names = {code: code for code in "abc"}
+    paths = (("a",), ("b",), ("c",))
+    tree = LabelTree(("label",), paths, names, paths)
+    words = {0: "pump", 1: "valve", 2: "seal"}
+    pairs = [(0, 1), (1, 2), (0, 2)] * 20
+    rows = [
+        Example(f"P{n}", f"{words[a]} {words[b]} {n}", (None,), (a, b), (a, b))
+        for n, (a, b) in enumerate(pairs)
+    ]
+    corpus = Corpus("made up", TextView(("text",)), tree, dict.fromkeys(SPLITS, rows), ())
+    y_true, _ = carried_nodes(rows, tree)
+    leaves = np.where(y_true, 0.5, 0).astype(np.float32)
+    perfect = Scored(rows, tree, leaves, leaves, y_true.astype(np.float32), y_true)
+    report = measure(perfect, corpus, "test", ["label"])
+    assert (report.model.accuracy, report.model.rows) == (1, 60)
+    assert report.levels["label"].baselines == {}
+    assert "micro F1" in report.verdict
+    blank = replace(perfect, given=np.zeros_like(y_true))
+    assert measure(blank, corpus, "test", ["label"]).failures[0].startswith("its micro F1 of 0.0%")
+
+
+def test_without_rows_of_known_codes_there_is_no_report_of_them(scored: Scored, corpus: Corpus):
+    unknown = replace(scored, rows=[replace(row, carried=None) for row in scored.rows])
+    assert measure(unknown, corpus, "test", []).codes == {}
 
 
 def test_a_level_without_known_labels_is_left_out(scored: Scored, corpus: Corpus):

@@ -28,7 +28,7 @@ TREE = LabelTree(
 ALIKE = LevelParity(
     agreement=1.0, sure_agreement=1.0, sure=40, labelled=50, f1_loss=0.0, ece_rise=0.0
 )
-OPEN = Limits(0.0, 0.0, 1.0, 1.0, 1e6)
+OPEN = Limits(0.0, 0.0, 0.0, 1.0, 1.0, 1e6)
 
 
 def answers(leaves: object, logits: object = None) -> PipelineOutputs:
@@ -48,7 +48,7 @@ def examples(*labels: int | None) -> list[Example]:
 
 
 def parity(**levels: LevelParity) -> Parity:
-    figures = {"texts": 50, "largest_logit_difference": 0.01, "tag_agreement": 1.0}
+    figures = {"texts": 50, "largest_logit_difference": 0.01, "codes_agreement": 1.0}
     return Parity(source="rows", levels=levels, **figures)
 
 
@@ -233,9 +233,10 @@ def test_whether_a_loss_is_more_than_chance_is_told_by_the_same_resampled_rows(
     assert (level.f1_loss_low > 0) is more
 
 
-def test_differing_tags_are_named():
-    other = parity(section=ALIKE).model_copy(update={"tag_agreement": 0.97})
-    assert objections(other, QUANTISED) == ["tags: 97.0% agree (required: 98%)"]
+def test_differing_codes_are_named():
+    other = parity(section=ALIKE).model_copy(update={"codes_agreement": 0.94})
+    expected = ["all codes: F1 against the original 94.0% (required: 95%)"]
+    assert objections(other, QUANTISED) == expected
 
 
 def test_float32_must_agree_almost_exactly():
@@ -267,7 +268,7 @@ def test_the_coarsest_level_has_its_own_limit():
 
 
 def test_the_limits_match_the_documentation_of_the_command():
-    assert Limits(0.98, 0.99, 0.005, 0.01, math.inf) == QUANTISED
+    assert Limits(0.98, 0.99, 0.95, 0.005, 0.01, math.inf) == QUANTISED
     assert EXACT.agreement == EXACT.sure_agreement == 1
 
 

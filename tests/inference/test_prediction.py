@@ -29,7 +29,7 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
-from patclass.inference.sinks import SCHEMA, open_sink
+from patclass.inference.sinks import SCHEMA, OwnColumns, open_sink
 from patclass.model.tokenizer import MAX_WINDOWS, Truncation
 from patclass.predictor.pipeline import Pipeline
 
@@ -147,8 +147,9 @@ def test_candidates_have_the_titles_and_probabilities_of_their_level():
     assert all(type(candidate.confidence) is float for candidate in found)
 
 
-EVERYTHING = Options(coverage=0.8, neighbours=2, explain=True)
-LISTS = ("path", "top", "label_set", "tags", "passages", "neighbours", "warnings")
+EVERYTHING = Options(coverage=0.8, neighbours=2, explain=True, all_codes=True)
+ALL = OwnColumns(answers=COLUMNS)
+LISTS = ("path", "top", "label_set", "codes", "passages", "neighbours", "warnings")
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ def test_unknown_levels_are_none(classifier: Classifier):
 
 
 def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
-    with open_sink(tmp_path / "out.jsonl") as sink:
+    with open_sink(tmp_path / "out.jsonl", ALL) as sink:
         sink.write([Row(1)], [row])
     found = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
     assert found == {k: json_value(v) for k, v in row.items() if v is not None and v != ()}
@@ -207,7 +208,7 @@ def test_json_lines_have_the_same_fields(row: dict[str, Any], tmp_path: Path):
 def test_csv_and_tsv_have_the_same_fields(
     row: dict[str, Any], tmp_path: Path, suffix: str, delimiter: str
 ):
-    with open_sink(tmp_path / f"out{suffix}") as sink:
+    with open_sink(tmp_path / f"out{suffix}", ALL) as sink:
         sink.write([Row(1)], [row])
     with (tmp_path / f"out{suffix}").open(encoding="utf-8", newline="") as file:
         (found,) = csv.DictReader(file, delimiter=delimiter)
@@ -222,7 +223,7 @@ def test_csv_and_tsv_have_the_same_fields(
 
 
 def test_parquet_has_the_same_fields_and_their_types(row: dict[str, Any], tmp_path: Path):
-    with open_sink(tmp_path / "out.parquet") as sink:
+    with open_sink(tmp_path / "out.parquet", ALL) as sink:
         sink.write([Row(1)], [row])
     table = pq.read_table(tmp_path / "out.parquet")
     assert table.schema.equals(SCHEMA)
@@ -240,7 +241,7 @@ def test_predict_prints_the_same_fields(cli, tree_bundle: Path, prediction: Pred
             "--model",
             tree_bundle,
         ),
-        *("--coverage", 0.8, "--neighbours", 2, "--explain", "--device", "cpu"),
+        *("--coverage", 0.8, "--neighbours", 2, "--explain", "--all-codes", "--device", "cpu"),
     )
     record = {name: value for name, value in record_of(prediction).items() if value is not None}
     found = json.loads(outcome.out)

@@ -16,13 +16,14 @@ from patclass.core.errors import DataError
 from patclass.data.cells import spreadsheet_text
 from patclass.data.rows import open_table
 from patclass.data.table import Row, Table
-from patclass.inference.prediction import COLUMNS
+from patclass.inference.prediction import file_columns
 from patclass.inference.sinks import OwnColumns, open_sink
 
 TOP = [
     {"label": "H", "name": "Electricity", "confidence": 0.75},
     {"label": "A", "name": "Human Necessities", "confidence": 0.25},
 ]
+COLUMNS = file_columns()
 GOOD = dict.fromkeys(COLUMNS) | {
     "id": "EP1",
     "label": "H",

@@ -10,6 +10,7 @@ import pytest
 from conftest import patent_rows, tree_rows, write_jsonl
 from helpers import tiny_run
 from patclass.core.errors import ConfigError, DataError
+from patclass.cpc.symbols import code_path
 from patclass.inference import AnswerWarning, Classifier, Options, Prediction, load
 from patclass.predictor.pipeline import Pipeline
 
@@ -28,7 +29,7 @@ def test_the_tree_matches_the_training_rows(tree_classifier: Classifier):
     assert tree.at("section").codes == ["A", "C", "H"]
     assert tree.at("class").codes == ["A01", "A02", "C01", "C02", "H01", "H02"]
     assert ("C",) in tree.paths  # C07 was too rare
-    assert tree.tags.codes == ["Y"]
+    assert ("Y", "Y02", "Y02E") in tree.nodes
     assert tree_classifier.classes_ == ["A01B", "A02B", "C01B", "C02B", "H01B", "H02B"]
 
 
@@ -174,15 +175,18 @@ def test_an_unattainable_coverage_is_refused(
         classify_one(tree_classifier, CIRCUIT, coverage=coverage)
 
 
-def test_neighbours_are_training_patents_of_the_same_section(tree_classifier: Classifier):
+def test_neighbours_are_training_patents_the_most_similar_first(tree_classifier: Classifier):
     known = {row["id"]: row for row in tree_rows(90, seed=1)}
-    prediction = classify_one(tree_classifier, PATENTS[2], neighbours=3)
-    assert len(prediction.neighbours) == 3
-    for near in prediction.neighbours:
-        assert near.title == known[near.id]["title"]
-        assert near.codes[0] == known[near.id]["main_code"][0] == "H"
-    similarities = [near.similarity for near in prediction.neighbours]
-    assert similarities == sorted(similarities, reverse=True)
+    same = 0
+    for prediction in tree_classifier.classify(PATENTS, Options(neighbours=3)):
+        assert len(prediction.neighbours) == 3
+        for near in prediction.neighbours:
+            assert near.title == known[near.id]["title"]
+            assert near.codes[0] == known[near.id]["main_code"][0]
+            same += near.codes[0] == prediction.label[0]
+        similarities = [near.similarity for near in prediction.neighbours]
+        assert similarities == sorted(similarities, reverse=True)
+    assert same > 3 * len(PATENTS) / 2  # a third of them would be of the same section by chance
 
 
 def test_more_neighbours_than_patents_returns_all_patents(tree_classifier: Classifier):
@@ -197,11 +201,53 @@ def test_a_training_patent_is_its_own_nearest(tree_classifier: Classifier):
         assert near.similarity == pytest.approx(1, abs=0.02)
 
 
-def test_tags_have_a_probability_of_their_own(tree_classifier: Classifier):
-    for prediction in tree_classifier.classify(PATENTS):
-        (tag,) = prediction.tags
-        assert tag.label == "Y"
-        assert 0 < tag.confidence < 1
+def test_all_codes_are_given_on_request(tree_classifier: Classifier):
+    assert classify_one(tree_classifier, CIRCUIT).codes is None
+    codes = classify_one(tree_classifier, CIRCUIT, all_codes=True, recall=0.99).codes
+    assert codes
+    assert [code.level for code in codes] == sorted(
+        (code.level for code in codes), key=LEVELS.index
+    )
+    probabilities = {code.code: code.probability for code in codes}
+    for code in codes:
+        assert 0 < code.probability < 1
+        parents = code_path(code.code)[:-1]
+        assert all(probabilities[parent] >= code.probability for parent in parents)
+
+
+def test_the_prediction_and_its_ancestors_have_the_main_role(tree_classifier: Classifier):
+    for prediction in tree_classifier.classify(PATENTS, Options(all_codes=True, precision=0.99)):
+        main = [code.code for code in prediction.codes if code.role == "main"]
+        assert main == [step.label for step in prediction.path]
+
+
+def test_more_recall_never_gives_fewer_codes(tree_classifier: Classifier):
+    def given(recall: float) -> int:
+        options = Options(all_codes=True, recall=recall)
+        return sum(len(found.codes) for found in tree_classifier.classify(PATENTS, options))
+
+    assert given(0.3) <= given(0.6) <= given(0.95)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": 0.8}, "precision: it chooses among all codes; ask for all_codes too"),
+        ({"all_codes": True, "precision": 0.8, "recall": 0.8}, "precision and recall"),
+        ({"all_codes": True, "precision": 1.0}, r"precision 1: expected a share from 0\.05 to"),
+        ({"all_codes": True, "recall": 0.0}, r"recall 0: expected a share from 0\.05 to 0\.99"),
+    ],
+)
+def test_what_codes_cannot_be_chosen_by_is_refused(
+    tree_classifier: Classifier, options: dict[str, object], message: str
+):
+    with pytest.raises(ConfigError, match=message):
+        classify_one(tree_classifier, CIRCUIT, **options)
+
+
+def test_a_model_with_one_label_a_patent_gives_no_codes(classifier: Classifier):
+    with pytest.raises(ConfigError, match="all_codes: this model knows one label a patent"):
+        classify_one(classifier, CIRCUIT, all_codes=True)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_record_without_responses_adds_no_feedback(database: Database):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (record(("sport", ADA)), "record 2: label 'sport' is no section, class or subclass"),
+        (record(("sport", ADA)), "record 2: label 'sport' is no code of the CPC"),
         (record(("A61", ADA), id="gone"), "record 2: prediction_id 'gone' is not stored"),
         (record(("A61", ADA), fields={"text": "Other."}), "record 2: it is not the text of"),
         ({"id": ID(1)}, r"1\.fields: field required"),

@@ -126,7 +126,12 @@ def test_a_key_is_used_for_one_feedback(database: Database):
         ({"prediction_id": "xyz"}, "prediction_id 'xyz': string should match"),
         ({"label": "G06"}, "label: expected none"),
         ({"text": TEXT}, "text_sha256: it is not that of the text"),
-        ({"correct": False, "label": "Q99"}, "label 'Q99' is no section, class or subclass"),
+        ({"correct": False, "label": "Q99"}, "label 'Q99' is no code of the CPC and was never"),
+        (
+            {"correct": False, "label": "a61k 31"},
+            "where it would be 'A61K31/00', and was",
+        ),
+        ({"correct": False, "label": "F24J"}, "label 'F24J' is no longer in the CPC"),
         ({"created": "2999-01-01T00:00:00Z"}, "created: 2999-01-01.* is in the future"),
         ({"predicted_label": None}, f"prediction_id '{ID(1)}' is not stored here"),
     ],

@@ -244,7 +244,7 @@ def test_the_only_control_of_codes_is_read_whatever_its_name(database: Database)
     one = renamed(annotation(1, "G06F 3/01"), "topic")
     found = imported(database, task(one | {"result": [*one["result"], mood]}))
     assert (found, found.recognised) == (ImportResult(1, 0), "labels from 'topic' (choices)")
-    assert all_feedback(database) == [(False, "G06F", "ada@example.com")]
+    assert all_feedback(database) == [(False, "G06F3/01", "ada@example.com")]
 
 
 def test_the_control_label_is_read_before_others(database: Database):
@@ -323,7 +323,7 @@ def test_tasks_that_were_made_there_are_counted(database: Database, number: str 
             "task 42: created: 2999-01-01T00:00:00.* is in the future",
         ),
         (task(annotation(1, "A61", "G06")), "task 42: chosen are A61, G06; expected one label"),
-        (task(annotation(1, "sport")), "task 42: label 'sport' is no section, class or subclass"),
+        (task(annotation(1, "sport")), "task 42: label 'sport' is no code of the CPC"),
         (task(annotation(1, "A61"), prediction_id="gone"), "task 42: prediction_id 'gone' is not"),
         (task(annotation(1, "A61"), text="Another."), f"task 42: it is not the text of .*{ID(1)}"),
         ({"id": 1, "text": TEXT, "label": "A61"}, "not as JSON-MIN: 1.data: field required"),

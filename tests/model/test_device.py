@@ -23,12 +23,30 @@ def probe(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cp
 
 def test_the_probe_measures_without_changing_the_setting():
     torch.set_float32_matmul_precision("high")
+    threads = torch.get_num_threads()
     probe_cpu.cache_clear()
     measured = probe_cpu()
     assert torch.get_float32_matmul_precision() == "high"
+    assert torch.get_num_threads() == threads
     torch.set_float32_matmul_precision("highest")
     assert 0 < measured.float32_error < 2e-6
     assert measured.bfloat16_gain > 0
+
+
+@pytest.mark.parametrize(("bound", "used"), [(0.0, "highest"), (1.0, "medium")])
+def test_bfloat16_is_compared_with_the_float32_that_would_be_used(
+    monkeypatch: pytest.MonkeyPatch, bound: float, used: str
+):
+    found: list[str] = []
+
+    def seconds(product: object) -> float:
+        found.append(torch.get_float32_matmul_precision())
+        return 1.0
+
+    monkeypatch.setattr(device_module, "FLOAT32_ERROR", bound)
+    monkeypatch.setattr(device_module, "_seconds", seconds)
+    probe_cpu.__wrapped__()
+    assert set(found) == {used}
 
 
 @pytest.mark.parametrize("probe", [EXACT_AND_FAST], indirect=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from patclass.core.types import softmax
-from patclass.cpc.tree import Label, LabelSet, LabelTree
+from patclass.cpc.tree import LabelTree
 from patclass.engines.torch import TorchEngine
 from patclass.inference import Classifier
 from patclass.model.tokenizer import MAX_WINDOWS, TRUNCATIONS, TextTokenizer, Truncation
@@ -18,8 +18,8 @@ from patclass.predictor.pipeline import Pipeline, run_with_progress
 from tiny_parts import TEXTS, tiny_classifier
 
 TOKENS = 24
-TAG = LabelSet((Label("Y", "a tag"),))
-TREE = LabelTree(("section",), (("A",), ("H",)), {"A": "A", "H": "H"}, TAG)
+NODES = (("Y",),)
+TREE = LabelTree(("section",), (("A",), ("H",)), {"A": "A", "H": "H", "Y": "Y"}, NODES)
 LONG = " ".join(
     f"The {word} has a {other} and soil {number}."
     for number, (word, other) in enumerate([("antenna", "gate"), ("plough", "cow")] * 10)
@@ -28,7 +28,7 @@ LONG = " ".join(
 
 @pytest.fixture(scope="module")
 def pipeline(tiny_bert: Path) -> Pipeline:
-    """A tiny model with two leaves and a tag, uncalibrated, without a linear model."""
+    """A tiny model with two leaves and a node, uncalibrated, without a linear model."""
     tokenizer = TextTokenizer.load(tiny_bert, TOKENS)
     return Pipeline(
         TREE,
@@ -47,21 +47,21 @@ def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
     found = pipeline.run([*TEXTS, LONG])
     assert found.logits.shape == (4, 3)
     assert found.raw.shape == found.leaves.shape == (4, 2)
-    assert found.tags.shape == (4, 1)
+    assert found.nodes.shape == (4, 1)
     assert found.embeddings.shape == (4, 32)
     assert found.linear_log_probs is None
     assert [part.shape for part in found.passages] == [(1, 3)] * 4
     assert len(found.encodings) == 4
-    assert {a.dtype for a in (found.logits, found.leaves, found.tags, found.embeddings)} == {
+    assert {a.dtype for a in (found.logits, found.leaves, found.nodes, found.embeddings)} == {
         np.dtype(np.float32)
     }
 
 
-def test_leaves_share_a_softmax_and_tags_are_independent(pipeline: Pipeline):
+def test_leaves_share_a_softmax_and_nodes_are_independent(pipeline: Pipeline):
     found = pipeline.run(TEXTS)
     np.testing.assert_allclose(found.raw, softmax(found.logits[:, :2]), atol=1e-6)
     np.testing.assert_allclose(found.leaves, found.raw, atol=1e-6)
-    np.testing.assert_allclose(found.tags, 1 / (1 + np.exp(-found.logits[:, 2:])), atol=1e-6)
+    np.testing.assert_allclose(found.nodes, 1 / (1 + np.exp(-found.logits[:, 2:])), atol=1e-6)
 
 
 def test_the_head_policy_encodes_the_first_tokens(pipeline: Pipeline):

@@ -35,7 +35,14 @@ PLENTY, FAST = 1_000_000, 1e9
 def prediction_of(text: str) -> Prediction:
     return Prediction(
         **{"label": text, "name": text, "confidence": 0.5, "level": "class", "sure": True},
-        **{"path": (), "levels": {}, "top": (), "label_set": None, "tags": (), "read_share": 1.0},
+        **{
+            "path": (),
+            "levels": {},
+            "top": (),
+            "label_set": None,
+            "codes": None,
+            "read_share": 1.0,
+        },
         **{"passages": (), "neighbours": (), "warnings": (), "text": text},
         signals=Signals(),
     )

@@ -370,6 +370,7 @@ def test_models_describe_themselves(http: httpx.Client, reference: Classifier, e
         "max_tokens": 64,
         "default": True,
         "similar_patents": reference.bundle.neighbours is not None,
+        "all_codes": True,
         "coverage_levels": [
             level for level, known in reference.bundle.conformal.levels.items() if known.allows(0.9)
         ],

@@ -23,6 +23,10 @@ WRONG = {"correct": False}
 IS_G06 = {"correct": False, "label": "G06"}
 IS_G06F = {"correct": False, "label": "G06F"}
 IS_A61K = {"correct": False, "label": "A61K"}
+IS_A61K31, IS_A61K31_04, IS_A61K31_70, IS_A61K9 = (
+    {"correct": False, "label": label}
+    for label in ("A61K31/00", "A61K31/04", "A61K31/7036", "A61K9/00")
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,10 @@ IS_A61K = {"correct": False, "label": "A61K"}
         ([WRONG, IS_G06], "G06", False),
         ([IS_G06, IS_G06F], "G06F", False),
         ([RIGHT, IS_A61K], "A61K", False),
+        ([IS_A61K, IS_A61K31, IS_A61K31_04], "A61K31/04", False),
+        ([IS_A61K31_04, IS_A61K31_70], "A61K31/00", False),
+        ([RIGHT, IS_A61K31_04, IS_A61K9], "A61K", False),
+        ([IS_A61K31, IS_G06F], None, True),
         ([RIGHT, IS_G06], None, True),
         ([RIGHT, WRONG], None, True),
         ([IS_A61K, IS_G06], None, True),
@@ -84,6 +92,9 @@ def test_withdrawn_feedback_is_ignored():
         ("A61", "A61", True),
         ("A61", "A61K", True),
         ("A", "A61K", True),
+        ("A61K31/00", "A61K31/7036", True),
+        ("A61K31/00", "A61K9/00", False),
+        ("A61K3/00", "A61K31/00", False),
         ("A61", "A62", False),
         ("bio", "bio-tech", False),
         ("bio", "bio", True),

@@ -91,7 +91,7 @@ def test_a_checkpoint_of_another_model_is_refused(tiny_bert: Path, tmp_path: Pat
 
 
 def test_epochs_are_compared_by_accuracy_then_loss():
-    progress = Progress(run="r", best_epoch=1, best_accuracy=0.8, best_loss=0.5)
+    progress = Progress(run="r", best_epoch=1, best_score=0.8, best_loss=0.5)
     assert Progress(run="r").is_beaten_by(0.0, 9.0)
     assert progress.is_beaten_by(0.81, 9.0)
     assert progress.is_beaten_by(0.8, 0.4)

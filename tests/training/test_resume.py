@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from helpers import Cli, Outcome, tiny_run, tiny_settings, tiny_train, verified_here, wait_until
@@ -23,6 +24,8 @@ from patclass.training.loop import Fit
 from patclass.training.run import work_folder
 
 FLAGS = {"epochs": 4, "checkpoint_steps": 3}
+# What else decides the order and the weights of rows, and which epoch is the best.
+DRAWN = {"field_dropout": 0.5, "balance": 0.5, "best_by": "macro_f1"}
 
 
 def steps_done(output: Path) -> int:
@@ -73,7 +76,7 @@ class Crash(BaseException):
     """Simulates the end of the process: nothing catches it."""
 
 
-def crash_after(steps: int, base: Path, data: Path, output: Path) -> None:
+def crash_after(steps: int, base: Path, data: Path, output: Path, **more: object) -> None:
     """A run that ends in the middle of a step."""
     honest, done = Fit._step, count()
 
@@ -83,40 +86,42 @@ def crash_after(steps: int, base: Path, data: Path, output: Path) -> None:
         honest(self, batch, bar)
 
     with patch.object(Fit, "_step", step), pytest.raises(Crash):
-        tiny_run(base, data, output, **FLAGS)
+        tiny_run(base, data, output, **FLAGS, **more)
 
 
-def kill_9(base: Path, data: Path, output: Path) -> None:
+def kill_9(base: Path, data: Path, output: Path, **more: object) -> None:
+    assert not more, "the command line has none of them"
     process = start(base, data, output)
     stop_after(process, output, 10, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
 
 
-def crash(base: Path, data: Path, output: Path) -> None:
-    crash_after(10, base, data, output)
+def crash(base: Path, data: Path, output: Path, **more: object) -> None:
+    crash_after(10, base, data, output, **more)
 
 
 @pytest.mark.parametrize(
-    ("base", "stop"),
+    ("base", "stop", "more"),
     [
-        ("tiny_bert", kill_9),
-        ("tiny_llama", crash),
-        pytest.param("tiny_llama", kill_9, marks=pytest.mark.full),
+        ("tiny_bert", kill_9, {}),
+        ("tiny_llama", crash, DRAWN),
+        pytest.param("tiny_llama", kill_9, {}, marks=pytest.mark.full),
     ],
 )
 def test_a_resumed_run_ends_with_the_same_weights(
     base: str,
-    stop: Callable[[Path, Path, Path], None],
+    stop: Callable[..., None],
+    more: dict[str, object],
     patents: Path,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ):
     tiny_base = request.getfixturevalue(base)
-    tiny_run(tiny_base, patents, tmp_path / "whole", **FLAGS)
-    stop(tiny_base, patents, tmp_path / "killed")
+    tiny_run(tiny_base, patents, tmp_path / "whole", **FLAGS, **more)
+    stop(tiny_base, patents, tmp_path / "killed", **more)
     assert not (tmp_path / "killed").exists()
-    settings = tiny_settings(tiny_base, patents, tmp_path / "killed", **FLAGS)
+    settings = tiny_settings(tiny_base, patents, tmp_path / "killed", **FLAGS, **more)
     result = tiny_train(settings, resume=True)
     assert result.bundle is not None
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
@@ -211,25 +216,32 @@ def test_an_adapter_that_does_not_change_stops_the_run(
         tiny_run(tiny_bert, patents, tmp_path / "model")
 
 
+@pytest.mark.parametrize(("best_by", "best"), [("accuracy", 1), ("macro_f1", 2)])
 def test_the_best_epoch_is_saved_and_not_the_last(
-    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_bert: Path,
+    patents: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    best_by: str,
+    best: int,
 ):
     honest = Fit._validate
-    accuracies = iter([0.9, 0.5, 0.9])
-    first: dict[str, object] = {}
+    figures = iter([(0.9, 0.3), (0.5, 0.8), (0.9, 0.4)])
+    heads: list[torch.Tensor] = []
 
     def validate(self: Fit) -> dict[str, Metrics]:
-        update = {"accuracy": next(accuracies), "loss": 1.0}
+        accuracy, macro_f1 = next(figures)
+        update = {"accuracy": accuracy, "macro_f1": macro_f1, "loss": 1.0}
         levels = {level: m.model_copy(update=update) for level, m in honest(self).items()}
         assert list(levels) == ["section"]
-        first.setdefault("head.weight", self.model.head.weight.detach().clone())
+        heads.append(self.model.head.weight.detach().clone())
         return levels
 
     monkeypatch.setattr(Fit, "_validate", validate)
-    result = tiny_run(tiny_bert, patents, tmp_path / "model")
-    assert result.fit.best_epoch == 1
+    result = tiny_run(tiny_bert, patents, tmp_path / "model", best_by=best_by)
+    assert result.fit.best_epoch == best
     saved = load_file(tmp_path / "model" / "head.safetensors")["weight"]
-    assert saved.equal(first["head.weight"])
+    assert saved.equal(heads[best - 1])
 
 
 def test_runs_are_reproducible_by_seed(tiny_bert: Path, patents: Path, tmp_path: Path):

@@ -16,7 +16,7 @@ from patclass.bundle.description import LAYOUT
 from patclass.bundle.manifest import write_manifest
 from patclass.core.errors import BundleError, ModelError, OutputError, TrainingError
 from patclass.core.files import write_json
-from patclass.inference import load
+from patclass.inference import Options, load
 from patclass.model import device
 from patclass.model.device import CpuProbe
 from patclass.training import loop
@@ -269,3 +269,32 @@ def test_foreign_folders_are_not_modified(
     with pytest.raises(OutputError, match=rf"{place} exists and was not made by patclass"):
         tiny_run(tiny_bert, patents, tmp_path / "model", epochs=1)
     assert (tmp_path / place / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_model_of_overlapping_labels(tiny_bert: Path, tmp_path: Path):
+    """Rows with lists of labels: learnt, evaluated, saved, and answered with all of them."""
+    words = {"pumps": "pump impeller", "valves": "valve seat", "seals": "seal gasket"}
+    pairs = [["pumps", "valves"], ["valves", "seals"], ["pumps"], ["seals", "pumps"]]
+
+    def rows(count: int, start: int) -> list[dict[str, object]]:
+        return [
+            {
+                "text": f"A device with {' and '.join(words[w] for w in pairs[n % 4])}, number {n}",
+                "label": pairs[n % 4],
+            }
+            for n in range(start, start + count)
+        ]
+
+    (tmp_path / "data").mkdir()
+    for split, count, start in (("train", 80, 0), ("validation", 24, 100), ("test", 24, 200)):
+        write_jsonl(tmp_path / "data" / f"{split}.jsonl", rows(count, start))
+    result = tiny_run(tiny_bert, tmp_path / "data", tmp_path / "model", epochs=6)
+    assert result.report is not None
+    assert result.report.codes["label"].precision_at[1].value == result.report.model.accuracy
+    assert set(result.report.codes_baselines) == {"label"}
+    classifier = load(tmp_path / "model", "cpu")
+    text = "A device with valve seat and seal gasket"
+    found = classifier.classify([text], Options(all_codes=True))
+    codes = {code.code: code.role for code in found[0].codes or ()}
+    assert "main" in codes.values()
+    assert codes.keys() <= words.keys()

@@ -38,7 +38,8 @@ expect.set_options(timeout=60_000)
 # Absolute, as other tests change the working folder.
 GIVEN = os.environ.get("PATCLASS_PICTURES")
 PICTURES = Path(GIVEN).resolve() if GIVEN else None
-WIDE, PHONE = {"width": 1000, "height": 1500}, {"width": 360, "height": 740}
+WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
+SIZES = (1600, 900), (1024, 768), (390, 844)  # a desktop, a tablet and a phone
 TOPICS = (
     "A drill bit for boreholes has a steel body with cutters of diamond, number {}.",
     "An adhesive bandage has an absorbent pad that shows an infection of wound {}.",
@@ -416,7 +417,7 @@ def test_the_page_recovers_when_the_service_restarts(visit: Open, stage: Stage, 
     expect(waiting.get_by_text("1 row failed")).to_be_visible()
 
 
-def test_every_view_fits_a_phone(visit: Open, stage: Stage, tmp_path: Path):
+def test_every_view_fits_its_window(visit: Open, stage: Stage, tmp_path: Path):
     page = visit("", PHONE, "dark")
     classify_example(page)
     picture(page, "phone", tmp_path)
@@ -425,7 +426,24 @@ def test_every_view_fits_a_phone(visit: Open, stage: Stage, tmp_path: Path):
         page.goto(f"{stage.page}/{path}")
         page.get_by_role("heading", level=1).wait_for()
         wait_until_rendered(page)
-        assert fits_its_window(page), path
+        for width, height in ((PHONE["width"], PHONE["height"]), *SIZES):
+            page.set_viewport_size({"width": width, "height": height})
+            assert fits_its_window(page), (path, width)
+
+
+def test_text_and_answer_stand_side_by_side_where_there_is_space(visit: Open):
+    page = visit()
+    classify_example(page)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        text = page.get_by_role("radiogroup", name="Fictitious patents").bounding_box()
+        answer = page.get_by_role("heading", level=2).bounding_box()
+        assert text is not None
+        assert answer is not None
+        beside = answer["x"] >= text["x"] + text["width"]
+        assert beside == (width > 640), width
+        assert (answer["y"] < height) or not beside
+        assert fits_its_window(page), width
 
 
 def test_the_model_page_shows_figures_and_charts(visit: Open, tmp_path: Path):

@@ -25,6 +25,7 @@ from patclass.core.files import atomic_folder, write_json
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine, instruction_sets
 from patclass.model.tokenizer import TextTokenizer
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import COMPONENTS, Components
 from patclass.predictor.conformal import ConformalSets
@@ -153,6 +154,11 @@ class Bundle:
     def conformal(self) -> ConformalSets:
         """Held-out scores behind label sets."""
         return self.components.get(ConformalSets) or ConformalSets({})
+
+    @property
+    def all_codes(self) -> AllCodes | None:
+        """The probabilities and thresholds of all codes, if they were fitted."""
+        return self.components.get(AllCodes)
 
     @property
     def neighbours(self) -> NeighbourIndex | None:

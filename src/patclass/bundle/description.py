@@ -14,6 +14,7 @@ from patclass.core.settings import (
     AnswerSettings,
     BaseModelSettings,
     DataSettings,
+    FewShotSettings,
     FitSettings,
     LoraSettings,
 )
@@ -48,14 +49,15 @@ class LevelParity(Frozen):
 class Parity(Frozen):
     """What was compared on how many texts, and what came out, by level.
 
-    ``tag_agreement`` is the share of tags that are equally given or not given; 1 without any.
+    ``codes_agreement`` is the F1 score of the codes that the export gives each text against those
+    that its original gives; 1 without any.
     """
 
     texts: int
     source: str
     largest_logit_difference: float
     levels: dict[str, LevelParity]
-    tag_agreement: float
+    codes_agreement: float
 
 
 class EngineInfo(Frozen):
@@ -108,7 +110,7 @@ class Lineage(Frozen):
 
 
 FORMAT: Final = "patclass-bundle"
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Layout:
     base: str = "base"
     engine: str = "engine"
     report: str = "report.json"
+    few_shot: str = "few_shot.json"
     report_page: str = "report.html"
     confusion: str = "confusion.png"
     curve: str = "curve.jsonl"
@@ -199,6 +202,7 @@ class RunSettings(Frozen):
     lora: LoraSettings
     fit: FitSettings
     answer: AnswerSettings = AnswerSettings()
+    few: FewShotSettings = FewShotSettings()
 
 
 class Description(Frozen):

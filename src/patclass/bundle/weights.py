@@ -20,7 +20,7 @@ def load_weights(
 
     :raises BundleError: if base or weights are not those the bundle was made with.
     """
-    base = _find_base(folder, description)
+    base = find_base(folder, description)
     try:
         # A bundle made where bfloat16 is real still answers, in float32, where it is not.
         if description.precision == "bfloat16":
@@ -34,7 +34,11 @@ def load_weights(
         raise BundleError(f"{folder}: {problem}") from problem
 
 
-def _find_base(folder: Path, description: Description) -> BaseFiles:
+def find_base(folder: Path, description: Description) -> BaseFiles:
+    """The base that a bundle was made with, which may be in it.
+
+    :raises BundleError: if it is not found, or is another one.
+    """
     wanted = description.base
     try:
         if wanted.embedded:

@@ -152,8 +152,8 @@ _ANSWER_OPTIONS = (
         "--level",
         default="auto",
         show_default=True,
-        help="Level of the answer (section, class, subclass), or auto: the deepest level whose "
-        "confidence reaches the threshold.",
+        help="Level of the answer (section, class, subclass, main_group, subgroup), or auto: the "
+        "deepest level whose confidence reaches the threshold.",
     ),
     top_option,
     click.option(
@@ -179,6 +179,23 @@ _ANSWER_OPTIONS = (
         "--explain",
         is_flag=True,
         help="Also list the passages of the text, by how much each contributes to the answer.",
+    ),
+    click.option(
+        "--all-codes",
+        is_flag=True,
+        help="Also list all codes of the patent, the main and the additional ones, each with a "
+        "probability of its own.",
+    ),
+    click.option(
+        "--precision",
+        type=float,
+        help="With --all-codes: list codes of which this share is right, such as 0.8.  [default: "
+        "where F1, the mean of precision and recall, is largest]",
+    ),
+    click.option(
+        "--recall",
+        type=float,
+        help="With --all-codes: list so many that this share of the true ones is among them.",
     ),
 )
 

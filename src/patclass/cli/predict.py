@@ -23,6 +23,7 @@ from patclass.offices.patent import SHOWN_CODES
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
     from patclass.inference import Prediction, ScoredLabel
+    from patclass.inference.prediction import AssignedCode
     from patclass.offices.patent import OfficePatent
 
 # Characters of a passage that are printed.
@@ -66,6 +67,7 @@ def predict(
         patclass predict "A drill bit ..." --level subclass --coverage 0.9
         patclass predict --format json --neighbours 5 < abstract.txt
         patclass predict --number EP1000000A1
+        patclass predict "A drill bit ..." --all-codes --precision 0.8
     """
     from patclass.inference import Classifier, Options
     from patclass.inference.prediction import record_of
@@ -121,9 +123,9 @@ def _print(prediction: "Prediction", text: str, explain: bool) -> None:
     if prediction.label_set is not None:
         click.echo(f"\nlabel set ({len(prediction.label_set)} labels)")
         _print_labels(prediction.label_set)
-    for tag in prediction.tags:
-        if tag.confidence >= 0.5:
-            click.echo(f"\ntag\n{_line(tag)}")
+    if prediction.codes is not None:
+        click.echo("\nall codes")
+        _print_codes(prediction.codes)
     if prediction.neighbours:
         click.echo("\nsimilar patents")
         for near in prediction.neighbours:
@@ -140,6 +142,13 @@ def _print_labels(scored: "tuple[ScoredLabel, ...]") -> None:
     width = max(len(label.label) for label in scored)
     for label in scored:
         click.echo(_line(label, width))
+
+
+def _print_codes(codes: "tuple[AssignedCode, ...]") -> None:
+    width = max((len(code.code) for code in codes), default=0)
+    for code in codes:
+        title = "" if code.title == code.code else f"  {code.title}"
+        click.echo(f"{code.probability:6.1%}  {code.role:10}  {code.code:{width}}{title}")
 
 
 def _line(scored: "ScoredLabel", width: int = 0) -> str:
@@ -206,9 +215,9 @@ def classify(
     The output is CSV, TSV, JSONL or Parquet, by its suffix. It has the columns of IN as they were,
     then those of the answers: id, label, name, confidence, level, section, class and subclass with
     their confidences, the most probable labels, warnings, and error for rows that could not be
-    classified. A column of IN that has the name of one of these is called e.g. 'label (input)'.
-    The rows keep their order. The file appears when all rows are done, or not at all. The exit
-    code is 1 if every row has an error.
+    classified; with --all-codes also codes, a list. A column of IN that has the name of one of
+    these is called e.g. 'label (input)'. The rows keep their order. The file appears when all rows
+    are done, or not at all. The exit code is 1 if every row has an error.
 
     \b
         patclass classify patents.csv -o answers.parquet
@@ -223,7 +232,7 @@ def classify(
     stated = {name: options.pop(name) for name in TABLE_SETTINGS if name in options}
     names = [name.strip() for name in columns.split(",")]
     own = {"all": None, "none": []}.get(columns.strip(), names)
-    task = file_task(source, output, TableOptions(**stated), text, own)
+    task = file_task(source, output, TableOptions(**stated), text, own, options["all_codes"])
     classifier = Classifier(open_bundle(model), device)
     echo = partial(click.echo, err=True)
     with progress("classifying", task.table.estimate()) as bar:
@@ -236,15 +245,16 @@ def classify(
 @click.command()
 @click.argument("code")
 def code(code: str) -> int:
-    """Show the section, class and subclass of a CPC CODE, with their titles.
+    """Show a CPC CODE and the codes above it, with their titles.
 
-    Spelling is free: "A61K 31/00", a61k31/00. An unknown code is an error that lists known ones.
+    Spelling is free: "A61K 31/00", a61k31/00. An unknown class or subclass is an error that lists
+    known ones. Groups have the titles of the IPC; a group that only the CPC has is shown without.
 
     \b
-        patclass code "A61K 31/00"
+        patclass code "A61K 31/7036"
     """
     from patclass.cpc.scheme import path_titles
 
     for depth, (part, title) in enumerate(path_titles(code)):
-        click.echo(f"{'  ' * depth}{part}  {title}")
+        click.echo(f"{'  ' * depth}{part}  {'(no title)' if title == part else title}")
     return 0

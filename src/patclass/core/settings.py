@@ -62,8 +62,18 @@ class DataSettings(SettingsGroup):
     labels: str = Field(
         "auto",
         description="cpc (the tree of sections, classes and subclasses from CPC/IPC symbols), one "
-        "level of it (section, class, subclass), a list such as A61,G06,H04, or a column. "
-        "auto: the column 'label' if there is one, else section.",
+        "level of it (section, class, subclass, main_group, subgroup), a list such as A61,G06,H04, "
+        "or a column. auto: the column 'label' if there is one, else section.",
+    )
+    finest: Literal["section", "class", "subclass", "main_group", "subgroup"] = Field(
+        "subgroup",
+        description="With labels cpc: the finest level of the tree. Main groups and subgroups "
+        "need 20 training rows.",
+    )
+    multi: bool = Field(
+        False,
+        description="The column of labels holds several a row, with semicolons between them; lists "
+        "in JSON and Parquet are recognised without this.",
     )
     data_name: str | None = Field(
         None, description="What the model card calls the data. Default: its file or folder."
@@ -113,7 +123,8 @@ class BaseModelSettings(SettingsGroup):
 
     base: str = Field(
         "minilm",
-        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder.",
+        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder; or a "
+        "bundle, by its folder or as 'shipped', whose adapter training starts from.",
     )
     revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
     max_tokens: int = Field(
@@ -151,6 +162,26 @@ class FitSettings(SettingsGroup):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of steps with a rising rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    balance: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="How far rare labels count more: 0 for all rows alike, 1 for all labels "
+        "alike, in between an exponent.",
+    )
+    best_by: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy",
+        description="Figure on validation, averaged over the levels, by which the best epoch is "
+        "chosen.",
+    )
+    field_dropout: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="How often a training text is replaced, anew in every epoch, by the title, the "
+        "abstract or the claims alone, so that each of them can be classified. Rows without the "
+        "fields of the text are then learnt from by their claims.",
+    )
     mixed_precision: bool = Field(
         False,
         description="Multiply in bfloat16 while training, where that is measured to be faster; "
@@ -193,6 +224,32 @@ class AnswerSettings(SettingsGroup):
     )
 
 
+# As ``data``: there is no example at all.
+NO_DATA = "none"
+
+
+class FewShotSettings(SettingsGroup):
+    """Learning categories from few examples, where ``base`` is a bundle."""
+
+    few_rows: int = Field(
+        500,
+        ge=0,
+        description="With a bundle as base, a table of up to so many rows is learnt in the way "
+        "that does best in cross-validation, and none is set aside.",
+    )
+    method: Literal["auto", "combined", "embeddings", "names", "lora"] = Field(
+        "auto",
+        description="How to learn from few rows: a head on the bundle's embeddings, drawn towards "
+        "the labels' names (combined), from the rows alone (embeddings) or the names alone "
+        "(names), or the encoder tuned as well (lora). auto: compare them all.",
+    )
+    descriptions: str | None = Field(
+        None,
+        description="Table of the columns label and description, also of labels without a row; "
+        f"with data '{NO_DATA}' there need be no row at all.",
+    )
+
+
 class OutputSettings(SettingsGroup):
     """Where the result goes, and what counts as success."""
 
@@ -220,6 +277,7 @@ class TrainSettings(Settings):
     lora: LoraSettings = LoraSettings()
     fit: FitSettings = FitSettings()
     answer: AnswerSettings = AnswerSettings()
+    few: FewShotSettings = FewShotSettings()
     output: OutputSettings = OutputSettings()
 
 

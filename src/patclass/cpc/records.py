@@ -20,8 +20,9 @@ _PARTS = (
     ("section", "cpc_section", "ipc_section"),
     ("class", "cpc_class", "ipc_class"),
     ("subclass", "cpc_subclass", "ipc_subclass"),
-    ("main_group", "maingroup", "group"),
+    ("main_group", "maingroup", "cpc_main_group", "ipc_main_group", "group"),
 )
+_SUBGROUPS = ("subgroup", "cpc_subgroup", "ipc_subgroup")
 _POSITIONS = ("first", "position", "symbol_position")
 _SEQUENCES = ("sequence", "cpc_sequence")
 _VALUES = ("inventive", "value", "classification_value", "cpc_category", "cpc_type")
@@ -56,8 +57,10 @@ def _joined_parts(fields: Fields) -> str:
         part = _word(fields, names).removesuffix(".0")
         # A61 repeats A, while 61 follows it.
         path = part if part.upper().startswith(path.upper()) else path + part
-    subgroup = _word(fields, ("subgroup",))
-    return f"{path}/{subgroup}" if subgroup and "/" not in path else path
+    subgroup = _word(fields, _SUBGROUPS).removesuffix(".0")
+    if "/" in subgroup or not _word(fields, _PARTS[-1]):
+        return subgroup if "/" in subgroup else path
+    return path if "/" in path and not subgroup else f"{path.partition('/')[0]}/{subgroup:0>2}"
 
 
 def first_of(fields: Fields) -> bool | None:

@@ -1,11 +1,18 @@
-"""The CPC scheme down to subclasses: titles, sections, changes, and codes in any spelling."""
+"""The CPC scheme: titles, sections, changes, and codes in any spelling.
 
+Its table is complete down to subclasses. Of groups there are the titles of the IPC, which the CPC
+took over and subdivided; so a group that is not among them may exist all the same.
+"""
+
+import lzma
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from itertools import islice
 
 from patclass.core.errors import DataError
-from patclass.cpc.symbols import Symbol, code_path
+from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol, code_path
 
 
 @cache
@@ -14,6 +21,38 @@ def titles() -> dict[str, str]:
     table = resources.files("patclass.cpc") / "cpc.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()[1:]
     return dict(line.split("\t") for line in lines)
+
+
+@cache
+def _packed_groups() -> dict[str, tuple[list[bytes], list[bytes]]]:
+    """Groups and their titles by subclass, as ``groups.txt.xz`` has them.
+
+    It is made, and described, by scripts/group_titles.py. To unpack it takes a tenth of a second
+    and 11 MB, so nothing does before a title is asked for.
+    """
+    packed = (resources.files("patclass.cpc") / "groups.txt.xz").read_bytes()
+    symbols, _, titles = lzma.decompress(packed).partition(b"\n\n")
+    lines = iter(titles.split(b"\n"))
+    groups = (line.split() for line in symbols.split(b"\n"))
+    return {first.decode(): (rest, list(islice(lines, len(rest)))) for first, *rest in groups}
+
+
+@lru_cache(maxsize=32)
+def _groups_of(subclass: str) -> Mapping[str, str]:
+    """The titles of the main groups and subgroups of a subclass, empty if the table has none."""
+    symbols, titles = _packed_groups().get(subclass, ([], []))
+    found: dict[str, str] = {}
+    main = ""
+    above: list[str] = []  # titles by their number of dots, less one
+    for symbol, title in zip(map(bytes.decode, symbols), map(bytes.decode, titles), strict=True):
+        if symbol.isdecimal():
+            main = symbol
+            found[f"{subclass}{main}/00"] = title
+        else:
+            dots = ord(symbol[-1]) - ord("a")
+            above[dots:] = [title]
+            found[f"{subclass}{main}/{symbol[:-1]}"] = " › ".join(filter(None, above))
+    return found
 
 
 @dataclass(frozen=True)
@@ -60,16 +99,27 @@ def changes() -> dict[str, Change]:
 
 def absence_of(code: str) -> str | None:
     """Why a code, as far as its subclass, is not in the scheme; None if it is."""
-    path = code_path(code)
+    path = code_path(code)[:SUBCLASS_DEPTH]
     if path[-1] in titles():
         return None
     change = changes().get(path[-1])
     return str(change) if change else _UNKNOWN
 
 
+def official_title(code: str) -> str | None:
+    """The title of a code, from the tables here; None where they have none.
+
+    That of a subgroup is what it adds to its main group, dot by dot: ``Spades; Shovels › with
+    teeth``.
+    """
+    if code in titles() or code[:4] not in titles():
+        return titles().get(code)
+    return _groups_of(code[:4]).get(code) or None
+
+
 def title_of(code: str) -> str:
-    """The official title of a code, or the code itself where the scheme has none."""
-    return titles().get(code, code)
+    """The title of a code, or the code itself where the tables have none."""
+    return official_title(code) or code
 
 
 SECTIONS = {code: title for code, title in titles().items() if len(code) == 1}
@@ -98,32 +148,34 @@ _QUOTED = 40
 
 
 def parse_code(text: str) -> str:
-    """The code that ``text`` names, cut to the finest level of the table: the subclass.
+    """The code that ``text`` names, as deep as it goes: ``a61k 31/7036`` is ``A61K31/7036``.
 
-    ``A61K 31/00``, ``A61K31/00`` and ``a61k`` are all ``A61K``; ``A61`` and ``A`` stay.
-    Groups are not checked, the table has none.
+    A main group ends with ``/00``. Groups are not looked up: the CPC has several times as many as
+    the table, and new ones every year, so any group of a known subclass is accepted.
 
     :raises DataError: if it is no CPC symbol, or names a class or subclass that does not exist.
     """
     symbol = Symbol.parse(text)
     if symbol is None:
         raise DataError(
-            f"{_quote(text)} is not a CPC symbol; give a section (A to H or Y), class or subclass "
-            "such as A, A61 or A61K."
+            f"{_quote(text)} is not a CPC symbol; give a section (A to H or Y), class, subclass or "
+            "group such as A, A61, A61K or A61K31/00."
         )
-    path = code_path(symbol.text)
+    path = symbol.path[:SUBCLASS_DEPTH]
     known = [code for code in path if code in titles()]
     if len(known) < len(path):
         raise DataError(_unknown(path, known))
-    return path[-1]
+    return symbol.text
 
 
 def path_titles(code: str) -> tuple[tuple[str, str], ...]:
     """Codes and titles from the section down to ``code``, which may be typed in any way.
 
+    A group without a title is called by its code; those above it say what it is about.
+
     :raises DataError: as for :func:`parse_code`.
     """
-    return tuple((part, titles()[part]) for part in code_path(parse_code(code)))
+    return tuple((part, title_of(part)) for part in code_path(parse_code(code)))
 
 
 def _unknown(path: tuple[str, ...], known: list[str]) -> str:

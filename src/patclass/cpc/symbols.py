@@ -26,9 +26,12 @@ from patclass.cpc.records import (
 )
 from patclass.cpc.records import Scheme as Scheme
 
-LEVELS = ("section", "class", "subclass")
+LEVELS = ("section", "class", "subclass", "main_group", "subgroup")
 
-# Characters of a code at each level: A, A61, A61K.
+# How many of the levels a subclass has. It is the finest level that CPC and IPC nearly share.
+SUBCLASS_DEPTH = LEVELS.index("subclass") + 1
+
+# Characters of a code at each level down to the subclass: A, A61, A61K. Groups differ in length.
 _LENGTHS = (1, 3, 4)
 
 # From this main group on, symbols are indexing codes: they describe, but do not classify.
@@ -37,10 +40,9 @@ _FIRST_INDEXING_GROUP = 2000
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol such as ``A61K31/00``, possibly known only to a coarser level.
+    """A symbol such as ``A61K31/7036``, possibly known only to a coarser level.
 
-    :param text: without spaces and leading zeros.
-    :param depth: how many of section, class and subclass are known, from 1 to 3.
+    :param text: without spaces and leading zeros; a main group ends with ``/00``.
     :param indexing: it is of a 2000 series.
     :param first: whether it is the first of its patent; None where that is not stated.
     :param inventive: whether it is inventive information, or additional; None likewise.
@@ -49,12 +51,21 @@ class Symbol:
     """
 
     text: str
-    depth: int
     indexing: bool = False
     first: bool | None = None
     inventive: bool | None = None
     scheme: Scheme | None = None
     version: str | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The codes of its levels, from the section down to itself."""
+        return code_path(self.text)
+
+    @property
+    def depth(self) -> int:
+        """How many levels are known, from 1 (section) to 5 (subgroup)."""
+        return len(self.path)
 
     @property
     def is_tag(self) -> bool:
@@ -63,15 +74,17 @@ class Symbol:
 
     @property
     def classifies(self) -> bool:
-        """Whether it may decide a section, class or subclass."""
+        """Whether it may decide a label."""
         return not self.is_tag and not self.indexing
 
     def is_within(self, code: str) -> bool:
-        """Whether this symbol stands in the scheme at or below ``code``."""
-        if not self.text.startswith(code):
-            return False
-        # A main group's number must end where the code does: A61K31 is not within A61K3.
-        return len(code) <= len("A61K") or not self.text[len(code) :][:1].isdigit()
+        """Whether this symbol stands in the scheme at or below ``code``.
+
+        A main group contains its subgroups. Subgroups contain each other only by the dots of the
+        scheme, which symbols do not show, so each contains itself alone.
+        """
+        above = code_path(code)
+        return self.path[: len(above)] == above != ()
 
     @classmethod
     def parse(cls, text: str) -> "Symbol | None":
@@ -80,9 +93,9 @@ class Symbol:
         return cell.symbols[0] if len(cell.symbols) == 1 and not cell.remainder else None
 
     def cut(self, level: str) -> str | None:
-        """The code at ``level`` (section, class or subclass); None if the symbol is coarser."""
-        depth = LEVELS.index(level)
-        return self.text[: _LENGTHS[depth]] if self.depth > depth else None
+        """The code at ``level``, one of ``LEVELS``; None if the symbol is coarser."""
+        path, position = self.path, LEVELS.index(level)
+        return path[position] if len(path) > position else None
 
 
 @dataclass(frozen=True)
@@ -97,8 +110,17 @@ class SymbolCell:
 
 
 def code_path(code: str) -> tuple[str, ...]:
-    """Section, class and subclass of a code, as far as it goes."""
-    return tuple(code[:length] for length in _LENGTHS if len(code) >= length)
+    """The codes of a code's levels, from the section down to itself, as far as it goes.
+
+    ``A61K31/7036`` gives ``A``, ``A61``, ``A61K``, ``A61K31/00``, ``A61K31/7036``. A main group
+    is written with ``/00``, as offices do, and has no subgroup.
+    """
+    path = tuple(code[:length] for length in _LENGTHS if len(code) >= length)
+    if len(code) <= _LENGTHS[-1]:
+        return path
+    group, _, subgroup = code.partition("/")
+    path = (*path, f"{group}/00")
+    return path if subgroup in ("", "00") else (*path, code)
 
 
 # Full-width forms, typographic spaces, dashes and slashes; characters of no width go.
@@ -289,7 +311,7 @@ def _search(text: str) -> SymbolCell:
             held, place = _with_prefix(held, match), match.end()
         elif (match := _SYMBOL.match(text, place)) and _stands_alone(text, match):
             symbol = replace(_symbol(match), **held) if held else _symbol(match)
-            symbol, place = _with_remarks(text, match.end(), symbol)
+            symbol, place = _with_remarks(text, match, symbol)
             symbols.append(symbol)
         else:
             match = _REMAINDER.match(text, place)
@@ -337,10 +359,18 @@ def _symbol(match: "re.Match[str]") -> Symbol:
     if "subgroup" in parts or len(digits) == len("0031000000"):
         indexing |= int(group or 0) >= _FIRST_INDEXING_GROUP
     text = f"{parts['section']}{class_}{subclass}".upper()
+    return Symbol(text + _group(group, subgroup, parts.get("more", "")), indexing)
+
+
+def _group(group: str, subgroup: str, more: str) -> str:
+    """``31/7036``, or ``31/00`` of a main group; empty if the group is 0, or not certain.
+
+    Four digits alone may be a main group (B29K2105) or a group and its subgroup (H01L2102).
+    """
+    if not group.strip("0") or (not subgroup and len(group) > 3):
+        return ""
     # A spreadsheet made 0 of 00.
-    subgroup = "00" if subgroup == "0" else subgroup
-    text += group + (f"/{subgroup}{parts.get('more', '')}" if subgroup else "")
-    return Symbol(text, 1 + bool(class_) + bool(subclass), indexing)
+    return f"{group}/{subgroup}{more}" if subgroup.strip("0") else f"{group}/00"
 
 
 def _is_joined_indexing(digits: str) -> bool:
@@ -351,8 +381,9 @@ def _is_joined_indexing(digits: str) -> bool:
     return len(digits) in (8, 9) and digits.startswith("2") and not digits.endswith("00")
 
 
-def _with_remarks(text: str, place: int, symbol: Symbol) -> tuple[Symbol, int]:
+def _with_remarks(text: str, found: "re.Match[str]", symbol: Symbol) -> tuple[Symbol, int]:
     """The symbol with what follows it in parentheses or fixed columns, and where that ends."""
+    place = found.end()
     if match := _FIXED_COLUMNS.match(text, place):
         date, position, value = (match[name] for name in ("date", "position", "value"))
         return replace(
@@ -363,7 +394,8 @@ def _with_remarks(text: str, place: int, symbol: Symbol) -> tuple[Symbol, int]:
         ), match.end()
     if symbol.depth == 1:
         return symbol, place
-    if "/" in symbol.text and (match := _FI.match(text, place)):
+    whole = "/" in symbol.text and found["main_group"] is None
+    if whole and (match := _FI.match(text, place)):
         place = match.end()
         symbol = _with_letter(symbol, match["facet"] if match["facet"] in ("I", "i") else "")
     while match := _PARENTHESES.match(text, place):

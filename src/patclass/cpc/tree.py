@@ -5,10 +5,13 @@ leaves below it, so levels cannot contradict each other. A leaf with too few tra
 folded into the "other" leaf of its parent, whose path ends above the finest level: "other" is
 no code, so it is never an answer, but it takes its share of the probability. A flat label set
 is a tree of one level.
+
+Beside its one true leaf, a patent carries many codes. Each of them, and each of their ancestors,
+is a node with an output and a probability of its own, given that its parent is carried.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -18,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from patclass.core.errors import DataError
-from patclass.core.types import FloatArray, Frozen
+from patclass.core.types import FloatArray, Frozen, Positions
 from patclass.cpc.scheme import section_of, title_of
-from patclass.cpc.symbols import LEVELS, code_path
+from patclass.cpc.symbols import LEVELS, SUBCLASS_DEPTH, code_path
 
 
 @dataclass(frozen=True)
@@ -85,24 +88,28 @@ class LabelSet:
 
 Path = tuple[str, ...]
 
-# The cross-sectional tags of CPC: always additional, so no leaf of the tree.
-TAG_SECTION = "Y"
+# Fewer training rows do not teach a main group or a subgroup.
+GROUP_ROWS = 20
+
+# The cross-sectional codes of CPC: always additional, so no leaf of the tree.
+CROSS_SECTION = "Y"
 
 
 @dataclass(frozen=True)
 class LabelTree:
-    """Leaves in the order of the model's outputs, and the tags whose outputs follow them.
+    """Leaves in the order of the model's outputs, and the nodes whose outputs follow them.
 
     :param levels: names of the levels, coarsest first.
     :param paths: each leaf's codes, coarsest first; shorter than ``levels`` for "other".
     :param names: titles by code.
-    :param tags: additional labels, each independent of all others.
+    :param nodes: paths of the codes that a patent may carry beside others, parents before their
+        children; none where a patent has one label only.
     """
 
     levels: tuple[str, ...]
     paths: tuple[Path, ...]
     names: Mapping[str, str]
-    tags: LabelSet = field(default_factory=lambda: LabelSet(()))
+    nodes: tuple[Path, ...] = ()
 
     @classmethod
     def flat(cls, labels: LabelSet, level: str = "label") -> "LabelTree":
@@ -111,33 +118,49 @@ class LabelTree:
         return cls((level,), tuple((label.code,) for label in labels), names)
 
     @classmethod
-    def of_cpc(cls, codes: Iterable[str], min_rows: int) -> "LabelTree":
-        """Sections, classes and subclasses from the finest code known of each training row.
+    def of_cpc(
+        cls,
+        codes: Iterable[str],
+        min_rows: int,
+        carried: Iterable[Collection[Path]] = (),
+        finest: str = "subclass",
+        group_rows: int = GROUP_ROWS,
+    ) -> "LabelTree":
+        """The levels of the CPC from the finest code known of each training row.
 
-        :param min_rows: a code with fewer training rows is folded into its parent's "other".
+        :param min_rows: a code with fewer training rows is folded into its parent's "other", and
+            is no node.
+        :param carried: for each row whose codes are all known the paths of all of them.
+        :param finest: the level below which codes are cut.
+        :param group_rows: the same as ``min_rows`` for main groups and subgroups, if it is more.
         """
-        cut = [code_path(code) for code in codes]
-        counts = Counter(path[:depth] for path in cut for depth in range(1, len(path) + 1))
-        kept = {path for path, rows in counts.items() if rows >= min_rows or len(path) == 1}
-        fine = {path for path in kept if len(path) == len(LEVELS)}
+        depth = LEVELS.index(finest) + 1
+        exact = [code_path(code)[:depth] for code in codes]
+        counts = _prefix_counts(([path] for path in exact), depth)
+        least = [min_rows] * SUBCLASS_DEPTH + [max(min_rows, group_rows)] * len(LEVELS)
+        kept = {p for p, rows in counts.items() if rows >= least[len(p) - 1] or len(p) == 1}
+        fine = {path for path in kept if len(path) == depth}
         folded = {_deepest(path, kept) for path in counts if path not in kept}
+        # A main group is a code of its own: a patent in it need not be in one of its subgroups.
+        folded |= {path for path in exact if path in kept and len(path) == SUBCLASS_DEPTH + 1}
         childless = {
             path for path in kept if not any(o[: len(path)] == path and o != path for o in kept)
         }
         paths = sorted(fine | folded | childless)
-        shown = sorted({code for path in paths for code in path})
-        tags = LabelSet((Label(TAG_SECTION, title_of(TAG_SECTION)),))
-        levels = LEVELS[: max(map(len, paths))]
-        return cls(levels, tuple(paths), {code: title_of(code) for code in shown}, tags)
+        listed = _prefix_counts(carried, depth)
+        nodes = sorted(path for path, rows in listed.items() if rows >= least[len(path) - 1])
+        shown = sorted({code for path in (*paths, *nodes) for code in path})
+        levels = LEVELS[: max(map(len, (*paths, *nodes)))]
+        names = {code: title_of(code) for code in shown}
+        return cls(levels, tuple(paths), names, tuple(nodes))
 
     def dump(self) -> dict[str, Any]:
         """The tree as ``labels.json`` of a bundle has it."""
-        names = dict(self.names) | {tag.code: tag.name for tag in self.tags}
         return {
             "levels": self.levels,
             "paths": self.paths,
-            "names": names,
-            "tags": self.tags.codes,
+            "names": dict(self.names),
+            "nodes": self.nodes,
         }
 
     @classmethod
@@ -148,33 +171,43 @@ class LabelTree:
         """
         try:
             stored = _StoredTree.model_validate(data)
-            tags = LabelSet(tuple(Label(code, stored.names[code]) for code in stored.tags))
-            tree = cls(stored.levels, stored.paths, stored.names, tags)
+            tree = cls(stored.levels, stored.paths, stored.names, stored.nodes)
             sizes = [len(tree.at(level)) for level in tree.levels]
+            parents = tree.node_parents.tolist()
+            unnamed = [path for path in tree.nodes if not tree.names.keys() >= set(path)]
         except (ValueError, LookupError) as problem:
             raise DataError(f"the labels are damaged: {problem}") from problem
         if not sizes or not all(sizes):
             raise DataError("a level has no label")
-        if not all(0 < len(path) <= len(tree.levels) for path in tree.paths):
+        if unnamed:
+            raise DataError(f"the node {'/'.join(unnamed[0])} has no name")
+        if not all(0 < len(path) <= len(tree.levels) for path in (*tree.paths, *tree.nodes)):
             raise DataError("a label is deeper than the levels, or empty")
-        if len(set(tree.paths)) < len(tree.paths):
+        if len(set(tree.paths)) < len(tree.paths) or len(set(tree.nodes)) < len(tree.nodes):
             raise DataError("a label occurs twice")
+        if any(parent >= node for node, parent in enumerate(parents)):
+            raise DataError("a node stands before its parent")
         return tree
 
     @property
     def outputs(self) -> int:
-        """Outputs of the model: one for each leaf, then one for each tag."""
-        return len(self.paths) + len(self.tags)
+        """Outputs of the model: one for each leaf, then one for each node."""
+        return len(self.paths) + len(self.nodes)
 
     @property
     def output_codes(self) -> tuple[str, ...]:
-        """The finest code of each output: leaves, then tags."""
-        return (*(path[-1] for path in self.paths), *self.tags.codes)
+        """The finest code of each output: leaves, then nodes."""
+        return tuple(path[-1] for path in (*self.paths, *self.nodes))
 
     @property
     def finest(self) -> str:
         """The name of the finest level."""
         return self.levels[-1]
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a row may have several labels of the only level."""
+        return len(self.levels) == 1 and bool(self.nodes)
 
     @cached_property
     def _labels(self) -> dict[str, LabelSet]:
@@ -247,6 +280,43 @@ class LabelTree:
             path = (*path, max(below, key=lambda code: (sums[level][labels.index(code)], code)))
         return path
 
+    @cached_property
+    def _node_positions(self) -> dict[Path, int]:
+        return {path: position for position, path in enumerate(self.nodes)}
+
+    @cached_property
+    def node_parents(self) -> Positions:
+        """The position of each node's parent, shape (nodes,); -1 for one of the coarsest level.
+
+        :raises KeyError: if a parent is no node.
+        """
+        known = self._node_positions
+        return np.array(
+            [known[path[:-1]] if len(path) > 1 else -1 for path in self.nodes], dtype=np.intp
+        )
+
+    @cached_property
+    def node_depths(self) -> Positions:
+        """How many levels lie above each node, shape (nodes,)."""
+        return np.array([len(path) - 1 for path in self.nodes], dtype=np.intp)
+
+    def nodes_on(self, paths: Iterable[Path]) -> tuple[int, ...]:
+        """Positions of the nodes on some paths, in rising order: codes and all their ancestors."""
+        prefixes = {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
+        known = self._node_positions
+        return tuple(sorted(known[path] for path in prefixes if path in known))
+
+    def joint(self, conditional: FloatArray) -> FloatArray:
+        """Probabilities of the nodes from those given their parents; shapes are (rows, nodes).
+
+        A product down the tree, so that no code is more probable than its parent.
+        """
+        found = np.array(conditional, dtype=np.float32)
+        for depth in range(1, len(self.levels)):
+            here = np.flatnonzero(self.node_depths == depth)
+            found[:, here] *= found[:, self.node_parents[here]]
+        return found
+
     def leaves_below(self, path: Path) -> tuple[int, ...]:
         """Outputs that a patent known as ``path`` may have: its leaf, or all below its node.
 
@@ -263,18 +333,27 @@ class LabelTree:
 
 
 class _StoredTree(Frozen):
-    """The fields of ``labels.json``: leaves in output order, then the tags."""
+    """The fields of ``labels.json``: leaves in output order, then the nodes."""
 
     levels: tuple[str, ...]
     paths: tuple[Path, ...]
     names: dict[str, str]
-    tags: tuple[str, ...]
+    nodes: tuple[Path, ...]
 
 
 def common_path(paths: Iterable[Path]) -> Path:
     """The codes that all paths share, coarsest first; empty if they differ from the start."""
     shared = (set(codes) for codes in zip(*paths, strict=False))
     return tuple(codes.pop() for codes in takewhile(lambda codes: len(codes) == 1, shared))
+
+
+def _prefix_counts(rows: Iterable[Collection[Path]], depth: int) -> Counter[Path]:
+    """How many rows have each path, or a finer one, down to ``depth`` levels."""
+    return Counter(
+        prefix
+        for paths in rows
+        for prefix in {path[:n] for path in paths for n in range(1, min(len(path), depth) + 1)}
+    )
 
 
 def _deepest(path: Path, kept: set[Path]) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 from patclass.cpc.records import EMPTY
 from patclass.cpc.symbols import LEVELS, Symbol, SymbolCell, read_symbols
-from patclass.cpc.tree import TAG_SECTION
+from patclass.cpc.tree import CROSS_SECTION
 
 Fields = Mapping[str, Any]
 
@@ -17,15 +17,17 @@ CODE_COLUMNS = (
     "cpc_group",
 )
 
-# Columns that hold one level each; a class or subclass may be given without what is above it.
+# Columns that hold one level each, with or without what is above it.
 LEVEL_COLUMNS = {
     "section": ("section", "cpc_section", "ipc_section"),
     "class": ("class", "cpc_class", "ipc_class"),
     "subclass": ("subclass", "cpc_subclass", "ipc_subclass"),
+    "main_group": ("main_group", "cpc_main_group", "ipc_main_group"),
+    "subgroup": ("subgroup", "cpc_subgroup", "ipc_subgroup"),
 }
 
 NOT_UNDERSTOOD = "symbols not understood"
-ONLY_TAGS = f"only in section {TAG_SECTION}, a tag"
+ONLY_CROSS_SECTION = f"only in section {CROSS_SECTION}, never a main code"
 
 
 class UnusableRowError(Exception):
@@ -56,7 +58,8 @@ def _understood(cell: SymbolCell) -> list[Symbol]:
 def level_symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
     """The symbols of columns that hold a level each.
 
-    ``A``, ``61``, ``K`` are read like ``A``, ``A61``, ``A61K``.
+    ``A``, ``61``, ``K``, ``31``, ``7036`` are read like ``A``, ``A61``, ``A61K``, ``A61K31/00``,
+    ``A61K31/7036``.
 
     :raises UnusableRowError: as ``symbols_of``, and if a level contradicts a coarser one.
     """
@@ -65,24 +68,39 @@ def level_symbols_of(fields: Fields, columns: Iterable[str]) -> list[Symbol]:
         symbols = SymbolCell()
         for column in LEVEL_COLUMNS[level]:
             text = _text(fields.get(column)) if column in present else ""
-            if level == "class" and len(path) == 1 and text.isdecimal():
-                text = f"{path}{int(text):02}"
-            elif level == "subclass" and len(path) == len("A61") and len(text) == 1:
-                text = path + text
-            if text:
-                symbols, path = symbols + read_symbols(text), text
+            if text := _whole(level, text, path):
+                read = read_symbols(text)
+                symbols, path = symbols + read, read.symbols[-1].text if read.symbols else text
         _agree(coarser.symbols, symbols.symbols)
         found, coarser = found + symbols, symbols if symbols.symbols else coarser
     return _understood(found)
 
 
+def _whole(level: str, part: str, path: str) -> str:
+    """A level's cell with what is above it, which it may lack.
+
+    :param path: the code of the next coarser level that is known; empty if none is.
+    """
+    if level == "class" and len(path) == 1 and part.isdecimal():
+        return f"{path}{int(part):02}"
+    if level == "subclass" and len(path) == len("A61") and len(part) == 1:
+        return path + part
+    if level == "main_group" and len(path) == len("A61K") and part.isdecimal():
+        return f"{path}{int(part)}/00"
+    if level == "subgroup" and path.endswith("/00") and part.isdecimal():
+        return f"{path.removesuffix('00')}{part:0>2}"
+    if level in ("main_group", "subgroup") and (len(path) <= len("A61") or part.isdecimal()):
+        # Numbers say nothing alone, and other tables have subgroups too.
+        symbol = Symbol.parse(part)
+        return part if symbol is not None and symbol.depth > LEVELS.index("main_group") else ""
+    return part
+
+
 def _agree(coarser: Sequence[Symbol], finer: Sequence[Symbol]) -> None:
     """Check that a level and the next coarser one that is known have a symbol in common."""
-    pairs = [(coarse.text, fine.text) for coarse in coarser for fine in finer]
-    if pairs and not any(
-        fine.startswith(coarse) or coarse.startswith(fine) for coarse, fine in pairs
-    ):
-        raise UnusableRowError(NOT_UNDERSTOOD, " but ".join(pairs[-1]))
+    pairs = [(coarse, fine) for coarse in coarser for fine in finer]
+    if pairs and not any(a.is_within(b.text) or b.is_within(a.text) for a, b in pairs):
+        raise UnusableRowError(NOT_UNDERSTOOD, " but ".join(symbol.text for symbol in pairs[-1]))
 
 
 def _text(value: object) -> str:

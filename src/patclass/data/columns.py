@@ -92,6 +92,12 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("internationale_klassifikation", "fi", "国际分类号", "ipc分类号", "國際分類號"),
         *("ipc分類號", "국제특허분류", "ipc분류"),
     ),
+    "family": (
+        *("family", "family_id", "family_number", "docdb_family_id", "simple_family_id"),
+        *("simple_family", "docdb_family", "questel_unique_family_id_fan", "inpadoc_family_id"),
+        *("inpadoc_family", "extended_family_id", "patent_family", "patent_family_id"),
+        *("familiennummer", "patentfamilie", "numéro_de_famille"),
+    ),
 }
 
 # Roles whose column has symbols.
@@ -155,7 +161,7 @@ def rivals(columns: Sequence[str]) -> list[str]:
     several = (
         present
         for role, present in _candidates(columns).items()
-        if role not in ("id", "date") and len(present) > 1
+        if role not in ("id", "date", "family") and len(present) > 1
     )
     return [column for present in several for column in present]
 

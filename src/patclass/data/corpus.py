@@ -4,7 +4,7 @@ Whatever cannot be used is counted by reason and kept as a reject; nothing vanis
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from patclass.cpc.scheme import absence_of, changes
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.cleaning import MAX_CHARS
 from patclass.data.codes import NOT_UNDERSTOOD, UnusableRowError
+from patclass.data.column_labels import LabelScheme, RowLabel
 from patclass.data.examples import (
     SPLITS,
     UNKNOWN_LABEL,
@@ -26,10 +27,10 @@ from patclass.data.examples import (
     split_off,
     stratified,
 )
-from patclass.data.labels import CpcLabels, LabelScheme, LevelLabels, RowLabel, label_scheme
+from patclass.data.labels import CpcLabels, LevelLabels, label_scheme
 from patclass.data.sources import Source, open_source
 from patclass.data.table import Row, TableOptions
-from patclass.data.text import TextView, text_sha256
+from patclass.data.text import TextView, text_sha256, views_of
 
 # What is set aside where the data has no such split of its own.
 VALIDATION_SHARE = 0.1
@@ -52,6 +53,7 @@ class _Coded:
     label: RowLabel
     facts: Facts
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
 
 def load_corpus(
@@ -59,6 +61,9 @@ def load_corpus(
     known: LabelTree | None = None,
     feedback: Mapping[str, Sequence[FeedbackExample]] = MappingProxyType({}),
     test_only: bool = False,
+    declared: Collection[str] = (),
+    whole_rows: int = 0,
+    views: bool = False,
 ) -> Corpus:
     """Read, label, split and cut the data of a run.
 
@@ -66,46 +71,47 @@ def load_corpus(
     :param feedback: by split, texts labelled by reviewers, in addition to the rows of the data.
     :param test_only: a model is only tested: a file without splits is the test split, and there
         need be no training rows.
+    :param declared: labels that exist even without a row.
+    :param whole_rows: a file without splits, with one level of labels, stays whole up to so many
+        rows; validation and test are then empty.
+    :param views: give training rows the views of their fields; claims stand in for a missing text.
     :raises DataError: if the data, a column or a label level is unknown, or nothing usable
         or only one label is left.
     """
     source = open_source(settings.data, TableOptions.of(settings))
     view = TextView.parse(settings.text, source.columns)
-    scheme = label_scheme(settings.labels, source.columns, source.names, settings.codes)
+    scheme = label_scheme(
+        *(settings.labels, source.columns, source.names),
+        *(settings.codes, settings.multi, settings.finest),
+    )
     rejects: list[Reject] = []
     coded = {
-        split: _usable(read(), split, view, scheme, rejects)
+        split: _usable(read(), split, view, scheme, rejects, views and split == "train")
         for split, read in _splits(source, test_only).items()
     }
     labelled = {s: _coded_feedback(rows, s, scheme, rejects) for s, rows in feedback.items()}
     labels = [row.label for row in (*coded.get("train", []), *labelled.get("train", []))]
     every = [row.label for rows in (*coded.values(), *labelled.values()) for row in rows]
+    labels += _declared(scheme, declared)
     if known is None:
-        tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows)
+        tree = _tree(scheme, labels, source, rejects, settings.min_leaf_rows, len(declared))
     else:
         tree = known
         _check_known(tree, labels or every, source, rejects)
     splits = {split: _examples(rows, split, tree, rejects) for split, rows in coded.items()}
-    notes = [*source.recognised, *source.notes, *(f"ignored: {name}" for name in source.ignored)]
-    notes += _absent_codes(scheme, every)
-    not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
-    if not_understood:
-        notes.append(_reasons(not_understood))
+    notes = _notes(source, scheme, every, rejects)
     if test_only and not splits.get("train"):
         splits = {split: splits.get(split, []) for split in SPLITS}
         notes.append("there are no training rows to compare with: no baseline is fitted")
+    elif source.undivided and len(tree.levels) == 1 and len(splits["train"]) <= whole_rows:
+        splits = {split: splits.get(split, []) for split in SPLITS}
     else:
         splits = _complete(splits, settings.seed, notes)
-    sizes = {
-        "train": settings.train_rows,
-        "validation": settings.validation_rows,
-        "test": settings.test_rows,
-    }
-    splits = {split: _cut(splits[split], sizes[split], settings.seed) for split in SPLITS}
+    splits = {split: _cut(splits[split], split, settings) for split in SPLITS}
     splits = _with_feedback(
         splits, {s: _examples(rows, s, tree, rejects) for s, rows in labelled.items()}
     )
-    if splits["train"] or not test_only:
+    if splits["test"] and (splits["train"] or not test_only):
         notes += _check_training(splits["train"], tree)
     return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
 
@@ -122,25 +128,35 @@ def _check_training(rows: Sequence[Example], tree: LabelTree) -> list[str]:
 
     :raises DataError: if there are not two labels to learn.
     """
-    strata = {row.stratum for row in rows} - {UNKNOWN_LABEL}
-    if len(strata) < 2:
+    learnt = {
+        tree.paths[leaf][0]
+        for row in rows
+        for leaf in row.leaves
+        if tree.overlapping or row.stratum != UNKNOWN_LABEL
+    }
+    if len(learnt) < 2:
         raise DataError(
             f"only {len(rows)} rows of one label or none are left to train on; give more rows, or "
             "raise train_rows.",
             setting="train_rows",
         )
     coarsest = tree.at(tree.levels[0])
-    missing = [label.code for position, label in enumerate(coarsest) if position not in strata]
+    missing = [code for code in coarsest.codes if code not in learnt]
     return [f"labels without a training row: {', '.join(missing[:20])}"] if missing else []
 
 
 def _usable(
-    rows: Iterable[Row], split: str, view: TextView, scheme: LabelScheme, rejects: list[Reject]
+    rows: Iterable[Row],
+    split: str,
+    view: TextView,
+    scheme: LabelScheme,
+    rejects: list[Reject],
+    views: bool,
 ) -> list[_Coded]:
     usable = []
     for row in track(rows, f"reading {split}", leave=False):
         try:
-            usable.append(_coded(row, view, scheme))
+            usable.append(_coded(row, view, scheme, views))
         except UnusableRowError as reason:
             rejects.append(Reject(split, row.number, row.id, str(reason), reason.example))
     return usable
@@ -171,18 +187,21 @@ def _coded_feedback(
     return usable
 
 
-def _coded(row: Row, view: TextView, scheme: LabelScheme) -> _Coded:
+def _coded(row: Row, view: TextView, scheme: LabelScheme, with_views: bool) -> _Coded:
     if row.error is not None:
         raise UnusableRowError(row.error)
     try:
         text, facts = view.text_of(row.fields), Facts.of(row.fields)
+        views = views_of(row.fields) if with_views else ()
     except DataError as problem:
         raise UnusableRowError(str(problem)) from problem
+    text = text or "".join(views[-1:])
     if not text:
         raise UnusableRowError("no text")
     if len(text) > MAX_CHARS:
         raise UnusableRowError(f"text longer than {MAX_CHARS} characters")
-    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts)
+    views = tuple(one for one in views if one != text)
+    return _Coded(row.number, row.id, text, scheme.label_of(row.fields), facts, views=views)
 
 
 def _tree(
@@ -191,15 +210,16 @@ def _tree(
     source: Source,
     rejects: Sequence[Reject],
     min_rows: int,
+    declared: int = 0,
 ) -> LabelTree:
-    codes = [label.code for label in labels if label.path]
+    codes = [path[-1] for label in labels for path in label.learnt]
     if not codes:
         raise DataError(
             f"{source.name} has no usable training row ({_reasons(rejects) or 'no train split'}). "
             "Check text and labels.",
             setting=("text", "labels"),
         )
-    coarsest = {label.path[0] for label in labels if label.path}
+    coarsest = {path[0] for label in labels for path in label.learnt}
     if len(coarsest) < 2:
         raise DataError(
             f"{source.name} has one class only: '{coarsest.pop()}' in all {len(codes)} usable "
@@ -207,13 +227,20 @@ def _tree(
             setting="labels",
         )
     tree = scheme.tree(labels, min_rows)
-    if len(tree.paths) > max(MANY_LABELS, len(codes) / 2):
+    if len(tree.paths) - declared > max(MANY_LABELS, (len(codes) - declared) / 2):
         raise DataError(
             f"{len(tree.paths)} classes for {len(codes)} training rows is nearly one a row, e.g. "
             f"'{codes[0][:60]}'. Choose a column of classes, or a coarser level, with labels.",
             setting="labels",
         )
     return tree
+
+
+def _declared(scheme: LabelScheme, codes: Collection[str]) -> list[RowLabel]:
+    try:
+        return [scheme.label_of_code(code) for code in codes]
+    except UnusableRowError as problem:
+        raise DataError(f"descriptions: one of its labels cannot be used ({problem}).") from problem
 
 
 def _reasons(rejects: Sequence[Reject]) -> str:
@@ -224,6 +251,17 @@ def _reasons(rejects: Sequence[Reject]) -> str:
         f"{reason}: {count:,}" + (f", e.g. {examples[reason]}" if reason in examples else "")
         for reason, count in counts.most_common(5)
     )
+
+
+def _notes(
+    source: Source, scheme: LabelScheme, labels: Sequence[RowLabel], rejects: Iterable[Reject]
+) -> list[str]:
+    """How the data was read, and what in its labels deserves a look."""
+    ignored = (f"ignored: {name}" for name in source.ignored)
+    codes = (*_absent_codes(scheme, labels), *_contradictions(labels))
+    not_understood = [reject for reject in rejects if reject.reason == NOT_UNDERSTOOD]
+    wrong = [_reasons(not_understood)] if not_understood else []
+    return [*source.recognised, *source.notes, *ignored, *codes, *wrong]
 
 
 def _absent_codes(scheme: LabelScheme, labels: Iterable[RowLabel]) -> list[str]:
@@ -237,11 +275,22 @@ def _absent_codes(scheme: LabelScheme, labels: Iterable[RowLabel]) -> list[str]:
     return [f"codes: {', '.join([*found[:MAX_ABSENT], *more])}"] if found else []
 
 
+def _contradictions(labels: Iterable[RowLabel]) -> list[str]:
+    """A note on rows whose main code is of a section in which none of their codes is."""
+    found = [label.code for label in labels if label.contradicted]
+    if not found:
+        return []
+    return [
+        f"codes: {len(found):,} rows have no code of the section of their main code, e.g. "
+        f"{found[0]}; the main code counts. Check that columns belong together."
+    ]
+
+
 def _check_known(
     tree: LabelTree, labels: Sequence[RowLabel], source: Source, rejects: Sequence[Reject]
 ) -> None:
     known = tree.at(tree.levels[0]).codes
-    found = {label.path[0] for label in labels if label.path}
+    found = {path[0] for label in labels for path in label.learnt}
     if not found:
         raise DataError(
             f"{source.name} has no usable row ({_reasons(rejects) or 'it is empty'}). Check text, "
@@ -266,7 +315,7 @@ def _examples(
             codes = ", ".join(sorted({path[0] for path in row.label.candidates}))
             absence = _absence(row.label)
             rejects.append(Reject(split, row.row, row.id, f"label '{codes}' not known", absence))
-        elif not row.label.path and split != "train":
+        elif not row.label.path and row.label.carried is None and split != "train":
             # It can be learnt from, but there is no right answer to compare with.
             rejects.append(Reject(split, row.row, row.id, "ambiguous label"))
         else:
@@ -287,7 +336,10 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
         for depth, level in enumerate(tree.levels)
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
-    return Example(row.id, row.text, y_true, tuple(leaves), row.label.tags, row.facts, row.weight)
+    carried = None if row.label.carried is None else tree.nodes_on(row.label.carried)
+    return Example(
+        row.id, row.text, y_true, tuple(leaves), carried, row.facts, row.weight, row.views
+    )
 
 
 def _position(labels: LabelSet, code: str) -> int:
@@ -301,8 +353,13 @@ def _complete(
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in splits:
             rows = splits["train"]
-            keys = [row.text for row in rows]
+            keys = [row.group for row in rows]
             rest, partial = split_off([row.stratum for row in rows], keys, share, seed)
+            if not rest:
+                raise DataError(
+                    f"all {len(rows)} rows of train are of one family or have one text, so that "
+                    f"none can be set aside as {split}; check the column of families."
+                )
             splits = splits | {"train": [rows[i] for i in rest], split: [rows[i] for i in partial]}
             notes.append(f"no {split} split: {len(partial)} rows of train set aside for it")
         if not splits[split]:
@@ -310,7 +367,14 @@ def _complete(
     return splits
 
 
-def _cut(rows: list[Example], size: int | None, seed: int) -> list[Example]:
+def _cut(rows: list[Example], split: str, settings: DataSettings) -> list[Example]:
+    """The rows of a split, no more than the settings want."""
+    sizes = {
+        "train": settings.train_rows,
+        "validation": settings.validation_rows,
+        "test": settings.test_rows,
+    }
+    size = sizes[split]
     if size is None:
         return rows
-    return [rows[position] for position in stratified([row.stratum for row in rows], size, seed)]
+    return [rows[p] for p in stratified([row.stratum for row in rows], size, settings.seed)]

@@ -27,24 +27,34 @@ YEAR_COLUMNS = ("year", "publication_year", "date", "publication_date")
 # Of 2006-01-31, 31.01.2006 or 20060131.
 _YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?=\D|$|\d{4}(?!\d))")
 
+# What stands for no family in databases that number them.
+_NO_FAMILY = ("0", "-1")
+
 # The position of a code that is known but is not among the model's labels.
 UNKNOWN_LABEL = -1
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Bibliographic data of a patent besides text and label; None where it is missing."""
+    """Bibliographic data of a patent besides text and label; None where it is missing.
+
+    :param family: by what publications of one invention are known.
+    """
 
     title: str | None = None
     year: int | None = None
     source: str | None = None
+    family: str | None = None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Facts":
-        """Read ``title``, ``source``, and ``year`` or a date that has one."""
+        """Read ``title``, ``source``, ``family``, and ``year`` or a date that has one."""
         found = (_YEAR.search(str(fields.get(column) or "")) for column in YEAR_COLUMNS)
         year = next((int(match.group()) for match in found if match), None)
-        return cls(clean(fields.get("title")) or None, year, clean(fields.get("source")) or None)
+        title, source, family = (
+            clean(fields.get(name)) or None for name in ("title", "source", "family")
+        )
+        return cls(title, year, source, None if family in _NO_FAMILY else family)
 
 
 @dataclass(frozen=True)
@@ -54,22 +64,29 @@ class Example:
     :param y_true: for each level the position of the label, ``UNKNOWN_LABEL`` if the tree lacks it,
         None if it is not known.
     :param leaves: the outputs of which one is the true one.
-    :param tags: for each tag whether the patent carries it; None if that is not known.
+    :param carried: the nodes that the patent carries; None if it may carry others than are known.
     :param weight: weight in training, relative to 1.
+    :param views: other texts of the patent that it may be learnt from.
     """
 
     id: str
     text: str
     y_true: tuple[int | None, ...]
     leaves: tuple[int, ...]
-    tags: tuple[bool | None, ...] = ()
+    carried: tuple[int, ...] | None = None
     facts: Facts = Facts()
     weight: float = 1.0
+    views: tuple[str, ...] = ()
 
     @property
     def stratum(self) -> int:
         """What subsets are balanced by: the coarsest label."""
         return UNKNOWN_LABEL if self.y_true[0] is None else self.y_true[0]
+
+    @property
+    def group(self) -> str:
+        """What stays on one side of every split: the patent's family, or else its text."""
+        return self.facts.family or self.text.lower()
 
 
 def known_at(rows: Sequence[Example], depth: int) -> tuple[Positions, Positions]:
@@ -115,9 +132,12 @@ class Corpus:
         return dict(sorted(counts.items()))
 
     def leaked(self, split: str) -> int:
-        """Texts of ``split`` that also stand in train; more than none flatters the result."""
-        seen = {example.text.lower() for example in self.splits["train"]}
-        return sum(example.text.lower() in seen for example in self.splits[split])
+        """Rows of ``split`` whose text or family also stands in train; they flatter the result."""
+        train = self.splits["train"]
+        seen = {example.text.lower() for example in train} | {example.group for example in train}
+        return sum(
+            example.text.lower() in seen or example.group in seen for example in self.splits[split]
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, texts and labels of all splits, in their order."""
@@ -125,10 +145,10 @@ class Corpus:
         for split in SPLITS:
             for example in self.splits[split]:
                 paths = [self.tree.paths[leaf] for leaf in example.leaves]
-                record = [split, example.id, example.text, paths, example.tags]
+                record = [split, example.id, example.text, paths, example.carried]
                 # A weight says something of rows that have one, and nothing of all others.
                 weight = [] if example.weight == 1 else [example.weight]
-                digest.update(json.dumps(record + weight).encode())
+                digest.update(json.dumps([*record, *weight, *example.views]).encode())
         return digest.hexdigest()
 
 
@@ -168,12 +188,16 @@ def split_off(
 
     Rows are chosen by a hash of their ``keys``, not by their place. A data set that has grown
     therefore keeps nearly the same rows aside, so that what was trained on does not turn into
-    test rows, and equal keys stay together.
+    test rows. Equal keys stay together, for which the share may become a little larger.
     """
     digests = [hashlib.sha256(f"{seed} {key.lower()}".encode()).digest() for key in keys]
     order = np.array(sorted(range(len(labels)), key=digests.__getitem__), dtype=np.int64)
-    chosen = {int(p) for p in _first(labels, order, max(1, round(len(labels) * share)))}
-    return [p for p in range(len(labels)) if p not in chosen], sorted(chosen)
+    first = _first(labels, order, max(1, round(len(labels) * share)))
+    chosen = {digests[position] for position in first}
+    sides: tuple[list[int], list[int]] = ([], [])
+    for position, digest in enumerate(digests):
+        sides[digest in chosen].append(position)
+    return sides
 
 
 def _first(labels: Sequence[int], order: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:

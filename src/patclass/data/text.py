@@ -75,5 +75,10 @@ class TextView:
         return clean(fields.get("claims")) or clean(fields.get("description"))
 
 
+def views_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Title, abstract and claims of a row, each a text of its own; those that it has."""
+    return tuple(text for field in FIELDS[:3] if (text := clean(fields.get(field))))
+
+
 def _sentence(part: str) -> str:
     return part if part.endswith((".", "!", "?", ";", ":")) else part + "."

@@ -37,13 +37,16 @@ def macro_f1(y_true: Positions, y_pred: Positions, labels: int, drawn: Positions
     :param drawn: row numbers of shape (resamples, rows).
     """
     correct = np.where(y_true == y_pred, y_true, labels)
-    found, true, named = (_counted(row[drawn], labels) for row in (correct, y_true, y_pred))
+    found, true, named = (counted(row[drawn], labels) for row in (correct, y_true, y_pred))
     f1 = 2 * found / np.maximum(true + named, 1)  # 0 where nothing is true: no hit either
     return np.asarray(f1.sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1), dtype=np.float64)
 
 
-def _counted(places: Positions, labels: int) -> Positions:
-    """Rows of each label in each resample, shape (resamples, labels)."""
+def counted(places: Positions, labels: int) -> Positions:
+    """How often each of the positions below ``labels`` occurs, shape (resamples, labels).
+
+    :param places: positions up to ``labels``, shape (resamples, rows).
+    """
     starts = np.arange(len(places))[:, np.newaxis] * (labels + 1)
     counts = np.bincount((places + starts).ravel(), minlength=len(places) * (labels + 1))
     return counts.reshape(len(places), labels + 1)[:, :labels]
@@ -108,12 +111,13 @@ def bootstrap(
     for drawn in resampled(len(true), labels, resamples, seed):
         accuracies.append(right[drawn].mean(axis=1))
         f1s.append(macro_f1(true, y_pred, labels, drawn))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     return Bootstrap(
-        accuracy=_interval(np.quantile(np.concatenate(accuracies), tails)),
-        macro_f1=_interval(np.quantile(np.concatenate(f1s), tails)),
+        accuracy=percentiles(np.concatenate(accuracies), confidence),
+        macro_f1=percentiles(np.concatenate(f1s), confidence),
     )
 
 
-def _interval(ends: npt.NDArray[np.float64]) -> Interval:
-    return Interval(low=float(ends[0]), high=float(ends[1]))
+def percentiles(figures: Floats, confidence: float = CONFIDENCE) -> Interval:
+    """The interval between the percentiles of a figure's resamples, shape (resamples,)."""
+    low, high = np.quantile(figures, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(low=float(low), high=float(high))

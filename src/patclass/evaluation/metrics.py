@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer, Va
 from patclass.core.types import FloatArray, Frozen
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
-from patclass.evaluation.calibration import BoolArray, Floats
+from patclass.evaluation.calibration import BoolArray
 from patclass.evaluation.intervals import Interval, wilson
 from patclass.predictor.scored import LabelledPredictions, predictions_at
 
@@ -178,55 +178,6 @@ def evaluate_levels(
         for level, found in predictions.items()
         if found is not None
     }
-
-
-THRESHOLD = 0.5
-
-
-class TagReport(Frozen):
-    """Figures of one tag on the rows of which it is known whether they carry it.
-
-    ``precision`` and ``recall`` are those of predicting the tag from a probability of 0.5 on;
-    None where nothing is predicted so or no row carries the tag.
-    """
-
-    rows: int
-    carried: int
-    average_precision: float | None
-    precision: float | None
-    recall: float | None
-
-
-def tag_reports(
-    rows: Sequence[Example], probabilities: FloatArray, codes: Sequence[str]
-) -> dict[str, TagReport]:
-    """Reports of the tags that are known for some row, by code.
-
-    :param probabilities: those of each tag, shape (rows, tags).
-    """
-    reports = {}
-    for column, code in enumerate(codes):
-        known = [(i, row.tags[column]) for i, row in enumerate(rows) if column < len(row.tags)]
-        places = [place for place, tag in known if tag is not None]
-        if places:
-            carried = np.array([tag for _, tag in known if tag is not None])
-            reports[code] = _report(carried, probabilities[places, column])
-    return reports
-
-
-def _report(carried: BoolArray, probabilities: Floats) -> TagReport:
-    from sklearn.metrics import average_precision_score
-
-    predicted = probabilities >= THRESHOLD
-    right = int((predicted & carried).sum())
-    some = bool(carried.any())
-    return TagReport(
-        rows=len(carried),
-        carried=int(carried.sum()),
-        average_precision=float(average_precision_score(carried, probabilities)) if some else None,
-        precision=right / int(predicted.sum()) if predicted.any() else None,
-        recall=right / int(carried.sum()) if some else None,
-    )
 
 
 MAX_YEAR_GROUPS = 5

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from patclass.bundle.description import Description, text_of
 from patclass.core.html import template
-from patclass.cpc.scheme import titles
+from patclass.cpc.scheme import official_title
 from patclass.cpc.symbols import LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.data.language import language_names
@@ -18,7 +18,8 @@ from patclass.evaluation.calibration import OperatingPoint
 from patclass.evaluation.charts import calibration_curve, coverage_curve, data_uri
 from patclass.evaluation.intervals import Interval
 from patclass.evaluation.metrics import ClassMetrics, ConfusedPair, Metrics, Slice, confused_pairs
-from patclass.evaluation.report import BASELINE_NAMES, MAX_LABELS, LevelReport, Report
+from patclass.evaluation.report import LevelReport, Report
+from patclass.evaluation.tables import BASELINE_NAMES, MAX_LABELS
 
 # All labels are shown up to this number; of more, the weakest and the best ones.
 MAX_CLASSES = 40
@@ -103,11 +104,8 @@ def html_report(report: Report, title: str, facts: Mapping[str, str]) -> str:
     :param facts: what else to say of the model and its data, by name.
     """
     levels = [LevelView(name, level) for name, level in report.levels.items()]
-    tag_titles = official_titles("tag", list(report.tags))
     page = template("evaluation", "report.html.j2", {"interval": _interval, "figure": _figure})
-    return page.render(
-        report=report, title=title, facts=facts, levels=levels, tag_titles=tag_titles
-    )
+    return page.render(report=report, title=title, facts=facts, levels=levels)
 
 
 def official_titles(level: str, codes: Sequence[str]) -> dict[str, str]:
@@ -115,7 +113,7 @@ def official_titles(level: str, codes: Sequence[str]) -> dict[str, str]:
 
     Among other labels, one that looks like a code must not get a title that it does not have.
     """
-    found = {code: titles()[code] for code in codes if code in titles()}
+    found = {code: title for code in codes if (title := official_title(code))}
     return found if level in LEVELS or len(found) == len(codes) else {}
 
 
@@ -205,9 +203,10 @@ def _labels(tree: LabelTree) -> str:
     lines = [f"- `{label.code}` {label.name}" for label in labels[:MAX_LISTED]]
     if len(labels) > MAX_LISTED:
         lines.append(f"- and {len(labels) - MAX_LISTED} more")
-    lines += [f"- `{tag.code}` {tag.name} (an additional tag)" for tag in tree.tags]
     if len(tree.levels) > 1:
         lines.append(f"- below them {_sizes(tree)}, all in `labels.json`; rarer ones are `other`")
+    if tree.nodes:
+        lines.append(f"- beside the main code, {len(tree.nodes)} codes of all levels")
     return "\n".join(lines)
 
 
@@ -238,10 +237,4 @@ def _figures(report: Report | None, interrupted: bool) -> str:
         weakest = sorted(classes, key=lambda c: c.f1)[:5]
         names = ", ".join(f"`{c.code}` (F1 {c.f1:.2f}, {c.support} rows)" for c in weakest)
         parts.append(f"Weakest at level {level}: {names or 'too few rows to say'}.")
-    for code, tag in report.tags.items():
-        if tag.average_precision is not None:
-            parts.append(
-                f"Tag `{code}`: average precision {tag.average_precision:.2f} with {tag.carried} "
-                f"of {tag.rows} rows carrying it; treat it as a hint."
-            )
     return "\n\n".join(parts)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +30,19 @@ from patclass.evaluation.metrics import (
     Metrics,
     Mistake,
     Slice,
-    TagReport,
     evaluate,
     mistakes,
     slices,
-    tag_reports,
 )
+from patclass.evaluation.multilabel import MultilabelMetrics, evaluate_multilabel_levels
+from patclass.evaluation.tables import (
+    MAX_LABELS,
+    classes_text,
+    codes_text,
+    confusion_text,
+    level_text,
+)
+from patclass.predictor.all_codes import carried_nodes
 from patclass.predictor.scored import LabelledPredictions, Scored, predictions_at
 
 if TYPE_CHECKING:
@@ -96,74 +103,22 @@ def level_report(
     )
 
 
-BASELINE_NAMES = {"tfidf": "TF-IDF + regression", "majority": "majority class"}
+class Comparison(NamedTuple):
+    """A figure of the model and of a baseline on the same rows."""
 
-# More labels are no table for a terminal.
-MAX_LABELS = 30
-
-
-def level_text(level: str, report: LevelReport) -> str:
-    """The model and its baselines, a line each; ECE before and after calibration."""
-    title = f"{level[:11]}, {report.metrics.rows:,} rows"
-    header = (
-        f"{title:24}{'accuracy':>9}{'95%':>14}{'macro F1':>10}{'95%':>15}{'loss':>8}"
-        f"{'raw ECE':>9}{'ECE':>7}"
-    )
-    model = (
-        f"{'model':24}{report.metrics.accuracy:>9.1%}{_percent(report.accuracy_interval):>14}"
-        f"{report.metrics.macro_f1:>10.3f}{_decimal(report.macro_f1_interval):>15}"
-        f"{report.metrics.loss:>8.3f}{report.ece_raw:>9.3f}{report.ece:>7.3f}"
-    )
-    baselines = [
-        _baseline(name, report.baselines[key])
-        for key, name in BASELINE_NAMES.items()
-        if key in report.baselines
-    ]
-    return "\n".join([header, model, *baselines])
-
-
-def classes_text(metrics: Metrics) -> str:
-    """A line of figures for each label."""
-    lines = [f"{'label':24}{'precision':>10}{'recall':>10}{'F1':>10}{'rows':>8}"]
-    lines += [
-        f"{c.code[:23]:24}{c.precision:>10.3f}{c.recall:>10.3f}{c.f1:>10.3f}{c.support:>8}"
-        for c in metrics.per_class
-    ]
-    return "\n".join(lines)
-
-
-def confusion_text(metrics: Metrics) -> str:
-    """The confusion matrix: a row for each true label, a column for each prediction."""
-    codes = [c.code for c in metrics.per_class]
-    width = max(5, *(len(code[:12]) + 1 for code in codes))
-    cells = [
-        f"{code[:12]:12}" + "".join(f"{count:>{width}}" for count in row)
-        for code, row in zip(codes, metrics.confusion, strict=True)
-    ]
-    header = f"{'true / pred.':12}" + "".join(f"{code[:12]:>{width}}" for code in codes)
-    return "\n".join([header, *cells])
-
-
-def _baseline(name: str, metrics: Metrics) -> str:
-    return (
-        f"{name:24}{metrics.accuracy:>9.1%}{'':14}{metrics.macro_f1:>10.3f}{'':15}"
-        f"{metrics.loss:>8.3f}"
-    )
-
-
-def _percent(interval: Interval) -> str:
-    return f"{interval.low * 100:.1f}-{interval.high:.1%}"
-
-
-def _decimal(interval: Interval) -> str:
-    return f"{interval.low:.3f}-{interval.high:.3f}"
+    figure: str
+    name: str
+    model: float
+    baseline: float
 
 
 class Report(Frozen):
     """Figures of a model on one split, level by level, coarsest first.
 
     ``level`` is the one that the verdict is about. Its baselines were fitted and tested on
-    the same rows as the model.
+    the same rows as the model. ``codes`` are figures of all codes by level, on the rows whose codes
+    are all known, and of the codes that the model knows; ``codes_baselines`` those of
+    TF-IDF one versus rest on the same rows, where it was fitted.
     """
 
     version: Literal[2] = 2
@@ -172,7 +127,8 @@ class Report(Frozen):
     leaked_rows: int
     level: str
     levels: dict[str, LevelReport]
-    tags: dict[str, TagReport] = Field(default_factory=dict)
+    codes: dict[str, MultilabelMetrics] = Field(default_factory=dict)
+    codes_baselines: dict[str, MultilabelMetrics] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _level_is_there(self) -> Self:
@@ -191,13 +147,25 @@ class Report(Frozen):
         return self.levels[self.level].baselines.get("tfidf")
 
     @property
+    def comparison(self) -> Comparison | None:
+        """Model and baseline by one figure: accuracy, or micro F1 where labels overlap."""
+        if self.tfidf is not None:
+            name = "TF-IDF + logistic regression"
+            return Comparison("accuracy", name, self.model.accuracy, self.tfidf.accuracy)
+        pair = (self.codes.get(self.level), self.codes_baselines.get(self.level))
+        f1s = [found.micro_f1 for found in pair if found is not None and found.micro_f1 is not None]
+        if len(f1s) < len(pair):
+            return None
+        return Comparison("micro F1", "TF-IDF one versus rest", f1s[0].value, f1s[1].value)
+
+    @property
     def failures(self) -> list[str]:
         """Why the model is not good enough; empty if it is, or if nothing says otherwise."""
-        reasons = []
-        if self.tfidf is not None and self.model.accuracy <= self.tfidf.accuracy:
+        reasons, found = [], self.comparison
+        if found is not None and found.model <= found.baseline:
             reasons.append(
-                f"its accuracy of {self.model.accuracy:.1%} does not beat TF-IDF + logistic "
-                f"regression on the same rows ({self.tfidf.accuracy:.1%})"
+                f"its {found.figure} of {found.model:.1%} does not beat {found.name} on the same "
+                f"rows ({found.baseline:.1%})"
             )
         chance = math.log(len(self.model.per_class))
         if not self.model.loss < chance:  # a NaN must not pass
@@ -209,27 +177,30 @@ class Report(Frozen):
     @property
     def passed(self) -> bool:
         """Whether the model is shown to be worth having."""
-        return self.tfidf is not None and not self.failures
+        return self.comparison is not None and not self.failures
 
     @property
     def verdict(self) -> str:
         """The result in one sentence."""
         if self.failures:
             return f"FAILED: the model is not worth using: {'; '.join(self.failures)}."
-        if self.tfidf is None:
+        found = self.comparison
+        if found is None:
             return (
                 f"not compared: {self.model.accuracy:.1%} accuracy, but no baseline was fitted "
                 f"on the same rows."
             )
-        gain = (self.model.accuracy - self.tfidf.accuracy) * 100
+        gain = (found.model - found.baseline) * 100
         return (
-            f"passed: {self.model.accuracy:.1%} accuracy, {gain:+.1f} points against TF-IDF + "
-            f"logistic regression on the same rows."
+            f"passed: {found.model:.1%} {found.figure}, {gain:+.1f} points against {found.name} "
+            "on the same rows."
         )
 
     def text(self) -> str:
         """The whole report as plain text tables; labels one by one only if they are few."""
         parts = [level_text(level, report) for level, report in self.levels.items()]
+        if self.codes:
+            parts.append(codes_text(self.codes, self.codes_baselines))
         if len(self.model.per_class) <= MAX_LABELS:
             parts += [classes_text(self.model), confusion_text(self.model)]
         last = f"{self.split}, {self.model.rows} rows: {self.verdict}"
@@ -271,8 +242,44 @@ def measure(
         leaked_rows=corpus.leaked(split),
         level=next(iter(levels)),
         levels=levels,
-        tags=tag_reports(scored.rows, scored.tags, scored.tree.tags.codes),
+        codes=_codes(scored),
+        codes_baselines=_codes_baselines(corpus, scored, baseline_levels),
     )
+
+
+def _codes(scored: Scored) -> dict[str, MultilabelMetrics]:
+    """Figures of all codes on the rows whose codes are all known; none without such rows."""
+    tree = scored.tree
+    known = [row for row, example in enumerate(scored.rows) if example.carried is not None]
+    if not known or not tree.nodes:
+        return {}
+    y_true, _ = carried_nodes([scored.rows[row] for row in known], tree)
+    given = None if scored.given is None else scored.given[known]
+    return evaluate_multilabel_levels(
+        tree.levels, tree.node_depths, y_true, scored.nodes[known], given
+    )
+
+
+def _codes_baselines(
+    corpus: Corpus, scored: Scored, levels: Sequence[str]
+) -> dict[str, MultilabelMetrics]:
+    """Figures of TF-IDF one versus rest; none if a split has no row whose codes are all known."""
+    from patclass.evaluation.baselines import MultilabelTexts, tfidf_one_vs_rest
+
+    tree = scored.tree
+    columns = np.flatnonzero([tree.levels[depth] in levels for depth in tree.node_depths])
+    known = [
+        [row for row in rows if row.carried is not None]
+        for rows in (corpus["train"], corpus["validation"], scored.rows)
+    ]
+    if not len(columns) or not all(known):
+        return {}
+    train, validation, test = (
+        MultilabelTexts([row.text for row in rows], carried_nodes(rows, tree)[0][:, columns])
+        for rows in known
+    )
+    depths = tree.node_depths[columns]
+    return tfidf_one_vs_rest(train, validation, test, tree.levels, depths)
 
 
 def _level(
@@ -296,6 +303,8 @@ def _baselines(corpus: Corpus, scored: Scored, level: str) -> dict[str, Metrics]
     from patclass.evaluation.baselines import majority, tfidf_regression  # needs scikit-learn
 
     depth, codes = scored.tree.levels.index(level), scored.tree.at(level).codes
+    if scored.tree.overlapping:
+        return {}  # they learn one label a row
     # A label that the tree lacks can be tested on (no prediction is correct), but not learnt.
     train, test = _labelled(corpus["train"], depth, 0), _labelled(scored.rows, depth)
     if not len(train.texts) or not len(test.texts):

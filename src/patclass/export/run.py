@@ -311,7 +311,7 @@ def _measure(original: _Original, pipeline: Pipeline, name: str) -> tuple[Parity
 
 def _write_documents(source: Bundle, description: Description, folder: Path) -> None:
     """The report is that of the original; the parity record in the card says how close it is."""
-    for name in (LAYOUT.report, LAYOUT.confusion):
+    for name in (LAYOUT.report, LAYOUT.few_shot, LAYOUT.confusion):
         if (source.folder / name).is_file():
             shutil.copyfile(source.folder / name, folder / name)
     path = folder / LAYOUT.report

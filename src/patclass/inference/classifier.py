@@ -3,9 +3,7 @@
 Knows texts and options, no HTTP.
 """
 
-import re
-import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,19 @@ from patclass.bundle.registry import locate
 from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
 from patclass.data.cleaning import MAX_CHARS, clean
-from patclass.data.language import NAMES, OTHER_SCRIPTS, language_names, other_language
 from patclass.data.text import SURROGATE, TextView
 from patclass.inference.prediction import (
     AUTO,
+    DEFAULT_CODE_THRESHOLD,
     MIN_ALTERNATIVE,
     AnswerWarning,
+    AssignedCode,
     Options,
     PassageShare,
     Prediction,
     ScoredLabel,
     Signals,
+    assigned_codes,
     check_level,
     choose_level,
     contributions,
@@ -34,6 +34,7 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
+from patclass.inference.text_warnings import text_warnings
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import PipelineOutputs
@@ -184,6 +185,29 @@ class Classifier:
             )
         if options.coverage is not None:
             self._check_coverage(options.level, options.coverage)
+        self._check_codes(options)
+
+    def _check_codes(self, options: Options) -> None:
+        """Refuse what a model with one label a patent, or without thresholds, cannot choose by."""
+        given = [name for name in ("precision", "recall") if getattr(options, name) is not None]
+        if given and not options.all_codes:
+            raise ConfigError(
+                f"{given[0]}: it chooses among all codes; ask for all_codes too.",
+                setting=(given[0], "all_codes"),
+            )
+        if options.all_codes and not self.tree.nodes:
+            raise ConfigError(
+                "all_codes: this model knows one label a patent; train one with labels cpc on rows "
+                "with all their codes.",
+                setting=("all_codes", "labels"),
+            )
+        if given and self.bundle.all_codes is None:
+            raise ConfigError(
+                f"{given[0]}: this model was saved without thresholds for all codes; train it "
+                "again with more validation rows.",
+                setting=given[0],
+            )
+        self._code_thresholds(options)
 
     def _check_coverage(self, level: str, coverage: float) -> None:
         """Refuse a coverage that no requested level supports."""
@@ -231,10 +255,7 @@ class Classifier:
             levels=levels,
             top=scored_labels(tree, level, sums[level], order),
             label_set=self._label_set(level, sums[level], options.coverage),
-            tags=tuple(
-                ScoredLabel(tag.code, tag.name, float(p))
-                for tag, p in zip(tree.tags, outputs.tags[row], strict=True)
-            ),
+            codes=self._codes(outputs.nodes[row], path, options),
             read_share=outputs.encodings[row].share,
             passages=self._passages(row, text, outputs, best.label, level, options),
             neighbours=tuple(neighbours[: options.neighbours]),
@@ -248,6 +269,21 @@ class Classifier:
             signals=self._signals(row, outputs, neighbours, path),
             alternatives=self._alternatives(sums) if options.alternatives else None,
         )
+
+    def _codes(
+        self, probabilities: FloatArray, path: tuple[ScoredLabel, ...], options: Options
+    ) -> tuple[AssignedCode, ...] | None:
+        if not options.all_codes:
+            return None
+        main = tuple(step.label for step in path)
+        return assigned_codes(self.tree, probabilities, self._code_thresholds(options), main)
+
+    def _code_thresholds(self, options: Options) -> FloatArray:
+        """The probability from which on each node is given, shape (nodes,)."""
+        found = self.bundle.all_codes
+        if found is None:
+            return np.full(len(self.tree.nodes), DEFAULT_CODE_THRESHOLD, dtype=np.float32)
+        return found.thresholds(self.tree, options.precision, options.recall)
 
     def _alternatives(self, sums: Mapping[str, FloatArray]) -> dict[str, tuple[ScoredLabel, ...]]:
         alternatives = {}
@@ -338,40 +374,3 @@ def _agreement(neighbours: list[Neighbour], path: tuple[ScoredLabel, ...]) -> tu
     nearest = neighbours[:K_NEIGHBOURS]
     agreeing = sum(path[-1].label in neighbour.codes for neighbour in nearest)
     return agreeing, sum(len(neighbour.codes) >= len(path) for neighbour in nearest)
-
-
-# An abstract of fewer words says too little.
-MIN_WORDS = 8
-
-_CHECKED_CHARS = 20_000
-_WORD = re.compile(r"\w+")
-
-
-def text_warnings(text: str, languages: Collection[str] = ("en",)) -> list[AnswerWarning]:
-    """Warnings about a text: no letters, another language or script, too few words.
-
-    :param languages: ISO 639-1 codes of those that the model knows; empty if that cannot be told.
-    """
-    letters = [char for char in text[:_CHECKED_CHARS] if char.isalpha()]
-    if not letters:
-        return [AnswerWarning("no_letters", "the text has no letters; the prediction is a guess")]
-    language = other_language(text, languages)
-    if language is not None:
-        message = (
-            f"the text is in {NAMES[language]}, but the model has learnt from texts in "
-            f"{language_names(languages)}"
-        )
-        return [AnswerWarning("other_language", message)]
-    latin = sum(char.isascii() or "LATIN" in unicodedata.name(char, "") for char in letters)
-    if latin < len(letters) / 2:
-        # Many scripts do not separate words, so they are not counted.
-        if set(languages) & set(OTHER_SCRIPTS):
-            return []
-        message = "the text is mostly in another script than the training data"
-        return [AnswerWarning("other_script", message)]
-    words = len(_WORD.findall(text[:_CHECKED_CHARS]))
-    if words < MIN_WORDS:
-        count = "one word" if words == 1 else f"{words} words"
-        message = f"the text has only {count}; an abstract gives a more reliable prediction"
-        return [AnswerWarning("few_words", message)]
-    return []

@@ -19,7 +19,7 @@ from patclass.data.rows import open_table
 from patclass.data.table import RECOGNISED, Row, Table, TableOptions
 from patclass.data.text import FIELDS, TextView
 from patclass.inference.classifier import DEFAULTS, Classifier
-from patclass.inference.prediction import COLUMNS, Options, record_of
+from patclass.inference.prediction import COLUMNS, Options, file_columns, record_of
 from patclass.inference.sinks import OwnColumns, open_sink
 
 # Large enough that sorting by length leaves little padding, small enough for any memory.
@@ -72,7 +72,7 @@ def classify_file(
     :raises DataError: if ``source`` cannot be read or has no text column.
     :raises OutputError: if ``target`` cannot be written; no part of it is then left.
     """
-    task = file_task(source, target, table, text, columns)
+    task = file_task(source, target, table, text, columns, options.all_codes)
     return classify_rows(classifier, task, options, on_progress, echo)
 
 
@@ -82,12 +82,14 @@ def file_task(
     table: TableOptions = RECOGNISED,
     text: str | None = None,
     columns: Collection[str] | None = None,
+    all_codes: bool = False,
 ) -> FileTask:
     """Check input and output files before a model is loaded, and recognise the input.
 
     :param table: what overrules the recognition of the input.
     :param text: the column of the text, or fields joined by '+'; None for those of the model.
     :param columns: the columns of the input to write beside the answers; None for all of them.
+    :param all_codes: whether the answers have the column of all codes.
     :raises DataError: if a format is not supported, ``source`` cannot be read or lacks a column.
     :raises OutputError: if ``target`` is ``source`` or cannot be written.
     """
@@ -97,7 +99,8 @@ def file_task(
     if target.exists() and os.path.samefile(source, target):
         raise OutputError(f"{target} is the input itself; choose another output file.")
     view = None if text is None else TextView.parse(text, opened.names)
-    return FileTask(opened, target, view, OwnColumns.of(opened, columns))
+    own = OwnColumns.of(opened, columns, file_columns(all_codes))
+    return FileTask(opened, target, view, own)
 
 
 def classify_rows(

@@ -25,6 +25,7 @@ AUTO = "auto"
 
 # For bundles without calibrated thresholds.
 DEFAULT_THRESHOLD = 0.9
+DEFAULT_CODE_THRESHOLD = 0.5
 
 # Labels that are less probable than this are not listed as alternatives.
 MIN_ALTERNATIVE = 0.001
@@ -40,6 +41,20 @@ class ScoredLabel:
 
 
 @dataclass(frozen=True)
+class AssignedCode:
+    """One of all codes of a patent, with its title and the probability that the patent carries it.
+
+    :param role: ``main`` for the prediction and its ancestors, ``additional`` for all others.
+    """
+
+    code: str
+    title: str
+    level: str
+    probability: float
+    role: Literal["main", "additional"]
+
+
+@dataclass(frozen=True)
 class Options:
     """Options of a prediction.
 
@@ -52,6 +67,10 @@ class Options:
     :param explain: also compute the contribution of each passage.
     :param alternatives: also return the labels of every level with a probability of at least
         ``MIN_ALTERNATIVE``.
+    :param all_codes: also return all codes of the patent, main and additional ones.
+    :param precision: choose these so that this share of them is right, from 0.05 to 0.99; with
+        ``recall`` None as well, so that F1 is largest.
+    :param recall: choose them so that this share of the true ones is among them.
     """
 
     level: str = AUTO
@@ -61,6 +80,9 @@ class Options:
     neighbours: int = 0
     explain: bool = False
     alternatives: bool = False
+    all_codes: bool = False
+    precision: float | None = None
+    recall: float | None = None
 
 
 WarningCode = Literal[
@@ -122,7 +144,8 @@ class Prediction:
     :param levels: the best label of every level.
     :param top: the best labels of the level, most probable first.
     :param label_set: the labels that contain the true one with the requested coverage.
-    :param tags: tags with their probabilities.
+    :param codes: all codes of the patent, coarsest level first and the most probable of a level
+        first, if requested.
     :param read_share: the share of the text that was read, 0 to 1.
     :param passages: what was read, with contributions if requested.
     :param warnings: reasons why the prediction may be wrong.
@@ -141,7 +164,7 @@ class Prediction:
     levels: Mapping[str, ScoredLabel]
     top: tuple[ScoredLabel, ...]
     label_set: tuple[ScoredLabel, ...] | None
-    tags: tuple[ScoredLabel, ...]
+    codes: tuple[AssignedCode, ...] | None
     read_share: float
     passages: tuple[PassageShare, ...]
     neighbours: tuple[Neighbour, ...]
@@ -215,6 +238,29 @@ def scored_labels(
     )
 
 
+def assigned_codes(
+    tree: LabelTree, probabilities: FloatArray, thresholds: FloatArray, main: tuple[str, ...]
+) -> tuple[AssignedCode, ...]:
+    """The codes whose probability reaches their threshold, their ancestors, and the main path.
+
+    :param probabilities: of the nodes, as ``thresholds``, shape (nodes,).
+    """
+    given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
+    depths = tree.node_depths
+    return tuple(
+        AssignedCode(
+            code=tree.nodes[node][-1],
+            title=tree.names[tree.nodes[node][-1]],
+            level=tree.levels[depths[node]],
+            probability=float(probabilities[node]),
+            role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
+        )
+        for node in sorted(
+            tree.nodes_on([*given, main]), key=lambda node: (depths[node], -probabilities[node])
+        )
+    )
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a prediction: its name, its Python type and its description."""
@@ -244,7 +290,11 @@ ANSWER_COLUMNS = (
     Column("path", _Labels, "The label and its ancestors, coarsest first."),
     Column("top", _Labels, "The best labels of the level, most probable first."),
     Column("label_set", _Labels | None, "The true label is in it with the requested coverage."),
-    Column("tags", _Labels, "Tags with their probabilities."),
+    Column(
+        "codes",
+        tuple[AssignedCode, ...] | None,
+        "All codes of the patent, main and additional, each with a probability of its own.",
+    ),
     Column("read_share", float, "Share of the text that was read, 0 to 1."),
     Column("passages", tuple[PassageShare, ...], "What was read, as spans of characters."),
     Column("neighbours", tuple[Neighbour, ...], "Similar patents, most similar first."),
@@ -252,6 +302,14 @@ ANSWER_COLUMNS = (
     Column("error", str | None, "Why there is no prediction."),
 )
 COLUMNS = tuple(column.name for column in ANSWER_COLUMNS)
+
+# Files have these only on request: their own columns often have the same name.
+ON_REQUEST = ("codes",)
+
+
+def file_columns(all_codes: bool = False) -> tuple[str, ...]:
+    """The columns of ``COLUMNS`` that a file of answers has."""
+    return tuple(name for name in COLUMNS if all_codes or name not in ON_REQUEST)
 
 
 def record_of(prediction: Prediction) -> dict[str, Any]:

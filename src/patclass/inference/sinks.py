@@ -20,7 +20,7 @@ from patclass.data.cells import cell_json, cell_text, spreadsheet_text
 from patclass.data.columns import MAX_COLUMNS, free_name
 from patclass.data.formats import file_format
 from patclass.data.table import Row, Table, first_line
-from patclass.inference.prediction import ANSWER_COLUMNS, COLUMNS
+from patclass.inference.prediction import ANSWER_COLUMNS, file_columns
 
 _SCALARS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
 
@@ -53,20 +53,27 @@ class OwnColumns:
     :param types: of the columns of a Parquet file; all others are written as text.
     :param complete: whether every column of the input is among them.
     :param late: columns that were first met after the output was begun.
+    :param answers: the names of the columns of the answers.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     complete: bool = False
     late: set[str] = field(default_factory=set)
-    _taken: set[str] = field(default_factory=lambda: set(COLUMNS), init=False, repr=False)
+    answers: tuple[str, ...] = file_columns()
+    _taken: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Keep the names that no other column may have."""
-        self._taken.update(self.names.values())
+        self._taken.update(self.names.values(), self.answers)
 
     @classmethod
-    def of(cls, table: Table, wanted: Collection[str] | None = None) -> "OwnColumns":
+    def of(
+        cls,
+        table: Table,
+        wanted: Collection[str] | None = None,
+        answers: tuple[str, ...] = file_columns(),
+    ) -> "OwnColumns":
         """The wanted columns of a table; without ``wanted``, all of them.
 
         A column with the name of an answer's column is renamed, except for that of the ids.
@@ -80,7 +87,7 @@ class OwnColumns:
                     f"{', '.join(map(repr, table.columns))}.",
                     setting="columns",
                 )
-        own = cls({}, table.types, wanted is None)
+        own = cls({}, table.types, wanted is None, answers=answers)
         for column in table.columns if wanted is None else dict.fromkeys(wanted):
             own.add(column, is_id=table.roles.get("id") == column)
         return own
@@ -103,14 +110,13 @@ class OwnColumns:
     @property
     def columns(self) -> list[str]:
         """The columns of the output, those of the answers included."""
-        return list(dict.fromkeys((*self.names.values(), *COLUMNS)))
+        return list(dict.fromkeys((*self.names.values(), *self.answers)))
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the output with their types."""
         types = {name: self.types.get(column, pa.string()) for column, name in self.names.items()}
-        answers = {answer.name: answer.type for answer in SCHEMA}
-        types |= answers
+        types |= {name: SCHEMA.field(name).type for name in self.answers}
         return pa.schema([(name, types[name]) for name in self.columns])
 
     def cells(self, row: Row) -> dict[str, Any]:
@@ -124,7 +130,7 @@ class OwnColumns:
 
 
 class Sink(Protocol):
-    """Writes rows: the cells of the input and the answer with the keys of ``COLUMNS``."""
+    """Writes rows: the cells of the input and the answer by column."""
 
     def write(self, rows: Sequence[Row], answers: Sequence[dict[str, Any]]) -> None:
         """Append an answer for each row; None is an empty cell."""
@@ -134,6 +140,7 @@ def _joined(own: OwnColumns, row: Row, answer: dict[str, Any]) -> dict[str, Any]
     """The cells of one row of the output; an id of the input is written as it was."""
     cells = own.cells(row)
     id = cells.get("id")
+    answer = {name: cell for name, cell in answer.items() if name in own.answers}
     return cells | answer | ({"id": cell_text(id)} if first_line(id) else {})
 
 
@@ -182,7 +189,7 @@ class _ParquetSink:
     def __init__(self, writer: pq.ParquetWriter, own: OwnColumns) -> None:
         self._writer, self._own, self._schema = writer, own, own.schema
         texts = [name for name in own.names.values() if pa.types.is_string(self._type(name))]
-        self._texts = {name for name in texts if name not in COLUMNS}
+        self._texts = {name for name in texts if name not in own.answers}
 
     def _type(self, name: str) -> pa.DataType:
         return self._schema.field(name).type

@@ -6,6 +6,7 @@ An import is validated as a whole before anything is stored, and stored as a who
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from patclass.core.errors import DataError
 from patclass.core.progress import track
-from patclass.cpc.scheme import changes, titles
+from patclass.cpc.scheme import changes, parse_code
 from patclass.data.text import text_sha256
 from patclass.store.consensus import Feedback, FeedbackRow
 from patclass.store.database import Database
@@ -207,13 +208,11 @@ def _problem_with(
     if row.created > datetime.now(UTC) + _CLOCK_TOLERANCE:
         return f"created: {row.created.isoformat()} is in the future; correct it"
     label = feedback.label
-    if label is not None and label not in titles() and label not in labels:
+    if label is not None and label not in labels and _code(label) != label:
         if label in changes():
             return f"label '{label}' {changes()[label]}; correct it"
-        return (
-            f"label '{label}' is no section, class or subclass of the CPC, and was never "
-            "predicted; correct it"
-        )
+        written = f", where it would be '{_code(label)}'," if _code(label) else ""
+        return f"label '{label}' is no code of the CPC{written} and was never predicted; correct it"
     fields = _prediction_fields(feedback)
     if prediction is None:
         # Feedback from another store has all fields.
@@ -224,6 +223,13 @@ def _problem_with(
                 f"{name} '{fields[name]}' is not that of prediction '{prediction.id}' "
                 f"('{expected}'); leave it out"
             )
+    return None
+
+
+def _code(label: str) -> str | None:
+    """The code of the CPC that a label names in any spelling; None if it names none."""
+    with suppress(DataError):
+        return parse_code(label)
     return None
 
 

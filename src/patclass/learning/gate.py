@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from patclass.bundle.description import Lineage
 from patclass.core.html import template
 from patclass.core.types import FloatArray, Frozen
-from patclass.cpc.scheme import titles
+from patclass.cpc.scheme import official_title
 from patclass.evaluation.calibration import expected_calibration_error
 from patclass.evaluation.compare import SIGNIFICANCE, Comparison, compare
 
@@ -332,6 +332,6 @@ def html_decision(decision: Decision, lineage: Lineage | None) -> str:
     return template("learning", "decision.html.j2").render(
         decision=decision,
         lineage=lineage,
-        titles=titles(),
+        title_of=official_title,
         label_rows=MIN_LABEL_ROWS,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, cast
 
 from patclass.cpc.tree import LabelTree
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.drift_reference import DriftReference
@@ -50,6 +51,7 @@ class Component(Protocol):
 COMPONENTS: tuple[type[Component], ...] = (
     LinearModel,
     Calibration,
+    AllCodes,
     ConformalSets,
     NeighbourIndex,
     DriftReference,

@@ -29,6 +29,8 @@ class Fitting:
     :param engine: computes the trained model.
     :param mixing_weight: weight of the linear model's log-probabilities relative to the logits;
         None to choose it on validation.
+    :param out_of_fold: where the validation rows are those of train: logits, and log-probabilities
+        of the linear model if there is one, by models that had not seen them (cross-validation).
     """
 
     corpus: Corpus
@@ -38,6 +40,7 @@ class Fitting:
     seed: int
     mixing_weight: float | None = None
     fitted: list[Component] = field(default_factory=list)
+    out_of_fold: tuple[FloatArray, FloatArray | None] | None = None
 
     @property
     def tree(self) -> LabelTree:
@@ -61,12 +64,21 @@ class Fitting:
     def validation(self) -> PipelineOutputs:
         """Outputs for the validation rows, from the first component on that asks for them."""
         texts = [row.text for row in self.corpus["validation"]]
-        return run_with_progress(self.pipeline, texts, "scoring validation")
+        outputs = run_with_progress(self.pipeline, texts, "scoring validation")
+        if self.out_of_fold is None:
+            return outputs
+        logits, linear_log_probs = self.out_of_fold
+        return replace(outputs, logits=logits, linear_log_probs=linear_log_probs)
 
     def calibrate(self, rows: Positions) -> Calibration:
         """Temperatures, smoothing and mixing weight fitted on some of the validation rows."""
         outputs, examples = self.validation, self.corpus["validation"]
         linear = outputs.linear_log_probs
+        if self.out_of_fold is not None:
+            labels = np.array([examples[row].leaves[0] for row in rows])
+            return calibrate_few(
+                self.tree, outputs.logits[rows], labels, None if linear is None else linear[rows]
+            )
         return fit_calibration(
             self.tree,
             outputs.logits[rows, : len(self.tree.paths)],
@@ -77,21 +89,21 @@ class Fitting:
 
     @cached_property
     def held_out(self) -> dict[str, LabelledPredictions]:
-        """Calibrated outputs to the validation rows, by level where any label is known.
-
-        Each half of the rows is calibrated on the other half (cross-fitting), so that the
-        confidence of a row never depends on its own label.
-        """
-        rows = self.corpus["validation"]
-        leaves = self._cross_fitted(rows)
+        """Calibrated outputs to the validation rows, by level where any label is known."""
+        rows, leaves = self.corpus["validation"], self.held_out_leaves
         predictions = {
             level: predictions_at(rows, leaves, self.tree, level) for level in self.tree.levels
         }
         return {level: found for level, found in predictions.items() if found is not None}
 
-    def _cross_fitted(self, rows: Sequence[Example]) -> FloatArray:
-        """Leaf probabilities, shape (rows, leaves)."""
-        outputs = self.validation
+    @cached_property
+    def held_out_leaves(self) -> FloatArray:
+        """Calibrated leaf probabilities of the validation rows, shape (rows, leaves).
+
+        Each half of the rows is calibrated on the other half (cross-fitting), so that the
+        confidence of a row never depends on its own label.
+        """
+        outputs, rows = self.validation, self.corpus["validation"]
         halves = [np.array(half, dtype=np.intp) for half in _halves(rows, self.seed)]
         leaves = np.empty((len(rows), len(self.tree.paths)), dtype=np.float32)
         for half, other in (halves, halves[::-1]):
@@ -101,6 +113,28 @@ class Fitting:
                 None if outputs.linear_log_probs is None else outputs.linear_log_probs[half],
             )
         return leaves
+
+
+def calibrate_few(
+    tree: LabelTree,
+    logits: FloatArray,
+    labels: Positions,
+    linear_log_probs: FloatArray | None = None,
+) -> Calibration:
+    """Calibrate on few rows, as if one more prediction had been wrong than were.
+
+    Where few are all right, the most likely confidence would be one. Adding a mistake is Laplace's
+    rule of succession; it is made where the confidence is usual, for the second best label.
+
+    :param logits: of shape (rows, leaves), by models that had not seen the rows.
+    :param labels: the leaf of each row.
+    """
+    order = np.argsort(logits.max(axis=1) - np.log(np.exp(logits).sum(axis=1)))
+    usual = order[len(order) // 2]
+    rows = np.append(np.arange(len(logits)), usual)
+    leaves = np.append(labels, np.argsort(logits[usual])[-2])
+    linear = None if linear_log_probs is None else linear_log_probs[rows]
+    return fit_calibration(tree, logits[rows], [(leaf,) for leaf in leaves.tolist()], linear)
 
 
 def fit_components(fitting: Fitting) -> Pipeline:
@@ -115,7 +149,7 @@ def fit_components(fitting: Fitting) -> Pipeline:
 def _halves(rows: Sequence[Example], seed: int) -> tuple[Sequence[int], Sequence[int]]:
     if len(rows) < ROWS_TO_HALVE:
         return range(len(rows)), range(len(rows))
-    return split_off([row.stratum for row in rows], [row.text for row in rows], 0.5, seed)
+    return split_off([row.stratum for row in rows], [row.group for row in rows], 0.5, seed)
 
 
 def possible_leaves(tree: LabelTree, row: Example) -> tuple[int, ...]:

@@ -106,7 +106,8 @@ class NeighbourIndex:
             )
             for row in rows
         ]
-        return build_index(embeddings, records, fitting.validation.embeddings)
+        inside = fitting.out_of_fold is not None
+        return build_index(embeddings, records, fitting.validation.embeddings, inside)
 
     def nearest(self, embeddings: FloatArray, k: int) -> list[list[Neighbour]]:
         """The ``k`` nearest neighbours of each row of embeddings (rows, hidden), nearest first."""
@@ -187,12 +188,13 @@ def _short(title: str | None) -> str | None:
 
 
 def build_index(
-    embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray
+    embeddings: FloatArray, records: Sequence[Record], held_out: FloatArray, inside: bool = False
 ) -> NeighbourIndex:
     """Index patents by their embeddings of shape (patents, hidden).
 
     :param held_out: embeddings of texts outside of the index, to learn how similar an
         ordinary new text is to its nearest neighbour.
+    :param inside: they are in the index, so that the nearest to each is itself and does not count.
     """
     mean = embeddings.mean(axis=0)
     _, _, axes = np.linalg.svd(embeddings - mean, full_matrices=False)
@@ -201,7 +203,7 @@ def build_index(
     # One scale for all: the largest value of any vector uses the whole range.
     vectors = np.round(unit * (127 / max(1e-9, float(np.abs(unit).max())))).astype(np.int8)
     index = NeighbourIndex(mean.astype(np.float32), directions, vectors, tuple(records), -1.0)
-    best = [near[0].similarity for near in index.nearest(held_out, 1)]
+    best = [near[-1].similarity for near in index.nearest(held_out, 1 + inside)]
     unlike = float(np.quantile(best, UNLIKE_SHARE)) if best else -1.0
     return NeighbourIndex(index.mean, directions, vectors, index.records, unlike)
 

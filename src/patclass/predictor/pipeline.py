@@ -15,6 +15,7 @@ from patclass.core.types import FloatArray, OnProgress, softmax
 from patclass.cpc.tree import LabelTree
 from patclass.engines.base import Engine, Outputs
 from patclass.model.tokenizer import EncodedText, TextTokenizer, Truncation
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.calibration import Calibration
 from patclass.predictor.components import Components
 from patclass.predictor.linear import LinearModel
@@ -24,11 +25,11 @@ from patclass.predictor.linear import LinearModel
 class PipelineOutputs:
     """Outputs for each text.
 
-    :param logits: of leaves and tags, mean over the passages; shape (texts, outputs).
+    :param logits: of leaves and nodes, mean over the passages; shape (texts, outputs).
     :param linear_log_probs: of the linear model on the coarsest level, if there is one.
     :param raw: leaf probabilities before calibration, shape (texts, leaves).
     :param leaves: leaf probabilities after calibration, shape (texts, leaves).
-    :param tags: probability of each tag, shape (texts, tags).
+    :param nodes: probability that the patent carries each node, shape (texts, nodes).
     :param embeddings: pooled, mean over the passages; shape (texts, hidden).
     :param passages: for each text the logits of its passages, shape (passages, outputs).
     """
@@ -38,7 +39,7 @@ class PipelineOutputs:
     linear_log_probs: FloatArray | None
     raw: FloatArray
     leaves: FloatArray
-    tags: FloatArray
+    nodes: FloatArray
     embeddings: FloatArray
     passages: list[FloatArray]
 
@@ -93,16 +94,23 @@ class Pipeline:
         )
         count = len(self.tree.paths)
         logits = pooled.logits[:, :count]
+        leaves = self.calibration.apply(self.tree, logits, linear_log_probs)
         return PipelineOutputs(
             encodings,
             pooled.logits,
             linear_log_probs,
             softmax(logits),
-            self.calibration.apply(self.tree, logits, linear_log_probs),
-            _sigmoid(pooled.logits[:, count:]),
+            leaves,
+            self._nodes(pooled.logits[:, count:], leaves),
             pooled.embeddings,
             passages,
         )
+
+    def _nodes(self, logits: FloatArray, leaves: FloatArray) -> FloatArray:
+        all_codes = self.components.get(AllCodes)
+        if all_codes is None:
+            return self.tree.joint(_sigmoid(logits))
+        return all_codes.probabilities(self.tree, logits, leaves)
 
 
 def run_with_progress(pipeline: Pipeline, texts: Sequence[str], what: str) -> PipelineOutputs:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example, known_at
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.pipeline import Pipeline, run_with_progress
 
@@ -48,8 +49,14 @@ class LabelledPredictions:
 def predictions_at(
     rows: Sequence[Example], probabilities: FloatArray, tree: LabelTree, level: str
 ) -> LabelledPredictions | None:
-    """Predictions from leaf probabilities of shape (rows, leaves); None if no label is known."""
+    """Predictions from leaf probabilities of shape (rows, leaves); None if no label is known.
+
+    Of several labels that a row has, the one that is predicted counts as the true one, so that
+    the accuracy is the precision of the first prediction.
+    """
     places, y_true = known_at(rows, tree.levels.index(level))
+    if tree.overlapping:
+        places, y_true = _any_of(rows, probabilities)
     if not len(places):
         return None
     return LabelledPredictions(
@@ -61,6 +68,16 @@ def predictions_at(
     )
 
 
+def _any_of(rows: Sequence[Example], probabilities: FloatArray) -> tuple[Positions, Positions]:
+    """Rows with their most probable label of those that they have, by position among leaves."""
+    places = [place for place, row in enumerate(rows) if row.carried]
+    labels = [
+        max(rows[place].leaves, key=lambda leaf: float(probabilities[place, leaf]))
+        for place in places
+    ]
+    return np.array(places, dtype=np.intp), np.array(labels, dtype=np.intp)
+
+
 COVERAGE = 0.9
 
 
@@ -70,20 +87,25 @@ class Scored:
 
     :param raw: leaf probabilities of the model before calibration, shape (rows, leaves).
     :param calibrated: the same after calibration: what the model predicts.
-    :param tags: probability of each tag, shape (rows, tags).
+    :param nodes: probability of each node, shape (rows, nodes).
+    :param given: which nodes the model gives as codes of the row, in the same shape; None if it
+        has no thresholds for them.
     """
 
     rows: Sequence[Example]
     tree: LabelTree
     raw: FloatArray
     calibrated: FloatArray
-    tags: FloatArray
+    nodes: FloatArray
+    given: npt.NDArray[np.bool_] | None = None
 
 
 def score_rows(pipeline: Pipeline, rows: Sequence[Example], what: str) -> Scored:
     """Predict for the rows' texts, with a progress bar called ``what``."""
     outputs = run_with_progress(pipeline, [row.text for row in rows], what)
-    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.tags)
+    all_codes = pipeline.components.get(AllCodes)
+    given = None if all_codes is None else all_codes.given(pipeline.tree, outputs.nodes)
+    return Scored(rows, pipeline.tree, outputs.raw, outputs.leaves, outputs.nodes, given)
 
 
 def label_sets(

@@ -132,7 +132,7 @@ class FeedbackService:
             )
 
     def _with_known_label(self, body: FeedbackRequest) -> FeedbackRequest:
-        """Accept a label of a loaded model, or any CPC code in any spelling, cut to a subclass."""
+        """Accept a label of a loaded model, or any CPC code in any spelling, however deep."""
         if body.label is None:
             return body
         if body.correct:

@@ -322,6 +322,9 @@ def _options(body: ClassifyRequest) -> Options:
         neighbours=NEIGHBOURS if body.explain else 0,
         explain=body.explain,
         alternatives=body.alternatives,
+        all_codes=body.all_codes,
+        precision=body.precision,
+        recall=body.recall,
     )
 
 
@@ -340,6 +343,7 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         max_tokens=model.classifier.bundle.description.text.max_tokens,
         default=model.name == default,
         similar_patents=model.classifier.bundle.neighbours is not None,
+        all_codes=bool(tree.nodes),
         coverage_levels=[
             level
             for level in tree.levels

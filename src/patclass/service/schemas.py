@@ -109,6 +109,13 @@ class ClassifyRequest(Strict):
         False,
         description="Also return the labels of every level with a probability of at least 0.001.",
     )
+    all_codes: bool = Field(False, description="Also return all codes, main and additional.")
+    precision: float | None = Field(
+        None, gt=0, lt=1, description="Share of `codes` to be right; else F1 is largest."
+    )
+    recall: float | None = Field(
+        None, gt=0, lt=1, description="Share of the true codes to be in `codes`."
+    )
 
 
 _EXAMPLES: dict[str, Any] = {
@@ -189,6 +196,7 @@ class ModelInfo(BaseModel):
     max_tokens: int
     default: bool
     similar_patents: bool = Field(description="Whether it has an index of similar patents.")
+    all_codes: bool = Field(description="Whether it gives all codes of a patent.")
     coverage_levels: list[str] = Field(
         description="Levels for which it supports label sets of a coverage of 0.9."
     )
@@ -260,7 +268,8 @@ class FeedbackFields(Strict):
         None,
         examples=["E21B"],
         max_length=200,
-        description="The correct label, if the prediction is wrong.",
+        description="The correct label, if the prediction is wrong: one of a model, or any code of "
+        "the CPC, also deeper than the model goes.",
     )
     note: str | None = Field(None, max_length=2000, pattern=NO_NUL)
 

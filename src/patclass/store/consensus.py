@@ -1,14 +1,14 @@
 """Feedback on predictions, and the consensus of the reviewers about one text."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
-from patclass.cpc.symbols import Symbol
+from patclass.cpc.symbols import SUBCLASS_DEPTH, Symbol, code_path
 from patclass.store.database import insert_if_absent
 from patclass.store.tables import consensus, feedback
 
@@ -160,8 +160,8 @@ def consensus_of(rows: Sequence[FeedbackRow]) -> Consensus:
     different = {_statement(row.feedback): row.feedback for row in counted}.values()
     if any(disagree(a, b) for a, b in combinations(different, 2)):
         return Consensus(None, True, numbers)
-    labels = [row.feedback.true_label for row in counted if row.feedback.true_label is not None]
-    return Consensus(max(labels, key=len, default=None), False, numbers)
+    labels = {given.true_label for given in different if given.true_label is not None}
+    return Consensus(_shared(labels) if labels else None, False, numbers)
 
 
 def valid_feedback(rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
@@ -180,10 +180,11 @@ def _statement(given: Feedback) -> tuple[str | None, str | None]:
 def disagree(a: Feedback, b: Feedback) -> bool:
     """Whether feedback on the same text is contradictory.
 
-    A CPC symbol agrees with its subdivisions.
+    A CPC symbol agrees with its subdivisions, and groups of one subclass agree that far: a patent
+    often belongs into several.
     """
     if a.true_label is not None and b.true_label is not None:
-        return not related(a.true_label, b.true_label)
+        return not (related(a.true_label, b.true_label) or _in_one_subclass(a, b))
     # One reviewer knows only that a label is wrong; the other contradicts if it is right for them.
     unknown, other = (a, b) if a.true_label is None else (b, a)
     return other.true_label is not None and other.true_label == unknown.predicted_label
@@ -197,6 +198,25 @@ def related(a: str, b: str) -> bool:
     if symbols[0] is None or symbols[1] is None:
         return False
     return symbols[0].is_within(b) or symbols[1].is_within(a)
+
+
+def _in_one_subclass(a: Feedback, b: Feedback) -> bool:
+    symbols = [Symbol.parse(given.true_label or "") for given in (a, b)]
+    paths = {symbol.path[:SUBCLASS_DEPTH] for symbol in symbols if symbol is not None}
+    return None not in symbols and len(paths) == 1 and len(paths.pop()) == SUBCLASS_DEPTH
+
+
+def _shared(labels: Collection[str]) -> str:
+    """The deepest code that contradicts none of the labels, which agree with each other."""
+    deepest = max(sorted(labels), key=_depth)
+    codes = (deepest, *reversed(code_path(deepest)))
+    return next(code for code in codes if all(related(code, label) for label in labels))
+
+
+def _depth(label: str) -> int:
+    """How deep a label is in the CPC; 0 if it is no symbol."""
+    symbol = Symbol.parse(label)
+    return 0 if symbol is None else symbol.depth
 
 
 def _reviewer_key(row: FeedbackRow) -> tuple[str | None, ...]:

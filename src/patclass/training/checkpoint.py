@@ -72,13 +72,13 @@ class Progress(BaseModel):
     epoch: int = 0
     step_in_epoch: int = 0
     best_epoch: int | None = None
-    best_accuracy: float = 0.0
+    best_score: float = 0.0
     best_loss: float = 0.0
 
-    def is_beaten_by(self, accuracy: float, loss: float) -> bool:
-        """Whether an epoch is the best so far: by accuracy, then by loss."""
-        best = (self.best_accuracy, -self.best_loss)
-        return self.best_epoch is None or (accuracy, -loss) > best
+    def is_beaten_by(self, score: float, loss: float) -> bool:
+        """Whether an epoch is the best so far: by its score, then by its loss."""
+        best = (self.best_score, -self.best_loss)
+        return self.best_epoch is None or (score, -loss) > best
 
 
 def save_checkpoint(

@@ -1,4 +1,4 @@
-"""The training loop, its loss and its learning rate.
+"""The training loop and its learning rate.
 
 Knows tokens and label positions; not where they come from.
 """
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from patclass.core.errors import TrainingError
 from patclass.core.files import atomic_write
@@ -26,6 +25,7 @@ from patclass.data.examples import Example
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
+from patclass.model.attention import float32_attention
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer, training_batches
@@ -37,6 +37,7 @@ from patclass.training.checkpoint import (
     restore,
     save_checkpoint,
 )
+from patclass.training.loss import balanced, tree_loss
 
 BEST = "best.safetensors"
 
@@ -98,16 +99,23 @@ class Fit:
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
         )
-        self.rows = tokenizer.token_ids([example.text for example in task.train])
+        rows = balanced(task.train, settings.balance)
+        # Every text that may stand for a row, and the row of each.
+        texts = [(text, row) for row in rows for text in (row.text, *row.views)]
+        self.rows = tokenizer.token_ids([text for text, _ in texts])
+        self.examples = [row for _, row in texts]
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
         self.saved_at = time.monotonic()
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
+        """Batches of positions in ``rows``, one text of each training row."""
         rng = np.random.default_rng((self.task.seed, epoch))
-        lengths = [len(row) for row in self.rows]
-        return training_batches(lengths, self.settings.batch_tokens, rng)
+        texts = draw_texts(self.task.train, self.settings.field_dropout, rng)
+        lengths = [len(self.rows[position]) for position in texts]
+        batches = training_batches(lengths, self.settings.batch_tokens, rng)
+        return [[texts[place] for place in batch] for batch in batches]
 
     def run(self, resume: bool = False) -> FitResult:
         """Train; leave the best epoch's weights in the model.
@@ -157,10 +165,11 @@ class Fit:
     def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
         self.model.train()
-        while self.progress.step_in_epoch < len(batches):
-            self._step(batches[self.progress.step_in_epoch], bar)
-            if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
-                self._checkpoint()
+        with float32_attention(self.model.backbone.get_base_model()):
+            while self.progress.step_in_epoch < len(batches):
+                self._step(batches[self.progress.step_in_epoch], bar)
+                if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
+                    self._checkpoint()
         self._finish_epoch(bar)
 
     def _step(self, batch: list[int], bar: ProgressBar) -> None:
@@ -209,23 +218,23 @@ class Fit:
 
     def _loss(self, batch: list[int]) -> torch.Tensor:
         padded = self.tokenizer.pad([self.rows[position] for position in batch])
-        examples = [self.task.train[position] for position in batch]
+        examples = [self.examples[position] for position in batch]
         device = self.model.device
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
-        return tree_loss(logits, examples, len(self.task.tree.paths))
+        return tree_loss(logits, examples, self.task.tree)
 
     def _finish_epoch(self, bar: ProgressBar) -> None:
         levels = self._validate()
-        accuracy = float(np.mean([metrics.accuracy for metrics in levels.values()]))
+        score = float(np.mean([getattr(m, self.settings.best_by) for m in levels.values()]))
         loss = float(np.mean([metrics.loss for metrics in levels.values()]))
         before = self.progress
         epoch = before.epoch + 1
-        better = before.is_beaten_by(accuracy, loss)
+        better = before.is_beaten_by(score, loss)
         update: dict[str, object] = {"epoch": epoch, "step_in_epoch": 0}
         if better:
-            update |= {"best_epoch": epoch, "best_accuracy": accuracy, "best_loss": loss}
+            update |= {"best_epoch": epoch, "best_score": score, "best_loss": loss}
             self._save_best()
         for level, metrics in levels.items():
             self.curve.add(
@@ -294,36 +303,14 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def tree_loss(logits: torch.Tensor, examples: Sequence[Example], leaves: int) -> torch.Tensor:
-    """Weighted mean negative log-likelihood of what is known of each label, in nats.
+def draw_texts(rows: Sequence[Example], dropout: float, rng: np.random.Generator) -> list[int]:
+    """One text of each row, as positions among the texts and views of all rows in their order.
 
-    One softmax runs over the leaves. A label known only as far as a node has the summed
-    probability of the leaves below it, so its loss is that sum's negative logarithm (partial
-    labels; Cour et al. 2011, JMLR 12). Tags are independent; rows that do not know theirs
-    count for nothing there.
-
-    :param logits: float of shape (rows, leaves + tags).
+    :param dropout: how often a row that has views is drawn as one of them, each as likely.
     """
-    allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
-    for row, example in enumerate(examples):
-        allowed[row, list(example.leaves)] = True
-    outside = ~allowed.to(logits.device)
-    scores = logits[:, :leaves]
-    likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
-    weights = scores.new_tensor([example.weight for example in examples])
-    return _tag_loss(logits[:, leaves:], examples) - (weights * likelihood).sum() / weights.sum()
-
-
-def _tag_loss(logits: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
-    """Mean over the tags that are known; zero if none is."""
-    known = [
-        (row, tag, float(carried))
-        for row, example in enumerate(examples)
-        for tag, carried in enumerate(example.tags)
-        if carried is not None
-    ]
-    if not known:
-        return logits.new_zeros(())
-    rows, tags, carried = zip(*known, strict=True)
-    target = torch.tensor(carried, device=logits.device)
-    return binary_cross_entropy_with_logits(logits[list(rows), list(tags)], target)
+    views = np.array([len(row.views) for row in rows], dtype=np.intp)
+    texts = np.cumsum(views + 1) - views - 1
+    if dropout:
+        drawn = rng.random(len(rows)) < dropout
+        texts += np.where(drawn & (views > 0), rng.integers(np.maximum(views, 1)) + 1, 0)
+    return [int(position) for position in texts]

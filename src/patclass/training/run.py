@@ -12,13 +12,16 @@ import torch
 from patclass.bundle import Bundle
 from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.golden import verify_in_fresh_process
+from patclass.bundle.registry import SHIPPED
+from patclass.bundle.weights import find_base
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
-from patclass.core.settings import TrainSettings
+from patclass.core.settings import NO_DATA, TrainSettings
 from patclass.core.types import Echo
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_rejects
 from patclass.engines.torch import TorchEngine
+from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
 from patclass.model.adapter import round_adapter
 from patclass.model.base import BaseFiles, resolve_base
@@ -30,20 +33,28 @@ from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.fitting import Fitting, fit_components
 from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import label_sets, score_rows
+from patclass.training.categories import Categories, read_descriptions
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
+from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
+from patclass.training.start import start_bundle, start_settings
 
 SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run has brought about; ``bundle`` is None if no epoch was finished."""
+    """What a run has brought about; ``bundle`` is None if no epoch was finished.
+
+    With few examples ``few_shot`` says how they were learnt, and ``report`` is None if they are too
+    few to measure anything.
+    """
 
     bundle: Path | None
     report: Report | None
     fit: FitResult
+    few_shot: FewShotReport | None = None
 
 
 def work_folder(output: Path) -> Path:
@@ -86,24 +97,55 @@ def train(
     output = settings.output.output
     check_writable(output)
     check_replaceable(output, LAYOUT.manifest)
-    base = resolve_base(settings.base.base, settings.base.revision)
-    settings, parts = _decide(settings, base)
+    parent = None if feedback is None else feedback.parent
+    start = start_bundle(settings.base.base)
+    if start is None:
+        base = resolve_base(settings.base.base, settings.base.revision)
+    else:
+        base = find_base(start.folder, start.description)
+        settings = start_settings(start, settings)
+    settings, parts = _decide(settings, base, start)
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
-    corpus = load_corpus(settings.data, feedback={} if feedback is None else feedback.examples)
+    descriptions = _descriptions(settings, start)
+    corpus = _load(settings, start, descriptions, feedback)
     _describe(corpus, base, echo)
+    if start is not None and not corpus["test"]:
+        if resume:
+            raise TrainingError(
+                "few examples are learnt in one go, so that there is nothing to resume; leave "
+                "resume out.",
+                setting="resume",
+            )
+        return _train_few(settings, start, corpus, descriptions, echo)
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)
-    parent = None if feedback is None else feedback.parent
-    fit = _make_fit(settings, parts, corpus, folder, parent)
+    fit = _make_fit(settings, parts, corpus, folder, parent, start)
     result = fit.run(resume)
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
+    report = _finish(settings, parts, corpus, fit, result, feedback, echo)
+    if not result.interrupted:
+        _clear(folder)
+    return RunResult(output, report, result)
+
+
+def _finish(
+    settings: TrainSettings,
+    parts: Parts,
+    corpus: Corpus,
+    fit: Fit,
+    result: FitResult,
+    feedback: FeedbackData | None,
+    echo: Echo,
+) -> Report | None:
+    """Fit what stands around the model, evaluate, save; the report is None if interrupted."""
     compact = settings.answer.embed_base
     if compact:
         round_adapter(fit.model.backbone, COMPACT_ADAPTER)
+    parent = None if feedback is None else feedback.parent
     pipeline = _fit_components(settings, fit, corpus, parent)
     report = None if result.interrupted else _evaluate(pipeline, corpus, echo)
     trained = TrainedModel(
@@ -111,17 +153,77 @@ def train(
         fit.model,
         describe(settings, parts, corpus, result.interrupted),
         report,
-        folder / "curve.jsonl",
+        fit.folder / "curve.jsonl",
         parts.base.folder if compact else None,
         None if feedback is None else feedback.lineage,
     )
+    output = settings.output.output
     save_trained(output, trained, lambda path: _verify(path, fit, parts.compute.device))
-    if not result.interrupted:
-        _clear(folder)
-    return RunResult(output, report, result)
+    return report
 
 
-def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Parts]:
+def _descriptions(settings: TrainSettings, start: Bundle | None) -> dict[str, str]:
+    """The descriptions of labels, where some are given.
+
+    :raises DataError: if they cannot be read.
+    :raises ModelError: if training does not start from a bundle.
+    """
+    path = settings.few.descriptions
+    if path is None:
+        return {}
+    if start is None:
+        raise ModelError(
+            f"descriptions {path}: only where training starts from a bundle; name one as base, "
+            f"such as {SHIPPED}.",
+            setting=("descriptions", "base"),
+        )
+    return read_descriptions(Path(path))
+
+
+def _load(
+    settings: TrainSettings,
+    start: Bundle | None,
+    descriptions: Mapping[str, str],
+    feedback: FeedbackData | None,
+) -> Corpus:
+    """The data; undivided if it is few rows to be learnt from a bundle."""
+    views = settings.fit.field_dropout > 0
+    if start is None or feedback is not None:
+        examples = {} if feedback is None else feedback.examples
+        return load_corpus(settings.data, feedback=examples, views=views)
+    if settings.data.data == NO_DATA and descriptions:
+        view = start.description.text.view
+        return Categories.of([], descriptions, None, view).corpus
+    return load_corpus(
+        settings.data, declared=[*descriptions], whole_rows=settings.few.few_rows, views=views
+    )
+
+
+def _train_few(
+    settings: TrainSettings,
+    start: Bundle,
+    corpus: Corpus,
+    descriptions: Mapping[str, str],
+    echo: Echo,
+) -> RunResult:
+    """Learn from few rows in the way that cross-validation chooses."""
+    few = FewShot(Categories.of_corpus(corpus, descriptions), start, settings)
+    method = settings.few.method
+    found = few.compare(METHODS if method == "auto" else (method,))
+    echo("\n" + found.text() + "\n")
+    report = few.save(
+        settings.output.output,
+        found,
+        lambda path: verify_in_fresh_process(path, few.parts.compute.device),
+    )
+    if report is not None:
+        echo(report.text() + "\n")
+    return RunResult(settings.output.output, report, FitResult(None, False, False), found)
+
+
+def _decide(
+    settings: TrainSettings, base: BaseFiles, start: Bundle | None
+) -> tuple[TrainSettings, Parts]:
     """Replace every ``auto`` of the computation by what was chosen here."""
     traits = architecture_of(base.config, base.name)
     limit = traits.max_positions
@@ -143,7 +245,7 @@ def _decide(settings: TrainSettings, base: BaseFiles) -> tuple[TrainSettings, Pa
     )
     rate = settings.fit.learning_rate or traits.learning_rate
     fit = settings.fit.model_copy(update={"learning_rate": rate})
-    if settings.answer.embed_base:
+    if settings.answer.embed_base and start is None:
         base = replace(base, name=base.folder.name)  # where it once lay is of no use to anybody
     return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
@@ -198,18 +300,26 @@ def _start_records(
 
 
 def _make_fit(
-    settings: TrainSettings, parts: Parts, corpus: Corpus, folder: Path, parent: Bundle | None
+    settings: TrainSettings,
+    parts: Parts,
+    corpus: Corpus,
+    folder: Path,
+    parent: Bundle | None,
+    start: Bundle | None,
 ) -> Fit:
     torch.manual_seed(settings.data.seed)
     model = new_classifier(
         parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing
     )
-    tokenizer = TextTokenizer.load(parts.base.folder, settings.base.max_tokens)
+    # A base inside a bundle has no tokenizer of its own.
+    home = parts.base.folder if start is None else start.folder
+    tokenizer = TextTokenizer.load(home, settings.base.max_tokens)
     rate = settings.fit.learning_rate
     assert rate is not None  # _decide has filled it in
     if parent is not None:
         rate *= WARM_START_FACTOR
-        warm_start(model, parent.folder / LAYOUT.adapter, parent.folder, _shared(corpus, parent))
+    if before := parent or start:
+        warm_start(model, before.folder / LAYOUT.adapter, before.folder, _shared(corpus, before))
     task = Task(
         corpus["train"],
         corpus["validation"],
@@ -223,12 +333,16 @@ def _make_fit(
 
 
 def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
-    """The outputs that a model shares with its parent, by their paths; tags by their codes."""
-    here, there = (
-        (*tree.paths, *((code,) for code in tree.tags.codes)) for tree in (corpus.tree, parent.tree)
-    )
-    places = {path: place for place, path in enumerate(there)}
-    return {place: places[path] for place, path in enumerate(here) if path in places}
+    """The outputs that a model shares with its parent, by their paths: leaves and nodes."""
+    here, there = corpus.tree, parent.tree
+    leaves = {path: place for place, path in enumerate(there.paths)}
+    nodes = {path: place for place, path in enumerate(there.nodes, len(there.paths))}
+    shared = {place: leaves[path] for place, path in enumerate(here.paths) if path in leaves}
+    return shared | {
+        place: nodes[path]
+        for place, path in enumerate(here.nodes, len(here.paths))
+        if path in nodes
+    }
 
 
 def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:

@@ -24,6 +24,7 @@ from patclass.core.settings import TrainSettings
 from patclass.data.examples import SPLITS, Corpus, Example
 from patclass.data.language import languages_of
 from patclass.evaluation.charts import confusion_cells, confusion_matrix, write_png
+from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.pages import html_report, model_card
 from patclass.evaluation.report import Report
 from patclass.model.adapter import save_adapter
@@ -43,19 +44,21 @@ class TrainedModel:
     """What a run has made.
 
     :param model: as it was trained; ``pipeline`` may answer with its adapter merged.
-    :param curve: file with the loss of every step.
+    :param curve: file with the loss of every step; None where there was none.
     :param packed_base: folder of a packed base that travels inside the bundle, which is then kept
         small: the adapter in float16, no report page and no curve.
     :param lineage: what it was retrained from, if it was.
+    :param few_shot: how it was learnt from few examples, if it was.
     """
 
     pipeline: Pipeline
     model: PatentClassifier
     description: Description
     report: Report | None
-    curve: Path
+    curve: Path | None
     packed_base: Path | None = None
     lineage: Lineage | None = None
+    few_shot: FewShotReport | None = None
 
 
 def save_trained(
@@ -90,8 +93,10 @@ def _write_weights(folder: Path, trained: TrainedModel) -> None:
 
 def _write_documents(folder: Path, trained: TrainedModel) -> None:
     report, compact = trained.report, trained.packed_base is not None
-    if not compact:
+    if not compact and trained.curve is not None:
         shutil.copyfile(trained.curve, folder / LAYOUT.curve)
+    if trained.few_shot is not None:
+        write_json(folder / LAYOUT.few_shot, trained.few_shot.model_dump(mode="json"))
     if report is not None:
         write_json(folder / LAYOUT.report, report.model_dump(mode="json"))
         metrics = report.levels[report.level].metrics
@@ -148,5 +153,6 @@ def describe(
             lora=settings.lora,
             fit=settings.fit,
             answer=settings.answer,
+            few=settings.few,
         ),
     )

@@ -9,10 +9,17 @@ from patclass.ui.views import classify, file, model, monitor, review
 # A local file, as Streamlit fetches named icons from another host.
 ICON = Path(__file__).with_name("icon.png")
 
+# Wide screens hold two columns; beyond this width, lines would be too long to read.
+STYLE = """<style>
+.stMainBlockContainer { max-width: 84rem; padding: 4.5rem clamp(1rem, 3vw, 3rem) 3rem; }
+.stColumn h2 { padding-top: 0; }
+</style>"""
+
 
 def main() -> None:
     """Draw the selected page."""
-    st.set_page_config(page_title="patclass", page_icon=ICON, layout="centered")
+    st.set_page_config(page_title="patclass", page_icon=ICON, layout="wide")
+    st.html(STYLE)
     pages = [
         st.Page(
             classify.page,

@@ -149,6 +149,7 @@ class Model:
     :param levels: levels of the classification, coarsest first.
     :param explains: whether it can explain its predictions.
     :param label_sets: whether it can give sets of codes with a chosen coverage.
+    :param all_codes: whether it can give all codes of a patent besides the main one.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Model:
     default: bool
     explains: bool
     label_sets: bool
+    all_codes: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class Api:
                     default=info["default"],
                     explains=info["similar_patents"],
                     label_sets=bool(info["coverage_levels"]),
+                    all_codes=bool(info.get("all_codes")),
                 )
                 for info in self._request("GET", "/v1/models")["models"]
             ]
@@ -255,6 +258,8 @@ class Api:
         large or is too busy.
         """
         options = {"alternatives": True, "coverage": COVERAGE if model.label_sets else None}
+        if model.all_codes:
+            options["all_codes"] = True
         try:
             result = self.classify([patent], model.name, explain=model.explains, **options)[0]
         except PageError as error:

@@ -18,7 +18,7 @@ from patclass.ui.session import (
     selected_model,
     show_error,
 )
-from patclass.ui.views.prediction import draw
+from patclass.ui.views.prediction import draw_answer, draw_details
 
 EXAMPLES = {
     "Drill bit": {
@@ -58,20 +58,28 @@ _PENDING = "pending"  # a patent that could not be classified yet
 
 
 def page() -> None:
-    """Ask for a patent, then show its prediction."""
+    """Ask for a patent, then show its prediction: beside it where the window is wide enough."""
     st.title("Classify a patent", anchor=False)
-    entered = _enter_patent()
+    left, right = st.columns(2, gap="large")
+    with left:
+        entered = _enter_patent()
     if entered is not None:
         st.session_state[_PENDING] = entered
         st.session_state.pop(_RESULT, None)
     pending = st.session_state.get(_PENDING)
     if pending is not None:
-        _classify(pending)
+        with right:
+            _classify(pending)
     shown = st.session_state.get(_RESULT)
     if shown is not None:
-        with errors_shown():
+        with left:
             _found_patent(shown["result"])
-            draw(shown["result"], shown["model"])
+        with errors_shown():
+            with right:
+                draw_answer(shown["result"], shown["model"])
+            draw_details(shown["result"], shown["model"])
+    elif pending is None:
+        right.caption("The prediction appears here.")
 
 
 def _found_patent(result: Result) -> None:

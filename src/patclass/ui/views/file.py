@@ -128,8 +128,11 @@ def _upload() -> None:
         return
     with st.spinner("Reading the file…"):
         table = _table_of(upload.name, upload.file_id, upload.getvalue())
-    mapping = _map_columns(table, upload.file_id)
-    _preview(table)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        mapping = _map_columns(table, upload.file_id)
+    with right:
+        _preview(table)
     if not any(column for role, column in mapping.items() if role != "id"):
         st.warning("Select the column that contains the full text, the title or the abstract.")
         return
@@ -286,11 +289,15 @@ def _results(job: BatchJob) -> None:
             column_config=_COLUMN_FORMATS,
             key="results",
         )
-        _chart(shown, job.titles)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        if not classified.empty:
+            _chart(shown, job.titles)
+    with right:
+        _downloads(job, table)
     if failed.any():
         st.subheader(f"{plural(int(failed.sum()), 'row', 'rows')} failed", anchor=False)
         st.dataframe(table.loc[failed, ["Patent", "Error"]], hide_index=True)
-    _downloads(job, table)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -57,22 +57,33 @@ def _charts(report: Mapping[str, Any]) -> None:
         "Level", levels, default=levels[0], required=True, format_func=level_name
     )
     entry = report["levels"][level]
+    left, right = st.columns(2, gap="large")
+    with left:
+        _calibration(entry["reliability"])
+    with right:
+        _confusions(entry["metrics"])
+    with st.expander("Metrics per code"):
+        st.dataframe(_per_code(entry["metrics"]["per_class"]), hide_index=True)
+
+
+def _calibration(reliability: Sequence[Mapping[str, float]]) -> None:
     st.subheader("Calibration", anchor=False)
     st.caption(
         "Accuracy by confidence. On the dashed line, accuracy equals confidence. "
         "Larger dots represent more patents."
     )
-    bins = [found for found in entry["reliability"] if found["rows"]]
+    bins = [found for found in reliability if found["rows"]]
     st.altair_chart(calibration_curve(bins), alt=_alt_text(bins))
+
+
+def _confusions(metrics: Mapping[str, Any]) -> None:
     st.subheader("Confusion matrix", anchor=False)
     st.caption("Number of patents by true and predicted code, for the most frequent codes.")
-    per_class = entry["metrics"]["per_class"]
-    cells = confusion_cells([row["code"] for row in per_class], entry["metrics"]["confusion"])
+    codes = [row["code"] for row in metrics["per_class"]]
+    cells = confusion_cells(codes, metrics["confusion"])
     st.altair_chart(
         confusion_matrix(cells), alt="Confusion matrix; metrics per code are in the table below."
     )
-    with st.expander("Metrics per code"):
-        st.dataframe(_per_code(per_class), hide_index=True)
 
 
 def _per_code(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -40,9 +40,12 @@ def page() -> None:
 def _draw(monitor: Mapping[str, Any]) -> None:
     windows = monitor["windows"]
     _state(windows)
-    _accuracy(windows, monitor["accuracy"])
+    left, right = st.columns(2, gap="large")
+    with left:
+        _accuracy(windows, monitor["accuracy"])
+    with right:
+        _label_shares(windows)
     _signals(windows)
-    _label_shares(windows)
     st.subheader("Latest window", anchor=False)
     st.dataframe(_figures(windows[-1]), hide_index=True)
     titles = {shift["signal"]: shift["title"] for shift in windows[-1]["shifts"]}

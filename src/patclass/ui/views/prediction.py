@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import VegaLiteState
 
+from patclass.cpc.symbols import code_path
 from patclass.ui.charts import MAX_BARS, SELECTED_CODE, alternatives
 from patclass.ui.client import COVERAGE, Label, Model, PageError, Result, as_sentence
 from patclass.ui.formatting import (
@@ -22,6 +23,7 @@ from patclass.ui.formatting import (
     read_share_text,
 )
 from patclass.ui.session import api, labels, show_error
+from patclass.ui.views.codes import draw_codes
 
 _Colour = Literal["green", "blue", "orange"]
 _BADGES: dict[str, tuple[_Colour, str]] = {
@@ -42,17 +44,26 @@ _NEXT_STEPS = (
 )
 
 
-def draw(result: Result, model: Model) -> None:
-    """Everything in the result of one patent."""
+def draw_answer(result: Result, model: Model) -> None:
+    """The code of one patent, what limits it, the shortlist, and feedback."""
     _headline(result, model)
     _warnings(result)
-    _feedback_form(result, model)
-    _alternatives(result, model)
     _shortlist(result)
-    if model.explains and result["text"] is None:
-        st.info("The service is too busy at the moment to explain this prediction.")
-    _passages(result)
-    _similar_patents(result)
+    _feedback_form(result, model)
+
+
+def draw_details(result: Result, model: Model) -> None:
+    """What else the result has, in two columns: passages and patents left, codes right."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        if model.explains and result["text"] is None:
+            st.info("The service is too busy at the moment to explain this prediction.")
+        _passages(result)
+    with right:
+        draw_codes(result.get("codes") or (), result["prediction_id"])
+        _alternatives(result, model)
+    with left:
+        _similar_patents(result)
     st.caption(f"Model: {literal(model.name)}, version {literal(model.version)}.")
 
 
@@ -146,10 +157,10 @@ def _select_parent(result: Result, state: VegaLiteState, codes: Sequence[str]) -
 def _children(
     parent: str, model: Model, by_level: Mapping[str, list[dict[str, Any]]]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The next level, and its codes that begin with ``parent``."""
+    """The next level, and its codes below ``parent``."""
     level = next(n for n in model.levels if any(e["label"] == parent for e in by_level[n]))
     below = model.levels[model.levels.index(level) + 1]
-    return below, [entry for entry in by_level[below] if entry["label"].startswith(parent)]
+    return below, [e for e in by_level[below] if parent in code_path(e["label"])]
 
 
 def _parent_key(result: Result) -> str:
@@ -236,14 +247,16 @@ def _correction_form(result: Result, model: Model) -> None:
 
 def correct_code_and_note(model: Model) -> tuple[str | None, str]:
     """Inputs of a form: the correct code, None if not selected, and a note."""
-    label: Label | None = st.selectbox(
+    label: Label | str | None = st.selectbox(
         "Correct code",
         labels(model),
         index=None,
         placeholder="Enter a code or a word of its title; leave empty if unknown",
+        accept_new_options=True,
+        help="Any code of the CPC, also a group that the model does not know, such as A61K31/00.",
     )
     note = st.text_input("Note (optional)", max_chars=2000)
-    return None if label is None else label.code, note
+    return label.code if isinstance(label, Label) else label, note
 
 
 def feedback_message(predicted: str, correct: bool, code: str | None = None) -> str:

@@ -31,7 +31,8 @@ def page() -> None:
     st.title("Review queue", anchor=False)
     reviewer = st.session_state.get(_REVIEWER)
     if not reviewer:
-        _sign_in()
+        with st.columns(2)[0]:
+            _sign_in()
         return
     if message := st.session_state.pop(_MESSAGE, None):
         st.warning(literal(message), icon=":material/info:")
@@ -39,7 +40,8 @@ def page() -> None:
         _last_decision(reviewer)
         case = st.session_state.get(_CASE)
         if case is None:
-            _queue(reviewer)
+            with st.columns(2)[0]:
+                _queue(reviewer)
         else:
             _draw(case, reviewer)
     st.caption(f"Reviewer: {literal(reviewer)}")
@@ -95,8 +97,14 @@ def _claim(reviewer: str) -> None:
 
 def _draw(case: ReviewCase, reviewer: str) -> None:
     st.info(literal(case["reason_text"]), icon=":material/info:")
-    with st.container(border=True):
+    left, right = st.columns(2, gap="large")
+    with left.container(border=True):
         st.html(plain(case["text"]))
+    with right:
+        _decision(case, reviewer)
+
+
+def _decision(case: ReviewCase, reviewer: str) -> None:
     draw_code(case, case["levels"])
     if case["feedback"]:
         st.markdown("Previous feedback:")

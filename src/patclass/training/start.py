@@ -1,0 +1,90 @@
+"""Starting from a bundle instead of a bare base: its base, adapter and settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from patclass.bundle import Bundle, read_bundle
+from patclass.bundle.description import LAYOUT
+from patclass.bundle.registry import SHIPPED, locate
+from patclass.bundle.weights import find_base
+from patclass.core.errors import ModelError
+from patclass.core.settings import TrainSettings
+from patclass.model.device import apply_compute, choose_compute
+from patclass.model.network import Parts, PatentClassifier, new_classifier, warm_start
+
+
+def start_bundle(name: str) -> Bundle | None:
+    """The bundle that the setting ``base`` names; None if it names a bare base.
+
+    :raises BundleError: if the bundle is damaged.
+    :raises ModelError: if it is an exported one, whose adapter is merged.
+    """
+    if name != SHIPPED and not (Path(name) / LAYOUT.manifest).is_file():
+        return None
+    bundle = read_bundle(locate(name))
+    check_start(bundle)
+    return bundle
+
+
+def check_start(bundle: Bundle) -> None:
+    """Refuse a bundle that nothing can start from.
+
+    :raises ModelError: if it is an exported one, whose adapter is merged.
+    """
+    if bundle.description.engine is not None:
+        raise ModelError(
+            f"base {bundle.folder} is exported, and has no adapter to start from; name the bundle "
+            "that it was exported from, or 'shipped'.",
+            setting="base",
+        )
+
+
+def start_settings(bundle: Bundle, settings: TrainSettings) -> TrainSettings:
+    """Settings of a run that starts from a bundle: what is not given is the bundle's.
+
+    :raises ModelError: if another adapter is asked for than the bundle has.
+    """
+    stored = bundle.description.settings
+    for name in settings.lora.model_fields_set:
+        wanted, there = getattr(settings.lora, name), getattr(stored.lora, name)
+        if name in ("r", "targets") and wanted != there:
+            raise ModelError(
+                f"{name} {wanted}: the adapter of base '{settings.base.base}' has {there}; leave "
+                "it out.",
+                setting=name,
+            )
+    text = bundle.description.text
+    base = {} if "max_tokens" in settings.base.model_fields_set else {"max_tokens": text.max_tokens}
+    answer: dict[str, object] = {"embed_base": bundle.description.base.embedded}
+    if "truncation" not in settings.answer.model_fields_set:
+        answer["truncation"] = text.truncation
+    return settings.model_copy(
+        update={
+            "base": settings.base.model_copy(update=base),
+            "lora": stored.lora,
+            "answer": settings.answer.model_copy(update=answer),
+        }
+    )
+
+
+def start_parts(bundle: Bundle, device: str = "auto") -> Parts:
+    """Base and device of a bundle.
+
+    :raises BundleError: if its base is not found.
+    """
+    base = find_base(bundle.folder, bundle.description)
+    compute = choose_compute(device, bundle.description.precision)
+    apply_compute(compute)
+    return Parts(base, compute)
+
+
+def start_model(
+    bundle: Bundle, parts: Parts, outputs: int, shared: Mapping[int, int] | None = None
+) -> PatentClassifier:
+    """A classifier to train, which begins with the adapter of a bundle.
+
+    :param shared: for outputs that the bundle has as well, their places there.
+    """
+    model = new_classifier(parts, bundle.description.settings.lora, outputs)
+    warm_start(model, bundle.folder / LAYOUT.adapter, bundle.folder, shared or {})
+    return model

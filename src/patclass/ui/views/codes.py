@@ -1,0 +1,91 @@
+"""All codes of a patent as chips, from a probability on. Knows an answer's codes, no service."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from patclass.ui.formatting import percent, plural
+
+Code = Mapping[str, Any]
+
+MAIN = "main"
+_MAX_CHIPS = 60  # of a level
+_START = 50  # per cent, from which on a code is more probable than not
+
+_STYLE = """<style>
+ul.chips { list-style: none; margin: 0 0 .6rem; padding: 0; display: flex; flex-wrap: wrap; }
+ul.chips li { margin: 0 .35rem .35rem 0; padding: .1rem .6rem; border-radius: 1rem;
+  border: 1px solid rgb(128 128 128 / 60%); overflow-wrap: anywhere; }
+ul.chips .main { border: 2px solid currentcolor; font-weight: 600; }
+ul.chips small { opacity: .8; }
+</style>"""
+
+
+def draw_codes(codes: Sequence[Code], key: str) -> None:
+    """The codes that are at least as probable as the visitor chooses; nothing without codes.
+
+    :param codes: with ``code``, ``title``, ``level``, ``probability`` and ``role``, as in the API.
+    :param key: of the input fields; one for each prediction.
+    """
+    if not codes:
+        return
+    st.subheader("All codes", anchor=False)
+    least = st.slider(
+        "Probability at least (%): left for recall, right for precision",
+        *(1, 99, _START),
+        key=f"all-codes-{key}",
+    )
+    shown = assigned(codes, least / 100)
+    st.caption(f"{plural(len(shown), 'code', 'codes')} with a probability of at least {least} %.")
+    st.html(_STYLE + chips(shown))
+    if shown:
+        with st.expander("Titles"):
+            st.dataframe(_table(shown), hide_index=True)
+
+
+def assigned(codes: Sequence[Code], least: float) -> list[Code]:
+    """The codes with a probability of at least ``least``, the most probable of a level first.
+
+    The levels keep their order, coarsest first.
+    """
+    levels = list(dict.fromkeys(code["level"] for code in codes))
+    return sorted(
+        (code for code in codes if code["probability"] >= least),
+        key=lambda code: (levels.index(code["level"]), -code["probability"]),
+    )
+
+
+def chips(codes: Sequence[Code]) -> str:
+    """Codes as HTML, a list for each level; titles are tooltips."""
+    lists = []
+    for level in dict.fromkeys(code["level"] for code in codes):
+        of_level = [code for code in codes if code["level"] == level]
+        items = "".join(map(_chip, of_level[:_MAX_CHIPS]))
+        if len(of_level) > _MAX_CHIPS:
+            items += f"<li>{len(of_level) - _MAX_CHIPS} more</li>"
+        name = escape(str(level).capitalize())
+        lists.append(f'<div>{name}</div><ul class="chips" aria-label="{name}">{items}</ul>')
+    return "".join(lists)
+
+
+def _chip(code: Code) -> str:
+    role, probability = escape(code["role"], quote=True), percent(code["probability"])
+    return (
+        f'<li class="{role}" title="{escape(code["title"], quote=True)}">{escape(code["code"])} '
+        f"<small>{probability}{f', {role}' if role == MAIN else ''}</small></li>"
+    )
+
+
+def _table(codes: Sequence[Code]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Code": [code["code"] for code in codes],
+            "Title": [code["title"] for code in codes],
+            "Level": [str(code["level"]).capitalize() for code in codes],
+            "Probability": [percent(code["probability"]) for code in codes],
+            "Role": [code["role"] for code in codes],
+        }
+    )

@@ -195,6 +195,16 @@ def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patclass.core.bounded._limited", True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _done_once() -> Iterator[None]:
+    """Leave out what was done before in this process: a minute of all tests."""
+    from once import do_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        do_once(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def folder_cache(pytestconfig: pytest.Config) -> FolderCache:
     """A cache of folders shared by all processes and runs of the tests."""

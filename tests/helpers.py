@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -117,15 +117,38 @@ def tiny_settings(base: Path, data: Path, output: Path, **more: object) -> Train
 
 
 @contextmanager
-def verified_here() -> Iterator[None]:
-    """Verify new bundles in this process, as a new one takes seconds to start."""
+def verified_here(drawn: bool = False) -> Iterator[None]:
+    """Verify new bundles in this process, as a new one takes seconds to start.
+
+    :param drawn: draw the charts of their reports too, a third of the time of a tiny training.
+    """
 
     def verify(folder: Path, device: str) -> None:
         read_bundle(folder).verify("cpu")
 
+    with ExitStack() as stack:
+        stack.enter_context(patch("patclass.training.run.verify_in_fresh_process", verify))
+        stack.enter_context(patch("patclass.export.run.verify_in_fresh_process", verify))
+        if not drawn:
+            stack.enter_context(_undrawn())
+        yield
+
+
+@contextmanager
+def _undrawn() -> Iterator[None]:
+    """Write pictures without a chart; tests/evaluation, the README and tests/cli draw real ones."""
     with (
-        patch("patclass.training.run.verify_in_fresh_process", verify),
-        patch("patclass.export.run.verify_in_fresh_process", verify),
+        patch.multiple(
+            "patclass.training.save",
+            confusion_matrix=lambda cells: None,
+            write_png=lambda chart, title, path: path.write_bytes(b"\x89PNG"),
+        ),
+        patch.multiple(
+            "patclass.evaluation.pages",
+            calibration_curve=lambda after, before: None,
+            coverage_curve=lambda points: None,
+            data_uri=lambda chart: "data:image/svg+xml;base64,",
+        ),
     ):
         yield
 

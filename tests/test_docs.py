@@ -54,7 +54,7 @@ def workplace(tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) 
         return
     monkeypatch.setenv("PATCLASS_TRAIN_BASE", str(tiny_bert))
     monkeypatch.setenv("PATCLASS_TRAIN_MAX_TOKENS", "128")
-    with verified_here():
+    with verified_here(drawn=True):
         yield tmp_path
 
 

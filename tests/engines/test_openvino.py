@@ -23,6 +23,7 @@ from patclass.engines.base import Outputs
 from patclass.engines.openvino import (
     EMBEDDINGS,
     GRAPH,
+    INPUTS,
     LOGITS,
     WEIGHTS,
     OpenVinoEngine,
@@ -226,6 +227,22 @@ def test_a_gated_block_in_bfloat16_does_not_crash(
     assert done.returncode == 0, done.stderr
     expected = OpenVinoEngine(graph, llama.tokenizer, exact=True, threads=1).run(rows).logits
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=0, atol=0.2)
+
+
+def test_rows_that_are_not_computed_are_an_error(tiny_bert: Path):
+    """As with weights of eight bits where oneDNN is limited: OpenVINO returns none, in silence."""
+    inputs = [ov.opset13.parameter([-1, -1], np.int64, name) for name in INPUTS]
+    outputs = []
+    for name, port in zip((EMBEDDINGS, LOGITS), inputs, strict=True):
+        rows = ov.opset13.convert(port, "f32")
+        none = ov.opset13.slice(rows, np.array([0]), np.array([0]), np.array([1]), np.array([0]))
+        none.output(0).get_tensor().set_names({name})
+        outputs.append(ov.opset13.result(none))
+    for name, port in zip(INPUTS, inputs, strict=True):
+        port.output(0).get_tensor().set_names({name})
+    tokenizer = TextTokenizer.load(tiny_bert, LIMIT)
+    with pytest.raises(ModelError, match=r"cannot compute \(1, 32\): it returns 0 rows"):
+        OpenVinoEngine(ov.Model(outputs, inputs), tokenizer, exact=True, threads=1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -102,8 +102,9 @@ def test_a_base_that_cannot_be_converted_is_a_clear_error(
 
 
 # Called by the converter. What the first raises becomes another error, what the second does, none.
-@pytest.mark.parametrize("callback", ["get_op_type", "get_schema"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("callback", "number"), [("get_op_type", signal.SIGINT), ("get_schema", signal.SIGTERM)]
+)
 def test_an_interruption_during_the_conversion_is_not_lost(
     tuned_bert: Any, monkeypatch: pytest.MonkeyPatch, callback: str, number: int
 ):

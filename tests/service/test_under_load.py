@@ -27,8 +27,8 @@ from service_process import Server, serving
 
 # The overload ends after this many refusals and seconds; models are reloaded this often; memory is
 # measured over four times this many requests.
-REFUSALS, OVERLOAD_SECONDS = 100, full(0, 30)
-RELOADS = full(5, 20)
+REFUSALS, OVERLOAD_SECONDS = full(25, 100), full(0, 30)
+RELOADS = full(3, 20)
 REQUESTS = 1250
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in tree_rows(60, seed=3)]

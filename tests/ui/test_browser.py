@@ -513,17 +513,16 @@ REMOTE = """() => new Promise(resolve => {
 })"""
 
 
-def test_no_request_goes_to_another_host(browser: Browser, stage: Stage):
+def test_no_request_goes_to_another_host(profile: BrowserContext, stage: Stage):
     """Nor would one, whatever a text on the page contained: the policy of the page forbids it."""
-    with browser.new_context() as context:
-        page = context.new_page()
+    with profile.new_page() as page:
         requested: list[str] = []
         printed: list[str] = []
         page.on("request", lambda request: requested.append(request.url))
         page.on("console", lambda message: printed.append(message.text))
         page.goto(stage.page)
         classify_example(page)
-        page.wait_for_timeout(1000)
+        wait_until_rendered(page)
         own = (stage.page, "data:", "blob:", stage.page.replace("http", "ws"))
         assert [url for url in requested if not url.startswith(own)] == []
         assert not [line for line in printed if "Content Security Policy" in line]

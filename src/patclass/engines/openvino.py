@@ -193,10 +193,15 @@ class OpenVinoEngine:
         request = self._idle.get()
         try:  # the library raises RuntimeError for whatever goes wrong in it
             request.infer(dict(zip(INPUTS, padded, strict=True)))
-            return Outputs(
+            found = Outputs(
                 request.get_tensor(EMBEDDINGS).data.copy(), request.get_tensor(LOGITS).data.copy()
             )
         except RuntimeError as problem:
             raise ModelError(f"OpenVINO cannot compute {padded[0].shape}: {problem}") from problem
         finally:
             self._idle.put(request)
+        # Of weights of eight bits where oneDNN is limited, it may compute nothing, in silence.
+        if not len(found.embeddings) == len(found.logits) == len(rows):
+            given = min(len(found.embeddings), len(found.logits))
+            raise ModelError(f"OpenVINO cannot compute {padded[0].shape}: it returns {given} rows.")
+        return found

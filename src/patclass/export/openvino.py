@@ -12,6 +12,7 @@ from typing import Any
 import nncf
 import openvino as ov
 import torch
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from patclass.core.errors import ModelError
 from patclass.engines.openvino import EMBEDDINGS, INPUTS, LOGITS, adds_exactly_in_int8, has_bfloat16
@@ -83,7 +84,12 @@ def to_graph(model: PatentClassifier) -> ov.Model:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # of tracing; parity is measured on the result
-            graph = ov.convert_model(_Traced(model.eval()), example_input=example)
+            traced = TorchScriptPythonDecoder(
+                _Traced(model.eval()),
+                example_input=example,
+                trace_kwargs={"check_trace": False},  # that would trace and compute all again
+            )
+            graph = ov.convert_model(traced, example_input=example)
     except Exception as problem:  # the converter raises exceptions of many kinds
         raise ModelError(f"OpenVINO cannot convert this model: {problem}") from problem
     for port, name in zip(

@@ -38,7 +38,7 @@ from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
-from patclass.training.start import start_bundle, start_settings
+from patclass.training.start import bare_settings, start_bundle, start_settings
 
 SETTINGS = "settings.json"
 
@@ -151,7 +151,12 @@ def _finish(
     trained = TrainedModel(
         pipeline,
         fit.model,
-        describe(settings, parts, corpus, result.interrupted),
+        describe(
+            settings if start is None else bare_settings(settings, parts),
+            parts,
+            corpus,
+            result.interrupted,
+        ),
         report,
         fit.folder / "curve.jsonl",
         parts.base.folder if compact else None,
@@ -207,6 +212,7 @@ def _train_few(
     echo: Echo,
 ) -> RunResult:
     """Learn from few rows in the way that cross-validation chooses."""
+    _echo_rejects(corpus, echo)
     few = FewShot(Categories.of_corpus(corpus, descriptions), start, settings)
     method = settings.few.method
     found = few.compare(METHODS if method == "auto" else (method,))
@@ -293,10 +299,14 @@ def _start_records(
         write_rejects(corpus.rejects, folder / "rejects.jsonl")
     except OSError as problem:
         raise cannot_write(folder, problem) from problem
-    for reason, count in corpus.reject_counts.items():
-        echo(f"rejected: {count:,} rows ({reason})")
+    _echo_rejects(corpus, echo)
     if corpus.rejects:
         echo(f"rejected rows are listed in {folder / 'rejects.jsonl'}")
+
+
+def _echo_rejects(corpus: Corpus, echo: Echo) -> None:
+    for reason, count in corpus.reject_counts.items():
+        echo(f"rejected: {count:,} rows ({reason})")
 
 
 def _make_fit(

@@ -126,7 +126,7 @@ def train(
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
-    report = _finish(settings, parts, corpus, fit, result, feedback, echo)
+    report = _finish(settings, parts, corpus, fit, result, start, feedback, echo)
     if not result.interrupted:
         _clear(folder)
     return RunResult(output, report, result)
@@ -138,6 +138,7 @@ def _finish(
     corpus: Corpus,
     fit: Fit,
     result: FitResult,
+    start: Bundle | None,
     feedback: FeedbackData | None,
     echo: Echo,
 ) -> Report | None:

@@ -285,6 +285,17 @@ def test_a_correction_has_code_note_and_reviewer(app: AppTest, api: FakeApi):
     assert "Feedback recorded: E21B is incorrect; the correct code is B23B." in app.success[0].value
 
 
+def test_a_correction_may_be_a_code_that_the_model_lacks(app: AppTest, api: FakeApi):
+    classify(app)
+    field(app.toggle, "Incorrect").set_value(True).run()
+    label = field(app.selectbox, "Correct code")
+    label.options.append("a61k 31/7036")  # as a browser sends what was typed
+    label.select("a61k 31/7036")
+    button(app, "Submit").click().run()
+    assert api.given[0]["label"] == "a61k 31/7036"
+    assert "; the correct code is a61k 31/7036." in app.success[0].value
+
+
 def test_feedback_that_was_not_stored_can_be_sent_again(app: AppTest, api: FakeApi):
     classify(app)
     api.errors = [PageError("busy", "The feedback could not be stored.", 1.0)]

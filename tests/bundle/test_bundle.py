@@ -236,7 +236,7 @@ def test_a_level_without_a_label_is_refused(bundle: Path):
         pytest.param(lambda c: c.update(sharp=1), "damaged at 'sharp'", id="an unknown key"),
         pytest.param(lambda c: c.pop("thresholds"), "damaged at 'thresholds'", id="a key less"),
         pytest.param(
-            lambda c: c.update(linear_weight="much"), "damaged at 'linear_weight'", id="a word"
+            lambda c: c.update(linear_weights="much"), "damaged at 'linear_weights'", id="a word"
         ),
         pytest.param(
             lambda c: c.update(inverse_temperatures=[float("nan")]),
@@ -244,6 +244,7 @@ def test_a_level_without_a_label_is_refused(bundle: Path):
             id="not a number",
         ),
         pytest.param(lambda c: c.update(smoothing=[0, 0]), "not made for", id="a share more"),
+        pytest.param(lambda c: c.update(linear_weights=[]), "not made for", id="no weight"),
         pytest.param(
             lambda c: c.update(smoothing=[1]), r"damaged at 'smoothing\.0'", id="all is spread"
         ),
@@ -260,7 +261,7 @@ def test_a_damaged_calibration_is_refused(bundle: Path, change, named: str):
     "change",
     [
         {"inverse_temperatures": [9.0]},
-        {"linear_weight": 0.0},
+        {"linear_weights": [0.0]},
     ],
 )
 def test_another_calibration_is_detected_by_the_golden_probabilities(bundle: Path, change):
@@ -271,7 +272,7 @@ def test_another_calibration_is_detected_by_the_golden_probabilities(bundle: Pat
 
 
 def test_a_missing_linear_model_is_detected_by_the_golden_probabilities(bundle: Path):
-    assert read_bundle(bundle).calibration.linear_weight > 0.1
+    assert read_bundle(bundle).calibration.linear_weights[0] > 0.1
     (bundle / LinearModel.FILE).unlink()
     rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"does not answer as it did .*probabilities"):
@@ -281,7 +282,7 @@ def test_a_missing_linear_model_is_detected_by_the_golden_probabilities(bundle: 
 def test_a_linear_model_of_other_labels_is_refused(bundle: Path):
     path = bundle / LinearModel.FILE
     arrays = load_file(path)
-    for name in ("weights", "scales", "intercept"):
+    for name in ("scales", "intercept"):
         arrays[name] = arrays[name][1:].clone()
     save_file(arrays, path)
     rewrite_manifest(bundle)

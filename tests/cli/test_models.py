@@ -197,7 +197,8 @@ def test_the_loop_learns_a_new_section_and_promotes(
     assert (lineage.feedback_from, lineage.feedback_until) == (1, 240)
     parent = read_bundle(registry.folder / "0001")
     assert lineage.parent == parent.fingerprint
-    assert candidate.calibration.mixing_weight == pytest.approx(parent.calibration.mixing_weight)
+    kept = pytest.approx(parent.calibration.mixing_weights)
+    assert candidate.calibration.mixing_weights == kept
     assert Classifier(candidate, "cpu").predict(new_rows(5, seed=99)) == ["D"] * 5
     page = (registry.folder / "decisions" / "0002.html").read_text()
     assert "Accepted" in page

@@ -355,7 +355,7 @@ def test_windows_are_compared_with_the_mean_of_all(classifier: Classifier):
     pipeline = pipeline_of(classifier, "windows")
     text = f"{SOIL} " * 6 + f"{CIRCUIT} " * 6
     passages = pipeline.run([text]).passages[0]
-    bare = replace(pipeline.calibration, linear_weight=0.0)
+    bare = replace(pipeline.calibration, linear_weights=())
     own = np.log(bare.apply(pipeline.tree, passages)[:, 0])
     together = np.log(bare.apply(pipeline.tree, passages.mean(axis=0)[None])[0, 0])
     found = [part.contribution for part in parts_of(pipeline, text, "A")]

@@ -125,7 +125,7 @@ def test_logits_that_are_three_times_too_large_are_divided_by_three():
     y_true = draw(softmax(honest), rng)
     found = fit_calibration(FLAT, 3 * honest, y_true)
     assert found.inverse_temperatures == pytest.approx((1 / 3,), rel=0.06)
-    assert found.linear_weight == 0
+    assert found.linear_weights == (0,)
     fresh = normal(4000, 4, rng)
     fresh_truth = draw(softmax(fresh), rng)
     assert ece(softmax(3 * fresh), fresh_truth) > 0.1
@@ -161,13 +161,13 @@ def test_sharpness_one_changes_nothing(tree: LabelTree):
 @given(
     logits=arrays(np.float32, (3, 5), elements=st.floats(-30, 30, width=32)),
     inverse_temperatures=st.tuples(st.floats(0.05, 10), st.floats(0.05, 10)),
-    weight=st.floats(0, 10),
+    weights=st.tuples(st.floats(0, 10), st.floats(0, 10)),
 )
 def test_coarse_probabilities_are_sums_at_any_temperature(
-    logits: FloatArray, inverse_temperatures: tuple[float, float], weight: float
+    logits: FloatArray, inverse_temperatures: tuple[float, float], weights: tuple[float, float]
 ):
-    linear_log_probs = np.log(np.array([[0.7, 0.3]] * 3, dtype=np.float32))
-    found = Calibration(inverse_temperatures, weight).apply(DEEP, logits, linear_log_probs)
+    linear = np.array([[1, 0, 2, -1, 3, 0, 1]] * 3, dtype=np.float32)
+    found = Calibration(inverse_temperatures, weights).apply(DEEP, logits, linear)
     assert np.isfinite(found).all()
     assert (found >= 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -189,19 +189,26 @@ def test_the_temperature_of_classes_does_not_change_sections(
     np.testing.assert_allclose(DEEP.sums(found, "section"), expected, atol=1e-5)
 
 
+def scores_of(leaves: FloatArray) -> FloatArray:
+    """What a linear model would say whose leaf logits are these: sections, then their leaves."""
+    sections = np.log(DEEP.sums(softmax(leaves), "section"))
+    return np.hstack([sections, leaves]).astype(np.float32)
+
+
 def test_an_informative_linear_model_gets_weight():
     rng = np.random.default_rng(5)
     honest, seen = normal(3000, 5, rng), normal(3000, 5, rng)
-    y_true = draw(softmax(honest + seen), rng)
-    sections = DEEP.sums(softmax(seen), "section")
-    found = fit_calibration(DEEP, honest, y_true, np.log(sections))
-    assert found.linear_weight > 0.3
+    y_true, linear = draw(softmax(honest + seen), rng), scores_of(seen)
+    found = fit_calibration(DEEP, honest, y_true, linear)
+    assert min(found.linear_weights) > 0.3
     held = np.array(y_true)[:, 0]
     without = fit_calibration(DEEP, honest, y_true)
-    fixed = fit_calibration(DEEP, honest, y_true, np.log(sections), mixing_weight=0.5)
-    assert fixed.linear_weight == pytest.approx(0.5 * fixed.inverse_temperatures[0])
+    fixed = fit_calibration(DEEP, honest, y_true, linear, mixing_weights=(0.5, 0.25))
+    expected = np.multiply((0.5, 0.25), fixed.inverse_temperatures)
+    assert fixed.linear_weights == pytest.approx(expected)
+    assert fixed.mixing_weights == pytest.approx((0.5, 0.25))
     every = np.arange(len(held))
-    loss_with = -np.log(found.apply(DEEP, honest, np.log(sections))[every, held]).mean()
+    loss_with = -np.log(found.apply(DEEP, honest, linear)[every, held]).mean()
     loss_without = -np.log(without.apply(DEEP, honest)[every, held]).mean()
     assert loss_with < loss_without - 0.02
 
@@ -210,19 +217,24 @@ def test_an_uninformative_linear_model_gets_no_weight():
     rng = np.random.default_rng(6)
     honest = normal(6000, 5, rng)
     y_true = draw(softmax(honest), rng)
-    smoothing = np.log(DEEP.sums(softmax(normal(6000, 5, rng)), "section"))
-    assert fit_calibration(DEEP, honest, y_true, smoothing).linear_weight < 0.08
+    linear = scores_of(normal(6000, 5, rng))
+    assert max(fit_calibration(DEEP, honest, y_true, linear).linear_weights) < 0.08
 
 
-def test_the_linear_model_changes_sections_and_not_the_classes_within_them():
+def test_each_level_is_mixed_with_a_weight_of_its_own():
     logits = normal(20, 5, np.random.default_rng(7))
-    linear_log_probs = np.log(np.array([[0.9, 0.1]] * 20, dtype=np.float32))
-    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, linear_log_probs)
-    moved = Calibration((1.0, 1.0), 1.0).apply(DEEP, logits, linear_log_probs)
+    linear = np.array([[2, 0, 3, 0, 0, 3, 0]] * 20, dtype=np.float32)
+    plain = Calibration((1.0, 1.0)).apply(DEEP, logits, linear)
     np.testing.assert_allclose(plain, softmax(logits), atol=1e-6)
-    assert (DEEP.sums(moved, "section")[:, 0] > DEEP.sums(plain, "section")[:, 0]).all()
-    within = [p / DEEP.sums(p, "section")[:, SECTION_OF] for p in (plain, moved)]
+    sections = Calibration((1.0, 1.0), (1.0, 0.0)).apply(DEEP, logits, linear)
+    assert (DEEP.sums(sections, "section")[:, 0] > DEEP.sums(plain, "section")[:, 0]).all()
+    within = [p / DEEP.sums(p, "section")[:, SECTION_OF] for p in (plain, sections)]
     np.testing.assert_allclose(within[0], within[1], rtol=1e-4)
+    classes = Calibration((1.0, 1.0), (0.0, 1.0)).apply(DEEP, logits, linear)
+    np.testing.assert_allclose(
+        DEEP.sums(classes, "section"), DEEP.sums(plain, "section"), atol=1e-5
+    )
+    assert (classes[:, [0, 3]] > plain[:, [0, 3]]).all()
 
 
 def test_a_level_without_known_labels_keeps_its_temperature():
@@ -237,7 +249,7 @@ def test_a_level_without_known_labels_keeps_its_temperature():
 
 def test_without_any_known_label_nothing_is_calibrated():
     logits = normal(3, 5, np.random.default_rng(9))
-    found = fit_calibration(DEEP, logits, [(0, 2), (), (1, 3)], np.zeros((3, 2), np.float32))
+    found = fit_calibration(DEEP, logits, [(0, 2), (), (1, 3)], np.zeros((3, 7), np.float32))
     assert found == Calibration.none(DEEP)
 
 
@@ -280,7 +292,7 @@ def test_label_noise_is_not_estimated_from_a_few_predictions():
 def test_smoothing_preserves_sums_and_flat_predictions(
     logits: FloatArray, smoothing: tuple[float, float]
 ):
-    found = Calibration((1.0, 1.0), 0.0, smoothing).apply(DEEP, logits)
+    found = Calibration((1.0, 1.0), smoothing=smoothing).apply(DEEP, logits)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     plain = DEEP.sums(softmax(logits), "section")
     np.testing.assert_allclose(

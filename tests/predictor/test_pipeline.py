@@ -8,6 +8,7 @@ import pytest
 
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
+from patclass.data.examples import Example
 from patclass.engines.torch import TorchEngine
 from patclass.inference import Classifier
 from patclass.model.tokenizer import MAX_WINDOWS, TRUNCATIONS, TextTokenizer, Truncation
@@ -49,7 +50,7 @@ def test_shapes_are_those_that_are_documented(pipeline: Pipeline):
     assert found.raw.shape == found.leaves.shape == (4, 2)
     assert found.nodes.shape == (4, 1)
     assert found.embeddings.shape == (4, 32)
-    assert found.linear_log_probs is None
+    assert found.linear_scores is None
     assert [part.shape for part in found.passages] == [(1, 3)] * 4
     assert len(found.encodings) == 4
     assert {a.dtype for a in (found.logits, found.leaves, found.nodes, found.embeddings)} == {
@@ -159,13 +160,17 @@ def test_a_text_without_words_is_classified(pipeline: Pipeline, truncation: Trun
 
 @pytest.mark.parametrize("text", ["...", "🧪", "半導体", "0123"])
 def test_the_linear_model_accepts_a_text_without_known_words(pipeline: Pipeline, text: str):
-    linear = fit_linear(["soil seed", "gate voltage"] * 4, [0, 1] * 4, 2, ["soil", "gate"], [0, 1])
+    rows = [
+        Example("P", words, (leaf,), (leaf,))
+        for leaf, words in enumerate(["soil seed", "gate voltage"])
+    ]
+    linear = fit_linear(TREE, rows * 4, rows)
     assert linear is not None
-    both = replace(pipeline, components=Components([linear, Calibration((1.0,), 1.0)]))
+    both = replace(pipeline, components=Components([linear, Calibration((1.0,), (1.0,))]))
     found = both.run([text, "soil", "gate"])
-    assert found.linear_log_probs is not None
-    assert found.linear_log_probs.shape == (3, 2)
-    np.testing.assert_allclose(np.exp(found.linear_log_probs).sum(axis=1), 1, atol=1e-5)
+    assert found.linear_scores is not None
+    assert found.linear_scores.shape == (3, 2)
+    np.testing.assert_allclose(found.linear_scores[0], linear.intercept, atol=1e-5)
     assert np.isfinite(found.leaves).all()
     assert found.leaves[1, 0] > found.raw[1, 0]
     assert found.leaves[2, 1] > found.raw[2, 1]

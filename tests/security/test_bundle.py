@@ -392,6 +392,10 @@ def test_damaged_conformal_scores_are_named(copy: Path, changed: dict[str, Any])
         {"hashes": np.zeros(0, np.uint32)},
         {"hashes": lambda values: values.astype(np.float32)},
         {"weights": lambda values: values.astype(np.float32)},
+        {"counts": lambda values: np.where(np.arange(len(values)) == 0, values + 1, values)},
+        {"counts": lambda values: np.full(len(values), 2**63, np.uint64)},
+        {"groups": lambda values: values + 3},
+        {"groups": lambda values: values.astype(np.int16)},
     ],
 )
 def test_a_damaged_linear_model_is_named(copy: Path, changed: dict[str, Any]):
@@ -415,7 +419,7 @@ def test_a_reference_of_other_labels_is_named(copy: Path):
     [
         {"inverse_temperatures": [0.0]},
         {"inverse_temperatures": [1e308]},
-        {"linear_weight": -1},
+        {"linear_weights": [-1]},
         {"precision": 0},
         {"thresholds": {"section": 7}},
         {"thresholds": {"nothing": 0.5}},

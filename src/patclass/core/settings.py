@@ -208,7 +208,7 @@ class AnswerSettings(SettingsGroup):
     )
     linear: bool = Field(
         True,
-        description="Mix a linear model on words into the coarsest level; "
+        description="Mix a linear model on words into every level; "
         "validation decides what it counts.",
     )
     index_rows: int = Field(

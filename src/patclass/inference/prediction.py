@@ -350,7 +350,7 @@ def _by_window(
     pipeline: Pipeline, encoding: EncodedText, logits: FloatArray, level: str, label: str
 ) -> tuple[PassageShare, ...]:
     count = len(pipeline.tree.paths)
-    without_linear = replace(pipeline.calibration, linear_weight=0.0)
+    without_linear = replace(pipeline.calibration, linear_weights=())
     every = np.vstack([logits, logits.mean(axis=0)])[:, :count]
     leaves = without_linear.apply(pipeline.tree, every)
     likelihood = _log_likelihood(pipeline, leaves, level, label)

@@ -1,12 +1,12 @@
-"""Temperatures and label smoothing for every level of a label tree. Knows no texts.
+"""Temperatures, mixing and label smoothing for every level of a label tree. Knows no texts.
 
 The probability of a leaf is a product down the tree: that of its section, times that of its
 class within the section, and so on. Each factor gets a temperature of its own (Guo et al.
-2017, arXiv:1706.04599), and the first one may be mixed with a linear model on the coarsest
-level (a logarithmic pool; Genest and Zidek 1986). Examiners classify differently, so that even
-the most confident answer is sometimes counted as wrong, which no temperature can express: a share
-of each factor is therefore spread evenly over the siblings (label smoothing). Levels stay sums of
-one another, because the factors are normalised among siblings.
+2017, arXiv:1706.04599), and may be mixed with what the linear model says of the same siblings (a
+logarithmic pool; Genest and Zidek 1986), with a weight for each level. Examiners classify
+differently, so that even the most confident answer is sometimes counted as wrong, which no
+temperature can express: a share of each factor is therefore spread evenly over the siblings (label
+smoothing). Levels stay sums of one another, because the factors are normalised among siblings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Calibration:
     """How scores become probabilities, and from which confidence on a level is answered.
 
     :param inverse_temperatures: for each level.
-    :param linear_weight: weight of the linear model's log-probabilities on the coarsest level.
+    :param linear_weights: for each level that of the linear model's scores; zero if empty.
     :param smoothing: for each level the share spread evenly over siblings; none at all if empty.
     :param precision: of the predictions on validation from each threshold on.
     :param thresholds: confidence by level; above one if no confidence had that precision.
@@ -86,15 +86,26 @@ class Calibration:
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     inverse_temperatures: tuple[Annotated[float, Field(gt=0, le=_LARGEST)], ...]
-    linear_weight: Annotated[float, Field(ge=0, le=_LARGEST)] = 0.0
+    linear_weights: tuple[Annotated[float, Field(ge=0, le=_LARGEST)], ...] = ()
     smoothing: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
     precision: Annotated[float, Field(gt=0, le=1)] = PRECISION
     thresholds: Mapping[str, Annotated[float, Field(ge=0, le=NEVER)]] = field(default_factory=dict)
 
     @property
-    def mixing_weight(self) -> float:
-        """Weight of the linear model's log-probabilities relative to the model's logits."""
-        return self.linear_weight / self.inverse_temperatures[0]
+    def mixing_weights(self) -> tuple[float, ...]:
+        """For each level the weight of the linear model's scores relative to the logits."""
+        return tuple(level.linear_weight / level.inverse_temperature for level in self._levels)
+
+    @property
+    def _levels(self) -> "list[Chosen]":
+        none = (0.0,) * len(self.inverse_temperatures)
+        chosen = zip(
+            self.inverse_temperatures,
+            self.linear_weights or none,
+            self.smoothing or none,
+            strict=True,
+        )
+        return [Chosen(*level) for level in chosen]
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "Calibration":
@@ -129,7 +140,8 @@ class Calibration:
         missing = [known.name for known in fields(cls) if known.name not in values]
         if missing:
             raise ModelError(f"{cls.FILE} is damaged at '{missing[0]}': it is missing.")
-        if {len(found.inverse_temperatures), len(found.smoothing)} != {len(tree.levels)}:
+        by_level = (found.inverse_temperatures, found.linear_weights, found.smoothing)
+        if {len(values) for values in by_level} != {len(tree.levels)}:
             raise ModelError(f"{cls.FILE} is not made for the levels {', '.join(tree.levels)}.")
         if not found.thresholds.keys() <= set(tree.levels):
             raise ModelError(f"{cls.FILE} has a threshold of a level that is not one of the tree.")
@@ -138,21 +150,21 @@ class Calibration:
     @classmethod
     def none(cls, tree: LabelTree) -> "Calibration":
         """Probabilities as the model gives them."""
-        return cls((1.0,) * len(tree.levels), 0.0, (0.0,) * len(tree.levels))
+        none = (0.0,) * len(tree.levels)
+        return cls((1.0,) * len(tree.levels), none, none)
 
     def apply(
-        self, tree: LabelTree, logits: FloatArray, linear_log_probs: FloatArray | None = None
+        self, tree: LabelTree, logits: FloatArray, linear_scores: FloatArray | None = None
     ) -> FloatArray:
         """Leaf probabilities, float32 of shape (rows, leaves).
 
         :param logits: leaf logits, shape (rows, leaves).
-        :param linear_log_probs: on the coarsest level, shape (rows, its labels).
+        :param linear_scores: of the groups of all levels, shape (rows, groups).
         """
         total = np.ones(logits.shape, dtype=np.float64)
-        smoothing = self.smoothing or (0.0,) * len(self.inverse_temperatures)
-        for depth, factor in enumerate(factors(tree, logits, linear_log_probs)):
-            chosen = Chosen(self.inverse_temperatures[depth], self.linear_weight, smoothing[depth])
-            total *= factor.probabilities(chosen)[:, tree.groups[depth]]
+        levels = zip(factors(tree, logits, linear_scores), self._levels, tree.groups, strict=True)
+        for factor, chosen, groups in levels:
+            total *= factor.probabilities(chosen)[:, groups]
         return total.astype(np.float32)
 
 
@@ -169,45 +181,52 @@ class Factor:
     """The groups of one level given the groups above them.
 
     :param scores: log probabilities given the parents, shape (rows, groups).
-    :param linear_log_probs: of the linear model, in the same shape; on the coarsest level only.
+    :param linear_scores: of the linear model, in the same shape, if there is one.
     :param parents: the group above each group, shape (groups,).
     """
 
     scores: _Floats
-    linear_log_probs: _Floats | None
+    linear_scores: _Floats | None
     parents: Positions
 
     def of(self, rows: Positions) -> "Factor":
         """The same of some rows."""
-        linear_log_probs = None if self.linear_log_probs is None else self.linear_log_probs[rows]
-        return Factor(self.scores[rows], linear_log_probs, self.parents)
+        linear_scores = None if self.linear_scores is None else self.linear_scores[rows]
+        return Factor(self.scores[rows], linear_scores, self.parents)
 
     def probabilities(self, chosen: Chosen) -> _Floats:
         """Calibrated probabilities given the parents, a share of them spread evenly."""
         scores = self.scores * chosen.inverse_temperature
-        if self.linear_log_probs is not None:
-            scores = scores + chosen.linear_weight * self.linear_log_probs
+        if self.linear_scores is not None:
+            scores = scores + chosen.linear_weight * self.linear_scores
         even = 1 / np.bincount(self.parents)[self.parents]
         own = np.exp(normalise(scores, self.parents))
         return np.asarray((1 - chosen.smoothing) * own + chosen.smoothing * even)
 
 
 def factors(
-    tree: LabelTree, logits: FloatArray, linear_log_probs: FloatArray | None = None
+    tree: LabelTree, logits: FloatArray, linear_scores: FloatArray | None = None
 ) -> list[Factor]:
     """The factors of the levels, coarsest first."""
     log_leaves = normalise(logits.astype(np.float64), np.zeros(logits.shape[1], dtype=np.intp))
-    second = None if linear_log_probs is None else linear_log_probs.astype(np.float64)
     found = []
-    above: Positions = np.zeros(len(tree.paths), dtype=np.intp)
-    log_above = np.zeros((len(logits), 1))
-    for groups in tree.groups:
-        log_here = _log_sums(log_leaves, groups)
-        parents = np.zeros(log_here.shape[1], dtype=np.intp)
-        parents[groups] = above
-        found.append(Factor(log_here - log_above[:, parents], second, parents))
-        above, log_above, second = groups, log_here, None
+    log_above, end = np.zeros((len(logits), 1)), 0
+    for depth, groups in enumerate(tree.groups):
+        log_here, parents = _log_sums(log_leaves, groups), parents_of(tree, depth)
+        start, end = end, end + len(parents)
+        linear = None if linear_scores is None else linear_scores[:, start:end].astype(np.float64)
+        found.append(Factor(log_here - log_above[:, parents], linear, parents))
+        log_above = log_here
     return found
+
+
+def parents_of(tree: LabelTree, depth: int) -> Positions:
+    """The group above each group of a level, shape (groups,); all zero on the coarsest."""
+    groups = tree.groups[depth]
+    parents: Positions = np.zeros(int(groups.max()) + 1, dtype=np.intp)
+    if depth:
+        parents[groups] = tree.groups[depth - 1]
+    return parents
 
 
 def _log_sums(values: _Floats, groups: Positions) -> _Floats:
@@ -236,10 +255,10 @@ def fit_calibration(
     tree: LabelTree,
     logits: FloatArray,
     leaves: Sequence[Sequence[int]],
-    linear_log_probs: FloatArray | None = None,
-    mixing_weight: float | None = None,
+    linear_scores: FloatArray | None = None,
+    mixing_weights: Sequence[float] | None = None,
 ) -> Calibration:
-    """Fit temperatures, label smoothing and the linear model's weight on labelled rows.
+    """Fit temperatures, label smoothing and the linear model's weights on labelled rows.
 
     First by the likelihood of the labels; then, where there are rows enough, temperature and
     smoothing by the likelihood of the predictions being correct or wrong, from the coarsest level
@@ -248,27 +267,28 @@ def fit_calibration(
 
     :param leaves: for each row the leaves of which one is true; a row counts at each level
         down to which they agree.
-    :param mixing_weight: weight of the linear model relative to the logits; None to fit it too.
+    :param mixing_weights: for each level the weight of the linear model relative to the logits;
+        None to fit them too.
     """
     found: list[Chosen] = []
     above = np.ones((len(logits), 1))
-    for depth, factor in enumerate(factors(tree, logits, linear_log_probs)):
-        if factor.linear_log_probs is not None and mixing_weight is not None:
-            factor = Factor(
-                factor.scores + mixing_weight * factor.linear_log_probs, None, factor.parents
-            )
-        rows, y_true = _known(tree.groups[depth], leaves)
+    for depth, factor in enumerate(factors(tree, logits, linear_scores)):
+        if factor.linear_scores is not None and mixing_weights is not None:
+            mixed = factor.scores + mixing_weights[depth] * factor.linear_scores
+            factor = Factor(mixed, None, factor.parents)
+        rows, y_true = known_groups(tree.groups[depth], leaves)
         known = factor.of(rows)
         chosen = _most_likely(known, y_true) if len(rows) else Chosen()
         if len(rows) >= ROWS_FOR_SMOOTHING:
             chosen = _honest(known, y_true, chosen, above[rows], _named(tree, depth))
         above = above[:, factor.parents] * factor.probabilities(chosen)
+        if mixing_weights is not None:
+            weight = mixing_weights[depth] * chosen.inverse_temperature
+            chosen = chosen._replace(linear_weight=weight)
         found.append(chosen)
     return Calibration(
         tuple(level.inverse_temperature for level in found),
-        found[0].linear_weight
-        if mixing_weight is None
-        else mixing_weight * found[0].inverse_temperature,
+        tuple(level.linear_weight for level in found),
         tuple(level.smoothing for level in found),
     )
 
@@ -278,9 +298,7 @@ def _most_likely(factor: Factor, y_true: Positions) -> Chosen:
     from scipy.optimize import minimize  # fitting only; answering does without scipy
 
     parts = (
-        [factor.scores]
-        if factor.linear_log_probs is None
-        else [factor.scores, factor.linear_log_probs]
+        [factor.scores] if factor.linear_scores is None else [factor.scores, factor.linear_scores]
     )
     every = np.arange(len(y_true))
 
@@ -329,7 +347,7 @@ def _named(tree: LabelTree, depth: int) -> npt.NDArray[np.bool_]:
     return named
 
 
-def _known(groups: Positions, leaves: Sequence[Sequence[int]]) -> tuple[Positions, Positions]:
+def known_groups(groups: Positions, leaves: Sequence[Sequence[int]]) -> tuple[Positions, Positions]:
     """Rows whose leaves are all in one group, and that group."""
     found = [{int(groups[leaf]) for leaf in row} for row in leaves]
     rows = [position for position, row in enumerate(found) if len(row) == 1]

@@ -162,7 +162,7 @@ class DriftReference:
             fitting.corpus["validation"],
             outputs.encodings,
             outputs.embeddings,
-            calibration.apply(tree, logits, outputs.linear_log_probs),
+            calibration.apply(tree, logits, outputs.linear_scores),
             vocabulary_of(train),
         )
 

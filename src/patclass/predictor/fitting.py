@@ -27,10 +27,10 @@ class Fitting:
     """What components are fitted on, and those that are fitted already.
 
     :param engine: computes the trained model.
-    :param mixing_weight: weight of the linear model's log-probabilities relative to the logits;
-        None to choose it on validation.
-    :param out_of_fold: where the validation rows are those of train: logits, and log-probabilities
-        of the linear model if there is one, by models that had not seen them (cross-validation).
+    :param mixing_weights: for each level the weight of the linear model's scores relative to the
+        logits; None to choose them on validation.
+    :param out_of_fold: where the validation rows are those of train: logits, and scores of the
+        linear model if there is one, by models that had not seen them (cross-validation).
     """
 
     corpus: Corpus
@@ -38,7 +38,7 @@ class Fitting:
     tokenizer: TextTokenizer
     settings: AnswerSettings
     seed: int
-    mixing_weight: float | None = None
+    mixing_weights: Sequence[float] | None = None
     fitted: list[Component] = field(default_factory=list)
     out_of_fold: tuple[FloatArray, FloatArray | None] | None = None
 
@@ -67,13 +67,13 @@ class Fitting:
         outputs = run_with_progress(self.pipeline, texts, "scoring validation")
         if self.out_of_fold is None:
             return outputs
-        logits, linear_log_probs = self.out_of_fold
-        return replace(outputs, logits=logits, linear_log_probs=linear_log_probs)
+        logits, linear_scores = self.out_of_fold
+        return replace(outputs, logits=logits, linear_scores=linear_scores)
 
     def calibrate(self, rows: Positions) -> Calibration:
-        """Temperatures, smoothing and mixing weight fitted on some of the validation rows."""
+        """Temperatures, smoothing and mixing weights fitted on some of the validation rows."""
         outputs, examples = self.validation, self.corpus["validation"]
-        linear = outputs.linear_log_probs
+        linear = outputs.linear_scores
         if self.out_of_fold is not None:
             labels = np.array([examples[row].leaves[0] for row in rows])
             return calibrate_few(
@@ -84,7 +84,7 @@ class Fitting:
             outputs.logits[rows, : len(self.tree.paths)],
             [possible_leaves(self.tree, examples[row]) for row in rows],
             None if linear is None else linear[rows],
-            self.mixing_weight,
+            self.mixing_weights,
         )
 
     @cached_property
@@ -110,7 +110,7 @@ class Fitting:
             leaves[half] = self.calibrate(other).apply(
                 self.tree,
                 outputs.logits[half, : len(self.tree.paths)],
-                None if outputs.linear_log_probs is None else outputs.linear_log_probs[half],
+                None if outputs.linear_scores is None else outputs.linear_scores[half],
             )
         return leaves
 
@@ -119,7 +119,7 @@ def calibrate_few(
     tree: LabelTree,
     logits: FloatArray,
     labels: Positions,
-    linear_log_probs: FloatArray | None = None,
+    linear_scores: FloatArray | None = None,
 ) -> Calibration:
     """Calibrate on few rows, as if one more prediction had been wrong than were.
 
@@ -133,7 +133,7 @@ def calibrate_few(
     usual = order[len(order) // 2]
     rows = np.append(np.arange(len(logits)), usual)
     leaves = np.append(labels, np.argsort(logits[usual])[-2])
-    linear = None if linear_log_probs is None else linear_log_probs[rows]
+    linear = None if linear_scores is None else linear_scores[rows]
     return fit_calibration(tree, logits[rows], [(leaf,) for leaf in leaves.tolist()], linear)
 
 

@@ -1,14 +1,16 @@
-"""A linear model on words that is mixed with the encoder. Knows texts and label positions.
+"""A linear model on words, mixed with the encoder at every level. Knows texts and a tree's groups.
 
-Words and pairs of words are known by a hash, their weights by eight bits each: a few hundred
-kilobytes that hold no text. Only the features that carry most weight are kept, and the model
-is fitted once more on those.
+Words and pairs of words are known by a hash, their weights by eight bits each: about a megabyte
+that holds no text. Only the features that carry most weight are kept, the model is fitted once
+more on those, and of its weights again only the largest are kept (as DiSMEC does; Babbar and
+Schölkopf 2017, arXiv:1609.02521).
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -19,9 +21,9 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from patclass.core.errors import ModelError
-from patclass.core.types import FloatArray
+from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
-from patclass.predictor.arrays import array_of, check_form, parse_arrays
+from patclass.predictor.arrays import Arrays, array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -30,17 +32,22 @@ if TYPE_CHECKING:
 LINEAR_CHARS = 10_000
 
 _WORD = re.compile(r"\w\w+")
-_ARRAYS = ("hashes", "idf", "weights", "scales", "intercept")
+_ARRAYS = ("hashes", "idf", "counts", "groups", "weights", "scales", "intercept")
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logistic regression on TF-IDF.
+    """Sparse linear classifiers on TF-IDF, one for the groups below each node of the tree.
+
+    The groups of all levels stand one after another, coarsest level first, in the order of
+    ``LabelTree.groups``. The weights are sorted by feature.
 
     :param hashes: the known features, uint32 in rising order, shape (features,).
     :param idf: their inverse document frequencies, shape (features,).
-    :param weights: int8 of shape (labels, features), in units of ``scales`` (labels,).
-    :param intercept: shape (labels,).
+    :param counts: how many groups have a weight for each feature, shape (features,).
+    :param groups: the group of each weight, shape (weights,).
+    :param weights: int8 of shape (weights,), in units of the ``scales`` of their groups (groups,).
+    :param intercept: shape (groups,).
     """
 
     FILE: ClassVar[str] = "linear.safetensors"
@@ -48,44 +55,39 @@ class LinearModel:
 
     hashes: npt.NDArray[np.uint32]
     idf: FloatArray
+    counts: npt.NDArray[np.unsignedinteger]
+    groups: npt.NDArray[np.unsignedinteger]
     weights: npt.NDArray[np.int8]
     scales: FloatArray
     intercept: FloatArray
 
-    def log_probabilities(self, texts: Sequence[str]) -> FloatArray:
-        """Log-probabilities of the coarsest labels, shape (texts, labels)."""
-        logits = np.stack([self._logits(text) for text in texts])
-        top = logits.max(axis=1, keepdims=True)
-        return np.asarray(
-            logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True)), np.float32
-        )
+    def scores(self, texts: Sequence[str]) -> FloatArray:
+        """How well each group fits, compared with its siblings; shape (texts, groups)."""
+        return np.stack([self._scores(text) for text in texts]).astype(np.float32)
 
-    def _logits(self, text: str) -> FloatArray:
-        """Sublinear TF-IDF, a vector of length one, times the weights; shape (labels,)."""
-        places, counts = known_features(text, self.hashes)
-        values = (1 + np.log(counts)) * self.idf[places]
-        values /= max(1e-12, float(np.linalg.norm(values)))
-        # A sum of products: for so few, BLAS now and then reports an invalid value that is none.
-        sums = (self.weights[:, places] * values).sum(axis=1)
+    def _scores(self, text: str) -> npt.NDArray[np.float64]:
+        places, values = weighed_features(text, self.hashes, self.idf)
+        counts = self.counts[places].astype(np.intp)
+        ends = np.cumsum(counts)
+        every = np.repeat(self._ends[places] - ends, counts) + np.arange(counts.sum())
+        products = self.weights[every] * np.repeat(values, counts)
+        groups = self.groups[every].astype(np.intp)
+        sums = np.bincount(groups, products, minlength=len(self.intercept))
         return np.asarray(sums * self.scales + self.intercept)
+
+    @cached_property
+    def _ends(self) -> Positions:
+        """Where the weights of each feature end, shape (features,)."""
+        return np.asarray(np.cumsum(self.counts, dtype=np.intp))
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "LinearModel | None":
-        """Fit on the rows whose coarsest label is known; None if switched off or without words."""
+        """Fit each level on the rows that know it; None if switched off or without words."""
         from patclass.predictor.linear_fit import fit_linear  # answering needs no scikit-learn
 
         if not fitting.settings.linear:
             return None
-        train = [row for row in fitting.corpus["train"] if row.stratum >= 0]
-        validation = [row for row in fitting.corpus["validation"] if row.stratum >= 0]
-        return fit_linear(
-            [row.text for row in train],
-            [row.stratum for row in train],
-            len(fitting.tree.at(fitting.tree.levels[0])),
-            [row.text for row in validation],
-            [row.stratum for row in validation],
-            [row.weight for row in train],
-        )
+        return fit_linear(fitting.tree, fitting.corpus["train"], fitting.corpus["validation"])
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""
@@ -98,28 +100,43 @@ class LinearModel:
 
         :raises ModelError: if the file is damaged or made for other labels.
         """
-        labels = len(tree.at(tree.levels[0]))
+        labels = sum(int(groups.max()) + 1 for groups in tree.groups)
         try:
             arrays, _ = parse_arrays(data)
             found = array_of(arrays, "intercept", "f", 1).size
             if found != labels:
                 raise ModelError(f"{cls.FILE} does not have {labels} labels, but {found}.")
-            features = array_of(arrays, "hashes", "u", 1).size
-            if not features:
-                raise ValueError("it knows no word")
-            check_form(
-                arrays,
-                {
-                    "hashes": ("u", (features,)),
-                    "idf": ("f", (features,)),
-                    "weights": ("i", (labels, features)),
-                    "scales": ("f", (labels,)),
-                    "intercept": ("f", (labels,)),
-                },
-            )
+            _check(arrays, labels)
         except ValueError as problem:
             raise ModelError(f"cannot read {cls.FILE}: {problem}") from problem
         return cls(**arrays)
+
+
+def _check(arrays: Arrays, labels: int) -> None:
+    """Refuse arrays that do not belong together.
+
+    :raises ValueError: naming the first.
+    """
+    features = array_of(arrays, "hashes", "u", 1).size
+    weights = array_of(arrays, "weights", "i", 1).size
+    if not features:
+        raise ValueError("it knows no word")
+    check_form(
+        arrays,
+        {
+            "hashes": ("u", (features,)),
+            "idf": ("f", (features,)),
+            "counts": ("u", (features,)),
+            "groups": ("u", (weights,)),
+            "weights": ("i", (weights,)),
+            "scales": ("f", (labels,)),
+            "intercept": ("f", (labels,)),
+        },
+    )
+    if int(arrays["counts"].max()) > weights or int(arrays["counts"].sum()) != weights:
+        raise ValueError(f"counts do not add up to the {weights} weights")
+    if weights and int(arrays["groups"].max()) >= labels:
+        raise ValueError(f"groups has a number beyond the {labels} labels")
 
 
 def features_of(text: str) -> Iterator[int]:
@@ -141,3 +158,15 @@ def known_features(
     places[places == len(known)] = 0
     correct = known[places] == hashes
     return places[correct], np.fromiter(counts.values(), np.float32, len(counts))[correct]
+
+
+def weighed_features(
+    text: str, known: npt.NDArray[np.uint32], idf: FloatArray
+) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """The places in ``known`` of a text's features and their TF-IDF.
+
+    Frequencies are sublinear (one plus their logarithm), and the vector is of length one.
+    """
+    places, counts = known_features(text, known)
+    values = (1 + np.log(counts)) * idf[places]
+    return places, values / max(1e-12, float(np.linalg.norm(values)))

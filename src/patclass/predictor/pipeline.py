@@ -26,7 +26,7 @@ class PipelineOutputs:
     """Outputs for each text.
 
     :param logits: of leaves and nodes, mean over the passages; shape (texts, outputs).
-    :param linear_log_probs: of the linear model on the coarsest level, if there is one.
+    :param linear_scores: of the linear model, if there is one; shape (texts, groups).
     :param raw: leaf probabilities before calibration, shape (texts, leaves).
     :param leaves: leaf probabilities after calibration, shape (texts, leaves).
     :param nodes: probability that the patent carries each node, shape (texts, nodes).
@@ -36,7 +36,7 @@ class PipelineOutputs:
 
     encodings: list[EncodedText]
     logits: FloatArray
-    linear_log_probs: FloatArray | None
+    linear_scores: FloatArray | None
     raw: FloatArray
     leaves: FloatArray
     nodes: FloatArray
@@ -89,16 +89,14 @@ class Pipeline:
         ends = np.cumsum([len(encoding.passages) for encoding in encodings])[:-1]
         passages = np.split(outputs.logits, ends)
         pooled = Outputs(_means(outputs.embeddings, ends), _means(outputs.logits, ends))
-        linear_log_probs = (
-            self.linear.log_probabilities(texts) if self.linear and len(texts) else None
-        )
+        linear_scores = self.linear.scores(texts) if self.linear and len(texts) else None
         count = len(self.tree.paths)
         logits = pooled.logits[:, :count]
-        leaves = self.calibration.apply(self.tree, logits, linear_log_probs)
+        leaves = self.calibration.apply(self.tree, logits, linear_scores)
         return PipelineOutputs(
             encodings,
             pooled.logits,
-            linear_log_probs,
+            linear_scores,
             softmax(logits),
             leaves,
             self._nodes(pooled.logits[:, count:], leaves),

@@ -242,7 +242,8 @@ class FewShot:
                 linear = LinearModel.fit(fitting) if min(self.task.counts) > 1 else None
                 if linear is None:
                     return None
-                found[repetition, test] = linear.log_probabilities([rows[i].text for i in test])
+                scores = linear.scores([rows[i].text for i in test])
+                found[repetition, test] = np.log(softmax(scores))
         return found
 
     def _head(self, method: str, rows: Positions) -> Head:

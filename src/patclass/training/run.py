@@ -369,8 +369,9 @@ def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
 def _fit_components(
     settings: TrainSettings, fit: Fit, corpus: Corpus, parent: Bundle | None
 ) -> Pipeline:
-    # The linear model is fitted again; choosing its weight again would change many predictions.
-    mixing_weight = None if parent is None else parent.calibration.mixing_weight
+    # The linear model is fitted again; choosing its weights again would change many predictions.
+    alike = parent is not None and parent.tree.levels == corpus.tree.levels
+    mixing_weights = parent.calibration.mixing_weights if parent and alike else None
     return fit_components(
         Fitting(
             corpus=corpus,
@@ -378,7 +379,7 @@ def _fit_components(
             tokenizer=fit.tokenizer,
             settings=settings.answer,
             seed=settings.data.seed,
-            mixing_weight=mixing_weight,
+            mixing_weights=mixing_weights,
         )
     )
 

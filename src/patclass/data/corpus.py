@@ -11,6 +11,7 @@ from types import MappingProxyType
 from patclass.core.errors import DataError
 from patclass.core.progress import track
 from patclass.core.settings import DataSettings
+from patclass.cpc.levels import SUBCLASS_DEPTH
 from patclass.cpc.scheme import absence_of, changes
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.cleaning import MAX_CHARS
@@ -325,7 +326,7 @@ def _examples(
 
 def _absence(label: RowLabel) -> str | None:
     """What became of the code of a label, if it is a former or new one of the CPC."""
-    code = label.path[-1] if label.path else ""
+    code = label.path[:SUBCLASS_DEPTH][-1] if label.path else ""
     return f"{code} {changes()[code]}" if code in changes() else None
 
 

@@ -12,7 +12,6 @@ import torch
 from patclass.bundle import Bundle
 from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.golden import verify_in_fresh_process
-from patclass.bundle.registry import SHIPPED
 from patclass.bundle.weights import find_base
 from patclass.core.errors import ModelError, TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
@@ -33,12 +32,17 @@ from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.fitting import Fitting, fit_components
 from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import label_sets, score_rows
-from patclass.training.categories import Categories, read_descriptions
+from patclass.training.categories import Categories
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
-from patclass.training.start import bare_settings, start_bundle, start_settings
+from patclass.training.start import (
+    bare_settings,
+    descriptions_of,
+    start_bundle,
+    start_settings,
+)
 
 SETTINGS = "settings.json"
 
@@ -108,7 +112,7 @@ def train(
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
-    descriptions = _descriptions(settings, start)
+    descriptions = descriptions_of(settings, start)
     corpus = _load(settings, start, descriptions, feedback)
     _describe(corpus, base, echo)
     if start is not None and not corpus["test"]:
@@ -166,24 +170,6 @@ def _finish(
     output = settings.output.output
     save_trained(output, trained, lambda path: _verify(path, fit, parts.compute.device))
     return report
-
-
-def _descriptions(settings: TrainSettings, start: Bundle | None) -> dict[str, str]:
-    """The descriptions of labels, where some are given.
-
-    :raises DataError: if they cannot be read.
-    :raises ModelError: if training does not start from a bundle.
-    """
-    path = settings.few.descriptions
-    if path is None:
-        return {}
-    if start is None:
-        raise ModelError(
-            f"descriptions {path}: only where training starts from a bundle; name one as base, "
-            f"such as {SHIPPED}.",
-            setting=("descriptions", "base"),
-        )
-    return read_descriptions(Path(path))
 
 
 def _load(

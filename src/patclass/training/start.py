@@ -11,6 +11,7 @@ from patclass.core.settings import TrainSettings
 from patclass.model.adapter import scale_adapter
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, PatentClassifier, new_classifier, warm_start
+from patclass.training.categories import read_descriptions
 
 
 def start_bundle(name: str) -> Bundle | None:
@@ -96,3 +97,21 @@ def start_model(bundle: Bundle, parts: Parts, outputs: int) -> PatentClassifier:
     warm_start(model, bundle.folder / LAYOUT.adapter, bundle.folder, {})
     scale_adapter(model.backbone, ADAPTER_SHARE)
     return model
+
+
+def descriptions_of(settings: TrainSettings, start: Bundle | None) -> dict[str, str]:
+    """The descriptions of labels, where some are given.
+
+    :raises DataError: if they cannot be read.
+    :raises ModelError: if training does not start from a bundle.
+    """
+    path = settings.few.descriptions
+    if path is None:
+        return {}
+    if start is None:
+        raise ModelError(
+            f"descriptions {path}: only where training starts from a bundle; name one as base, "
+            f"such as {SHIPPED}.",
+            setting=("descriptions", "base"),
+        )
+    return read_descriptions(Path(path))

@@ -156,6 +156,8 @@ def test_many_rows_are_trained_from_the_bundle_in_the_ordinary_way(bundle: Path,
     assert result.few_shot is None
     assert result.report is not None
     assert result.report.split == "test"
+    described = read_bundle(tmp_path / "model").description
+    assert described.settings.base.base == described.base.name
     assert load(tmp_path / "model", "cpu").predict(TEXTS) == ["A", "C", "H"]
 
 

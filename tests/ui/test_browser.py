@@ -198,6 +198,7 @@ def picture(page: Page, name: str, tmp_path: Path) -> None:
     page.mouse.move(0, 0)
     wait_until_rendered(page)
     if PICTURES:
+        expect(page.get_by_test_id("stSkeleton")).to_have_count(0)  # charts and tables are loaded
         page.wait_for_timeout(1200)
     folder = PICTURES or tmp_path
     folder.mkdir(parents=True, exist_ok=True)

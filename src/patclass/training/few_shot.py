@@ -48,7 +48,13 @@ from patclass.predictor.scored import predictions_at
 from patclass.training.categories import Categories, Examples
 from patclass.training.loop import Fit, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
-from patclass.training.start import check_start, start_model, start_parts, start_settings
+from patclass.training.start import (
+    bare_settings,
+    check_start,
+    start_model,
+    start_parts,
+    start_settings,
+)
 
 # Ways to learn. All but the last leave the encoder as it is, and take seconds.
 NAMES, EMBEDDINGS, COMBINED, LORA = "names", "embeddings", "combined", "lora"
@@ -305,16 +311,13 @@ class FewShot:
         if embedded:
             round_adapter(model.backbone, COMPACT_ADAPTER)
         pipeline, measured = self._components(self._engine_of(model), report)
-        description = describe(self._stored(), self.parts, self.task.corpus, False)
+        description = describe(
+            bare_settings(self.settings, self.parts), self.parts, self.task.corpus, False
+        )
         base = self.parts.base.folder if embedded else None
         trained = TrainedModel(pipeline, model, description, measured, None, base, few_shot=report)
         save_trained(output, trained, check)
         return measured
-
-    def _stored(self) -> TrainSettings:
-        """The settings to keep: with the name of the base itself, as it is in the bundle."""
-        base = {"base": self.parts.base.name, "revision": self.parts.base.revision}
-        return self.settings.model_copy(update={"base": self.settings.base.model_copy(update=base)})
 
     def _components(
         self, engine: TorchEngine, report: FewShotReport

@@ -14,7 +14,7 @@ from patclass.predictor.all_codes import carried_nodes
 
 # A patent's codes are many answers and its main code is one: without this, the sum over the former
 # would drown the latter.
-CODES_WEIGHT = 0.2
+CODES_WEIGHT = 0.05
 
 
 def tree_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree) -> torch.Tensor:

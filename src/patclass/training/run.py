@@ -38,7 +38,7 @@ from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
-from patclass.training.start import start_bundle, start_settings
+from patclass.training.start import bare_settings, start_bundle, start_settings
 
 SETTINGS = "settings.json"
 
@@ -126,7 +126,7 @@ def train(
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
-    report = _finish(settings, parts, corpus, fit, result, feedback, echo)
+    report = _finish(settings, parts, corpus, fit, result, start, feedback, echo)
     if not result.interrupted:
         _clear(folder)
     return RunResult(output, report, result)
@@ -138,6 +138,7 @@ def _finish(
     corpus: Corpus,
     fit: Fit,
     result: FitResult,
+    start: Bundle | None,
     feedback: FeedbackData | None,
     echo: Echo,
 ) -> Report | None:
@@ -151,7 +152,12 @@ def _finish(
     trained = TrainedModel(
         pipeline,
         fit.model,
-        describe(settings, parts, corpus, result.interrupted),
+        describe(
+            settings if start is None else bare_settings(settings, parts),
+            parts,
+            corpus,
+            result.interrupted,
+        ),
         report,
         fit.folder / "curve.jsonl",
         parts.base.folder if compact else None,
@@ -207,6 +213,7 @@ def _train_few(
     echo: Echo,
 ) -> RunResult:
     """Learn from few rows in the way that cross-validation chooses."""
+    _echo_rejects(corpus, echo)
     few = FewShot(Categories.of_corpus(corpus, descriptions), start, settings)
     method = settings.few.method
     found = few.compare(METHODS if method == "auto" else (method,))
@@ -293,10 +300,14 @@ def _start_records(
         write_rejects(corpus.rejects, folder / "rejects.jsonl")
     except OSError as problem:
         raise cannot_write(folder, problem) from problem
-    for reason, count in corpus.reject_counts.items():
-        echo(f"rejected: {count:,} rows ({reason})")
+    _echo_rejects(corpus, echo)
     if corpus.rejects:
         echo(f"rejected rows are listed in {folder / 'rejects.jsonl'}")
+
+
+def _echo_rejects(corpus: Corpus, echo: Echo) -> None:
+    for reason, count in corpus.reject_counts.items():
+        echo(f"rejected: {count:,} rows ({reason})")
 
 
 def _make_fit(

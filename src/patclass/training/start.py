@@ -67,6 +67,12 @@ def start_settings(bundle: Bundle, settings: TrainSettings) -> TrainSettings:
     )
 
 
+def bare_settings(settings: TrainSettings, parts: Parts) -> TrainSettings:
+    """The settings to keep in a bundle: they name its base, not the bundle that it started from."""
+    base = {"base": parts.base.name, "revision": parts.base.revision}
+    return settings.model_copy(update={"base": settings.base.model_copy(update=base)})
+
+
 def start_parts(bundle: Bundle, device: str = "auto") -> Parts:
     """Base and device of a bundle.
 

@@ -88,7 +88,7 @@ def test_what_an_import_reads_and_leaves_out_is_printed(cli: Cli, file: Path, tm
         f"{source}: labels from 'topic' (choices)\nleft out: 1 tasks without prediction_id; "
         "have the service classify their texts first\n"
     )
-    assert rows(file)[-1].feedback.label == "G06F"
+    assert rows(file)[-1].feedback.label == "G06F3/01"
 
 
 def test_an_import_that_is_no_text_is_named(cli: Cli, file: Path, tmp_path: Path):

@@ -13,6 +13,7 @@ import pytest
 
 from conftest import patent_rows
 from patclass.core.errors import ConfigError
+from patclass.cpc.levels import LEVELS as CPC_LEVELS
 from patclass.cpc.tree import LabelTree
 from patclass.data.table import Row
 from patclass.inference import Classifier, Options, Prediction
@@ -175,7 +176,7 @@ def test_the_record_of_a_prediction_has_every_table_field(
         *("levels", "text", "alternatives", "signals")
     }
     assert flat == set(COLUMNS) - {"id", "error"} - {
-        f"{level}{part}" for level in prediction.levels for part in ("", "_confidence")
+        f"{level}{part}" for level in CPC_LEVELS for part in ("", "_confidence")
     }
     assert {name: row[name] for name in flat} == {
         name: value for name, value in asdict(prediction).items() if name in flat

@@ -20,7 +20,7 @@ from patclass.data.language import other_language
 from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
 
-LARGEST = 15_000_000
+LARGEST = 20_000_000
 EVERY = full(25, 11)  # every n-th test row: about 110, or 250
 
 

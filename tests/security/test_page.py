@@ -110,7 +110,8 @@ class HostileApi(FakeApi):
     def models(self) -> list[Model]:
         self._raise()
         return [
-            Model(f"{name} {PICTURE}", PICTURE, LEVELS, name == "a", True, True) for name in "ab"
+            Model(f"{name} {PICTURE}", PICTURE, LEVELS, name == "a", True, True, True)
+            for name in "ab"
         ]
 
     def labels(self, model: str) -> list[Label]:

@@ -39,6 +39,7 @@ def command(base: Path, data: Path, output: Path, epochs: int = 4) -> list[str]:
     settings = {
         "base": base, "data": data, "output": output, "batch-tokens": 400, "max-tokens": 64,
         "learning-rate": 5e-3, "device": "cpu", "epochs": epochs, "checkpoint-steps": 3,
+        "finest": "subclass",
     }  # fmt: skip
     flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
     return ["train", "--allow-weak", *flags]

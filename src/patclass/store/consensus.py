@@ -157,11 +157,12 @@ def consensus_of(rows: Sequence[FeedbackRow]) -> Consensus:
     final = [row for row in valid if row.feedback.is_final][-1:]
     counted = final or list({_reviewer_key(row): row for row in valid}.values())
     numbers = tuple(row.number for row in counted)
-    # Of feedback that says the same one is enough: there may be thousands.
+    labels = {row.feedback.true_label for row in counted if row.feedback.true_label is not None}
+    # There may be thousands of groups, but groups of one subclass agree as one of them does.
     different = {_statement(row.feedback): row.feedback for row in counted}.values()
-    if any(disagree(a, b) for a, b in combinations(different, 2)):
+    wrong = {given.predicted_label for given in different if given.true_label is None}
+    if labels & wrong or any(disagree(a, b) for a, b in combinations(different, 2)):
         return Consensus(None, True, numbers)
-    labels = {given.true_label for given in different if given.true_label is not None}
     return Consensus(_shared(labels) if labels else None, False, numbers)
 
 
@@ -173,9 +174,12 @@ def valid_feedback(rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
 
 
 def _statement(given: Feedback) -> tuple[str | None, str | None]:
-    """What feedback says: which label is right, or else which one is wrong."""
+    """What feedback says: which label, down to the subclass, is right, or else which is wrong."""
     label = given.true_label
-    return label, given.predicted_label if label is None else None
+    if label is None:
+        return None, given.predicted_label
+    symbol = Symbol.parse(label)
+    return label if symbol is None else symbol.path[:SUBCLASS_DEPTH][-1], None
 
 
 def disagree(a: Feedback, b: Feedback) -> bool:

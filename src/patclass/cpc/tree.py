@@ -300,10 +300,17 @@ class LabelTree:
         """How many levels lie above each node, shape (nodes,)."""
         return np.array([len(path) - 1 for path in self.nodes], dtype=np.intp)
 
+    @cached_property
+    def node_labels(self) -> Positions:
+        """The position of each node among the labels of its level, or -1; shape (nodes,)."""
+        sets = [self.at(level) for level in self.levels]
+        labels = [(sets[len(path) - 1], path[-1]) for path in self.nodes]
+        return np.array([s.index(code) if code in s else -1 for s, code in labels], dtype=np.intp)
+
     def nodes_on(self, paths: Iterable[Path]) -> tuple[int, ...]:
         """Positions of the nodes on some paths, in rising order: codes and all their ancestors."""
-        prefixes = {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
         known = self._node_positions
+        prefixes = _prefixes(paths, len(self.levels))
         return tuple(sorted(known[path] for path in prefixes if path in known))
 
     def joint(self, conditional: FloatArray) -> FloatArray:
@@ -349,11 +356,12 @@ def common_path(paths: Iterable[Path]) -> Path:
 
 def _prefix_counts(rows: Iterable[Collection[Path]], depth: int) -> Counter[Path]:
     """How many rows have each path, or a finer one, down to ``depth`` levels."""
-    return Counter(
-        prefix
-        for paths in rows
-        for prefix in {path[:n] for path in paths for n in range(1, min(len(path), depth) + 1)}
-    )
+    return Counter(prefix for paths in rows for prefix in _prefixes(paths, depth))
+
+
+def _prefixes(paths: Iterable[Path], depth: int) -> set[Path]:
+    """Paths and all that is above them, down to ``depth`` levels."""
+    return {path[:n] for path in paths for n in range(1, min(len(path), depth) + 1)}
 
 
 def _deepest(path: Path, kept: set[Path]) -> Path:

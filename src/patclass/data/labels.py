@@ -108,9 +108,9 @@ class ListLabels(FlatScheme):
         return RowLabel.flat(match)
 
     def _decide(self, symbols: Sequence[Symbol]) -> list[Symbol]:
-        """The deciding symbols; those of a tag too, if the list has one."""
-        tags = [symbol for symbol in symbols if symbol.is_cross_sectional and self._match(symbol)]
-        return [*deciding(symbols), *tags]
+        """The deciding symbols; those of section Y too, if the list has them."""
+        crossing = [s for s in symbols if s.is_cross_sectional and self._match(s)]
+        return [*deciding(symbols), *crossing]
 
     def _match(self, symbol: Symbol) -> str | None:
         matches = [code for code in self.codes if symbol.is_within(code)]

@@ -23,6 +23,7 @@ from patclass.core.types import FloatArray, Frozen, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.evaluation.intervals import CONFIDENCE, Interval, bootstrap, wilson
 from patclass.evaluation.metrics import ClassMetrics, evaluate
+from patclass.evaluation.tables import as_decimal, as_percent
 from patclass.predictor.fitting import calibrate_few
 
 # Folds of a cross-validation and how often it is repeated, where the examples allow it.
@@ -89,18 +90,10 @@ class FewShotReport(Frozen):
         for each in self.figures:
             behind = "chosen" if each.behind is None else _points(each.behind)
             lines.append(
-                f"{each.method:16}{each.accuracy:>9.1%}{_percent(each.accuracy_interval):>14}"
-                f"{each.macro_f1:>10.3f}{_decimal(each.macro_f1_interval):>14}{behind:>24}"
+                f"{each.method:16}{each.accuracy:>9.1%}{as_percent(each.accuracy_interval):>14}"
+                f"{each.macro_f1:>10.3f}{as_decimal(each.macro_f1_interval):>14}{behind:>24}"
             )
         return "\n".join(lines)
-
-
-def _percent(interval: Interval) -> str:
-    return f"{interval.low * 100:.1f}-{interval.high:.1%}"
-
-
-def _decimal(interval: Interval) -> str:
-    return f"{interval.low:.3f}-{interval.high:.3f}"
 
 
 def _points(interval: Interval) -> str:

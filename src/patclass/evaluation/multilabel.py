@@ -23,6 +23,7 @@ from patclass.evaluation.intervals import (
     percentiles,
     resampled,
 )
+from patclass.predictor.calibration import f1_threshold
 
 Floats = npt.NDArray[np.float64]
 
@@ -149,14 +150,8 @@ def micro_f1_threshold(y_true: BoolArray, scores: FloatArray) -> float:
     Infinity if there is no true label with a finite score. Equal scores are chosen together.
     """
     finite = np.isfinite(scores)
-    flat = scores[finite]
-    order = np.argsort(-flat, kind="stable")
-    right = np.cumsum(y_true[finite][order])
-    if not len(right) or not right[-1]:
-        return float("inf")
-    f1 = 2 * right / (np.arange(1, len(right) + 1) + y_true.sum())
-    f1[:-1][flat[order[:-1]] == flat[order[1:]]] = 0
-    return float(flat[order[int(f1.argmax())]])
+    found = f1_threshold(scores[finite], y_true[finite], int(y_true.sum()))
+    return float("inf") if found is None else found
 
 
 def evaluate_multilabel(

@@ -24,8 +24,8 @@ def level_text(level: str, report: "LevelReport") -> str:
         f"{'raw ECE':>9}{'ECE':>7}"
     )
     model = (
-        f"{'model':24}{report.metrics.accuracy:>9.1%}{_percent(report.accuracy_interval):>14}"
-        f"{report.metrics.macro_f1:>10.3f}{_decimal(report.macro_f1_interval):>15}"
+        f"{'model':24}{report.metrics.accuracy:>9.1%}{as_percent(report.accuracy_interval):>14}"
+        f"{report.metrics.macro_f1:>10.3f}{as_decimal(report.macro_f1_interval):>15}"
         f"{report.metrics.loss:>8.3f}{report.ece_raw:>9.3f}{report.ece:>7.3f}"
     )
     baselines = [
@@ -89,9 +89,11 @@ def _codes_line(name: str, found: MultilabelMetrics) -> str:
     return f"{name[:24]:24}{found.rows:>8,}{shares}{chosen}"
 
 
-def _percent(interval: Interval) -> str:
+def as_percent(interval: Interval) -> str:
+    """``63.1-65.0%``."""
     return f"{interval.low * 100:.1f}-{interval.high:.1%}"
 
 
-def _decimal(interval: Interval) -> str:
+def as_decimal(interval: Interval) -> str:
+    """``0.631-0.650``."""
     return f"{interval.low:.3f}-{interval.high:.3f}"

@@ -207,7 +207,8 @@ class Classifier:
                 "again with more validation rows.",
                 setting=given[0],
             )
-        self._code_thresholds(options)
+        if given:
+            self._code_thresholds(options)
 
     def _check_coverage(self, level: str, coverage: float) -> None:
         """Refuse a coverage that no requested level supports."""

@@ -20,7 +20,7 @@ from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
 from patclass.predictor.arrays import check_form, parse_arrays
-from patclass.predictor.calibration import NEVER, lowest_threshold
+from patclass.predictor.calibration import NEVER, f1_threshold, lowest_threshold
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -176,14 +176,9 @@ def main_log_odds(tree: LabelTree, leaves: FloatArray) -> FloatArray:
     found = np.full((len(leaves), len(tree.nodes)), np.nan, dtype=np.float32)
     above = np.ones((len(leaves), len(tree.nodes)), dtype=np.float32)
     for depth, level in enumerate(tree.levels):
-        labels, sums = tree.at(level), tree.sums(leaves, level)
-        here = [
-            node
-            for node in np.flatnonzero(tree.node_depths == depth).tolist()
-            if tree.nodes[node][-1] in labels
-        ]
+        here = np.flatnonzero((tree.node_depths == depth) & (tree.node_labels >= 0))
         joint = np.full_like(above, np.nan)
-        joint[:, here] = sums[:, [labels.index(tree.nodes[node][-1]) for node in here]]
+        joint[:, here] = tree.sums(leaves, level)[:, tree.node_labels[here]]
         parents = tree.node_parents[here]
         share = joint[:, here] / (above[:, parents] if depth else 1)
         share = np.clip(share, 1e-6, 1 - 1e-6)
@@ -250,12 +245,8 @@ def _by_recall(probabilities: FloatArray, carried: _Bools) -> list[float]:
 
 
 def _by_f1(probabilities: FloatArray, carried: _Bools) -> float:
-    if not carried.any():
-        return NEVER
-    order = np.argsort(-probabilities, kind="stable")
-    right = np.cumsum(carried[order])
-    f1 = 2 * right / (np.arange(1, len(order) + 1) + carried.sum())
-    return float(probabilities[order[int(f1.argmax())]])
+    found = f1_threshold(probabilities, carried, int(carried.sum()))
+    return NEVER if found is None else found
 
 
 def _target(name: str, wanted: float) -> int:

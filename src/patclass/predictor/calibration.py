@@ -54,6 +54,24 @@ def lowest_threshold(
     return float(-values[enough[-1]]) if len(enough) else None
 
 
+def f1_threshold(
+    confidences: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_], true: int
+) -> float | None:
+    """The confidence from which on F1 is largest; None if nothing is right.
+
+    Predictions of equal confidence stand or fall together. Shapes are (predictions,).
+
+    :param true: how many there are to be found, among these predictions and beyond.
+    """
+    if not correct.any():
+        return None
+    order = np.argsort(-confidences, kind="stable")
+    right = np.cumsum(correct[order])
+    f1 = 2 * right / (np.arange(1, len(order) + 1) + true)
+    f1[:-1][confidences[order[:-1]] == confidences[order[1:]]] = 0
+    return float(confidences[order[int(f1.argmax())]])
+
+
 def threshold_for(confidences: FloatArray, correct: npt.NDArray[np.bool_]) -> float:
     """The confidence at which to answer by default, from held-out predictions; shapes are (rows,).
 

@@ -185,11 +185,10 @@ def _statement(given: Feedback) -> tuple[str | None, str | None]:
 def disagree(a: Feedback, b: Feedback) -> bool:
     """Whether feedback on the same text is contradictory.
 
-    A CPC symbol agrees with its subdivisions, and groups of one subclass agree that far: a patent
-    often belongs into several.
+    A CPC symbol agrees with its subdivisions. Of groups of one subclass only one is compared.
     """
     if a.true_label is not None and b.true_label is not None:
-        return not (related(a.true_label, b.true_label) or _in_one_subclass(a, b))
+        return not related(a.true_label, b.true_label)
     # One reviewer knows only that a label is wrong; the other contradicts if it is right for them.
     unknown, other = (a, b) if a.true_label is None else (b, a)
     return other.true_label is not None and other.true_label == unknown.predicted_label
@@ -203,12 +202,6 @@ def related(a: str, b: str) -> bool:
     if symbols[0] is None or symbols[1] is None:
         return False
     return symbols[0].is_within(b) or symbols[1].is_within(a)
-
-
-def _in_one_subclass(a: Feedback, b: Feedback) -> bool:
-    symbols = [Symbol.parse(given.true_label or "") for given in (a, b)]
-    paths = {symbol.path[:SUBCLASS_DEPTH] for symbol in symbols if symbol is not None}
-    return None not in symbols and len(paths) == 1 and len(paths.pop()) == SUBCLASS_DEPTH
 
 
 def _shared(labels: Collection[str]) -> str:

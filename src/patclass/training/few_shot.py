@@ -161,6 +161,11 @@ class FewShot:
         """The encoder of the bundle; its logits mean nothing."""
         return self._engine_of(start_model(self.bundle, self.parts, self.tree.outputs))
 
+    @property
+    def encoder(self) -> Pipeline:
+        """What gives the embeddings of texts."""
+        return self._fitting(self.engine).encoder
+
     @cached_property
     def embeddings(self) -> FloatArray:
         """Embeddings of the examples, shape (rows, hidden)."""
@@ -171,22 +176,21 @@ class FewShot:
             self.on_progress(ENCODING_SHARE * done[0] / len(self.task.rows))
 
         texts = [row.text for row in self.task.rows]
-        encoder = self._fitting(self.engine).encoder
-        return encoder.run(texts, count).embeddings if texts else self.names[:0]
+        return self.encoder.run(texts, count).embeddings if texts else self.names[:0]
 
     @cached_property
     def names(self) -> FloatArray:
         """Embeddings of the names of the labels, shape (labels, hidden)."""
         # A label without a name needs a place among them all the same.
         texts = [name or code for name, code in zip(self.task.names, self.task.codes, strict=True)]
-        return self._fitting(self.engine).encoder.run(texts).embeddings
+        return self.encoder.run(texts).embeddings
 
     @cached_property
     def scale(self) -> Scale:
         """That of the examples; of the sample's patents where there are hardly any."""
         if len(self.embeddings) >= ROWS_OF_SCALE:
             return Scale.of(self.embeddings)
-        return Scale.of(self._fitting(self.engine).encoder.run(usual_texts()).embeddings)
+        return Scale.of(self.encoder.run(usual_texts()).embeddings)
 
     @cached_property
     def prior(self) -> FloatArray:

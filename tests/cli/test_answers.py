@@ -110,7 +110,9 @@ def test_everything_is_in_one_json_object(predict: Cli):
         f"{PATENT['title']}. ",
         PATENT["abstract"],
     ]
-    assert {"code", "title", "level", "probability", "role"} == set(prediction["codes"][0])
+    assert {"code", "title", "level", "probability", "precision", "role"} == set(
+        prediction["codes"][0]
+    )
 
 
 @pytest.mark.parametrize(

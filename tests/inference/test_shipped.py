@@ -19,6 +19,7 @@ from patclass.data.examples import SPLITS
 from patclass.data.language import other_language
 from patclass.evaluation.report import Report
 from patclass.inference import Classifier, load
+from patclass.inference.prediction import Options
 
 LARGEST = 20_000_000
 EVERY = full(25, 11)  # every n-th test row: about 110, or 250
@@ -49,11 +50,14 @@ def test_it_reproduces_its_golden_logits(shipped: Classifier):
 
 
 @pytest.mark.parametrize("code", ["de", "ja"])
-def test_it_warns_of_texts_in_other_languages(shipped: Classifier, code: str):
+def test_it_warns_of_texts_in_other_languages_and_is_never_sure(shipped: Classifier, code: str):
     assert shipped.bundle.description.data.languages == ("en",)
     texts = [ABSTRACTS[code][1], ABSTRACTS["en"][1]]
-    found = [{each.code for each in p.warnings} for p in shipped.classify(texts)]
-    assert ["other_language" in codes for codes in found] == [True, False]
+    found = shipped.classify(texts, Options(threshold=0))
+    codes = [{each.code for each in prediction.warnings} for prediction in found]
+    assert ["other_language" in of_text for of_text in codes] == [True, False]
+    assert [prediction.sure for prediction in found] == [False, True]
+    assert found[0].level == "section"
 
 
 def test_it_warns_of_no_english_patent_and_of_nearly_all_foreign_ones():

@@ -143,6 +143,18 @@ def test_a_target_in_between_counts_as_the_next_larger_one():
     assert (all_codes.thresholds(TREE, recall=0.8) > above).all()
 
 
+def test_a_code_has_the_largest_precision_for_which_it_is_given():
+    all_codes = as_they_are()
+    probabilities = np.array([0.05, 0.1, 0.5, 0.89, 0.95], dtype=np.float32)
+    found = all_codes.precisions(TREE, probabilities)
+    assert found.tolist() == [0, 0.05, 0.5, 0.95, 0.99]
+    for node, precision in enumerate(found.tolist()):
+        if precision:
+            assert probabilities[node] >= all_codes.thresholds(TREE, precision)[node]
+    strict = all_codes.thresholds(TREE, precision=0.55)
+    assert (probabilities >= strict).tolist() == (found >= 0.55).tolist()
+
+
 @pytest.mark.parametrize("value", [0, -0.5, 1, 0.995, math.nan])
 @pytest.mark.parametrize("name", ["precision", "recall"])
 def test_a_target_without_a_threshold_is_refused(name: str, value: float):

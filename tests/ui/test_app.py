@@ -107,8 +107,9 @@ def test_limitations_of_a_prediction_are_shown(
 def test_all_codes_are_shown_if_the_answer_has_them(app: AppTest, api: FakeApi):
     assert "All codes" not in words(classify(app))
     found = {"code": "Y02E", "title": "Reduction of emissions", "level": "subclass"}
-    api.changes = {"codes": [found | {"probability": 0.7, "role": "additional"}]}
-    assert "1 code with a probability of at least 50 %." in words(classify(app))
+    added = {"probability": 0.7, "precision": 0.8, "role": "additional"}
+    api.changes = {"codes": [found | added]}
+    assert "1 code. Of such codes of validation patents, at least 50 %" in words(classify(app))
 
 
 def test_a_partly_read_text_is_mentioned_once(app: AppTest, api: FakeApi):

@@ -10,7 +10,14 @@ from patclass.ui.views.codes import assigned, chips
 
 def code(name: str, level: str, probability: float, role: str = "additional") -> dict[str, Any]:
     title = f"Title of <{name}>"
-    return {"code": name, "title": title, "level": level, "probability": probability, "role": role}
+    return {
+        "code": name,
+        "title": title,
+        "level": level,
+        "probability": probability,
+        "precision": round(probability - 0.2, 2),
+        "role": role,
+    }
 
 
 CODES = [
@@ -32,11 +39,11 @@ CODES = [
     ],
 )
 def test_codes_are_assigned_from_a_probability_on(least: float, found: list[str]):
-    assert [code["code"] for code in assigned(CODES, least)] == found
+    assert [code["code"] for code in assigned(CODES, "probability", least)] == found
 
 
 def test_a_chip_has_code_title_probability_and_role():
-    shown = chips(assigned(CODES, 0.5))
+    shown = chips(assigned(CODES, "probability", 0.5))
     assert shown.index("Section") < shown.index("Subclass")
     assert '<li class="main" title="Title of &lt;E21B&gt;">E21B <small>93 %, main</small>' in shown
     assert "C09K <small>62 %</small>" in shown
@@ -52,15 +59,22 @@ def drawn(codes: list[dict[str, Any]]) -> AppTest:
     return AppTest.from_string(script, default_timeout=120).run()
 
 
-def test_the_slider_decides_which_codes_are_shown():
+def test_the_slider_decides_how_precise_the_codes_are():
     app = drawn(CODES)
+    assert app.caption[0].value == (
+        "2 codes. Of such codes of validation patents, at least 50 % were right."
+    )
+    app.slider[0].set_value(75).run()
+    assert not app.exception
+    assert app.caption[0].value.startswith("1 code. ")
+
+
+def test_without_precisions_the_slider_is_by_probability():
+    app = drawn([code | {"precision": None} for code in CODES])
     assert app.caption[0].value == "4 codes with a probability of at least 50 %."
     app.slider[0].set_value(96).run()
     assert not app.exception
     assert app.caption[0].value == "1 code with a probability of at least 96 %."
-    assert list(app.dataframe[0].value["Code"]) == ["E"]
-    app.slider[0].set_value(99).run()
-    assert not app.dataframe
 
 
 def test_nothing_is_drawn_for_an_answer_without_codes():

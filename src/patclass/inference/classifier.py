@@ -34,8 +34,9 @@ from patclass.inference.prediction import (
     scored_labels,
     thresholds_of,
 )
-from patclass.inference.text_warnings import text_warnings
+from patclass.inference.text_warnings import NEVER_SURE, text_warnings
 from patclass.model.tokenizer import EncodedText
+from patclass.predictor.calibration import NEVER
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import PipelineOutputs
 
@@ -236,6 +237,9 @@ class Classifier:
         tree, leaves = self.tree, outputs.leaves[row : row + 1]
         sums = {level: tree.sums(leaves, level)[0] for level in tree.levels}
         thresholds = thresholds_of(tree, self.bundle.calibration.thresholds, options.threshold)
+        of_text = text_warnings(text, self.bundle.description.data.languages)
+        if any(warning.code in NEVER_SURE for warning in of_text):
+            thresholds = dict.fromkeys(thresholds, NEVER)
         start: tuple[str, ...] = ()
         if options.level != AUTO:
             code = tree.at(options.level)[int(sums[options.level].argmax())].code
@@ -261,7 +265,7 @@ class Classifier:
             passages=self._passages(row, text, outputs, best.label, level, options),
             neighbours=tuple(neighbours[: options.neighbours]),
             warnings=(
-                *text_warnings(text, self.bundle.description.data.languages),
+                *of_text,
                 *self._model_warnings(path, sure, neighbours),
                 *_partly_read(outputs.encodings[row].share),
                 *self._no_label_set(level, options.coverage),
@@ -277,7 +281,10 @@ class Classifier:
         if not options.all_codes:
             return None
         main = tuple(step.label for step in path)
-        return assigned_codes(self.tree, probabilities, self._code_thresholds(options), main)
+        fitted = self.bundle.all_codes
+        precisions = None if fitted is None else fitted.precisions(self.tree, probabilities)
+        thresholds = self._code_thresholds(options)
+        return assigned_codes(self.tree, probabilities, precisions, thresholds, main)
 
     def _code_thresholds(self, options: Options) -> FloatArray:
         """The probability from which on each node is given, shape (nodes,)."""

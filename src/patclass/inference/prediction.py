@@ -44,6 +44,8 @@ class ScoredLabel:
 class AssignedCode:
     """One of all codes of a patent, with its title and the probability that the patent carries it.
 
+    :param precision: the largest precision for which it would be among the codes; None if the
+        bundle knows no precision.
     :param role: ``main`` for the prediction and its ancestors, ``additional`` for all others.
     """
 
@@ -51,6 +53,7 @@ class AssignedCode:
     title: str
     level: str
     probability: float
+    precision: float | None
     role: Literal["main", "additional"]
 
 
@@ -139,7 +142,8 @@ class Prediction:
     """The prediction for one patent.
 
     :param level: the level of ``label``.
-    :param sure: whether its confidence reaches the level's threshold.
+    :param sure: whether its confidence reaches the level's threshold; never for a text in a
+        language or script that the model has not learnt from, where confidences say little.
     :param path: the label and its ancestors, coarsest first.
     :param levels: the best label of every level.
     :param top: the best labels of the level, most probable first.
@@ -239,11 +243,15 @@ def scored_labels(
 
 
 def assigned_codes(
-    tree: LabelTree, probabilities: FloatArray, thresholds: FloatArray, main: tuple[str, ...]
+    tree: LabelTree,
+    probabilities: FloatArray,
+    precisions: npt.NDArray[np.float64] | None,
+    thresholds: FloatArray,
+    main: tuple[str, ...],
 ) -> tuple[AssignedCode, ...]:
     """The codes whose probability reaches their threshold, their ancestors, and the main path.
 
-    :param probabilities: of the nodes, as ``thresholds``, shape (nodes,).
+    :param probabilities: of the nodes, as ``precisions`` and ``thresholds``, shape (nodes,).
     """
     given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
     depths = tree.node_depths
@@ -253,6 +261,7 @@ def assigned_codes(
             title=tree.names[tree.nodes[node][-1]],
             level=tree.levels[depths[node]],
             probability=float(probabilities[node]),
+            precision=None if precisions is None else float(precisions[node]),
             role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
         )
         for node in sorted(

@@ -10,6 +10,9 @@ from patclass.inference.prediction import AnswerWarning
 # An abstract of fewer words says too little.
 MIN_WORDS = 8
 
+# Confidences are calibrated on texts that the model can read; of others they say nothing.
+NEVER_SURE = frozenset({"no_letters", "other_language", "other_script"})
+
 _CHECKED_CHARS = 20_000
 _WORD = re.compile(r"\w+")
 

@@ -108,11 +108,24 @@ class AllCodes:
                 setting=("precision", "recall"),
             )
         if precision is not None:
-            curves = self.precision[:, _target("precision", precision)]
-        elif recall is not None:
-            curves = self.recall[:, _target("recall", recall)]
-        else:
-            curves = self.f1
+            return self._by_node(tree, self.precision[:, _target("precision", precision)])
+        if recall is not None:
+            return self._by_node(tree, self.recall[:, _target("recall", recall)])
+        return self._by_node(tree, self.f1)
+
+    def precisions(self, tree: LabelTree, probabilities: FloatArray) -> npt.NDArray[np.float64]:
+        """For each node the largest of ``TARGETS`` for which it would be given, shape (nodes,).
+
+        Zero where it would be given for none of them.
+
+        :param probabilities: of the nodes of one row, in the same shape.
+        """
+        lowest = np.maximum.accumulate(self._by_node(tree, self.precision), axis=1)
+        reached = (probabilities[:, None] >= lowest).sum(axis=1)
+        return np.array([0, *TARGETS])[reached]
+
+    def _by_node(self, tree: LabelTree, curves: FloatArray) -> FloatArray:
+        """Each node's row of ``curves``: its own if it has one, else that of its level."""
         found = curves[: len(tree.levels)][tree.node_depths]
         found[self.own] = curves[len(tree.levels) :]
         return found

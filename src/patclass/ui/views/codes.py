@@ -1,4 +1,4 @@
-"""All codes of a patent as chips, from a probability on. Knows an answer's codes, no service."""
+"""All codes of a patent as chips, from a precision on. Knows an answer's codes, no service."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -13,7 +13,11 @@ Code = Mapping[str, Any]
 
 MAIN = "main"
 _MAX_CHIPS = 60  # of a level
-_START = 50  # per cent, from which on a code is more probable than not
+_START = 50  # per cent
+_CAPTIONS = {
+    "precision": "{0}. Of such codes of validation patents, at least {1} % were right.",
+    "probability": "{0} with a probability of at least {1} %.",
+}
 
 _STYLE = """<style>
 ul.chips { list-style: none; margin: 0 0 .6rem; padding: 0; display: flex; flex-wrap: wrap; }
@@ -25,35 +29,42 @@ ul.chips small { opacity: .8; }
 
 
 def draw_codes(codes: Sequence[Code], key: str) -> None:
-    """The codes that are at least as probable as the visitor chooses; nothing without codes.
+    """The codes that are as precise as the visitor chooses; nothing without codes.
 
-    :param codes: with ``code``, ``title``, ``level``, ``probability`` and ``role``, as in the API.
+    By their probability if the model knows no precision.
+
+    :param codes: with ``code``, ``title``, ``level``, ``probability``, ``precision`` and ``role``,
+        as in the API.
     :param key: of the input fields; one for each prediction.
     """
     if not codes:
         return
     st.subheader("All codes", anchor=False)
+    known = all(code["precision"] is not None for code in codes)
+    figure = "precision" if known else "probability"
     least = st.slider(
-        "Probability at least (%): left for recall, right for precision",
+        f"{figure.capitalize()} at least (%): left for recall, right for precision",
         *(1, 99, _START),
         key=f"all-codes-{key}",
     )
-    shown = assigned(codes, least / 100)
-    st.caption(f"{plural(len(shown), 'code', 'codes')} with a probability of at least {least} %.")
+    shown = assigned(codes, figure, least / 100)
+    st.caption(_CAPTIONS[figure].format(plural(len(shown), "code", "codes"), least))
     st.html(_STYLE + chips(shown))
     if shown:
         with st.expander("Titles"):
             st.dataframe(_table(shown), hide_index=True)
 
 
-def assigned(codes: Sequence[Code], least: float) -> list[Code]:
-    """The codes with a probability of at least ``least``, the most probable of a level first.
+def assigned(codes: Sequence[Code], figure: str, least: float) -> list[Code]:
+    """The codes whose ``figure`` is at least ``least``, the most probable of a level first.
 
     The levels keep their order, coarsest first.
+
+    :param figure: ``precision`` or ``probability``.
     """
     levels = list(dict.fromkeys(code["level"] for code in codes))
     return sorted(
-        (code for code in codes if code["probability"] >= least),
+        (code for code in codes if code[figure] >= least),
         key=lambda code: (levels.index(code["level"]), -code["probability"]),
     )
 

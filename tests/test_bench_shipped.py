@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,14 @@ def test_the_share_answered_has_an_interval_around_it(parts: dict[str, ModuleTyp
     share, interval = parts["figures"].answered(confidences, np.arange(200) < 90)
     assert share == pytest.approx(0.5)
     assert interval.low < share < interval.high
+
+
+def test_exact_confidences_have_an_error_that_falls_with_the_rows(parts: dict[str, ModuleType]):
+    few, many = (
+        SimpleNamespace(confidences=np.linspace(0.01, 0.99, rows)) for rows in (300, 30_000)
+    )
+    error = parts["figures"].ece_if_calibrated
+    assert error(few, draws=50) > 5 * error(many, draws=50) > 0
 
 
 def test_f1_is_the_mean_over_draws_and_families_are_drawn_whole(parts: dict[str, ModuleType]):

@@ -106,6 +106,16 @@ def ece(predictions: LabelledPredictions) -> tuple[float, Interval]:
     return expected_calibration_error(sure, correct), interval_of(statistic, len(sure))
 
 
+def ece_if_calibrated(predictions: LabelledPredictions, draws: int = 200) -> float:
+    """The error that a model with these confidences would show if each of them were exact.
+
+    It is above zero, as few rows are in a bin: the mean over answers drawn by the confidences.
+    """
+    sure = predictions.confidences
+    drawn = np.random.default_rng(0).random((draws, len(sure))) < sure
+    return float(np.mean([expected_calibration_error(sure, correct) for correct in drawn]))
+
+
 def answered(
     confidences: Floats, correct: BoolArray, precision: float = PRECISION
 ) -> tuple[float, Interval]:

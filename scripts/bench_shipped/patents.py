@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from figures import Figure, answered, ece, estimated, share_of
+from figures import Figure, answered, ece, ece_if_calibrated, estimated, share_of
 from shared import QUICK_TRAINING, Bench
 
 from patclass.core.settings import DataSettings
 from patclass.core.types import FloatArray, Positions
-from patclass.cpc.levels import code_path
+from patclass.cpc.levels import SUBCLASS_DEPTH, code_path
 from patclass.cpc.symbols import read_symbols
 from patclass.cpc.tree import LabelTree, Path
 from patclass.data.corpus import load_corpus
 from patclass.data.examples import split_off
 from patclass.data.table import Row
 from patclass.evaluation.baselines import MultilabelTexts, tfidf_one_vs_rest
-from patclass.evaluation.calibration import BoolArray
+from patclass.evaluation.calibration import BoolArray, expected_calibration_error
 from patclass.evaluation.intervals import bootstrap
 from patclass.evaluation.metrics import evaluate
 from patclass.evaluation.multilabel import (
@@ -29,6 +29,7 @@ from patclass.evaluation.multilabel import (
     label_matrix,
 )
 from patclass.inference.prediction import Options, path_to
+from patclass.predictor.all_codes import AllCodes
 from patclass.predictor.scored import LabelledPredictions, predictions_at, score_rows
 
 # What the figures should reach, by level.
@@ -42,6 +43,9 @@ MULTILABEL_P1 = {"subclass": 0.80}
 ABOVE_TFIDF = 0.05
 
 VALIDATION_SHARE = 0.1
+
+# Below, a code is as good as excluded, and most are: they would hide the error of the others.
+LEAST_PROBABILITY = 0.05
 
 # The order of codes of the rows whose lists are complete.
 COMPLETE = "google_first"
@@ -61,6 +65,8 @@ def main_codes(bench: Bench) -> Iterator[Figure]:
         yield Figure(name, figure, rows, spread, MACRO_F1.get(level), share=False)
         error, spread = ece(found)
         yield Figure(f"{level}, ECE", error, rows, spread, MOST_ECE, at_most=True, share=False)
+        name = f"{level}, ECE of exact confidences"
+        yield Figure(name, ece_if_calibrated(found), rows, share=False)
         part, spread = answered(found.confidences, found.correct)
         name = f"{level}, answered at 90 % precision"
         yield Figure(name, part, rows, spread, ANSWERED.get(level))
@@ -207,22 +213,54 @@ def _any_of(bench: Bench, rows: Sequence[Row], bounds: Mapping[str, float]) -> I
 def ranked_by_main_code(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetrics]:
     """All codes of rows, compared with the ranking by the probability of being the main one."""
     tree = bench.bundle.tree
-    codes = [row.fields["codes"] for row in rows]
-    carried = Carried.of(codes, nodes_of(tree), len(tree.levels))
+    carried = Carried.of(_codes_of(rows), nodes_of(tree), len(tree.levels))
     leaves = bench.run([bench.text_of(row) for row in rows], "all codes").leaves
     scores = carried.padded(np.hstack([tree.sums(leaves, level) for level in tree.levels]))
     return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores)
 
 
-def multilabel(bench: Bench) -> Iterator[Figure]:
-    """All codes of a patent, beside one regression on TF-IDF for each of them.
+def by_all_codes(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetrics]:
+    """All codes of rows, compared with the probabilities of all codes and those that are given.
 
-    Of a model without probabilities of all codes only the ranking can be measured: no F1.
+    The ranking alone, by the probability of the main code, if the model knows no other.
     """
+    fitted = bench.pipeline.components.get(AllCodes)
+    if fitted is None:
+        return ranked_by_main_code(bench, rows)
+    tree = bench.bundle.tree
+    carried = Carried.of(_codes_of(rows), tree.nodes, len(tree.levels))
+    nodes = bench.run([bench.text_of(row) for row in rows], "all codes").nodes
+    scores = carried.padded(nodes)
+    given = np.zeros(scores.shape, dtype=np.bool_)
+    given[:, : nodes.shape[1]] = fitted.given(tree, nodes)
+    return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores, given)
+
+
+def calibration_of_codes(bench: Bench, rows: Sequence[Row]) -> Iterator[Figure]:
+    """Calibration error of the probabilities of all codes, of those that are not nearly zero."""
+    if bench.pipeline.components.get(AllCodes) is None:
+        return
+    tree = bench.bundle.tree
+    carried = Carried.of(_codes_of(rows), tree.nodes, len(tree.levels))
+    nodes = bench.run([bench.text_of(row) for row in rows], "calibration of codes").nodes
+    y_true = carried.y_true[:, : nodes.shape[1]]
+    for depth, level in enumerate(tree.levels):
+        asked = (tree.node_depths == depth) & (nodes >= LEAST_PROBABILITY)
+        error = expected_calibration_error(nodes[asked], y_true[asked])
+        yield Figure(f"{level}, ECE of all codes", error, int(asked.sum()), share=False)
+
+
+def _codes_of(rows: Sequence[Row]) -> list[list[str]]:
+    return [row.fields["codes"] for row in rows]
+
+
+def multilabel(bench: Bench) -> Iterator[Figure]:
+    """All codes of a patent, beside one regression on TF-IDF for each of them."""
     rows = bench.rows("patents-test-multilabel.parquet")
-    model = ranked_by_main_code(bench, rows)
+    model = by_all_codes(bench, rows)
     for level, found in model.items():
         yield from _multilabel(level, found, MULTILABEL_P1.get(level))
+    yield from calibration_of_codes(bench, rows)
     for level, beside in one_vs_rest(bench, rows).items():
         yield from _multilabel(f"TF-IDF, {level}", beside)
         own = model[level].micro_f1
@@ -256,8 +294,9 @@ def one_vs_rest(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetric
     complete = bench.some(complete, QUICK_TRAINING)
     both = [*complete, *rows]
     texts = [bench.text_of(row) for row in both]
-    levels = bench.bundle.tree.levels
-    carried = Carried.of([row.fields["codes"] for row in both], [], len(levels))
+    # A regression for each of the many finer codes would take hours.
+    levels = bench.bundle.tree.levels[:SUBCLASS_DEPTH]
+    carried = Carried.of(_codes_of(both), [], len(levels))
     strata = [0] * len(complete)
     kept, held_out = split_off(strata, texts[: len(complete)], VALIDATION_SHARE, 0)
     unseen = range(len(complete), len(both))

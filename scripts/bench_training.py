@@ -1,4 +1,4 @@
-"""Compare number formats of a training step on this processor, with and without float32 attention.
+"""Compare number formats of a training step on this processor, and how its parts are computed.
 
     python scripts/bench_training.py [--base BASE] [--tokens 170] [--rows 12] [--repeats 5]
 
@@ -8,7 +8,7 @@ One thread, in turns, medians of processor time, so that other work on the machi
 import argparse
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from statistics import median
 
 import torch
@@ -18,6 +18,7 @@ from patclass.core.settings import LoraSettings
 from patclass.model.attention import float32_attention
 from patclass.model.base import resolve_base
 from patclass.model.device import apply_compute, choose_compute
+from patclass.model.fused import fused_adapter
 from patclass.model.network import Batch, Parts, PatentClassifier, new_classifier
 
 LABELS = 600
@@ -58,17 +59,29 @@ def steps(model: PatentClassifier, batch: Batch) -> dict[str, Callable[[], None]
     """What is compared: each computes a loss and its gradients."""
     backbone = model.backbone.get_base_model()
 
-    def step(mixed: bool, attention: AbstractContextManager[None]) -> None:
-        with attention:
+    def step(mixed: bool, *computed: AbstractContextManager[None]) -> None:
+        with ExitStack() as stack:
+            for context in computed:
+                stack.enter_context(context)
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
                 logits = model(batch)
             cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)).backward()
         model.zero_grad()
 
+    def attention() -> AbstractContextManager[None]:
+        return float32_attention(backbone)
+
+    def adapter() -> AbstractContextManager[None]:
+        return fused_adapter(model.backbone)
+
     return {
-        "float32": lambda: step(False, nullcontext()),
-        "mixed precision, attention in bfloat16": lambda: step(True, nullcontext()),
-        "mixed precision, attention in float32": lambda: step(True, float32_attention(backbone)),
+        "float32": lambda: step(False),
+        "float32, fused adapter": lambda: step(False, adapter()),
+        "mixed precision": lambda: step(True),
+        "mixed precision, float32 attention": lambda: step(True, attention()),
+        "mixed precision, float32 attention, fused adapter": lambda: step(
+            True, attention(), adapter()
+        ),
     }
 
 

@@ -48,6 +48,21 @@ def test_a_row_without_a_label_has_no_loss():
     assert loss_of([logs(0.1, 0.2, 0.3, 0.4)], [row(0, 1, 2, 3)], 4) == pytest.approx(0, abs=1e-6)
 
 
+def test_a_teacher_takes_a_share_of_the_loss():
+    logits, soft = torch.tensor([logs(0.1, 0.2, 0.7)]), torch.tensor([[0.5, 0.5, 0.0]])
+    # labels: -ln 0.7 = 0.356675; teacher: -(ln 0.1 + ln 0.2) / 2 = 1.956012
+    for share, expected in ((0.25, 0.756509), (1.0, 1.956012)):
+        found = tree_loss(logits, [row(2)], flat(3), soft, share).item()
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_teacher_that_says_the_same_has_no_gradient():
+    logits = torch.tensor([logs(0.1, 0.2, 0.7)], requires_grad=True)
+    tree_loss(logits, [row(2)], flat(3), torch.tensor([[0.1, 0.2, 0.7]]), 1.0).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
 def test_the_loss_of_a_batch_is_the_mean_over_its_rows():
     logits = [logs(0.1, 0.2, 0.3, 0.4), logs(0.7, 0.1, 0.1, 0.1), logs(0.25, 0.25, 0.25, 0.25)]
     # (-ln 0.5 - ln 0.7 - ln 0.25) / 3 = (0.693147 + 0.356675 + 1.386294) / 3

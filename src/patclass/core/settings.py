@@ -182,6 +182,19 @@ class FitSettings(SettingsGroup):
         "abstract or the claims alone, so that each of them can be classified. Rows without the "
         "fields of the text are then learnt from by their claims.",
     )
+    teacher: str | None = Field(
+        None,
+        description="Finished bundle with the same labels whose probabilities are learnt from as "
+        "well (distillation), such as one of a larger base. They are computed once and stored "
+        "beside it.",
+    )
+    teacher_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="With a teacher: what its probabilities count in the loss; the rest is the "
+        "labels'.",
+    )
     mixed_precision: bool = Field(
         False,
         description="Multiply in bfloat16 while training, where that is measured to be faster; "

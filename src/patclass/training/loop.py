@@ -26,6 +26,7 @@ from patclass.engines.torch import TorchEngine
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
 from patclass.model.attention import float32_attention
+from patclass.model.fused import fused_adapter
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.tokenizer import TextTokenizer, training_batches
@@ -38,6 +39,7 @@ from patclass.training.checkpoint import (
     save_checkpoint,
 )
 from patclass.training.loss import balanced, tree_loss
+from patclass.training.teacher import SoftLabels
 
 BEST = "best.safetensors"
 
@@ -60,7 +62,10 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Task:
-    """What is learnt from what."""
+    """What is learnt from what.
+
+    :param soft: a teacher's probabilities of the leaves, shape (training rows, leaves).
+    """
 
     train: Sequence[Example]
     validation: Sequence[Example]
@@ -68,6 +73,7 @@ class Task:
     peak_rate: float
     seed: int
     run: str
+    soft: SoftLabels | None = None
 
 
 class Fit:
@@ -101,9 +107,10 @@ class Fit:
         )
         rows = balanced(task.train, settings.balance)
         # Every text that may stand for a row, and the row of each.
-        texts = [(text, row) for row in rows for text in (row.text, *row.views)]
+        texts = [(text, place) for place, row in enumerate(rows) for text in (row.text, *row.views)]
         self.rows = tokenizer.token_ids([text for text, _ in texts])
-        self.examples = [row for _, row in texts]
+        self.places = [place for _, place in texts]
+        self.examples = [rows[place] for place in self.places]
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
@@ -165,7 +172,8 @@ class Fit:
     def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
         self.model.train()
-        with float32_attention(self.model.backbone.get_base_model()):
+        backbone = self.model.backbone
+        with float32_attention(backbone.get_base_model()), fused_adapter(backbone):
             while self.progress.step_in_epoch < len(batches):
                 self._step(batches[self.progress.step_in_epoch], bar)
                 if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
@@ -223,7 +231,14 @@ class Fit:
         # Weights stay float32: only the products are computed in the shorter format.
         with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
-        return tree_loss(logits, examples, self.task.tree)
+        soft = self._soft(batch)
+        return tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+
+    def _soft(self, batch: list[int]) -> torch.Tensor | None:
+        if self.task.soft is None:
+            return None
+        rows = self.task.soft[[self.places[position] for position in batch]]
+        return torch.from_numpy(rows.astype(np.float32))
 
     def _finish_epoch(self, bar: ProgressBar) -> None:
         levels = self._validate()

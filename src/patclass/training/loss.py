@@ -17,7 +17,13 @@ from patclass.predictor.all_codes import carried_nodes
 CODES_WEIGHT = 0.05
 
 
-def tree_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree) -> torch.Tensor:
+def tree_loss(
+    logits: torch.Tensor,
+    examples: Sequence[Example],
+    tree: LabelTree,
+    soft: torch.Tensor | None = None,
+    share: float = 0.5,
+) -> torch.Tensor:
     """Weighted mean negative log-likelihood of what is known of each label, in nats.
 
     One softmax runs over the leaves. A label known only as far as a node has the summed
@@ -25,6 +31,8 @@ def tree_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree
     labels; Cour et al. 2011, JMLR 12). The codes that patents carry are a second task.
 
     :param logits: float of shape (rows, leaves + nodes).
+    :param soft: a teacher's probabilities of the leaves, shape (rows, leaves); their cross-entropy
+        takes ``share`` of the place of the labels' likelihood.
     """
     leaves = len(tree.paths)
     allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
@@ -34,6 +42,9 @@ def tree_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree
     scores = logits[:, :leaves]
     likelihood = scores.masked_fill(outside, -torch.inf).logsumexp(1) - scores.logsumexp(1)
     weights = scores.new_tensor([example.weight for example in examples])
+    if soft is not None:
+        taught = (soft.to(scores) * scores.log_softmax(1)).sum(1)
+        likelihood = (1 - share) * likelihood + share * taught
     main = -(weights * likelihood).sum() / weights.sum()
     return main + CODES_WEIGHT * codes_loss(logits[:, leaves:], examples, tree)
 

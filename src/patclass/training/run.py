@@ -39,10 +39,12 @@ from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
 from patclass.training.start import (
     bare_settings,
+    check_few,
     descriptions_of,
     start_bundle,
     start_settings,
 )
+from patclass.training.teacher import read_teacher, soft_labels
 
 SETTINGS = "settings.json"
 
@@ -116,12 +118,7 @@ def train(
     corpus = _load(settings, start, descriptions, feedback)
     _describe(corpus, base, echo)
     if start is not None and not corpus["test"]:
-        if resume:
-            raise TrainingError(
-                "few examples are learnt in one go, so that there is nothing to resume; leave "
-                "resume out.",
-                setting="resume",
-            )
+        check_few(settings, resume)
         return _train_few(settings, start, corpus, descriptions, echo)
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)
@@ -317,13 +314,19 @@ def _make_fit(
         rate *= WARM_START_FACTOR
     if before := parent or start:
         warm_start(model, before.folder / LAYOUT.adapter, before.folder, _shared(corpus, before))
+    teacher = settings.fit.teacher and read_teacher(settings.fit.teacher, corpus.tree)
+    soft = None
+    if teacher:
+        texts = [row.text for row in corpus["train"]]
+        soft = soft_labels(teacher, texts, corpus.tree, parts.compute.device)
     task = Task(
         corpus["train"],
         corpus["validation"],
         corpus.tree,
         rate,
         settings.data.seed,
-        _run_id(settings, parts.base, corpus),
+        _run_id(settings, parts.base, corpus, teacher.sha256 if teacher else None),
+        soft,
     )
     autocast = settings.fit.mixed_precision and parts.compute.fast_bfloat16
     return Fit(model, tokenizer, task, settings.fit, folder, autocast)
@@ -342,13 +345,13 @@ def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
     }
 
 
-def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus) -> str:
+def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus, teacher: str | None) -> str:
     """A hash over all that decides a run's weights; checkpoint intervals do not."""
     decisive = settings.model_dump(
         mode="json", exclude={"output": True, "answer": True, "data": {"data", "data_name"}}
     )
     decisive["fit"].pop("checkpoint_steps")
-    parts = [decisive, base.sha256, corpus.fingerprint()]
+    parts = [decisive, base.sha256, corpus.fingerprint(), teacher]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,7 +6,7 @@ from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import SHIPPED, locate
 from patclass.bundle.weights import find_base
-from patclass.core.errors import ModelError
+from patclass.core.errors import ModelError, TrainingError
 from patclass.core.settings import TrainSettings
 from patclass.model.adapter import scale_adapter
 from patclass.model.device import apply_compute, choose_compute
@@ -66,6 +66,25 @@ def start_settings(bundle: Bundle, settings: TrainSettings) -> TrainSettings:
             "answer": settings.answer.model_copy(update=answer),
         }
     )
+
+
+def check_few(settings: TrainSettings, resume: bool) -> None:
+    """Refuse what has no meaning where few rows are learnt from.
+
+    :raises TrainingError: naming the setting.
+    """
+    if resume:
+        raise TrainingError(
+            "few examples are learnt in one go, so that there is nothing to resume; leave resume "
+            "out.",
+            setting="resume",
+        )
+    if settings.fit.teacher is not None:
+        raise TrainingError(
+            f"teacher {settings.fit.teacher}: few examples are learnt without one; leave it out, "
+            "or set few_rows to 0.",
+            setting="teacher",
+        )
 
 
 def bare_settings(settings: TrainSettings, parts: Parts) -> TrainSettings:

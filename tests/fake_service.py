@@ -216,6 +216,7 @@ class FakeApi:
                 explains=True,
                 label_sets=True,
                 all_codes=True,
+                code_thresholds=True,
             )
             for name in self.names
         ]

@@ -1,6 +1,7 @@
 """A handmade tree: five leaves, two of them for rare codes."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -224,6 +225,14 @@ def test_groups_need_rows_enough():
     assert shallow.paths == (A61K, main_group, H04L)
 
 
+def test_nodes_are_no_deeper_than_the_main_codes():
+    group = (*A61K, "A61K31/00")
+    tree = LabelTree.of_cpc(["A61K"] * 5, 2, [[group]] * 5, "subgroup", group_rows=3)
+    assert tree.levels == ("section", "class", "subclass")
+    assert tree.nodes == (("A",), ("A", "A61"), A61K)
+    assert LabelTree.parse(json.loads(json.dumps(tree.dump()))) == tree
+
+
 # Flat sets
 
 
@@ -233,6 +242,7 @@ def test_a_flat_set_is_a_tree_of_one_level():
     assert tree.levels == ("section",)
     assert tree.finest == "section"
     assert tree.at("section") == labels
+    assert not tree.overlapping
     assert tree.paths == (("H",), ("A61",), ("A",))
     assert (tree.outputs, tree.nodes) == (3, ())
     assert [group.tolist() for group in tree.groups] == [[0, 1, 2]]
@@ -418,3 +428,12 @@ def test_the_path_of_a_symbol_ends_at_its_own_level(text: str, path: Path):
 )
 def test_the_common_prefix_of_paths(paths: list[Path], shared: Path):
     assert common_path(paths) == shared
+
+
+def test_labels_overlap_where_none_of_those_carried_is_the_main_one():
+    flat = LabelTree.flat(LabelSet.of_codes("AB"))
+    assert not flat.overlapping
+    assert replace(flat, nodes=flat.paths).overlapping
+    sections = LabelTree.of_cpc(["A61K", "H04L"], 1, [(A61K, H04L)], "section")
+    assert sections.nodes == (("A",), ("H",))
+    assert not sections.overlapping

@@ -25,6 +25,17 @@ def test_a_text_is_one_label_unless_several_are_asked_for():
     assert topics("pumps", multi=True).carried == (("pumps",),)
 
 
+@pytest.mark.parametrize("nested", [[["pumps"], ["a"]], [{"x": 1}], ["pumps", ("a",)]])
+def test_a_list_in_a_list_is_unusable(nested: list[object]):
+    with pytest.raises(UnusableRowError, match=r"^a list of labels has another list in it$"):
+        topics(nested)
+
+
+def test_nothing_but_separators_is_no_label():
+    with pytest.raises(UnusableRowError, match=r"^no label$"):
+        topics(" ; ;", multi=True)
+
+
 @pytest.mark.parametrize("multi", [False, True])
 def test_a_list_that_is_a_text_is_unusable(multi: bool):
     with pytest.raises(UnusableRowError, match=r"^labels written as the text of a list$"):

@@ -421,7 +421,7 @@ TRAIN = [
 ]
 
 
-def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
+def tree_corpus(folder: Path, finest: str = "subclass", **rows: list[dict[str, object]]) -> Corpus:
     """A corpus with the whole tree: A61P is too rare for its own leaf."""
     usual = {
         "train": rows_with_codes(*TRAIN),
@@ -429,7 +429,7 @@ def tree_corpus(folder: Path, **rows: list[dict[str, object]]) -> Corpus:
         "test": rows_with_codes(["A61K"], ["H04L"], start=200),
     }
     splits = three_splits(folder, **(usual | rows))
-    return load(splits, labels="cpc", min_leaf_rows=2, finest="subclass")
+    return load(splits, labels="cpc", min_leaf_rows=2, finest=finest)
 
 
 def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path):
@@ -447,6 +447,20 @@ def test_rows_of_the_tree_have_codes_as_deep_as_they_are_certain(tmp_path: Path)
         ((1, 1, 1), (2,), (3, 4, 5)),
     ]
     assert [row.stratum for row in corpus["train"]] == [0, 0, 0, 0, 1, 1, UNKNOWN_LABEL, 1]
+
+
+def test_lists_of_subclasses_say_nothing_of_groups(tmp_path: Path):
+    both = ["A61K31/00", "H04L"]
+    corpus = tree_corpus(
+        tmp_path / "mine",
+        finest="main_group",
+        train=rows_with_codes(*[["A61K31/00"]] * 20, *[["H04L"]] * 3, *[both] * 20),
+        test=rows_with_codes(["A61K", "H04L"], both, start=200),
+    )
+    nodes = corpus.tree.nodes
+    assert nodes[3] == ("A", "A61", "A61K", "A61K31/00")
+    unrefined = [[nodes[node][-1] for node in row.unrefined] for row in corpus["test"]]
+    assert unrefined == [["A61K", "H04L"], ["H04L"]]
 
 
 def test_rows_in_several_sections_are_evaluated_by_all_their_codes_only(tmp_path: Path):

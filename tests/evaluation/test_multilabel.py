@@ -136,6 +136,12 @@ def test_without_a_true_label_that_is_scored_nothing_is_chosen():
     assert micro_f1_threshold(np.array([[True, True]]), scores) == 2.0
 
 
+def test_what_is_certain_is_chosen_and_counts():
+    scores = np.array([[np.inf, 0.9], [np.inf, 0.1]], dtype=np.float32)
+    y_true = np.array([[True, False], [True, False]])
+    assert micro_f1_threshold(y_true, scores) == float("inf")
+
+
 def test_levels_count_the_rows_with_a_label_there():
     depths = np.array([0, 0, 1, 1])
     found = evaluate_multilabel_levels(

@@ -34,7 +34,7 @@ def test_it_fits_into_the_package_and_is_documented():
     folder = locate(SHIPPED)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LARGEST
     card = (folder / LAYOUT.card).read_text(encoding="utf-8")
-    assert "25,141 US, EP and WO patents" in card
+    assert "38,574 patents with IPC and CPC codes" in card
     assert "not to decide alone" in card
 
 
@@ -103,7 +103,11 @@ def test_it_is_calibrated_on_unseen_patents(shipped: Classifier, tmp_path: Path)
         reported = report.levels[level]
         correct = found[known].argmax(axis=1) == y_true
         check_within(correct.sum(), len(known), reported.metrics.accuracy)
-        sets = shipped.bundle.conformal.levels[level].sets(found[known], 0.9)
+        conformal = shipped.bundle.conformal.levels[level]
+        assert conformal.allows(0.9) == (level != "main_group")  # it knows half of those there are
+        if not conformal.allows(0.9):
+            continue
+        sets = conformal.sets(found[known], 0.9)
         held = sets[np.arange(len(known)), y_true] & (y_true >= 0)
         check_within(held.sum(), len(known), 0.9)
 

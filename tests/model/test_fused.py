@@ -1,8 +1,10 @@
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from peft.tuners.lora import Linear
 from torch.nn.functional import cross_entropy
 
 from patclass.model.fused import fused_adapter
@@ -49,6 +51,11 @@ def difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
 def test_a_step_is_that_of_peft(tiny_base: Path, dropout: float, checkpointing: bool):
     model = with_moved_adapter(tiny_base, checkpointing=checkpointing, dropout=dropout)
     expected = gradients(model, tiny_base, nullcontext())
+    layers = [layer for layer in model.backbone.modules() if type(layer) is Linear]
+    with fused_adapter(model.backbone):
+        assert layers
+        assert all("forward" in vars(layer) for layer in layers)
+    assert not any("forward" in vars(layer) for layer in layers)
     assert difference(gradients(model, tiny_base, fused_adapter(model.backbone)), expected) < 1e-4
     assert difference(gradients(model, tiny_base, nullcontext()), expected) == 0
 
@@ -67,11 +74,19 @@ def test_in_bfloat16_it_is_as_exact_as_peft(tiny_base: Path, precision: str):
 def test_other_kinds_of_layers_are_left_as_they_are(tiny_base: Path):
     model = with_moved_adapter(tiny_base)
     expected = gradients(model, tiny_base, nullcontext())
+    batch = tiny_batch(tiny_base)
     model.backbone.disable_adapter_layers()
-    base_alone = model(tiny_batch(tiny_base)).detach()
+    base_alone = model(batch).detach()
     with fused_adapter(model.backbone):
-        assert model(tiny_batch(tiny_base)).equal(base_alone)
+        assert model(batch).equal(base_alone)
     model.backbone.enable_adapter_layers()
+    with fused_adapter(model.backbone):
+        with fused_adapter(model.backbone), model.backbone.disable_adapter():
+            assert model(batch).equal(base_alone)
+        copied = copy.deepcopy(model)
+        assert not model(batch).equal(base_alone)
+    copied.backbone.disable_adapter_layers()
+    assert copied(batch).equal(base_alone)
     with pytest.raises(ValueError, match="stop"), fused_adapter(model.backbone):
         raise ValueError("stop")
     assert difference(gradients(model, tiny_base, nullcontext()), expected) == 0

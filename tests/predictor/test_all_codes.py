@@ -16,6 +16,7 @@ from patclass.predictor.all_codes import (
     _by_f1,
     _by_precision,
     _by_recall,
+    _curves,
     _fit_weights,
     carried_nodes,
     main_log_odds,
@@ -65,6 +66,13 @@ def test_nodes_below_a_carried_parent_are_asked_and_those_of_the_coarsest_level(
     ]
 
 
+def test_below_a_code_that_a_list_does_not_refine_nothing_is_asked():
+    known = replace(example(0, 1), unrefined=(0,))
+    carried, asked = carried_nodes([known, example(0)], TREE)
+    assert carried.tolist() == [[True, True, False, False, False], [True] + [False] * 4]
+    assert asked.tolist() == [[True, False, False, True, True], [True] * 5]
+
+
 def test_the_tree_softmax_gives_each_node_log_odds_below_its_parent():
     leaves = np.array([[0.6, 0.2, 0.2]], dtype=np.float32)
     found = main_log_odds(TREE, leaves)[0]
@@ -106,10 +114,36 @@ def target(value: float) -> int:
 
 
 def test_the_threshold_of_a_precision_gives_the_most_codes_that_reach_it():
-    found = _by_precision(SCORES, RIGHT)
+    scores, right = np.repeat(SCORES, 20), np.repeat(RIGHT, 20)
+    found = _by_precision(scores, right)
     assert found[target(0.75)] == pytest.approx(0.6)  # three of four
     assert found[target(0.8)] == pytest.approx(0.9)  # one of one
-    assert _by_precision(SCORES, ~RIGHT)[target(0.99)] == NEVER
+    assert _by_precision(scores, ~right)[target(0.99)] == NEVER
+
+
+def test_a_precision_needs_answers_enough():
+    scores, right = np.repeat(SCORES, 10), np.repeat(RIGHT, 10)
+    found = _by_precision(scores, right)
+    assert found[target(0.75)] == pytest.approx(0.6)  # thirty of forty
+    assert found[target(0.8)] == NEVER  # ten of ten are too few
+
+
+def test_nodes_with_thresholds_of_their_own_do_not_count_for_their_level():
+    probabilities = np.tile(np.array([[0.9, 0.5, 0.4, 0.1, 0.2]], dtype=np.float32), (30, 1))
+    carried = np.tile(np.array([[True, False, True, False, False]]), (30, 1))
+    curves = list(_curves(TREE, np.array([0, 2]), probabilities, carried))
+    assert [len(found) for found, _ in curves] == [60, 30, 30, 30]  # H and Y; A01; A; A61
+    assert [right.any() for _, right in curves] == [False, False, True, True]
+
+
+def test_what_is_given_is_given_with_all_above_it():
+    probabilities = np.array([[0.45, 0.2, 0.45, 0.6, 0.1]], dtype=np.float32)
+    all_codes = as_they_are(f1=np.array([0.5, 0.4], dtype=np.float32))
+    assert all_codes.given(TREE, probabilities).tolist() == [[True, False, True, True, False]]
+    steep = all_codes.precision.copy()
+    steep[0] += 0.3  # the level above needs more for the same precision
+    found = replace(all_codes, precision=steep).precisions(TREE, probabilities[0])
+    assert found[0] == found[2] > 0
 
 
 def test_the_threshold_of_a_recall_is_that_of_the_last_code_that_it_needs():
@@ -147,10 +181,11 @@ def test_a_code_has_the_largest_precision_for_which_it_is_given():
     all_codes = as_they_are()
     probabilities = np.array([0.05, 0.1, 0.5, 0.89, 0.95], dtype=np.float32)
     found = all_codes.precisions(TREE, probabilities)
-    assert found.tolist() == [0, 0.05, 0.5, 0.95, 0.99]
-    for node, precision in enumerate(found.tolist()):
-        if precision:
-            assert probabilities[node] >= all_codes.thresholds(TREE, precision)[node]
+    assert found.tolist() == [0.5, 0.05, 0.5, 0.95, 0.99]  # A is given with A61, below it
+    for node, precision in enumerate(found.tolist()[1:], 1):
+        assert probabilities[node] >= all_codes.thresholds(TREE, precision)[node]
+    nothing = all_codes.precisions(TREE, np.full(5, 0.01, dtype=np.float32))
+    assert nothing.tolist() == [0] * 5
     strict = all_codes.thresholds(TREE, precision=0.55)
     assert (probabilities >= strict).tolist() == (found >= 0.55).tolist()
 

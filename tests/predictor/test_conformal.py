@@ -1,5 +1,6 @@
 """Label sets contain the true label with the nominal coverage, overall and per label."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -134,9 +135,17 @@ def test_an_unknown_true_label_counts_as_missed():
     y_true[:20] = -1
     conformal = fit_conformal(probabilities, y_true)
     assert conformal.scores[:20].tolist() == [1.0] * 20
-    # Any set misses a fifth of the rows, so a set with a coverage of 0.9 has all labels.
-    assert conformal.sets(probabilities, 0.9).all()
     assert not conformal.sets(probabilities, 0.5).all()
+    # Any set misses a fifth of the rows, so none has a coverage of 0.9.
+    assert conformal.allows(0.75)
+    assert not conformal.allows(0.9)
+    with pytest.raises(ConfigError, match=r"coverage 0\.9: only 80% of the held-out rows have"):
+        conformal.sets(probabilities, 0.9)
+
+
+@pytest.mark.parametrize("coverage", [0, 1, -1, math.nan])
+def test_what_is_no_coverage_is_not_allowed(coverage: float):
+    assert not fit_conformal(*rows(100, seed=14)).allows(coverage)
 
 
 def test_rows_of_unknown_labels_are_pooled_with_rare_labels():

@@ -110,7 +110,7 @@ class HostileApi(FakeApi):
     def models(self) -> list[Model]:
         self._raise()
         return [
-            Model(f"{name} {PICTURE}", PICTURE, LEVELS, name == "a", True, True, True)
+            Model(f"{name} {PICTURE}", PICTURE, LEVELS, name == "a", True, True, True, True)
             for name in "ab"
         ]
 

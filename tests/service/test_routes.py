@@ -371,6 +371,7 @@ def test_models_describe_themselves(http: httpx.Client, reference: Classifier, e
         "default": True,
         "similar_patents": reference.bundle.neighbours is not None,
         "all_codes": True,
+        "code_thresholds": True,
         "coverage_levels": [
             level for level, known in reference.bundle.conformal.levels.items() if known.allows(0.9)
         ],

@@ -11,7 +11,7 @@ from conftest import patent_rows
 from helpers import tiny_run
 from patclass.bundle import Bundle, read_bundle
 from patclass.core.errors import TrainingError
-from patclass.inference import load
+from patclass.training import run as run_module
 from patclass.training import teacher as teacher_module
 from patclass.training.teacher import read_teacher, soft_labels
 
@@ -59,15 +59,42 @@ def test_a_teacher_of_other_labels_is_refused(teacher: Bundle):
         read_teacher(str(teacher.folder), fewer)
 
 
-def test_a_student_learns_from_its_teacher_alone(
+ALONE = {"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2}
+ALONE |= {"teacher_share": 1.0, "field_dropout": 0.3, "linear": False}
+
+
+def raw(bundle: Path) -> np.ndarray:
+    """Probabilities of the leaves for new texts, shape (texts, leaves)."""
+    texts = [row["abstract"] for row in patent_rows(40, 5)]
+    return read_bundle(bundle).load_pipeline("cpu").run(texts).raw
+
+
+def test_a_student_learns_each_text_from_its_teacher(
     teacher: Bundle, tree_bundle: Path, tiny_bert: Path, tmp_path: Path
 ):
-    more = {"labels": "cpc", "min_leaf_rows": 5, "epochs": 8, "learning_rate": 1e-2}
-    taught = {"teacher": str(teacher.folder), "teacher_share": 1.0}
-    tiny_run(tiny_bert, tree_bundle.parent, tmp_path / "student", **more, **taught)
-    texts = [row["abstract"] for row in patent_rows(40, 5)]
-    student, master = (
-        load(path, "cpu").predict(texts, "section") for path in (tmp_path / "student", tree_bundle)
-    )
-    assert np.mean(np.array(student) == np.array(master)) > 0.8
+    taught = ALONE | {"teacher": str(teacher.folder)}
+    tiny_run(tiny_bert, tree_bundle.parent, tmp_path / "student", **taught)
+    sections = [
+        teacher.tree.sums(raw(path), "section").argmax(axis=1)
+        for path in (tmp_path / "student", tree_bundle)
+    ]
+    assert np.mean(sections[0] == sections[1]) > 0.6  # a third by chance
     assert parts(teacher)
+
+
+def test_of_a_teacher_that_knows_nothing_nothing_is_learnt(
+    teacher: Bundle,
+    tree_bundle: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    leaves = len(teacher.tree.paths)
+
+    def even(_: object, texts: list[str], *more: object) -> np.ndarray:
+        return np.full((len(texts), leaves), 1 / leaves, dtype=np.float16)
+
+    monkeypatch.setattr(run_module, "soft_labels", even)
+    taught = ALONE | {"teacher": str(teacher.folder)}
+    tiny_run(tiny_bert, tree_bundle.parent, tmp_path / "student", **taught)
+    assert raw(tmp_path / "student").max() < 0.3

@@ -23,7 +23,7 @@ from patclass.offices.patent import SHOWN_CODES
 if TYPE_CHECKING:
     from patclass.bundle import Bundle
     from patclass.inference import Prediction, ScoredLabel
-    from patclass.inference.prediction import AssignedCode
+    from patclass.inference.assigned_codes import AssignedCode
     from patclass.offices.patent import OfficePatent
 
 # Characters of a passage that are printed.

@@ -233,7 +233,7 @@ class AnswerSettings(SettingsGroup):
     embed_base: bool = Field(
         False,
         description="Make a bundle that needs no other file: a copy of the packed base in it, the "
-        "adapter in float16, no page and no curve.",
+        "adapter and the head in float16, no page and no curve.",
     )
 
 

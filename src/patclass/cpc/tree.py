@@ -147,10 +147,12 @@ class LabelTree:
             path for path in kept if not any(o[: len(path)] == path and o != path for o in kept)
         }
         paths = sorted(fine | folded | childless)
+        # Levels are those of the main code: a level without a label of it could not be answered.
+        depth = max(map(len, paths), default=1)
         listed = _prefix_counts(carried, depth)
         nodes = sorted(path for path, rows in listed.items() if rows >= least[len(path) - 1])
         shown = sorted({code for path in (*paths, *nodes) for code in path})
-        levels = LEVELS[: max(map(len, (*paths, *nodes)))]
+        levels = LEVELS[:depth]
         names = {code: title_of(code) for code in shown}
         return cls(levels, tuple(paths), names, tuple(nodes))
 
@@ -206,8 +208,8 @@ class LabelTree:
 
     @property
     def overlapping(self) -> bool:
-        """Whether a row may have several labels of the only level."""
-        return len(self.levels) == 1 and bool(self.nodes)
+        """Whether a row may have several labels, of which none is the main one."""
+        return self.levels[0] not in LEVELS and bool(self.nodes)
 
     @cached_property
     def _labels(self) -> dict[str, LabelSet]:
@@ -309,9 +311,12 @@ class LabelTree:
 
     def nodes_on(self, paths: Iterable[Path]) -> tuple[int, ...]:
         """Positions of the nodes on some paths, in rising order: codes and all their ancestors."""
+        return self.nodes_at(_prefixes(paths, len(self.levels)))
+
+    def nodes_at(self, paths: Iterable[Path]) -> tuple[int, ...]:
+        """Positions of the nodes that some paths lead to, in rising order; others have none."""
         known = self._node_positions
-        prefixes = _prefixes(paths, len(self.levels))
-        return tuple(sorted(known[path] for path in prefixes if path in known))
+        return tuple(sorted(known[path] for path in paths if path in known))
 
     def joint(self, conditional: FloatArray) -> FloatArray:
         """Probabilities of the nodes from those given their parents; shapes are (rows, nodes).

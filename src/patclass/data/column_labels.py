@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from patclass.cpc.levels import SUBCLASS_DEPTH
 from patclass.cpc.tree import LabelSet, LabelTree, Path, common_path
 from patclass.data.codes import Fields, UnusableRowError
 
@@ -36,6 +37,17 @@ class RowLabel:
     def code(self) -> str:
         """The finest code that is certain."""
         return self.path[-1]
+
+    @property
+    def unrefined(self) -> tuple[Path, ...]:
+        """The carried paths that end above the groups, with no other path below them.
+
+        A symbol without a group, as in lists of subclasses, does not say that there is none; a
+        main group is a whole symbol, and says that its subgroups do not apply.
+        """
+        coarse = [path for path in self.carried or () if len(path) <= SUBCLASS_DEPTH]
+        above = {path[:depth] for path in self.carried or () for depth in range(1, len(path))}
+        return tuple(path for path in coarse if path not in above)
 
     @property
     def learnt(self) -> tuple[Path, ...]:
@@ -167,11 +179,16 @@ def _cells(fields: Fields, column: str, multi: bool) -> list[str]:
     """The labels in a cell: the entries of a list, or of a text where it may hold several."""
     value = fields.get(column)
     if isinstance(value, list | tuple):
+        if any(isinstance(entry, list | tuple | dict) for entry in value):
+            raise UnusableRowError("a list of labels has another list in it", str(value)[:60])
         return [_cell({column: entry}, column) for entry in value] or [_cell({}, column)]
     text = _cell(fields, column)
     if text.startswith("[") and text.endswith("]"):
         raise UnusableRowError("labels written as the text of a list", text[:60])
-    return [part.strip() for part in text.split(";") if part.strip()] if multi else [text]
+    if not multi:
+        return [text]
+    found = [part.strip() for part in text.split(";") if part.strip()]
+    return found or [_cell({}, column)]
 
 
 def _cell(fields: Fields, column: str) -> str:

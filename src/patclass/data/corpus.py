@@ -104,7 +104,7 @@ def load_corpus(
     if test_only and not splits.get("train"):
         splits = {split: splits.get(split, []) for split in SPLITS}
         notes.append("there are no training rows to compare with: no baseline is fitted")
-    elif source.undivided and len(tree.levels) == 1 and len(splits["train"]) <= whole_rows:
+    elif _is_small(source, tree, splits["train"], whole_rows):
         splits = {split: splits.get(split, []) for split in SPLITS}
     else:
         splits = _complete(splits, settings.seed, notes)
@@ -115,6 +115,12 @@ def load_corpus(
     if splits["test"] and (splits["train"] or not test_only):
         notes += _check_training(splits["train"], tree)
     return Corpus(source.name, view, tree, splits, tuple(rejects), tuple(notes))
+
+
+def _is_small(source: Source, tree: LabelTree, rows: Sequence[Example], most: int) -> bool:
+    """Whether a table is few rows of one label each, of which none is to be set aside."""
+    exclusive = len(tree.levels) == 1 and not tree.overlapping
+    return source.undivided and exclusive and len(rows) <= most
 
 
 def _splits(source: Source, test_only: bool) -> Mapping[str, Callable[[], Iterator[Row]]]:
@@ -338,8 +344,11 @@ def _example(row: _Coded, tree: LabelTree) -> Example:
     )
     leaves = sorted({leaf for path in row.label.candidates for leaf in tree.leaves_below(path)})
     carried = None if row.label.carried is None else tree.nodes_on(row.label.carried)
+    ends = (path for path in row.label.unrefined if len(path) < len(tree.levels))
+    unrefined = tree.nodes_at(ends)
     return Example(
-        row.id, row.text, y_true, tuple(leaves), carried, row.facts, row.weight, row.views
+        *(row.id, row.text, y_true, tuple(leaves), carried),
+        *(row.facts, row.weight, row.views, unrefined),
     )
 
 

@@ -67,6 +67,8 @@ class Example:
     :param carried: the nodes that the patent carries; None if it may carry others than are known.
     :param weight: weight in training, relative to 1.
     :param views: other texts of the patent that it may be learnt from.
+    :param unrefined: nodes that it carries and below which nothing is known, as its list of codes
+        says no more.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Example:
     facts: Facts = Facts()
     weight: float = 1.0
     views: tuple[str, ...] = ()
+    unrefined: tuple[int, ...] = ()
 
     @property
     def stratum(self) -> int:
@@ -148,7 +151,8 @@ class Corpus:
                 record = [split, example.id, example.text, paths, example.carried]
                 # A weight says something of rows that have one, and nothing of all others.
                 weight = [] if example.weight == 1 else [example.weight]
-                digest.update(json.dumps([*record, *weight, *example.views]).encode())
+                rest = [*weight, *example.unrefined, *example.views]
+                digest.update(json.dumps([*record, *rest]).encode())
         return digest.hexdigest()
 
 

@@ -149,7 +149,7 @@ def micro_f1_threshold(y_true: BoolArray, scores: FloatArray) -> float:
 
     Infinity if there is no true label with a finite score. Equal scores are chosen together.
     """
-    finite = np.isfinite(scores)
+    finite = scores > -np.inf  # what all rows carry has an infinite score, and is chosen
     found = f1_threshold(scores[finite], y_true[finite], int(y_true.sum()))
     return float("inf") if found is None else found
 

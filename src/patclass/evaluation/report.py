@@ -112,6 +112,10 @@ class Comparison(NamedTuple):
     baseline: float
 
 
+# Instead of a split, where all rows are trained on.
+CROSS_VALIDATION = "cross-validation"
+
+
 class Report(Frozen):
     """Figures of a model on one split, level by level, coarsest first.
 
@@ -162,7 +166,10 @@ class Report(Frozen):
     def failures(self) -> list[str]:
         """Why the model is not good enough; empty if it is, or if nothing says otherwise."""
         reasons, found = [], self.comparison
-        if found is not None and found.model <= found.baseline:
+        # Of few examples both often get every one right, which is no reason against a model.
+        tie = found is not None and found.model == found.baseline
+        allowed = tie and self.split == CROSS_VALIDATION
+        if found is not None and found.model <= found.baseline and not allowed:
             reasons.append(
                 f"its {found.figure} of {found.model:.1%} does not beat {found.name} on the same "
                 f"rows ({found.baseline:.1%})"
@@ -206,6 +213,8 @@ class Report(Frozen):
         last = f"{self.split}, {self.model.rows} rows: {self.verdict}"
         if self.leaked_rows:
             last = f"warning: {self.leaked_rows} {self.split} texts also stand in train.\n" + last
+        if self.split == "validation":
+            last = "note: calibration and thresholds were fitted on such rows.\n" + last
         return "\n\n".join([*parts, last])
 
 

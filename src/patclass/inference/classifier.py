@@ -15,18 +15,17 @@ from patclass.core.errors import ConfigError, DataError
 from patclass.core.types import FloatArray, OnProgress
 from patclass.data.cleaning import MAX_CHARS, clean
 from patclass.data.text import SURROGATE, TextView
+from patclass.inference.assigned_codes import AssignedCode, assigned_codes
 from patclass.inference.prediction import (
     AUTO,
     DEFAULT_CODE_THRESHOLD,
     MIN_ALTERNATIVE,
     AnswerWarning,
-    AssignedCode,
     Options,
     PassageShare,
     Prediction,
     ScoredLabel,
     Signals,
-    assigned_codes,
     check_level,
     choose_level,
     contributions,
@@ -223,8 +222,8 @@ class Classifier:
                 f"{alternative}train it again with more validation rows.",
                 setting="coverage",
             )
-        for name in levels:
-            conformal[name].bounds(len(self.tree.at(name)), coverage)
+        if not any(conformal[name].allows(coverage) for name in levels):
+            conformal[levels[0]].bounds(len(self.tree.at(levels[0])), coverage)  # says why
 
     def _prediction(
         self,
@@ -280,11 +279,16 @@ class Classifier:
     ) -> tuple[AssignedCode, ...] | None:
         if not options.all_codes:
             return None
-        main = tuple(step.label for step in path)
         fitted = self.bundle.all_codes
         precisions = None if fitted is None else fitted.precisions(self.tree, probabilities)
-        thresholds = self._code_thresholds(options)
-        return assigned_codes(self.tree, probabilities, precisions, thresholds, main)
+        return assigned_codes(
+            self.tree,
+            probabilities,
+            precisions,
+            self._code_thresholds(options),
+            tuple(step.label for step in path),
+            tuple(step.confidence for step in path),
+        )
 
     def _code_thresholds(self, options: Options) -> FloatArray:
         """The probability from which on each node is given, shape (nodes,)."""
@@ -315,15 +319,16 @@ class Classifier:
         self, level: str, probabilities: FloatArray, coverage: float | None
     ) -> tuple[ScoredLabel, ...] | None:
         conformal = self.bundle.conformal.levels.get(level)
-        if coverage is None or conformal is None:
+        if coverage is None or conformal is None or not conformal.allows(coverage):
             return None
         inside = np.flatnonzero(conformal.sets(probabilities[None], coverage)[0])
         order = inside[np.argsort(-probabilities[inside], kind="stable")]
         return scored_labels(self.tree, level, probabilities, order)
 
     def _no_label_set(self, level: str, coverage: float | None) -> Iterator[AnswerWarning]:
-        if coverage is not None and level not in self.bundle.conformal.levels:
-            message = f"no label set: the model was saved without held-out scores for the {level}"
+        conformal = self.bundle.conformal.levels.get(level)
+        if coverage is not None and (conformal is None or not conformal.allows(coverage)):
+            message = f"no label set: too few held-out rows have a known {level} for this coverage"
             yield AnswerWarning("no_label_set", message)
 
     def _passages(

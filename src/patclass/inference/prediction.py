@@ -17,6 +17,7 @@ from patclass.core.errors import ConfigError
 from patclass.core.types import FloatArray
 from patclass.cpc.levels import LEVELS
 from patclass.cpc.tree import LabelTree
+from patclass.inference.assigned_codes import AssignedCode
 from patclass.model.tokenizer import EncodedText
 from patclass.predictor.neighbours import Neighbour
 from patclass.predictor.pipeline import Pipeline
@@ -38,23 +39,6 @@ class ScoredLabel:
     label: str
     name: str
     confidence: float
-
-
-@dataclass(frozen=True)
-class AssignedCode:
-    """One of all codes of a patent, with its title and the probability that the patent carries it.
-
-    :param precision: the largest precision for which it would be among the codes; None if the
-        bundle knows no precision.
-    :param role: ``main`` for the prediction and its ancestors, ``additional`` for all others.
-    """
-
-    code: str
-    title: str
-    level: str
-    probability: float
-    precision: float | None
-    role: Literal["main", "additional"]
 
 
 @dataclass(frozen=True)
@@ -239,34 +223,6 @@ def scored_labels(
     return tuple(
         ScoredLabel(labels[int(i)].code, labels[int(i)].name, float(probabilities[i]))
         for i in positions
-    )
-
-
-def assigned_codes(
-    tree: LabelTree,
-    probabilities: FloatArray,
-    precisions: npt.NDArray[np.float64] | None,
-    thresholds: FloatArray,
-    main: tuple[str, ...],
-) -> tuple[AssignedCode, ...]:
-    """The codes whose probability reaches their threshold, their ancestors, and the main path.
-
-    :param probabilities: of the nodes, as ``precisions`` and ``thresholds``, shape (nodes,).
-    """
-    given = {tree.nodes[node] for node in np.flatnonzero(probabilities >= thresholds)}
-    depths = tree.node_depths
-    return tuple(
-        AssignedCode(
-            code=tree.nodes[node][-1],
-            title=tree.names[tree.nodes[node][-1]],
-            level=tree.levels[depths[node]],
-            probability=float(probabilities[node]),
-            precision=None if precisions is None else float(precisions[node]),
-            role="main" if tree.nodes[node] == main[: len(tree.nodes[node])] else "additional",
-        )
-        for node in sorted(
-            tree.nodes_on([*given, main]), key=lambda node: (depths[node], -probabilities[node])
-        )
     )
 
 

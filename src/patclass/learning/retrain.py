@@ -229,7 +229,8 @@ def _settings(
         data=data,
         base=base,
         lora=stored.lora,
-        fit=stored.fit,
+        # The champion knows what its teacher did, and reviewers know better than the teacher.
+        fit=stored.fit.model_copy(update={"teacher": None}),
         answer=stored.answer,
         output=OutputSettings(output=registry.folder / plan.folder),
     )

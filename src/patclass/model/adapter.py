@@ -94,14 +94,6 @@ def has_moved(model: PeftModel) -> bool:
     return any(moved)
 
 
-def round_adapter(model: PeftModel, dtype: torch.dtype) -> None:
-    """Round the weights to what ``dtype`` can hold, so that what is measured is what is saved."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.copy_(parameter.to(dtype))
-
-
 def scale_adapter(model: PeftModel, share: float) -> None:
     """Reduce what the adapter adds to the base to a share of it."""
     with torch.no_grad():

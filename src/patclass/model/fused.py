@@ -4,7 +4,8 @@ Knows PEFT's layers, no data and no optimiser. PEFT computes the base layer, the
 sum one after the other, each of them a pass over the memory; here the products add to each other
 in place, in the format of the step, and the backward pass needs no tensor but the input and its
 product with the adapter's first matrix. On a CPU a step of a small base takes a sixth less time
-(docs/log.md). The sum is that of PEFT in another order, so both agree but for rounding.
+(docs/log.md). The sum is that of PEFT in another order, so both agree but for the rounding of
+the format: on a base in bfloat16 the adapter's products are in bfloat16 as well.
 """
 
 from collections.abc import Iterator
@@ -66,6 +67,9 @@ class _LoraLinear(torch.autograd.Function):
 
 def _forward(layer: Linear, name: str, x: torch.Tensor) -> torch.Tensor:
     """The output of ``layer`` with the adapter ``name``, in the format of autocast or base."""
+    if not _plain(layer):  # its adapter has been disabled or merged meanwhile
+        unchanged: torch.Tensor = type(layer).forward(layer, x)
+        return unchanged
     base, device = layer.base_layer, x.device.type
     mixed = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if mixed else base.weight.dtype
@@ -84,7 +88,8 @@ def _forward(layer: Linear, name: str, x: torch.Tensor) -> torch.Tensor:
 def _plain(layer: nn.Module) -> bool:
     """Whether a layer is what Hu et al. describe, with one adapter, on float weights."""
     return (
-        type(layer) is Linear
+        isinstance(layer, Linear)
+        and type(layer) is Linear
         and type(layer.base_layer) is nn.Linear
         and layer.base_layer.weight.is_floating_point()
         and len(layer.active_adapters) == 1
@@ -96,11 +101,13 @@ def _plain(layer: nn.Module) -> bool:
 @contextmanager
 def fused_adapter(backbone: PeftModel) -> Iterator[None]:
     """Compute plain LoRA layers by ``_LoraLinear``; all others are left as they are."""
-    layers = [layer for layer in backbone.modules() if _plain(layer)]
-    for layer in layers:
+    found = [(layer, dict(vars(layer))) for layer in backbone.modules() if _plain(layer)]
+    for layer, _ in found:
         layer.forward = partial(_forward, layer, layer.active_adapters[0])
     try:
         yield
     finally:
-        for layer in layers:
+        for layer, before in found:
             del layer.forward
+            if "forward" in before:
+                layer.forward = before["forward"]

@@ -190,9 +190,16 @@ class PatentClassifier(nn.Module):
         """Adapter and head parameters by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
-    def save_head(self, folder: Path) -> None:
+    def round_to(self, dtype: torch.dtype) -> None:
+        """Round adapter and head to what ``dtype`` holds, so that what is measured is saved."""
+        with torch.no_grad():
+            for parameter in self.trainable().values():
+                parameter.copy_(parameter.to(dtype))
+
+    def save_head(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write the head's weight (labels, hidden) and bias (labels,)."""
-        save_tensors(self.head.state_dict(), folder / HEAD)
+        state = {name: tensor.to(dtype) for name, tensor in self.head.state_dict().items()}
+        save_tensors(state, folder / HEAD)
 
 
 def new_classifier(

@@ -20,7 +20,7 @@ from patclass.core.types import FloatArray, Positions
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
 from patclass.predictor.arrays import check_form, parse_arrays
-from patclass.predictor.calibration import NEVER, f1_threshold, lowest_threshold
+from patclass.predictor.calibration import MIN_ANSWERS, NEVER, f1_threshold, lowest_threshold
 
 if TYPE_CHECKING:
     from patclass.predictor.fitting import Fitting
@@ -116,13 +116,19 @@ class AllCodes:
     def precisions(self, tree: LabelTree, probabilities: FloatArray) -> npt.NDArray[np.float64]:
         """For each node the largest of ``TARGETS`` for which it would be given, shape (nodes,).
 
-        Zero where it would be given for none of them.
+        As a code is given with all above it, none has less than one below it. Zero where it would
+        be given for none of them.
 
         :param probabilities: of the nodes of one row, in the same shape.
         """
         lowest = np.maximum.accumulate(self._by_node(tree, self.precision), axis=1)
         reached = (probabilities[:, None] >= lowest).sum(axis=1)
-        return np.array([0, *TARGETS])[reached]
+        found: npt.NDArray[np.float64] = np.array([0, *TARGETS])[reached]
+        for node in reversed(range(len(tree.nodes))):  # children stand after their parents
+            if tree.node_depths[node]:
+                parent = tree.node_parents[node]
+                found[parent] = max(found[parent], found[node])
+        return found
 
     def _by_node(self, tree: LabelTree, curves: FloatArray) -> FloatArray:
         """Each node's row of ``curves``: its own if it has one, else that of its level."""
@@ -131,8 +137,15 @@ class AllCodes:
         return found
 
     def given(self, tree: LabelTree, probabilities: FloatArray) -> _Bools:
-        """Which nodes are given where nothing else is asked for; shapes are (rows, nodes)."""
-        return probabilities >= self.thresholds(tree)
+        """Which nodes are given where nothing else is asked for, and those above them.
+
+        Shapes are (rows, nodes).
+        """
+        found: _Bools = probabilities >= self.thresholds(tree)
+        for node in reversed(range(len(tree.nodes))):  # children stand after their parents
+            if tree.node_depths[node]:
+                found[:, tree.node_parents[node]] |= found[:, node]
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""
@@ -171,12 +184,15 @@ class AllCodes:
 def carried_nodes(examples: Sequence[Example], tree: LabelTree) -> tuple[_Bools, _Bools]:
     """Which nodes rows carry, and of which they can be asked: those below a carried parent.
 
-    Shapes are (rows, nodes). Nodes of the coarsest level are asked of every row.
+    Shapes are (rows, nodes). Nodes of the coarsest level are asked of every row; those below a
+    parent that the row's list does not refine, of none.
     """
-    carried = np.zeros((len(examples), len(tree.nodes)), dtype=np.bool_)
+    carried, known = np.zeros((2, len(examples), len(tree.nodes)), dtype=np.bool_)
     for row, example in enumerate(examples):
         carried[row, list(example.carried or ())] = True
-    asked = carried[:, tree.node_parents]
+        known[row, list(example.carried or ())] = True
+        known[row, list(example.unrefined)] = False
+    asked = known[:, tree.node_parents]
     asked[:, tree.node_depths == 0] = True
     return carried, asked
 
@@ -237,17 +253,27 @@ _Curve = tuple[FloatArray, _Bools]
 def _curves(
     tree: LabelTree, own: Positions, probabilities: FloatArray, carried: _Bools
 ) -> Iterator[_Curve]:
-    """Probabilities and truth of the nodes of each level, then of each node of ``own``."""
+    """Probabilities and truth of each level's other nodes, then of each node of ``own``.
+
+    Those of ``own`` are frequent and told apart better: with them, a level's threshold would be too
+    low for the nodes that it is for.
+    """
+    others = np.ones(len(tree.nodes), dtype=np.bool_)
+    others[own] = False
     for depth in range(len(tree.levels)):
-        here = tree.node_depths == depth
+        here = others & (tree.node_depths == depth)
         yield probabilities[:, here].ravel(), carried[:, here].ravel()
     for node in own:
         yield probabilities[:, node], carried[:, node]
 
 
 def _by_precision(probabilities: FloatArray, carried: _Bools) -> list[float]:
-    found = [lowest_threshold(probabilities, carried, target) for target in TARGETS]
-    return [NEVER if threshold is None else threshold for threshold in found]
+    found = (lowest_threshold(probabilities, carried, target) for target in TARGETS)
+    least = min(MIN_ANSWERS, len(probabilities))
+    return [
+        NEVER if lowest is None or (probabilities >= lowest).sum() < least else lowest
+        for lowest in found
+    ]
 
 
 def _by_recall(probabilities: FloatArray, carried: _Bools) -> list[float]:

@@ -127,11 +127,15 @@ class Calibration:
 
     @classmethod
     def fit(cls, fitting: "Fitting") -> "Calibration":
-        """Fit on the validation rows; thresholds on cross-fitted predictions."""
+        """Fit on the validation rows; thresholds on cross-fitted predictions.
+
+        Of so few examples that they would all have to be right for one, there is no threshold.
+        """
         rows = np.arange(len(fitting.corpus["validation"]))
+        too_few = fitting.out_of_fold is not None and len(rows) < MIN_ANSWERS
         thresholds = {
-            level: threshold_for(predictions.confidences, predictions.correct)
-            for level, predictions in fitting.held_out.items()
+            level: NEVER if too_few else threshold_for(found.confidences, found.correct)
+            for level, found in fitting.held_out.items()
         }
         return replace(fitting.calibrate(rows), thresholds=thresholds)
 

@@ -44,8 +44,21 @@ class ConformalScores:
     labels: npt.NDArray[np.intp]
 
     def allows(self, coverage: float) -> bool:
-        """Whether there are held-out rows enough for such a coverage."""
-        return _quantile(self.scores, coverage) is not None
+        """Whether there are held-out rows enough for such a coverage, of labels that are known."""
+        return 0 < coverage < 1 and self._common(coverage) is not None
+
+    def _common(self, coverage: float) -> float | None:
+        """The largest score of all labels alike; None if no set could have the coverage.
+
+        A row of a label that the model lacks is in no set, however large.
+        """
+        found = _quantile(self.scores, coverage)
+        return None if found is None or self._known < coverage else found
+
+    @property
+    def _known(self) -> float:
+        """The share of the rows whose label the model has."""
+        return float((self.labels >= 0).mean())
 
     def sets(self, probabilities: FloatArray, coverage: float) -> npt.NDArray[np.bool_]:
         """Which labels are in the set of each row, shape (rows, labels); never none.
@@ -61,11 +74,17 @@ class ConformalScores:
     def bounds(self, labels: int, coverage: float) -> FloatArray:
         """The largest score that a label may have, shape (labels,).
 
-        :raises ConfigError: if the held-out rows are too few for such a coverage.
+        :raises ConfigError: if the held-out rows are too few for such a coverage, or too many of
+            them have a label that the model lacks.
         """
         if not 0 < coverage < 1:
             raise ConfigError(f"coverage {coverage:g} is not between 0 and 1, e.g. 0.9.")
-        common = _quantile(self.scores, coverage)
+        common = self._common(coverage)
+        if common is None and _quantile(self.scores, coverage) is not None:
+            raise ConfigError(
+                f"coverage {coverage:g}: only {self._known:.0%} of the held-out rows have a label "
+                "that this bundle knows at the level; ask for less than that, or for a coarser one."
+            )
         if common is None:
             most = len(self.scores) / (len(self.scores) + 1)
             raise ConfigError(

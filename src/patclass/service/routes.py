@@ -344,6 +344,7 @@ def _info(model: LoadedModel, default: str) -> ModelInfo:
         default=model.name == default,
         similar_patents=model.classifier.bundle.neighbours is not None,
         all_codes=bool(tree.nodes),
+        code_thresholds=model.classifier.bundle.all_codes is not None,
         coverage_levels=[
             level
             for level in tree.levels

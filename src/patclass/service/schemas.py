@@ -197,9 +197,8 @@ class ModelInfo(BaseModel):
     default: bool
     similar_patents: bool = Field(description="Whether it has an index of similar patents.")
     all_codes: bool = Field(description="Whether it gives all codes of a patent.")
-    coverage_levels: list[str] = Field(
-        description="Levels for which it supports label sets of a coverage of 0.9."
-    )
+    code_thresholds: bool = Field(description="Whether `precision` and `recall` choose codes.")
+    coverage_levels: list[str] = Field(description="Levels with label sets of a coverage of 0.9.")
 
 
 class ClassifyResponse(BaseModel):

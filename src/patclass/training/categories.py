@@ -11,7 +11,7 @@ from patclass.core.errors import DataError
 from patclass.cpc.tree import LabelSet, LabelTree
 from patclass.data.cleaning import clean
 from patclass.data.columns import fold
-from patclass.data.examples import SPLITS, Corpus, Example
+from patclass.data.examples import SPLITS, Corpus, Example, Facts
 from patclass.data.rows import open_table
 from patclass.data.text import TextView, text_sha256
 
@@ -62,7 +62,7 @@ class Categories:
         ]
         if groups is not None:
             found = [
-                replace(row, facts=replace(row.facts, family=group or None))
+                replace(row, facts=Facts.of({"family": group}))
                 for row, group in zip(found, groups, strict=True)
             ]
         splits: dict[str, list[Example]] = {split: [] for split in SPLITS} | {"train": found}

@@ -33,8 +33,7 @@ from patclass.evaluation.cross_validation import (
     folds_of,
 )
 from patclass.evaluation.metrics import evaluate
-from patclass.evaluation.report import Report, level_report
-from patclass.model.adapter import round_adapter
+from patclass.evaluation.report import CROSS_VALIDATION, Report, level_report
 from patclass.model.network import PatentClassifier, merged
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import NEVER, Calibration
@@ -47,7 +46,7 @@ from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import predictions_at
 from patclass.training.categories import Categories, Examples
 from patclass.training.loop import Fit, Task
-from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
+from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
 from patclass.training.start import (
     bare_settings,
     check_start,
@@ -198,8 +197,19 @@ class FewShot:
         return name_prior(self.names, [bool(name) for name in self.task.names], self.scale)
 
     def compare(self, methods: Sequence[str]) -> FewShotReport:
-        """Cross-validate methods and choose one."""
+        """Cross-validate methods and choose one.
+
+        :raises DataError: if none of them can learn all labels.
+        """
         task = self.task
+        if 0 in task.counts:
+            # Without its name, a label without examples would never be an answer.
+            methods = [method for method in methods if method != EMBEDDINGS]
+        if not methods:
+            raise DataError(
+                f"method {EMBEDDINGS}: the label '{task.codes[task.counts.index(0)]}' has no "
+                f"example; give it some, or use {COMBINED}."
+            )
         groups = [row.group for row in task.rows]
         repeated = [folds_of(task.labels, groups, seed) for seed in range(REPEATS)]
         if not all(repeated) or len(set(task.labels)) < 2:
@@ -266,7 +276,8 @@ class FewShot:
         with TemporaryDirectory() as folder:
             # There is no other row to choose an epoch by: of these, it is nearly always the last.
             task = Task(examples, examples, self.tree, rate, 0, "few")
-            Fit(model, self.tokenizer, task, TUNING, Path(folder)).run()
+            if Fit(model, self.tokenizer, task, TUNING, Path(folder)).run().interrupted:
+                raise KeyboardInterrupt  # a part of the training is no model to compare or keep
         return model
 
     def _with_head(self, head: Head) -> PatentClassifier:
@@ -313,7 +324,7 @@ class FewShot:
         )
         embedded = self.bundle.description.base.embedded
         if embedded:
-            round_adapter(model.backbone, COMPACT_ADAPTER)
+            model.round_to(COMPACT)
         pipeline, measured = self._components(self._engine_of(model), report)
         description = describe(
             bare_settings(self.settings, self.parts), self.parts, self.task.corpus, False
@@ -369,10 +380,13 @@ class FewShot:
             probabilities = np.exp(np.array(words, dtype=np.float32))
             baselines["tfidf"] = evaluate(self.task.labels, probabilities, held_out.codes)
         found = level_report(raw, held_out, baselines)
-        chosen = {"accuracy_interval": report.figures[0].accuracy_interval}
+        chosen = {
+            "accuracy_interval": report.figures[0].accuracy_interval,
+            "macro_f1_interval": report.figures[0].macro_f1_interval,
+        }
         found = found.model_copy(update=chosen)
         return Report(
-            split="cross-validation",
+            split=CROSS_VALIDATION,
             train_rows=len(rows),
             leaked_rows=0,
             level=level,

@@ -22,7 +22,6 @@ from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_reject
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
-from patclass.model.adapter import round_adapter
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, architecture_of, merged, new_classifier, warm_start
@@ -36,7 +35,7 @@ from patclass.training.categories import Categories
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
-from patclass.training.save import COMPACT_ADAPTER, TrainedModel, describe, save_trained
+from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
 from patclass.training.start import (
     bare_settings,
     check_few,
@@ -146,7 +145,7 @@ def _finish(
     """Fit what stands around the model, evaluate, save; the report is None if interrupted."""
     compact = settings.answer.embed_base
     if compact:
-        round_adapter(fit.model.backbone, COMPACT_ADAPTER)
+        fit.model.round_to(COMPACT)
     parent = None if feedback is None else feedback.parent
     pipeline = _fit_components(settings, fit, corpus, parent)
     report = None if result.interrupted else _evaluate(pipeline, corpus, echo)
@@ -246,7 +245,8 @@ def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
     echo(f"data: {corpus.source}, text from {corpus.view}, {rows}")
     for level in corpus.tree.levels:
         codes = corpus.tree.at(level).codes
-        names = " ".join(codes[:20]) + (" …" if len(codes) > 20 else "")
+        shown = [code if len(code) <= 40 else f"{code[:40]}…" for code in codes[:20]]
+        names = " ".join(shown) + (" …" if len(codes) > 20 else "")
         echo(f"{level}: {len(codes)} ({names})")
     for note in corpus.notes:
         echo(f"note: {note}")
@@ -301,7 +301,12 @@ def _make_fit(
     parent: Bundle | None,
     start: Bundle | None,
 ) -> Fit:
-    torch.manual_seed(settings.data.seed)
+    teacher = settings.fit.teacher and read_teacher(settings.fit.teacher, corpus.tree)
+    soft = None
+    if teacher:
+        texts = [row.text for row in corpus["train"]]
+        soft = soft_labels(teacher, texts, corpus.tree, parts.compute.device)
+    torch.manual_seed(settings.data.seed)  # after the teacher, whose loading draws numbers too
     model = new_classifier(
         parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing
     )
@@ -314,11 +319,6 @@ def _make_fit(
         rate *= WARM_START_FACTOR
     if before := parent or start:
         warm_start(model, before.folder / LAYOUT.adapter, before.folder, _shared(corpus, before))
-    teacher = settings.fit.teacher and read_teacher(settings.fit.teacher, corpus.tree)
-    soft = None
-    if teacher:
-        texts = [row.text for row in corpus["train"]]
-        soft = soft_labels(teacher, texts, corpus.tree, parts.compute.device)
     task = Task(
         corpus["train"],
         corpus["validation"],

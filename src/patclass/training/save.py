@@ -32,8 +32,8 @@ from patclass.model.network import Parts, PatentClassifier
 from patclass.model.packing import PACKED
 from patclass.predictor.pipeline import Pipeline
 
-# How the adapter is stored in a bundle that carries its base; round it before measuring.
-COMPACT_ADAPTER = torch.float16
+# How adapter and head are stored in a bundle that carries its base; round them before measuring.
+COMPACT = torch.float16
 
 # Training texts of which the language is told.
 _LANGUAGE_TEXTS = 2000
@@ -46,7 +46,7 @@ class TrainedModel:
     :param model: as it was trained; ``pipeline`` may answer with its adapter merged.
     :param curve: file with the loss of every step; None where there was none.
     :param packed_base: folder of a packed base that travels inside the bundle, which is then kept
-        small: the adapter in float16, no report page and no curve.
+        small: adapter and head in float16, no report page and no curve.
     :param lineage: what it was retrained from, if it was.
     :param few_shot: how it was learnt from few examples, if it was.
     """
@@ -82,9 +82,9 @@ def save_trained(
 
 def _write_weights(folder: Path, trained: TrainedModel) -> None:
     base = trained.packed_base
-    dtype = torch.float32 if base is None else COMPACT_ADAPTER
+    dtype = torch.float32 if base is None else COMPACT
     save_adapter(trained.model.backbone, folder / LAYOUT.adapter, dtype)
-    trained.model.save_head(folder)
+    trained.model.save_head(folder, dtype)
     if base is not None:
         (folder / LAYOUT.base).mkdir()
         for name in ("config.json", PACKED):  # the tokenizer is the bundle's own

@@ -271,15 +271,19 @@ def start(taxonomy: Taxonomy) -> CategoryModel:
         raise PageError(
             "busy", "Another visitor's categories are being learnt. Try again in a minute.", 5.0
         )
-    model = CategoryModel(taxonomy)
-    _kept[:] = [ref for ref in _kept if (kept := ref()) is not None and kept.kept]
-    for ref in _kept[: max(0, len(_kept) + 1 - MAX_KEPT)]:
-        if (oldest := ref()) is not None:
-            oldest.remove()
-    _kept.append(weakref.ref(model))
-    # The thread must not hold the model, whose end is the end of the work.
-    arguments = (model._folder, model._outcome)
-    threading.Thread(target=_learn, args=arguments, name="categories", daemon=True).start()
+    try:
+        model = CategoryModel(taxonomy)
+        _kept[:] = [ref for ref in _kept if (kept := ref()) is not None and kept.kept]
+        for ref in _kept[: max(0, len(_kept) + 1 - MAX_KEPT)]:
+            if (oldest := ref()) is not None:
+                oldest.remove()
+        _kept.append(weakref.ref(model))
+        # The thread must not hold the model, whose end is the end of the work.
+        arguments = (model._folder, model._outcome)
+        threading.Thread(target=_learn, args=arguments, name="categories", daemon=True).start()
+    except BaseException:  # such as a full disk: nobody else could learn anything any more
+        _turn.release()
+        raise
     return model
 
 

@@ -152,6 +152,7 @@ class Model:
     :param explains: whether it can explain its predictions.
     :param label_sets: whether it can give sets of codes with a chosen coverage.
     :param all_codes: whether it can give all codes of a patent besides the main one.
+    :param code_thresholds: whether these can be chosen by precision or recall.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Model:
     explains: bool
     label_sets: bool
     all_codes: bool
+    code_thresholds: bool
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ class Api:
                     explains=info["similar_patents"],
                     label_sets=bool(info["coverage_levels"]),
                     all_codes=bool(info["all_codes"]),
+                    code_thresholds=bool(info["code_thresholds"]),
                 )
                 for info in self._request("GET", "/v1/models")["models"]
             ]
@@ -261,7 +264,7 @@ class Api:
         """
         options = {"alternatives": True, "coverage": COVERAGE if model.label_sets else None}
         if model.all_codes:
-            options |= {"all_codes": True, "recall": RECALL}
+            options |= {"all_codes": True, "recall": RECALL if model.code_thresholds else None}
         try:
             result = self.classify([patent], model.name, explain=model.explains, **options)[0]
         except PageError as error:

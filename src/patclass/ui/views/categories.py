@@ -71,21 +71,22 @@ def _submitted() -> bool:
 
 def _start(taxonomy: Taxonomy) -> None:
     taxonomy.check()
+    before: CategoryModel | None = st.session_state.get(_MODEL)
+    if before is not None and before.running:
+        raise PageError("busy", "Your categories are still being learnt. Wait for their figures.")
     with st.spinner("Reading the examples…"):
         texts = [text for text, _ in taxonomy.examples]
         by_number = accepts_numbers()
-        model = selected_model(models()).name if by_number else ""
-        texts = with_texts(texts, api(), model, by_number)
+        name = selected_model(models()).name if by_number else ""
+        texts = with_texts(texts, api(), name, by_number)
     examples = tuple(
         (text, label) for text, (_, label) in zip(texts, taxonomy.examples, strict=True)
     )
-    before: CategoryModel | None = st.session_state.pop(_MODEL, None)
+    model = start(Taxonomy(taxonomy.categories, examples, taxonomy.descriptions, taxonomy.groups))
     if before is not None:
         before.remove()
     st.session_state.pop(_RESULT, None)
-    st.session_state[_MODEL] = start(
-        Taxonomy(taxonomy.categories, examples, taxonomy.descriptions, taxonomy.groups)
-    )
+    st.session_state[_MODEL] = model
 
 
 def _typed() -> Taxonomy:

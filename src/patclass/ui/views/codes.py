@@ -15,8 +15,9 @@ MAIN = "main"
 _MAX_CHIPS = 60  # of a level
 _START = 50  # per cent
 _CAPTIONS = {
-    "precision": "{0}. Of such codes of validation patents, at least {1} % were right.",
-    "probability": "{0} with a probability of at least {1} %.",
+    "precision": "{0}: the main ones, and additional ones of which on validation patents at least "
+    "{1} % were right.",
+    "probability": "{0}: the main ones, and additional ones with a probability of at least {1} %.",
 }
 
 _STYLE = """<style>
@@ -40,7 +41,7 @@ def draw_codes(codes: Sequence[Code], key: str) -> None:
     if not codes:
         return
     st.subheader("All codes", anchor=False)
-    known = all(code["precision"] is not None for code in codes)
+    known = all(code["precision"] is not None for code in codes if code["role"] != MAIN)
     figure = "precision" if known else "probability"
     least = st.slider(
         f"{figure.capitalize()} at least (%): left for recall, right for precision",
@@ -56,15 +57,15 @@ def draw_codes(codes: Sequence[Code], key: str) -> None:
 
 
 def assigned(codes: Sequence[Code], figure: str, least: float) -> list[Code]:
-    """The codes whose ``figure`` is at least ``least``, the most probable of a level first.
+    """The main codes, and those whose ``figure`` is at least ``least``.
 
-    The levels keep their order, coarsest first.
+    The most probable of a level comes first. The levels keep their order, coarsest first.
 
     :param figure: ``precision`` or ``probability``.
     """
     levels = list(dict.fromkeys(code["level"] for code in codes))
     return sorted(
-        (code for code in codes if code[figure] >= least),
+        (code for code in codes if code["role"] == MAIN or code[figure] >= least),
         key=lambda code: (levels.index(code["level"]), -code["probability"]),
     )
 

@@ -109,7 +109,7 @@ def test_all_codes_are_shown_if_the_answer_has_them(app: AppTest, api: FakeApi):
     found = {"code": "Y02E", "title": "Reduction of emissions", "level": "subclass"}
     added = {"probability": 0.7, "precision": 0.8, "role": "additional"}
     api.changes = {"codes": [found | added]}
-    assert "on validation patents at least 50 % were right." in words(classify(app))
+    assert "on validation patents at least 80 % were right." in words(classify(app))
 
 
 def test_a_partly_read_text_is_mentioned_once(app: AppTest, api: FakeApi):

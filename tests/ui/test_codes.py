@@ -62,7 +62,7 @@ def drawn(codes: list[dict[str, Any]]) -> AppTest:
 def test_the_slider_decides_how_precise_the_codes_are():
     app = drawn(CODES)
     assert app.caption[0].value == (
-        "2 codes: the main ones, and additional ones of which on validation patents at least 50 % "
+        "2 codes: the main ones, and additional ones of which on validation patents at least 80 % "
         "were right."
     )
     app.slider[0].set_value(25).run()
@@ -73,11 +73,11 @@ def test_the_slider_decides_how_precise_the_codes_are():
 def test_without_precisions_the_slider_is_by_probability():
     app = drawn([code | {"precision": None} for code in CODES])
     assert app.caption[0].value == (
-        "4 codes: the main ones, and additional ones with a probability of at least 50 %."
+        "2 codes: the main ones, and additional ones with a probability of at least 80 %."
     )
-    app.slider[0].set_value(96).run()
+    app.slider[0].set_value(50).run()
     assert not app.exception
-    assert app.caption[0].value.startswith("2 codes: ")
+    assert app.caption[0].value.startswith("4 codes: ")
 
 
 def test_nothing_is_drawn_for_an_answer_without_codes():

@@ -16,6 +16,7 @@ from patclass.ui.formatting import (
     highlighted,
     literal,
     percent,
+    plain_level,
     plural,
     read_share_text,
     without_pictures,
@@ -130,3 +131,7 @@ def test_a_text_is_markdown_that_shows_it_as_it_is(text: str, shown: str):
 def test_no_text_is_a_picture(text: str):
     assert "![" not in literal(text)
     assert "![" not in without_pictures(f"!{text}![a](b)")
+
+
+def test_levels_have_names_that_people_read():
+    assert [plain_level(level) for level in ("section", "main_group")] == ["Section", "Main group"]

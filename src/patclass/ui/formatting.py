@@ -79,9 +79,14 @@ def literal(text: str) -> str:
     return _MARKUP.sub(_escaped, " ".join(text.split()))
 
 
+def plain_level(level: str) -> str:
+    """The name of a level as a heading: ``main_group`` is "Main group"."""
+    return level.replace("_", " ").capitalize()
+
+
 def level_name(level: str) -> str:
     """The name of a level as a choice, which Streamlit reads as Markdown."""
-    return literal(level.capitalize())
+    return literal(plain_level(level))
 
 
 def without_pictures(markdown: str) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from patclass.ui.formatting import percent, plural
+from patclass.ui.formatting import percent, plain_level, plural
 
 Code = Mapping[str, Any]
 
 MAIN = "main"
 _MAX_CHIPS = 60  # of a level
-_START = 50  # per cent
+_START = 80  # per cent; what most patents carry would be given to all at less
 _CAPTIONS = {
     "precision": "{0}: the main ones, and additional ones of which on validation patents at least "
     "{1} % were right.",
@@ -78,7 +78,7 @@ def chips(codes: Sequence[Code]) -> str:
         items = "".join(map(_chip, of_level[:_MAX_CHIPS]))
         if len(of_level) > _MAX_CHIPS:
             items += f"<li>{len(of_level) - _MAX_CHIPS} more</li>"
-        name = escape(str(level).capitalize())
+        name = escape(plain_level(str(level)))
         lists.append(f'<div>{name}</div><ul class="chips" aria-label="{name}">{items}</ul>')
     return "".join(lists)
 
@@ -96,7 +96,7 @@ def _table(codes: Sequence[Code]) -> pd.DataFrame:
         {
             "Code": [code["code"] for code in codes],
             "Title": [code["title"] for code in codes],
-            "Level": [str(code["level"]).capitalize() for code in codes],
+            "Level": [plain_level(str(code["level"])) for code in codes],
             "Probability": [percent(code["probability"]) for code in codes],
             "Role": [code["role"] for code in codes],
         }

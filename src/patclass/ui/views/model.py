@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from patclass.evaluation.charts import calibration_curve, confusion_cells, confusion_matrix
-from patclass.ui.formatting import level_name, percent, without_pictures
+from patclass.ui.formatting import level_name, percent, plain_level, without_pictures
 from patclass.ui.session import api, errors_shown, models, select_model
 
 
@@ -38,7 +38,7 @@ def _metrics(report: Mapping[str, Any]) -> None:
     table = pd.DataFrame(
         [
             {
-                "Level": level.capitalize(),
+                "Level": plain_level(level),
                 "Codes": len(entry["metrics"]["per_class"]),
                 "Accuracy": percent(entry["metrics"]["accuracy"]),
                 "95 % interval": _interval(entry["accuracy_interval"]),

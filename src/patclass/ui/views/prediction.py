@@ -89,7 +89,9 @@ def draw_code(prediction: Mapping[str, Any], path: Sequence[Mapping[str, Any]]) 
 def _headline(result: Result, model: Model) -> None:
     draw_code(result, result["path"])
     finer = model.levels[model.levels.index(result["level"]) + 1 :]
-    omitted = f"The confidence is too low to assign a {literal(finer[0])}. " if finer else ""
+    omitted = (
+        f"The confidence is too low to assign a {level_name(finer[0]).lower()}. " if finer else ""
+    )
     st.caption(f"{omitted}{read_share_text(result['read_share'])}")
 
 

@@ -225,30 +225,18 @@ def ranked_by_main_code(bench: Bench, rows: Sequence[Row]) -> dict[str, Multilab
     return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores)
 
 
-def by_all_codes(bench: Bench, rows: Sequence[Row]) -> dict[str, MultilabelMetrics]:
-    """All codes of rows, compared with the probabilities of all codes and those that are given.
-
-    The ranking alone, by the probability of the main code, if the model knows no other.
-    """
-    fitted = bench.pipeline.components.get(AllCodes)
-    if fitted is None:
-        return ranked_by_main_code(bench, rows)
-    tree = bench.bundle.tree
-    carried = Carried.of(_codes_of(rows), tree.nodes, len(tree.levels))
-    nodes = bench.run([bench.text_of(row) for row in rows], "all codes").nodes
+def by_all_codes(
+    tree: LabelTree, fitted: AllCodes, carried: Carried, nodes: FloatArray
+) -> dict[str, MultilabelMetrics]:
+    """All codes of rows, compared with the probabilities of all codes and those that are given."""
     scores = carried.padded(nodes)
     given = np.zeros(scores.shape, dtype=np.bool_)
     given[:, : nodes.shape[1]] = fitted.given(tree, nodes)
     return evaluate_multilabel_levels(tree.levels, carried.depths, carried.y_true, scores, given)
 
 
-def calibration_of_codes(bench: Bench, rows: Sequence[Row]) -> Iterator[Figure]:
+def calibration_of_codes(tree: LabelTree, carried: Carried, nodes: FloatArray) -> Iterator[Figure]:
     """Calibration error of the probabilities of all codes, of those that are not nearly zero."""
-    if bench.pipeline.components.get(AllCodes) is None:
-        return
-    tree = bench.bundle.tree
-    carried = Carried.of(_codes_of(rows), tree.nodes, len(tree.levels))
-    nodes = bench.run([bench.text_of(row) for row in rows], "calibration of codes").nodes
     y_true = carried.y_true[:, : nodes.shape[1]]
     for depth, level in enumerate(tree.levels):
         asked = (tree.node_depths == depth) & (nodes >= LEAST_PROBABILITY)
@@ -261,12 +249,24 @@ def _codes_of(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def multilabel(bench: Bench) -> Iterator[Figure]:
-    """All codes of a patent, beside one regression on TF-IDF for each of them."""
+    """All codes of a patent, beside one regression on TF-IDF for each of them.
+
+    The ranking alone, by the probability of the main code, if the model knows no other.
+    """
     rows = bench.rows("patents-test-multilabel.parquet")
-    model = by_all_codes(bench, rows)
+    fitted = bench.pipeline.components.get(AllCodes)
+    calibration: list[Figure] = []
+    if fitted is None:
+        model = ranked_by_main_code(bench, rows)
+    else:
+        tree = bench.bundle.tree
+        carried = Carried.of(_codes_of(rows), tree.nodes, len(tree.levels))
+        nodes = bench.run([bench.text_of(row) for row in rows], "all codes").nodes
+        model = by_all_codes(tree, fitted, carried, nodes)
+        calibration = list(calibration_of_codes(tree, carried, nodes))
     for level, found in model.items():
         yield from _multilabel(level, found, MULTILABEL_P1.get(level))
-    yield from calibration_of_codes(bench, rows)
+    yield from calibration
     for level, beside in one_vs_rest(bench, rows).items():
         yield from _multilabel(f"TF-IDF, {level}", beside)
         own = model[level].micro_f1

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +93,9 @@ GROUP_ROWS = 20
 
 # The cross-sectional codes of CPC: always additional, so no leaf of the tree.
 CROSS_SECTION = "Y"
+
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -327,6 +330,19 @@ class LabelTree:
         for depth in range(1, len(self.levels)):
             here = np.flatnonzero(self.node_depths == depth)
             found[:, here] *= found[:, self.node_parents[here]]
+        return found
+
+    def raised(self, values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """Values of the nodes, each at least as large as those of the nodes below it.
+
+        A parent of what is true is true.
+
+        :param values: shape (nodes,) or (rows, nodes).
+        """
+        found = values.copy()
+        for depth in range(len(self.levels) - 1, 0, -1):
+            here = np.flatnonzero(self.node_depths == depth)
+            np.maximum.at(found.T, self.node_parents[here], found.T[here])
         return found
 
     def leaves_below(self, path: Path) -> tuple[int, ...]:

@@ -167,9 +167,10 @@ class Report(Frozen):
         """Why the model is not good enough; empty if it is, or if nothing says otherwise."""
         reasons, found = [], self.comparison
         # Of few examples both often get every one right, which is no reason against a model.
-        tie = found is not None and found.model == found.baseline
-        allowed = tie and self.split == CROSS_VALIDATION
-        if found is not None and found.model <= found.baseline and not allowed:
+        few = self.split == CROSS_VALIDATION
+        if found is not None and (
+            found.model < found.baseline if few else found.model <= found.baseline
+        ):
             reasons.append(
                 f"its {found.figure} of {found.model:.1%} does not beat {found.name} on the same "
                 f"rows ({found.baseline:.1%})"

@@ -101,13 +101,15 @@ def _plain(layer: nn.Module) -> bool:
 @contextmanager
 def fused_adapter(backbone: PeftModel) -> Iterator[None]:
     """Compute plain LoRA layers by ``_LoraLinear``; all others are left as they are."""
-    found = [(layer, dict(vars(layer))) for layer in backbone.modules() if _plain(layer)]
+    layers = [layer for layer in backbone.modules() if _plain(layer)]
+    found = [(layer, vars(layer).get("forward")) for layer in layers]
     for layer, _ in found:
         layer.forward = partial(_forward, layer, layer.active_adapters[0])
     try:
         yield
     finally:
         for layer, before in found:
-            del layer.forward
-            if "forward" in before:
-                layer.forward = before["forward"]
+            if before is None:
+                del layer.forward
+            else:
+                layer.forward = before

@@ -121,14 +121,9 @@ class AllCodes:
 
         :param probabilities: of the nodes of one row, in the same shape.
         """
-        lowest = np.maximum.accumulate(self._by_node(tree, self.precision), axis=1)
-        reached = (probabilities[:, None] >= lowest).sum(axis=1)
-        found: npt.NDArray[np.float64] = np.array([0, *TARGETS])[reached]
-        for node in reversed(range(len(tree.nodes))):  # children stand after their parents
-            if tree.node_depths[node]:
-                parent = tree.node_parents[node]
-                found[parent] = max(found[parent], found[node])
-        return found
+        # Thresholds rise with the precision.
+        reached = (probabilities[:, None] >= self._by_node(tree, self.precision)).sum(axis=1)
+        return tree.raised(np.array([0, *TARGETS])[reached])
 
     def _by_node(self, tree: LabelTree, curves: FloatArray) -> FloatArray:
         """Each node's row of ``curves``: its own if it has one, else that of its level."""
@@ -141,11 +136,7 @@ class AllCodes:
 
         Shapes are (rows, nodes).
         """
-        found: _Bools = probabilities >= self.thresholds(tree)
-        for node in reversed(range(len(tree.nodes))):  # children stand after their parents
-            if tree.node_depths[node]:
-                found[:, tree.node_parents[node]] |= found[:, node]
-        return found
+        return tree.raised(probabilities >= self.thresholds(tree))
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""
@@ -187,12 +178,12 @@ def carried_nodes(examples: Sequence[Example], tree: LabelTree) -> tuple[_Bools,
     Shapes are (rows, nodes). Nodes of the coarsest level are asked of every row; those below a
     parent that the row's list does not refine, of none.
     """
-    carried, known = np.zeros((2, len(examples), len(tree.nodes)), dtype=np.bool_)
+    carried = np.zeros((len(examples), len(tree.nodes)), dtype=np.bool_)
+    refined = np.ones_like(carried)
     for row, example in enumerate(examples):
         carried[row, list(example.carried or ())] = True
-        known[row, list(example.carried or ())] = True
-        known[row, list(example.unrefined)] = False
-    asked = known[:, tree.node_parents]
+        refined[row, list(example.unrefined)] = False
+    asked = (carried & refined)[:, tree.node_parents]
     asked[:, tree.node_depths == 0] = True
     return carried, asked
 

@@ -45,19 +45,12 @@ class ConformalScores:
 
     def allows(self, coverage: float) -> bool:
         """Whether there are held-out rows enough for such a coverage, of labels that are known."""
-        return 0 < coverage < 1 and self._common(coverage) is not None
-
-    def _common(self, coverage: float) -> float | None:
-        """The largest score of all labels alike; None if no set could have the coverage.
-
-        A row of a label that the model lacks is in no set, however large.
-        """
-        found = _quantile(self.scores, coverage)
-        return None if found is None or self._known < coverage else found
+        enough = 0 < coverage < 1 and _rank(len(self.scores), coverage) <= len(self.scores)
+        return enough and self._known >= coverage
 
     @property
     def _known(self) -> float:
-        """The share of the rows whose label the model has."""
+        """The share of the rows whose label the model has; the others are in no set."""
         return float((self.labels >= 0).mean())
 
     def sets(self, probabilities: FloatArray, coverage: float) -> npt.NDArray[np.bool_]:
@@ -79,17 +72,17 @@ class ConformalScores:
         """
         if not 0 < coverage < 1:
             raise ConfigError(f"coverage {coverage:g} is not between 0 and 1, e.g. 0.9.")
-        common = self._common(coverage)
-        if common is None and _quantile(self.scores, coverage) is not None:
-            raise ConfigError(
-                f"coverage {coverage:g}: only {self._known:.0%} of the held-out rows have a label "
-                "that this bundle knows at the level; ask for less than that, or for a coarser one."
-            )
+        common = _quantile(self.scores, coverage)
         if common is None:
             most = len(self.scores) / (len(self.scores) + 1)
             raise ConfigError(
                 f"coverage {coverage:g} needs more held-out rows than the {len(self.scores)} of "
                 f"this bundle; ask for at most {math.floor(most * 1000) / 1000:g}."
+            )
+        if self._known < coverage:
+            raise ConfigError(
+                f"coverage {coverage:g}: only {self._known:.0%} of the held-out rows have a label "
+                "that this bundle knows at the level; ask for less than that, or for a coarser one."
             )
         own = self._own(coverage)
         rest = _quantile(self.scores[~np.isin(self.labels, list(own))], coverage)
@@ -183,5 +176,9 @@ def fit_conformal(probabilities: FloatArray, y_true: Sequence[int]) -> Conformal
 
 def _quantile(scores: FloatArray, coverage: float) -> float | None:
     """The score of rank ⌈(n + 1) · coverage⌉; None if there are too few."""
-    rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
+    rank = _rank(len(scores), coverage)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
+
+
+def _rank(rows: int, coverage: float) -> int:
+    return math.ceil((rows + 1) * coverage - 1e-9)

@@ -8,14 +8,15 @@ One thread, in turns, medians of processor time, so that other work on the machi
 import argparse
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import nullcontext
+from functools import partial
 from statistics import median
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from patclass.core.settings import LoraSettings
-from patclass.model.attention import float32_attention
+from patclass.model.attention import use_float32_attention
 from patclass.model.base import resolve_base
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.fused import fused_adapter
@@ -59,28 +60,25 @@ def steps(model: PatentClassifier, batch: Batch) -> dict[str, Callable[[], None]
     """What is compared: each computes a loss and its gradients."""
     backbone = model.backbone.get_base_model()
 
-    def step(mixed: bool, *computed: AbstractContextManager[None]) -> None:
-        with ExitStack() as stack:
-            for context in computed:
-                stack.enter_context(context)
+    def step(mixed: bool = False, attention: bool = False, adapter: bool = False) -> None:
+        backbone.set_attn_implementation("sdpa")
+        if attention:
+            use_float32_attention(backbone)
+        fused = fused_adapter(model.backbone) if adapter else nullcontext()
+        with fused:
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
                 logits = model(batch)
             cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)).backward()
         model.zero_grad()
 
-    def attention() -> AbstractContextManager[None]:
-        return float32_attention(backbone)
-
-    def adapter() -> AbstractContextManager[None]:
-        return fused_adapter(model.backbone)
-
     return {
-        "float32": lambda: step(False),
-        "float32, fused adapter": lambda: step(False, adapter()),
-        "mixed precision": lambda: step(True),
-        "mixed precision, float32 attention": lambda: step(True, attention()),
-        "mixed precision, float32 attention, fused adapter": lambda: step(
-            True, attention(), adapter()
+        "float32": step,
+        "float32, our attention": partial(step, attention=True),
+        "float32, our attention, fused adapter": partial(step, attention=True, adapter=True),
+        "mixed precision": partial(step, mixed=True),
+        "mixed precision, our attention": partial(step, mixed=True, attention=True),
+        "mixed precision, our attention, fused adapter": partial(
+            step, mixed=True, attention=True, adapter=True
         ),
     }
 

@@ -123,6 +123,7 @@ def test_pairs_are_of_equal_and_of_different_labels(parts: dict[str, ModuleType]
 def test_the_labels_of_a_task_are_the_most_frequent_ones(parts: dict[str, ModuleType]):
     seen = [("a", "A61K"), ("b", "A61B"), ("c", "A61K"), ("d", "A61B"), ("e", "A61Q")]
     task = parts["few_shot"].Task.of(seen, [("f", "A61B"), ("g", "A61Q")], labels=2)
+    assert task.codes == ["A61K", "A61B"]
     assert (task.texts, task.labels.tolist()) == (["a", "b", "c", "d"], [0, 1, 0, 1])
     assert (task.unseen, task.y_true.tolist()) == (["f"], [1])
 

@@ -4,18 +4,40 @@ import pytest
 import torch
 
 from patclass.model import attention
-from patclass.model.attention import float32_attention
+from patclass.model.attention import float32_attention, use_float32_attention
 from tiny_parts import one_step, tiny_batch, tiny_classifier
 
 
-def test_in_float32_nothing_changes(tiny_base: Path):
-    model = tiny_classifier(tiny_base).eval()
-    batch, backbone = tiny_batch(tiny_base), model.backbone.get_base_model()
-    with torch.inference_mode():
-        before = model(batch)
-        with float32_attention(backbone):
-            assert model(batch).equal(before)
-        assert model(batch).equal(before)
+@pytest.fixture
+def fast_products():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def backbone_of(model):
+    return model.backbone.get_base_model()
+
+
+def gradients(model, batch):
+    model(batch).square().sum().backward()
+    found = torch.cat([p.grad.flatten() for p in model.trainable().values()])
+    model.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("base", ["tiny_llama", "tiny_bert"])
+def test_logits_and_gradients_are_those_of_the_library(base: str, request):
+    folder = request.getfixturevalue(base)
+    model = tiny_classifier(folder, dropout=0.0, targets="all-linear").train()
+    batch = tiny_batch(folder)
+    with float32_attention(backbone_of(model)):
+        assert backbone_of(model).config._attn_implementation != "sdpa"
+        logits, found = model(batch), gradients(model, batch)
+    assert backbone_of(model).config._attn_implementation == "sdpa"
+    torch.testing.assert_close(logits, model(batch))
+    torch.testing.assert_close(found, gradients(model, batch))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -33,19 +55,64 @@ def test_in_mixed_precision_attention_alone_is_in_float32(
 
     monkeypatch.setattr(attention, "sdpa_attention_forward", spy)
     model = tiny_classifier(tiny_base, targets="all-linear", checkpointing=checkpointing).train()
-    batch, backbone = tiny_batch(tiny_base), model.backbone.get_base_model()
-    with float32_attention(backbone), torch.autocast("cpu", torch.bfloat16):
-        one_step(model, batch)
+    use_float32_attention(backbone_of(model))
+    with torch.autocast("cpu", torch.bfloat16):
+        one_step(model, tiny_batch(tiny_base))
     assert set(found) == {torch.float32}
     assert all(p.any() for name, p in model.trainable().items() if "lora_B" in name)
 
 
+@pytest.mark.usefixtures("fast_products")
+@pytest.mark.parametrize("longest", [256, 0])
+def test_products_of_short_texts_are_plain_in_both_directions_and_only_in_the_attention(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, longest: int
+):
+    found: list[str] = []
+    honest = attention.sdpa_attention_forward
+
+    class Spy(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, query):
+            found.append(torch.get_float32_matmul_precision())
+            return query.view_as(query)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            found.append(torch.get_float32_matmul_precision())
+            return gradient
+
+    def spy(module, query, *more, **named):
+        return honest(module, Spy.apply(query), *more, **named)
+
+    monkeypatch.setattr(attention, "sdpa_attention_forward", spy)
+    monkeypatch.setattr(attention, "_SHORT", longest)
+    model = tiny_classifier(tiny_base, targets="all-linear").train()
+    use_float32_attention(backbone_of(model))
+    loss = model(tiny_batch(tiny_base)).sum()
+    assert torch.get_float32_matmul_precision() == "medium"
+    forward = len(found)
+    loss.backward()
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert len(found) == 2 * forward
+    assert set(found) == {"highest" if longest else "medium"}
+
+
+@pytest.mark.usefixtures("fast_products")
+def test_a_failure_leaves_the_precision_as_it_was(tiny_base: Path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("stop")
+
+    monkeypatch.setattr(attention, "sdpa_attention_forward", fail)
+    model = tiny_classifier(tiny_base)
+    with pytest.raises(RuntimeError, match="stop"), float32_attention(backbone_of(model)):
+        model(tiny_batch(tiny_base))
+    assert backbone_of(model).config._attn_implementation == "sdpa"
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
 def test_other_kinds_of_attention_are_left_as_they_are(tiny_bert: Path):
-    backbone = tiny_classifier(tiny_bert).backbone.get_base_model()
+    backbone = backbone_of(tiny_classifier(tiny_bert))
     backbone.set_attn_implementation("eager")
     with float32_attention(backbone):
         assert backbone.config._attn_implementation == "eager"
-    backbone.set_attn_implementation("sdpa")
-    with pytest.raises(ValueError, match="stop"), float32_attention(backbone):
-        raise ValueError("stop")
-    assert backbone.config._attn_implementation == "sdpa"
+    assert backbone.config._attn_implementation == "eager"

@@ -27,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 from patclass.core.errors import ModelError
 from patclass.core.settings import LoraSettings
 from patclass.model.adapter import add_adapter, load_adapter, load_adapter_weights, merge_adapter
+from patclass.model.attention import use_float32_attention
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
 from patclass.model.packing import PACKED, is_packed, save_tensors, unpack
@@ -258,6 +259,7 @@ def merged(model: PatentClassifier) -> PatentClassifier:
         return model
     copied = copy.deepcopy(model)
     copied.backbone = merge_adapter(copied.backbone)
+    use_float32_attention(copied.backbone)
     return copied.eval()
 
 

@@ -5,15 +5,14 @@ on. The shipped encoder has learnt the codes of training patents, the plain base
 what ``patclass train --base shipped`` does, LoRA among its methods: cross-validation chooses one.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from figures import Figure, accuracy_of_draws, estimated
 from heads import Features, answers, draw, tfidf
+from ours import learnt
 from setfit import ITERATIONS, contrast
 from shared import Bench, unit
 
@@ -22,12 +21,10 @@ from patclass.core.progress import track
 from patclass.core.types import FloatArray, Positions
 from patclass.cpc.symbols import Symbol
 from patclass.engines.torch import TorchEngine
-from patclass.inference import load
 from patclass.model.base import resolve_base
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, PatentClassifier, load_backbone
 from patclass.model.tokenizer import TextTokenizer
-from patclass.training.few_shot import FROZEN, METHODS, cross_validate, fit_few_shot
 
 CLASS, LABELS = "A61", 10
 SEEN = ("patents-train.parquet", "patents-more-train.parquet")
@@ -48,7 +45,6 @@ Coded = list[tuple[str, str]]
 class Task:
     """Texts to draw from and to test on, with the positions of their labels."""
 
-    codes: list[str]
     texts: list[str]
     labels: Positions
     unseen: list[str]
@@ -62,7 +58,7 @@ class Task:
         sides = [[row for row in rows if row[1] in place] for rows in (seen, unseen)]
         texts, others = ([text for text, _ in side] for side in sides)
         y_seen, y_unseen = (np.array([place[code] for _, code in side]) for side in sides)
-        return cls([*place], texts, y_seen, others, y_unseen)
+        return cls(texts, y_seen, others, y_unseen)
 
 
 def few_shot(bench: Bench) -> Iterator[Figure]:
@@ -109,25 +105,7 @@ def _answers(
         iterations = QUICK_ITERATIONS if bench.quick else ITERATIONS
         contrast(encoder.model, encoder.tokenizer, texts, labels, iterations, seed)
         yield f"{base}, SetFit", answered(encoder.embed(texts, task.unseen))
-    examples = [(text, task.codes[label]) for text, label in zip(texts, labels, strict=True)]
-    methods = FROZEN if bench.quick else METHODS
-    yield "patclass", ours(bench, task, examples, methods)
-
-
-def ours(
-    bench: Bench,
-    task: Task,
-    examples: list[tuple[str, str]],
-    methods: Sequence[str],
-) -> Positions:
-    """Answers of the bundle that is learnt in the way that cross-validation chooses."""
-    report = cross_validate(examples, bench.bundle, methods=methods)
-    with tempfile.TemporaryDirectory() as folder:
-        fit_few_shot(examples, report, bench.bundle, Path(folder) / "bundle")
-        classifier = load(Path(folder) / "bundle")
-        probabilities = classifier.predict_proba(task.unseen)
-    place = [task.codes.index(code) for code in classifier.classes_]
-    return np.array(place)[probabilities.argmax(axis=1)]
+    yield "patclass", learnt(bench.model, texts, labels, np.arange(len(labels)), task.unseen)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-training bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
+.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-training bench-layers bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
 	bench-serve bench-serve-llama bench-soak bench-drift clean
 
 help:  ## show these targets
@@ -117,6 +117,10 @@ bench-policies: .venv/ready build/patents  ## compare how long documents are rea
 
 bench-training: .venv/ready  ## compare number formats of a training step on this processor
 	$(BIN)/python scripts/bench_training.py
+
+# Twenty minutes on two cores with bfloat16.
+bench-layers: .venv/ready build/patents  ## what adapting only the upper layers costs and loses, on the shared patents
+	$(BIN)/python scripts/bench_layers.py build/patents
 
 # The few examples take most of the time, as SetFit trains twenty times; QUICK=--quick takes fewer
 # rows, draws and steps.

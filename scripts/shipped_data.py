@@ -68,14 +68,9 @@ def capped(rows: pd.DataFrame) -> pd.DataFrame:
 
 def without_ipc_lists(rows: pd.DataFrame, ipc: "pd.Series[bool]") -> pd.DataFrame:
     """The main code alone, or no code, where a row's list is of the IPC."""
-    alone = ipc.reindex(rows.index)
-    known = rows["main_code"].notna()
-    codes = [
-        found if not only else [main] if there else []
-        for main, found, only, there in zip(
-            rows["main_code"], rows["codes"], alone, known, strict=True
-        )
-    ]
+    known = rows["main_code"].map(lambda main: [main], na_action="ignore")
+    alone = known.where(known.notna(), pd.Series([[]] * len(rows), index=rows.index))
+    codes = alone.where(ipc.reindex(rows.index), rows["codes"])
     return rows.assign(codes=codes)
 
 

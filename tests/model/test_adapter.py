@@ -1,8 +1,10 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from patclass.core.errors import ModelError
@@ -114,3 +116,42 @@ def test_settings_that_could_change_the_base_are_ignored(saved: Path, tiny_bert:
     for name, tensor in loaded.items():
         if "lora_" not in name:
             assert torch.equal(tensor, untouched[name.replace(".base_layer", "")])
+
+
+def adapted_layers(model: PeftModel) -> set[str]:
+    return {
+        part
+        for name, parameter in model.named_parameters()
+        if "lora_B" in name
+        for part in re.findall(r"layers?\.(\d+)\.", name)
+    }
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("targets", ["auto", "all-linear", "query,value", "q_proj,v_proj"])
+def test_the_upper_layers_alone_are_adapted(tiny_base: Path, targets: str, tmp_path: Path):
+    encoder = "bert" in tiny_base.name
+    if (targets == "query,value") > encoder or (targets == "q_proj,v_proj") > (not encoder):
+        return
+    model = tiny_classifier(tiny_base, targets=targets, lora_layers=1)
+    one_step(model, tiny_batch(tiny_base))
+    assert adapted_layers(model.backbone) == {"1"}
+    everywhere = tiny_classifier(tiny_base, targets=targets)
+    assert len(everywhere.trainable()) - 2 == 2 * (len(model.trainable()) - 2)
+    save_adapter(model.backbone, tmp_path / "adapter")
+    loaded = load_adapter(load_backbone(tiny_parts(tiny_base)), tmp_path / "adapter")
+    assert adapted_layers(loaded) == {"1"}
+    plain = PeftModel.from_pretrained(load_backbone(tiny_parts(tiny_base)), tmp_path / "adapter")
+    for name, tensor in adapter_weights(model.backbone).items():
+        assert torch.equal(adapter_weights(plain)[name], tensor)
+
+
+def test_more_layers_than_the_base_has_are_refused(tiny_bert: Path):
+    with pytest.raises(ModelError, match=r"lora_layers 3: base '.*' has 2 layers") as caught:
+        tiny_classifier(tiny_bert, lora_layers=3)
+    assert caught.value.settings == ("lora_layers",)
+
+
+def test_unknown_targets_are_told_with_upper_layers_too(tiny_bert: Path):
+    with pytest.raises(ModelError, match="Its linear layers are: dense, key, query, value"):
+        tiny_classifier(tiny_bert, lora_layers=1, targets="q_proj")

@@ -147,6 +147,12 @@ class LoraSettings(SettingsGroup):
         description="Linear layers that get an adapter: comma-separated names, 'all-linear', "
         "or auto (query and value projections of the architecture).",
     )
+    lora_layers: int | None = Field(
+        None,
+        ge=1,
+        description="Adapt only so many of the upper layers. What the layers below make of the "
+        "texts is then computed once instead of in every epoch. Default: all layers.",
+    )
 
 
 class FitSettings(SettingsGroup):
@@ -181,6 +187,11 @@ class FitSettings(SettingsGroup):
         description="How often a training text is replaced, anew in every epoch, by the title, the "
         "abstract or the claims alone, so that each of them can be classified. Rows without the "
         "fields of the text are then learnt from by their claims.",
+    )
+    prefix_cache: bool = Field(
+        True,
+        description="With lora_layers and several epochs: keep what the lower layers compute on "
+        "disk, beside the checkpoints, until the run is finished.",
     )
     teacher: str | None = Field(
         None,

@@ -12,6 +12,9 @@ from typing import Annotated, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.utils.constants import (
+    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS,
+)
 from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -20,6 +23,7 @@ from transformers import PreTrainedModel
 from patclass.core.errors import ModelError
 from patclass.core.files import parse_json
 from patclass.core.settings import MOST_RANK, LoraSettings
+from patclass.model.layer_stack import layers_of
 from patclass.model.packing import save_tensors
 
 WEIGHTS = "adapter_model.safetensors"
@@ -39,6 +43,8 @@ def add_adapter(backbone: PreTrainedModel, settings: LoraSettings, base_name: st
         target_modules=_targets(settings.targets),
         base_model_name_or_path=base_name,
     )
+    if settings.lora_layers is not None:
+        config.target_modules = _in_upper_layers(backbone, settings.lora_layers, config)
     return _wrap(backbone, config)
 
 
@@ -47,6 +53,31 @@ def _targets(spec: str) -> str | list[str] | None:
     if spec in ("auto", "all-linear"):
         return None if spec == "auto" else spec
     return [name.strip() for name in spec.split(",") if name.strip()]
+
+
+def _in_upper_layers(backbone: PreTrainedModel, count: int, config: LoraConfig) -> list[str]:
+    """The whole names of the target modules in the upper layers.
+
+    :raises ModelError: if there are fewer layers.
+    """
+    layers = layers_of(backbone)
+    if count > len(layers):
+        raise ModelError(
+            f"lora_layers {count}: base '{config.base_model_name_or_path}' has {len(layers)} "
+            "layers; give at most so many.",
+            setting="lora_layers",
+        )
+    wanted = config.target_modules or TARGETS.get(backbone.config.model_type, ())
+    inside = {module for layer in layers[-count:] for module in layer.modules()}
+    found = [
+        name
+        for name, module in backbone.named_modules()
+        if module in inside
+        and isinstance(module, torch.nn.Linear)
+        and (wanted == "all-linear" or any(f".{name}".endswith(f".{end}") for end in wanted))
+    ]
+    # Where there is none, PEFT says so by what was asked for.
+    return found or [*wanted]
 
 
 def _wrap(backbone: PreTrainedModel, config: LoraConfig) -> PeftModel:

@@ -8,8 +8,7 @@ product with the adapter's first matrix. On a CPU a step of a small base takes a
 the format: on a base in bfloat16 the adapter's products are in bfloat16 as well.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,8 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import Linear
 from torch import nn
+
+from patclass.model.layer_stack import replaced_forwards
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -98,18 +99,12 @@ def _plain(layer: nn.Module) -> bool:
     )
 
 
-@contextmanager
-def fused_adapter(backbone: PeftModel) -> Iterator[None]:
+def fused_adapter(backbone: PeftModel) -> AbstractContextManager[None]:
     """Compute plain LoRA layers by ``_LoraLinear``; all others are left as they are."""
-    layers = [layer for layer in backbone.modules() if _plain(layer)]
-    found = [(layer, vars(layer).get("forward")) for layer in layers]
-    for layer, _ in found:
-        layer.forward = partial(_forward, layer, layer.active_adapters[0])
-    try:
-        yield
-    finally:
-        for layer, before in found:
-            if before is None:
-                del layer.forward
-            else:
-                layer.forward = before
+    return replaced_forwards(
+        {
+            layer: partial(_forward, layer, layer.active_adapters[0])
+            for layer in backbone.modules()
+            if _plain(layer)
+        }
+    )

@@ -34,7 +34,7 @@ from patclass.evaluation.cross_validation import (
 )
 from patclass.evaluation.metrics import evaluate
 from patclass.evaluation.report import CROSS_VALIDATION, Report, level_report
-from patclass.model.network import PatentClassifier, merged
+from patclass.model.network import PatentClassifier, fast_merged
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import NEVER, Calibration
 from patclass.predictor.conformal import ConformalSets
@@ -288,7 +288,7 @@ class FewShot:
         return model
 
     def _engine_of(self, model: PatentClassifier) -> TorchEngine:
-        return TorchEngine(merged(model), self.tokenizer)
+        return TorchEngine(fast_merged(model), self.tokenizer)
 
     def _fitting(
         self,

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from patclass.model.attention import float32_attention
 from patclass.model.fused import fused_adapter
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
+from patclass.model.prefix import Prefix
 from patclass.model.tokenizer import TextTokenizer, training_batches
 from patclass.training.checkpoint import (
     Curve,
@@ -39,6 +41,7 @@ from patclass.training.checkpoint import (
     save_checkpoint,
 )
 from patclass.training.loss import balanced, tree_loss
+from patclass.training.prefix_cache import PrefixCache
 from patclass.training.teacher import SoftLabels
 
 BEST = "best.safetensors"
@@ -65,6 +68,7 @@ class Task:
     """What is learnt from what.
 
     :param soft: a teacher's probabilities of the leaves, shape (training rows, leaves).
+    :param base: hash of the base.
     """
 
     train: Sequence[Example]
@@ -74,6 +78,7 @@ class Task:
     seed: int
     run: str
     soft: SoftLabels | None = None
+    base: str = ""
 
 
 class Fit:
@@ -115,6 +120,7 @@ class Fit:
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
         self.saved_at = time.monotonic()
+        self.prefix: PrefixCache | None = None
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
         """Batches of positions in ``rows``, one text of each training row."""
@@ -133,6 +139,7 @@ class Fit:
             the first step, or there is nothing to resume.
         """
         checkpoint = self._restore() if resume else None
+        self._compute_prefix()
         self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
         interrupted = False
         with progress("training", self.steps, "step", self.progress.step) as bar:
@@ -150,6 +157,20 @@ class Fit:
         self._load_best()
         kept = latest_checkpoint(self.folder) is not None
         return FitResult(self.progress.best_epoch, interrupted, kept)
+
+    def _compute_prefix(self) -> None:
+        """Compute what stays the same in every epoch, unless there is only one."""
+        settings = self.settings
+        once = settings.epochs - self.progress.epoch < 2
+        prefix = None if once or not settings.prefix_cache else Prefix.of(self.model)
+        if prefix is None:
+            return
+        used = {position for batches in self.plan for batch in batches for position in batch}
+        self.prefix = PrefixCache(
+            prefix, self.tokenizer, self.rows, used, self.folder, self.autocast
+        )
+        with float32_attention(self.model.backbone.get_base_model()):
+            self.prefix.fill(self.task.base)
 
     def _restore(self) -> Path:
         checkpoint = latest_checkpoint(self.folder)
@@ -229,7 +250,8 @@ class Fit:
         examples = [self.examples[position] for position in batch]
         device = self.model.device
         # Weights stay float32: only the products are computed in the shorter format.
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
+        known = nullcontext() if self.prefix is None else self.prefix.given(batch)
+        with known, torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(Batch.of(padded).to(device))
         soft = self._soft(batch)
         return tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)

@@ -24,7 +24,7 @@ from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.device import apply_compute, choose_compute
-from patclass.model.network import Parts, architecture_of, merged, new_classifier, warm_start
+from patclass.model.network import Parts, architecture_of, fast_merged, new_classifier, warm_start
 from patclass.model.packing import PACKED, is_packed
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.conformal import ConformalSets
@@ -35,6 +35,7 @@ from patclass.training.categories import Categories
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
+from patclass.training.prefix_cache import remove_cache
 from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
 from patclass.training.start import (
     bare_settings,
@@ -327,6 +328,7 @@ def _make_fit(
         settings.data.seed,
         _run_id(settings, parts.base, corpus, teacher.sha256 if teacher else None),
         soft,
+        parts.base.sha256,
     )
     autocast = settings.fit.mixed_precision and parts.compute.fast_bfloat16
     return Fit(model, tokenizer, task, settings.fit, folder, autocast)
@@ -350,7 +352,8 @@ def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus, teacher: s
     decisive = settings.model_dump(
         mode="json", exclude={"output": True, "answer": True, "data": {"data", "data_name"}}
     )
-    decisive["fit"].pop("checkpoint_steps")
+    for name in ("checkpoint_steps", "prefix_cache"):
+        decisive["fit"].pop(name)
     parts = [decisive, base.sha256, corpus.fingerprint(), teacher]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -364,7 +367,7 @@ def _fit_components(
     return fit_components(
         Fitting(
             corpus=corpus,
-            engine=TorchEngine(merged(fit.model), fit.tokenizer),
+            engine=TorchEngine(fast_merged(fit.model), fit.tokenizer),
             tokenizer=fit.tokenizer,
             settings=settings.answer,
             seed=settings.data.seed,
@@ -392,4 +395,5 @@ def _verify(folder: Path, fit: Fit, device: str) -> None:
 def _clear(folder: Path) -> None:
     """Remove what only an unfinished run needs."""
     remove_checkpoints(folder)
+    remove_cache(folder)
     (folder / BEST).unlink(missing_ok=True)

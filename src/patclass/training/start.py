@@ -48,7 +48,7 @@ def start_settings(bundle: Bundle, settings: TrainSettings) -> TrainSettings:
     stored = bundle.description.settings
     for name in settings.lora.model_fields_set:
         wanted, there = getattr(settings.lora, name), getattr(stored.lora, name)
-        if name in ("r", "targets") and wanted != there:
+        if name in ("r", "targets", "lora_layers") and wanted != there:
             raise ModelError(
                 f"{name} {wanted}: the adapter of base '{settings.base.base}' has {there}; leave "
                 "it out.",

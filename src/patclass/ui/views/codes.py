@@ -51,9 +51,8 @@ def draw_codes(codes: Sequence[Code], key: str) -> None:
     shown = assigned(codes, figure, least / 100)
     st.caption(_CAPTIONS[figure].format(plural(len(shown), "code", "codes"), least))
     st.html(_STYLE + chips(shown))
-    if shown:
-        with st.expander("Titles"):
-            st.dataframe(_table(shown), hide_index=True)
+    with st.expander("Titles"):
+        st.dataframe(_table(shown), hide_index=True)
 
 
 def assigned(codes: Sequence[Code], figure: str, least: float) -> list[Code]:

@@ -159,10 +159,13 @@ class Fit:
         return FitResult(self.progress.best_epoch, interrupted, kept)
 
     def _compute_prefix(self) -> None:
-        """Compute what stays the same in every epoch, unless there is only one."""
+        """Compute what stays the same in every epoch, unless there is only one.
+
+        Also in the last epoch of a resumed run, which ends as it would have without a pause.
+        """
         settings = self.settings
-        once = settings.epochs - self.progress.epoch < 2
-        prefix = None if once or not settings.prefix_cache else Prefix.of(self.model)
+        needed = settings.prefix_cache and settings.epochs > 1
+        prefix = Prefix.of(self.model) if needed else None
         if prefix is None:
             return
         used = {position for batches in self.plan for batch in batches for position in batch}

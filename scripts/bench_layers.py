@@ -48,6 +48,8 @@ def measured(args: argparse.Namespace, layers: int | None, output: Path) -> str:
         "targets": "all-linear",
         "lora_layers": layers,
         "mixed_precision": True,
+        "linear": False,  # it would hide what the encoder loses
+        "index_rows": 0,
         "output": output,
     }
     start = time.time()

@@ -11,7 +11,14 @@ import pytest
 
 from helpers import run_script
 from patclass.core.errors import BundleError, ModelError, OutputError
-from patclass.core.files import atomic_folder, atomic_write, check_writable, file_sha256, write_json
+from patclass.core.files import (
+    atomic_folder,
+    atomic_write,
+    check_writable,
+    file_sha256,
+    user_cache,
+    write_json,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -242,3 +249,13 @@ def test_the_caller_chooses_the_error_for_an_unreadable_file(
 ):
     with pytest.raises(error, match=r"cannot read .*gone: No such file"):
         file_sha256(tmp_path / "gone", error)
+
+
+def test_what_can_be_made_again_is_in_the_folder_of_caches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache("offices") == tmp_path / "patclass" / "offices"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_cache("offices") == tmp_path / ".cache" / "patclass" / "offices"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from patclass.core.errors import ModelError
 from patclass.model.adapter import (
@@ -16,6 +17,7 @@ from patclass.model.adapter import (
     merge_adapter,
     save_adapter,
 )
+from patclass.model.base import PRESETS
 from patclass.model.network import load_backbone
 from tiny_parts import one_step, tiny_batch, tiny_classifier, tiny_parts
 
@@ -54,7 +56,24 @@ def test_the_config_names_the_base(tmp_path: Path):
 
     parts = Parts(resolve_base("minilm"), Compute("cpu", "float32", False, ""))
     save_adapter(new_classifier(parts, LoraSettings(), 2).backbone, tmp_path / "a")
-    assert json.loads((tmp_path / "a" / CONFIG).read_text())["base_model_name_or_path"] == "minilm"
+    config = json.loads((tmp_path / "a" / CONFIG).read_text())
+    preset = PRESETS["minilm"]
+    assert config["base_model_name_or_path"] == preset.repo
+    assert config["revision"] == preset.revision
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_plain_peft_finds_the_base_and_gives_the_same_states(saved: Path, tiny_bert: Path):
+    config = PeftConfig.from_pretrained(saved)
+    base = AutoModel.from_pretrained(config.base_model_name_or_path)
+    plain = PeftModel.from_pretrained(base, saved).eval()
+    ours = load_adapter(AutoModel.from_pretrained(tiny_bert), saved).eval()
+    ids = torch.arange(1, 9)[None]
+    with torch.no_grad():
+        states = plain(input_ids=ids).last_hidden_state
+        assert torch.equal(states, ours(input_ids=ids).last_hidden_state)
+        bare = AutoModel.from_pretrained(tiny_bert).eval()(input_ids=ids).last_hidden_state
+        assert not torch.allclose(states, bare)
 
 
 def test_a_missing_tensor_is_named(saved: Path, tiny_bert: Path):

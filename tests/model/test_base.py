@@ -26,7 +26,7 @@ def test_an_altered_embedded_base_is_refused(
         (tmp_path / name).symlink_to(original / name)
     (tmp_path / altered).unlink()
     (tmp_path / altered).write_bytes(b"{}")
-    monkeypatch.setattr(base_module, "_wheel_folder", lambda preset: tmp_path)
+    monkeypatch.setattr(base_module.Wheel, "locate", lambda wheel: tmp_path)
     with pytest.raises(ModelError, match=rf"{altered} has SHA-256"):
         resolve_base("minilm")
 
@@ -35,7 +35,7 @@ def test_without_the_wheel_the_pinned_revision_is_downloaded_from_the_hub(
     monkeypatch: pytest.MonkeyPatch,
 ):
     requests = []
-    monkeypatch.setattr(base_module, "_wheel_folder", lambda preset: None)
+    monkeypatch.setattr(base_module.Wheel, "locate", lambda wheel: None)
     monkeypatch.setattr(
         base_module,
         "snapshot_download",
@@ -47,7 +47,9 @@ def test_without_the_wheel_the_pinned_revision_is_downloaded_from_the_hub(
 
 
 def test_an_unknown_name_is_reported_with_the_presets():
-    with pytest.raises(ModelError, match=r"unknown base 'nosuch'.*minilm, llama-3\.2-1b"):
+    with pytest.raises(
+        ModelError, match=r"unknown base 'nosuch'.*minilm, smollm2-135m, llama-3\.2-1b"
+    ):
         resolve_base("nosuch")
 
 

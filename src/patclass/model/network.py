@@ -215,7 +215,7 @@ def new_classifier(
     if gradient_checkpointing:
         # The re-entrant kind would cut the adapter's gradients off: its inputs need none.
         backbone.activation_checkpointing_enable({"use_reentrant": False})
-    adapted = add_adapter(backbone, lora, parts.base.name)
+    adapted = add_adapter(backbone, lora, parts.base.source, parts.base.revision)
     traits = parts.architecture
     model = PatentClassifier(adapted, traits.pooling, traits.hidden_size, labels)
     return model.to(parts.compute.device)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from patclass.core.errors import ConfigError, OfficeError, OutputError
-from patclass.core.files import atomic_write
+from patclass.core.files import atomic_write, user_cache
 from patclass.data.documents import Document, RejectedDocument, documents_of
 from patclass.data.language import NAMES
 from patclass.offices import epo, uspto
 from patclass.offices.connection import Connection, Deadline
 from patclass.offices.numbers import PublicationNumber
 from patclass.offices.patent import OfficePatent
-from patclass.offices.settings import OfficesSettings, default_cache
+from patclass.offices.settings import OfficesSettings
 
 
 class _Office(Protocol):
@@ -40,7 +40,7 @@ class Offices:
     def __init__(self, settings: OfficesSettings) -> None:
         self._seconds = settings.seconds
         max_bytes = int(settings.cache_megabytes * 1_000_000)
-        self._cache = Cache(settings.cache or default_cache(), settings.cache_days, max_bytes)
+        self._cache = Cache(settings.cache or user_cache("offices"), settings.cache_days, max_bytes)
         self._offices: dict[str, _Office] = {}
         self._without: dict[str, OfficeError] = {}
         for name, kind in ((epo.NAME, epo.Epo), (uspto.NAME, uspto.Uspto)):

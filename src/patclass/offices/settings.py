@@ -1,7 +1,6 @@
 """How the patent offices are asked: keys, addresses, limits. Knows no HTTP."""
 
 import ipaddress
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +10,6 @@ from pydantic_settings import SettingsConfigDict
 from patclass.core.config import Settings
 
 PREFIX = "PATCLASS_OFFICES_"
-
-
-def default_cache() -> Path:
-    """The folder for what the offices answered, in the user's folder of caches."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "patclass" / "offices"
 
 
 class OfficesSettings(Settings):

@@ -236,7 +236,8 @@ def _decide(
     rate = settings.fit.learning_rate or traits.learning_rate
     fit = settings.fit.model_copy(update={"learning_rate": rate})
     if settings.answer.embed_base and start is None:
-        base = replace(base, name=base.folder.name)  # where it once lay is of no use to anybody
+        # Where it once lay is of no use to anybody.
+        base = replace(base, name=base.folder.name, source=base.folder.name)
     return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
 

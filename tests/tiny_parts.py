@@ -47,6 +47,14 @@ def one_step(model: PatentClassifier, batch: Batch, rate: float = 1e-2) -> None:
     optimizer.step()
 
 
+def gradients(model: PatentClassifier, logits: torch.Tensor) -> torch.Tensor:
+    """Those of all that is trained, of the sum of the squared logits."""
+    logits.square().sum().backward()
+    found = torch.cat([p.grad.flatten() for p in model.trainable().values()])
+    model.zero_grad()
+    return found
+
+
 def eight_bit_weights_problem(graph: ov.Model, tokenizer: TextTokenizer, row: Sequence[int]) -> str:
     """Why OpenVINO computes no weights of eight bits here, as where oneDNN is limited; or empty."""
     compressed = nncf.compress_weights(graph.clone(), mode=nncf.CompressWeightsMode.INT8_ASYM)

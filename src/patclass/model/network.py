@@ -49,9 +49,14 @@ def pool(embeddings: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torc
     if pooling is Pooling.MEAN:
         weights = mask.unsqueeze(-1).to(torch.float32)
         return (embeddings.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+    rows = torch.arange(embeddings.shape[0], device=embeddings.device)
+    return embeddings[rows, last_tokens(mask)].float()
+
+
+def last_tokens(mask: torch.Tensor) -> torch.Tensor:
+    """The place of the last token of each row of ``mask`` (rows, tokens)."""
     positions = torch.arange(mask.shape[1], device=mask.device)
-    last = (positions * mask).argmax(dim=1)
-    return embeddings[torch.arange(embeddings.shape[0], device=embeddings.device), last].float()
+    return (positions * mask).argmax(dim=1)
 
 
 # What the width of a token's state is called, over the architectures.
@@ -158,9 +163,14 @@ class PatentClassifier(nn.Module):
         self.backbone = backbone
         self.pooling = pooling
         self.head = nn.Linear(hidden, labels, dtype=torch.float32)
-        forward = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-        parameters = inspect.signature(forward.forward).parameters
+        parameters = inspect.signature(self.base.forward).parameters
         self._takes_positions = pooling is Pooling.LAST and "position_ids" in parameters
+
+    @property
+    def base(self) -> PreTrainedModel:
+        """The backbone without PEFT's wrapping; its layers hold the adapter all the same."""
+        backbone = self.backbone
+        return backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
 
     @property
     def device(self) -> torch.device:

@@ -24,7 +24,7 @@ class Prefix:
     def __init__(self, model: PatentClassifier, depth: int) -> None:
         """:param depth: number of layers, from the first one."""
         self._model = model
-        layers = layers_of(model.backbone.get_base_model())
+        layers = layers_of(model.base)
         self._lower, self._upper = layers[:depth], layers[depth:]
         self._beside: int | None = None  # what a layer gives beside its states, if that is a tuple
         self.device = model.device
@@ -36,7 +36,7 @@ class Prefix:
     @classmethod
     def of(cls, model: PatentClassifier) -> "Prefix | None":
         """The layers below the first that has a weight to train; None if it is the first."""
-        layers = layers_of(model.backbone.get_base_model())
+        layers = layers_of(model.base)
         trained = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
         depth = trained.index(True)
         return cls(model, depth) if depth else None

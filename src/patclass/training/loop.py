@@ -23,15 +23,16 @@ from patclass.core.settings import FitSettings
 from patclass.core.types import softmax
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example
-from patclass.engines.torch import TorchEngine
+from patclass.engines.torch import SCORING_TOKENS
 from patclass.evaluation.metrics import Metrics, evaluate_levels
 from patclass.model.adapter import has_moved
 from patclass.model.attention import float32_attention
 from patclass.model.fused import fused_adapter
+from patclass.model.last_token import last_token_only
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.prefix import Prefix
-from patclass.model.tokenizer import TextTokenizer, training_batches
+from patclass.model.tokenizer import TextTokenizer, scoring_batches, training_batches
 from patclass.training.checkpoint import (
     Curve,
     Progress,
@@ -115,6 +116,8 @@ class Fit:
         texts = [(text, place) for place, row in enumerate(rows) for text in (row.text, *row.views)]
         self.rows = tokenizer.token_ids([text for text, _ in texts])
         self.places = [place for _, place in texts]
+        # Those of validation come behind them.
+        self.rows += tokenizer.token_ids([row.text for row in task.validation])
         self.examples = [rows[place] for place in self.places]
         self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
@@ -169,10 +172,11 @@ class Fit:
         if prefix is None:
             return
         used = {position for batches in self.plan for batch in batches for position in batch}
+        used.update(range(len(self.places), len(self.rows)))
         self.prefix = PrefixCache(
             prefix, self.tokenizer, self.rows, used, self.folder, self.autocast
         )
-        with float32_attention(self.model.backbone.get_base_model()):
+        with float32_attention(self.model.base):
             self.prefix.fill(self.task.base)
 
     def _restore(self) -> Path:
@@ -195,14 +199,14 @@ class Fit:
 
     def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
-        self.model.train()
-        backbone = self.model.backbone
-        with float32_attention(backbone.get_base_model()), fused_adapter(backbone):
+        model = self.model.train()
+        with float32_attention(model.base), fused_adapter(model.backbone), last_token_only(model):
             while self.progress.step_in_epoch < len(batches):
                 self._step(batches[self.progress.step_in_epoch], bar)
                 if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
                     self._checkpoint()
-        self._finish_epoch(bar)
+            levels = self._validate()
+        self._finish_epoch(levels, bar)
 
     def _step(self, batch: list[int], bar: ProgressBar) -> None:
         start = time.perf_counter()
@@ -249,15 +253,18 @@ class Fit:
         self.progress = self.progress.model_copy(update={"step": done, "step_in_epoch": here})
 
     def _loss(self, batch: list[int]) -> torch.Tensor:
-        padded = self.tokenizer.pad([self.rows[position] for position in batch])
         examples = [self.examples[position] for position in batch]
+        logits, soft = self._logits(batch), self._soft(batch)
+        return tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+
+    def _logits(self, batch: list[int]) -> torch.Tensor:
+        padded = self.tokenizer.pad([self.rows[position] for position in batch])
         device = self.model.device
         # Weights stay float32: only the products are computed in the shorter format.
         known = nullcontext() if self.prefix is None else self.prefix.given(batch)
         with known, torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
-            logits = self.model(Batch.of(padded).to(device))
-        soft = self._soft(batch)
-        return tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+            logits: torch.Tensor = self.model(Batch.of(padded).to(device))
+        return logits
 
     def _soft(self, batch: list[int]) -> torch.Tensor | None:
         if self.task.soft is None:
@@ -265,8 +272,7 @@ class Fit:
         rows = self.task.soft[[self.places[position] for position in batch]]
         return torch.from_numpy(rows.astype(np.float32))
 
-    def _finish_epoch(self, bar: ProgressBar) -> None:
-        levels = self._validate()
+    def _finish_epoch(self, levels: dict[str, Metrics], bar: ProgressBar) -> None:
         score = float(np.mean([getattr(m, self.settings.best_by) for m in levels.values()]))
         loss = float(np.mean([metrics.loss for metrics in levels.values()]))
         before = self.progress
@@ -294,14 +300,19 @@ class Fit:
         self._checkpoint()
 
     def _validate(self) -> dict[str, Metrics]:
-        rows, tree = self.task.validation, self.task.tree
-        texts = [example.text for example in rows]
-        with progress("validation", len(rows), leave=False) as bar:
-            ids = self.tokenizer.token_ids(texts)
-            logits = TorchEngine(self.model, self.tokenizer).run(ids, bar.update).logits
+        """Figures by level, in the number format of a step: only epochs are compared by them."""
+        rows, tree, start = self.task.validation, self.task.tree, len(self.places)
+        logits = np.empty((len(rows), len(tree.paths)), dtype=np.float32)
+        batches = scoring_batches([len(row) for row in self.rows[start:]], SCORING_TOKENS)
+        self.model.eval()
+        with progress("validation", len(rows), leave=False) as bar, torch.no_grad():
+            for batch in batches:
+                found = self._logits([start + number for number in batch])
+                logits[batch] = found[:, : len(tree.paths)].cpu().numpy()
+                bar.update(len(batch))
         if not np.isfinite(logits).all():
             raise self._diverged("a logit on validation is not a number")
-        return evaluate_levels(rows, softmax(logits[:, : len(tree.paths)]), tree)
+        return evaluate_levels(rows, softmax(logits), tree)
 
     def _checkpoint_is_due(self) -> bool:
         waited = time.monotonic() - self.saved_at

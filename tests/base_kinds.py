@@ -5,7 +5,8 @@ from transformers import AutoConfig, AutoModel
 
 from patclass.core.settings import LoraSettings
 from patclass.model.adapter import add_adapter
-from patclass.model.network import Batch, PatentClassifier, Pooling
+from patclass.model.architecture import Pooling
+from patclass.model.network import Batch, PatentClassifier
 
 SMALL = {
     "vocab_size": 99,

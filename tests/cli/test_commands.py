@@ -139,8 +139,17 @@ def test_doctor_reports_device_and_precision_with_the_reason(doctor: list[str]):
     assert len(chosen) == 2
     pattern = r"for a (float32|bfloat16) base: (cpu|cuda|mps), (float32|bfloat16): \S.{10,}"
     assert all(re.search(pattern, line) for line in chosen)
-    assert sum("relative error" in line for line in doctor) >= 1
-    assert sum("the speed of float32" in line for line in doctor) == 1
+    products = [line for line in doctor if line.startswith("products ")]
+    assert len(products) == 3
+    pattern = r": [\d,]+ GFLOP/s of one core, relative error \S+: (not )?used$"
+    assert all(re.search(pattern, line) for line in products)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"processor   .+: \w+", r"cores       \d+ usable", r"memory      .*GiB free of"]
+)
+def test_doctor_reports_the_machine(doctor: list[str], pattern: str):
+    assert sum(bool(re.match(pattern, line)) for line in doctor) == 1
 
 
 @pytest.mark.parametrize("preset", PRESETS)

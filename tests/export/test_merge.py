@@ -18,7 +18,8 @@ from patclass.core.files import file_sha256
 from patclass.engines.torch import TorchEngine
 from patclass.export.run import load_merged, merged_base, save_merged
 from patclass.inference import load
-from patclass.model.network import architecture_of, pool
+from patclass.model.architecture import architecture_of
+from patclass.model.network import pool
 from patclass.model.packing import PACKED
 
 TEXTS = [f"{row['title']}. {row['abstract']}" for row in patent_rows(9, seed=8)]

@@ -6,13 +6,15 @@ from patclass.model import device as device_module
 from patclass.model.device import (
     Compute,
     CpuProbe,
+    Products,
     apply_compute,
     choose_compute,
     probe_cpu,
 )
 
-EXACT_AND_FAST = CpuProbe(2e-7, 4e-7, 2.0)
-EMULATED = CpuProbe(2e-7, 2e-3, 0.02)
+PLAIN = Products(100.0, 2e-7)
+EXACT_AND_FAST = CpuProbe(PLAIN, Products(200.0, 4e-7), Products(400.0, 2e-3))
+EMULATED = CpuProbe(PLAIN, Products(200.0, 2e-3), Products(2.0, 2e-3))
 
 
 @pytest.fixture
@@ -29,24 +31,13 @@ def test_the_probe_measures_without_changing_the_setting():
     assert torch.get_float32_matmul_precision() == "high"
     assert torch.get_num_threads() == threads
     torch.set_float32_matmul_precision("highest")
-    assert 0 < measured.float32_error < 2e-6
-    assert measured.bfloat16_gain > 0
+    assert 0 < measured.plain.error < 2e-6 < measured.short.error < 1e-2
+    assert all(each.gflops > 0 for each in (measured.plain, measured.fast, measured.short))
 
 
-@pytest.mark.parametrize(("bound", "used"), [(0.0, "highest"), (1.0, "medium")])
-def test_bfloat16_is_compared_with_the_float32_that_would_be_used(
-    monkeypatch: pytest.MonkeyPatch, bound: float, used: str
-):
-    found: list[str] = []
-
-    def seconds(product: object) -> float:
-        found.append(torch.get_float32_matmul_precision())
-        return 1.0
-
-    monkeypatch.setattr(device_module, "FLOAT32_ERROR", bound)
-    monkeypatch.setattr(device_module, "_seconds", seconds)
-    probe_cpu.__wrapped__()
-    assert set(found) == {used}
+def test_bfloat16_is_compared_with_the_float32_that_would_be_used():
+    assert (EXACT_AND_FAST.bfloat16_gain, EXACT_AND_FAST.bfloat16) == (2.0, True)
+    assert (EMULATED.bfloat16_gain, EMULATED.bfloat16) == (0.02, False)
 
 
 @pytest.mark.parametrize("probe", [EXACT_AND_FAST], indirect=True)
@@ -98,3 +89,16 @@ def test_cuda_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
 def test_an_unavailable_device_is_refused():
     with pytest.raises(ConfigError, match="device cuda: there is none here; use cpu or auto"):
         choose_compute("cuda")
+
+
+def test_no_more_threads_are_used_than_cores(monkeypatch: pytest.MonkeyPatch):
+    used: list[int] = []
+    monkeypatch.setattr(device_module, "usable_cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    apply_compute(Compute("cpu", "float32", False, ""))
+    assert not used
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    apply_compute(Compute("cpu", "float32", False, ""))
+    assert used == [2]

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from base_kinds import batch, classifier
+from patclass.model.architecture import Pooling
 from patclass.model.fused import fused_adapter
 from patclass.model.last_token import last_token_only
 from patclass.model.layer_stack import layers_of
-from patclass.model.network import Pooling
 from patclass.model.prefix import Prefix
 from tiny_parts import gradients
 

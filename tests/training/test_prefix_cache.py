@@ -192,7 +192,8 @@ def test_a_run_learns_the_same_with_and_without_it(
 def test_a_resumed_run_ends_with_the_same_weights(
     tiny_base: Path, patents: Path, tmp_path: Path, monkeypatch, epoch: int
 ):
-    here = compute.CpuProbe(0, 0, bfloat16_gain=2)  # so that states are rounded to bfloat16
+    plain, short = compute.Products(1, 0), compute.Products(2, 0)
+    here = compute.CpuProbe(plain, plain, short)  # so that states are rounded to bfloat16
     monkeypatch.setattr(compute, "probe_cpu", lambda: here)
     more = UPPER | {"mixed_precision": True}
     tiny_run(tiny_base, patents, tmp_path / "whole", **more)

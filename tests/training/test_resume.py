@@ -42,7 +42,7 @@ def command(base: Path, data: Path, output: Path, epochs: int = 4) -> list[str]:
         "finest": "subclass",
     }  # fmt: skip
     flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    return ["train", "--allow-weak", *flags]
+    return ["train", "--allow-weak", "--no-mixed-precision", *flags]
 
 
 def start(base: Path, data: Path, output: Path, epochs: int = 4) -> "subprocess.Popen[str]":

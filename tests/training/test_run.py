@@ -18,7 +18,7 @@ from patclass.core.errors import BundleError, ModelError, OutputError, TrainingE
 from patclass.core.files import write_json
 from patclass.inference import Options, load
 from patclass.model import device
-from patclass.model.device import CpuProbe
+from patclass.model.device import CpuProbe, Products
 from patclass.training import loop
 from patclass.training import run as run_module
 from patclass.training.run import train, work_folder
@@ -145,7 +145,8 @@ def test_a_base_that_is_not_packed_is_not_embedded(tiny_bert: Path, patents: Pat
 def test_mixed_precision_is_used_only_where_it_is_faster(
     tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: bool
 ):
-    probe = CpuProbe(2e-7, 2e-7, 2.0 if real else 0.02)
+    plain = Products(100.0, 2e-7)
+    probe = CpuProbe(plain, plain, Products(200.0 if real else 2.0, 2e-3))
     monkeypatch.setattr(device, "probe_cpu", lambda: probe)
     used: list[bool] = []
 

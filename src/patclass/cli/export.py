@@ -1,8 +1,5 @@
-"""``patclass export``, ``verify`` and ``doctor``: bundles and the machine they run on."""
+"""``patclass export`` and ``verify``: bundles for the machine they run on."""
 
-import platform
-import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +8,6 @@ import click
 from patclass.cli.options import (
     bundle_argument,
     device_option,
-    flag_of,
     open_bundle,
     output_option,
     settings_options,
@@ -119,45 +115,4 @@ def verify(bundle: str | None, device: str) -> int:
         f"{opened.folder}: complete; {len(opened.golden.texts)} golden texts have the same answers "
         f"(largest difference of a logit {difference:.1e}, tolerance {opened.golden.tolerance:g})"
     )
-    return 0
-
-
-PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "scikit-learn")
-
-
-@click.command()
-def doctor() -> int:
-    """Report what is available on this machine: devices, number formats, base models, versions."""
-    import torch
-    from huggingface_hub import get_token
-
-    from patclass.core.errors import ModelError
-    from patclass.model.base import PRESETS, resolve_base
-    from patclass.model.device import choose_compute, probe_cpu
-
-    probe = probe_cpu()
-    click.echo(f"python      {platform.python_version()} on {platform.system()}")
-    click.echo("packages    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
-    click.echo(
-        f"processor   {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-    )
-    click.echo(
-        f"float32     relative error {probe.float32_error:.1e}, with oneDNN's reduced precision "
-        f"{probe.fast_float32_error:.1e}: {'used' if probe.fast_float32 else 'not used'}"
-    )
-    click.echo(
-        f"bfloat16    {probe.bfloat16_gain:.2f}× the speed of float32: "
-        f"{'native' if probe.bfloat16 else 'emulated, not used'}"
-    )
-    click.echo(f"selected    for a float32 base: {choose_compute()}")
-    click.echo(f"            for a bfloat16 base: {choose_compute(stored=torch.bfloat16)}")
-    for name, preset in PRESETS.items():
-        try:
-            resolve_base(name, download=False)
-            state = "verified" if preset.hashes else "present"
-        except ModelError as problem:
-            state = f"not available: {problem.message(flag_of)}"
-        click.echo(f"base        {name} ({preset.summary}): {state}")
-    click.echo(f"hub token   {'set' if get_token() else 'not set (HF_TOKEN)'}")
-    click.echo(f"disk        {shutil.disk_usage('.').free / 2**30:.1f} GiB free in this folder")
     return 0

@@ -9,8 +9,9 @@ import click
 
 from patclass import __version__
 from patclass.cli.convert import convert
+from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import audit, compare, evaluate
-from patclass.cli.export import doctor, export, verify
+from patclass.cli.export import export, verify
 from patclass.cli.models import loop, models, monitor, retrain
 from patclass.cli.options import print_error
 from patclass.cli.predict import classify, code, predict
@@ -31,6 +32,7 @@ _TRAIN = {
     "jinja2",
     "lxml",
     "peft",
+    "psutil",
     "pyarrow",
     "pypdf",
     "python_calamine",

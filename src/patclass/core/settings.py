@@ -208,7 +208,7 @@ class FitSettings(SettingsGroup):
         "labels'.",
     )
     mixed_precision: bool = Field(
-        False,
+        True,
         description="Multiply in bfloat16 while training, where that is measured to be faster; "
         "weights and answers stay float32.",
     )

@@ -4,6 +4,7 @@ Processors are probed, not assumed: bfloat16 on a processor that only emulates i
 500 times slower than float32.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Literal
 import torch
 
 from patclass.core.errors import ConfigError
+from patclass.model.machine import usable_cores
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -47,21 +49,39 @@ class Compute:
 
 
 @dataclass(frozen=True)
+class Products:
+    """What one kind of matrix products does on one core.
+
+    :param gflops: billions of operations a second.
+    :param error: relative, against float64.
+    """
+
+    gflops: float
+    error: float
+
+
+@dataclass(frozen=True)
 class CpuProbe:
     """What this processor measurably does.
 
-    :param bfloat16_gain: compared with the fast float32 products if they are exact, else with
-        plain ones.
+    :param plain: products of float32.
+    :param fast: of float32, as oneDNN computes them when it may use a shorter format inside.
+    :param short: of bfloat16.
     """
 
-    float32_error: float
-    fast_float32_error: float
-    bfloat16_gain: float
+    plain: Products
+    fast: Products
+    short: Products
 
     @property
     def fast_float32(self) -> bool:
         """Whether oneDNN's faster float32 products are as exact as float32."""
-        return self.fast_float32_error <= FLOAT32_ERROR
+        return self.fast.error <= FLOAT32_ERROR
+
+    @property
+    def bfloat16_gain(self) -> float:
+        """Speed of bfloat16, relative to the products that float32 would be computed with."""
+        return self.short.gflops / (self.fast if self.fast_float32 else self.plain).gflops
 
     @property
     def bfloat16(self) -> bool:
@@ -71,31 +91,28 @@ class CpuProbe:
 
 @cache
 def probe_cpu() -> CpuProbe:
-    """Measure errors and speeds of 512×512 products (some 50 ms)."""
+    """Measure errors and speeds of 512×512 products of one thread (some 50 ms)."""
     before, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(_SIDE, _SIDE, generator=generator) for _ in range(2))
     exact = left.double() @ right.double()
 
-    def error() -> float:
-        return float(((left @ right).double() - exact).norm() / exact.norm())
+    def measure(precision: str, left: torch.Tensor, right: torch.Tensor) -> Products:
+        torch.set_float32_matmul_precision(precision)
+        error = ((left @ right).double() - exact).norm() / exact.norm()
+        return Products(2 * _SIDE**3 / _seconds(lambda: left @ right) / 1e9, float(error))
 
     try:
         # Threads that wait for each other would be measured along with the products.
         torch.set_num_threads(1)
-        torch.set_float32_matmul_precision("highest")
-        plain = error()
-        torch.set_float32_matmul_precision("medium")
-        fast = error()
-        # The other side of the comparison is what float32 would really be computed with.
-        torch.set_float32_matmul_precision(_product_precision(fast <= FLOAT32_ERROR))
-        seconds = _seconds(lambda: left @ right)
-        half_left, half_right = left.bfloat16(), right.bfloat16()
-        gain = seconds / _seconds(lambda: half_left @ half_right)
+        return CpuProbe(
+            measure(_product_precision(False), left, right),
+            measure(_product_precision(True), left, right),
+            measure(_product_precision(False), left.bfloat16(), right.bfloat16()),
+        )
     finally:
         torch.set_float32_matmul_precision(before)
         torch.set_num_threads(threads)
-    return CpuProbe(plain, fast, gain)
 
 
 def _seconds(product: Callable[[], object], repeats: int = 5) -> float:
@@ -154,14 +171,19 @@ def _choose_cpu(precision: Precision | Literal["auto"], stored: torch.dtype) -> 
         precision, reason = "bfloat16", f"the base is stored in bfloat16, and {gain}"
     else:
         precision, exact = "float32", "exact" if probe.fast_float32 else "not exact"
-        errors = f"{probe.fast_float32_error:.0e}, plain {probe.float32_error:.0e}"
+        errors = f"{probe.fast.error:.0e}, plain {probe.plain.error:.0e}"
         reason = f"oneDNN's fast products are {exact} (relative error {errors}); {gain}"
     return Compute("cpu", precision, probe.fast_float32, reason, probe.bfloat16)
 
 
 def apply_compute(compute: Compute) -> None:
-    """Set torch's process-wide product precision to what was chosen."""
+    """Set torch's process-wide product precision to what was chosen, and its threads.
+
+    A container may have fewer cores than the machine that torch sees; OMP_NUM_THREADS overrules.
+    """
     torch.set_float32_matmul_precision(_product_precision(compute.fast_float32))
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())
 
 
 def _product_precision(fast: bool) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from patclass.model.architecture import Pooling
 from patclass.model.layer_stack import layers_of, replaced_forwards
-from patclass.model.network import PatentClassifier, Pooling, last_tokens
+from patclass.model.network import PatentClassifier, last_tokens
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Backbone, pooling and head as one module, and what of them follows from a base's config.json.
+"""Backbone, pooling and head as one module.
 
 Knows no text and no label names.
 """
@@ -8,9 +8,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -18,27 +16,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
 from transformers.utils import logging as transformers_logging
 
 from patclass.core.errors import ModelError
 from patclass.core.settings import LoraSettings
 from patclass.model.adapter import add_adapter, load_adapter, load_adapter_weights, merge_adapter
+from patclass.model.architecture import Architecture, Pooling, architecture_of
 from patclass.model.attention import use_float32_attention
 from patclass.model.base import BaseFiles
 from patclass.model.device import Compute
+from patclass.model.machine import check_memory
 from patclass.model.packing import PACKED, is_packed, save_tensors, unpack
 from patclass.model.tokenizer import Padded
-
-
-class Pooling(StrEnum):
-    """How the hidden states of the tokens become one embedding."""
-
-    MEAN = "mean"
-    LAST = "last"
 
 
 def pool(embeddings: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
@@ -57,63 +46,6 @@ def last_tokens(mask: torch.Tensor) -> torch.Tensor:
     """The place of the last token of each row of ``mask`` (rows, tokens)."""
     positions = torch.arange(mask.shape[1], device=mask.device)
     return (positions * mask).argmax(dim=1)
-
-
-# What the width of a token's state is called, over the architectures.
-HIDDEN_SIZES = ("hidden_size", "dim", "n_embd", "d_model")
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The traits of a base that training and serving depend on."""
-
-    model_type: str
-    pooling: Pooling
-    learning_rate: float
-    hidden_size: int
-    stored: torch.dtype
-    max_positions: int | None
-
-
-def architecture_of(config: Mapping[str, Any], name: str) -> Architecture:
-    """Read the traits from a ``config.json``.
-
-    :raises ModelError: if the kind is unsupported or the base is quantised: adapters are
-        merged in float, and merging into a quantised base flips answers.
-    """
-    model_type = str(config.get("model_type", ""))
-    if "quantization_config" in config:
-        raise ModelError(
-            f"base '{name}' is quantised; adapters are trained and merged in float. "
-            "Use the float weights of the same model."
-        )
-    # Many encoders can also be loaded as causal models, so the masked table is asked first.
-    encoder = model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    if config.get("is_encoder_decoder") or not (
-        encoder or model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    ):
-        raise ModelError(
-            f"base '{name}' is of the kind '{model_type}'; an encoder (BERT, DeBERTa, "
-            "ModernBERT …) or a decoder (Llama, Qwen, Gemma …) is needed."
-        )
-    hidden = next((config[key] for key in HIDDEN_SIZES if key in config), None)
-    if hidden is None:
-        raise ModelError(f"base '{name}' names no hidden size in its config.json.")
-    stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
-    positions = config.get("max_position_embeddings")
-    return Architecture(
-        model_type,
-        Pooling.MEAN if encoder else Pooling.LAST,
-        1e-3 if encoder else 2e-4,
-        int(hidden),
-        getattr(torch, stored, torch.float32),
-        int(positions) - _reserved_positions(model_type) if positions else None,
-    )
-
-
-def _reserved_positions(model_type: str) -> int:
-    """RoBERTa and its kin count positions from the padding token's id plus one."""
-    return 2 if "roberta" in model_type or model_type in ("camembert", "mpnet") else 0
 
 
 @dataclass(frozen=True)
@@ -201,6 +133,11 @@ class PatentClassifier(nn.Module):
         """Adapter and head parameters by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
+    def checkpoint_layers(self) -> None:
+        """Save memory by computing the activations of each layer a second time."""
+        # The re-entrant kind would cut the adapter's gradients off: its inputs need none.
+        self.base.activation_checkpointing_enable({"use_reentrant": False})
+
     def round_to(self, dtype: torch.dtype) -> None:
         """Round adapter and head to what ``dtype`` holds, so that what is measured is saved."""
         with torch.no_grad():
@@ -222,12 +159,11 @@ def new_classifier(
     """
     backbone = load_backbone(parts)
     _switch_dropout_off(backbone)
-    if gradient_checkpointing:
-        # The re-entrant kind would cut the adapter's gradients off: its inputs need none.
-        backbone.activation_checkpointing_enable({"use_reentrant": False})
     adapted = add_adapter(backbone, lora, parts.base.source, parts.base.revision)
     traits = parts.architecture
     model = PatentClassifier(adapted, traits.pooling, traits.hidden_size, labels)
+    if gradient_checkpointing:
+        model.checkpoint_layers()
     return model.to(parts.compute.device)
 
 
@@ -311,7 +247,8 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
     traits = parts.architecture
     try:
         packed = is_packed(parts.base.folder / PACKED)
-        _check_size(parts.base.folder)
+        weights = _count_weights(parts.base.folder)
+        check_memory(parts.base.name, weights, parts.compute.device, parts.compute.dtype)
         backbone, absent = _load_packed(parts) if packed else _load_plain(parts)
     except ModelError:
         raise
@@ -334,8 +271,8 @@ def load_backbone(parts: Parts) -> PreTrainedModel:
 _BESIDE = 2**26
 
 
-def _check_size(folder: Path) -> None:
-    """Refuse a configuration of far more values than the files of weights hold.
+def _count_weights(folder: Path) -> int:
+    """The weights that a configuration describes, of which no far fewer are in the files.
 
     They would be made before it is noticed that the files lack them.
 
@@ -353,12 +290,13 @@ def _check_size(folder: Path) -> None:
         raise ModelError(f"{folder / 'config.json'} has {layers} layers, but {tensors} weights.")
     with torch.device("meta"):
         model = AutoModel.from_config(config, trust_remote_code=False)
-    needed = sum(t.numel() for t in (*model.parameters(), *model.buffers()))
+    needed = int(sum(t.numel() for t in (*model.parameters(), *model.buffers())))
     # Packed, a byte holds at most four values; a shared matrix is stored once.
     if needed > 4 * held + _BESIDE:
         raise ModelError(
             f"{folder / 'config.json'} describes {needed:,} weights, but the files hold {held:,}."
         )
+    return needed
 
 
 def _load_plain(parts: Parts) -> tuple[PreTrainedModel, list[str]]:

@@ -6,10 +6,11 @@ Knows tokens and label positions; not where they come from.
 import math
 import os
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from patclass.model.last_token import last_token_only
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.prefix import Prefix
-from patclass.model.tokenizer import TextTokenizer, scoring_batches, training_batches
+from patclass.model.tokenizer import TextTokenizer, scoring_batches
 from patclass.training.checkpoint import (
     Curve,
     Progress,
@@ -42,6 +43,7 @@ from patclass.training.checkpoint import (
     save_checkpoint,
 )
 from patclass.training.loss import balanced, tree_loss
+from patclass.training.plan import epoch_batches, learning_rate
 from patclass.training.prefix_cache import PrefixCache
 from patclass.training.teacher import SoftLabels
 
@@ -49,6 +51,13 @@ BEST = "best.safetensors"
 
 # A step of a large base on a CPU takes half a minute; no more than this should be lost.
 CHECKPOINT_SECONDS = 300.0
+
+
+class KeptStates(Protocol):
+    """States of the lower layers that need not be computed again."""
+
+    def given(self, batch: list[int]) -> AbstractContextManager[None]:
+        """Have the model begin with the states of a batch."""
 
 
 class OtherRunError(TrainingError):
@@ -119,19 +128,15 @@ class Fit:
         # Those of validation come behind them.
         self.rows += tokenizer.token_ids([row.text for row in task.validation])
         self.examples = [rows[place] for place in self.places]
-        self.plan = [self._epoch_batches(epoch) for epoch in range(settings.epochs)]
+        lengths = list(map(len, self.rows))
+        self.plan = [
+            epoch_batches(task.train, lengths, settings, (task.seed, epoch))
+            for epoch in range(settings.epochs)
+        ]
         self.steps = sum(len(batches) for batches in self.plan)
         self.progress = Progress(run=task.run)
         self.saved_at = time.monotonic()
-        self.prefix: PrefixCache | None = None
-
-    def _epoch_batches(self, epoch: int) -> list[list[int]]:
-        """Batches of positions in ``rows``, one text of each training row."""
-        rng = np.random.default_rng((self.task.seed, epoch))
-        texts = draw_texts(self.task.train, self.settings.field_dropout, rng)
-        lengths = [len(self.rows[position]) for position in texts]
-        batches = training_batches(lengths, self.settings.batch_tokens, rng)
-        return [[texts[place] for place in batch] for batch in batches]
+        self.prefix: KeptStates | None = None
 
     def run(self, resume: bool = False) -> FitResult:
         """Train; leave the best epoch's weights in the model.
@@ -161,23 +166,42 @@ class Fit:
         kept = latest_checkpoint(self.folder) is not None
         return FitResult(self.progress.best_epoch, interrupted, kept)
 
-    def _compute_prefix(self) -> None:
-        """Compute what stays the same in every epoch, unless there is only one.
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Have the model compute as it does while training, in one thread."""
+        model = self.model
+        with float32_attention(model.base), fused_adapter(model.backbone), last_token_only(model):
+            yield
+
+    def frozen_prefix(self) -> Prefix | None:
+        """The layers whose states are kept for all epochs; None if there are none to keep.
 
         Also in the last epoch of a resumed run, which ends as it would have without a pause.
         """
-        settings = self.settings
-        needed = settings.prefix_cache and settings.epochs > 1
-        prefix = Prefix.of(self.model) if needed else None
+        needed = self.settings.prefix_cache and self.settings.epochs > 1
+        return Prefix.of(self.model) if needed else None
+
+    @property
+    def used(self) -> set[int]:
+        """The positions in ``rows`` that the run reads, with those of validation."""
+        drawn = {position for batches in self.plan for batch in batches for position in batch}
+        return drawn | set(range(len(self.places), len(self.rows)))
+
+    @property
+    def validation_rows(self) -> list[list[int]]:
+        """Token ids of the validation texts."""
+        return self.rows[len(self.places) :]
+
+    def _compute_prefix(self) -> None:
+        prefix = self.frozen_prefix()
         if prefix is None:
             return
-        used = {position for batches in self.plan for batch in batches for position in batch}
-        used.update(range(len(self.places), len(self.rows)))
-        self.prefix = PrefixCache(
-            prefix, self.tokenizer, self.rows, used, self.folder, self.autocast
+        cache = PrefixCache(
+            prefix, self.tokenizer, self.rows, self.used, self.folder, self.autocast
         )
         with float32_attention(self.model.base):
-            self.prefix.fill(self.task.base)
+            cache.fill(self.task.base)
+        self.prefix = cache
 
     def _restore(self) -> Path:
         checkpoint = latest_checkpoint(self.folder)
@@ -199,8 +223,8 @@ class Fit:
 
     def _epoch(self, bar: ProgressBar) -> None:
         batches = self.plan[self.progress.epoch]
-        model = self.model.train()
-        with float32_attention(model.base), fused_adapter(model.backbone), last_token_only(model):
+        self.model.train()
+        with self.computing():
             while self.progress.step_in_epoch < len(batches):
                 self._step(batches[self.progress.step_in_epoch], bar)
                 if self._checkpoint_is_due() and self.progress.step_in_epoch < len(batches):
@@ -211,11 +235,9 @@ class Fit:
     def _step(self, batch: list[int], bar: ProgressBar) -> None:
         start = time.perf_counter()
         rate = self._set_rate()
-        loss = self._loss(batch)
-        value = loss.item()
+        value = self.learn(batch)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -252,19 +274,30 @@ class Fit:
             )
         self.progress = self.progress.model_copy(update={"step": done, "step_in_epoch": here})
 
-    def _loss(self, batch: list[int]) -> torch.Tensor:
+    def learn(self, batch: list[int]) -> float:
+        """Add the gradients of a batch; return its loss."""
         examples = [self.examples[position] for position in batch]
-        logits, soft = self._logits(batch), self._soft(batch)
-        return tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+        logits, soft = self.logits(batch), self._soft(batch)
+        loss = tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
 
-    def _logits(self, batch: list[int]) -> torch.Tensor:
-        padded = self.tokenizer.pad([self.rows[position] for position in batch])
-        device = self.model.device
+    def logits(self, batch: list[int]) -> torch.Tensor:
+        """Logits of the texts at these positions, in the number format of a step."""
         # Weights stay float32: only the products are computed in the shorter format.
         known = nullcontext() if self.prefix is None else self.prefix.given(batch)
-        with known, torch.autocast(device.type, torch.bfloat16, enabled=self.autocast):
-            logits: torch.Tensor = self.model(Batch.of(padded).to(device))
+        with known, torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.autocast):
+            logits: torch.Tensor = self.model(self.batch(batch))
         return logits
+
+    def batch(self, batch: list[int]) -> Batch:
+        """The texts at these positions, padded, on the model's device."""
+        padded = self.tokenizer.pad([self.rows[position] for position in batch])
+        return Batch.of(padded).to(self.model.device)
+
+    def padded(self, batch: list[int]) -> int:
+        """Tokens of a batch with its padding."""
+        return len(batch) * max(len(self.rows[position]) for position in batch)
 
     def _soft(self, batch: list[int]) -> torch.Tensor | None:
         if self.task.soft is None:
@@ -303,11 +336,11 @@ class Fit:
         """Figures by level, in the number format of a step: only epochs are compared by them."""
         rows, tree, start = self.task.validation, self.task.tree, len(self.places)
         logits = np.empty((len(rows), len(tree.paths)), dtype=np.float32)
-        batches = scoring_batches([len(row) for row in self.rows[start:]], SCORING_TOKENS)
+        batches = scoring_batches([len(row) for row in self.validation_rows], SCORING_TOKENS)
         self.model.eval()
         with progress("validation", len(rows), leave=False) as bar, torch.no_grad():
             for batch in batches:
-                found = self._logits([start + number for number in batch])
+                found = self.logits([start + number for number in batch])
                 logits[batch] = found[:, : len(tree.paths)].cpu().numpy()
                 bar.update(len(batch))
         if not np.isfinite(logits).all():
@@ -341,27 +374,3 @@ class Fit:
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():
                 parameter.copy_(best[name])
-
-
-def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear rise to ``peak`` over ``warmup`` of all ``steps``, then half a cosine to zero.
-
-    Source of the method: Loshchilov and Hutter 2017 (arXiv:1608.03983).
-    """
-    rising = max(1, round(steps * warmup))
-    if step < rising:
-        return peak * (step + 1) / rising
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-def draw_texts(rows: Sequence[Example], dropout: float, rng: np.random.Generator) -> list[int]:
-    """One text of each row, as positions among the texts and views of all rows in their order.
-
-    :param dropout: how often a row that has views is drawn as one of them, each as likely.
-    """
-    views = np.array([len(row.views) for row in rows], dtype=np.intp)
-    texts = np.cumsum(views + 1) - views - 1
-    if dropout:
-        drawn = rng.random(len(rows)) < dropout
-        texts += np.where(drawn & (views > 0), rng.integers(np.maximum(views, 1)) + 1, 0)
-    return [int(position) for position in texts]

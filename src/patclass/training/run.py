@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from patclass.bundle import Bundle
 from patclass.bundle.description import LAYOUT, Lineage
 from patclass.bundle.golden import verify_in_fresh_process
 from patclass.bundle.weights import find_base
-from patclass.core.errors import ModelError, TrainingError, cannot_write
+from patclass.core.errors import TrainingError, cannot_write
 from patclass.core.files import check_own, check_replaceable, check_writable, write_json
 from patclass.core.settings import NO_DATA, TrainSettings
 from patclass.core.types import Echo
@@ -23,9 +23,7 @@ from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
 from patclass.model.base import BaseFiles, resolve_base
-from patclass.model.device import apply_compute, choose_compute
-from patclass.model.network import Parts, architecture_of, fast_merged, new_classifier, warm_start
-from patclass.model.packing import PACKED, is_packed
+from patclass.model.network import Parts, fast_merged, new_classifier, warm_start
 from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.fitting import Fitting, fit_components
@@ -33,6 +31,7 @@ from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import label_sets, score_rows
 from patclass.training.categories import Categories
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
+from patclass.training.estimate import announce
 from patclass.training.few_shot import METHODS, FewShot
 from patclass.training.loop import BEST, Fit, FitResult, Task
 from patclass.training.prefix_cache import remove_cache
@@ -40,6 +39,7 @@ from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
 from patclass.training.start import (
     bare_settings,
     check_few,
+    choose,
     descriptions_of,
     start_bundle,
     start_settings,
@@ -110,7 +110,7 @@ def train(
     else:
         base = find_base(start.folder, start.description)
         settings = start_settings(start, settings)
-    settings, parts = _decide(settings, base, start)
+    settings, parts = choose(settings, base, start)
     echo(f"device: {parts.compute}")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
@@ -123,6 +123,8 @@ def train(
     folder = _open_work_folder(output, resume, restart)
     _start_records(folder, settings, corpus, resume, echo)
     fit = _make_fit(settings, parts, corpus, folder, parent, start)
+    if not resume:
+        announce(fit, echo)
     result = fit.run(resume)
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
@@ -164,8 +166,9 @@ def _finish(
         parts.base.folder if compact else None,
         None if feedback is None else feedback.lineage,
     )
-    output = settings.output.output
-    save_trained(output, trained, lambda path: _verify(path, fit, parts.compute.device))
+    save_trained(
+        settings.output.output, trained, lambda path: _verify(path, fit, parts.compute.device)
+    )
     return report
 
 
@@ -198,8 +201,7 @@ def _train_few(
     """Learn from few rows in the way that cross-validation chooses."""
     _echo_rejects(corpus, echo)
     few = FewShot(Categories.of_corpus(corpus, descriptions), start, settings)
-    method = settings.few.method
-    found = few.compare(METHODS if method == "auto" else (method,))
+    found = few.compare(METHODS if settings.few.method == "auto" else (settings.few.method,))
     echo("\n" + found.text() + "\n")
     report = few.save(
         settings.output.output,
@@ -209,36 +211,6 @@ def _train_few(
     if report is not None:
         echo(report.text() + "\n")
     return RunResult(settings.output.output, report, FitResult(None, False, False), found)
-
-
-def _decide(
-    settings: TrainSettings, base: BaseFiles, start: Bundle | None
-) -> tuple[TrainSettings, Parts]:
-    """Replace every ``auto`` of the computation by what was chosen here."""
-    traits = architecture_of(base.config, base.name)
-    limit = traits.max_positions
-    if limit is not None and settings.base.max_tokens > limit:
-        raise ModelError(
-            f"max_tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}.",
-            setting="max_tokens",
-        )
-    if settings.answer.embed_base and not is_packed(base.folder / PACKED):
-        raise ModelError(
-            f"embed_base: base '{base.name}' is not packed; a copy of it in every bundle would "
-            "be as large as the base. Pack it first (scripts/compact_base.py).",
-            setting="embed_base",
-        )
-    compute = choose_compute(settings.base.device, settings.base.precision, traits.stored)
-    apply_compute(compute)
-    chosen = settings.base.model_copy(
-        update={"device": compute.device, "precision": compute.precision}
-    )
-    rate = settings.fit.learning_rate or traits.learning_rate
-    fit = settings.fit.model_copy(update={"learning_rate": rate})
-    if settings.answer.embed_base and start is None:
-        # Where it once lay is of no use to anybody.
-        base = replace(base, name=base.folder.name, source=base.folder.name)
-    return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
 
 def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
@@ -316,7 +288,7 @@ def _make_fit(
     home = parts.base.folder if start is None else start.folder
     tokenizer = TextTokenizer.load(home, settings.base.max_tokens)
     rate = settings.fit.learning_rate
-    assert rate is not None  # _decide has filled it in
+    assert rate is not None  # choose() has filled it in
     if parent is not None:
         rate *= WARM_START_FACTOR
     if before := parent or start:

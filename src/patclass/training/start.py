@@ -1,5 +1,6 @@
 """Starting from a bundle instead of a bare base: its base, adapter and settings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from patclass.bundle import Bundle, read_bundle
@@ -9,8 +10,11 @@ from patclass.bundle.weights import find_base
 from patclass.core.errors import ModelError, TrainingError
 from patclass.core.settings import TrainSettings
 from patclass.model.adapter import scale_adapter
+from patclass.model.architecture import architecture_of
+from patclass.model.base import BaseFiles
 from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, PatentClassifier, new_classifier, warm_start
+from patclass.model.packing import PACKED, is_packed
 from patclass.training.categories import read_descriptions
 
 
@@ -66,6 +70,39 @@ def start_settings(bundle: Bundle, settings: TrainSettings) -> TrainSettings:
             "answer": settings.answer.model_copy(update=answer),
         }
     )
+
+
+def choose(
+    settings: TrainSettings, base: BaseFiles, start: Bundle | None
+) -> tuple[TrainSettings, Parts]:
+    """Replace every ``auto`` of the computation by what is chosen here.
+
+    :raises ModelError: if the base cannot be used with these settings.
+    """
+    traits = architecture_of(base.config, base.name)
+    limit = traits.max_positions
+    if limit is not None and settings.base.max_tokens > limit:
+        raise ModelError(
+            f"max_tokens {settings.base.max_tokens}: base '{base.name}' reads at most {limit}.",
+            setting="max_tokens",
+        )
+    if settings.answer.embed_base and not is_packed(base.folder / PACKED):
+        raise ModelError(
+            f"embed_base: base '{base.name}' is not packed; a copy of it in every bundle would "
+            "be as large as the base. Pack it first (scripts/compact_base.py).",
+            setting="embed_base",
+        )
+    compute = choose_compute(settings.base.device, settings.base.precision, traits.stored)
+    apply_compute(compute)
+    chosen = settings.base.model_copy(
+        update={"device": compute.device, "precision": compute.precision}
+    )
+    rate = settings.fit.learning_rate or traits.learning_rate
+    fit = settings.fit.model_copy(update={"learning_rate": rate})
+    if settings.answer.embed_base and start is None:
+        # Where it once lay is of no use to anybody.
+        base = replace(base, name=base.folder.name, source=base.folder.name)
+    return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
 
 def check_few(settings: TrainSettings, resume: bool) -> None:

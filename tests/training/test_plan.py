@@ -1,4 +1,4 @@
-"""The loss over a tree, weights and draws of rows, against figures computed by hand."""
+"""Learning rates and draws of texts, against figures computed by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patclass.data.examples import Example
-from patclass.training.loop import draw_texts, learning_rate
+from patclass.training.plan import draw_texts, learning_rate
 
 
 def test_the_learning_rate_rises_to_the_peak_and_falls_to_zero():

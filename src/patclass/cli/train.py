@@ -65,6 +65,8 @@ def run_training(
         stored = _stored(settings.output.output)
         settings = TrainSettings.load(flags, config, defaults=defaults | stored)
     result = run(settings, resume, restart, click.echo)
+    if result.bundle is None and result.fit.best_epoch is not None and not result.fit.interrupted:
+        return 0  # another process of the run has saved it
     if result.bundle is None:
         way = "continue with --resume" if result.fit.checkpoint else "start again"
         click.echo(f"interrupted before the first epoch was finished; {way}", err=True)

@@ -90,6 +90,30 @@ class ProgressLines:
             sys.stderr.flush()
 
 
+_silent = False
+
+
+@contextmanager
+def silenced(silent: bool = True) -> Iterator[None]:
+    """Show no progress in the block, where another process shows that of the same work."""
+    global _silent
+    before, _silent = _silent, silent
+    try:
+        yield
+    finally:
+        _silent = before
+
+
+class _Silence:
+    """Progress that nobody sees."""
+
+    def update(self, n: int = 1) -> None: ...
+
+    def set_postfix_str(self, s: str, refresh: bool = False) -> None: ...
+
+    def write(self, s: str) -> None: ...
+
+
 @contextmanager
 def progress(
     description: str,
@@ -102,6 +126,9 @@ def progress(
 
     :param leave: keep the full bar on the terminal.
     """
+    if _silent:
+        yield _Silence()
+        return
     if sys.stderr.isatty():
         with tqdm(total=total, desc=description, unit=unit, initial=initial, leave=leave) as bar:
             yield bar

@@ -3,12 +3,13 @@
 Knows the stack of layers of a backbone, no data and no file.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from patclass.model.layer_stack import layers_of, replaced_forwards
 from patclass.model.network import Batch, PatentClassifier
@@ -72,6 +73,11 @@ class Prefix:
             dict.fromkeys(self._lower[:-1], self._pass) | {self._lower[-1]: give}
         ):
             yield
+
+    def given_rows(self, rows: Sequence[torch.Tensor]) -> AbstractContextManager[None]:
+        """As ``given``, with the states of each text alone, of shape (tokens, hidden)."""
+        states = pad_sequence([row.to(self.device, self.dtype) for row in rows], batch_first=True)
+        return self.given(states)
 
     def _pass(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:
         if self._beside is None:

@@ -23,13 +23,14 @@ from patclass.model.packing import save_tensors
 class Curve:
     """Appends to a file; on resume, forgets what came after the checkpoint."""
 
-    def __init__(self, path: Path, resume_at: int | None = None) -> None:
+    def __init__(self, path: Path | None, resume_at: int | None = None) -> None:
+        """:param path: None where another process writes it."""
         self._path = path
         kept = [] if resume_at is None else self._lines_until(resume_at)
         self._write("w", "".join(f"{line}\n" for line in kept))
 
     def _lines_until(self, step: int) -> list[str]:
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return []
         lines = self._path.read_text(encoding="utf-8").splitlines()
         return [line for line in lines if _step(line) <= step]
@@ -42,6 +43,8 @@ class Curve:
         self._write("a", json.dumps(entry) + "\n")
 
     def _write(self, mode: str, text: str) -> None:
+        if self._path is None:
+            return
         try:
             with self._path.open(mode, encoding="utf-8") as file:
                 file.write(text)
@@ -68,6 +71,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str
+    processes: int = 1
     step: int = 0
     epoch: int = 0
     step_in_epoch: int = 0

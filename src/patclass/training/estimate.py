@@ -102,16 +102,19 @@ def _without_gradients(fit: Fit) -> Callable[[list[int]], object]:
 
 
 class _Sampled:
-    """States of the lower layers of a few batches, as ``PrefixCache`` gives them."""
+    """States of the lower layers of a few texts, as ``PrefixCache`` gives them."""
 
     def __init__(self, fit: Fit, prefix: Prefix, batches: Sequence[list[int]]) -> None:
         self._prefix = prefix
-        self._states = {tuple(batch): prefix.compute(fit.batch(batch)) for batch in batches}
+        self._states = {
+            place: states[: len(fit.rows[place])]
+            for batch in batches
+            for place, states in zip(batch, prefix.compute(fit.batch(batch)), strict=True)
+        }
 
     def given(self, batch: list[int]) -> AbstractContextManager[None]:
-        """Have the model begin with the states of the last texts of a batch."""
-        whole = next(known for known in self._states if known[-len(batch) :] == tuple(batch))
-        return self._prefix.given(self._states[whole][-len(batch) :])
+        """Have the model begin with the states of a batch."""
+        return self._prefix.given_rows([self._states[place] for place in batch])
 
 
 @contextmanager

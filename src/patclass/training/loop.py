@@ -4,7 +4,6 @@ Knows tokens and label positions; not where they come from.
 """
 
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -45,6 +44,7 @@ from patclass.training.checkpoint import (
 from patclass.training.loss import balanced, tree_loss
 from patclass.training.plan import epoch_batches, learning_rate
 from patclass.training.prefix_cache import PrefixCache
+from patclass.training.processes import Processes
 from patclass.training.teacher import SoftLabels
 
 BEST = "best.safetensors"
@@ -107,16 +107,11 @@ class Fit:
         settings: FitSettings,
         folder: Path,
         autocast: bool = False,
+        processes: Processes = Processes(),  # noqa: B008 - it never changes
     ) -> None:
         """:param autocast: multiply in bfloat16 while training."""
         self.model, self.tokenizer, self.task, self.settings = model, tokenizer, task, settings
-        self.folder, self.autocast = folder, autocast
-        processes = os.environ.get("WORLD_SIZE", "1")  # set by torchrun and 'accelerate launch'
-        if processes != "1":
-            raise TrainingError(
-                f"{processes} processes were launched, but training runs in one; start it with "
-                "'patclass train' alone."
-            )
+        self.folder, self.autocast, self.processes = folder, autocast, processes
         self.optimizer = torch.optim.AdamW(
             list(model.trainable().values()), lr=0.0, weight_decay=settings.weight_decay
         )
@@ -134,7 +129,7 @@ class Fit:
             for epoch in range(settings.epochs)
         ]
         self.steps = sum(len(batches) for batches in self.plan)
-        self.progress = Progress(run=task.run)
+        self.progress = Progress(run=task.run, processes=processes.count)
         self.saved_at = time.monotonic()
         self.prefix: KeptStates | None = None
 
@@ -148,13 +143,18 @@ class Fit:
         """
         checkpoint = self._restore() if resume else None
         self._compute_prefix()
-        self.curve = Curve(self.folder / "curve.jsonl", self.progress.step if checkpoint else None)
+        self.curve = Curve(
+            self.folder / "curve.jsonl" if self.processes.first else None,
+            self.progress.step if checkpoint else None,
+        )
         interrupted = False
         with progress("training", self.steps, "step", self.progress.step) as bar:
             try:
                 while self.progress.epoch < self.settings.epochs:
                     self._epoch(bar)
             except KeyboardInterrupt:
+                if self.processes.count > 1:  # which are not all at the same step
+                    raise
                 interrupted = True
             except torch.OutOfMemoryError as problem:
                 raise TrainingError(
@@ -200,7 +200,11 @@ class Fit:
             prefix, self.tokenizer, self.rows, self.used, self.folder, self.autocast
         )
         with float32_attention(self.model.base):
-            cache.fill(self.task.base)
+            if self.processes.first:
+                cache.fill(self.task.base)
+            self.processes.wait()
+            if not self.processes.first:
+                cache.fill(self.task.base)  # all of it is there
         self.prefix = cache
 
     def _restore(self) -> Path:
@@ -216,6 +220,13 @@ class Fit:
             raise OtherRunError(
                 f"{self.folder} holds a run with other settings or other data; resume with the "
                 "same ones, or start again with restart.",
+                setting="restart",
+            )
+        if self.progress.processes != self.processes.count:
+            raise OtherRunError(
+                f"{self.folder} holds a run of {self.progress.processes} processes, and this is "
+                f"one of {self.processes.count}, whose sums would differ; resume it with as many, "
+                "or start again with restart.",
                 setting="restart",
             )
         restore(checkpoint, self.model, self.optimizer)
@@ -235,7 +246,10 @@ class Fit:
     def _step(self, batch: list[int], bar: ProgressBar) -> None:
         start = time.perf_counter()
         rate = self._set_rate()
+        if self.processes.count > 1:  # each draws its own dropout, also after a pause
+            torch.manual_seed(hash((self.task.seed, self.progress.step, self.processes.rank)))
         value = self.learn(batch)
+        value = self.processes.sum_gradients(self.model.trainable().values(), value)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
@@ -275,10 +289,13 @@ class Fit:
         self.progress = self.progress.model_copy(update={"step": done, "step_in_epoch": here})
 
     def learn(self, batch: list[int]) -> float:
-        """Add the gradients of a batch; return its loss."""
-        examples = [self.examples[position] for position in batch]
-        logits, soft = self.logits(batch), self._soft(batch)
-        loss = tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share)
+        """Add the gradients of this process's share of a batch; return its share of the loss."""
+        share = self.processes.share(batch)
+        if not share:
+            return 0.0
+        examples, whole = ([self.examples[place] for place in part] for part in (share, batch))
+        logits, soft = self.logits(share), self._soft(share)
+        loss = tree_loss(logits, examples, self.task.tree, soft, self.settings.teacher_share, whole)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
@@ -335,17 +352,18 @@ class Fit:
     def _validate(self) -> dict[str, Metrics]:
         """Figures by level, in the number format of a step: only epochs are compared by them."""
         rows, tree, start = self.task.validation, self.task.tree, len(self.places)
-        logits = np.empty((len(rows), len(tree.paths)), dtype=np.float32)
+        logits = torch.zeros(len(rows), len(tree.paths), device=self.model.device)
         batches = scoring_batches([len(row) for row in self.validation_rows], SCORING_TOKENS)
         self.model.eval()
         with progress("validation", len(rows), leave=False) as bar, torch.no_grad():
-            for batch in batches:
+            for batch in self.processes.share(batches):
                 found = self.logits([start + number for number in batch])
-                logits[batch] = found[:, : len(tree.paths)].cpu().numpy()
-                bar.update(len(batch))
-        if not np.isfinite(logits).all():
+                logits[batch] = found[:, : len(tree.paths)]
+                bar.update(len(batch) * self.processes.count)
+        self.processes.sum(logits)
+        if not logits.isfinite().all():
             raise self._diverged("a logit on validation is not a number")
-        return evaluate_levels(rows, softmax(logits), tree)
+        return evaluate_levels(rows, softmax(logits.cpu().numpy()), tree)
 
     def _checkpoint_is_due(self) -> bool:
         waited = time.monotonic() - self.saved_at
@@ -355,14 +373,17 @@ class Fit:
 
     def _checkpoint(self) -> None:
         self.saved_at = time.monotonic()
-        save_checkpoint(self.folder, self.model, self.optimizer, self.progress)
+        if self.processes.first:
+            save_checkpoint(self.folder, self.model, self.optimizer, self.progress)
 
     def _save_best(self) -> None:
+        if not self.processes.first:
+            return
         with atomic_write(self.folder / BEST) as partial:
             save_tensors(self.model.trainable(), partial)
 
     def _load_best(self) -> None:
-        if self.progress.best_epoch is None:
+        if self.progress.best_epoch is None or not self.processes.first:
             return
         try:
             best = load_file(self.folder / BEST)

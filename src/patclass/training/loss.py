@@ -23,6 +23,7 @@ def tree_loss(
     tree: LabelTree,
     soft: torch.Tensor | None = None,
     share: float = 0.5,
+    whole: Sequence[Example] | None = None,
 ) -> torch.Tensor:
     """Weighted mean negative log-likelihood of what is known of each label, in nats.
 
@@ -33,7 +34,10 @@ def tree_loss(
     :param logits: float of shape (rows, leaves + nodes).
     :param soft: a teacher's probabilities of the leaves, shape (rows, leaves); their cross-entropy
         takes ``share`` of the place of the labels' likelihood.
+    :param whole: the examples of the whole batch, if these are a part of it: the losses of its
+        parts then add up to that of all.
     """
+    whole = examples if whole is None else whole
     leaves = len(tree.paths)
     allowed = torch.zeros(logits.shape[0], leaves, dtype=torch.bool)
     for row, example in enumerate(examples):
@@ -45,18 +49,26 @@ def tree_loss(
     if soft is not None:
         taught = (soft.to(scores) * scores.log_softmax(1)).sum(1)
         likelihood = (1 - share) * likelihood + share * taught
-    main = -(weights * likelihood).sum() / weights.sum()
-    return main + CODES_WEIGHT * codes_loss(logits[:, leaves:], examples, tree)
+    all_weights = scores.new_tensor([example.weight for example in whole])
+    main = -(weights * likelihood).sum() / all_weights.sum()
+    return main + CODES_WEIGHT * codes_loss(logits[:, leaves:], examples, tree, whole)
 
 
-def codes_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTree) -> torch.Tensor:
+def codes_loss(
+    logits: torch.Tensor,
+    examples: Sequence[Example],
+    tree: LabelTree,
+    whole: Sequence[Example] | None = None,
+) -> torch.Tensor:
     """Mean negative log-likelihood of all codes of the rows where they are known; zero if none is.
 
     Each node has a probability given its parent, so it is learnt from the rows that carry its
     parent; those of the coarsest level are learnt from all.
 
     :param logits: of the nodes, shape (rows, nodes).
+    :param whole: as in ``tree_loss``.
     """
+    counted = sum(example.carried is not None for example in whole or examples)
     known = [row for row, example in enumerate(examples) if example.carried is not None]
     if not known or not tree.nodes:
         return logits.new_zeros(())
@@ -64,7 +76,7 @@ def codes_loss(logits: torch.Tensor, examples: Sequence[Example], tree: LabelTre
     losses = binary_cross_entropy_with_logits(
         logits[known], torch.from_numpy(carried).to(logits), reduction="none"
     )
-    return (losses * torch.from_numpy(asked).to(logits)).sum() / len(known)
+    return (losses * torch.from_numpy(asked).to(logits)).sum() / counted
 
 
 def balanced(rows: Sequence[Example], exponent: float) -> list[Example]:

@@ -148,12 +148,13 @@ class PrefixCache:
 
     def given(self, batch: Sequence[int]) -> AbstractContextManager[None]:
         """Have the model begin with the states of a batch, padded to its longest text."""
-        longest = max(len(self._rows[place]) for place in batch)
-        states = torch.zeros(len(batch), longest, self._shape[1], dtype=self._prefix.dtype)
-        for line, place in enumerate(batch):
-            start, length = self._starts[place], len(self._rows[place])
-            states[line, :length] = self._states[start : start + length]
-        return self._prefix.given(states.to(self._prefix.device))
+        starts = [self._starts[place] for place in batch]
+        return self._prefix.given_rows(
+            [
+                self._states[start : start + len(self._rows[place])]
+                for start, place in zip(starts, batch, strict=True)
+            ]
+        )
 
 
 def remove_cache(folder: Path) -> None:

@@ -1,7 +1,5 @@
 """A whole run: settings to data, model, training, evaluation, and a verified bundle."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +21,7 @@ from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
 from patclass.model.base import BaseFiles, resolve_base
-from patclass.model.network import Parts, fast_merged, new_classifier, warm_start
-from patclass.model.tokenizer import TextTokenizer
+from patclass.model.network import Parts, fast_merged
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.fitting import Fitting, fit_components
 from patclass.predictor.pipeline import Pipeline
@@ -33,9 +30,11 @@ from patclass.training.categories import Categories
 from patclass.training.checkpoint import latest_checkpoint, remove_checkpoints
 from patclass.training.estimate import announce
 from patclass.training.few_shot import METHODS, FewShot
-from patclass.training.loop import BEST, Fit, FitResult, Task
+from patclass.training.loop import BEST, Fit, FitResult
 from patclass.training.prefix_cache import remove_cache
+from patclass.training.processes import Processes, joined
 from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
+from patclass.training.setup import make_fit
 from patclass.training.start import (
     bare_settings,
     check_few,
@@ -44,17 +43,17 @@ from patclass.training.start import (
     start_bundle,
     start_settings,
 )
-from patclass.training.teacher import read_teacher, soft_labels
 
 SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run has brought about; ``bundle`` is None if no epoch was finished.
+    """What a run has brought about.
 
-    With few examples ``few_shot`` says how they were learnt, and ``report`` is None if they are too
-    few to measure anything.
+    ``bundle`` is None if no epoch was finished, or if another process has saved it. With few
+    examples ``few_shot`` says how they were learnt, and ``report`` is None if they are too few to
+    measure anything.
     """
 
     bundle: Path | None
@@ -82,10 +81,6 @@ class FeedbackData:
     parent: Bundle | None
 
 
-# Learning rate of a warm start, relative to that of training from scratch.
-WARM_START_FACTOR = 0.1
-
-
 def train(
     settings: TrainSettings,
     resume: bool = False,
@@ -100,10 +95,8 @@ def train(
     :param feedback: feedback to train on as well.
     :raises PatclassError: if data, base or settings cannot be used, or training fails.
     """
-    output = settings.output.output
-    check_writable(output)
-    check_replaceable(output, LAYOUT.manifest)
-    parent = None if feedback is None else feedback.parent
+    check_writable(settings.output.output)
+    check_replaceable(settings.output.output, LAYOUT.manifest)
     start = start_bundle(settings.base.base)
     if start is None:
         base = resolve_base(settings.base.base, settings.base.revision)
@@ -111,21 +104,57 @@ def train(
         base = find_base(start.folder, start.description)
         settings = start_settings(start, settings)
     settings, parts = choose(settings, base, start)
+    with joined(parts.compute.device) as processes:
+        return _train(
+            settings,
+            resume,
+            restart,
+            echo if processes.first else _quiet,
+            feedback,
+            start,
+            parts,
+            processes,
+        )
+
+
+def _quiet(line: str) -> None:
+    """What another process says already."""
+
+
+def _train(
+    settings: TrainSettings,
+    resume: bool,
+    restart: bool,
+    echo: Echo,
+    feedback: FeedbackData | None,
+    start: Bundle | None,
+    parts: Parts,
+    processes: Processes,
+) -> RunResult:
+    output = settings.output.output
+    parent = None if feedback is None else feedback.parent
     echo(f"device: {parts.compute}")
+    if processes.count > 1:
+        echo(f"processes: {processes.count}, each computes a share of every batch")
     if settings.fit.mixed_precision and not parts.compute.fast_bfloat16:
         echo("mixed precision: not here, as bfloat16 is no faster than float32")
     descriptions = descriptions_of(settings, start)
     corpus = _load(settings, start, descriptions, feedback)
-    _describe(corpus, base, echo)
+    _describe(corpus, parts.base, echo)
     if start is not None and not corpus["test"]:
-        check_few(settings, resume)
+        check_few(settings, resume, processes)
         return _train_few(settings, start, corpus, descriptions, echo)
-    folder = _open_work_folder(output, resume, restart)
-    _start_records(folder, settings, corpus, resume, echo)
-    fit = _make_fit(settings, parts, corpus, folder, parent, start)
+    folder = work_folder(output)
+    if processes.first:
+        _open_work_folder(folder, resume, restart)
+        _start_records(folder, settings, corpus, resume, echo)
+    processes.wait()
+    fit = make_fit(settings, parts, corpus, folder, parent, start, processes)
     if not resume:
         announce(fit, echo)
     result = fit.run(resume)
+    if not processes.first:
+        return RunResult(None, None, result)
     # An interrupted candidate is resumed; it is never registered half trained.
     if result.best_epoch is None or (feedback is not None and result.interrupted):
         return RunResult(None, None, result)
@@ -229,8 +258,7 @@ def _describe(corpus: Corpus, base: BaseFiles, echo: Echo) -> None:
             echo(f"warning: {leaked} {split} texts also stand in train")
 
 
-def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
-    folder = work_folder(output)
+def _open_work_folder(folder: Path, resume: bool, restart: bool) -> None:
     check_own(folder, SETTINGS)
     unfinished = latest_checkpoint(folder) if folder.exists() else None
     if unfinished and not resume and not restart:
@@ -245,7 +273,6 @@ def _open_work_folder(output: Path, resume: bool, restart: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise cannot_write(folder, problem) from problem
-    return folder
 
 
 def _start_records(
@@ -265,70 +292,6 @@ def _start_records(
 def _echo_rejects(corpus: Corpus, echo: Echo) -> None:
     for reason, count in corpus.reject_counts.items():
         echo(f"rejected: {count:,} rows ({reason})")
-
-
-def _make_fit(
-    settings: TrainSettings,
-    parts: Parts,
-    corpus: Corpus,
-    folder: Path,
-    parent: Bundle | None,
-    start: Bundle | None,
-) -> Fit:
-    teacher = settings.fit.teacher and read_teacher(settings.fit.teacher, corpus.tree)
-    soft = None
-    if teacher:
-        texts = [row.text for row in corpus["train"]]
-        soft = soft_labels(teacher, texts, corpus.tree, parts.compute.device)
-    torch.manual_seed(settings.data.seed)  # after the teacher, whose loading draws numbers too
-    model = new_classifier(
-        parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing
-    )
-    # A base inside a bundle has no tokenizer of its own.
-    home = parts.base.folder if start is None else start.folder
-    tokenizer = TextTokenizer.load(home, settings.base.max_tokens)
-    rate = settings.fit.learning_rate
-    assert rate is not None  # choose() has filled it in
-    if parent is not None:
-        rate *= WARM_START_FACTOR
-    if before := parent or start:
-        warm_start(model, before.folder / LAYOUT.adapter, before.folder, _shared(corpus, before))
-    task = Task(
-        corpus["train"],
-        corpus["validation"],
-        corpus.tree,
-        rate,
-        settings.data.seed,
-        _run_id(settings, parts.base, corpus, teacher.sha256 if teacher else None),
-        soft,
-        parts.base.sha256,
-    )
-    autocast = settings.fit.mixed_precision and parts.compute.fast_bfloat16
-    return Fit(model, tokenizer, task, settings.fit, folder, autocast)
-
-
-def _shared(corpus: Corpus, parent: Bundle) -> dict[int, int]:
-    """The outputs that a model shares with its parent, by their paths: leaves and nodes."""
-    here, there = corpus.tree, parent.tree
-    leaves = {path: place for place, path in enumerate(there.paths)}
-    nodes = {path: place for place, path in enumerate(there.nodes, len(there.paths))}
-    shared = {place: leaves[path] for place, path in enumerate(here.paths) if path in leaves}
-    return shared | {
-        place: nodes[path]
-        for place, path in enumerate(here.nodes, len(here.paths))
-        if path in nodes
-    }
-
-
-def _run_id(settings: TrainSettings, base: BaseFiles, corpus: Corpus, teacher: str | None) -> str:
-    """A hash over all that decides a run's weights; checkpoint intervals do not."""
-    decisive = settings.model_dump(
-        mode="json", exclude={"output": True, "answer": True, "data": {"data", "data_name"}}
-    )
-    for name in ("checkpoint_steps", "prefix_cache"):
-        decisive["fit"].pop(name)
-    parts = [decisive, base.sha256, corpus.fingerprint(), teacher]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _fit_components(

@@ -16,6 +16,7 @@ from patclass.model.device import apply_compute, choose_compute
 from patclass.model.network import Parts, PatentClassifier, new_classifier, warm_start
 from patclass.model.packing import PACKED, is_packed
 from patclass.training.categories import read_descriptions
+from patclass.training.processes import Processes
 
 
 def start_bundle(name: str) -> Bundle | None:
@@ -105,7 +106,7 @@ def choose(
     return settings.model_copy(update={"base": chosen, "fit": fit}), Parts(base, compute)
 
 
-def check_few(settings: TrainSettings, resume: bool) -> None:
+def check_few(settings: TrainSettings, resume: bool, processes: Processes) -> None:
     """Refuse what has no meaning where few rows are learnt from.
 
     :raises TrainingError: naming the setting.
@@ -115,6 +116,11 @@ def check_few(settings: TrainSettings, resume: bool) -> None:
             "few examples are learnt in one go, so that there is nothing to resume; leave resume "
             "out.",
             setting="resume",
+        )
+    if processes.count > 1:
+        raise TrainingError(
+            f"{processes.count} processes were launched, but few examples are learnt in one; start "
+            "it alone."
         )
     if settings.fit.teacher is not None:
         raise TrainingError(

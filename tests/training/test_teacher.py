@@ -11,7 +11,6 @@ from conftest import patent_rows
 from helpers import tiny_run
 from patclass.bundle import Bundle, read_bundle
 from patclass.core.errors import TrainingError
-from patclass.training import setup as setup_module
 from patclass.training import teacher as teacher_module
 from patclass.training.teacher import read_teacher, soft_labels
 
@@ -94,7 +93,7 @@ def test_of_a_teacher_that_knows_nothing_nothing_is_learnt(
     def even(_: object, texts: list[str], *more: object) -> np.ndarray:
         return np.full((len(texts), leaves), 1 / leaves, dtype=np.float16)
 
-    monkeypatch.setattr(setup_module, "soft_labels", even)
+    monkeypatch.setattr("patclass.training.setup.soft_labels", even)
     taught = ALONE | {"teacher": str(teacher.folder)}
     tiny_run(tiny_bert, tree_bundle.parent, tmp_path / "student", **taught)
     assert raw(tmp_path / "student").max() < 0.3

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-training bench-layers bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
+.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-train bench-training bench-layers bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
 	bench-serve bench-serve-llama bench-soak bench-drift clean
 
 help:  ## show these targets
@@ -114,6 +114,12 @@ bench-sections: .venv/ready build/patents  ## train on the shared patents and re
 
 bench-policies: .venv/ready build/patents  ## compare how long documents are read, on the shared patents
 	$(BIN)/python scripts/bench_policies.py
+
+# An hour and a half on two cores with bfloat16; needs the weights of smollm2-135m.
+bench-train: .venv/ready build/patents  ## training beside Trainer + PEFT, and what it costs: docs/benchmarks.md
+	$(BIN)/python scripts/bench_train/run.py build/patents --layers 3
+	$(BIN)/python scripts/bench_train/run.py build/patents --base smollm2-135m --rows 300 --epochs 3 \
+	--max-tokens 128 --rate 2e-4 --layers 4 --original-steps 30
 
 bench-training: .venv/ready  ## compare number formats of a training step on this processor
 	$(BIN)/python scripts/bench_training.py

@@ -79,7 +79,9 @@ def write_page(shipped: Path, llama: Path) -> None:
     """Write what was measured last; the shipped model must have been."""
     figures = Figures(**json.loads(shipped.read_text(encoding="utf-8")))
     found = llama.is_file() and LlamaFigures(**json.loads(llama.read_text(encoding="utf-8")))
-    PAGE.write_text(_page(figures) + (_llama(found) if found else ""), encoding="utf-8")
+    _, title, training = PAGE.read_text(encoding="utf-8").partition("\n# Benchmarks of training\n")
+    page = _page(figures) + (_llama(found) if found else "")
+    PAGE.write_text(page + title + training, encoding="utf-8")  # that part is of another script
 
 
 def _page(figures: Figures) -> str:

@@ -18,6 +18,7 @@ from patclass.cli.predict import classify, code, predict
 from patclass.cli.serve import keys, serve, ui
 from patclass.cli.store import feedback, store
 from patclass.cli.train import EXIT_INTERRUPTED, train
+from patclass.cli.tune import tune
 from patclass.core.errors import PatclassError
 
 EXIT_ERROR = 2
@@ -64,6 +65,7 @@ EXTRAS = {
         *("python_calamine", "streamlit"),
     },
     "trace": {"opentelemetry"},
+    "tune": _TRAIN | {"optuna"},
     "export": _TRAIN | {"nncf", "openvino"},
 }
 
@@ -84,7 +86,7 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, compare, audit, predict, classify, convert, code, export):
+for command in (train, tune, evaluate, compare, audit, predict, classify, convert, code, export):
     main.add_command(command)
 for command in (verify, doctor, serve, keys, ui, store, feedback, monitor, models, retrain, loop):
     main.add_command(command)

@@ -162,6 +162,36 @@ def write_png(chart: Chart, title: str, path: Path) -> None:
     chart.properties(width=alt.Step(34), title=title).save(path, format="png", scale_factor=2)
 
 
+def write_trials(
+    trials: Sequence[Mapping[str, Any]], importance: Mapping[str, float], score: str, path: Path
+) -> None:
+    """The score of every trial against each of its settings, the most important first, as PNG.
+
+    :param trials: with ``score`` and the settings.
+    :param importance: share of the differences that a setting explains; empty if that is unknown.
+    :raises OSError: if the file cannot be written.
+    """
+    names = sorted(
+        (name for name in trials[0] if name != "score"),
+        key=lambda name: -importance.get(name, 0),
+    )
+    panels = []
+    for name in names:
+        real = isinstance(trials[0][name], float)
+        share = f" ({importance[name]:.0%})" if name in importance else ""
+        x = (
+            alt.X(f"{name}:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=4))
+            if real
+            else alt.X(f"{name}:O", axis=alt.Axis(labelAngle=0))
+        )
+        y = alt.Y("score:Q", scale=alt.Scale(zero=False), title=score.replace("_", " "))
+        marks = alt.Chart({"values": [dict(each) for each in trials]}).mark_point(color=BLUE)
+        panels.append(
+            marks.encode(x=x, y=y).properties(width=170, height=170, title=f"{name}{share}")
+        )
+    alt.hconcat(*panels).save(path, format="png", scale_factor=2)
+
+
 def _scale(top: float) -> alt.Scale:
     return alt.Scale(domain=[0, top], nice=False)
 

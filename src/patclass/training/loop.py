@@ -5,7 +5,7 @@ Knows tokens and label positions; not where they come from.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +132,8 @@ class Fit:
         self.progress = Progress(run=task.run, processes=processes.count)
         self.saved_at = time.monotonic()
         self.prefix: KeptStates | None = None
+        # Called after each epoch with its number, from 1, and its score; may end the run.
+        self.on_epoch: Callable[[int, float], None] = lambda epoch, score: None
 
     def run(self, resume: bool = False) -> FitResult:
         """Train; leave the best epoch's weights in the model.
@@ -348,6 +350,7 @@ class Fit:
             )
         self.progress = before.model_copy(update=update)
         self._checkpoint()
+        self.on_epoch(epoch, score)
 
     def _validate(self) -> dict[str, Metrics]:
         """Figures by level, in the number format of a step: only epochs are compared by them."""

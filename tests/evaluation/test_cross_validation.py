@@ -76,10 +76,12 @@ def out_of_fold(**rates: float) -> OutOfFold:
 
 
 def test_a_method_is_chosen_only_if_it_is_better_than_by_chance():
-    found = compare_methods(out_of_fold(first=0.7, second=0.72, third=0.4), [20] * 3, ["a note"])
+    found = compare_methods(
+        out_of_fold(first=0.7, second=0.72, third=0.4), [20] * 3, ["a note"], 0.5
+    )
     assert found.method == "first"
     assert [each.method for each in found.figures] == ["first", "second", "third"]
-    clear = compare_methods(out_of_fold(first=0.5, second=0.9, third=0.8), [20] * 3, [])
+    clear = compare_methods(out_of_fold(first=0.5, second=0.9, third=0.8), [20] * 3, [], 1.0)
     assert clear.method == "second"
     assert [each.method for each in clear.figures] == ["second", "first", "third"]
     behind = clear.figures[1].behind
@@ -89,7 +91,7 @@ def test_a_method_is_chosen_only_if_it_is_better_than_by_chance():
 
 
 def test_the_report_holds_the_figures_of_the_chosen_method():
-    found = compare_methods(out_of_fold(only=0.8), [20] * 3, ["a note"])
+    found = compare_methods(out_of_fold(only=0.8), [20] * 3, ["a note"], 0.5)
     figures = found.figures[0]
     assert figures.accuracy_interval.low < figures.accuracy < figures.accuracy_interval.high
     assert figures.macro_f1_interval.low < figures.macro_f1 < figures.macro_f1_interval.high

@@ -18,7 +18,7 @@ from patclass.model.network import (
     pool,
 )
 from patclass.model.tokenizer import TextTokenizer
-from tiny_parts import TEXTS, one_step, tiny_batch, tiny_classifier, tiny_parts
+from tiny_parts import TEXTS, gradients, one_step, tiny_batch, tiny_classifier, tiny_parts
 
 
 @torch.inference_mode()
@@ -29,6 +29,19 @@ def test_a_text_has_the_same_logits_alone_and_in_a_padded_batch(tiny_base: Path)
     for line, text in enumerate(TEXTS):
         alone = model(Batch.of(tokenizer.pad(tokenizer.token_ids([text]))))
         torch.testing.assert_close(alone[0], together[line], atol=1e-5, rtol=1e-4)
+
+
+def test_the_gradients_of_a_padded_batch_are_those_of_its_texts_one_at_a_time(tiny_base: Path):
+    model = tiny_classifier(tiny_base, targets="all-linear", dropout=0.0).train()
+    one_step(model, tiny_batch(tiny_base))
+    model.zero_grad()
+    tokenizer = TextTokenizer.load(tiny_base, 64)
+    alone = sum(
+        gradients(model, model(Batch.of(tokenizer.pad(tokenizer.token_ids([text])))))
+        for text in TEXTS
+    )
+    together = gradients(model, model(tiny_batch(tiny_base)))
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
 
 
 def to_the_left(batch: Batch) -> Batch:

@@ -13,9 +13,9 @@ from helpers import Cli, rewrite_manifest, tiny_settings, tiny_train
 from patclass.bundle import Bundle, read_bundle
 from patclass.bundle.description import LAYOUT
 from patclass.core.errors import BundleError, DataError, ModelError, TrainingError
-from patclass.evaluation.cross_validation import FewShotReport, read_few_shot
+from patclass.evaluation.cross_validation import FewShotReport, OutOfFold, read_few_shot
 from patclass.inference import load
-from patclass.training import few_shot, start
+from patclass.training import few_shot, few_shot_encoder
 from patclass.training.few_shot import cross_validate, fit_few_shot
 
 NAMES = {"A": "farming", "C": "none", "H": "circuits"}
@@ -30,8 +30,8 @@ TEXTS = ["A plough for soil and crop.", "An alkyl polymer with an acid.", "A cir
 def _tiny() -> Iterator[None]:
     """A tiny base knows nothing of any text, and no words of real patents."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "ADAPTER_SHARE", 0.9)
-        patch.setattr(few_shot, "usual_texts", lambda: [text for text, _ in EXAMPLES])
+        patch.setattr(few_shot, "SHARES", (0.9, 0.1))
+        patch.setattr(few_shot_encoder, "usual_texts", lambda: [text for text, _ in EXAMPLES])
         yield
 
 
@@ -68,8 +68,8 @@ def test_the_result_is_an_ordinary_bundle(made: Path, parent: Bundle, report: Fe
     assert (figures["split"], figures["train_rows"]) == ("cross-validation", 30)
     assert "cross-validation, 30 rows" in (made / LAYOUT.card).read_text()
     adapters = [load_file(folder / ADAPTER) for folder in (parent.folder, made)]
-    for name, tensor in adapters[0].items():  # half of what the adapter adds to the base
-        share = start.ADAPTER_SHARE if "lora_B" in name else 1
+    for name, tensor in adapters[0].items():  # a share of what the adapter adds to the base
+        share = report.adapter_share if "lora_B" in name else 1
         assert tensor.mul(share).allclose(adapters[1][name])
     described = made_bundle.description
     assert described.settings.base.base == parent.description.base.name
@@ -80,6 +80,32 @@ def test_it_answers_none_of_these(made: Path):
     predictions = load(made, "cpu").classify(TEXTS)
     assert [p.label for p in predictions] == ["farming", "none", "circuits"]
     assert [p.name for p in predictions] == ["farming", "none of these", "circuits"]
+
+
+@pytest.mark.parametrize("worse", [0, 1])
+def test_the_share_of_the_adapter_with_the_least_loss_is_chosen(
+    parent: Bundle, monkeypatch: pytest.MonkeyPatch, worse: int
+):
+    honest = OutOfFold.loss
+    losses: list[float] = []
+
+    def loss(found: OutOfFold, method: str) -> float:
+        assert method == "combined"
+        losses.append(honest(found, method) + 100 * (len(losses) == worse))
+        return losses[-1]
+
+    monkeypatch.setattr(OutOfFold, "loss", loss)
+    report = cross_validate(EXAMPLES, parent, DESCRIPTIONS)
+    assert report.adapter_share == few_shot.SHARES[1 - worse]
+    assert f"encoder: with {report.adapter_share:.0%} of the bundle's adapter" in report.text()
+
+
+def test_a_report_with_another_share_is_refused(
+    parent: Bundle, report: FewShotReport, tmp_path: Path
+):
+    other = report.model_copy(update={"adapter_share": 0.3})
+    with pytest.raises(DataError, match=r"adapter share 0\.3"):
+        fit_few_shot(EXAMPLES, other, parent, tmp_path / "model", DESCRIPTIONS)
 
 
 def test_progress_is_a_rising_share(parent: Bundle):
@@ -140,6 +166,9 @@ def test_the_command_learns_a_table_and_says_how(bundle: Path, tmp_path: Path, c
     assert result.few_shot is not None
     assert result.few_shot.labels == ("circuits", "farming", "none", "ships")
     assert any("1 of 4 categories have no example" in line for line in lines)
+    # Those of ``tiny_settings``.
+    unused = "note: batch_tokens, learning_rate: not used where few examples are learnt"
+    assert unused in lines
     classifier = load(tmp_path / "model", "cpu")
     assert classifier.predict(TEXTS) == ["farming", "none", "circuits"]
     assert classifier.bundle.description.text.max_tokens == 64

@@ -47,8 +47,10 @@ def cached(tiny_base: Path, tmp_path: Path) -> Cached:
     tokenizer = TextTokenizer.load(tiny_base, 64)
     rows = tokenizer.token_ids(TEXTS)
 
-    def make(used: tuple[int, ...] = (0, 1, 2), autocast: bool = False) -> PrefixCache:
-        return PrefixCache(prefix, tokenizer, rows, used, tmp_path, autocast)
+    def make(
+        used: tuple[int, ...] = (0, 1, 2), autocast: bool = False, base: str = "base"
+    ) -> PrefixCache:
+        return PrefixCache(prefix, tokenizer, rows, used, tmp_path, autocast, base)
 
     return Cached(model, prefix, make)
 
@@ -71,7 +73,7 @@ def test_a_batch_is_answered_as_without_the_cache(
     cached: Cached, tiny_base: Path, tmp_path: Path, used: tuple[int, ...]
 ):
     cache = cached.make(used)
-    cache.fill("base")
+    cache.fill()
     assert (tmp_path / STATES).stat().st_size == cache.size
     whole = tiny_batch(tiny_base)
     expected = cached.model(type(whole)(whole.input_ids[[*used]], whole.attention_mask[[*used]]))
@@ -82,7 +84,7 @@ def test_a_batch_is_answered_as_without_the_cache(
 
 def test_a_step_in_bfloat16_keeps_states_of_half_the_size(cached: Cached, tiny_base: Path):
     long, short = cached.make(), cached.make(autocast=True)
-    short.fill("base")
+    short.fill()
     assert short.size * 2 == long.size
     batch = tiny_batch(tiny_base)
     with torch.autocast("cpu", torch.bfloat16):
@@ -95,13 +97,13 @@ def test_a_step_in_bfloat16_keeps_states_of_half_the_size(cached: Cached, tiny_b
 def test_what_is_there_is_not_computed_again(cached: Cached, monkeypatch, tmp_path: Path):
     monkeypatch.setattr(prefix_cache, "BATCH_TOKENS", 1)
     found = calls(cached, monkeypatch)
-    cached.make().fill("base")
+    cached.make().fill()
     assert len(found) == 3
-    cached.make().fill("base")
+    cached.make().fill()
     assert len(found) == 3
-    cached.make().fill("another base")
+    cached.make(base="another base").fill()
     assert len(found) == 6
-    cached.make((0, 1)).fill("another base")
+    cached.make((0, 1), base="another base").fill()
     assert len(found) == 8
 
 
@@ -126,7 +128,7 @@ def test_after_a_kill_the_rest_is_computed(
 ):
     monkeypatch.setattr(prefix_cache, "BATCH_TOKENS", 1)
     monkeypatch.setattr(prefix_cache, "SAVE_SECONDS", -1.0)
-    cached.make().fill("base")
+    cached.make().fill()
     whole = (tmp_path / STATES).read_bytes()
     honest, done = cached.prefix.compute, count()
 
@@ -137,10 +139,10 @@ def test_after_a_kill_the_rest_is_computed(
 
     (tmp_path / DONE).unlink()
     with patch.object(cached.prefix, "compute", compute), pytest.raises(Crash):
-        cached.make().fill("base")
+        cached.make().fill()
     damage(tmp_path)
     found = calls(cached, monkeypatch)
-    cached.make().fill("base")
+    cached.make().fill()
     assert len(found) == again
     assert (tmp_path / STATES).read_bytes() == whole
 
@@ -149,7 +151,7 @@ def test_a_disk_without_room_is_told_with_the_way_out(cached: Cached, monkeypatc
     usage = shutil.disk_usage(tmp_path)._replace(free=2**30 + 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(TrainingError, match=r"1 lower layers .* 0\.0 GiB in .*prefix_cache off"):
-        cached.make().fill("base")
+        cached.make().fill()
     assert not (tmp_path / STATES).exists()
 
 
@@ -169,9 +171,7 @@ def test_a_run_learns_the_same_with_and_without_it(
 ):
     filled: list[object] = []
     honest = PrefixCache.fill
-    monkeypatch.setattr(
-        PrefixCache, "fill", lambda self, base: (filled.append(base), honest(self, base))
-    )
+    monkeypatch.setattr(PrefixCache, "fill", lambda self: (filled.append(self.key()), honest(self)))
     tiny_run(tiny_base, patents, tmp_path / "with", **UPPER, field_dropout=0.3)
     assert len(filled) == 1
     assert len(filled[0]) == 64

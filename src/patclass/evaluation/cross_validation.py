@@ -66,6 +66,7 @@ class FewShotReport(Frozen):
     with label j by a model that had not seen them, in the first repetition; ``per_class`` and
     ``curves``, by label, are of the same predictions. ``logits`` are those before calibration, a
     row for each example; ``word_log_probs`` those of the linear model on words, if it is mixed in.
+    ``adapter_share`` is how much of the bundle's adapter the encoder has that was chosen.
     """
 
     version: Literal[1] = 1
@@ -79,12 +80,14 @@ class FewShotReport(Frozen):
     notes: tuple[str, ...] = ()
     logits: tuple[tuple[FiniteFloat, ...], ...] = ()
     word_log_probs: tuple[tuple[FiniteFloat, ...], ...] | None = None
+    adapter_share: float = Field(0.5, ge=0, le=1)
 
     def text(self) -> str:
         """What was compared, what was chosen, and how sure that is; a line each."""
         lines = [f"note: {note}" for note in self.notes]
         if not self.figures:
             return "\n".join([*lines, f"method: {self.method}; too few examples to measure it"])
+        lines.append(f"encoder: with {self.adapter_share:.0%} of the bundle's adapter")
         header = f"{'cross-validated':16}{'accuracy':>9}{'95%':>14}{'macro F1':>10}{'95%':>14}"
         lines += [header + f"{'behind the chosen by':>24}"]
         for each in self.figures:
@@ -134,6 +137,12 @@ class OutOfFold:
             ]
         )
 
+    def loss(self, method: str) -> float:
+        """Mean log loss of the calibrated probabilities, in nats."""
+        probabilities = self.probabilities(method)
+        true = probabilities[:, np.arange(len(self.labels)), np.asarray(self.labels)]
+        return float(-np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean())
+
     def hits(self, method: str) -> npt.NDArray[np.bool_]:
         """Whether they are right, shape (repetitions, examples)."""
         return np.asarray(self.probabilities(method).argmax(axis=2) == np.asarray(self.labels))
@@ -150,7 +159,7 @@ class OutOfFold:
 
 
 def compare_methods(
-    found: OutOfFold, examples: Sequence[int], notes: Sequence[str]
+    found: OutOfFold, examples: Sequence[int], notes: Sequence[str], adapter_share: float
 ) -> FewShotReport:
     """The report on cross-validated methods; the first one is chosen unless another is better.
 
@@ -158,6 +167,7 @@ def compare_methods(
     the luckiest.
 
     :param examples: how many each label has.
+    :param adapter_share: that of the encoder by which they were compared.
     """
     codes = found.tree.at(found.tree.finest).codes
     first, *others = found.logits
@@ -184,6 +194,7 @@ def compare_methods(
         notes=tuple(notes),
         logits=_rows(found.logits[chosen][0]),
         word_log_probs=None if found.words is None else _rows(found.words[0]),
+        adapter_share=adapter_share,
     )
 
 

@@ -6,8 +6,6 @@ gives an ordinary bundle: the base of the bundle that it starts from, an adapter
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,8 +19,6 @@ from patclass.core.files import check_replaceable, check_writable
 from patclass.core.settings import DataSettings, FitSettings, TrainSettings
 from patclass.core.types import FloatArray, Positions, softmax
 from patclass.data.examples import Example
-from patclass.data.sources import open_source
-from patclass.data.text import TextView
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import (
     REPEATS,
@@ -35,38 +31,33 @@ from patclass.evaluation.cross_validation import (
 from patclass.evaluation.metrics import evaluate
 from patclass.evaluation.report import CROSS_VALIDATION, Report, level_report
 from patclass.model.network import PatentClassifier, fast_merged
-from patclass.model.tokenizer import TextTokenizer
 from patclass.predictor.calibration import NEVER, Calibration
 from patclass.predictor.conformal import ConformalSets
 from patclass.predictor.drift_reference import DriftReference
 from patclass.predictor.fitting import Fitting, fit_components
-from patclass.predictor.head_fit import Head, Scale, fit_head, name_prior
+from patclass.predictor.head_fit import Head
 from patclass.predictor.linear import LinearModel
 from patclass.predictor.pipeline import Pipeline
 from patclass.predictor.scored import predictions_at
 from patclass.training.categories import Categories, Examples
+from patclass.training.few_shot_encoder import COMBINED, EMBEDDINGS, FROZEN, FewShotEncoder
 from patclass.training.loop import Fit, Task
 from patclass.training.save import COMPACT, TrainedModel, describe, save_trained
 from patclass.training.start import (
+    SHARES,
     bare_settings,
     check_start,
-    start_model,
     start_parts,
     start_settings,
 )
 
-# Ways to learn. All but the last leave the encoder as it is, and take seconds.
-NAMES, EMBEDDINGS, COMBINED, LORA = "names", "embeddings", "combined", "lora"
-FROZEN = (COMBINED, EMBEDDINGS, NAMES)
+LORA = "lora"
 METHODS = (*FROZEN, LORA)
 
 # Of an encoder that is tuned on few examples: it begins with a head that fits them, so that small
 # steps are enough (linear probing, then fine-tuning; Kumar et al. 2022, arXiv:2202.10054).
 TUNING = FitSettings(epochs=6, batch_tokens=1024, checkpoint_steps=1_000_000)
 TUNING_FACTOR = 0.2
-
-# Texts by which it is seen where embeddings are, and how far apart.
-ROWS_OF_SCALE = 20
 
 # Share of the work of a cross-validation that encoding the texts is.
 ENCODING_SHARE = 0.6
@@ -126,13 +117,6 @@ def _settings(bundle: Bundle) -> TrainSettings:
     return start_settings(bundle, TrainSettings(data=DataSettings(data="examples")))
 
 
-def usual_texts() -> list[str]:
-    """Some patents of all fields, from the sample."""
-    source = open_source("sample")
-    view = TextView.parse("auto", source.columns)
-    return [view.text_of(row.fields) for row in islice(source.splits["train"](), ROWS_OF_SCALE)]
-
-
 class FewShot:
     """A task with the encoder of a bundle: compares methods, learns from all, writes a bundle."""
 
@@ -152,49 +136,18 @@ class FewShot:
         self.task, self.bundle, self.settings = task, bundle, settings
         self.on_progress = on_progress
         self.parts = start_parts(bundle, settings.base.device)
-        self.tokenizer = TextTokenizer.load(bundle.folder, settings.base.max_tokens)
         self.tree = task.corpus.tree
-
-    @cached_property
-    def engine(self) -> TorchEngine:
-        """The encoder of the bundle; its logits mean nothing."""
-        return self._engine_of(start_model(self.bundle, self.parts, self.tree.outputs))
-
-    @property
-    def encoder(self) -> Pipeline:
-        """What gives the embeddings of texts."""
-        return self._fitting(self.engine).encoder
-
-    @cached_property
-    def embeddings(self) -> FloatArray:
-        """Embeddings of the examples, shape (rows, hidden)."""
-        done = [0]
+        encoded = [0]
 
         def count(more: int) -> None:
-            done[0] += more
-            self.on_progress(ENCODING_SHARE * done[0] / len(self.task.rows))
+            encoded[0] += more
+            on_progress(ENCODING_SHARE * encoded[0] / (len(SHARES) * len(task.rows)))
 
-        texts = [row.text for row in self.task.rows]
-        return self.encoder.run(texts, count).embeddings if texts else self.names[:0]
-
-    @cached_property
-    def names(self) -> FloatArray:
-        """Embeddings of the names of the labels, shape (labels, hidden)."""
-        # A label without a name needs a place among them all the same.
-        texts = [name or code for name, code in zip(self.task.names, self.task.codes, strict=True)]
-        return self.encoder.run(texts).embeddings
-
-    @cached_property
-    def scale(self) -> Scale:
-        """That of the examples; of the sample's patents where there are hardly any."""
-        if len(self.embeddings) >= ROWS_OF_SCALE:
-            return Scale.of(self.embeddings)
-        return Scale.of(self.encoder.run(usual_texts()).embeddings)
-
-    @cached_property
-    def prior(self) -> FloatArray:
-        """Directions of the labels by their names, shape (labels, hidden)."""
-        return name_prior(self.names, [bool(name) for name in self.task.names], self.scale)
+        self._encoders = {
+            share: FewShotEncoder(task, bundle, self.parts, settings, share, count)
+            for share in SHARES
+        }
+        self.encoder = self._encoders[SHARES[0]]
 
     def compare(self, methods: Sequence[str]) -> FewShotReport:
         """Cross-validate methods and choose one.
@@ -218,12 +171,35 @@ class FewShot:
                 labels=tuple(task.codes),
                 examples=task.counts,
                 notes=task.notes,
+                adapter_share=self.encoder.share,
             )
         words = self._words(repeated)
+        self.encoder = self._best_encoder(methods, groups, repeated, words)
         logits = {method: self._out_of_fold(method, repeated) for method in methods}
         found = OutOfFold(self.tree, task.labels, groups, repeated, logits, words)
         self.on_progress(1.0)
-        return compare_methods(found, task.counts, task.notes)
+        return compare_methods(found, task.counts, task.notes, self.encoder.share)
+
+    def _best_encoder(
+        self,
+        methods: Sequence[str],
+        groups: Sequence[str],
+        repeated: Splits,
+        words: FloatArray | None,
+    ) -> FewShotEncoder:
+        """That with the least cross-validated loss by the first method that tunes none.
+
+        Categories near those of the bundle are told apart best by what it has learnt, others
+        by an encoder nearer to its base.
+        """
+        method = next((each for each in methods if each in FROZEN), COMBINED)
+        losses = {}
+        for share, encoder in self._encoders.items():
+            self.encoder = encoder
+            logits = {method: self._out_of_fold(method, repeated)}
+            found = OutOfFold(self.tree, self.task.labels, groups, repeated, logits, words)
+            losses[share] = found.loss(method)
+        return self._encoders[min(losses, key=losses.__getitem__)]
 
     def _out_of_fold(self, method: str, repeated: Splits) -> FloatArray:
         """Logits by models that had not seen the rows, shape (repetitions, rows, labels).
@@ -239,8 +215,8 @@ class FewShot:
                     tuned = self._fitting(self._engine_of(self._tuned(train))).pipeline
                     found[repetition, test] = tuned.run(texts).logits
                 else:
-                    head = self._head(method, train)
-                    found[repetition, test] = head.logits(self.embeddings[test])
+                    head = self.encoder.head(method, train)
+                    found[repetition, test] = head.logits(self.encoder.embeddings[test])
         return found
 
     def _words(self, repeated: Splits) -> FloatArray | None:
@@ -252,7 +228,7 @@ class FewShot:
         found = np.zeros((len(repeated), len(rows), len(self.task.names)), np.float32)
         for repetition, folds in enumerate(repeated):
             for train, test in folds:
-                fitting = self._fitting(self.engine, [rows[i] for i in train])
+                fitting = self._fitting(self.encoder.engine, [rows[i] for i in train])
                 linear = LinearModel.fit(fitting) if min(self.task.counts) > 1 else None
                 if linear is None:
                     return None
@@ -260,35 +236,28 @@ class FewShot:
                 found[repetition, test] = np.log(softmax(scores))
         return found
 
-    def _head(self, method: str, rows: Positions) -> Head:
-        """The head that a method which leaves the encoder as it is fits on some of the rows."""
-        rows = rows[:0] if method == NAMES else rows
-        prior = np.zeros_like(self.prior) if method == EMBEDDINGS else self.prior
-        labels = [self.task.labels[i] for i in rows]
-        return fit_head(self.embeddings[rows], labels, prior, self.scale)
-
     def _tuned(self, rows: Positions) -> PatentClassifier:
         """Encoder and head after training on some of the rows."""
         torch.manual_seed(0)
-        model = self._with_head(self._head(COMBINED, rows))
+        model = self._with_head(self.encoder.head(COMBINED, rows))
         examples = [self.task.rows[i] for i in rows]
         rate = self.parts.architecture.learning_rate * TUNING_FACTOR
         with TemporaryDirectory() as folder:
             # There is no other row to choose an epoch by: of these, it is nearly always the last.
             task = Task(examples, examples, self.tree, rate, 0, "few")
-            if Fit(model, self.tokenizer, task, TUNING, Path(folder)).run().interrupted:
+            if Fit(model, self.encoder.tokenizer, task, TUNING, Path(folder)).run().interrupted:
                 raise KeyboardInterrupt  # a part of the training is no model to compare or keep
         return model
 
     def _with_head(self, head: Head) -> PatentClassifier:
-        model = start_model(self.bundle, self.parts, self.tree.outputs)
+        model = self.encoder.model()
         with torch.no_grad():
             model.head.weight.copy_(torch.from_numpy(head.weight))
             model.head.bias.copy_(torch.from_numpy(head.bias))
         return model
 
     def _engine_of(self, model: PatentClassifier) -> TorchEngine:
-        return TorchEngine(fast_merged(model), self.tokenizer)
+        return TorchEngine(fast_merged(model), self.encoder.tokenizer)
 
     def _fitting(
         self,
@@ -301,7 +270,7 @@ class FewShot:
         splits = {"train": every, "validation": every, "test": []}
         corpus = replace(self.task.corpus, splits=splits)
         settings = self.settings.answer
-        return Fitting(corpus, engine, self.tokenizer, settings, 0, out_of_fold=out_of_fold)
+        return Fitting(corpus, engine, self.encoder.tokenizer, settings, 0, out_of_fold=out_of_fold)
 
     def save(
         self, output: Path, report: FewShotReport, check: Callable[[Path], object]
@@ -316,11 +285,14 @@ class FewShot:
         check_replaceable(output, LAYOUT.manifest)
         if (report.labels, report.examples) != (tuple(self.task.codes), self.task.counts):
             raise DataError("the report is of other examples; cross-validate these.")
+        if report.adapter_share not in self._encoders:
+            raise DataError(f"the report has the adapter share {report.adapter_share:g}.")
+        self.encoder = self._encoders[report.adapter_share]
         every = np.arange(len(self.task.rows))
         model = (
             self._tuned(every)
             if report.method == LORA
-            else self._with_head(self._head(report.method, every))
+            else self._with_head(self.encoder.head(report.method, every))
         )
         embedded = self.bundle.description.base.embedded
         if embedded:

@@ -199,14 +199,20 @@ class Fit:
         if prefix is None:
             return
         cache = PrefixCache(
-            prefix, self.tokenizer, self.rows, self.used, self.folder, self.autocast
+            prefix,
+            self.tokenizer,
+            self.rows,
+            self.used,
+            self.folder,
+            self.autocast,
+            self.task.base,
         )
         with float32_attention(self.model.base):
             if self.processes.first:
-                cache.fill(self.task.base)
+                cache.fill()
             self.processes.wait()
             if not self.processes.first:
-                cache.fill(self.task.base)  # all of it is there
+                cache.fill()  # all of it is there
         self.prefix = cache
 
     def _restore(self) -> Path:

@@ -44,6 +44,7 @@ class PrefixCache:
         used: Iterable[int],
         folder: Path,
         autocast: bool,
+        base: str,
     ) -> None:
         """Nothing is computed or written yet.
 
@@ -51,9 +52,10 @@ class PrefixCache:
         :param used: the positions of those that the run will read.
         :param autocast: whether a training step multiplies in bfloat16; the states are then kept
             in that format, else in that of the base.
+        :param base: its hash.
         """
         self._prefix, self._tokenizer, self._rows = prefix, tokenizer, rows
-        self._folder, self._autocast = folder, autocast
+        self._folder, self._autocast, self._base = folder, autocast, base
         self._dtype = torch.bfloat16 if autocast else prefix.dtype
         places = sorted(used)
         batches = scoring_batches([len(rows[place]) for place in places], BATCH_TOKENS)
@@ -70,21 +72,20 @@ class PrefixCache:
         """Bytes of the file."""
         return self._shape[0] * self._shape[1] * self._dtype.itemsize
 
-    def key(self, base: str) -> str:
+    def key(self) -> str:
         """A hash of all that the states depend on: base, depth, format and token ids."""
-        digest = hashlib.sha256(f"{base} {len(self._prefix)} {self._dtype}".encode())
+        digest = hashlib.sha256(f"{self._base} {len(self._prefix)} {self._dtype}".encode())
         for place in self._starts:
             row = np.array(self._rows[place], dtype=np.int64)
             digest.update(len(row).to_bytes(8, "big") + row.tobytes())
         return digest.hexdigest()
 
-    def fill(self, base: str) -> None:
+    def fill(self) -> None:
         """Compute what is not there yet.
 
-        :param base: hash of the base.
         :raises TrainingError: if the disk has no room for it.
         """
-        path, key = self._folder / STATES, self.key(base)
+        path, key = self._folder / STATES, self.key()
         done = self._done(key)
         if not done:
             self._check_room()

@@ -20,6 +20,7 @@ from patclass.data.examples import SPLITS, Corpus, FeedbackExample, write_reject
 from patclass.engines.torch import TorchEngine
 from patclass.evaluation.cross_validation import FewShotReport
 from patclass.evaluation.report import Report, measure
+from patclass.model.architecture import Architecture
 from patclass.model.base import BaseFiles, resolve_base
 from patclass.model.network import Parts, fast_merged
 from patclass.predictor.conformal import ConformalSets
@@ -42,6 +43,7 @@ from patclass.training.start import (
     descriptions_of,
     start_bundle,
     start_settings,
+    unused_few,
 )
 
 SETTINGS = "settings.json"
@@ -143,7 +145,7 @@ def _train(
     _describe(corpus, parts.base, echo)
     if start is not None and not corpus["test"]:
         check_few(settings, resume, processes)
-        return _train_few(settings, start, corpus, descriptions, echo)
+        return _train_few(settings, start, parts.architecture, corpus, descriptions, echo)
     folder = work_folder(output)
     if processes.first:
         _open_work_folder(folder, resume, restart)
@@ -223,12 +225,15 @@ def _load(
 def _train_few(
     settings: TrainSettings,
     start: Bundle,
+    architecture: Architecture,
     corpus: Corpus,
     descriptions: Mapping[str, str],
     echo: Echo,
 ) -> RunResult:
     """Learn from few rows in the way that cross-validation chooses."""
     _echo_rejects(corpus, echo)
+    if unused := unused_few(settings, architecture.learning_rate):
+        echo(f"note: {', '.join(unused)}: not used where few examples are learnt")
     few = FewShot(Categories.of_corpus(corpus, descriptions), start, settings)
     found = few.compare(METHODS if settings.few.method == "auto" else (settings.few.method,))
     echo("\n" + found.text() + "\n")

@@ -8,7 +8,7 @@ from patclass.bundle.description import LAYOUT
 from patclass.bundle.registry import SHIPPED, locate
 from patclass.bundle.weights import find_base
 from patclass.core.errors import ModelError, TrainingError
-from patclass.core.settings import TrainSettings
+from patclass.core.settings import FitSettings, TrainSettings
 from patclass.model.adapter import scale_adapter
 from patclass.model.architecture import architecture_of
 from patclass.model.base import BaseFiles
@@ -130,6 +130,20 @@ def check_few(settings: TrainSettings, resume: bool, processes: Processes) -> No
         )
 
 
+# Settings of training that few examples are learnt without.
+_UNUSED = ("epochs", "batch_tokens", "balance", "best_by", "field_dropout", "warmup")
+
+
+def unused_few(settings: TrainSettings, usual_rate: float) -> list[str]:
+    """The names of settings that were changed, but have no meaning where few rows are learnt from.
+
+    :param usual_rate: the learning rate of the architecture.
+    """
+    fit, usual = settings.fit, FitSettings()
+    found = [name for name in _UNUSED if getattr(fit, name) != getattr(usual, name)]
+    return found + ["learning_rate"] * (fit.learning_rate not in (None, usual_rate))
+
+
 def bare_settings(settings: TrainSettings, parts: Parts) -> TrainSettings:
     """The settings to keep in a bundle: they name its base, not the bundle that it started from."""
     base = {"base": parts.base.name, "revision": parts.base.revision}
@@ -150,14 +164,14 @@ def start_parts(bundle: Bundle, device: str = "auto") -> Parts:
 # The best encoder for other labels lies between the base, which knows any text, and the one that
 # was tuned to the labels of the bundle (interpolated weights; Wortsman et al. 2022,
 # arXiv:2109.01903).
-ADAPTER_SHARE = 0.5
+SHARES = (0.5, 1.0)
 
 
-def start_model(bundle: Bundle, parts: Parts, outputs: int) -> PatentClassifier:
-    """A classifier of other labels, which begins with a part of the adapter of a bundle."""
+def start_model(bundle: Bundle, parts: Parts, outputs: int, share: float) -> PatentClassifier:
+    """A classifier of other labels, which begins with a share of the adapter of a bundle."""
     model = new_classifier(parts, bundle.description.settings.lora, outputs)
     warm_start(model, bundle.folder / LAYOUT.adapter, bundle.folder, {})
-    scale_adapter(model.backbone, ADAPTER_SHARE)
+    scale_adapter(model.backbone, share)
     return model
 
 

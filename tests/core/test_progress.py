@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from patclass.core import progress as module
-from patclass.core.progress import INTERVAL, ProgressLines, progress, track
+from patclass.core.progress import INTERVAL, ProgressLines, progress, silenced, track
 
 
 class Clock:
@@ -108,3 +108,19 @@ def test_a_terminal_shows_a_progress_bar(monkeypatch: pytest.MonkeyPatch):
         shown.update(4)
     assert "scoring: 100%" in terminal.getvalue()
     assert "4/4" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_silenced_work_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+):
+    monkeypatch.setattr(module, "INTERVAL", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with silenced(), progress("training", 3, "step") as bar:
+        bar.update()
+        bar.set_postfix_str("loss 1")
+        bar.write("epoch 1")
+    assert capsys.readouterr() == ("", "")
+    with silenced(False), progress("training", 3, "step") as bar:
+        bar.write("epoch 1")
+    assert "epoch 1" in "".join(capsys.readouterr())

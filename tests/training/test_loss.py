@@ -1,6 +1,7 @@
 """The loss over a tree, weights and draws of rows, against figures computed by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -54,6 +55,20 @@ def test_a_teacher_takes_a_share_of_the_loss():
     for share, expected in ((0.25, 0.756509), (1.0, 1.956012)):
         found = tree_loss(logits, [row(2)], flat(3), soft, share).item()
         assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("parts", [[(0, 1), (2,)], [(0, 2), (1,)], [(0,), (1,), (2,)]])
+def test_the_losses_of_the_parts_of_a_batch_add_up_to_that_of_all(parts: list[tuple[int, ...]]):
+    tree = flat(3, (("L0",), ("L1",), ("N",)))
+    examples = [row(0, carried=(0, 2)), replace(row(1), weight=2.5), row(1, 2, carried=(1,))]
+    logits = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    soft = torch.tensor([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6], [0.0, 1.0, 0.0]])
+    whole = tree_loss(logits, examples, tree, soft, 0.3)
+    found = sum(
+        tree_loss(logits[[*part]], [examples[i] for i in part], tree, soft[[*part]], 0.3, examples)
+        for part in parts
+    )
+    torch.testing.assert_close(found, whole)
 
 
 def test_a_teacher_that_says_the_same_has_no_gradient():

@@ -44,12 +44,13 @@ def _text(section: Mapping[str, Any]) -> str:
     arguments, results = section["arguments"], section["results"]
     reference = results["tuned"]
     lines = [_row(name, result, reference) for name, result in results.items()]
-    rows, epochs, most = (arguments[name] for name in ("rows", "epochs", "max_tokens"))
+    names = ("rows", "epochs", "max_tokens", "test_rows")
+    rows, epochs, most, test = (arguments[name] for name in names)
     return f"""## {section["base"]}
 
 `make bench-train`, {section["when"]}, on {section["machine"]}.
 Sections of the shared patents, {rows:,} rows, {epochs} epochs, {most} tokens, rank 8, learning rate
-{arguments["rate"]:g}, no linear model; 1,000 test rows. Tokens are those of the texts, without
+{arguments["rate"]:g}, no linear model; {test:,} test rows. Tokens are those of the texts, without
 padding.
 
 | training | tokens a second | times the second line | peak memory, MB | accuracy |

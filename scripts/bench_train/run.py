@@ -24,7 +24,9 @@ from patclass.model.base import resolve_base
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE.parents[1] / "build" / "bench-train"
-VALIDATION_ROWS, TEST_ROWS = 100, 1000
+VALIDATION_ROWS = 100
+# Linear layers with an adapter: those that PEFT takes of the architecture, or all.
+TARGETS = {"auto": "", "all-linear": ", all linear layers"}
 
 
 def main() -> None:
@@ -38,6 +40,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--max-tokens", type=int, default=224)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--targets", nargs="+", choices=[*TARGETS], default=[*TARGETS])
+    parser.add_argument("--test-rows", type=int, default=1000)
     parser.add_argument("--layers", type=int, help="upper layers, adapted alone with stored states")
     parser.add_argument("--original-steps", type=int, help="of the original recipe; default: all")
     args = parser.parse_args()
@@ -64,7 +68,7 @@ def prepared(args: argparse.Namespace) -> Path:
         "labels": "section",
         "train_rows": args.rows,
         "validation_rows": VALIDATION_ROWS,
-        "test_rows": TEST_ROWS,
+        "test_rows": args.test_rows,
     }
     corpus = load_corpus(TrainSettings.load(flags, environment={}).data)
     codes = corpus.tree.at("section").codes
@@ -80,13 +84,11 @@ def jobs(args: argparse.Namespace, data: str) -> list[Job]:
     """The contestants, the slowest first."""
     base = str(resolve_base(args.base).folder)
     common = (base, data, args.epochs, args.max_tokens, args.rate)
-    found = [
-        Job("original", *common, "auto", recipe="original", steps=args.original_steps),
-        Job("tuned", *common, "auto", recipe="tuned"),
-        Job("tuned, all linear layers", *common, "all-linear", recipe="tuned"),
-        Job("patclass", *common, "auto"),
-        Job("patclass, all linear layers", *common, "all-linear"),
-    ]
+    found = [Job("original", *common, "auto", recipe="original", steps=args.original_steps)]
+    for recipe in ("tuned", None):
+        for targets in args.targets:
+            name = f"{recipe or 'patclass'}{TARGETS[targets]}"
+            found.append(Job(name, *common, targets, recipe=recipe))
     if args.layers:
         found.append(Job(f"patclass, {args.layers} layers", *common, "auto", layers=args.layers))
     return found

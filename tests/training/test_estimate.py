@@ -112,5 +112,5 @@ def test_more_epochs_take_longer(
     tiny_train(tiny_settings(tiny_bert, patents, tmp_path / "model", epochs=1))
     (fit,) = fits
     monkeypatch.setattr(estimate_module, "_by_token", lambda *_: 0.5)
-    validation = sum(map(len, fit.validation_rows))
+    validation = sum(fit.validation_lengths)
     assert estimate(fit).seconds == 0.5 * (sum(map(fit.padded, fit.plan[0])) + validation)

@@ -135,6 +135,9 @@ PAD_TOKENS = (
 )
 
 
+Ids = npt.NDArray[np.int32]
+
+
 class Padded(NamedTuple):
     """Padded ids and their mask, both of shape (rows, tokens)."""
 
@@ -226,7 +229,7 @@ class TextTokenizer:
             raise ModelError(f"{FILE} makes no token of a letter; the tokenizer is damaged.")
         return encoding.ids[: content[0]], encoding.ids[content[-1] + 1 :]
 
-    def pad(self, rows: Sequence[Sequence[int]], step: int = 1) -> Padded:
+    def pad(self, rows: Sequence[Sequence[int] | Ids], step: int = 1) -> Padded:
         """Pad rows of ids on the right to the longest of them, rounded up to whole steps.
 
         Never beyond ``max_tokens``, which may be all that the model has positions for.

@@ -4,7 +4,7 @@ Fitted on the validation rows when a model is trained, and kept in its bundle.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +18,8 @@ from patclass.core.files import parse_json
 from patclass.core.types import FloatArray
 from patclass.cpc.tree import LabelTree
 from patclass.data.examples import Example, known_at
-from patclass.model.tokenizer import EncodedText
+from patclass.model.token_rows import TokenRows
+from patclass.model.tokenizer import EncodedText, Ids
 from patclass.predictor.arrays import Form, array_of, check_form, parse_arrays
 
 if TYPE_CHECKING:
@@ -105,10 +106,11 @@ class Vocabulary:
         return 1 - int(known.sum()) / len(places)
 
 
-def vocabulary_of(rows: Sequence[Sequence[int]]) -> Vocabulary:
+def vocabulary_of(rows: Iterable[Ids | Sequence[int]]) -> Vocabulary:
     """The tokens that occur in rows of token ids."""
-    ids = sorted({token for row in rows for token in row})
-    bits = np.zeros(ids[-1] + 1 if ids else 0, dtype=np.uint8)
+    empty = np.empty(0, dtype=np.int32)
+    ids = np.unique(np.concatenate([empty, *(np.asarray(row, np.int32) for row in rows)]))
+    bits = np.zeros(ids[-1] + 1 if len(ids) else 0, dtype=np.uint8)
     bits[ids] = 1
     return Vocabulary(np.packbits(bits))
 
@@ -156,7 +158,7 @@ class DriftReference:
         tree, outputs = fitting.tree, fitting.validation
         logits = outputs.logits[:, : len(tree.paths)]
         calibration = fitting.pipeline.calibration
-        train = fitting.tokenizer.token_ids([row.text for row in fitting.corpus["train"]])
+        train = TokenRows(fitting.tokenizer, [row.text for row in fitting.corpus["train"]])
         return collect_reference(
             tree,
             fitting.corpus["validation"],

@@ -74,7 +74,7 @@ def estimate(fit: Fit) -> Estimate:
         steps[number * THIRDS // len(batches)] * fit.padded(batch)
         for number, batch in enumerate(batches)
     )
-    seconds += scoring * fit.settings.epochs * sum(map(len, fit.validation_rows))
+    seconds += scoring * fit.settings.epochs * sum(fit.validation_lengths)
     seconds += of_states * sum(len(fit.rows[position]) for position in fit.used)
     memory = _held(fit) + fixed + by_token * max(map(fit.padded, batches)) + _of_optimizer(fit)
     return Estimate(seconds, round(memory), fit.settings.epochs)

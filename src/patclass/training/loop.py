@@ -32,6 +32,7 @@ from patclass.model.last_token import last_token_only
 from patclass.model.network import Batch, PatentClassifier
 from patclass.model.packing import save_tensors
 from patclass.model.prefix import Prefix
+from patclass.model.token_rows import TokenRows
 from patclass.model.tokenizer import TextTokenizer, scoring_batches
 from patclass.training.checkpoint import (
     Curve,
@@ -118,14 +119,13 @@ class Fit:
         rows = balanced(task.train, settings.balance)
         # Every text that may stand for a row, and the row of each.
         texts = [(text, place) for place, row in enumerate(rows) for text in (row.text, *row.views)]
-        self.rows = tokenizer.token_ids([text for text, _ in texts])
         self.places = [place for _, place in texts]
         # Those of validation come behind them.
-        self.rows += tokenizer.token_ids([row.text for row in task.validation])
+        validation = [row.text for row in task.validation]
+        self.rows = TokenRows(tokenizer, [*(text for text, _ in texts), *validation])
         self.examples = [rows[place] for place in self.places]
-        lengths = list(map(len, self.rows))
         self.plan = [
-            epoch_batches(task.train, lengths, settings, (task.seed, epoch))
+            epoch_batches(task.train, self.rows.lengths, settings, (task.seed, epoch))
             for epoch in range(settings.epochs)
         ]
         self.steps = sum(len(batches) for batches in self.plan)
@@ -190,9 +190,9 @@ class Fit:
         return drawn | set(range(len(self.places), len(self.rows)))
 
     @property
-    def validation_rows(self) -> list[list[int]]:
-        """Token ids of the validation texts."""
-        return self.rows[len(self.places) :]
+    def validation_lengths(self) -> list[int]:
+        """Tokens of the validation texts."""
+        return [int(length) for length in self.rows.lengths[len(self.places) :]]
 
     def _compute_prefix(self) -> None:
         prefix = self.frozen_prefix()
@@ -362,7 +362,7 @@ class Fit:
         """Figures by level, in the number format of a step: only epochs are compared by them."""
         rows, tree, start = self.task.validation, self.task.tree, len(self.places)
         logits = torch.zeros(len(rows), len(tree.paths), device=self.model.device)
-        batches = scoring_batches([len(row) for row in self.validation_rows], SCORING_TOKENS)
+        batches = scoring_batches(self.validation_lengths, SCORING_TOKENS)
         self.model.eval()
         with progress("validation", len(rows), leave=False) as bar, torch.no_grad():
             for batch in self.processes.share(batches):

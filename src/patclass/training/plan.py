@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from patclass.core.settings import FitSettings
 from patclass.data.examples import Example
@@ -14,16 +15,21 @@ from patclass.model.tokenizer import training_batches
 
 
 def epoch_batches(
-    rows: Sequence[Example], lengths: Sequence[int], settings: FitSettings, seed: tuple[int, int]
+    rows: Sequence[Example],
+    lengths: npt.NDArray[np.int64],
+    settings: FitSettings,
+    seed: tuple[int, int],
 ) -> list[list[int]]:
     """Batches of one text of each row, as positions among the texts and views of all rows.
 
-    :param lengths: tokens of each text and view.
+    :param lengths: tokens of each text and view, shape (texts,).
     :param seed: that of the run, and the epoch: nothing else decides.
     """
     rng = np.random.default_rng(seed)
     texts = draw_texts(rows, settings.field_dropout, rng)
-    batches = training_batches([lengths[text] for text in texts], settings.batch_tokens, rng)
+    batches = training_batches(
+        [int(length) for length in lengths[texts]], settings.batch_tokens, rng
+    )
     return [[texts[place] for place in batch] for batch in batches]
 
 

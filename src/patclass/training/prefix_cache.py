@@ -21,7 +21,7 @@ from patclass.core.files import atomic_write, parse_json, write_json
 from patclass.core.progress import progress
 from patclass.model.network import Batch
 from patclass.model.prefix import Prefix
-from patclass.model.tokenizer import TextTokenizer, scoring_batches
+from patclass.model.tokenizer import Ids, TextTokenizer, scoring_batches
 
 # Left free on the disk, for checkpoints and the finished bundle.
 RESERVED = 2**30
@@ -40,7 +40,7 @@ class PrefixCache:
         self,
         prefix: Prefix,
         tokenizer: TextTokenizer,
-        rows: Sequence[Sequence[int]],
+        rows: Sequence[Ids],
         used: Iterable[int],
         folder: Path,
         autocast: bool,

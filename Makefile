@@ -118,8 +118,8 @@ bench-policies: .venv/ready build/patents  ## compare how long documents are rea
 # Three quarters of an hour on two cores with bfloat16; needs the weights of smollm2-135m.
 bench-train: .venv/ready build/patents  ## training beside Trainer + PEFT, and what it costs: docs/benchmarks.md
 	$(BIN)/python scripts/bench_train/run.py build/patents --rows 1000 --layers 3 --original-steps 300
-	$(BIN)/python scripts/bench_train/run.py build/patents --base smollm2-135m --rows 400 \
-	--max-tokens 128 --rate 2e-4 --targets auto --test-rows 500 --layers 4 --original-steps 30
+	$(BIN)/python scripts/bench_train/run.py build/patents --base smollm2-135m --rows 250 \
+	--max-tokens 128 --rate 2e-4 --targets auto --test-rows 300 --layers 4 --original-steps 20
 
 bench-training: .venv/ready  ## compare number formats of a training step on this processor
 	$(BIN)/python scripts/bench_training.py

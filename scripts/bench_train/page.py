@@ -20,6 +20,22 @@ NAMES = {
 }
 
 
+# By base: how many times as fast a contestant has to be as another.
+TARGETS = {
+    "minilm": (
+        ("patclass", "tuned", 2.5),
+        ("patclass, all linear layers", "tuned, all linear layers", 2.5),
+    ),
+    "smollm2-135m": (
+        ("patclass", "original", 8.0),
+        ("patclass", "tuned", 1.5),
+        ("patclass, 4 layers", "tuned", 4.0),
+    ),
+}
+# By base: what a contestant may take at most of another's memory.
+MEMORY = {"smollm2-135m": ("patclass", "tuned", 0.7)}
+
+
 @dataclass(frozen=True)
 class Section:
     """What was measured of one base, by contestant."""
@@ -55,7 +71,29 @@ padding.
 
 | training | tokens a second | times the second line | peak memory, MB | accuracy |
 |---|---|---|---|---|
-{"".join(lines)}"""
+{"".join(lines)}{_targets(section["base"], results)}"""
+
+
+def _targets(base: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was to be reached, where both contestants were measured."""
+    lines = []
+    for ours, other, wanted in TARGETS.get(base, ()):
+        if {ours, other} <= results.keys():
+            found = results[ours]["tokens_per_second"] / results[other]["tokens_per_second"]
+            said = "held" if found >= wanted else "**missed**"
+            lines.append(
+                f"| {ours}: times the speed of '{other}' | {found:.2f} | at least {wanted:g} "
+                f"| {said} |"
+            )
+    if base in MEMORY:
+        ours, other, wanted = MEMORY[base]
+        found = results[ours]["peak"] / results[other]["peak"]
+        said = "held" if found <= wanted else "**missed**"
+        lines.append(
+            f"| {ours}: times the memory of '{other}' | {found:.2f} | at most {wanted:g} | {said} |"
+        )
+    head = "\n| | measured | wanted | |\n|---|---|---|---|\n"
+    return head + "".join(f"{line}\n" for line in lines) if lines else ""
 
 
 def _row(name: str, result: Mapping[str, Any], reference: Mapping[str, Any]) -> str:

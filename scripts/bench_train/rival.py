@@ -157,7 +157,7 @@ def training(job: Job, model: Any, rows: Dataset, tokenizer: Any) -> Trainer:
         lr_scheduler_type="cosine",
         warmup_steps=0.1,
         weight_decay=0.01,
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         bf16=job.bf16,
         save_strategy="no",
         report_to=[],

@@ -299,8 +299,8 @@ def test_an_interrupted_retraining_ends_the_loop_and_leaves_no_version(
     give_feedback(database, registry, known=30)
     finish_epoch = Fit._finish_epoch
 
-    def stop(fit: Fit, bar: object) -> None:
-        finish_epoch(fit, bar)  # type: ignore[arg-type]
+    def stop(fit: Fit, *arguments: object) -> None:
+        finish_epoch(fit, *arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Fit, "_finish_epoch", stop)

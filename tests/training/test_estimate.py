@@ -68,6 +68,21 @@ def test_without_room_activations_are_computed_twice(
     assert any(line.startswith("warning: 0.0 GiB of memory are there") for line in lines)
 
 
+def test_activations_that_are_computed_twice_take_less(
+    tiny_base: Path, patents: Path, tmp_path: Path, fits: list[Fit]
+):
+    for number, checkpointing in enumerate((False, True)):
+        more = {"gradient_checkpointing": checkpointing, "epochs": 1}
+        tiny_train(tiny_settings(tiny_base, patents, tmp_path / f"model{number}", **more))
+    kept = []
+    for fit in fits:
+        fit.model.train()
+        with fit.computing():
+            kept.append(estimate_module._activations(fit, fit.plan[0][0])[1])
+    assert 0 < kept[1] < 0.9 * kept[0]
+    assert fits[1].model.base.is_activation_checkpointing
+
+
 class Affine(PatentClassifier):
     """Keeps 64 bytes of any step, and 40 of every token."""
 
@@ -90,7 +105,7 @@ def test_what_a_step_keeps_is_told_by_step_and_by_token():
 
     steps = Steps()
     steps.model = model
-    fixed, by_token = estimate_module._activations(steps, [0, 1, 2, 3])
+    fixed, by_token = estimate_module._kept(steps, [0, 1, 2, 3])
     assert (fixed, by_token) == (16 * 4, 10 * 4)
 
 

@@ -45,7 +45,8 @@ def doctor() -> int:
     for name, preset in PRESETS.items():
         try:
             resolve_base(name, download=False)
-            state = "verified" if preset.hashes else "present"
+            packed = preset.wheel is not None and preset.wheel.locate() is not None
+            state = "verified" if preset.hashes or packed else "present"
         except ModelError as problem:
             state = f"not available: {problem.message(flag_of)}"
         click.echo(f"base        {name} ({preset.summary}): {state}")

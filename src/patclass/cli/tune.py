@@ -38,7 +38,8 @@ def tune(config: Path | None, minutes: float, resume: bool, **flags: Any) -> int
     looked at.
 
     \b
-    An hour on 3,000 rows, another one, then a run with the settings that were found:
+    An hour on 3,000 rows, another one (several at once share the search, also from other
+    machines that see the folder), then a run with the settings that were found:
         patclass tune --data patents.csv --labels class --train-rows 3000 --minutes 60
         patclass tune --data patents.csv --labels class --train-rows 3000 --minutes 60 --resume
         patclass train --config tuned/best.toml --data patents.csv --labels class

@@ -12,12 +12,16 @@ import psutil
 import torch
 
 from patclass.core.types import Echo
+from patclass.model.layer_stack import layers_of
 from patclass.model.machine import free_memory, gibibytes
 from patclass.model.prefix import Prefix
 from patclass.training.loop import Fit
 
 # Tokens of a measured step on a processor, where a longer one is as fast by the token.
 SAMPLE_TOKENS = 1024
+# The C library keeps what batches of other shapes have freed, so that a process grows to about
+# three times what a step keeps (docs/log.md); the allocator of a graphics card hardly does.
+GROWTH = {"cpu": 3.0, "cuda": 1.2, "mps": 1.2}
 # The speed depends on the length of the texts: it is measured for the short third of the batches,
 # the middle one and the long one.
 THIRDS = 3
@@ -58,11 +62,13 @@ def announce(fit: Fit, echo: Echo) -> Estimate:
 
 def estimate(fit: Fit) -> Estimate:
     """Measure a few short steps; weights and random numbers stay as they are."""
-    batches = sorted((batch for epoch in fit.plan for batch in epoch), key=fit.padded)
+    every = (batch for epoch in fit.plan for batch in epoch)
+    batches = sorted(every, key=lambda batch: fit.padded(batch) / len(batch))
     samples = [
         _sample(fit, batches[(2 * third + 1) * len(batches) // (2 * THIRDS)])
         for third in range(THIRDS)
     ]
+    fit.model.train()
     devices = [fit.model.device] if fit.model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), fit.computing():
         with _states(fit, samples) as of_states:
@@ -76,7 +82,8 @@ def estimate(fit: Fit) -> Estimate:
     )
     seconds += scoring * fit.settings.epochs * sum(fit.validation_lengths)
     seconds += of_states * sum(len(fit.rows[position]) for position in fit.used)
-    memory = _held(fit) + fixed + by_token * max(map(fit.padded, batches)) + _of_optimizer(fit)
+    kept = fixed + by_token * max(map(fit.padded, batches))
+    memory = _held(fit) + GROWTH[fit.model.device.type] * kept + _of_optimizer(fit)
     return Estimate(seconds, round(memory), fit.settings.epochs)
 
 
@@ -109,12 +116,17 @@ class _Sampled:
         self._states = {
             place: states[: len(fit.rows[place])]
             for batch in batches
-            for place, states in zip(batch, prefix.compute(fit.batch(batch)), strict=True)
+            for place, states in zip(batch, _computed(fit, prefix, batch), strict=True)
         }
 
     def given(self, batch: list[int]) -> AbstractContextManager[None]:
         """Have the model begin with the states of a batch."""
         return self._prefix.given_rows([self._states[place] for place in batch])
+
+
+def _computed(fit: Fit, prefix: Prefix, batch: list[int]) -> torch.Tensor:
+    with torch.autocast(prefix.device.type, torch.bfloat16, enabled=fit.autocast):
+        return prefix.compute(fit.batch(batch))
 
 
 @contextmanager
@@ -124,7 +136,7 @@ def _states(fit: Fit, batches: Sequence[list[int]]) -> Iterator[float]:
     if prefix is None:
         yield 0.0
         return
-    seconds = _by_token(fit, batches[0], lambda batch: prefix.compute(fit.batch(batch)))
+    seconds = _by_token(fit, batches[0], lambda batch: _computed(fit, prefix, batch))
     fit.prefix = _Sampled(fit, prefix, batches)
     try:
         yield seconds
@@ -134,6 +146,19 @@ def _states(fit: Fit, batches: Sequence[list[int]]) -> Iterator[float]:
 
 def _activations(fit: Fit, batch: list[int]) -> tuple[float, float]:
     """Bytes kept for the backward pass: those of any step, and those of a token."""
+    base = fit.model.base
+    if not base.is_activation_checkpointing:
+        return _kept(fit, batch)
+    # What is kept between the layers, and of one layer at a time all of it.
+    between = _kept(fit, batch)
+    base.activation_checkpointing_disable()
+    whole = _kept(fit, batch)
+    fit.model.checkpoint_layers()
+    count = len(layers_of(base))
+    return between[0] + whole[0] / count, between[1] + whole[1] / count
+
+
+def _kept(fit: Fit, batch: list[int]) -> tuple[float, float]:
     whole, half = (_saved_bytes(fit, part) for part in (batch, batch[len(batch) // 2 :]))
     tokens = fit.padded(batch) - fit.padded(batch[len(batch) // 2 :])
     if not tokens:  # a single text

@@ -6,10 +6,9 @@ Knows tokens and label positions; not where they come from.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -44,7 +43,7 @@ from patclass.training.checkpoint import (
 )
 from patclass.training.loss import balanced, tree_loss
 from patclass.training.plan import epoch_batches, learning_rate
-from patclass.training.prefix_cache import PrefixCache
+from patclass.training.prefix_cache import KeptStates, PrefixCache
 from patclass.training.processes import Processes
 from patclass.training.teacher import SoftLabels
 
@@ -52,13 +51,6 @@ BEST = "best.safetensors"
 
 # A step of a large base on a CPU takes half a minute; no more than this should be lost.
 CHECKPOINT_SECONDS = 300.0
-
-
-class KeptStates(Protocol):
-    """States of the lower layers that need not be computed again."""
-
-    def given(self, batch: list[int]) -> AbstractContextManager[None]:
-        """Have the model begin with the states of a batch."""
 
 
 class OtherRunError(TrainingError):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +31,13 @@ STATES, DONE = "prefix.bin", "prefix.json"
 
 # torch has numbers of 16 bits that numpy has not; both see the bytes.
 _STORED = {torch.float32: "float32", torch.bfloat16: "uint16"}
+
+
+class KeptStates(Protocol):
+    """States of the lower layers that need not be computed again."""
+
+    def given(self, batch: list[int]) -> AbstractContextManager[None]:
+        """Have the model begin with the states of a batch."""
 
 
 class PrefixCache:

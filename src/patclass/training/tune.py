@@ -82,7 +82,7 @@ def tune(
 
     Every trial learns from the same rows and is scored on the validation rows by what ``best_by``
     names, averaged over the levels; test rows are not looked at. What was tried is kept in the
-    output folder, so that a search can go on.
+    output folder, so that a search can go on, and several processes that go on with it share it.
 
     :param minutes: no epoch begins after so many.
     :param resume: go on with the search in the output folder.
@@ -103,8 +103,12 @@ def tune(
     with progress(f"trials for {minutes:g} minutes", unit="trial") as bar:
         while time.monotonic() < deadline:
             with silenced():
-                study.optimize(search.objective, n_trials=1, catch=(PatclassError,))
-            _tell(study, echo)
+                study.optimize(
+                    search.objective,
+                    n_trials=1,
+                    catch=(PatclassError,),
+                    callbacks=[lambda study, trial: _tell(trial, echo)],
+                )
             bar.update()
     return _finish(study, settings, folder, minutes)
 
@@ -229,10 +233,10 @@ def with_values(settings: TrainSettings, values: Mapping[str, Any]) -> TrainSett
     )
 
 
-def _tell(study: optuna.Study, echo: Echo) -> None:
-    tried = _tried(study.trials[-1])
+def _tell(trial: FrozenTrial, echo: Echo) -> None:
+    tried = _tried(trial)
     if tried is None:
-        echo(f"trial {len(study.trials)}: could not be trained with {study.trials[-1].params}")
+        echo(f"trial {trial.number + 1}: could not be trained with {trial.params}")
         return
     ended = "" if tried.whole else f", ended after epoch {tried.epochs}"
     values = ", ".join(f"{name} {_short(value)}" for name, value in tried.settings.items())

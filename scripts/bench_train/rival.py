@@ -29,6 +29,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from patclass.model.device import probe_cpu
+from patclass.model.tokenizer import TextTokenizer
 
 SIZES = (8, 16, 32)
 TRIAL_STEPS = 3
@@ -85,7 +86,9 @@ def measure(job: Job) -> Result:
     """Train by the recipe and predict the test rows."""
     labels, splits = read(job)
     tokenizer = AutoTokenizer.from_pretrained(job.base)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        pad = TextTokenizer.load(Path(job.base), job.max_tokens).pad_id
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad)
     padding = "max_length" if job.recipe == "original" else False
     most = 512 if job.recipe == "original" else job.max_tokens
 

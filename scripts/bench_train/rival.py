@@ -125,7 +125,7 @@ def read(job: Job) -> tuple[list[str], dict[str, Dataset]]:
     for split in ("train", "test"):
         lines = (Path(job.data) / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         rows[split] = list(map(json.loads, lines))
-    labels = sorted({row["label"] for row in rows["train"]})
+    labels = sorted({row["label"] for found in rows.values() for row in found})
     return labels, {
         split: Dataset.from_list(
             [{"abstract": r["abstract"], "labels": labels.index(r["label"])} for r in found]

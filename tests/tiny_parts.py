@@ -7,6 +7,7 @@ import nncf
 import openvino as ov
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from patclass.core.errors import ModelError
 from patclass.core.settings import LoraSettings
@@ -53,6 +54,13 @@ def gradients(model: PatentClassifier, logits: torch.Tensor) -> torch.Tensor:
     found = torch.cat([p.grad.flatten() for p in model.trainable().values()])
     model.zero_grad()
     return found
+
+
+def weights(bundle: Path) -> torch.Tensor:
+    """Head and adapter of a bundle, as one row."""
+    files = ("head.safetensors", "adapter/adapter_model.safetensors")
+    tensors = [load_file(bundle / file) for file in files]
+    return torch.cat([each[name].flatten() for each in tensors for name in sorted(each)])
 
 
 def eight_bit_weights_problem(graph: ov.Model, tokenizer: TextTokenizer, row: Sequence[int]) -> str:

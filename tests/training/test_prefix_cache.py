@@ -11,7 +11,6 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from helpers import tiny_run, tiny_settings, tiny_train
 from patclass.core.errors import TrainingError
@@ -23,7 +22,7 @@ from patclass.training import prefix_cache
 from patclass.training.loop import Fit
 from patclass.training.prefix_cache import DONE, STATES, PrefixCache
 from patclass.training.run import work_folder
-from tiny_parts import TEXTS, tiny_batch, tiny_classifier
+from tiny_parts import TEXTS, tiny_batch, tiny_classifier, weights
 
 UPPER = {"lora_layers": 1, "epochs": 3, "checkpoint_steps": 3}
 
@@ -153,12 +152,6 @@ def test_a_disk_without_room_is_told_with_the_way_out(cached: Cached, monkeypatc
     with pytest.raises(TrainingError, match=r"1 lower layers .* 0\.0 GiB in .*prefix_cache off"):
         cached.make().fill()
     assert not (tmp_path / STATES).exists()
-
-
-def weights(bundle: Path) -> torch.Tensor:
-    files = ("head.safetensors", "adapter/adapter_model.safetensors")
-    found = [load_file(bundle / file) for file in files]
-    return torch.cat([found[0]["weight"].flatten(), *(t.flatten() for t in found[1].values())])
 
 
 def losses(output: Path) -> list[float]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from helpers import tiny_run, tiny_settings, tiny_train, wait_until
 from patclass.core.errors import TrainingError
@@ -17,6 +16,7 @@ from patclass.training.checkpoint import Progress
 from patclass.training.loop import Fit, OtherRunError
 from patclass.training.processes import Processes, joined
 from patclass.training.run import work_folder
+from tiny_parts import weights
 
 LAUNCH = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "patclass")
 FLAGS = {
@@ -42,12 +42,6 @@ def finished(process: "subprocess.Popen[str]") -> str:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
-
-
-def weights(bundle: Path) -> torch.Tensor:
-    files = ("head.safetensors", "adapter/adapter_model.safetensors")
-    tensors = [load_file(bundle / file) for file in files]
-    return torch.cat([each[name].flatten() for each in tensors for name in sorted(each)])
 
 
 def test_two_processes_reach_the_weights_of_one(tiny_bert: Path, patents: Path, tmp_path: Path):

@@ -51,7 +51,7 @@ def doctor() -> int:
             state = f"not available: {problem.message(flag_of)}"
         click.echo(f"base        {name} ({preset.summary}): {state}")
     click.echo(f"hub token   {'set' if get_token() else 'not set (HF_TOKEN)'}")
-    click.echo(f"disk        {shutil.disk_usage('.').free / 2**30:.1f} GiB free in this folder")
+    click.echo(f"disk        {gibibytes(shutil.disk_usage('.').free)} free in this folder")
     return 0
 
 

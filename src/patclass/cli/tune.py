@@ -56,16 +56,10 @@ def tune(config: Path | None, minutes: float, resume: bool, **flags: Any) -> int
     folder = settings.output.output
     click.echo("\nbest trials by validation " + settings.fit.best_by.replace("_", " "))
     for each in found.trials[:_LINES]:
-        values = ", ".join(f"{name} {_text(value)}" for name, value in each.settings.items())
-        epochs = "" if each.whole else f", ended after epoch {each.epochs}"
-        click.echo(f"  {each.score:.4f}  {each.minutes:5.1f} minutes  {values}{epochs}")
+        click.echo(f"  {each.score:.4f}  {each.minutes:5.1f} minutes  {each.values}{each.ended}")
     if found.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importance.items())
         click.echo(f"of the differences, explained by: {shares}")
     click.echo(f"{len(found.trials)} trials in {folder / TABLE}, drawn in {folder / PICTURE}")
     click.echo(f"train with the best settings: patclass train --config {folder / BEST}")
     return 0
-
-
-def _text(value: Any) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)

@@ -235,7 +235,7 @@ def _checked(
     :param known: hashes that need not be computed again.
     :param source: as in ``BaseFiles``; by default the folder.
     """
-    folder = dequantised(place) if place.suffix == ".gguf" else place
+    folder = dequantised(place, known.get(place.name)) if place.suffix == ".gguf" else place
     for needed in ("config.json", "tokenizer.json"):
         if not (folder / needed).is_file():
             raise ModelError(f"base '{name}' has no {needed} in {folder}; it is incomplete.")

@@ -13,12 +13,13 @@ MAGIC = b"GGUF"
 _MARKER = "config.json"
 
 
-def dequantised(path: Path) -> Path:
+def dequantised(path: Path, sha256: str | None = None) -> Path:
     """The folder of a GGUF file's model in float32, in the user's folder of caches.
 
     It is named after the file's hash, so that the same file is converted only once. Weights of few
     bits are what the quantisation left of them; a float copy of the same model is better.
 
+    :param sha256: of the file, where it has been computed already.
     :raises ModelError: if it is no GGUF file, or of an architecture that cannot be read.
     :raises OutputError: if the folder cannot be written.
     """
@@ -29,7 +30,7 @@ def dequantised(path: Path) -> Path:
         raise ModelError(f"cannot read {path}: {problem.strerror}.") from problem
     if magic != MAGIC:
         raise ModelError(f"{path} is no GGUF file: it begins with {magic!r}, not {MAGIC!r}.")
-    folder = user_cache("bases") / file_sha256(path, ModelError)[:16]
+    folder = user_cache("bases") / (sha256 or file_sha256(path, ModelError))[:16]
     if not (folder / _MARKER).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(folder.with_suffix(".lock")):

@@ -91,7 +91,7 @@ def _sample(fit: Fit, batch: list[int]) -> list[int]:
     """As many texts of a batch as are worth measuring."""
     if fit.model.device.type != "cpu":
         return batch
-    longest = max(len(fit.rows[position]) for position in batch)
+    longest = fit.padded(batch) // len(batch)
     return batch[-max(1, SAMPLE_TOKENS // longest) :]  # the longest one is the last
 
 

@@ -174,8 +174,11 @@ class FewShot:
                 adapter_share=self.encoder.share,
             )
         words = self._words(repeated)
-        self.encoder = self._best_encoder(methods, groups, repeated, words)
-        logits = {method: self._out_of_fold(method, repeated) for method in methods}
+        self.encoder, known = self._best_encoder(methods, groups, repeated, words)
+        logits = {
+            method: known[method] if method in known else self._out_of_fold(method, repeated)
+            for method in methods
+        }
         found = OutOfFold(self.tree, task.labels, groups, repeated, logits, words)
         self.on_progress(1.0)
         return compare_methods(found, task.counts, task.notes, self.encoder.share)
@@ -186,20 +189,22 @@ class FewShot:
         groups: Sequence[str],
         repeated: Splits,
         words: FloatArray | None,
-    ) -> FewShotEncoder:
+    ) -> tuple[FewShotEncoder, dict[str, FloatArray]]:
         """That with the least cross-validated loss by the first method that tunes none.
+
+        The logits out of fold by which it was found come with it.
 
         Categories near those of the bundle are told apart best by what it has learnt, others
         by an encoder nearer to its base.
         """
         method = next((each for each in methods if each in FROZEN), COMBINED)
-        losses = {}
+        found = {}
         for share, encoder in self._encoders.items():
             self.encoder = encoder
             logits = {method: self._out_of_fold(method, repeated)}
-            found = OutOfFold(self.tree, self.task.labels, groups, repeated, logits, words)
-            losses[share] = found.loss(method)
-        return self._encoders[min(losses, key=losses.__getitem__)]
+            found[share] = OutOfFold(self.tree, self.task.labels, groups, repeated, logits, words)
+        best = min(found, key=lambda share: found[share].loss(method))
+        return self._encoders[best], dict(found[best].logits)
 
     def _out_of_fold(self, method: str, repeated: Splits) -> FloatArray:
         """Logits by models that had not seen the rows, shape (repetitions, rows, labels).

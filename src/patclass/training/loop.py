@@ -200,11 +200,7 @@ class Fit:
             self.task.base,
         )
         with float32_attention(self.model.base):
-            if self.processes.first:
-                cache.fill()
-            self.processes.wait()
-            if not self.processes.first:
-                cache.fill()  # all of it is there
+            self.processes.after_first(cache.fill)
         self.prefix = cache
 
     def _restore(self) -> Path:

@@ -19,6 +19,7 @@ import torch
 from patclass.core.errors import TrainingError, cannot_write
 from patclass.core.files import atomic_write, parse_json, write_json
 from patclass.core.progress import progress
+from patclass.model.machine import gibibytes
 from patclass.model.network import Batch
 from patclass.model.prefix import Prefix
 from patclass.model.tokenizer import Ids, TextTokenizer, scoring_batches
@@ -127,14 +128,14 @@ class PrefixCache:
         if self.size > free:
             raise TrainingError(
                 f"what {len(self._prefix)} lower layers make of the texts needs "
-                f"{self.size / 2**30:.1f} GiB in {self._folder}, where {free / 2**30:.1f} GiB are "
+                f"{gibibytes(self.size)} in {self._folder}, where {gibibytes(free)} are "
                 "free; write the output elsewhere, switch prefix_cache off, or lower max_tokens.",
                 setting=("output", "prefix_cache", "max_tokens"),
             )
 
     def _compute(self, file: BinaryIO, key: str, done: int) -> None:
         counts = [len(batch) for batch in self._batches]
-        what = f"lower {len(self._prefix)} layers, {self.size / 2**30:.1f} GiB on disk"
+        what = f"lower {len(self._prefix)} layers, {gibibytes(self.size)} on disk"
         with progress(what, sum(counts), "text", sum(counts[:done])) as bar:
             saved = time.monotonic()
             for number in range(done, len(counts)):

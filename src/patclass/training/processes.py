@@ -6,7 +6,7 @@ are few, so that they are summed at once behind the backward pass, without a wra
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +44,15 @@ class Processes:
         """Wait until every process is here."""
         if self.count > 1:
             dist.barrier()
+
+    def after_first(self, compute: Callable[[], T]) -> T:
+        """Compute what is stored: the others do so behind the first, and find it there."""
+        if not self.first:
+            self.wait()
+        found = compute()
+        if self.first:
+            self.wait()
+        return found
 
     def sum(self, tensor: torch.Tensor) -> None:
         """Put the sum over all processes into ``tensor``."""

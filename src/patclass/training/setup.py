@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -40,11 +41,9 @@ def make_fit(
     soft = None
     if teacher:
         texts = [row.text for row in corpus["train"]]
-        if not processes.first:
-            processes.wait()  # until the first one has stored them
-        soft = soft_labels(teacher, texts, corpus.tree, parts.compute.device)
-        if processes.first:
-            processes.wait()
+        soft = processes.after_first(
+            partial(soft_labels, teacher, texts, corpus.tree, parts.compute.device)
+        )
     torch.manual_seed(settings.data.seed)  # after the teacher, whose loading draws numbers too
     model = new_classifier(
         parts, settings.lora, corpus.tree.outputs, settings.fit.gradient_checkpointing

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from patclass.core.errors import PatclassError, TrainingError, cannot_write
-from patclass.core.files import atomic_write, check_own, check_writable, write_json
+from patclass.core.files import atomic_write, check_own, check_writable, parse_json, write_json
 from patclass.core.progress import progress, silenced
 from patclass.core.settings import TrainSettings
 from patclass.core.types import Echo
@@ -56,6 +56,19 @@ class Tried:
     epochs: int
     minutes: float
     whole: bool
+
+    @property
+    def values(self) -> str:
+        """Its settings as people read them."""
+        return ", ".join(
+            f"{name} {value:.2g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in self.settings.items()
+        )
+
+    @property
+    def ended(self) -> str:
+        """Where it was ended early, if it was."""
+        return "" if self.whole else f", ended after epoch {self.epochs}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ def _open(folder: Path, settings: TrainSettings, corpus: Corpus, resume: bool) -
     mine = settings.model_dump(mode="json", exclude={"output"}) | {"rows": corpus.fingerprint()}
     place = folder / SETTINGS
     try:
-        there = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else None
+        there = parse_json(place.read_bytes()) if place.is_file() else None
         if there is not None and not resume:
             raise TrainingError(
                 f"{folder} holds a search; go on with resume, or choose another output.",
@@ -205,7 +218,6 @@ class _Search:
 
             def compare(epoch: int, score: float) -> None:
                 trial.report(score, epoch)
-                trial.set_user_attr("epochs", epoch)
                 last = epoch == settings.fit.epochs
                 if not last and (time.monotonic() > self.deadline or trial.should_prune()):
                     raise optuna.TrialPruned
@@ -238,13 +250,7 @@ def _tell(trial: FrozenTrial, echo: Echo) -> None:
     if tried is None:
         echo(f"trial {trial.number + 1}: could not be trained with {trial.params}")
         return
-    ended = "" if tried.whole else f", ended after epoch {tried.epochs}"
-    values = ", ".join(f"{name} {_short(value)}" for name, value in tried.settings.items())
-    echo(f"trial {tried.number}: {tried.score:.4f}{ended}; {values}")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    echo(f"trial {tried.number}: {tried.score:.4f}{tried.ended}; {tried.values}")
 
 
 def _tried(trial: FrozenTrial) -> Tried | None:

@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NEXT := patclass train --data your-patents.csv --labels class -o my_model
 
-.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-train bench-training bench-layers bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
+.PHONY: help demo test test-full test-loop types pytest lint lock audit sbom docs bench-sections bench-policies bench-train bench-training bench-scale bench-layers bench-shipped shipped serve up pictures bench-page bench-markup bench-read \
 	bench-serve bench-serve-llama bench-soak bench-drift clean
 
 help:  ## show these targets
@@ -121,6 +121,13 @@ bench-train: .venv/ready build/patents  ## training beside Trainer + PEFT, and w
 	$(BIN)/python scripts/bench_train/run.py build/patents --base smollm2-135m --rows 250 \
 	--max-tokens 128 --rate 2e-4 --targets auto --test-rows 300 --layers 4 --original-steps 20
 
+# An hour and more on two cores; --rows makes it shorter.
+bench-scale: .venv/ready build/patents  ## jobs by processes and on Ray, beside a plain pipeline; a simulated cluster
+	$(BIN)/python scripts/bench_scale/run.py build/patents
+	$(BIN)/patclass bench --model build/bench-scale/model -o build/bench-scale/rates.json
+	$(BIN)/python scripts/bench_scale/simulate.py --rates build/bench-scale/rates.json \
+	--measured build/bench-scale/measured.json
+
 bench-training: .venv/ready  ## compare number formats of a training step on this processor
 	$(BIN)/python scripts/bench_training.py
 
@@ -143,6 +150,7 @@ build/shipped-data: .venv/ready
 shipped: .venv/ready build/shipped-data  ## make the shipped model again from the shared patents
 	$(BIN)/python scripts/compact_base.py build/shipped-data/train.parquet build/compact-minilm
 	$(BIN)/patclass train --config scripts/shipped.toml --restart
+	$(BIN)/patclass train --config scripts/shipped_again.toml --restart
 	rm -rf src/patclass/shipped
 	cp -r build/shipped src/patclass/shipped
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEV = (
     "hypothesis",
     "import-linter",
+    "kubernetes-validate",
     "mypy",
     "playwright",
     "pytest",

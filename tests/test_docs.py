@@ -49,6 +49,8 @@ def workplace(tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) 
             writer.writerows(rows)
     (tmp_path / "abstract.txt").write_text(rows[0]["abstract"], encoding="utf-8")
     write_jsonl(tmp_path / "patents.jsonl", rows)
+    (tmp_path / "patents").mkdir()
+    write_jsonl(tmp_path / "patents" / "first.jsonl", rows)
     if full(False, True):
         yield tmp_path
         return
@@ -153,7 +155,7 @@ def test_every_command_exists(page: Path):
         elif words[0] == "curl":  # routes are tested in tests/service
             assert any(word.startswith("http://127.0.0.1:9000/") for word in words)
         else:
-            assert words[:2] == ["pip", "install"]
+            assert words[:2] in (["pip", "install"], ["ray", "start"])
 
 
 def test_every_flag_of_the_original_first_run_is_accepted(monkeypatch: pytest.MonkeyPatch):

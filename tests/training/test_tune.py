@@ -20,15 +20,14 @@ def settings(tiny_bert: Path, patents: Path, tmp_path: Path) -> TrainSettings:
     return tiny_settings(tiny_bert, patents, tmp_path / "tuned", epochs=2)
 
 
-@pytest.fixture
-def three_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock stands still for three trials, then the time is over."""
+def end_after(trials: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands still for so many trials, then the time is over."""
     ended: list[int] = []
 
     class Clock:
         @staticmethod
         def monotonic() -> float:
-            return 0.0 if len(ended) < 3 else 1e9
+            return 0.0 if len(ended) < trials else 1e9
 
     honest = tune_module._tell
 
@@ -41,7 +40,8 @@ def three_trials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def found(settings: TrainSettings, three_trials: None) -> tuple[Tuning, list[str]]:
+def found(settings: TrainSettings, monkeypatch: pytest.MonkeyPatch) -> tuple[Tuning, list[str]]:
+    end_after(3, monkeypatch)
     lines: list[str] = []
     return tune(settings, 1, echo=lines.append), lines
 
@@ -81,8 +81,9 @@ def test_a_search_goes_on_only_when_asked(found, settings: TrainSettings, monkey
     with pytest.raises(TrainingError, match="holds a search; go on with resume"):
         tune(settings, 1)
     monkeypatch.undo()
+    end_after(1, monkeypatch)
     lines: list[str] = []
-    more = tune(settings, 0.001, resume=True, echo=lines.append)
+    more = tune(settings, 1, resume=True, echo=lines.append)
     assert len(more.trials) == 4
     assert any(line.startswith("trial 4: ") for line in lines)
 
@@ -112,8 +113,9 @@ def test_rank_and_scale_change_together(settings: TrainSettings):
 
 
 def test_the_command_prints_the_best_trials(
-    tiny_bert: Path, patents: Path, tmp_path: Path, three_trials: None
+    tiny_bert: Path, patents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    end_after(3, monkeypatch)
     flags = {"base": tiny_bert, "data": patents, "max-tokens": 64, "epochs": 1}
     given = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     folder = tmp_path / "search"

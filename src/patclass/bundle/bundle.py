@@ -58,14 +58,15 @@ class Bundle:
         """The hash over the hashes of all its files."""
         return self.listed.sha256
 
-    def load_pipeline(self, device: str = "auto") -> Pipeline:
+    def load_pipeline(self, device: str = "auto", threads: int = 0) -> Pipeline:
         """Load all that turns a text into probabilities.
 
+        :param threads: how many an exported model uses; 0 for one for each core.
         :raises BundleError: if base or weights are not those the bundle was made with.
         """
         try:
             tokenizer = self.load_tokenizer()
-            pipeline = self.pipeline_with(self._load_engine(tokenizer, device), tokenizer)
+            pipeline = self.pipeline_with(self._load_engine(tokenizer, device, threads), tokenizer)
         except ModelError as problem:
             raise BundleError(f"{self.folder}: {problem}") from problem
         # One short text shows that the parts fit; all show whether the arithmetic is the same.
@@ -121,7 +122,7 @@ class Bundle:
         truncation = self.description.text.truncation
         return Pipeline(self.tree, engine, tokenizer, truncation, self.components)
 
-    def _load_engine(self, tokenizer: TextTokenizer, device: str) -> Engine:
+    def _load_engine(self, tokenizer: TextTokenizer, device: str, threads: int) -> Engine:
         # Each library only where it is needed: an exported bundle runs without torch.
         engine = self.description.engine
         if engine is not None and engine.kind == "openvino":
@@ -132,7 +133,7 @@ class Bundle:
                     f"device {device}: the bundle was exported for the CPU; use cpu or auto."
                 )
             exact = engine.weights == "float32"
-            return OpenVinoEngine.load(self.folder / LAYOUT.engine, tokenizer, exact)
+            return OpenVinoEngine.load(self.folder / LAYOUT.engine, tokenizer, exact, threads)
         from patclass.bundle.weights import load_weights
         from patclass.engines.torch import TorchEngine
 

@@ -8,13 +8,15 @@ from typing import NoReturn
 import click
 
 from patclass import __version__
+from patclass.cli.classify import classify
 from patclass.cli.convert import convert
 from patclass.cli.doctor import doctor
 from patclass.cli.evaluate import audit, compare, evaluate
 from patclass.cli.export import export, verify
 from patclass.cli.models import loop, models, monitor, retrain
 from patclass.cli.options import print_error
-from patclass.cli.predict import classify, code, predict
+from patclass.cli.plan import bench, plan
+from patclass.cli.predict import code, predict
 from patclass.cli.serve import keys, serve, ui
 from patclass.cli.store import feedback, store
 from patclass.cli.train import EXIT_INTERRUPTED, train
@@ -65,6 +67,7 @@ EXTRAS = {
         *("python_calamine", "streamlit"),
     },
     "trace": {"opentelemetry"},
+    "ray": _TRAIN | {"ray"},
     "tune": _TRAIN | {"optuna"},
     "export": _TRAIN | {"nncf", "openvino"},
 }
@@ -86,7 +89,9 @@ def main() -> None:
     """
 
 
-for command in (train, tune, evaluate, compare, audit, predict, classify, convert, code, export):
+for command in (train, tune, evaluate, compare, audit, predict, classify, bench, plan):
+    main.add_command(command)
+for command in (convert, code, export):
     main.add_command(command)
 for command in (verify, doctor, serve, keys, ui, store, feedback, monitor, models, retrain, loop):
     main.add_command(command)

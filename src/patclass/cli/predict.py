@@ -1,9 +1,7 @@
-"""``patclass predict``, ``classify`` and ``code``: answers."""
+"""``patclass predict`` and ``code``: one answer."""
 
 import json
 import sys
-from functools import partial
-from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +12,7 @@ from patclass.cli.options import (
     device_option,
     model_option,
     open_bundle,
-    output_option,
-    settings_options,
 )
-from patclass.core.settings import TABLE_SETTINGS, TrainSettings
 from patclass.offices.patent import SHOWN_CODES
 
 if TYPE_CHECKING:
@@ -174,72 +169,6 @@ def _standard_input() -> str:
         return decoded(raw)
     except DataError as problem:
         raise DataError(f"standard input: {problem}") from problem
-
-
-@click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@output_option("File of the answers; its suffix chooses the format.")
-@click.option(
-    "--columns",
-    metavar="NAMES",
-    default="all",
-    show_default=True,
-    help="Columns of IN to repeat before the answers: names joined by commas, all, or none.",
-)
-@click.option(
-    "--text",
-    metavar="TEXT",
-    help="Column of the text, or fields joined by '+' (title+abstract).  [default: those that the "
-    "model was trained on, else any that hold a text]",
-)
-@settings_options(TrainSettings, *(name for name in TABLE_SETTINGS if name != "codes"))
-@answer_options
-@model_option
-@device_option
-def classify(
-    source: Path,
-    output: Path,
-    columns: str,
-    text: str | None,
-    model: str | None,
-    device: str,
-    **options: Any,
-) -> int:
-    """Classify every row of the file IN, and write the answers to another file.
-
-    IN is a table (CSV, TSV, XLSX, XLS, ODS, JSON, JSONL or Parquet, also packed as .gz or .zip) or
-    patent documents of offices (XML, PDF, archives).
-    Encoding, delimiter, header and columns are recognised, as in exports of Espacenet, Google
-    Patents, Lens and others; one line says what was recognised, and each can be overruled.
-
-    The output is CSV, TSV, JSONL or Parquet, by its suffix. It has the columns of IN as they were,
-    then those of the answers: id, label, name, confidence, level, section, class and subclass with
-    their confidences, the most probable labels, warnings, and error for rows that could not be
-    classified; with --all-codes also codes, a list. A column of IN that has the name of one of
-    these is called e.g. 'label (input)'. The rows keep their order. The file appears when all rows
-    are done, or not at all. The exit code is 1 if every row has an error.
-
-    \b
-        patclass classify patents.csv -o answers.parquet
-        patclass classify patents.jsonl -o answers.csv --level subclass --coverage 0.9
-        patclass classify export.csv -o answers.csv --abstract Kurzfassung --columns none
-    """
-    from patclass.core.progress import progress
-    from patclass.data.table import TableOptions
-    from patclass.inference import Classifier, Options
-    from patclass.inference.files import classify_rows, file_task
-
-    stated = {name: options.pop(name) for name in TABLE_SETTINGS if name in options}
-    names = [name.strip() for name in columns.split(",")]
-    own = {"all": None, "none": []}.get(columns.strip(), names)
-    task = file_task(source, output, TableOptions(**stated), text, own, options["all_codes"])
-    classifier = Classifier(open_bundle(model), device)
-    echo = partial(click.echo, err=True)
-    with progress("classifying", task.table.estimate()) as bar:
-        result = classify_rows(classifier, task, Options(**options), bar.update, echo)
-    bad = f", {result.errors:,} of them with an error" if result.errors else ""
-    click.echo(f"{output}: {result.rows:,} rows{bad}")
-    return 1 if result.rows and result.errors == result.rows else 0
 
 
 @click.command()

@@ -72,8 +72,16 @@ def parquet_table(path: Path) -> Table:
         )
     read = partial(_read_parquet, path)
     types = {field.name: _plain_type(field.type) for field in schema}
-    columns = tuple(types)
-    return Table(path, columns, {}, "read as Parquet", read, types=types, estimate=lambda: count)
+    return Table(
+        path=path,
+        columns=tuple(types),
+        roles={},
+        form="read as Parquet",
+        read=read,
+        types=types,
+        estimate=lambda: count,
+        read_after=read,
+    )
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -81,7 +89,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
+def _read_parquet(path: Path, wanted: Collection[str] | None, after: int = 0) -> Iterator[Row]:
     with _open_parquet(path) as (file, source):
         names = file.schema_arrow.names
         columns = [name for name in names if wanted is None or name in wanted]
@@ -91,7 +99,7 @@ def _read_parquet(path: Path, wanted: Collection[str] | None) -> Iterator[Row]:
             raise DataError(f"{path} is damaged: {problem}. Make the file again.") from problem
     if largest > _MAX_BATCH_BYTES and not is_limited():
         call(count_rows, _LIMITS, str(path), path=str(path), columns=columns)
-    yield from _rows(path, columns, min(_BATCH, max(1, _MAX_BATCH_BYTES // largest)))
+    yield from _rows(path, columns, min(_BATCH, max(1, _MAX_BATCH_BYTES // largest)), after)
 
 
 def count_rows(path: str, columns: list[str]) -> int:
@@ -102,13 +110,16 @@ def count_rows(path: str, columns: list[str]) -> int:
     return sum(1 for _ in _rows(Path(path), columns, 1))
 
 
-def _rows(path: Path, columns: list[str], size: int) -> Iterator[Row]:
-    """The rows, so many read at once."""
+def _rows(path: Path, columns: list[str], size: int, after: int = 0) -> Iterator[Row]:
+    """The rows behind the first ``after``, so many read at once."""
     number = 0
     with _open_parquet(path) as (file, _):
         try:
-            for batch in file.iter_batches(batch_size=size, columns=columns):
-                for part in _parts(batch):
+            groups, number = _groups_after(file.metadata, after)
+            for batch in file.iter_batches(batch_size=size, row_groups=groups, columns=columns):
+                skipped = min(batch.num_rows, max(0, after - number))
+                number += skipped
+                for part in _parts(batch.slice(skipped)):
                     for row in _batch_rows(part, number):
                         number += 1
                         yield row
@@ -118,6 +129,17 @@ def _rows(path: Path, columns: list[str], size: int) -> Iterator[Row]:
             raise DataError(
                 f"{path} is corrupt after row {number}: {problem}. Make the file again."
             ) from problem
+
+
+def _groups_after(metadata: pq.FileMetaData, after: int) -> tuple[list[int], int]:
+    """The groups of rows that hold more than the first ``after`` rows, and the rows before them."""
+    before = group = 0
+    while group < metadata.num_row_groups:
+        rows = metadata.row_group(group).num_rows
+        if before + rows > after:
+            break
+        before, group = before + rows, group + 1
+    return list(range(group, metadata.num_row_groups)), before
 
 
 def _largest_row(footer: "_Footer", source: BinaryIO, columns: list[str]) -> int:

@@ -56,8 +56,11 @@ class Table:
     :param options: those of delimiter, encoding and sheet that apply to the file.
     :param sheets: of a workbook, all of them.
     :param types: of the columns of a Parquet file.
-    :param estimate: of the number of rows, from no more than the first megabyte of the file.
+    :param estimate: of the number of rows, from no more than the first megabyte of the file; 0 if
+        that does not tell.
     :param doubts: after the rows were read, what of them may have been read wrongly.
+    :param read_after: as ``read``, but without the first so many rows; None for a file that can
+        only be read from its beginning.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class Table:
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     estimate: Callable[[], int] = lambda: 0
     doubts: Callable[[], tuple[str, ...]] = lambda: ()
+    read_after: Callable[[Collection[str] | None, int], Iterator[Row]] | None = None
 
     @property
     def names(self) -> list[str]:

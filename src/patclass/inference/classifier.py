@@ -63,11 +63,15 @@ def load(model: str | Path | None = None, device: str = "auto") -> "Classifier":
 class Classifier:
     """Classifies patents; a patent is a text or a mapping of its fields."""
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int = 0) -> None:
+        """Load what computes.
+
+        :param threads: how many an exported model uses; 0 for one for each core.
+        """
         self.bundle = bundle
         self.tree = bundle.tree
         self.view = TextView(tuple(bundle.description.text.view.split("+")))
-        self._pipeline = bundle.load_pipeline(device)
+        self._pipeline = bundle.load_pipeline(device, threads)
 
     @property
     def classes_(self) -> list[str]:

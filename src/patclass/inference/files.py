@@ -95,6 +95,18 @@ def file_task(
     """
     file_format(target)
     check_writable(target)
+    return open_task(source, target, table, text, columns, all_codes)
+
+
+def open_task(
+    source: Path,
+    target: Path,
+    table: TableOptions = RECOGNISED,
+    text: str | None = None,
+    columns: Collection[str] | None = None,
+    all_codes: bool = False,
+) -> FileTask:
+    """``file_task`` without a look at what ``target`` is and whether it can be written."""
     opened = open_table(source, table)
     if target.exists() and os.path.samefile(source, target):
         raise OutputError(f"{target} is the input itself; choose another output file.")

@@ -150,7 +150,6 @@ build/shipped-data: .venv/ready
 shipped: .venv/ready build/shipped-data  ## make the shipped model again from the shared patents
 	$(BIN)/python scripts/compact_base.py build/shipped-data/train.parquet build/compact-minilm
 	$(BIN)/patclass train --config scripts/shipped.toml --restart
-	$(BIN)/patclass train --config scripts/shipped_again.toml --restart
 	rm -rf src/patclass/shipped
 	cp -r build/shipped src/patclass/shipped
 

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from helpers import run_script
@@ -34,6 +36,15 @@ def test_what_is_written_can_be_read_and_listed(tmp_path: Path, prefix: str):
     assert storage.read("deep/x.json") == b"text"
     assert storage.names("deep") == {"x.json"}
     assert (tmp_path / "new/folder/deep/x.json").read_text() == "text"
+
+
+def test_the_end_of_a_parquet_file_tells_its_rows(tmp_path: Path):
+    pq.write_table(pa.table({"a": [1, 2, 3]}), tmp_path / "x.parquet")
+    assert Storage.of(str(tmp_path)).parquet_rows("x.parquet") == 3
+    assert Storage.of(str(tmp_path / "x.parquet")).parquet_rows("x.parquet") == 3
+    (tmp_path / "y.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"y\.parquet of .* is not a readable Parquet file"):
+        Storage.of(str(tmp_path)).parquet_rows("y.parquet")
 
 
 def test_a_file_that_fails_while_it_is_written_is_not_there(tmp_path: Path):

@@ -169,6 +169,9 @@ def _tables(source: Storage) -> list[StoredFile]:
 
 
 def _count(source: Storage, file: StoredFile, options: TableOptions) -> InputFile:
+    if source.local is None and file.name.lower().endswith(".parquet"):
+        # Its end tells; nothing else is fetched.
+        return InputFile(**asdict(file), rows=source.parquet_rows(file.name))
     with source.fetched("" if source.is_file() else file.name) as path:
         table = open_table(path, options)
         # Documents are as slow to count as to read: 0 says that nobody knows.

@@ -1,7 +1,7 @@
 """A job from beginning to end: planned or resumed, run by a pool of workers, and summed up."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -69,17 +69,16 @@ def run_job(
 def _locked(place: JobFolder) -> Iterator[None]:
     """Keep a second process from the same job, where a lock can be had: on a disk."""
     folder = place.storage.local
-    if folder is None:
+    with ExitStack() as held:
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(file_lock(folder / LOCK, blocking=False))
+            except Timeout as problem:
+                raise OutputError(f"another process works on the job in {folder}.") from problem
+            except OSError as problem:
+                raise cannot_write(folder, problem) from problem
         yield
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with file_lock(folder / LOCK, blocking=False):
-            yield
-    except Timeout as problem:
-        raise OutputError(f"another process works on the job in {folder}.") from problem
-    except OSError as problem:
-        raise cannot_write(folder, problem) from problem
 
 
 def _run(
@@ -95,8 +94,9 @@ def _run(
     with progress("classifying", job.rows, "row", before) as bar:
         for result in workers.pool(setup, missing, workers.count) if missing else ():
             if result.fatal:
+                finished = sum(each.failure is None for each in results.values())
                 raise WorkerError(
-                    f"{result.failure} {len(results):,} of {len(job.parts):,} parts are done; when "
+                    f"{result.failure} {finished:,} of {len(job.parts):,} parts are done; when "
                     "this is mended, go on with resume.",
                     setting="resume",
                 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from patclass.core.errors import ConfigError, DataError, OutputError, cannot_write
@@ -120,6 +121,20 @@ class Storage:
                 return bytes(stream.read())
         except (pa.ArrowException, OSError) as problem:
             raise DataError(f"cannot read {name} of {self.url}: {_reason(problem)}.") from problem
+
+    def parquet_rows(self, name: str) -> int:
+        """The rows of a Parquet file, by its end alone.
+
+        :raises DataError: if it is none, or cannot be read.
+        """
+        path = self.root if self.is_file() else self.path(name)
+        try:
+            with self.system.open_input_file(path) as file:
+                return int(pq.read_metadata(file).num_rows)
+        except (pa.ArrowException, OSError) as problem:
+            raise DataError(
+                f"{name} of {self.url} is not a readable Parquet file: {_reason(problem)}."
+            ) from problem
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:

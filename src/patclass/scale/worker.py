@@ -21,7 +21,7 @@ from patclass.core.errors import DataError, OutputError, PatclassError
 from patclass.data.table import Row, Table
 from patclass.inference import Classifier
 from patclass.inference.files import FileTask, classify_rows, open_task
-from patclass.scale.job import InputFile, Job, JobFolder, Part, PartResult
+from patclass.scale.job import InputFile, Job, JobFolder, Part, PartResult, Request
 from patclass.scale.storage import Storage
 
 # What decides the last bits of an answer.
@@ -166,31 +166,24 @@ class _OpenFile:
     """
 
     def __init__(self, source: Storage, number: int, file: InputFile, job: Job) -> None:
-        self.number, self._job = number, job
-        self._open = ExitStack()
+        self.number = number
         name = "" if source.is_file() else file.name
-        self._path = self._open.enter_context(source.fetched(name))
-        if not self._path.exists():
-            raise OutputError(
-                f"{self._path} is not there, but it is where the job was started; read from a "
-                "folder that all machines share, or from an object store."
-            )
-        request = job.request
-        self._task = open_task(
-            self._path,
-            Path(f"answers{request.format}"),  # each part has its own
-            request.table_options,
-            request.text,
-            request.columns,
-            request.prediction_options.all_codes,
-        )
+        with ExitStack() as copies:
+            path = copies.enter_context(source.fetched(name))
+            if not path.exists():
+                raise OutputError(
+                    f"{path} is not there, but it is where the job was started; read from a folder "
+                    "that all machines share, or from an object store."
+                )
+            self._task = _task_of(path, job.request)
+            self._copies = copies.pop_all()
         self._rows: Iterator[Row] | None = None
         self._read = 0  # rows of the file that were read
 
     def close(self) -> None:
         """Forget the file, or its copy."""
         self._rows = None
-        self._open.close()
+        self._copies.close()
 
     def task(self, part: Part, target: Path) -> FileTask:
         """The classification of a part."""
@@ -209,6 +202,17 @@ class _OpenFile:
         for row in islice(self._rows, part.rows):
             self._read += 1
             yield row
+
+
+def _task_of(path: Path, request: Request) -> FileTask:
+    return open_task(
+        path,
+        Path(f"answers{request.format}"),  # each part has its own
+        request.table_options,
+        request.text,
+        request.columns,
+        request.prediction_options.all_codes,
+    )
 
 
 def limit_threads(threads: int) -> None:

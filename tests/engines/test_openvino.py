@@ -126,6 +126,11 @@ def test_a_single_row_is_scored_like_torch(pair: EnginePair, length: int):
     assert_same(pair.engine.run([pair.rows[length - 1]]), pair.expected, [length - 1])
 
 
+def test_an_engine_of_few_threads_leaves_it_to_the_system_where_they_run(pair: EnginePair):
+    """Bound to cores, the threads of several processes would all be bound to the first."""
+    assert pair.compiled(1)._compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_of_all_lengths_are_scored_like_torch(pair: EnginePair, threads: int):
     picks = np.random.default_rng(1).permutation(LIMIT)

@@ -217,8 +217,7 @@ def _workers(engine: str | None, count: int | None, address: str | None, device:
         )
     from patclass.scale.local import run_here
 
-    here = count or cores()
-    return Workers(run_here, here, threads=max(1, cores() // here), device=device)
+    return Workers(run_here, count or cores(), threads=1, device=device)
 
 
 def _classify_folder(

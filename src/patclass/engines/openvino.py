@@ -121,6 +121,9 @@ class OpenVinoEngine:
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": str(self.streams),
         }
+        if threads:
+            # Other processes compute as well, and each would bind its threads to the same cores.
+            settings["ENABLE_CPU_PINNING"] = "NO"
         if exact or _unpacks_odd_weights(model) or LIMIT in os.environ:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         else:

@@ -58,7 +58,7 @@ def request_of(source: Path, bundle: Path, **more: object) -> Request:
 
 def setup_of(folder: Path, bundle: Path, **more: object) -> WorkerSetup:
     """A worker of this process."""
-    usual = {"device": "cpu", "threads": 1, "versions": versions()}
+    usual = {"device": "cpu", "versions": versions()}
     return WorkerSetup(folder=str(folder), model=str(bundle), **usual | more)
 
 

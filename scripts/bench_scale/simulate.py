@@ -19,7 +19,7 @@ from pathlib import Path
 from patclass.bundle import read_bundle
 from patclass.bundle.registry import locate
 from patclass.scale.capacity import Price, plan_capacity
-from patclass.scale.job import LEAST_ROWS, LOST_SHARE, MOST_ROWS
+from patclass.scale.job import part_size
 from patclass.scale.rates import Rates, read_rates
 
 HOUR = 3600.0
@@ -103,7 +103,7 @@ def simulate(cluster: Cluster, documents: float, seconds: float, seed: int) -> O
     """One run: a heap of events, the time and number of a worker's part."""
     chance = random.Random(seed)
     workers = cluster.nodes * cluster.cores
-    size = min(MOST_ROWS, max(LEAST_ROWS, int(documents * LOST_SHARE / workers)))
+    size = part_size(documents, workers)
     waiting = deque([size] * int(documents // size) + [int(documents % size)])
     events: list[tuple[float, int, int]] = []  # time, node or -1 - node, life of the node
     lives = [0] * cluster.nodes

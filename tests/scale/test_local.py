@@ -17,7 +17,7 @@ from patclass.scale.run import Workers, run_job
 from patclass.scale.worker import WorkerError
 from scale_jobs import ids_of, request_of, setup_of, write_input
 
-HERE = Workers(run_here, count=2, threads=1, device="cpu")
+HERE = Workers(run_here, count=2, device="cpu")
 
 
 @pytest.fixture

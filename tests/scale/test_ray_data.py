@@ -80,7 +80,7 @@ def take_away():
 
 thread = threading.Thread(target=take_away)
 thread.start()
-print(run_job(request, bundle, str(out), Workers(run_on_ray, 2, 1, "cpu")).model_dump_json())
+print(run_job(request, bundle, str(out), Workers(run_on_ray, 2, "cpu")).model_dump_json())
 thread.join()
 ray.shutdown()
 cluster.shutdown()

@@ -209,7 +209,7 @@ def _workers(engine: str | None, count: int | None, address: str | None, device:
         from patclass.scale.ray_data import connect, run_on_ray
 
         there = connect(address, max(cores(), count or 1))
-        return Workers(run_on_ray, count or there, threads=1, device=device)
+        return Workers(run_on_ray, count or there, device=device)
     if address is not None:
         raise ConfigError(
             f"address {address}: only a Ray cluster has one; use it with engine ray.",
@@ -217,7 +217,7 @@ def _workers(engine: str | None, count: int | None, address: str | None, device:
         )
     from patclass.scale.local import run_here
 
-    return Workers(run_here, count or cores(), threads=1, device=device)
+    return Workers(run_here, count or cores(), device=device)
 
 
 def _classify_folder(

@@ -123,6 +123,15 @@ device_option = click.option(
     help="Where to compute.",
 )
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Print text, or JSON.",
+)
+
 split_option = click.option(
     "--split",
     type=click.Choice(["validation", "test"]),

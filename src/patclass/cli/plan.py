@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from patclass.cli.options import model_option, open_bundle
+from patclass.cli.options import format_option, model_option, open_bundle
 from patclass.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,14 +107,7 @@ def _print_rates(rates: "Rates") -> None:
     help="Rates that 'patclass bench' wrote.  [default: those measured here of the model]",
 )
 @model_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Print a table, or one JSON object.",
-)
+@format_option
 def plan(
     documents: float,
     tokens: float,

@@ -10,6 +10,7 @@ import click
 from patclass.cli.options import (
     answer_options,
     device_option,
+    format_option,
     model_option,
     open_bundle,
 )
@@ -33,14 +34,7 @@ EXCERPT = 70
     "up at the EPO or the USPTO, with your keys (PATCLASS_OFFICES_...).",
 )
 @answer_options
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Print text, or one JSON object.",
-)
+@format_option
 @model_option
 @device_option
 def predict(

@@ -181,9 +181,13 @@ def _count(source: Storage, file: StoredFile, options: TableOptions) -> InputFil
     return InputFile(**asdict(file), rows=rows)
 
 
+def part_size(rows: float, workers: int) -> int:
+    """Rows of a part at most, where so many rows are shared by so many workers."""
+    return min(MOST_ROWS, max(LEAST_ROWS, int(rows * LOST_SHARE / workers)))
+
+
 def _parts(files: Sequence[InputFile], workers: int) -> list[Part]:
-    known = sum(file.rows or 0 for file in files)
-    size = min(MOST_ROWS, max(LEAST_ROWS, int(known * LOST_SHARE / workers)))
+    size = part_size(sum(file.rows or 0 for file in files), workers)
     parts: list[Part] = []
     for position, file in enumerate(files):
         starts = range(0, file.rows, size) if file.rows is not None else (0,)

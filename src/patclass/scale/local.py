@@ -3,19 +3,18 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from patclass.core.errors import PatclassError
 from patclass.scale.job import Part, PartResult
-from patclass.scale.worker import Worker, WorkerError, WorkerSetup, limit_threads
+from patclass.scale.worker import Worker, WorkerError, WorkerSetup, begin
 
 # After so many deaths of workers in a row, with no part done between them, it is no accident.
 _MOST_DEATHS = 3
 
 # The worker of this process.
-_worker: Worker | WorkerError | None = None
+_worker: Callable[[Part], PartResult]
 
 
 def run_here(setup: WorkerSetup, parts: Sequence[Part], workers: int) -> Iterator[PartResult]:
@@ -59,11 +58,7 @@ def _begin(setup: WorkerSetup) -> None:
     """Make the worker of this process, which ends with the one that started it."""
     global _worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    limit_threads(setup.threads)
-    try:
-        _worker = Worker(setup)
-    except PatclassError as problem:
-        _worker = WorkerError(str(problem))
+    _worker = begin(setup)
 
 
 def _end_with_parent() -> None:
@@ -74,6 +69,4 @@ def _end_with_parent() -> None:
 
 
 def _run(part: Part) -> PartResult:
-    if isinstance(_worker, Worker):
-        return _worker.run(part)
-    return PartResult(number=part.number, failure=str(_worker), fatal=True)
+    return _worker(part)

@@ -103,9 +103,9 @@ class _Measured:
 
 def _measure(folder: str, rounds: int) -> _Measured:
     began = time.monotonic()
-    limit_threads(1)
+    limit_threads()
     bundle = read_bundle(Path(folder))
-    classifier = one_of_many(bundle, "cpu", 1)
+    classifier = one_of_many(bundle, "cpu")
     start = time.monotonic() - began
     most = bundle.description.text.max_tokens
     lengths = [length for length in _LENGTHS if length < most] + [most]

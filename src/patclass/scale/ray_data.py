@@ -9,31 +9,22 @@ import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from patclass.core.errors import ConfigError, PatclassError
+from patclass.core.errors import ConfigError
 from patclass.scale.job import Part, PartResult
-from patclass.scale.worker import Worker, WorkerError, WorkerSetup, limit_threads
+from patclass.scale.worker import WorkerError, WorkerSetup, begin
 
 # How long a cluster may take to accept a connection.
 _ANSWER_SECONDS = 5.0
 
 
 class _Actor:
-    """A worker; what it cannot do, it answers with."""
+    """A worker, whose parts and results travel as JSON."""
 
     def __init__(self, setup: WorkerSetup) -> None:
-        limit_threads(setup.threads)
-        self._worker: Worker | WorkerError
-        try:
-            self._worker = Worker(setup)
-        except PatclassError as problem:
-            self._worker = WorkerError(str(problem))
+        self._run = begin(setup)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        part = Part.model_validate_json(row["part"])
-        if isinstance(self._worker, Worker):
-            result = self._worker.run(part)
-        else:
-            result = PartResult(number=part.number, failure=str(self._worker), fatal=True)
+        result = self._run(Part.model_validate_json(row["part"]))
         return {"result": result.model_dump_json()}
 
 
@@ -107,7 +98,7 @@ def run_on_ray(setup: WorkerSetup, parts: Sequence[Part], workers: int) -> Itera
         compute=ray.data.ActorPoolStrategy(
             size=min(workers, len(parts)), max_tasks_in_flight_per_actor=1
         ),
-        num_cpus=setup.threads,
+        num_cpus=1,
         num_gpus=gpus,
     )
     try:

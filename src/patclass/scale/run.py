@@ -25,13 +25,11 @@ class Workers:
     """Who does the work.
 
     :param pool: runs the parts.
-    :param count: how many work at a time.
-    :param threads: of each.
+    :param count: how many work at a time, each with one thread.
     """
 
     pool: Pool
     count: int
-    threads: int
     device: str = "auto"
 
 
@@ -60,7 +58,7 @@ def run_job(
             plan = partial(plan_job, request, workers.count, bar.update)
             job = place.start(plan, request, resume)
         done = place.records()
-        setup = WorkerSetup(folder, model, workers.device, workers.threads, versions())
+        setup = WorkerSetup(folder, model, workers.device, versions())
         results = _run(job, workers, setup, done, echo)
         return place.finish(job, results)
 

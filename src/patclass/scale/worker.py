@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,14 +49,12 @@ class WorkerSetup:
 
     :param folder: path or URL of the job's folder.
     :param model: folder of the bundle.
-    :param threads: of one worker.
     :param versions: those of the process that started the job.
     """
 
     folder: str
     model: str
     device: str
-    threads: int
     versions: dict[str, str]
 
 
@@ -144,17 +142,17 @@ def _load(setup: WorkerSetup, bundle_sha256: str) -> Classifier:
             f"{setup.model} is another model here than where the job was started; copy the same "
             "bundle to all machines, or put it on a folder that they share."
         )
-    return one_of_many(bundle, setup.device, setup.threads)
+    return one_of_many(bundle, setup.device)
 
 
-def one_of_many(bundle: Bundle, device: str, threads: int) -> Classifier:
-    """The classifier of a process that shares a machine with others."""
+def one_of_many(bundle: Bundle, device: str) -> Classifier:
+    """The classifier of a process that shares a machine with others: it has one thread."""
     engine = bundle.description.engine
     if engine is None or engine.kind != "openvino":
         import torch
 
-        torch.set_num_threads(threads)
-    return Classifier(bundle, device, threads)
+        torch.set_num_threads(1)
+    return Classifier(bundle, device, threads=1)
 
 
 class _OpenFile:
@@ -215,6 +213,16 @@ def _task_of(path: Path, request: Request) -> FileTask:
     )
 
 
-def limit_threads(threads: int) -> None:
-    """Limit the threads of libraries that are loaded later."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+def limit_threads() -> None:
+    """Leave libraries that are loaded later one thread."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def begin(setup: WorkerSetup) -> Callable[[Part], PartResult]:
+    """The worker of a process of its own; one that cannot begin says so of whatever part."""
+    limit_threads()
+    try:
+        return Worker(setup).run
+    except PatclassError as problem:
+        reason = str(problem)
+    return lambda part: PartResult(number=part.number, failure=reason, fatal=True)
